@@ -1,0 +1,54 @@
+"""The docs: `nox -s docs` builds them, with every warning an error."""
+
+import inspect
+from importlib import metadata
+
+from sphinx.application import Sphinx
+
+import trioreg
+
+project = "trioreg"
+author = "The trioreg developers"
+copyright = author
+release = metadata.version("trioreg")
+
+# No intersphinx: the docs build without a network.
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"trioreg {release}"
+
+# `ActorRef.stop` in a docstring is a reference, as in Trio's docs; what is no name is written ``so``.
+default_role = "py:obj"
+primary_domain = "py"
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True}
+python_use_unqualified_type_names = True
+autodoc_preserve_defaults = True
+napoleon_numpy_docstring = False
+
+# With `-n` a reference in prose must lead somewhere. Signatures also name what is documented elsewhere or nowhere.
+nitpick_ignore_regex = [
+    ("py:(class|exc)", r"(?!trioreg\.[A-Za-z]).*"),
+    ("py:obj", r"(trio|trio_util|attrs|contextlib|collections\.abc|typing)\..+"),
+    ("py:obj", r"trioreg\._.+"),  # type variables
+    ("py:obj", r"__\w+__"),
+]
+
+
+def public_names_are_their_own(_: Sphinx) -> None:
+    """Say where the public names are public: `trioreg.Actor`, not the private module that defines it.
+
+    Here and not in the package, where a pickle or a debugger is better served by the truth.
+    """
+    for name in trioreg.__all__:
+        thing = getattr(trioreg, name)
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            thing.__module__ = "trioreg"
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("builder-inited", public_names_are_their_own)

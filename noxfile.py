@@ -1,0 +1,135 @@
+"""What CI runs, and what a developer runs: `nox -l` lists the sessions, plain `nox` is CI's set."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import nox
+
+if sys.version_info < (3, 11):  # noqa: UP036 - nox itself runs on older ones
+    sys.exit("trioreg needs Python 3.11 or newer: run nox on one")
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "typing", "docs", "examples", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+SUPPORTED = ("3.11", "3.12", "3.13")
+
+
+def group(name: str) -> tuple[str, ...]:
+    """The requirements of one dependency group of pyproject.toml."""
+    return nox.project.dependency_groups(PYPROJECT, name)
+
+
+def candidates(version: str) -> Iterator[Path]:
+    """Where a Python of that version may be: on PATH, or in pyenv, the newest patch first."""
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        yield Path(folder, f"python{version}.exe" if os.name == "nt" else f"python{version}")
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    patches = [
+        (int(match[1]), folder)
+        for folder in root.glob(f"versions/{version}.*")
+        if (match := re.fullmatch(rf"{re.escape(version)}\.(\d+)", folder.name))
+    ]
+    for _, folder in sorted(patches, reverse=True):
+        yield folder / "bin" / "python"
+
+
+def answers_to(version: str, python: Path) -> bool:
+    """Whether it really runs: a pyenv shim is on PATH for versions that are switched off, too."""
+    if not python.is_file():
+        return False
+    ask = [str(python), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    try:
+        answer = subprocess.run(ask, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return answer.returncode == 0 and answer.stdout.strip() == version
+
+
+def find_pythons() -> dict[str, str]:
+    """The interpreters to test with, by version; nox's own is one of them, newer ones included."""
+    found: dict[str, str] = {}
+    own = "{}.{}".format(*sys.version_info[:2])
+    for version in SUPPORTED:
+        if version == own:
+            found[version] = sys.executable
+        elif python := next((p for p in candidates(version) if answers_to(version, p)), None):
+            found[version] = str(python)
+    found.setdefault(own, sys.executable)
+    return found
+
+
+PYTHONS = find_pythons()
+MISSING = [version for version in SUPPORTED if version not in PYTHONS]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: the rules, and the format."""
+    session.install(*group("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """mypy and pyright, both strict; in tests/typing an expected error that is absent fails."""
+    session.install("-e", ".", *group("typing"))
+    session.run("mypy", "--strict", "--warn-unused-ignores")
+    session.run("pyright")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The docs, into docs/_build/html; a warning or a reference that leads nowhere is an error."""
+    session.install("-e", ".", *group("docs"))
+    strict = ("-W", "--keep-going", "-n")
+    session.run("sphinx-build", *strict, "-E", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Every example, on the package as it is built and installed by a user."""
+    session.install(".", *group("test"))
+    session.run("pytest", "tests/test_examples.py", "-v", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("python", [nox.param(path, id=version) for version, path in PYTHONS.items()])
+def tests(session: nox.Session) -> None:
+    """The tests, on every supported Python that this machine has."""
+    if MISSING:
+        session.warn(f"not tested on {', '.join(MISSING)}: no such Python found on this machine")
+    session.install("-e", ".", *group("test"))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def oldest(session: nox.Session) -> None:
+    """The tests on the oldest run-time dependencies that pyproject.toml admits."""
+    pins = [bound.replace(">=", "==") for bound in PYPROJECT["project"]["dependencies"]]
+    session.install("-e", ".", *pins, *group("test"))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """The tests under coverage; the threshold is in pyproject.toml."""
+    session.install("-e", ".", *group("coverage"))
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "report")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks: `nox -s bench -- ARGUMENTS`."""
+    session.install(".", *group("bench"))
+    session.run("python", "tests/benchmarks/run.py", *session.posargs)

@@ -1,0 +1,166 @@
+"""A call that waits for its answer, and the `Reply` a handler gives when it will answer later.
+
+A `Call` is a message with a caller parked behind it. It is answered once, failed once, or abandoned by its caller;
+whichever comes first wins and the rest does nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from trio.lowlevel import reschedule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trio.lowlevel import Task
+
+    from ._handler import Handler
+    from ._owner import Owner
+
+R = TypeVar("R")
+
+
+class Waiting:
+    """Somebody's wait for an actor: what a cycle of calls is made of.
+
+    Attributes:
+        target: The actor that is waited for.
+        waits: The open waits of the actor that waits (None where a plain task waits).
+    """
+
+    __slots__ = ("target", "waits")
+
+    def __init__(self, target: Owner, waits: dict[Waiting, None] | None) -> None:
+        self.target = target
+        self.waits = waits
+        if waits is not None:
+            waits[self] = None
+
+    def unlink(self) -> None:
+        """The target is not blocked by it any more, or nobody waits."""
+        if self.waits is not None:
+            self.waits.pop(self, None)
+            self.waits = None
+
+
+class Call(Waiting):
+    """One call: the method and its arguments, the caller's task, and the answer."""
+
+    __slots__ = ("args", "error", "handler", "kwargs", "task", "value")
+
+    def __init__(
+        self,
+        target: Owner,
+        waits: dict[Waiting, None] | None,
+        handler: Handler,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+        task: Task,
+    ) -> None:
+        super().__init__(target, waits)
+        self.handler = handler
+        self.args = args
+        self.kwargs = kwargs
+        self.task: Task | None = task
+        self.value: object = None
+        self.error: BaseException | None = None
+
+    def answer(self, value: object) -> None:
+        task = self.task
+        if task is not None:
+            self.task = None
+            self.value = value
+            reschedule(task)
+
+    def fail(self, error: BaseException) -> None:
+        task = self.task
+        if task is not None:
+            self.task = None
+            self.error = error
+            reschedule(task)
+
+    def abandon(self) -> None:
+        """The caller has gone (its task is being cancelled: nobody may reschedule it any more)."""
+        self.task = None
+        self.unlink()
+
+
+class Reply(Generic[R]):
+    """An answer that comes later: `GenServer.reply`.
+
+    A handler makes one, keeps it, and returns it; its caller waits, the actor goes on with the next message, and
+    whoever has the reply answers it, from any task of the same Trio run::
+
+        class Lobby(trioreg.Actor):
+            def join(self, player: str) -> trioreg.Reply[str]:
+                reply = trioreg.Reply[str]()
+                self.waiting.append((player, reply))
+                return reply
+
+            def begin(self) -> None:
+                for player, reply in self.waiting:
+                    reply.send(f"welcome, {player}")
+
+    It may also be answered before it is returned. If the actor ends first, the caller gets `ActorExited`.
+    """
+
+    __slots__ = ("__weakref__", "_call", "_error", "_is_answered", "_value")
+
+    def __init__(self) -> None:
+        self._call: Call | None = None
+        self._is_answered = False
+        self._value: object = None
+        self._error: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"<Reply, {'answered' if self._is_answered else 'open'}>"
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether `send` or `fail` has been called."""
+        return self._is_answered
+
+    def send(self, value: R) -> None:
+        """Answer with a value. Not a checkpoint; constant time. If the caller is gone, nothing happens.
+
+        Raises:
+            RuntimeError: It was answered before.
+        """
+        self._answer(value, None)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an exception, raised in the caller; the actor is not concerned. Not a checkpoint.
+
+        Raises:
+            TypeError: ``error`` is not an instance of `Exception`.
+            RuntimeError: It was answered before.
+        """
+        if not isinstance(error, Exception):
+            raise TypeError(f"error must be an instance of Exception, not {error!r}")
+        self._answer(None, error)
+
+    def _answer(self, value: object, error: BaseException | None) -> None:
+        if self._is_answered:
+            raise RuntimeError("this reply has been answered before")
+        self._is_answered = True
+        self._value, self._error = value, error
+        call, self._call = self._call, None
+        if call is not None:
+            self._pass_to(call)
+
+    def _bind(self, call: Call) -> bool:
+        """A handler returned it for ``call``: the answer goes there. True if that already happened."""
+        if self._call is not None:
+            raise RuntimeError("this reply was returned for another call before: make one for each call")
+        if self._is_answered:
+            self._pass_to(call)
+            return True
+        self._call = call
+        return False
+
+    def _pass_to(self, call: Call) -> None:
+        if self._error is not None:
+            call.fail(self._error)
+        else:
+            call.answer(self._value)

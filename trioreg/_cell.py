@@ -1,0 +1,682 @@
+"""The life of an actor, from its name to its `Exit`: the machinery behind an `ActorRef`.
+
+A `Cell` is what the runtime keeps of a living actor. It owns the actor's task, its state, its mailbox and its open
+calls, and passes through five states, never back:
+
+    STARTING -> RUNNING -> (STOPPING ->) ENDING -> ENDED
+
+STOPPING: what is in the mailbox is still handled, nothing more gets in. ENDING: how it ends is decided, its handlers
+and background tasks are being cancelled, `on_stop` runs. ENDED: the last step of the task, in which the names go.
+
+What it leaves to others: who restarts it (`Child.ended`, the supervisor's), how an address becomes a cell
+(`_ref.py`), and what a method is (`_handler.py`).
+
+An idle actor's sync handler runs in the turn of its caller (`Cell.answer_now`): the actor's task is parked, its
+mailbox is empty and nothing of the actor runs, so order and exclusion hold, and two task switches are saved.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+import trio
+from trio.lowlevel import (
+    Abort,
+    RaiseCancelT,
+    Task,
+    checkpoint,
+    current_task,
+    disable_ki_protection,
+    enable_ki_protection,
+    reschedule,
+    wait_task_rescheduled,
+)
+
+from ._call import Call, Reply, Waiting
+from ._errors import ActorExited, CallCycle
+from ._exit import Exit
+from ._mailbox import NOTHING, Mailbox
+from ._owner import Owner, current_actor
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from contextvars import Context
+
+    from ._handler import Handler, Hooks
+
+T = TypeVar("T")
+
+logger = logging.getLogger("trioreg")
+
+STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
+
+BATCH = 64
+"""How many messages an actor handles before it lets other tasks run."""
+
+STOP = object()
+"""The message behind which an actor that was asked to stop takes no other."""
+
+
+class Behaviour(Protocol):
+    """The user's side of an actor: what a cell calls on it."""
+
+    idle_timeout: float | None
+
+    def _killed(self) -> None: ...
+    async def on_start(self) -> None: ...
+    async def on_message(self, message: Any) -> None: ...
+    async def on_stop(self, exit: Exit) -> None: ...
+    async def on_idle(self) -> None: ...
+
+
+class Child(Protocol):
+    """The supervisor's side of an actor."""
+
+    @property
+    def shutdown(self) -> float:
+        """How long `on_stop` may take, in seconds."""
+        ...
+
+    def ended(self, cell: Cell) -> None:
+        """Called in the last step of the actor's task, before its names go: the place to start a successor."""
+
+    def spawn(self, function: Callable[[], Awaitable[object]], name: str) -> None:
+        """Start a task beside the actor's own."""
+
+
+class Info:
+    """A plain message, for ``on_message`` or ``receive()``."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, message: object) -> None:
+        self.message = message
+
+
+class Background:
+    """The background tasks of an actor: they live and die with it."""
+
+    __slots__ = ("gone", "scopes", "tasks")
+
+    def __init__(self) -> None:
+        self.scopes: set[trio.CancelScope] = set()
+        self.tasks: set[Task] = set()
+        self.gone: trio.Event | None = None
+
+
+# The user's code is not protected from Ctrl-C; the runtime's, around it, is.
+
+
+@disable_ki_protection
+def run_user(function: Callable[..., T], /, *args: object, **kwargs: object) -> T:
+    return function(*args, **kwargs)
+
+
+@disable_ki_protection
+async def await_user(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+class Cell(Mailbox):
+    """One life of an actor."""
+
+    __slots__ = (
+        "_args",
+        "_background",
+        "_calls",
+        "_child",
+        "_context",
+        "_current",
+        "_deferred",
+        "_ended",
+        "_errors",
+        "_factory",
+        "_hooks",
+        "_idle_scope",
+        "_is_inline",
+        "_receives",
+        "_scope",
+        "_waits",
+        "actor",
+        "exit",
+        "handled",
+        "handlers",
+        "is_started",
+        "label",
+        "ref",
+        "starter",
+        "state",
+        "task",
+        "value",
+    )
+
+    def __init__(
+        self,
+        ref: Owner,
+        child: Child,
+        factory: Callable[..., object],
+        args: tuple[object, ...],
+        *,
+        label: str,
+        handlers: dict[object, Handler],
+        hooks: Hooks | None,
+        mailbox_size: int | None,
+    ) -> None:
+        super().__init__(mailbox_size)
+        self.ref = ref
+        self.label = label
+        self.handlers = handlers
+        self.state = STARTING
+        self.is_started = False
+        self.starter: Task | None = None
+        self.task: Task | None = None
+        self.actor: Behaviour | None = None
+        self.exit: Exit | None = None
+        self.value: object = None
+        self.handled = 0
+        self._child = child
+        self._factory = factory
+        self._args = args
+        self._hooks = hooks
+        self._context: Context | None = None
+        self._scope: trio.CancelScope | None = None
+        self._idle_scope: trio.CancelScope | None = None
+        self._is_inline = False
+        self._receives = False
+        self._current: Call | None = None
+        self._deferred: dict[Call, None] | None = None
+        self._waits: dict[Waiting, None] | None = None
+        self._background: Background | None = None
+        self._errors: list[BaseException] | None = None
+        self._ended: trio.Event | None = None
+
+    # The task
+
+    @enable_ki_protection
+    async def run(self) -> None:
+        """The whole life; the main function of the actor's task."""
+        self.task = current_task()
+        self._context = self.task.context
+        current_actor.set(self.ref)
+        cancelled: BaseException | None = None
+        try:
+            try:
+                if self.state < ENDING:
+                    await self._live()
+            except GeneratorExit:
+                raise  # the run itself broke down and throws its coroutines away: nothing can be awaited any more
+            except BaseException as error:
+                cancelled, failure = split(error)
+                if failure is not None:
+                    self.fail(failure)
+                del failure
+            self._scope = None
+            self.end(Exit("shutdown") if cancelled is not None else Exit("normal"))
+            self._settle()
+            await self._wind_down()
+        finally:
+            self._finish()
+        if cancelled is not None:
+            try:
+                raise cancelled
+            finally:
+                del cancelled
+
+    async def _live(self) -> None:
+        hooks = self._hooks
+        if hooks is None:
+            with trio.CancelScope() as self._scope:
+                self._set_started()
+                result = run_user(self._factory, *self._args)
+                if not inspect.isawaitable(result):
+                    raise TypeError(
+                        f"{self.label} must be an Actor class or an async function, but it returned {result!r}"
+                    )
+                self.value = await await_user(cast("Awaitable[object]", result))
+            return
+        self.actor = actor = cast("Behaviour", run_user(self._factory, *self._args))
+        if self.state == ENDING:
+            return
+        if hooks.has_on_start:
+            with trio.CancelScope() as self._scope:
+                await await_user(actor.on_start())
+                if self.state < ENDING:
+                    self._set_started()
+                    await self._serve(NOTHING)
+        else:
+            self._set_started()
+            await self._serve(NOTHING)
+
+    def _set_started(self) -> None:
+        self.is_started = True
+        if self.state == STARTING:
+            self.state = RUNNING
+        if self.starter is not None:
+            reschedule(self.starter)
+            self.starter = None
+
+    async def _serve(self, message: object) -> None:
+        """Handle messages, one at a time, until the actor is to end."""
+        budget = BATCH
+        while True:
+            if message is NOTHING:
+                if not self._queue:
+                    await self._wait_for_message()
+                    if self.state == ENDING:
+                        return
+                    budget = BATCH
+                    continue
+                if budget == 0:
+                    await checkpoint()
+                    if self.state == ENDING:
+                        return
+                    budget = BATCH
+                budget -= 1
+                message = self.take()
+                if message is NOTHING:
+                    continue
+            call: Call | None = None
+            if type(message) is tuple:
+                handler, args, kwargs = cast("tuple[Handler, tuple[object, ...], Mapping[str, object]]", message)
+            elif type(message) is Call:
+                call, handler, args, kwargs = message, message.handler, message.args, message.kwargs
+            elif message is STOP:
+                return
+            else:
+                assert self._hooks is not None
+                handler, args, kwargs = self._hooks.on_message, (cast("Info", message).message,), {}
+            if handler.is_async and self._scope is None:
+                # From the first async handler on, there is something to cancel.
+                with trio.CancelScope() as self._scope:
+                    await self._serve(message)
+                return
+            self._current = call
+            try:
+                result = run_user(handler.function, self.actor, *args, **kwargs)
+                if handler.is_async or type(result) is CoroutineType:
+                    if self._scope is None:
+                        handler.is_async = True
+                        with trio.CancelScope() as self._scope:
+                            await self._serve(_resume(message, handler, result))
+                        return
+                    result = await await_user(cast("Awaitable[object]", result))
+                if call is not None:
+                    if type(result) is Reply:
+                        self._defer(call, cast("Reply[object]", result))
+                    else:
+                        call.answer(result)
+            except handler.declared as error:
+                if call is not None:
+                    call.fail(error)
+                else:
+                    logger.error("%r: %s failed with a declared error", self.ref, handler.name, exc_info=error)
+            self._current = None
+            self.handled += 1
+            message = NOTHING
+            if self.state == ENDING:
+                return
+
+    async def _wait_for_message(self) -> None:
+        assert self._hooks is not None and self.actor is not None
+        timeout = self.actor.idle_timeout if self._hooks.has_on_idle else None
+        if timeout is None:
+            await self.park()
+            return
+        with trio.move_on_after(timeout) as self._idle_scope:
+            try:
+                await self.park()
+            finally:
+                self._idle_scope = None
+            return
+        if self.state != ENDING and not self._queue:
+            self.put((self._hooks.on_idle, (), {}))
+
+    def adopt(self, actor: Behaviour) -> bool:
+        """Whether ``actor``, just made by this actor's own code, is its instance."""
+        if self.actor is not None or self._hooks is None or self.state >= ENDED:
+            return False
+        self.actor = actor
+        return True
+
+    # Being asked
+
+    def answer_now(self, handler: Handler, args: tuple[object, ...], kwargs: Mapping[str, object]) -> object:
+        """Run a sync handler of this idle actor here and now. A `Call` comes back where the answer must be awaited."""
+        context = self._context
+        assert context is not None
+        self._is_inline = True
+        try:
+            result = context.run(run_user, handler.function, self.actor, *args, **kwargs)
+        except handler.declared:
+            self.handled += 1
+            raise
+        except BaseException as error:
+            self.fail(error)
+            raise ActorExited(self.ref, Exit("crashed", error)) from error
+        finally:
+            self._is_inline = False
+        self.handled += 1
+        if self._idle_scope is not None:
+            assert self.actor is not None and self.actor.idle_timeout is not None
+            self._idle_scope.deadline = trio.current_time() + self.actor.idle_timeout
+        if type(result) is Reply:
+            call = Call(self.ref, None, handler, args, kwargs, current_task())
+            self._defer(call, cast("Reply[object]", result))
+            return call
+        if type(result) is CoroutineType:
+            # A sync function around an async one. What it began has to go on in the actor's own task.
+            handler.is_async = True
+            call = Call(self.ref, None, handler, args, kwargs, current_task())
+            self.put(_resume(call, handler, result))
+            return call
+        return result
+
+    def ask(self, handler: Handler, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Call:
+        """Put a call into the mailbox; `wait_answer` waits for it."""
+        task = current_task()
+        call = Call(self.ref, self.link(task), handler, args, kwargs, task)
+        self.put_or_line_up(call)
+        return call
+
+    async def wait_answer(self, call: Call) -> object:
+        """Wait until a call is answered, and give the answer or raise the error. A checkpoint."""
+        if call.task is None:  # answered by the handler that returned the reply
+            await checkpoint()
+        else:
+
+            def abort(_: RaiseCancelT) -> Abort:
+                self._abandon(call)
+                return Abort.SUCCEEDED
+
+            await wait_task_rescheduled(abort)
+        call.unlink()
+        if call.error is not None:
+            try:
+                raise call.error
+            finally:
+                del call
+        return call.value
+
+    def _abandon(self, call: Call) -> None:
+        """The caller was cancelled. A call that waits is taken back; one in work goes on, for nobody."""
+        call.abandon()
+        if self._deferred is not None and call in self._deferred:
+            del self._deferred[call]
+        elif call is not self._current and self.state < ENDING:
+            self.withdraw(call)
+
+    def _defer(self, call: Call, reply: Reply[object]) -> None:
+        # From here on the caller waits for whoever has the reply: the actor is free, so there can't be a cycle.
+        call.unlink()
+        if not reply._bind(call):
+            if self._deferred is None:
+                self._deferred = {}
+            self._deferred[call] = None
+
+    def link(self, task: Task) -> dict[Waiting, None] | None:
+        """The open waits of the actor that ``task`` works for, to which a wait for this actor can be added.
+
+        Raises `CallCycle` if that actor could then never go on.
+        """
+        owner = current_actor.get(None)
+        cell = cast("Cell | None", getattr(owner, "_cell", None))
+        if cell is None or not cell.is_blocked_by(task):
+            return None
+        path = self._path_to(cell)
+        if path:
+            raise CallCycle([cell.ref, *path])
+        if cell._waits is None:
+            cell._waits = {}
+        return cell._waits
+
+    def is_blocked_by(self, task: Task) -> bool:
+        """Whether the actor handles no other message until ``task`` is done."""
+        step: Task | None = task
+        while step is not None:
+            if step is self.task:
+                return True
+            nursery = step.parent_nursery
+            step = None if nursery is None else nursery.parent_task
+        return False
+
+    def owns(self, task: Task) -> bool:
+        """Whether ``task`` runs the actor's code: its own task, one in a nursery below it, or a background task."""
+        if self._is_inline or task is self.task:
+            return True
+        tasks = self._background.tasks if self._background is not None else ()
+        step: Task | None = task
+        while step is not None:
+            if step is self.task or step in tasks:
+                return True
+            nursery = step.parent_nursery
+            step = None if nursery is None else nursery.parent_task
+        return False
+
+    def _path_to(self, goal: Cell) -> list[Owner]:
+        """The references along the waits from this actor to ``goal``; empty if it does not wait for it."""
+        came_from: dict[Cell, Cell | None] = {self: None}
+        todo = [self]
+        for cell in todo:
+            if cell is goal:
+                path: list[Owner] = []
+                step: Cell | None = cell
+                while step is not None:
+                    path.append(step.ref)
+                    step = came_from[step]
+                return path[::-1]
+            for wait in cell._waits or ():
+                target = cast("Cell | None", getattr(wait.target, "_cell", None))
+                if target is not None and target not in came_from:
+                    came_from[target] = cell
+                    todo.append(target)
+        return []
+
+    # Function actors
+
+    async def receive(self) -> object:
+        """The next plain message. A checkpoint."""
+        if self._hooks is not None:
+            raise RuntimeError(f"{self.ref!r} is an Actor: its messages come to on_message(), not to receive()")
+        self._receives = True
+        if self._queue:
+            await checkpoint()
+        while True:
+            message = self.take()
+            if message is STOP:
+                # Everything sent before has been received: this is the end that `stop` asked for.
+                self.end(Exit("normal"))
+                await trio.sleep_forever()
+            if message is not NOTHING:
+                self.handled += 1
+                return cast("Info", message).message
+            if self.parked is not None:
+                raise RuntimeError(f"another task of {self.ref!r} is waiting in receive()")
+            await self.park()
+
+    # Background tasks
+
+    def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        if self.state >= ENDING:
+            raise ActorExited(self.ref, self.exit or Exit("normal"))
+        background = self._background
+        if background is None:
+            background = self._background = Background()
+        scope = trio.CancelScope()
+        background.scopes.add(scope)
+
+        @enable_ki_protection
+        async def run() -> None:
+            task = current_task()
+            background.tasks.add(task)
+            try:
+                with scope:
+                    try:
+                        await await_user(run_user(function, *args))
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:
+                        cancelled, failure = split(error)
+                        if failure is not None:
+                            self.fail(failure)
+                        if cancelled is not None:
+                            raise cancelled from None
+            finally:
+                background.tasks.discard(task)
+                background.scopes.discard(scope)
+                if background.gone is not None and not background.scopes:
+                    background.gone.set()
+
+        # In a copy of the actor's context, whoever calls: what runs there is the actor's code.
+        assert self._context is not None
+        self._context.copy().run(self._child.spawn, run, f"{self.label}, background")
+
+    # The end
+
+    def stop(self) -> None:
+        """Handle what is in the mailbox, then end."""
+        if self.state >= STOPPING:
+            return
+        self.state = STOPPING
+        for message in self.refuse_senders():
+            self._refuse(message, Exit("normal"))
+        if self._hooks is None and not self._receives:
+            self.end(Exit("normal"))  # it does not take messages, so it would never come to the one that says stop
+        else:
+            self.put(STOP)
+
+    def end(self, exit: Exit) -> None:
+        """End now: cancel what runs, take no other message. The first exit counts, but a kill overrides."""
+        if self.state >= ENDING:
+            if exit.reason == "killed" and self.state == ENDING:
+                self.exit = exit
+                if self._scope is not None:
+                    self._scope.cancel()
+                if self.actor is not None:
+                    self.actor._killed()
+            return
+        self.exit = exit
+        self.state = ENDING
+        if exit.reason == "killed" and self.actor is not None:
+            self.actor._killed()
+        if self._scope is not None:
+            self._scope.cancel()
+        else:
+            self.unpark()
+
+    def fail(self, error: BaseException) -> None:
+        """The actor has crashed. Later errors, of what its end cancels, are kept beside the first."""
+        if self._errors is None:
+            self._errors = []
+        self._errors.append(error)
+        self.end(Exit("crashed", error))
+
+    def _refuse(self, message: object, exit: Exit) -> bool:
+        """Tell the caller behind a message, if there is one, that no answer will come."""
+        if type(message) is not Call:
+            return False
+        error = ActorExited(self.ref, exit)
+        error.__cause__ = exit.error
+        message.fail(error)
+        return True
+
+    def _settle(self) -> None:
+        """Nothing more is handled: everybody who waits for an answer learns it, before `on_stop` takes its time."""
+        exit = self.exit
+        assert exit is not None
+        for message in self.refuse_senders():
+            self._refuse(message, exit)
+        if self._current is not None:
+            self._refuse(self._current, exit)
+            self._current = None
+        for call in self._deferred or ():
+            self._refuse(call, exit)
+        self._deferred = None
+        left = [message for message in self.drain() if not self._refuse(message, exit) and message is not STOP]
+        if left:
+            logger.warning("%r ended (%s) with %d unhandled messages in its mailbox", self.ref, exit, len(left))
+
+    async def _wind_down(self) -> None:
+        background = self._background
+        if background is not None and background.scopes:
+            for scope in list(background.scopes):
+                scope.cancel()
+            background.gone = trio.Event()
+            with trio.CancelScope(shield=True):
+                await background.gone.wait()
+        if self._hooks is None or not self._hooks.has_on_stop or not self.is_started:
+            return
+        exit = self.exit
+        assert exit is not None and self.actor is not None
+        if exit.reason == "killed":
+            return
+        limit = self._child.shutdown
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + limit) as self._scope:
+            try:
+                await await_user(self.actor.on_stop(exit))
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                cancelled, failure = split(error)
+                if failure is not None:
+                    self.fail(failure)
+                if cancelled is not None:
+                    raise cancelled from None
+        if self._scope.cancelled_caught and self.exit is exit:
+            logger.warning("%r: on_stop took longer than %g seconds and was cancelled", self.ref, limit)
+        self._scope = None
+
+    def _finish(self) -> None:
+        """The last step of the task: from here to its end no other task runs."""
+        exit = self.exit or Exit("shutdown")
+        if self._errors:
+            exit = Exit("crashed", combine(self._errors, self.label))
+        elif self.value is not None:
+            exit = Exit(exit.reason, value=self.value)
+        self.exit = exit
+        self.state = ENDED
+        self.ref._set_ended(exit)  # type: ignore[attr-defined]
+        try:
+            self._child.ended(self)
+        finally:
+            # After the supervisor: what the successor takes over, it takes over before anybody can see it free.
+            self.ref._release(exit)
+            if self.starter is not None:
+                reschedule(self.starter)
+                self.starter = None
+            if self._ended is not None:
+                self._ended.set()
+            self.actor = self.task = self._context = self._background = None
+
+    async def wait_ended(self) -> None:
+        """Wait for the end. A checkpoint."""
+        if self._ended is None:
+            self._ended = trio.Event()
+            if self.state == ENDED:
+                self._ended.set()
+        await self._ended.wait()
+
+
+def _resume(message: object, handler: Handler, coroutine: object) -> object:
+    """The message whose sync handler gave a coroutine, as one whose handler is that coroutine."""
+    resumed = handler.resumed(coroutine)
+    if type(message) is Call:
+        message.handler, message.args, message.kwargs = resumed, (), {}
+        return message
+    return (resumed, (), {})
+
+
+def split(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """Take an exception apart: what belongs to Trio's cancellation, and what is somebody's failure."""
+    if isinstance(error, trio.Cancelled):
+        return error, None
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(trio.Cancelled)
+    return None, error
+
+
+def combine(errors: list[BaseException], label: str) -> BaseException:
+    """One exception for several."""
+    return errors[0] if len(errors) == 1 else BaseExceptionGroup(f"{label} failed more than once", errors)

@@ -1,0 +1,125 @@
+"""Every exception trioreg raises of its own.
+
+What is wrong with an *argument* is a plain `TypeError` or `ValueError`; the classes here say that something is
+wrong with the *state* of the system: an actor that has exited, a name that is taken, a mailbox that is full.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._exit import Exit
+    from ._owner import Owner
+
+
+class TrioregError(Exception):
+    """The base of every error of trioreg's own."""
+
+
+class AlreadyRegistered(TrioregError):
+    """The unique key is held by somebody who is alive.
+
+    Attributes:
+        registry: The name of the registry.
+        key: The key that was asked for.
+        holder: The `Owner` that holds it (an `ActorRef`, or a `TaskOwner` for a plain Trio task).
+        value: The value the holder registered it with.
+    """
+
+    def __init__(self, registry: str, key: object, holder: Owner, value: object) -> None:
+        super().__init__(registry, key, holder, value)
+        self.registry = registry
+        self.key = key
+        self.holder = holder
+        self.value = value
+
+    def __str__(self) -> str:
+        return f"{self.key!r} is already registered in {self.registry!r}: held by {self.holder!r}"
+
+
+class NotRegistered(TrioregError, LookupError):
+    """Nobody holds the key: a name led nowhere.
+
+    Attributes:
+        registry: The name of the registry.
+        key: The key that was asked for.
+    """
+
+    def __init__(self, registry: str, key: object) -> None:
+        super().__init__(registry, key)
+        self.registry = registry
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"nobody is registered as {self.key!r} in {self.registry!r}"
+
+
+class ActorExited(TrioregError):
+    """The actor has exited, or exited before it answered.
+
+    Where a handler's error ended it, that error is the `__cause__`.
+
+    Attributes:
+        ref: The reference of the actor.
+        exit: How it ended.
+    """
+
+    def __init__(self, ref: Owner, exit: Exit) -> None:
+        super().__init__(ref, exit)
+        self.ref = ref
+        self.exit = exit
+
+    def __str__(self) -> str:
+        return f"{self.ref!r} has exited: {self.exit}"
+
+
+class MailboxFull(TrioregError, trio.WouldBlock):
+    """The actor's bounded mailbox has no room (only the ``_nowait`` forms raise it; the others wait).
+
+    Attributes:
+        ref: The reference of the actor.
+        size: How many messages the mailbox can hold.
+    """
+
+    def __init__(self, ref: Owner, size: int) -> None:
+        super().__init__(ref, size)
+        self.ref = ref
+        self.size = size
+
+    def __str__(self) -> str:
+        return f"the mailbox of {self.ref!r} is full ({self.size} messages)"
+
+
+class CallCycle(TrioregError):
+    """A call would wait for itself: A waits for B, which waits for A.
+
+    Attributes:
+        path: The references along the cycle; the first one is the last one too.
+    """
+
+    def __init__(self, path: Sequence[Owner]) -> None:
+        super().__init__(tuple(path))
+        self.path = tuple(path)
+
+    def __str__(self) -> str:
+        return "this call would wait for itself: " + " -> ".join(map(repr, self.path))
+
+
+class NoReply(TrioregError):
+    """A handler returned a `Reply` that nobody can answer any more: the reply object is gone."""
+
+
+class RestartLimitExceeded(ExceptionGroup[Exception]):
+    """A supervisor gave up: more restarts than ``max_restarts`` within ``max_seconds``.
+
+    It is the group of the errors its children ended with, so ``except*`` reaches each of them. A child that ended
+    without an error, but had to be restarted, is there as an `ActorExited`.
+    """
+
+    def derive(self, excs: Sequence[Exception], /) -> RestartLimitExceeded:
+        return RestartLimitExceeded(self.message, excs)

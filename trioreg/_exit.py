@@ -1,0 +1,40 @@
+"""How an actor ended: a fact, not a behaviour."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import attrs
+
+ExitReason: TypeAlias = Literal["normal", "shutdown", "crashed", "killed"]
+
+
+@attrs.frozen
+class Exit:
+    """How an actor ended, as `ActorRef.wait` gives it.
+
+    Synopsis::
+
+        exit = await ref.wait()
+        if exit.reason == "crashed":
+            print(exit.error)
+
+    Attributes:
+        reason: ``"normal"`` (it returned, or was asked to `~ActorRef.stop`), ``"shutdown"`` (its supervisor or its
+            cancel scope ended it, or `~ActorRef.cancel` did), ``"crashed"`` (an exception), or ``"killed"``
+            (`~ActorRef.kill`).
+        error: The exception of a crash, else None.
+        value: What a function actor returned, else None.
+    """
+
+    reason: ExitReason
+    error: BaseException | None = None
+    value: object = None
+
+    @property
+    def is_abnormal(self) -> bool:
+        """Whether a ``"transient"`` child is restarted after it: it crashed or was killed."""
+        return self.reason in ("crashed", "killed")
+
+    def __str__(self) -> str:
+        return self.reason if self.error is None else f"{self.reason}: {self.error!r}"

@@ -1,0 +1,153 @@
+"""A message is a method: how ``SecretAgent.echo`` in a call becomes the function that an actor runs.
+
+For each actor class there is one table from method to `Handler`, filled as methods are first used. What it takes to
+know of a method (is it async, which arguments fit, which errors are declared) is found out once.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_SHAPES_KEPT = 64
+_DECLARED = "__trioreg_raises__"
+
+
+def raises(*errors: type[Exception]) -> Callable[[F], F]:
+    """Declare errors that belong to a handler's interface: they go to the caller, and the actor lives on.
+
+    ::
+
+        class Account(trioreg.Actor):
+            @trioreg.raises(InsufficientFunds)
+            def withdraw(self, amount: int) -> int: ...
+
+    Any other exception that leaves a handler crashes the actor. An override inherits what the method it overrides
+    declares. For a cast, which has no caller, a declared error is logged.
+
+    Args:
+        errors: The exception classes; subclasses of them are declared with them.
+
+    Raises:
+        TypeError: One of ``errors`` is not a subclass of `Exception`.
+    """
+    for error in errors:
+        if not (isinstance(error, type) and issubclass(error, Exception)):
+            raise TypeError(f"raises() takes subclasses of Exception, not {error!r}")
+
+    def declare(function: F) -> F:
+        setattr(function, _DECLARED, errors)
+        return function
+
+    return declare
+
+
+class Handler:
+    """One method of an actor class, as the class itself resolves it (an override is honoured).
+
+    Attributes:
+        function: What is run.
+        is_async: Whether running it gives something to await.
+        declared: The exception classes that go to the caller.
+        least, most: With no keyword arguments, any count of arguments from ``least`` to ``most`` fits.
+    """
+
+    __slots__ = ("_shapes", "_signature", "declared", "function", "is_async", "least", "most", "name")
+
+    def __init__(self, cls: type, name: str) -> None:
+        function: Callable[..., object] = getattr(cls, name)
+        self.name = f"{cls.__qualname__}.{name}"
+        self.function = function
+        self.is_async = inspect.iscoroutinefunction(function)
+        declared: dict[type[Exception], None] = {}
+        for base in cls.__mro__:
+            declared |= dict.fromkeys(getattr(vars(base).get(name), _DECLARED, ()))
+        self.declared: tuple[type[Exception], ...] = tuple(declared)
+        self._signature = inspect.signature(function)
+        self._shapes: set[tuple[int, tuple[str, ...]]] = set()
+        self.least, self.most = _positional(self._signature)
+
+    def resumed(self, coroutine: object) -> Handler:
+        """A handler that goes on with ``coroutine``, which this one began."""
+        handler = Handler.__new__(Handler)
+        handler.name, handler.declared = self.name, self.declared
+        handler.function, handler.is_async = (lambda _: coroutine), True
+        return handler
+
+    def check(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        """Raise `TypeError` unless the arguments fit. The common case is asked of ``least`` and ``most`` first."""
+        shape = (len(args), tuple(kwargs))
+        if shape in self._shapes:
+            return
+        try:
+            self._signature.bind(None, *args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.name}(): {error}") from None
+        if len(self._shapes) < _SHAPES_KEPT:
+            self._shapes.add(shape)
+
+
+def _positional(signature: inspect.Signature) -> tuple[int, int]:
+    least, most = 0, 0
+    for parameter in list(signature.parameters.values())[1:]:
+        required = parameter.default is parameter.empty
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            least, most = least + required, most + 1
+        elif parameter.kind is parameter.KEYWORD_ONLY and required:
+            return 1, 0  # no call without keywords fits
+    return least, most
+
+
+class Handlers(dict[object, Handler]):
+    """The handlers of one actor class, by method. A method that it does not have is a `TypeError`."""
+
+    def __init__(self, cls: type, hooks: frozenset[str]) -> None:
+        super().__init__()
+        self._class = cls
+        self._hooks = hooks
+
+    def __missing__(self, method: object) -> Handler:
+        # Only methods of the class get in, so the table is never larger than the class.
+        name = getattr(method, "__name__", None)
+        cls = self._class
+        if not isinstance(name, str) or not any(vars(base).get(name) is method for base in cls.__mro__):
+            raise TypeError(f"{_shown(method)} is not a method of {cls.__qualname__}: pass {cls.__qualname__}.<method>")
+        if name in self._hooks:
+            raise TypeError(f"{_shown(method)} is called by the runtime: it can't be sent as a message")
+        if not inspect.isfunction(getattr(cls, name)):
+            raise TypeError(f"{_shown(method)} is not a plain method of {cls.__qualname__}")
+        handler = self[method] = Handler(cls, name)
+        return handler
+
+
+class NoHandlers(dict[object, Handler]):
+    """The handlers of a function actor: it takes messages with ``receive()`` and has no methods."""
+
+    def __missing__(self, method: object) -> Handler:
+        raise TypeError(f"{_shown(method)} can't be called: this is a function actor, send() it a message instead")
+
+
+def _shown(method: object) -> str:
+    return str(getattr(method, "__qualname__", None) or repr(method))
+
+
+no_handlers = NoHandlers()
+
+
+class Hooks:
+    """What the runtime has to know of an actor class besides its handlers: which hooks it overrides."""
+
+    __slots__ = ("has_on_idle", "has_on_start", "has_on_stop", "on_idle", "on_message")
+
+    def __init__(self, cls: type, base: type) -> None:
+        def overrides(name: str) -> bool:
+            return getattr(cls, name) is not getattr(base, name)
+
+        self.has_on_start = overrides("on_start")
+        self.has_on_stop = overrides("on_stop")
+        self.has_on_idle = overrides("on_idle")
+        self.on_message = Handler(cls, "on_message")
+        self.on_idle = Handler(cls, "on_idle")

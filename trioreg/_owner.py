@@ -1,0 +1,197 @@
+"""Who holds names: the lease between a holder and the registries it is in.
+
+An `Owner` is a life: it begins, it may hold names in any number of registries, and when it ends it gives all of
+them back in one step. The registry knows owners, never actors: an `ActorRef` is an owner, and a `TaskOwner` stands
+for a plain Trio task.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from trio.lowlevel import current_task
+
+from ._run import current_run
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from trio.lowlevel import Task
+
+    from ._exit import Exit
+    from ._run import Run
+
+    Keys: TypeAlias = dict[Hashable, object]
+
+
+class Lessor(Protocol):
+    """What an owner needs of a registry: to be told that the owner's names are free."""
+
+    def _reclaim(self, owner: Owner, keys: Mapping[Hashable, object], exit: Exit | None) -> None: ...
+
+
+class Owner:
+    """The holder of a name: an `ActorRef`, or a `TaskOwner` for a plain Trio task. Compared by identity.
+
+    You meet owners as what a registry gives back (`Entry.owner`, `Registry.whereis`, `AlreadyRegistered.holder`)
+    and pass them as ``owner=``.
+    """
+
+    # `_held` is None, or (registry, key, token) for the usual single name, or {registry: {key: token}}: 100,000
+    # actors with one name each should not pay for two dictionaries each.
+    __slots__ = ("__weakref__", "_held", "_run")
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._held: tuple[Lessor, Hashable, object] | dict[Lessor, Keys] | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its task has not ended yet. Not a checkpoint; constant time."""
+        raise NotImplementedError  # pragma: no cover
+
+    def _owns(self, task: Task) -> bool:
+        """Whether ``task``, the current one, runs this owner's code."""
+        raise NotImplementedError  # pragma: no cover
+
+    def _canonical(self) -> Owner:
+        """The one object that holds the names, where several stand for one owner."""
+        return self
+
+    # The lease: called by registries only.
+
+    def _keys(self, registry: Lessor) -> Mapping[Hashable, object]:
+        """This owner's keys in ``registry``, with the registry's token for each. Safe from any thread."""
+        held = self._held
+        if type(held) is tuple:
+            return {held[1]: held[2]} if held[0] is registry else {}
+        if held is None:
+            return {}
+        return held.get(registry, {})  # type: ignore[union-attr]
+
+    def _take(self, registry: Lessor, key: Hashable, token: object) -> None:
+        held = self._held
+        if held is None:
+            self._held = (registry, key, token)
+            return
+        if type(held) is tuple:
+            if held[0] is registry and held[1] == key:
+                self._held = (registry, key, token)
+                return
+            held = {held[0]: {held[1]: held[2]}}
+            self._take_into(held, registry, key, token)
+            self._held = held
+        else:
+            self._take_into(held, registry, key, token)  # type: ignore[arg-type]
+
+    @staticmethod
+    def _take_into(held: dict[Lessor, Keys], registry: Lessor, key: Hashable, token: object) -> None:
+        keys = held.get(registry)
+        if keys is None:
+            held[registry] = {key: token}
+        else:
+            keys[key] = token
+
+    def _drop(self, registry: Lessor, key: Hashable) -> None:
+        held = self._held
+        if type(held) is tuple:
+            self._held = None
+        elif held is not None:
+            keys: Keys = held[registry]  # type: ignore[call-overload]
+            del keys[key]
+            if not keys:
+                del held[registry]  # type: ignore[attr-defined]
+        if not self._held:
+            self._held = None
+            self._holds_nothing()
+
+    def _holds_nothing(self) -> None:
+        """The last name was given back while this owner goes on living."""
+
+    def _release(self, exit: Exit | None) -> None:
+        """Give every name back: the last thing an owner does. Costs as much as it holds."""
+        held = self._held
+        if held is None:
+            return
+        self._held = None
+        if type(held) is tuple:
+            held[0]._reclaim(self, {held[1]: held[2]}, exit)
+        else:
+            for registry, keys in held.items():  # type: ignore[union-attr]
+                registry._reclaim(self, keys, exit)
+
+
+class TaskOwner(Owner):
+    """A plain Trio task that holds names: no actor, just the task that called `Registry.register`.
+
+    Its names are gone in the very step in which the task ends, however it ends. Two owners of one task are equal.
+
+    Attributes:
+        task_name: The name of the Trio task.
+    """
+
+    __slots__ = ("_task", "task_name")
+
+    def __init__(self, run: Run, task: Task) -> None:
+        super().__init__(run)
+        self._task = task
+        self.task_name = task.name
+
+    def __repr__(self) -> str:
+        return f"<task {self.task_name}{'' if self.is_alive else ', ended'}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TaskOwner) and other._task is self._task
+
+    def __hash__(self) -> int:
+        return hash(self._task)
+
+    @property
+    def is_alive(self) -> bool:
+        # The frame of a coroutine is gone as soon as it has returned or raised.
+        return self._task.coro.cr_frame is not None
+
+    def _owns(self, task: Task) -> bool:
+        return task is self._task
+
+    def _canonical(self) -> Owner:
+        # A task that holds names has one owner that holds them all, whichever of its equals the caller kept.
+        holder = self._run.holders.get(self._task)
+        return holder if isinstance(holder, TaskOwner) else self
+
+    def _take(self, registry: Lessor, key: Hashable, token: object) -> None:
+        if self._held is None:
+            self._run.hold(self._task, self)
+        super()._take(registry, key, token)
+
+    def _holds_nothing(self) -> None:
+        self._run.drop(self._task)
+
+    def _task_ended(self) -> None:
+        self._release(None)
+
+
+current_actor: ContextVar[Owner] = ContextVar("trioreg actor")
+"""The actor whose context this is. Its code may be copied elsewhere (a nursery outside of it): ask `Owner._owns`."""
+
+
+def current_owner() -> Owner:
+    """Who is asking: the actor whose code is running, or else the current Trio task.
+
+    Raises:
+        RuntimeError: Outside of a Trio run, or in a thread that does not host one.
+    """
+    task = current_task()
+    owner = current_actor.get(None)
+    if owner is not None and owner._owns(task):
+        return owner
+    run = current_run()
+    holder = run.holders.get(task)
+    return holder if isinstance(holder, TaskOwner) else TaskOwner(run, task)
+
+
+def in_run_of(owner: Owner) -> bool:
+    """Whether this is the thread of the Trio run that hosts ``owner`` (who must be alive: a thread has one run)."""
+    return owner._run.thread == threading.get_ident()

@@ -1,0 +1,76 @@
+"""The key tables: where a registry keeps its entries.
+
+A registry has one or more partitions, all of one kind. A partition owns one dict and keeps one promise: an entry is
+in it, whole, or it is not. It knows nothing of tasks, runs or other partitions. Everything here is synchronous and
+safe to *read* from any thread: a reader makes one dict operation, or copies in one C call.
+
+What Elixir keeps as a table of owners beside it (``PIDPartition0``) is kept by the owners themselves (see
+`_owner.py`), so the two can't disagree; `Registry.tables` shows it from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+from ._entry import Entry
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class UniquePartition(Generic[K, V]):
+    """At most one entry for each key."""
+
+    __slots__ = ("table",)
+
+    def __init__(self) -> None:
+        self.table: dict[K, Entry[V]] = {}
+
+    def rows(self) -> Iterator[tuple[K, Entry[V]]]:
+        """All entries, in the order in which their keys came. A snapshot: the table may change meanwhile."""
+        return iter(list(self.table.items()))
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+class DuplicatePartition(Generic[K, V]):
+    """Any number of entries for each key, in the order in which they came.
+
+    Each entry of a key has a number of its own, so that the end of one subscriber among 150,000 is one deletion.
+    """
+
+    __slots__ = ("count", "table")
+
+    def __init__(self) -> None:
+        self.table: dict[K, dict[int, Entry[V]]] = {}
+        self.count = 0
+
+    def add(self, key: K, number: int, entry: Entry[V]) -> None:
+        group = self.table.get(key)
+        if group is None:
+            self.table[key] = {number: entry}
+        else:
+            group[number] = entry
+        self.count += 1
+
+    def remove(self, key: K, number: int) -> Entry[V]:
+        group = self.table[key]
+        entry = group.pop(number)
+        if not group:
+            del self.table[key]
+        self.count -= 1
+        return entry
+
+    def entries(self, key: K) -> list[Entry[V]]:
+        group = self.table.get(key)
+        return [] if group is None else list(group.values())
+
+    def rows(self) -> Iterator[tuple[K, Entry[V]]]:
+        for key, group in list(self.table.items()):
+            for entry in list(group.values()):
+                yield key, entry
+
+    def __len__(self) -> int:
+        return self.count

@@ -1,0 +1,299 @@
+"""How an actor is reached: `Address`, and the reference to one life of an actor, `ActorRef`.
+
+Both ends of trioreg meet here: names (`Via`) and references share one interface, and everything they do is a few
+lines over the actor's `Cell`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from itertools import count
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+
+from trio.lowlevel import checkpoint, current_task, enable_ki_protection
+
+from ._call import Call, Reply
+from ._cell import STOPPING, Info
+from ._errors import ActorExited, CallCycle, MailboxFull
+from ._exit import Exit
+from ._owner import Owner
+
+if TYPE_CHECKING:
+    from trio.lowlevel import Task
+
+    from ._cell import Cell
+    from ._run import Run
+
+A = TypeVar("A", covariant=True)
+R = TypeVar("R")
+P = ParamSpec("P")
+
+_numbers = count(1)
+
+
+class Address(Generic[A]):
+    """Where messages can be sent: an `ActorRef` (one life of an actor) or a `Via` (whoever has the name).
+
+    =====================  ==============================================  ==================================
+    to                     waits for the answer / for room                 never waits
+    =====================  ==============================================  ==================================
+    call a method          ``await ref.call(SecretAgent.echo, "text")``
+    cast to a method       ``await ref.cast(SecretAgent.note, "text")``    ``ref.cast_nowait(...)``
+    send any object        ``await ref.send(message)``                     ``ref.send_nowait(message)``
+    =====================  ==============================================  ==================================
+
+    A method is passed as the class has it, with its arguments behind it, as to ``nursery.start_soon``; it is resolved
+    by name on the actor's own class, so overrides are honoured. There are no timeout arguments: `trio.fail_after`.
+    """
+
+    __slots__ = ()
+
+    def _resolve(self) -> ActorRef[A]:
+        """The actor it leads to now; raises if there is none."""
+        raise NotImplementedError  # pragma: no cover
+
+    @overload
+    async def call(
+        self, method: Callable[Concatenate[A, P], Awaitable[Reply[R]]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    async def call(
+        self, method: Callable[Concatenate[A, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    async def call(self, method: Callable[Concatenate[A, P], Reply[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def call(self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @enable_ki_protection
+    async def call(self, method: Callable[..., Any], /, *args: object, **kwargs: object) -> object:
+        """Have the actor run one of its methods, and wait for the result: `GenServer.call`.
+
+        The actor handles one message at a time. If this task is cancelled while the message still waits, it is
+        withdrawn; a handler that has begun goes on, and its result is dropped. A checkpoint. Constant time; an idle
+        actor's sync method costs one checkpoint, anything else two task switches.
+
+        Args:
+            method: A method of the actor's class (or of a base class), sync or async.
+            args, kwargs: Its arguments.
+
+        Returns:
+            What the method returns; the answer, where it returns a `Reply`.
+
+        Raises:
+            ActorExited: The actor has ended, is ending, or ends before it answers; an error of the handler that
+                crashed it is the ``__cause__``.
+            CallCycle: The actor can't answer before the caller has ended its own handler.
+            NotRegistered: The address is a name that nobody has.
+            TypeError: It is no method of this actor, or the arguments do not fit. The actor lives on.
+            Exception: What the method declares with `raises`.
+        """
+        cell = self._resolve()._cell
+        if cell is None or cell.state >= STOPPING:
+            raise self._exited(cell)
+        handler = cell.handlers[method]
+        if kwargs or not handler.least <= len(args) <= handler.most:
+            handler.check(args, kwargs)
+        if cell.parked is not None and not handler.is_async:
+            await checkpoint()
+            if cell.parked is not None:
+                result = cell.answer_now(handler, args, kwargs)
+                return await cell.wait_answer(result) if type(result) is Call else result
+            if cell.state >= STOPPING:
+                raise self._exited(cell)
+        return await cell.wait_answer(cell.ask(handler, args, kwargs))
+
+    @enable_ki_protection
+    async def cast(self, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Have the actor run one of its methods, and do not wait for it: `GenServer.cast`.
+
+        Where the mailbox is bounded, it waits for room; if it is cancelled while it waits, nothing was sent. A
+        checkpoint. Constant time.
+
+        Args:
+            method: A method of the actor's class (or of a base class), sync or async.
+            args, kwargs: Its arguments.
+
+        Raises:
+            ActorExited: The actor has ended or is ending, or ends before there is room.
+            NotRegistered: The address is a name that nobody has.
+            TypeError: It is no method of this actor, or the arguments do not fit. The actor lives on.
+        """
+        await checkpoint()
+        cell = self._accepting()
+        handler = cell.handlers[method]
+        if kwargs or not handler.least <= len(args) <= handler.most:
+            handler.check(args, kwargs)
+        await self._deliver(cell, (handler, args, kwargs))
+
+    @enable_ki_protection
+    def cast_nowait(self, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """`cast` without waiting. Not a checkpoint; constant time.
+
+        Raises:
+            MailboxFull: The mailbox is bounded and has no room.
+            ActorExited, NotRegistered, TypeError: As `cast`.
+        """
+        cell = self._resolve()._cell
+        if cell is None or cell.state >= STOPPING:
+            raise self._exited(cell)
+        handler = cell.handlers[method]
+        if kwargs or not handler.least <= len(args) <= handler.most:
+            handler.check(args, kwargs)
+        if cell.limit is not None:
+            self._require_room(cell)
+        cell.put((handler, args, kwargs))
+
+    @enable_ki_protection
+    async def send(self, message: object) -> None:
+        """Send any object to the actor's ``on_message``, or to a function actor's ``receive()``.
+
+        A checkpoint. Waits for room where the mailbox is bounded. Constant time.
+
+        Raises:
+            ActorExited, NotRegistered: As `cast`.
+        """
+        await checkpoint()
+        await self._deliver(self._accepting(), Info(message))
+
+    @enable_ki_protection
+    def send_nowait(self, message: object) -> None:
+        """`send` without waiting. Not a checkpoint; constant time.
+
+        Raises:
+            MailboxFull: The mailbox is bounded and has no room.
+            ActorExited, NotRegistered: As `send`.
+        """
+        cell = self._accepting()
+        if cell.limit is not None:
+            self._require_room(cell)
+        cell.put(Info(message))
+
+    async def wait(self) -> Exit:
+        """Wait until the actor has ended: `Process.monitor`. A checkpoint. Any number of tasks may wait.
+
+        Returns:
+            How it ended; at once if it already has. When this returns, the names of that actor are gone.
+
+        Raises:
+            NotRegistered: The address is a name that nobody has.
+        """
+        ref = self._resolve()
+        cell = ref._cell
+        if cell is None:
+            await checkpoint()
+        else:
+            await cell.wait_ended()
+        assert ref._exit is not None
+        return ref._exit
+
+    @enable_ki_protection
+    async def stop(self) -> Exit:
+        """Ask the actor to end when it has handled what is in its mailbox, and wait until it has.
+
+        Its exit is ``"normal"``, unless something else ends it first. Nothing new gets into the mailbox meanwhile. A
+        function actor that never calls ``receive()`` is cancelled at once. If the wait is cancelled, the actor still
+        ends. A checkpoint.
+
+        Raises:
+            CallCycle: It is the actor itself that asks, and would wait for itself (it has ``self.stop()``).
+            NotRegistered: The address is a name that nobody has.
+        """
+        ref = self._resolve()
+        cell = ref._cell
+        if cell is not None:
+            if cell.owns(current_task()):
+                raise CallCycle([ref, ref])
+            cell.stop()
+        return await ref.wait()
+
+    @enable_ki_protection
+    def cancel(self) -> None:
+        """End the actor now: what it is doing is cancelled, ``on_stop`` runs, the exit is ``"shutdown"``.
+
+        Not a checkpoint: it does not wait, and does nothing if the actor has ended. Constant time.
+
+        Raises:
+            NotRegistered: The address is a name that nobody has.
+        """
+        cell = self._resolve()._cell
+        if cell is not None:
+            cell.end(Exit("shutdown"))
+
+    @enable_ki_protection
+    def kill(self) -> None:
+        """End the actor at once, without its ``on_stop``: `Process.exit(pid, :kill)`. The exit is ``"killed"``.
+
+        Python can't end a task that shields itself from cancellation: until such a block is left the actor, and its
+        names, stay. Not a checkpoint; does nothing if the actor has ended. Constant time.
+
+        Raises:
+            NotRegistered: The address is a name that nobody has.
+        """
+        cell = self._resolve()._cell
+        if cell is not None:
+            cell.end(Exit("killed"))
+
+    def _accepting(self) -> Cell:
+        cell = self._resolve()._cell
+        if cell is None or cell.state >= STOPPING:
+            raise self._exited(cell)
+        return cell
+
+    def _exited(self, cell: Cell | None) -> ActorExited:
+        ref = self._resolve() if cell is None else cast("ActorRef[A]", cell.ref)
+        exit = ref._exit if cell is None else cell.exit
+        error = ActorExited(ref, exit or Exit("normal"))
+        error.__cause__ = exit.error if exit is not None else None
+        return error
+
+    def _require_room(self, cell: Cell) -> None:
+        if cell.is_full:
+            assert cell.limit is not None
+            raise MailboxFull(cell.ref, cell.limit)
+
+    async def _deliver(self, cell: Cell, message: object) -> None:
+        if cell.limit is None:
+            cell.put(message)
+        elif not await cell.put_when_room(message):
+            raise self._exited(cell if cell.ref.is_alive else None)
+
+
+class ActorRef(Owner, Address[A]):
+    """The reference to one life of an actor: what a pid is on the BEAM.
+
+    You get one from `start_child` (or as ``self.ref``, or from `current`). It stays what it is when the actor has
+    ended: a restarted actor has another. Compared by identity, hashable, safe to keep; it does not keep the actor's
+    state alive.
+    """
+
+    __slots__ = ("_cell", "_exit", "_label", "_number")
+
+    def __init__(self, run: Run, label: str) -> None:
+        super().__init__(run)
+        self._cell: Cell | None = None
+        self._exit: Exit | None = None
+        self._label = label
+        self._number = next(_numbers)
+
+    def __repr__(self) -> str:
+        return f"<{self._label} #{self._number}>"
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the actor has not ended yet (it may be starting, or ending). Not a checkpoint; constant time."""
+        return self._exit is None
+
+    @property
+    def exit(self) -> Exit | None:
+        """How the actor ended, or None while it is alive. Not a checkpoint; constant time."""
+        return self._exit
+
+    def _resolve(self) -> ActorRef[A]:
+        return self
+
+    def _owns(self, task: Task) -> bool:
+        return self._cell is not None and self._cell.owns(task)
+
+    def _set_ended(self, exit: Exit) -> None:
+        self._exit = exit
+        self._cell = None

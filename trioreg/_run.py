@@ -1,0 +1,83 @@
+"""What trioreg keeps for one `trio.run`: which thread it is, and the plain Trio tasks that hold names.
+
+An actor releases its names itself, in the last step of its task. A plain task knows nothing of us, so its end is
+seen through Trio's public instrumentation: `task_exited` is called in the very step in which the task ends, before
+any other task runs. The instrument is there only while a plain task holds a name, so that nobody else pays for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+from trio.lowlevel import RunVar, add_instrument, remove_instrument
+
+if TYPE_CHECKING:
+    from trio.lowlevel import Task
+
+
+class Holder(Protocol):
+    """What a `Run` knows of those who hold names as plain tasks."""
+
+    def _task_ended(self) -> None: ...
+
+
+class Run(trio.abc.Instrument):
+    """The state of one `trio.run`.
+
+    Attributes:
+        thread: The identifier of the thread it runs in.
+        holders: The plain Trio tasks that hold a name, each with its holder.
+    """
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+        self.holders: dict[Task, Holder] = {}
+        self._installed = False
+
+    def __repr__(self) -> str:
+        return f"<trio run in thread {self.thread}>"
+
+    def hold(self, task: Task, holder: Holder) -> None:
+        """From here on, ``task`` holds a name: tell ``holder`` in the step in which it ends."""
+        self.holders[task] = holder
+        if not self._installed:
+            add_instrument(self)
+            self._installed = True
+
+    def drop(self, task: Task) -> None:
+        """``task`` holds no name any more.
+
+        The instrument itself stays until the next task ends: a task that registers and unregisters in a loop does
+        not pay for installing it each time.
+        """
+        self.holders.pop(task, None)
+
+    # Trio's hooks. An instrument that raises is thrown out by Trio, so nothing in here may.
+
+    def task_exited(self, task: Task) -> None:
+        holder = self.holders.pop(task, None)
+        if holder is not None:
+            holder._task_ended()
+        if not self.holders and self._installed:
+            self._installed = False
+            remove_instrument(self)
+
+    def after_run(self) -> None:
+        # Reached with names left only if the run broke down (`TrioInternalError`): its tasks are gone all the same.
+        while self.holders:
+            self.holders.popitem()[1]._task_ended()
+
+
+_run: RunVar[Run] = RunVar("trioreg run")
+
+
+def current_run() -> Run:
+    """The state of the running `trio.run`; `RuntimeError` outside of one."""
+    try:
+        return _run.get()
+    except LookupError:
+        run = Run()
+        _run.set(run)
+        return run

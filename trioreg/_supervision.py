@@ -1,0 +1,433 @@
+"""Keeping children alive: the engine inside every supervisor.
+
+An `Engine` owns the children of one supervisor and the nursery they run in. It decides, in the last step of a child's
+task, what its end means: nothing, a restart, or the end of the supervisor. What it never does is lose an error: a
+child's crash is restarted and logged, or leaves `Engine.run`.
+
+The nursery is shielded: when the supervisor is cancelled, its children are not cancelled all at once, but shut down in
+reverse order, each within its own time (`_shut_down`). A small task outside of the shield notices the cancellation.
+
+A one-for-one restart happens in the very step in which the old life ends: the successor has the name before anybody
+can see it free. What needs waiting (a restart of several children, the shutdown) is done by the engine's own task.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import trio
+from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
+
+from ._call import Waiting
+from ._cell import ENDING, Cell
+from ._child_spec import actor_type, label_of, restart_of, seconds_of
+from ._errors import ActorExited, RestartLimitExceeded
+from ._exit import Exit
+from ._ref import ActorRef
+from ._run import current_run
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable, Sequence
+    from contextvars import Context
+
+    from ._child_spec import ChildSpec
+    from ._intensity import Intensity
+    from ._run import Run
+
+logger = logging.getLogger("trioreg")
+
+ChildState: TypeAlias = Literal["starting", "running", "restarting", "ended"]
+
+CONCURRENT_ENDS = 200
+"""How many children are told to end between two looks at what else there is to do."""
+
+
+class Child:
+    """One child of a supervisor, through all its lives.
+
+    Attributes:
+        spec: How it is started.
+        id: What the supervisor knows it by.
+        cell: Its current (or, once it has ended, last) life.
+        restarts: How often it has been restarted.
+        is_expected: Whether somebody waits for its end or its start, and will deal with it: a `start_child`, a
+            `terminate_child`, a shutdown.
+    """
+
+    __slots__ = ("cell", "engine", "id", "is_expected", "restarts", "spec", "state")
+
+    def __init__(self, engine: Engine, spec: ChildSpec, id: Hashable) -> None:
+        self.engine = engine
+        self.spec = spec
+        self.id = id
+        self.cell: Cell | None = None
+        self.restarts = 0
+        self.is_expected = False
+        self.state: ChildState = "ended"
+
+    @property
+    def ref(self) -> ActorRef[Any] | None:
+        """Its current life, or None while it has none."""
+        if self.cell is None or self.state not in ("starting", "running"):
+            return None
+        ref = self.cell.ref
+        assert isinstance(ref, ActorRef)
+        return ref
+
+    @property
+    def shutdown(self) -> float:
+        return seconds_of(self.spec) or 5.0
+
+    def spawn(self, function: Callable[[], Awaitable[object]], name: str) -> None:
+        self.engine.nursery.start_soon(function, name=name)
+
+    def ended(self, cell: Cell) -> None:
+        self.engine.child_ended(self, cell)
+
+    def __str__(self) -> str:
+        if self.spec.name is not None:
+            return repr(self.spec.name.key)
+        return label_of(self.spec.factory) if self.id is self else str(self.id)
+
+
+class Engine:
+    """The children of one supervisor."""
+
+    def __init__(self, label: str, intensity: Intensity, *, keeps_ended: bool) -> None:
+        self.label = label
+        self.intensity = intensity
+        self.keeps_ended = keeps_ended
+        self.children: dict[Hashable, Child] = {}
+        self.nursery: trio.Nursery
+        self._trio_run: Run
+        self._context: Context
+        self._closing = trio.Event()
+        self._is_left = False
+        self._alive = 0
+        self._failures: list[BaseException] = []
+        self._is_open = False
+        self.has_given_up = False
+
+    # The engine's own task
+
+    @enable_ki_protection
+    async def run(
+        self, specs: Sequence[ChildSpec], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Start the children, keep them, and shut them down when it is time or when this task is cancelled.
+
+        Raises what its children failed with: `RestartLimitExceeded`, or the error of a child that did not start.
+        """
+        self._context = copy_context()
+        self._trio_run = current_run()
+        async with trio.open_nursery() as outside:
+            outside.start_soon(self._notice_cancellation)
+            with trio.CancelScope(shield=True):
+                async with trio.open_nursery() as self.nursery:
+                    self._is_open = True
+                    try:
+                        await self._start_all(specs)
+                        if not self._closing.is_set():
+                            task_status.started()
+                            await self._closing.wait()
+                    except Exception as error:
+                        self._failures.append(error)
+                    finally:
+                        await self._shut_down()
+                        self._is_open = False
+            outside.cancel_scope.cancel()
+        if self._failures:
+            raise self._failure()
+
+    async def _notice_cancellation(self) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            self.close()
+
+    async def _start_all(self, specs: Sequence[ChildSpec]) -> None:
+        for spec in specs:
+            if self._closing.is_set():
+                return
+            await self.start_child(spec)
+
+    def close(self) -> None:
+        """Begin to shut down. Not a checkpoint."""
+        self._closing.set()
+        for child in list(self.children.values()):
+            if child.is_expected and child.cell is not None and not child.cell.is_started:
+                child.cell.end(Exit("shutdown"))
+
+    def leave(self) -> None:
+        """Nobody is in the supervisor's block any more: it ends with its last child."""
+        self._is_left = True
+        self._close_if_done()
+
+    def kill(self) -> None:
+        """End without order: what shields itself still ends, everything else is cancelled at once."""
+        self.close()
+        for child in list(self.children.values()):
+            if child.cell is not None:
+                child.cell.end(Exit("killed"))
+
+    def _close_if_done(self) -> None:
+        if self._is_left and not self._alive:
+            self._closing.set()
+
+    def _failure(self) -> BaseException:
+        if len(self._failures) == 1:
+            return self._failures[0]
+        return BaseExceptionGroup(f"{self.label} failed", self._failures)
+
+    # Starting
+
+    @enable_ki_protection
+    async def start_child(self, spec: ChildSpec) -> ActorRef[Any]:
+        """Start one more child, and wait until it has started. Raises its error, and keeps nothing of it, if it
+        does not start. A checkpoint."""
+        self.require_open()
+        child = self._add(spec)
+        try:
+            cell = self._spawn(child)
+        except BaseException:
+            del self.children[child.id]
+            raise
+        try:
+            await self._wait_started(child, cell)
+        except BaseException:
+            self.children.pop(child.id, None)
+            self._close_if_done()
+            raise
+        ref = cell.ref
+        assert isinstance(ref, ActorRef)
+        return ref
+
+    def require_open(self) -> None:
+        if not self._is_open or self._closing.is_set():
+            raise RuntimeError(f"{self.label} is not running: it can't start a child")
+
+    def _add(self, spec: ChildSpec) -> Child:
+        child = Child(self, spec, None)
+        if not self.keeps_ended:
+            child.id = child
+        elif spec.id is not None:
+            if spec.id in self.children:
+                raise ValueError(f"id {spec.id!r} is taken: {self.label} has such a child already")
+            child.id = spec.id
+        else:
+            child.id = self._make_id(spec)
+        self.children[child.id] = child
+        return child
+
+    def _make_id(self, spec: ChildSpec) -> Hashable:
+        wanted: Hashable = spec.name.key if spec.name is not None else label_of(spec.factory)
+        if wanted not in self.children:
+            return wanted
+        number = 2
+        while f"{wanted} {number}" in self.children:
+            number += 1
+        return f"{wanted} {number}"
+
+    def _spawn(self, child: Child, predecessor: Cell | None = None) -> Cell:
+        """Begin a life: name it, then start its task. All or nothing; not a checkpoint."""
+        spec = child.spec
+        kind = actor_type(spec.factory)
+        label = label_of(spec.factory)
+        ref: ActorRef[Any] = ActorRef(self._trio_run, label)
+        cell = Cell(
+            ref,
+            child,
+            spec.factory,
+            spec.args,
+            label=label,
+            handlers=kind.handlers,
+            hooks=kind.hooks,
+            mailbox_size=kind.mailbox_size,
+        )
+        ref._cell = cell
+        if spec.name is not None:
+            spec.name._claim(ref, None if predecessor is None else predecessor.ref)
+        # Every life begins in the context of the supervisor, whoever asked for it and whatever the last one left.
+        self._context.run(self._start_task, cell, label)
+        child.cell = cell
+        child.state = "starting"
+        self._alive += 1
+        logger.debug("%s: starting child %s as %r", self.label, child, ref)
+        return cell
+
+    def _start_task(self, cell: Cell, label: str) -> None:
+        self.nursery.start_soon(cell.run, name=label)
+
+    async def _wait_started(self, child: Child, cell: Cell) -> None:
+        """Wait until a life has started. Raises its error if it does not. Cancelled: it is ended first."""
+        task = current_task()
+        cancel: RaiseCancelT | None = None
+
+        def abort(raise_cancel: RaiseCancelT) -> Abort:
+            nonlocal cancel
+            cancel = raise_cancel
+            cell.end(Exit("shutdown"))
+            return Abort.FAILED
+
+        waits = cell.link(task)
+        waiting = Waiting(cell.ref, waits)
+        child.is_expected = True
+        cell.starter = task
+        try:
+            await wait_task_rescheduled(abort)
+        finally:
+            waiting.unlink()
+            child.is_expected = False
+        if cell.is_started and cell.state < ENDING:
+            child.state = "running"
+            return
+        exit = cell.exit or Exit("shutdown")
+        if cancel is not None:
+            if exit.error is not None:
+                logger.error(
+                    "%s: child %s failed while its start was cancelled", self.label, child, exc_info=exit.error
+                )
+            cancel()
+        if cell.is_started:
+            child.state = "running" if child.state == "starting" else child.state
+            return
+        if exit.error is not None:
+            raise exit.error
+        raise ActorExited(cell.ref, exit)
+
+    # Ends
+
+    def child_ended(self, child: Child, cell: Cell) -> None:
+        """The last step of a life."""
+        exit = cell.exit
+        assert exit is not None
+        self._alive -= 1
+        try:
+            self._decide(child, cell, exit)
+        finally:
+            self._close_if_done()
+
+    def _decide(self, child: Child, cell: Cell, exit: Exit) -> None:
+        child.state = "ended"
+        error = exit.error
+        if error is not None and not isinstance(error, Exception):
+            # Ctrl-C, SystemExit: never a crash to restart. It ends the supervisor, in order, and leaves it.
+            self._failures.append(error)
+            self.close()
+            return
+        if child.is_expected and not cell.is_started:
+            return  # whoever started it gets the error
+        if self._closing.is_set() or child.is_expected:
+            self._log_end(child, cell, exit)
+            if error is not None and self._closing.is_set():
+                assert isinstance(error, Exception)
+                self._failures.append(error)
+            return
+        restart = restart_of(child.spec)
+        if restart == "permanent" or (restart == "transient" and exit.is_abnormal):
+            self._restart(child, cell, exit)
+            return
+        self._log_end(child, cell, exit)
+        if not self.keeps_ended or restart == "temporary":
+            del self.children[child.id]
+
+    def _restart(self, child: Child, cell: Cell, exit: Exit) -> None:
+        while True:
+            cause = exit.error if isinstance(exit.error, Exception) else ActorExited(cell.ref, exit)
+            if not self.intensity.allows(trio.current_time(), cause):
+                self._give_up(child, cell, exit)
+                return
+            child.restarts += 1
+            logger.log(
+                logging.ERROR if exit.reason == "crashed" else logging.INFO,
+                "%s: child %s, %r, ended (%s): restart %d",
+                self.label,
+                child,
+                cell.ref,
+                exit,
+                child.restarts,
+                exc_info=exit.error,
+            )
+            try:
+                self._spawn(child, cell)
+            except Exception as error:
+                # The name was taken meanwhile: a restart that fails, and counts as one.
+                exit = Exit("crashed", error)
+                child.state = "ended"
+                continue
+            child.state = "running"
+            return
+
+    def _give_up(self, child: Child, cell: Cell, exit: Exit) -> None:
+        limit = f"more than {self.intensity.max_restarts:g} restarts in {self.intensity.max_seconds:g} seconds"
+        logger.error(
+            "%s: child %s, %r, ended (%s): giving up, %s",
+            self.label,
+            child,
+            cell.ref,
+            exit,
+            limit,
+            exc_info=exit.error,
+        )
+        self.has_given_up = True
+        self._failures.append(RestartLimitExceeded(f"{self.label} gave up: {limit}", self.intensity.errors))
+        self.close()
+
+    def _log_end(self, child: Child, cell: Cell, exit: Exit) -> None:
+        level = logging.ERROR if exit.error is not None else logging.DEBUG
+        if logger.isEnabledFor(level):
+            logger.log(level, "%s: child %s, %r, ended (%s)", self.label, child, cell.ref, exit, exc_info=exit.error)
+
+    async def terminate(self, child: Child) -> None:
+        """End a child within its shutdown time, and wait for it. Shielded: it takes as long as the child does."""
+        cell = child.cell
+        if cell is None or (cell.exit is not None and cell.state > ENDING):
+            return
+        child.is_expected = True
+        try:
+            with trio.CancelScope(shield=True):
+                self._tell_to_end(child, cell)
+                seconds = seconds_of(child.spec)
+                with trio.move_on_after(seconds):
+                    await cell.wait_ended()
+                    return
+                cell.end(Exit("killed"))
+                await cell.wait_ended()
+        finally:
+            child.is_expected = False
+
+    def _tell_to_end(self, child: Child, cell: Cell) -> None:
+        cell.end(Exit("killed" if child.spec.shutdown == "kill" else "shutdown"))
+
+    async def _shut_down(self) -> None:
+        self._closing.set()
+        if self.keeps_ended:
+            # In order: who was started last may need those before it until its very end.
+            for child in reversed(list(self.children.values())):
+                await self.terminate(child)
+        else:
+            await self._shut_down_at_once()
+
+    async def _shut_down_at_once(self) -> None:
+        """Children without an order among them end side by side: all are told, newest first, then all are awaited."""
+        now = trio.current_time()
+        deadlines: list[tuple[float, Cell]] = []
+        for number, child in enumerate(reversed(list(self.children.values()))):
+            if child.cell is not None:
+                child.is_expected = True
+                self._tell_to_end(child, child.cell)
+                deadlines.append((now + seconds_of(child.spec), child.cell))
+            if number % CONCURRENT_ENDS == CONCURRENT_ENDS - 1:
+                await trio.lowlevel.checkpoint()
+        for deadline, cell in sorted(deadlines, key=lambda pair: pair[0]):
+            if cell.state > ENDING:
+                continue
+            if deadline != math.inf:
+                with trio.move_on_at(deadline):
+                    await cell.wait_ended()
+                    continue
+                cell.end(Exit("killed"))
+            await cell.wait_ended()

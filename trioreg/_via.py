@@ -1,0 +1,63 @@
+"""A name used as an address: Elixir's ``{:via, Registry, {registry, key, value}}``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, Never, TypeVar, cast
+
+from ._errors import NotRegistered
+from ._ref import ActorRef, Address
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from ._owner import Owner
+    from ._registry import Registry
+
+K = TypeVar("K", bound="Hashable")
+V = TypeVar("V")
+
+
+class Via(Address["Never"], Generic[K, V]):
+    """An address by name, from `Registry.via`. It finds its actor anew each time it is used.
+
+    Equal to another one with the same registry and key; hashable.
+
+    Attributes:
+        registry: The registry that the name is in.
+        key: The name.
+        value: What the actor is registered with, where it is used as ``name=``.
+    """
+
+    __slots__ = ("key", "registry", "value")
+
+    def __init__(self, registry: Registry[K, V], key: K, value: V) -> None:
+        self.registry = registry
+        self.key = key
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"<via {self.registry.name} {self.key!r}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Via) and self.registry is other.registry and bool(self.key == other.key)
+
+    def __hash__(self) -> int:
+        return hash((id(self.registry), self.key))
+
+    def whereis(self) -> Owner | None:
+        """Who has the name now, or None. Not a checkpoint; constant time."""
+        return self.registry.whereis(self.key)
+
+    def _resolve(self) -> ActorRef[Never]:
+        entry = self.registry._entry(self.key)
+        if entry is None:
+            raise NotRegistered(self.registry.name, self.key)
+        owner = entry.owner
+        if not isinstance(owner, ActorRef):
+            raise TypeError(f"{self.key!r} in {self.registry.name!r} is held by {owner!r}, which is not an actor")
+        return cast("ActorRef[Never]", owner)
+
+    def _claim(self, owner: Owner, predecessor: Owner | None) -> None:
+        """Register the name for an actor that is about to start; from its predecessor, if that still has it."""
+        if predecessor is None or not self.registry._succeed(self.key, self.value, owner, predecessor):
+            self.registry.register(self.key, self.value, owner=owner)
