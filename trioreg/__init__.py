@@ -33,11 +33,13 @@ from ._supervisor import open_supervisor as open_supervisor
 from ._table_viewer import Table as Table
 from ._via import Via as Via
 
+
 # Public names say where they are used from, not which file they are in.
-for _name, _value in list(globals().items()):
-    if not _name.startswith("_") and getattr(_value, "__module__", "").startswith("trioreg."):
-        try:
-            _value.__module__ = __name__
-        except AttributeError:
-            pass
-del _name, _value
+def _make_public() -> None:
+    for name, value in list(globals().items()):
+        if not name.startswith("_") and getattr(value, "__module__", "").startswith("trioreg."):
+            value.__module__ = __name__
+
+
+_make_public()
+del _make_public

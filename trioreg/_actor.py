@@ -153,7 +153,8 @@ def type_of(cls: type[Actor] | None) -> ActorType:
         return _function_type
     known = vars(cls).get("_trioreg_type")
     if known is None:
-        known = cls._trioreg_type = ActorType(cls)  # type: ignore[attr-defined]
+        known = ActorType(cls)
+        type.__setattr__(cls, "_trioreg_type", known)
     return cast("ActorType", known)
 
 
@@ -163,10 +164,10 @@ def current() -> ActorRef[Any]:
     Raises:
         RuntimeError: No actor's code calls it.
     """
-    ref = current_actor.get(None)
-    if not isinstance(ref, ActorRef) or not ref._owns(current_task()):
+    owner = current_actor.get(None)
+    if owner is None or not owner._owns(current_task()):
         raise RuntimeError("current() was called outside of an actor")
-    return ref
+    return cast("ActorRef[Any]", owner)
 
 
 async def receive() -> object:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import inspect
 import logging
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
 import trio
 from trio.lowlevel import (
@@ -47,11 +47,15 @@ if TYPE_CHECKING:
 
     from ._handler import Handler, Hooks
 
+    Cast: TypeAlias = tuple[Handler, tuple[object, ...], Mapping[str, object]]
+
 T = TypeVar("T")
 
 logger = logging.getLogger("trioreg")
 
 STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
+
+NO_KWARGS: dict[str, object] = {}
 
 BATCH = 64
 """How many messages an actor handles before it lets other tasks run."""
@@ -70,6 +74,15 @@ class Behaviour(Protocol):
     async def on_message(self, message: Any) -> None: ...
     async def on_stop(self, exit: Exit) -> None: ...
     async def on_idle(self) -> None: ...
+
+
+class Reference(Owner):
+    """The handle's side of an actor: an `ActorRef`."""
+
+    __slots__ = ()
+
+    def _set_ended(self, exit: Exit) -> None:
+        raise NotImplementedError  # pragma: no cover
 
 
 class Child(Protocol):
@@ -155,7 +168,7 @@ class Cell(Mailbox):
 
     def __init__(
         self,
-        ref: Owner,
+        ref: Reference,
         child: Child,
         factory: Callable[..., object],
         args: tuple[object, ...],
@@ -258,8 +271,9 @@ class Cell(Mailbox):
             reschedule(self.starter)
             self.starter = None
 
-    async def _serve(self, message: object) -> None:
+    async def _serve(self, first: object) -> None:
         """Handle messages, one at a time, until the actor is to end."""
+        message: Any = first
         budget = BATCH
         while True:
             if message is NOTHING:
@@ -280,44 +294,53 @@ class Cell(Mailbox):
                     continue
             call: Call | None = None
             if type(message) is tuple:
-                handler, args, kwargs = cast("tuple[Handler, tuple[object, ...], Mapping[str, object]]", message)
+                handler, args, kwargs = cast("Cast", message)
             elif type(message) is Call:
                 call, handler, args, kwargs = message, message.handler, message.args, message.kwargs
             elif message is STOP:
                 return
             else:
                 assert self._hooks is not None
-                handler, args, kwargs = self._hooks.on_message, (cast("Info", message).message,), {}
+                handler, args, kwargs = self._hooks.on_message, (cast("Info", message).message,), NO_KWARGS
             if handler.is_async and self._scope is None:
                 # From the first async handler on, there is something to cancel.
                 with trio.CancelScope() as self._scope:
-                    await self._serve(message)
+                    await self._serve(cast("object", message))
                 return
             self._current = call
             try:
                 result = run_user(handler.function, self.actor, *args, **kwargs)
-                if handler.is_async or type(result) is CoroutineType:
-                    if self._scope is None:
-                        handler.is_async = True
-                        with trio.CancelScope() as self._scope:
-                            await self._serve(_resume(message, handler, result))
-                        return
+                if handler.is_async:
                     result = await await_user(cast("Awaitable[object]", result))
-                if call is not None:
-                    if type(result) is Reply:
-                        self._defer(call, cast("Reply[object]", result))
-                    else:
-                        call.answer(result)
             except handler.declared as error:
                 if call is not None:
                     call.fail(error)
                 else:
                     logger.error("%r: %s failed with a declared error", self.ref, handler.name, exc_info=error)
+            else:
+                if isinstance(result, CoroutineType) and not handler.is_async:
+                    message = self._resumed(message, handler, cast("object", result))
+                    continue
+                if call is None:
+                    pass
+                elif type(result) is Reply:
+                    self._defer(call, cast("Reply[object]", result))
+                else:
+                    call.answer(result)
             self._current = None
             self.handled += 1
             message = NOTHING
             if self.state == ENDING:
                 return
+
+    def _resumed(self, message: object, handler: Handler, coroutine: object) -> object:
+        """The message whose sync handler gave a coroutine, as one whose handler goes on with that."""
+        handler.is_async = True
+        resumed = handler.resumed(coroutine)
+        if type(message) is Call:
+            message.handler, message.args, message.kwargs = resumed, (), NO_KWARGS
+            return message
+        return (resumed, (), NO_KWARGS)
 
     async def _wait_for_message(self) -> None:
         assert self._hooks is not None and self.actor is not None
@@ -332,7 +355,7 @@ class Cell(Mailbox):
                 self._idle_scope = None
             return
         if self.state != ENDING and not self._queue:
-            self.put((self._hooks.on_idle, (), {}))
+            self.put((self._hooks.on_idle, (), NO_KWARGS))
 
     def adopt(self, actor: Behaviour) -> bool:
         """Whether ``actor``, just made by this actor's own code, is its instance."""
@@ -366,11 +389,10 @@ class Cell(Mailbox):
             call = Call(self.ref, None, handler, args, kwargs, current_task())
             self._defer(call, cast("Reply[object]", result))
             return call
-        if type(result) is CoroutineType:
+        if isinstance(result, CoroutineType):
             # A sync function around an async one. What it began has to go on in the actor's own task.
-            handler.is_async = True
             call = Call(self.ref, None, handler, args, kwargs, current_task())
-            self.put(_resume(call, handler, result))
+            self.put(self._resumed(call, handler, cast("object", result)))
             return call
         return result
 
@@ -458,7 +480,7 @@ class Cell(Mailbox):
     def _path_to(self, goal: Cell) -> list[Owner]:
         """The references along the waits from this actor to ``goal``; empty if it does not wait for it."""
         came_from: dict[Cell, Cell | None] = {self: None}
-        todo = [self]
+        todo: list[Cell] = [self]
         for cell in todo:
             if cell is goal:
                 path: list[Owner] = []
@@ -637,7 +659,7 @@ class Cell(Mailbox):
             exit = Exit(exit.reason, value=self.value)
         self.exit = exit
         self.state = ENDED
-        self.ref._set_ended(exit)  # type: ignore[attr-defined]
+        self.ref._set_ended(exit)
         try:
             self._child.ended(self)
         finally:
@@ -659,21 +681,12 @@ class Cell(Mailbox):
         await self._ended.wait()
 
 
-def _resume(message: object, handler: Handler, coroutine: object) -> object:
-    """The message whose sync handler gave a coroutine, as one whose handler is that coroutine."""
-    resumed = handler.resumed(coroutine)
-    if type(message) is Call:
-        message.handler, message.args, message.kwargs = resumed, (), {}
-        return message
-    return (resumed, (), {})
-
-
 def split(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
     """Take an exception apart: what belongs to Trio's cancellation, and what is somebody's failure."""
     if isinstance(error, trio.Cancelled):
         return error, None
     if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)
+        return cast("BaseExceptionGroup[BaseException]", error).split(trio.Cancelled)
     return None, error
 
 

@@ -20,14 +20,14 @@ RESTARTS = ("permanent", "transient", "temporary")
 
 
 def _one_of(*allowed: object) -> Any:
-    def check(_: object, attribute: attrs.Attribute[object], value: object) -> None:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value not in allowed:
             raise ValueError(f"{attribute.name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
 
     return check
 
 
-def _check_factory(_: object, attribute: attrs.Attribute[object], value: object) -> None:
+def _check_factory(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not callable(value):
         raise TypeError(f"factory must be an Actor class or an async function, not {value!r}")
     if actor_class(value) is None:
@@ -38,24 +38,24 @@ def _check_factory(_: object, attribute: attrs.Attribute[object], value: object)
             )
 
 
-def _check_args(_: object, attribute: attrs.Attribute[object], value: object) -> None:
+def _check_args(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, tuple):
         raise TypeError(f"args must be a tuple, not {value!r}")
 
 
-def _check_id(_: object, attribute: attrs.Attribute[object], value: object) -> None:
+def _check_id(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     try:
         hash(value)
     except TypeError:
         raise TypeError(f"id must be hashable: {value!r}") from None
 
 
-def _check_name(_: object, attribute: attrs.Attribute[object], value: object) -> None:
+def _check_name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, Via):
         raise TypeError(f"name must come from Registry.via(), not {value!r}")
 
 
-def _check_shutdown(_: object, attribute: attrs.Attribute[object], value: object) -> None:
+def _check_shutdown(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is None or value == "kill":
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -64,7 +64,7 @@ def _check_shutdown(_: object, attribute: attrs.Attribute[object], value: object
         raise ValueError(f"shutdown must be at least 0 seconds, not {value!r}")
 
 
-def _check_bool(_: object, attribute: attrs.Attribute[object], value: object) -> None:
+def _check_bool(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, bool):
         raise TypeError(f"{attribute.name} must be a bool, not {value!r}")
 

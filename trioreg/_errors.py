@@ -121,5 +121,5 @@ class RestartLimitExceeded(ExceptionGroup[Exception]):
     without an error, but had to be restarted, is there as an `ActorExited`.
     """
 
-    def derive(self, excs: Sequence[Exception], /) -> RestartLimitExceeded:
+    def derive(self, excs: Sequence[Exception], /) -> RestartLimitExceeded:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         return RestartLimitExceeded(self.message, excs)

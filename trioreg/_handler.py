@@ -61,7 +61,7 @@ class Handler:
         function: Callable[..., object] = getattr(cls, name)
         self.name = f"{cls.__qualname__}.{name}"
         self.function = function
-        self.is_async = inspect.iscoroutinefunction(function)
+        self.is_async: bool = bool(inspect.iscoroutinefunction(function))
         declared: dict[type[Exception], None] = {}
         for base in cls.__mro__:
             declared |= dict.fromkeys(getattr(vars(base).get(name), _DECLARED, ()))
@@ -74,7 +74,12 @@ class Handler:
         """A handler that goes on with ``coroutine``, which this one began."""
         handler = Handler.__new__(Handler)
         handler.name, handler.declared = self.name, self.declared
-        handler.function, handler.is_async = (lambda _: coroutine), True
+        handler.is_async = True
+
+        def go_on(_: object) -> object:
+            return coroutine
+
+        handler.function = go_on
         return handler
 
     def check(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:

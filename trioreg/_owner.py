@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from trio.lowlevel import current_task
 
@@ -23,13 +23,17 @@ if TYPE_CHECKING:
     from ._exit import Exit
     from ._run import Run
 
-    Keys: TypeAlias = dict[Hashable, object]
+    Keys: TypeAlias = dict[Any, "Token"]
+    Lease: TypeAlias = tuple["Lessor", Hashable, "Token"]
+
+Token: TypeAlias = int | dict[int, None]
+"""What a registry keeps with an owner for each key: the number of its entry there, or of several."""
 
 
 class Lessor(Protocol):
     """What an owner needs of a registry: to be told that the owner's names are free."""
 
-    def _reclaim(self, owner: Owner, keys: Mapping[Hashable, object], exit: Exit | None) -> None: ...
+    def _reclaim(self, owner: Owner, keys: Mapping[Any, Token], exit: Exit | None) -> None: ...
 
 
 class Owner:
@@ -45,7 +49,7 @@ class Owner:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._held: tuple[Lessor, Hashable, object] | dict[Lessor, Keys] | None = None
+        self._held: Lease | dict[Lessor, Keys] | None = None
 
     @property
     def is_alive(self) -> bool:
@@ -62,21 +66,21 @@ class Owner:
 
     # The lease: called by registries only.
 
-    def _keys(self, registry: Lessor) -> Mapping[Hashable, object]:
+    def _keys(self, registry: Lessor) -> Mapping[Any, Token]:
         """This owner's keys in ``registry``, with the registry's token for each. Safe from any thread."""
         held = self._held
-        if type(held) is tuple:
+        if isinstance(held, tuple):
             return {held[1]: held[2]} if held[0] is registry else {}
         if held is None:
             return {}
-        return held.get(registry, {})  # type: ignore[union-attr]
+        return held.get(registry, {})
 
-    def _take(self, registry: Lessor, key: Hashable, token: object) -> None:
+    def _take(self, registry: Lessor, key: Hashable, token: Token) -> None:
         held = self._held
         if held is None:
             self._held = (registry, key, token)
             return
-        if type(held) is tuple:
+        if isinstance(held, tuple):
             if held[0] is registry and held[1] == key:
                 self._held = (registry, key, token)
                 return
@@ -84,10 +88,10 @@ class Owner:
             self._take_into(held, registry, key, token)
             self._held = held
         else:
-            self._take_into(held, registry, key, token)  # type: ignore[arg-type]
+            self._take_into(held, registry, key, token)
 
     @staticmethod
-    def _take_into(held: dict[Lessor, Keys], registry: Lessor, key: Hashable, token: object) -> None:
+    def _take_into(held: dict[Lessor, Keys], registry: Lessor, key: Hashable, token: Token) -> None:
         keys = held.get(registry)
         if keys is None:
             held[registry] = {key: token}
@@ -96,13 +100,13 @@ class Owner:
 
     def _drop(self, registry: Lessor, key: Hashable) -> None:
         held = self._held
-        if type(held) is tuple:
+        if isinstance(held, tuple):
             self._held = None
         elif held is not None:
-            keys: Keys = held[registry]  # type: ignore[call-overload]
+            keys = held[registry]
             del keys[key]
             if not keys:
-                del held[registry]  # type: ignore[attr-defined]
+                del held[registry]
         if not self._held:
             self._held = None
             self._holds_nothing()
@@ -116,10 +120,10 @@ class Owner:
         if held is None:
             return
         self._held = None
-        if type(held) is tuple:
+        if isinstance(held, tuple):
             held[0]._reclaim(self, {held[1]: held[2]}, exit)
         else:
-            for registry, keys in held.items():  # type: ignore[union-attr]
+            for registry, keys in held.items():
                 registry._reclaim(self, keys, exit)
 
 
@@ -161,7 +165,7 @@ class TaskOwner(Owner):
         holder = self._run.holders.get(self._task)
         return holder if isinstance(holder, TaskOwner) else self
 
-    def _take(self, registry: Lessor, key: Hashable, token: object) -> None:
+    def _take(self, registry: Lessor, key: Hashable, token: Token) -> None:
         if self._held is None:
             self._run.hold(self._task, self)
         super()._take(registry, key, token)

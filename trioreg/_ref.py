@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
 from ._call import Call, Reply
-from ._cell import STOPPING, Info
+from ._cell import STOPPING, Info, Reference
 from ._errors import ActorExited, CallCycle, MailboxFull
 from ._exit import Exit
-from ._owner import Owner
 
 if TYPE_CHECKING:
     from trio.lowlevel import Task
@@ -258,7 +257,7 @@ class Address(Generic[A]):
             raise self._exited(cell if cell.ref.is_alive else None)
 
 
-class ActorRef(Owner, Address[A]):
+class ActorRef(Reference, Address[A]):
     """The reference to one life of an actor: what a pid is on the BEAM.
 
     You get one from `start_child` (or as ``self.ref``, or from `current`). It stays what it is when the actor has

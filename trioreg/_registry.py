@@ -7,17 +7,17 @@ holder ends is the holder's own (`_owner.py`). Nothing here waits, and nothing h
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
-from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from trio.lowlevel import enable_ki_protection
 
 from ._entry import Entry
 from ._errors import ActorExited, AlreadyRegistered
 from ._exit import Exit
-from ._owner import Owner, current_owner, in_run_of
+from ._owner import Owner, Token, current_owner, in_run_of
 from ._partition import DuplicatePartition, UniquePartition
 from ._table_viewer import Table, TableName
 from ._via import Via
@@ -148,7 +148,7 @@ class Registry(Generic[K, V]):
         owner = _owner_or_current(owner)
         keys: list[K] = []
         for key, token in list(owner._keys(self).items()):
-            keys.extend([key] * (len(token) if isinstance(token, dict) else 1))  # type: ignore[list-item]
+            keys.extend([key] * (len(token) if isinstance(token, dict) else 1))
         return keys
 
     def values(self, key: K, owner: Owner | None = None) -> list[V]:
@@ -268,7 +268,8 @@ class Registry(Generic[K, V]):
         """
         key_tables: list[list[tuple[object, ...]]] = [[] for _ in range(self._n)]
         owner_tables: list[dict[tuple[Owner, K, str], int]] = [{} for _ in range(self._n)]
-        for index, partition in enumerate(self._unique or self._duplicate):
+        partitions: Sequence[UniquePartition[K, V] | DuplicatePartition[K, V]] = self._unique or self._duplicate
+        for index, partition in enumerate(partitions):
             for key, entry in partition.rows():
                 key_tables[index].append((key, entry.owner, entry.value))
                 row = (entry.owner, key, f"KeyPartition{index}")
@@ -276,7 +277,7 @@ class Registry(Generic[K, V]):
                 rows[row] = rows.get(row, 0) + 1
         tables: list[Table] = []
         for index, (keys, owners) in enumerate(zip(key_tables, owner_tables, strict=True)):
-            size = _size_of(self._unique[index] if self._unique else self._duplicate[index])
+            size = _size_of(partitions[index])
             tables.append(Table(f"KeyPartition{index}", ("key", "owner", "value"), tuple(keys), size))
             rows_ = tuple((owner, key, TableName(table), n) for (owner, key, table), n in owners.items())
             held = {id(owner): sys.getsizeof(owner._held) for owner, _, _ in owners}
@@ -315,11 +316,11 @@ class Registry(Generic[K, V]):
         owner._take(self, key, next(_numbers))
         return True
 
-    def _reclaim(self, owner: Owner, keys: Mapping[Hashable, object], exit: Exit | None) -> None:
+    def _reclaim(self, owner: Owner, keys: Mapping[Any, Token], exit: Exit | None) -> None:
         """The owner has ended (`Lessor`): forget its entries. Must not raise, and must not leave one behind."""
         for key, token in keys.items():
             try:
-                self._remove(owner, key, token)  # type: ignore[arg-type]
+                self._remove(owner, key, token)
             except Exception:
                 # Only a key whose `__hash__` or `__eq__` does not do today what it did when it was registered gets
                 # here. Its entries still must go: look for them by their owner instead.
@@ -363,6 +364,8 @@ class Registry(Generic[K, V]):
     def _delete(self, owner: Owner, key: K, number: int) -> bool:
         """Remove one entry of an owner, if it is still there."""
         token = owner._keys(self).get(key)
+        if token is None:
+            return False
         if token == number:
             owner._drop(self, key)
             self._remove(owner, key, token)
@@ -375,7 +378,7 @@ class Registry(Generic[K, V]):
             return False
         return True
 
-    def _remove(self, owner: Owner, key: K, token: object) -> int:
+    def _remove(self, owner: Owner, key: K, token: Token) -> int:
         if self._unique:
             del self._unique[hash(key) % self._n].table[key]
             return 1
@@ -450,8 +453,8 @@ def _owner_or_current(owner: Owner | None) -> Owner:
     return owner._canonical()
 
 
-def _numbers_in(token: object) -> list[int]:
-    return list(token) if isinstance(token, dict) else [token]  # type: ignore[list-item]
+def _numbers_in(token: Token) -> list[int]:
+    return list(token) if isinstance(token, dict) else [token]
 
 
 def _unhashable(argument: str, value: object, error: TypeError) -> TypeError:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import math
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
@@ -73,9 +73,7 @@ class Child:
         """Its current life, or None while it has none."""
         if self.cell is None or self.state not in ("starting", "running"):
             return None
-        ref = self.cell.ref
-        assert isinstance(ref, ActorRef)
-        return ref
+        return cast("ActorRef[Any]", self.cell.ref)
 
     @property
     def shutdown(self) -> float:
@@ -201,9 +199,7 @@ class Engine:
             self.children.pop(child.id, None)
             self._close_if_done()
             raise
-        ref = cell.ref
-        assert isinstance(ref, ActorRef)
-        return ref
+        return cast("ActorRef[Any]", cell.ref)
 
     def require_open(self) -> None:
         if not self._is_open or self._closing.is_set():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, TypeVarTuple
 import trio
 
 from ._actor import Actor, Function
-from ._child_spec import ChildSpec, Factory, Restart
+from ._child_spec import ChildSpec, Restart
 from ._intensity import Intensity
 from ._ref import ActorRef
 from ._supervision import Engine
@@ -80,9 +80,9 @@ class SupervisorBase(Actor):
     ) -> ActorRef[Function]: ...
     @overload
     async def start_child(self, factory: ChildSpec, /) -> ActorRef[Any]: ...
-    async def start_child(
+    async def start_child(  # type: ignore[misc]  # mypy does not see that *args: Any takes what *args: *Ts takes
         self,
-        factory: Factory | ChildSpec,
+        factory: Callable[..., Any] | ChildSpec,
         /,
         *args: Any,
         id: Hashable = None,

@@ -39,7 +39,10 @@ class Via(Address["Never"], Generic[K, V]):
         return f"<via {self.registry.name} {self.key!r}>"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Via) and self.registry is other.registry and bool(self.key == other.key)
+        if not isinstance(other, Via):
+            return NotImplemented
+        via = cast("Via[K, V]", other)
+        return self.registry is via.registry and self.key == via.key
 
     def __hash__(self) -> int:
         return hash((id(self.registry), self.key))
