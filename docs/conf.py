@@ -1,11 +1,6 @@
 """The docs: `nox -s docs` builds them, with every warning an error."""
 
-import inspect
 from importlib import metadata
-
-from sphinx.application import Sphinx
-
-import trioreg
 
 project = "trioreg"
 author = "The trioreg developers"
@@ -37,18 +32,3 @@ nitpick_ignore_regex = [
     ("py:obj", r"trioreg\._.+"),  # type variables
     ("py:obj", r"__\w+__"),
 ]
-
-
-def public_names_are_their_own(_: Sphinx) -> None:
-    """Say where the public names are public: `trioreg.Actor`, not the private module that defines it.
-
-    Here and not in the package, where a pickle or a debugger is better served by the truth.
-    """
-    for name in trioreg.__all__:
-        thing = getattr(trioreg, name)
-        if inspect.isclass(thing) or inspect.isfunction(thing):
-            thing.__module__ = "trioreg"
-
-
-def setup(app: Sphinx) -> None:
-    app.connect("builder-inited", public_names_are_their_own)

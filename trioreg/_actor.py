@@ -27,7 +27,7 @@ logger = logging.getLogger("trioreg")
 
 
 class Actor:
-    """One task, one mailbox, private state, one message at a time: subclass it, as one writes a `GenServer`.
+    """One task, one mailbox, private state, one message at a time: subclass it, as one writes a ``GenServer``.
 
     Synopsis::
 
@@ -95,10 +95,10 @@ class Actor:
         """The runtime's own hook: the actor is being killed, and what shields itself has to go too."""
 
     async def on_start(self) -> None:
-        """Called once, after ``__init__``, before any message. `start_child` returns when it is done."""
+        """Called once, after ``__init__``, before any message. ``start_child`` returns when it is done."""
 
     async def on_message(self, message: Any) -> None:
-        """Called for each object that was sent with `send <ActorRef.send>`. By default it is logged as unexpected."""
+        """Called for each object that was sent with `~Address.send`. By default it is logged as unexpected."""
         logger.warning("%r got an unexpected message: %r", self.ref, message)
 
     async def on_stop(self, exit: Exit) -> None:
@@ -159,7 +159,7 @@ def type_of(cls: type[Actor] | None) -> ActorType:
 
 
 def current() -> ActorRef[Any]:
-    """The reference of the actor whose code this is: `self()`. Not a checkpoint.
+    """The reference of the actor whose code this is: ``self()``. Not a checkpoint.
 
     Raises:
         RuntimeError: No actor's code calls it.
@@ -171,7 +171,7 @@ def current() -> ActorRef[Any]:
 
 
 async def receive() -> object:
-    """The next message from the mailbox of the function actor that calls it: `receive do ... end`.
+    """The next message from the mailbox of the function actor that calls it: ``receive do ... end``.
 
     When the actor is asked to stop, and everything sent before has been received, it does not return: the actor is
     cancelled here. A checkpoint; constant time.

@@ -87,7 +87,7 @@ class Call(Waiting):
 
 
 class Reply(Generic[R]):
-    """An answer that comes later: `GenServer.reply`.
+    """An answer that comes later: ``GenServer.reply``.
 
     A handler makes one, keeps it, and returns it; its caller waits, the actor goes on with the next message, and
     whoever has the reply answers it, from any task of the same Trio run::

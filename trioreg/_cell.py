@@ -55,6 +55,7 @@ logger = logging.getLogger("trioreg")
 
 STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
 
+COROUTINE: type[object] = CoroutineType
 NO_KWARGS: dict[str, object] = {}
 
 BATCH = 64
@@ -293,10 +294,12 @@ class Cell(Mailbox):
                 if message is NOTHING:
                     continue
             call: Call | None = None
-            if type(message) is tuple:
+            kind = message.__class__
+            if kind is tuple:
                 handler, args, kwargs = cast("Cast", message)
-            elif type(message) is Call:
-                call, handler, args, kwargs = message, message.handler, message.args, message.kwargs
+            elif kind is Call:
+                call = cast("Call", message)
+                handler, args, kwargs = call.handler, call.args, call.kwargs
             elif message is STOP:
                 return
             else:
@@ -305,7 +308,7 @@ class Cell(Mailbox):
             if handler.is_async and self._scope is None:
                 # From the first async handler on, there is something to cancel.
                 with trio.CancelScope() as self._scope:
-                    await self._serve(cast("object", message))
+                    await self._serve(message)
                 return
             self._current = call
             try:
@@ -318,8 +321,8 @@ class Cell(Mailbox):
                 else:
                     logger.error("%r: %s failed with a declared error", self.ref, handler.name, exc_info=error)
             else:
-                if isinstance(result, CoroutineType) and not handler.is_async:
-                    message = self._resumed(message, handler, cast("object", result))
+                if type(result) is COROUTINE and not handler.is_async:
+                    message = self._resumed(message, handler, result)
                     continue
                 if call is None:
                     pass
@@ -389,10 +392,10 @@ class Cell(Mailbox):
             call = Call(self.ref, None, handler, args, kwargs, current_task())
             self._defer(call, cast("Reply[object]", result))
             return call
-        if isinstance(result, CoroutineType):
+        if type(result) is COROUTINE:
             # A sync function around an async one. What it began has to go on in the actor's own task.
             call = Call(self.ref, None, handler, args, kwargs, current_task())
-            self.put(self._resumed(call, handler, cast("object", result)))
+            self.put(self._resumed(call, handler, result))
             return call
         return result
 

@@ -71,7 +71,7 @@ def _check_bool(_: object, attribute: attrs.Attribute[Any], value: object) -> No
 
 @attrs.frozen
 class ChildSpec:
-    """How a supervisor starts a child: `Supervisor.child_spec`.
+    """How a supervisor starts a child: ``Supervisor.child_spec``.
 
     Synopsis::
 
@@ -81,13 +81,13 @@ class ChildSpec:
         ])
 
     Attributes:
-        factory: An `Actor` class or an async function, or a `functools.partial` of one.
+        factory: An `Actor` class or an async function, or a ``functools.partial`` of one.
         args: Its arguments.
         id: What the supervisor knows the child by; None makes one up from the name or the factory.
         name: The name it has in a registry, in every life, from before it starts: `Registry.via`.
         restart: ``"permanent"`` (always restarted), ``"transient"`` (after a crash or a kill), ``"temporary"``
             (never). None means permanent for an actor class, and transient for a function: it may return.
-        shutdown: How long it may take to end, in seconds, `math.inf`, or ``"kill"``. None means 5 seconds.
+        shutdown: How long it may take to end, in seconds, ``math.inf``, or ``"kill"``. None means 5 seconds.
         significant: Whether its end counts for the supervisor's ``auto_shutdown``.
 
     Raises:
@@ -104,7 +104,7 @@ class ChildSpec:
 
 
 def innermost(factory: object) -> object:
-    """The class or function inside of `functools.partial`."""
+    """The class or function inside of ``functools.partial``."""
     while isinstance(factory, functools.partial):
         factory = cast("functools.partial[object]", factory).func
     return factory

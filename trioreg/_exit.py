@@ -11,7 +11,7 @@ ExitReason: TypeAlias = Literal["normal", "shutdown", "crashed", "killed"]
 
 @attrs.frozen
 class Exit:
-    """How an actor ended, as `ActorRef.wait` gives it.
+    """How an actor ended, as `Address.wait` gives it.
 
     Synopsis::
 
@@ -20,9 +20,9 @@ class Exit:
             print(exit.error)
 
     Attributes:
-        reason: ``"normal"`` (it returned, or was asked to `~ActorRef.stop`), ``"shutdown"`` (its supervisor or its
-            cancel scope ended it, or `~ActorRef.cancel` did), ``"crashed"`` (an exception), or ``"killed"``
-            (`~ActorRef.kill`).
+        reason: ``"normal"`` (it returned, or was asked to `~Address.stop`), ``"shutdown"`` (its supervisor or its
+            cancel scope ended it, or `~Address.cancel` did), ``"crashed"`` (an exception), or ``"killed"``
+            (`~Address.kill`).
         error: The exception of a crash, else None.
         value: What a function actor returned, else None.
     """

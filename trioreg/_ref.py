@@ -65,7 +65,7 @@ class Address(Generic[A]):
     async def call(self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
     @enable_ki_protection
     async def call(self, method: Callable[..., Any], /, *args: object, **kwargs: object) -> object:
-        """Have the actor run one of its methods, and wait for the result: `GenServer.call`.
+        """Have the actor run one of its methods, and wait for the result: ``GenServer.call``.
 
         The actor handles one message at a time. If this task is cancelled while the message still waits, it is
         withdrawn; a handler that has begun goes on, and its result is dropped. A checkpoint. Constant time; an idle
@@ -103,7 +103,7 @@ class Address(Generic[A]):
 
     @enable_ki_protection
     async def cast(self, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Have the actor run one of its methods, and do not wait for it: `GenServer.cast`.
+        """Have the actor run one of its methods, and do not wait for it: ``GenServer.cast``.
 
         Where the mailbox is bounded, it waits for room; if it is cancelled while it waits, nothing was sent. A
         checkpoint. Constant time.
@@ -168,7 +168,7 @@ class Address(Generic[A]):
         cell.put(Info(message))
 
     async def wait(self) -> Exit:
-        """Wait until the actor has ended: `Process.monitor`. A checkpoint. Any number of tasks may wait.
+        """Wait until the actor has ended: ``Process.monitor``. A checkpoint. Any number of tasks may wait.
 
         Returns:
             How it ended; at once if it already has. When this returns, the names of that actor are gone.
@@ -220,7 +220,7 @@ class Address(Generic[A]):
 
     @enable_ki_protection
     def kill(self) -> None:
-        """End the actor at once, without its ``on_stop``: `Process.exit(pid, :kill)`. The exit is ``"killed"``.
+        """End the actor at once, without its ``on_stop``: ``Process.exit(pid, :kill)``. The exit is ``"killed"``.
 
         Python can't end a task that shields itself from cancellation: until such a block is left the actor, and its
         names, stay. Not a checkpoint; does nothing if the actor has ended. Constant time.
@@ -260,7 +260,7 @@ class Address(Generic[A]):
 class ActorRef(Reference, Address[A]):
     """The reference to one life of an actor: what a pid is on the BEAM.
 
-    You get one from `start_child` (or as ``self.ref``, or from `current`). It stays what it is when the actor has
+    You get one from ``start_child`` (or as ``self.ref``, or from `current`). It stays what it is when the actor has
     ended: a restarted actor has another. Compared by identity, hashable, safe to keep; it does not keep the actor's
     state alive.
     """

@@ -241,7 +241,7 @@ class Registry(Generic[K, V]):
     def via(self, key: K, value: V = None) -> Via[K, V]:  # type: ignore[assignment]
         """An address that finds its actor by name, each time it is used: Elixir's ``{:via, Registry, ...}``.
 
-        It goes wherever an `ActorRef` goes, and as ``name=`` into `start_child`. Not a checkpoint; constant time.
+        It goes wherever an `ActorRef` goes, and as ``name=`` into ``start_child``. Not a checkpoint; constant time.
 
         Args:
             key: The name.

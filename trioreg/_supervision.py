@@ -53,7 +53,7 @@ class Child:
         id: What the supervisor knows it by.
         cell: Its current (or, once it has ended, last) life.
         restarts: How often it has been restarted.
-        is_expected: Whether somebody waits for its end or its start, and will deal with it: a `start_child`, a
+        is_expected: Whether somebody waits for its end or its start, and will deal with it: a ``start_child``, a
             `terminate_child`, a shutdown.
     """
 

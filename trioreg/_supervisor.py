@@ -95,7 +95,7 @@ class SupervisorBase(Actor):
         A checkpoint. If it is cancelled while the child starts, the child is ended first. Constant time.
 
         Args:
-            factory: An `Actor` class or an async function (or a `functools.partial` of one, for keyword arguments),
+            factory: An `Actor` class or an async function (or a ``functools.partial`` of one, for keyword arguments),
                 or a whole `ChildSpec`.
             args: Its arguments.
             id, name, restart, shutdown: As in `ChildSpec`.
@@ -213,7 +213,7 @@ def open_supervisor(
 def open_dynamic_supervisor(
     *, max_restarts: float = 3, max_seconds: float = 5.0, name: str = "dynamic supervisor"
 ) -> AbstractAsyncContextManager[DynamicSupervisor]:
-    """Open a supervisor whose children are started with `start_child` only: Elixir's `DynamicSupervisor`.
+    """Open a supervisor whose children are started with ``start_child`` only: Elixir's `DynamicSupervisor`.
 
     ::
 

@@ -1,0 +1,126 @@
+"""What a type checker says of a user's code: checked by mypy and pyright in the typing session.
+
+A line that ends in an ignore comment must be an error: both checkers report an ignore that nothing needs. The file is
+collected by pytest too, but nothing in it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, assert_type
+
+import trioreg
+from trioreg import ActorRef, Entry, Exit, Function, Owner, Reply, Via
+
+
+class Agent(trioreg.Actor):
+    def __init__(self, codename: str, rank: int = 7) -> None:
+        self.codename = codename
+        self.rank = rank
+
+    def echo(self, text: str) -> str:
+        return f"{self.codename}: {text}"
+
+    async def count(self, up_to: int, *, step: int = 1) -> list[int]:
+        return list(range(0, up_to, step))
+
+    def later(self, text: str) -> Reply[bytes]:
+        return Reply[bytes]()
+
+    async def later_still(self) -> Reply[float]:
+        return Reply[float]()
+
+
+class DoubleAgent(Agent):
+    def betray(self, whom: str) -> bool:
+        return True
+
+
+class Other(trioreg.Actor):
+    def echo(self, text: str) -> str:
+        return text
+
+
+async def worker(jobs: int, name: str) -> bytes:
+    return name.encode() * jobs
+
+
+async def calls(ref: ActorRef[Agent], double: ActorRef[DoubleAgent]) -> None:
+    assert_type(await ref.call(Agent.echo, "text"), str)
+    assert_type(await ref.call(Agent.count, 3), list[int])
+    assert_type(await ref.call(Agent.count, 3, step=2), list[int])
+    assert_type(await ref.call(Agent.later, "text"), bytes)
+    assert_type(await ref.call(Agent.later_still), float)
+    assert_type(await double.call(Agent.echo, "text"), str)
+    assert_type(await double.call(DoubleAgent.betray, "M"), bool)
+    as_base: ActorRef[Agent] = double
+    assert_type(await as_base.wait(), Exit)
+
+
+async def wrong_calls(ref: ActorRef[Agent], function: ActorRef[Function]) -> None:
+    await ref.call(Agent.echo, 7)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ref.call(Agent.echo)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await ref.call(Agent.count, 1, stepp=2)  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
+    await ref.call(Other.echo, "text")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ref.call(DoubleAgent.betray, "M")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await function.call(Agent.echo, "text")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+async def casts(ref: ActorRef[Agent]) -> None:
+    await ref.cast(Agent.echo, "text")
+    ref.cast_nowait(Agent.count, 3, step=1)
+    await ref.cast(Agent.echo, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ref.cast_nowait(Agent.echo)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    ref.cast_nowait(Other.echo, "text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ref.send_nowait(object())
+
+
+async def by_name(agents: trioreg.Registry[str, int]) -> None:
+    via = agents.via("James Bond", 7)
+    assert_type(via, Via[str, int])
+    assert_type(await via.call(Agent.echo, "text"), str)
+    assert_type(await via.call(Agent.count, 3), list[int])
+    await via.call(Agent.echo, 7)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    assert_type(agents.lookup("James Bond"), list[Entry[int]])
+    assert_type(agents.whereis("James Bond"), Owner | None)
+    assert_type(agents.values("James Bond"), list[int])
+    assert_type(agents.keys(), list[str])
+    agents.lookup(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    agents.register("James Bond", "007")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def starts(supervisor: trioreg.DynamicSupervisor, agents: trioreg.Registry[str, None]) -> None:
+    assert_type(await supervisor.start_child(Agent, "James Bond", 7, name=agents.via("James Bond")), ActorRef[Agent])
+    assert_type(await supervisor.start_child(DoubleAgent, "Vesper", 1), ActorRef[DoubleAgent])
+    assert_type(await supervisor.start_child(partial(Agent, "James Bond", rank=7)), ActorRef[Agent])
+    assert_type(await supervisor.start_child(worker, 3, "name"), ActorRef[Function])
+    assert_type(await supervisor.start_child(trioreg.ChildSpec(worker, (3, "name"))), ActorRef[Any])
+
+
+async def wrong_starts(supervisor: trioreg.DynamicSupervisor) -> None:
+    await supervisor.start_child(Agent, 7, 7)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await supervisor.start_child(worker, "name", 3)  # type: ignore[arg-type, call-arg, type-var]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await supervisor.start_child(worker, restart="sometimes", *(1, "x"))  # type: ignore[call-overload, call-arg]  # pyright: ignore[reportArgumentType, reportCallIssue]  # noqa: B026
+    await supervisor.start_child(len, "name")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+async def inside() -> None:
+    class Own(trioreg.Actor):
+        def nothing(self) -> None: ...
+
+        async def on_start(self) -> None:
+            own: ActorRef[Own] = self.ref
+            await own.call(Own.nothing)
+            self.start_soon(worker, 3, "name")
+            self.start_soon(worker, "name", 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def test_declaring_errors_keeps_the_type() -> None:
+    def plain(self: Agent, x: int) -> str:
+        return str(x)
+
+    checked: Callable[[Agent, int], str] = trioreg.raises(KeyError)(plain)
+    assert checked is plain
+    awaited: Callable[[int, str], Awaitable[bytes]] = worker
+    assert awaited is worker
