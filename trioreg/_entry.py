@@ -17,10 +17,9 @@ class Entry(NamedTuple, Generic[V]):
         for owner, value in registry.lookup("topic"):
             ...
 
-    Attributes:
-        owner: The holder: an `ActorRef`, or a `TaskOwner` for a plain Trio task.
-        value: What was given to `Registry.register` (or to `Registry.via`).
     """
 
     owner: Owner
+    """The holder: an `ActorRef`, or a `TaskOwner` for a plain Trio task."""
     value: V
+    """What was given to `Registry.register` (or to `Registry.via`)."""
