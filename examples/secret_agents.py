@@ -1,0 +1,266 @@
+"""Secret agents: names for actors that crash, come back, and never lose their name.
+
+python secret_agents.py         tells the story, from the first name to the last
+python secret_agents.py FILE    answers a dialogue, line by line as it comes in ("-" is standard input)
+
+In a dialogue, each line is one of
+
+  NAME: line       the agent NAME says the line; an agent nobody has heard of is started first
+  kill NAME        ends the agent at once; its supervisor brings it back, under the same name
+  stop NAME        lets the agent go, for good: the next "NAME: line" starts a new one
+  keys NAME        the names that the agent holds
+  whereis NAME     its reference
+  tree             the supervision tree
+  tables           the tables of the registry
+  count            how many names are held
+
+A line with a colon is always speech: a name is all that stands before the first colon. Blank lines, lines that begin
+with "#", and spaces around names and lines do not count. The text is UTF-8. A line that makes no sense is reported,
+with its number, and the dialogue goes on. The exit status is 0 at the end of the dialogue, 2 if it can't be read or
+the arguments are wrong, and 130 after Ctrl-C.
+"""
+
+import argparse
+import itertools
+import logging
+import math
+import os
+import sys
+import textwrap
+from io import TextIOWrapper
+from typing import BinaryIO, cast
+
+import trio
+
+from trioreg import Actor, AlreadyRegistered, DynamicSupervisor, NotRegistered, Owner, Registry, open_dynamic_supervisor
+
+
+class SecretAgent(Actor):
+    def __init__(self, codename: str) -> None:
+        self.codename = codename
+
+    def echo(self, text: str) -> str:  # a message is a method
+        return f'{self.codename} says: "{text}"'
+
+
+# The story
+
+
+async def story() -> None:
+    log = LogBook()
+    print("Secret agents: they come and go, their names stay")
+    # One partition has one table of each kind, which is easiest to read; a busy registry has more. Killing is our
+    # business here, so restarts have no limit: by default a supervisor gives up at the fourth within five seconds.
+    agents: Registry[str, None] = Registry("agents", keys="unique", partitions=1)
+    async with open_dynamic_supervisor(max_restarts=math.inf) as supervisor:
+        title("1. Two agents start under a supervisor, each with a name in the registry")
+        for name in ("James Bond", "Mr. White"):
+            # "transient": whoever crashes or is killed comes back, whoever stops is gone for good
+            ref = await supervisor.start_child(SecretAgent, name, name=agents.via(name), restart="transient")
+            show(f"{name} is {ref}")
+
+        title("2. They answer to their names: nobody has to remember a reference")
+        bond, white = agents.via("James Bond"), agents.via("Mr. White")
+        show(await bond.call(SecretAgent.echo, "My name is Bond, James Bond."))
+        show(await white.call(SecretAgent.echo, "Mine is an alias. So is the colour."))
+
+        title("3. The supervision tree, and the tables: who has a name, and which names somebody has")
+        show(f"{supervisor.tree()}\n\n{agents.dump()}")
+
+        title("4. James Bond is killed; the supervisor restarts him, and its log says so")
+        old, witness = agents.whereis("James Bond"), Witness(agents, "James Bond")
+        trio.lowlevel.add_instrument(witness)
+        bond.kill()
+        exit = await bond.wait()
+        answer = await bond.call(SecretAgent.echo, "You only live as often as you are restarted.")
+        trio.lowlevel.remove_instrument(witness)
+        show(f"{old} has exited ({exit}); James Bond is {agents.whereis('James Bond')}\n{answer}\n{witness}")
+        show(f"log: {log.lines[-1]}")
+
+        title("5. The tree and the tables again: a new reference, the same name")
+        show(f"{supervisor.tree()}\n\n{agents.dump()}")
+
+        title("6. The names that the new James Bond holds")
+        show(f"{agents.keys(agents.whereis('James Bond'))}")
+
+        title("7. A second James Bond wants to start, and is refused")
+        try:
+            await supervisor.start_child(SecretAgent, "James Bond", name=agents.via("James Bond"))
+        except AlreadyRegistered as refusal:
+            show(f"{refusal}")
+
+        title("8. James Bond is killed a thousand times more, and answers after each")
+        witness = Witness(agents, "James Bond")
+        trio.lowlevel.add_instrument(witness)
+        for _ in range(1000):
+            bond.kill()
+            await bond.wait()
+            await bond.call(SecretAgent.echo, "Still here.")
+        trio.lowlevel.remove_instrument(witness)
+        show(f"{witness}\n{supervisor.tree()}")
+
+        title("9. Both are told to stop, and the supervisor ends with the last of its children")
+        for name in ("James Bond", "Mr. White"):
+            show(f"{name} has exited ({await agents.via(name).stop()})")
+    show(f"names still held: {agents.count()}")
+
+
+class Witness(trio.abc.Instrument):
+    """Looks a name up after every single step that Trio's scheduler takes: no task can look more closely."""
+
+    def __init__(self, agents: Registry[str, None], name: str) -> None:
+        self.agents, self.name = agents, name
+        self.looks = self.dead = self.nobody = 0
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        found = self.agents.lookup(self.name)
+        self.looks += 1
+        self.nobody += not found
+        self.dead += any(not owner.is_alive for owner, _ in found)
+
+    def __str__(self) -> str:
+        looks = f"{self.looks:,} look-ups meanwhile, one after each step of the scheduler"
+        return f"{looks}: {self.dead} found him dead, {self.nobody} found nobody"
+
+
+class LogBook(logging.Handler):
+    """Keeps what trioreg logs, so that the story can show it where it belongs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        logger = logging.getLogger("trioreg")
+        logger.addHandler(self)
+        logger.setLevel(logging.INFO)  # a crash is logged as an error, but a kill was somebody's wish
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+def title(text: str) -> None:
+    print(f"\n{text}")
+
+
+def show(text: str) -> None:
+    print(textwrap.indent(text, "   "))
+
+
+# The dialogue
+
+
+class BadLine(Exception):
+    """A line that is neither speech nor a command."""
+
+
+async def dialogue(source: BinaryIO, path: str) -> int:
+    agents: Registry[str, None] = Registry("agents", keys="unique", partitions=4)
+    status = 0
+    with trio.CancelScope() as scope:
+        async with open_dynamic_supervisor(max_restarts=math.inf) as supervisor:
+            for number in itertools.count(1):
+                try:
+                    # In a thread: while we wait for somebody to type, the agents go on. Ctrl-C abandons the thread.
+                    raw = await trio.to_thread.run_sync(source.readline, abandon_on_cancel=True)
+                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+                except OSError as error:
+                    status = cannot_read(path, error.strerror)
+                    break
+                except UnicodeDecodeError:
+                    status = cannot_read(path, f"line {number} is not UTF-8")
+                    break
+                if not raw:
+                    break
+                try:
+                    await perform(line, agents, supervisor)
+                except (BadLine, NotRegistered) as error:
+                    # On stderr: what is on stdout may go to a file, or to a program that expects nothing but answers.
+                    print(f"line {number}: {error}", file=sys.stderr)
+            scope.cancel()  # Whoever is left is shut down; without this, the supervisor would wait for them to stop.
+    return status
+
+
+async def perform(line: str, agents: Registry[str, None], supervisor: DynamicSupervisor) -> None:
+    if not line or line.startswith("#"):
+        return
+    if ":" in line:
+        name, text = (part.strip() for part in line.split(":", 1))
+        if not name:
+            raise BadLine("there is no name before the colon")
+        if agents.whereis(name) is None:
+            ref = await supervisor.start_child(SecretAgent, name, name=agents.via(name), restart="transient")
+            print(f"{name} is new: {ref}")
+        print(await agents.via(name).call(SecretAgent.echo, text))
+        return
+    match line.split(maxsplit=1):
+        case ["kill", name]:
+            old, agent = holder(name, agents), agents.via(name)
+            agent.kill()
+            await agent.wait()  # The name is the old one's until it is really gone: that is whom we wait for.
+            print(f"{name} is killed: {old} is gone, {holder(name, agents)} has the name")
+        case ["stop", name]:
+            print(f"{name} has left ({await agents.via(name).stop()})")
+        case ["keys", name]:
+            print(f"{name} holds {agents.keys(holder(name, agents))}")
+        case ["whereis", name]:
+            print(f"{name} is {holder(name, agents)}")
+        case ["tree"]:
+            print(supervisor.tree())
+        case ["tables"]:
+            print(agents.dump())
+        case ["count"]:
+            print(f"names held: {agents.count()}")
+        case _:
+            shown = line if len(line) <= 40 else line[:37] + "..."
+            commands = "kill NAME, stop NAME, keys NAME, whereis NAME, tree, tables, count"
+            raise BadLine(f"{shown!r} is neither 'NAME: line' nor a command ({commands})")
+
+
+def holder(name: str, agents: Registry[str, None]) -> Owner:
+    owner = agents.whereis(name)
+    if owner is None:
+        raise NotRegistered(agents.name, name)
+    return owner
+
+
+# The program
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", metavar="FILE", nargs="?", help='a dialogue; "-" is standard input')
+    path: str | None = parser.parse_args().file
+    if sys.stdout is not None:  # None: the program was started without one
+        # Each answer goes out at once, into a pipe too; a character that the terminal lacks does not end the run.
+        cast("TextIOWrapper", sys.stdout).reconfigure(line_buffering=True, errors="backslashreplace")
+    status = 0
+    try:
+        if path is None:
+            trio.run(story)
+        else:
+            status = run_dialogue(path)
+    except* BrokenPipeError:
+        # Who reads has had enough (`| head`): that is no failure. Python's own last flush must not hit the pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except* KeyboardInterrupt:
+        status = 130
+    return status
+
+
+def run_dialogue(path: str) -> int:
+    try:
+        # Standard input is opened anew: a thread that is left reading `sys.stdin` would block the end of the program.
+        source = open(0 if path == "-" else path, "rb", closefd=path != "-")  # noqa: SIM115
+    except OSError as error:
+        return cannot_read(path, error.strerror)
+    status = trio.run(dialogue, source, path)
+    source.close()  # not after Ctrl-C, when that thread may still hold it
+    return status
+
+
+def cannot_read(path: str, reason: str | None) -> int:
+    print(f"{os.path.basename(sys.argv[0])}: cannot read {path}: {reason}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,464 @@
+"""The examples, run as a user runs them: as programs, judged by what they print and by how they end."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Timer
+
+import pytest
+from attrs import frozen
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+AGENTS = EXAMPLES / "secret_agents.py"
+CASINO = EXAMPLES / "data" / "casino_royale.txt"
+SECONDS = 30  # for a program that hangs; each takes less than one
+
+REF = r"<SecretAgent #\d+>"
+
+
+def command(script: Path, *arguments: str | Path) -> list[str]:
+    return [sys.executable, str(script), *map(str, arguments)]
+
+
+# What the examples print is UTF-8 here, whatever the locale of the machine, and nothing helps them to print it at once.
+ENVIRONMENT = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "", "COLUMNS": "120"}
+
+
+def run(script: Path, *arguments: str | Path, stdin: str | bytes = b"") -> subprocess.CompletedProcess[str]:
+    """Run a script to its end."""
+    text = stdin.encode() if isinstance(stdin, str) else stdin
+    done = subprocess.run(
+        command(script, *arguments), input=text, capture_output=True, timeout=SECONDS, env=ENVIRONMENT, check=False
+    )
+    stdout, stderr = (output.decode().replace(os.linesep, "\n") for output in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(done.args, done.returncode, stdout, stderr)
+
+
+@contextmanager
+def running(script: Path, *arguments: str | Path) -> Generator[subprocess.Popen[str]]:
+    """Run a script while the test talks to it; it is killed if it takes too long, so that no read waits for ever."""
+    with subprocess.Popen(
+        command(script, *arguments),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env=ENVIRONMENT,
+    ) as process:
+        timer = Timer(SECONDS, process.kill)
+        timer.start()
+        try:
+            yield process
+        finally:
+            timer.cancel()
+            process.kill()
+
+
+def say(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
+
+
+def hear(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().rstrip("\n")
+
+
+def agents(dialogue: str | bytes) -> subprocess.CompletedProcess[str]:
+    """The secret agents, with a dialogue on their standard input."""
+    return run(AGENTS, "-", stdin=dialogue)
+
+
+# Every example tells its story
+
+
+def settled(text: str) -> str:
+    """Without what Pythons and Trios may do differently: the bytes of a table, the steps of the scheduler."""
+    text = re.sub(r"[\d,]+ bytes", "N bytes", text)
+    return re.sub(r"[\d,]+ look-ups", "N look-ups", text)
+
+
+@pytest.mark.parametrize("script", sorted(EXAMPLES.glob("*.py")), ids=lambda script: script.stem)
+def test_example_without_arguments_prints_what_is_expected(script: Path) -> None:
+    done = run(script)
+    expected = (EXAMPLES / "expected" / f"{script.stem}.txt").read_text(encoding="utf-8")
+    assert settled(done.stdout) == settled(expected)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_expected_output_belongs_to_an_example() -> None:
+    assert {path.stem for path in (EXAMPLES / "expected").iterdir()} == {path.stem for path in EXAMPLES.glob("*.py")}
+
+
+def test_the_story_has_really_looked() -> None:
+    looks = [int(number.replace(",", "")) for number in re.findall(r"([\d,]+) look-ups", run(AGENTS).stdout)]
+    once, a_thousand_times = looks
+    assert once >= 2  # at the very least: the end of the old James Bond, and the start of the new one
+    assert a_thousand_times >= 2000
+
+
+# The dialogue that comes with the secret agents
+
+
+@frozen
+class Evening:
+    """The dialogue as it was written, and what became of it."""
+
+    script: list[str]
+    status: int
+    stdout: list[str]
+    stderr: list[str]
+
+    @property
+    def speech(self) -> list[tuple[str, str]]:
+        """Who is to say what."""
+        said = (line.partition(":") for line in self.script if ":" in line and not line.startswith("#"))
+        return [(name.strip(), text.strip()) for name, _, text in said if name.strip()]
+
+    @property
+    def reported(self) -> dict[int, str]:
+        """The lines that were not understood, by number, and what was said of them."""
+        reports = (line.removeprefix("line ").partition(": ") for line in self.stderr)
+        return {int(number): report for number, _, report in reports}
+
+    def performed(self, word: str) -> list[str]:
+        """The names for which a command was performed, in order."""
+        lines = (line for number, line in enumerate(self.script, 1) if number not in self.reported)
+        return [line.removeprefix(f"{word} ") for line in lines if line.startswith(f"{word} ")]
+
+    def events(self, pattern: str) -> list[tuple[str, ...]]:
+        """The groups of the lines of output that are of that form, in order."""
+        return [match.groups() for line in self.stdout if (match := re.fullmatch(pattern, line))]
+
+
+@pytest.fixture(scope="module")
+def evening() -> Evening:
+    done = run(AGENTS, CASINO)
+    script = [line.strip() for line in CASINO.read_text(encoding="utf-8").splitlines()]
+    return Evening(script, done.returncode, done.stdout.splitlines(), done.stderr.splitlines())
+
+
+def presence(script: list[str]) -> Iterator[tuple[int, str, set[str]]]:
+    """Follows the script: each line that counts, with its number and the names that are held when it is read."""
+    present: set[str] = set()
+    for number, line in enumerate(script, 1):
+        if line and not line.startswith("#"):
+            yield number, line, present
+            name, is_speech, _ = line.partition(":")
+            if is_speech and name:
+                present.add(name.strip())
+            elif line.startswith("stop "):
+                present.discard(line.removeprefix("stop "))
+
+
+def lives(evening: Evening) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Follows the output: each event that changes who is who, and who has which reference after it."""
+    now: dict[str, str] = {}
+    for line in evening.stdout:
+        if new := re.fullmatch(rf"(.+) is new: ({REF})", line):
+            now[new[1]] = new[2]
+            yield "new", new[1], now
+        elif killed := re.fullmatch(rf"(.+) is killed: ({REF}) is gone, ({REF}) has the name", line):
+            assert killed[2] == now[killed[1]]
+            now[killed[1]] = killed[3]
+            yield "killed", killed[1], now
+        elif left := re.fullmatch(r"(.+) has left \(normal\)", line):
+            del now[left[1]]
+            yield "left", left[1], now
+        else:
+            yield line, "", now
+
+
+def test_dialogue_is_as_large_as_promised(evening: Evening) -> None:
+    assert len(evening.script) > 300
+    assert len({name for name, _ in evening.speech}) >= 36
+    assert all(evening.performed(word) for word in ("kill", "stop", "keys", "whereis"))
+    assert {"tree", "tables", "count"} <= set(evening.script)
+
+
+def test_dialogue_is_played_to_its_end(evening: Evening) -> None:
+    assert evening.status == 0
+    name, text = evening.speech[-1]
+    assert evening.stdout[-1] == f'{name} says: "{text}"'
+
+
+def test_every_line_of_speech_is_answered_once_and_in_order(evening: Evening) -> None:
+    assert evening.events(r'(.+?) says: "(.*)"') == evening.speech
+
+
+def test_only_who_is_not_there_is_started(evening: Evening) -> None:
+    speakers = (
+        (line.partition(":")[0].strip(), present) for _, line, present in presence(evening.script) if ":" in line
+    )
+    absent = [(name,) for name, present in speakers if name and name not in present]
+    assert evening.events(rf"(.+) is new: {REF}") == absent
+
+
+def test_no_reference_is_used_twice(evening: Evening) -> None:
+    pattern = rf".+ is new: ({REF})|.+ is killed: {REF} is gone, ({REF}) has the name"
+    references = [new or restarted for new, restarted in evening.events(pattern)]
+    assert len(references) == len(set(references)) > 50
+
+
+def test_killed_agents_come_back_under_their_names(evening: Evening) -> None:
+    assert [name for event, name, _ in lives(evening) if event == "killed"] == evening.performed("kill")
+
+
+def test_stopped_agents_leave(evening: Evening) -> None:
+    assert [name for event, name, _ in lives(evening) if event == "left"] == evening.performed("stop")
+
+
+def test_whereis_shows_the_reference_of_the_present_life(evening: Evening) -> None:
+    shown: list[str] = []
+    for line, _, now in lives(evening):
+        if match := re.fullmatch(rf"(.+) is ({REF})", line):
+            assert now[match[1]] == match[2]
+            shown.append(match[1])
+    assert shown == evening.performed("whereis")
+
+
+def test_keys_shows_the_one_name_of_an_agent(evening: Evening) -> None:
+    assert evening.events(r"(.+) holds (\[.+\])") == [(name, f"[{name!r}]") for name in evening.performed("keys")]
+
+
+def test_count_is_the_number_of_agents_that_are_there(evening: Evening) -> None:
+    counts = [(int(line.removeprefix("names held: ")), len(now)) for line, _, now in lives(evening) if "held: " in line]
+    assert len(counts) == evening.script.count("count")
+    assert [shown for shown, _ in counts] == [there for _, there in counts]
+    assert max(shown for shown, _ in counts) >= 30
+
+
+def test_trees_show_who_is_there_with_their_references(evening: Evening) -> None:
+    tree: dict[str, str] | None = None
+    trees = 0
+    for line, _, now in lives(evening):
+        if line == "dynamic supervisor":
+            tree = {}
+        elif tree is not None and (match := re.match(rf"[├└]── (.+?)  ({REF})", line)):
+            tree[match[1]] = match[2]
+            if line.startswith("└"):
+                assert tree == {repr(name): ref for name, ref in now.items()}
+                trees += 1
+    assert trees == evening.script.count("tree")
+
+
+def test_tables_show_each_name_once_by_name_and_once_by_owner(evening: Evening) -> None:
+    by_name: dict[str, str] = {}
+    by_owner: dict[str, str] = {}
+    tables = 0
+    for line, event_name, now in lives(evening):
+        if match := re.fullmatch(rf"  (\S.*?) +({REF}) +None", line):
+            by_name[match[1]] = match[2]
+        elif match := re.fullmatch(rf"  ({REF}) +(\S.*?) +KeyPartition\d +1", line):
+            by_owner[match[2]] = match[1]
+        elif not event_name and by_name and not re.match(r"(Key|PID)Partition|  (key|owner|-)", line):
+            assert by_name == by_owner == {repr(name): ref for name, ref in now.items()}
+            by_name, by_owner = {}, {}
+            tables += 1
+    assert tables == evening.script.count("tables")
+
+
+def test_exactly_the_wrong_lines_are_reported_with_their_numbers(evening: Evening) -> None:
+    wrong: dict[int, str] = {}
+    for number, line, present in presence(evening.script):
+        word, _, name = line.partition(" ")
+        if line.startswith(":"):
+            wrong[number] = "there is no name before the colon"
+        elif ":" in line or line in ("tree", "tables", "count"):
+            continue
+        elif word not in ("kill", "stop", "keys", "whereis") or not name:
+            wrong[number] = "is neither 'NAME: line' nor a command"
+        elif name not in present:
+            wrong[number] = f"nobody is registered as {name!r} in 'agents'"
+    assert len(wrong) >= 15
+    assert evening.reported.keys() == wrong.keys()
+    assert all(message in evening.reported[number] for number, message in wrong.items())
+
+
+# What a line may be
+
+
+def test_unknown_name_starts_its_agent_and_known_one_answers() -> None:
+    done = agents("James Bond: My name is Bond, James Bond.\nJames Bond: Again.\n")
+    assert done.stdout.splitlines() == [
+        "James Bond is new: <SecretAgent #1>",
+        'James Bond says: "My name is Bond, James Bond."',
+        'James Bond says: "Again."',
+    ]
+
+
+def test_killed_agent_has_another_reference_and_its_name() -> None:
+    done = agents("Q: One.\nkill Q\nwhereis Q\nkeys Q\n")
+    assert done.stdout.splitlines()[2:] == [
+        "Q is killed: <SecretAgent #1> is gone, <SecretAgent #2> has the name",
+        "Q is <SecretAgent #2>",
+        "Q holds ['Q']",
+    ]
+
+
+def test_stopped_agent_is_gone_until_it_speaks_again() -> None:
+    done = agents("Q: One.\nstop Q\ncount\nQ: Two.\n")
+    assert done.stdout.splitlines()[2:] == [
+        "Q has left (normal)",
+        "names held: 0",
+        "Q is new: <SecretAgent #2>",
+        'Q says: "Two."',
+    ]
+
+
+def test_no_number_of_kills_ends_the_dialogue() -> None:
+    done = agents("Q: One.\n" + "kill Q\n" * 100 + "Q: Two.\ntree\n")
+    assert done.stdout.splitlines()[-3:] == [
+        'Q says: "Two."',
+        "dynamic supervisor",
+        "└── 'Q'  <SecretAgent #101>  restarted 100 times",
+    ]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("word", ["kill", "stop", "keys", "whereis"])
+def test_command_for_a_name_that_nobody_has_is_reported(word: str) -> None:
+    done = agents(f"Q: One.\n{word} Blofeld\nQ: Two.\n")
+    assert done.stderr == "line 2: nobody is registered as 'Blofeld' in 'agents'\n"
+    assert done.stdout.endswith('Q says: "Two."\n')
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("line", ["no colon", "kill", "KILL Q", "tree Q", "count 7"])
+def test_line_that_makes_no_sense_is_reported_and_the_dialogue_goes_on(line: str) -> None:
+    done = agents(f"Q: One.\n\n# a comment: not speech\n{line}\nQ: Two.\n")
+    assert re.fullmatch(rf"line 4: '{line}' is neither 'NAME: line' nor a command \(.+\)\n", done.stderr)
+    assert done.stdout.endswith('Q says: "Two."\n')
+    assert done.returncode == 0
+
+
+def test_line_without_a_name_before_its_colon_is_reported() -> None:
+    assert agents(" : Who am I?\n").stderr == "line 1: there is no name before the colon\n"
+
+
+def test_report_of_a_long_line_is_short() -> None:
+    assert len(agents("x" * 100_000).stderr) < 200
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "text"),
+    [
+        ("Q: It is 10:30: hurry.", "Q", "It is 10:30: hurry."),
+        ("Q:no space", "Q", "no space"),
+        ("  M  :  spaces  ", "M", "spaces"),
+        ("kill Q: a play", "kill Q", "a play"),
+        ('Łucja "L" O\'Hara: 初めまして 🦜', 'Łucja "L" O\'Hara', "初めまして 🦜"),
+        ("Silent One:", "Silent One", ""),
+        ("Q: " + "very " * 50_000 + "long", "Q", "very " * 50_000 + "long"),
+    ],
+    ids=["more colons", "no space", "spaces", "like a command", "odd characters", "no text", "long"],
+)
+def test_name_is_what_stands_before_the_first_colon(line: str, name: str, text: str) -> None:
+    assert agents(line).stdout.splitlines() == [f"{name} is new: <SecretAgent #1>", f'{name} says: "{text}"']
+
+
+def test_byte_order_mark_and_carriage_returns_do_not_count() -> None:
+    done = agents(b"\xef\xbb\xbfQ: One.\r\n\r\ncount\r\n")
+    assert done.stdout.splitlines() == ["Q is new: <SecretAgent #1>", 'Q says: "One."', "names held: 1"]
+    assert done.stderr == ""
+
+
+def test_empty_input_is_an_evening_without_guests() -> None:
+    done = agents("")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# How the program ends
+
+
+def test_answers_come_as_soon_as_their_lines_do() -> None:
+    with running(AGENTS, "-") as process:
+        say(process, "Q: One.")
+        assert [hear(process), hear(process)] == ["Q is new: <SecretAgent #1>", 'Q says: "One."']
+        say(process, "count")
+        assert hear(process) == "names held: 1"
+        rest, errors = process.communicate()
+        assert (process.returncode, rest, errors) == (0, "", "")
+
+
+@pytest.mark.parametrize("what", ["missing", "directory", "forbidden"])
+def test_file_that_cannot_be_opened_gets_one_line_and_status_2(what: str, tmp_path: Path) -> None:
+    path, reason = tmp_path / "dialogue.txt", "Permission denied"
+    match what:
+        case "missing":
+            reason = "No such file or directory"
+        case "directory":
+            path, reason = tmp_path, "Is a directory"
+        case _:
+            path.touch(mode=0o000)
+            if os.access(path, os.R_OK):
+                pytest.skip("this user may read everything")
+    done = run(AGENTS, path)
+    assert done.stderr == f"secret_agents.py: cannot read {path}: {reason}\n"
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_file_that_is_not_utf_8_gets_one_line_and_status_2(tmp_path: Path) -> None:
+    path = tmp_path / "latin-1.txt"
+    path.write_bytes("Q: One.\nÉmile: Où suis-je ?\n".encode("latin-1"))
+    done = run(AGENTS, path)
+    assert done.stderr == f"secret_agents.py: cannot read {path}: line 2 is not UTF-8\n"
+    assert done.returncode == 2
+
+
+def test_standard_input_that_is_not_utf_8_gets_one_line_and_status_2() -> None:
+    done = agents("Q: One.\n".encode("utf-16"))
+    assert (done.returncode, done.stderr) == (2, "secret_agents.py: cannot read -: line 1 is not UTF-8\n")
+
+
+@pytest.mark.parametrize("arguments", [("one", "two"), ("--license-to-kill",)])
+def test_wrong_arguments_get_the_usage_and_status_2(arguments: tuple[str, ...]) -> None:
+    done = run(AGENTS, *arguments)
+    assert done.stderr.startswith("usage: secret_agents.py")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_help_names_every_command() -> None:
+    done = run(AGENTS, "--help")
+    assert done.returncode == 0
+    assert all(
+        f"\n  {word}" in done.stdout for word in ("NAME:", "kill", "stop", "keys", "whereis", "tree", "tables", "count")
+    )
+
+
+@pytest.mark.parametrize("arguments", [(), (CASINO,)], ids=["story", "dialogue"])
+def test_closed_pipe_ends_it_quietly(arguments: tuple[Path, ...]) -> None:
+    with running(AGENTS, *arguments) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 0
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell starts its background jobs, and so perhaps these tests, with SIGINT ignored, and children inherit it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a single process")
+def test_ctrl_c_ends_it_quietly_while_it_waits_for_a_line() -> None:
+    with running(AGENTS, "-") as process:
+        say(process, "Q: One.")
+        assert [hear(process), hear(process)] == ["Q is new: <SecretAgent #1>", 'Q says: "One."']
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+        assert process.wait() == 130
