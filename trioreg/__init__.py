@@ -17,9 +17,11 @@ from ._errors import (
     RestartLimitExceeded,
     TrioregError,
 )
+from ._events import Event, Listener, Registered, Unregistered
 from ._exit import Exit, ExitReason
 from ._handler import raises
 from ._owner import Owner, TaskOwner
+from ._pattern import ANY, Is, Var
 from ._ref import ActorRef, Address
 from ._registry import Registry
 from ._supervisor import DynamicSupervisor, Supervisor, open_dynamic_supervisor, open_supervisor
@@ -27,6 +29,7 @@ from ._table_viewer import Table
 from ._via import Via
 
 __all__ = [
+    "ANY",
     "Actor",
     "ActorExited",
     "ActorRef",
@@ -36,13 +39,17 @@ __all__ = [
     "ChildSpec",
     "DynamicSupervisor",
     "Entry",
+    "Event",
     "Exit",
     "ExitReason",
     "Function",
+    "Is",
+    "Listener",
     "MailboxFull",
     "NoReply",
     "NotRegistered",
     "Owner",
+    "Registered",
     "Registry",
     "Reply",
     "RestartLimitExceeded",
@@ -50,6 +57,8 @@ __all__ = [
     "Table",
     "TaskOwner",
     "TrioregError",
+    "Unregistered",
+    "Var",
     "Via",
     "current",
     "open_dynamic_supervisor",
@@ -63,7 +72,7 @@ def _make_public() -> None:
     # In a traceback a name stands where its user finds it, not in the private file it comes from: as Trio does it.
     for name in __all__:
         value = globals()[name]
-        if getattr(value, "__module__", "").startswith("trioreg."):
+        if callable(value) and getattr(value, "__module__", "").startswith("trioreg."):
             value.__module__ = __name__
 
 

@@ -662,12 +662,16 @@ class Cell(Mailbox):
             exit = Exit(exit.reason, value=self.value)
         self.exit = exit
         self.state = ENDED
+        run = self.ref._run
+        is_outermost = run.begin_step()
         self.ref._set_ended(exit)
         try:
             self._child.ended(self)
         finally:
             # After the supervisor: what the successor takes over, it takes over before anybody can see it free.
             self.ref._release(exit)
+            if is_outermost:
+                run.end_step()
             if self.starter is not None:
                 reschedule(self.starter)
                 self.starter = None

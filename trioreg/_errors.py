@@ -43,20 +43,23 @@ class AlreadyRegistered(TrioregError):
 
 
 class NotRegistered(TrioregError, LookupError):
-    """Nobody holds the key: a name led nowhere.
+    """Nobody holds the key: a name led nowhere. Or: the one who would change an entry does not hold it.
 
     Attributes:
         registry: The name of the registry.
         key: The key that was asked for.
+        owner: Who does not hold it; None where nobody does.
     """
 
-    def __init__(self, registry: str, key: object) -> None:
-        super().__init__(registry, key)
+    def __init__(self, registry: str, key: object, owner: Owner | None = None) -> None:
+        super().__init__(registry, key, owner)
         self.registry = registry
         self.key = key
+        self.owner = owner
 
     def __str__(self) -> str:
-        return f"nobody is registered as {self.key!r} in {self.registry!r}"
+        who = "nobody is" if self.owner is None else f"{self.owner!r} is not"
+        return f"{who} registered as {self.key!r} in {self.registry!r}"
 
 
 class ActorExited(TrioregError):

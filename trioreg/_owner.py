@@ -7,8 +7,8 @@ for a plain Trio task.
 
 from __future__ import annotations
 
-import threading
 from contextvars import ContextVar
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from trio.lowlevel import current_task
@@ -30,6 +30,9 @@ Token: TypeAlias = int | dict[int, None]
 """What a registry keeps with an owner for each key: the number of its entry there, or of several."""
 
 
+_numbers = count(1)
+
+
 class Lessor(Protocol):
     """What an owner needs of a registry: to be told that the owner's names are free."""
 
@@ -45,10 +48,12 @@ class Owner:
 
     # `_held` is None, or (registry, key, token) for the usual single name, or {registry: {key: token}}: 100,000
     # actors with one name each should not pay for two dictionaries each.
-    __slots__ = ("__weakref__", "_held", "_run")
+    __slots__ = ("__weakref__", "_held", "_number", "_run")
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        # Spreads owners over partitions evenly; what `hash` gives for an object depends on where it lies in memory.
+        self._number = next(_numbers)
         self._held: Lease | dict[Lessor, Keys] | None = None
 
     @property
@@ -81,14 +86,19 @@ class Owner:
             self._held = (registry, key, token)
             return
         if isinstance(held, tuple):
-            if held[0] is registry and held[1] == key:
-                self._held = (registry, key, token)
-                return
             held = {held[0]: {held[1]: held[2]}}
             self._take_into(held, registry, key, token)
             self._held = held
         else:
             self._take_into(held, registry, key, token)
+
+    def _retake(self, registry: Lessor, key: Hashable, token: Token) -> None:
+        """Keep another token for a key that this owner has."""
+        held = self._held
+        if isinstance(held, tuple):
+            self._held = (registry, held[1], token)
+        elif held is not None:
+            held[registry][key] = token
 
     @staticmethod
     def _take_into(held: dict[Lessor, Keys], registry: Lessor, key: Hashable, token: Token) -> None:
@@ -122,9 +132,12 @@ class Owner:
         self._held = None
         if isinstance(held, tuple):
             held[0]._reclaim(self, {held[1]: held[2]}, exit)
-        else:
-            for registry, keys in held.items():
-                registry._reclaim(self, keys, exit)
+            return
+        is_outermost = self._run.begin_step()
+        for registry, keys in held.items():
+            registry._reclaim(self, keys, exit)
+        if is_outermost:
+            self._run.end_step()
 
 
 class TaskOwner(Owner):
@@ -194,8 +207,3 @@ def current_owner() -> Owner:
     run = current_run()
     holder = run.holders.get(task)
     return holder if isinstance(holder, TaskOwner) else TaskOwner(run, task)
-
-
-def in_run_of(owner: Owner) -> bool:
-    """Whether this is the thread of the Trio run that hosts ``owner`` (who must be alive: a thread has one run)."""
-    return owner._run.thread == threading.get_ident()

@@ -7,7 +7,6 @@ lines over the actor's `Cell`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from itertools import count
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 A = TypeVar("A", covariant=True)
 R = TypeVar("R")
 P = ParamSpec("P")
-
-_numbers = count(1)
 
 
 class Address(Generic[A]):
@@ -265,14 +262,13 @@ class ActorRef(Reference, Address[A]):
     state alive.
     """
 
-    __slots__ = ("_cell", "_exit", "_label", "_number")
+    __slots__ = ("_cell", "_exit", "_label")
 
     def __init__(self, run: Run, label: str) -> None:
         super().__init__(run)
         self._cell: Cell | None = None
         self._exit: Exit | None = None
         self._label = label
-        self._number = next(_numbers)
 
     def __repr__(self) -> str:
         return f"<{self._label} #{self._number}>"

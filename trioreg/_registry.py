@@ -1,38 +1,49 @@
-"""Names for actors and tasks, each tied to the life of the one that holds it.
+"""Names for actors and tasks, each tied to the life of the one that holds it: the public end of it.
 
-A `Registry` owns its partitions and decides who may register what; the lease that gives the names back when their
-holder ends is the holder's own (`_owner.py`). Nothing here waits, and nothing here knows what an actor is.
+`Registry` checks what it is given and asks `Names`, which owns the tables and every change to them; the lease that
+gives the names back when their holder ends is the holder's own (`_owner.py`).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from itertools import count
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
-from trio.lowlevel import enable_ki_protection
+import trio
+from trio.lowlevel import checkpoint, checkpoint_if_cancelled, enable_ki_protection
 
 from ._entry import Entry
-from ._errors import ActorExited, AlreadyRegistered
-from ._exit import Exit
-from ._owner import Owner, Token, current_owner, in_run_of
+from ._errors import NotRegistered
+from ._events import Event, Hub, Listener
+from ._key_lock import KeyLock, KeyLocks
+from ._names import Names, as_owner
+from ._owner import Owner, current_owner
 from ._partition import DuplicatePartition, UniquePartition
+from ._pattern import ANY
+from ._query import Query, value_query
+from ._ref import Address
+from ._run import current_run
 from ._table_viewer import Table, TableName
-from ._via import Via
+from ._via import Via, WaitingVia
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ._run import Run
-
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+T = TypeVar("T")
 
 KeysKind: TypeAlias = Literal["unique", "duplicate"] | tuple[Literal["duplicate"], Literal["owner", "key"]]
 
-_numbers = count()
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "<missing>"
+
+
+_MISSING = _Missing()
 
 
 class Registry(Generic[K, V]):
@@ -61,47 +72,61 @@ class Registry(Generic[K, V]):
         keys: ``"unique"``: one holder for each key. ``"duplicate"``: any number, partitioned by owner.
             ``("duplicate", "key")``: any number, partitioned by key, so that a look-up reads one partition.
         partitions: How many partitions, at least 1.
+        listeners: Who is told of every `Registered` and `Unregistered`, in the step in which it happens: callables,
+            or addresses of actors (`ActorRef`, `Via`), which get the event as a message. A listener that raises is
+            logged.
+        totals: Keep the sum of the values of each key, for `total` and `add`; the values must be numbers.
 
     Raises:
-        TypeError: ``name`` is not a str, or ``partitions`` is not an int.
+        TypeError: ``name`` is not a str, ``partitions`` is not an int, or a listener is neither.
         ValueError: ``keys`` is none of the above, or ``partitions`` is less than 1.
     """
 
-    def __init__(self, name: str, *, keys: KeysKind = "unique", partitions: int = 1) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        keys: KeysKind = "unique",
+        partitions: int = 1,
+        listeners: Iterable[Listener[K, V]] = (),
+        totals: bool = False,
+    ) -> None:
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, not {name!r}")
         if not isinstance(partitions, int) or isinstance(partitions, bool):
             raise TypeError(f"partitions must be an int, not {partitions!r}")
         if partitions < 1:
             raise ValueError(f"partitions must be at least 1, not {partitions!r}")
+        kind = "duplicate" if isinstance(keys, tuple) else keys
         if keys not in ("unique", "duplicate", ("duplicate", "owner"), ("duplicate", "key")):
             raise ValueError(f"keys must be 'unique', 'duplicate' or ('duplicate', 'key'), not {keys!r}")
-        self._name = name
-        self._n = partitions
-        self._run: Run | None = None
-        self._by_owner = keys in ("duplicate", ("duplicate", "owner"))
-        self._keys: Literal["unique", "duplicate"] = "unique" if keys == "unique" else "duplicate"
-        self._unique: list[UniquePartition[K, V]] = []
-        self._duplicate: list[DuplicatePartition[K, V]] = []
-        if keys == "unique":
-            self._unique = [UniquePartition() for _ in range(partitions)]
-        else:
-            self._duplicate = [DuplicatePartition() for _ in range(partitions)]
-        # The table itself where there is only one: the look-up of a name is the hottest path there is.
-        self._sole: dict[K, Entry[V]] | None = self._unique[0].table if keys == "unique" and partitions == 1 else None
+        if not isinstance(totals, bool):
+            raise TypeError(f"totals must be a bool, not {totals!r}")
+        listeners = tuple(listeners)
+        for listener in listeners:
+            if not (callable(listener) or isinstance(listener, Address)):
+                raise TypeError(f"listeners must be callables or addresses of actors, not {listener!r}")
+        self._kind = kind
+        self._names: Names[K, V] = Names(name, kind, partitions, by_owner=keys != ("duplicate", "key"), totals=totals)
+        self._locks = KeyLocks()
+        self._meta: dict[Hashable, object] = {}
+        # The table itself, where there is only one: the look-up of a name is the hottest path there is.
+        self._sole = self._names.sole
+        if listeners:
+            self._names.hub = Hub(listeners)
 
     @property
     def name(self) -> str:
         """The name it was made with."""
-        return self._name
+        return self._names.name
 
     @property
     def partitions(self) -> int:
         """How many partitions it has."""
-        return self._n
+        return self._names.n
 
     def __repr__(self) -> str:
-        return f"<Registry {self._name!r}, {self._keys} keys, {self.count()} registered>"
+        return f"<Registry {self.name!r}, {self._kind} keys, {self.count()} registered>"
 
     # Looking
 
@@ -118,14 +143,10 @@ class Registry(Generic[K, V]):
             if self._sole is not None:
                 entry = self._sole.get(key)
                 return [] if entry is None else [entry]
-            if self._unique:
-                entry = self._unique[hash(key) % self._n].table.get(key)
-                return [] if entry is None else [entry]
-            if not self._by_owner:
-                return self._duplicate[hash(key) % self._n].entries(key)
-            return [entry for partition in self._duplicate for entry in partition.entries(key)]
+            groups = [*self._names.groups(key)]
         except TypeError as error:
             raise _unhashable("key", key, error) from None
+        return groups[0] if len(groups) == 1 else [entry for group in groups for entry in group]
 
     def whereis(self, key: K) -> Owner | None:
         """Who holds the unique ``key``, or None.
@@ -139,40 +160,47 @@ class Registry(Generic[K, V]):
         entry = self._entry(key)
         return None if entry is None else entry.owner
 
-    def keys(self, owner: Owner | None = None) -> list[K]:
-        """The keys that ``owner`` (by default: the caller) holds here, each as often as it registered it.
+    @overload
+    def keys(self) -> list[K]: ...
+    @overload
+    def keys(self, owner: Owner) -> list[K]: ...
+    def keys(self, owner: object = _MISSING) -> list[K]:
+        """The keys that ``owner`` (if none is given: the caller) holds here, each as often as it registered it.
 
         Not a checkpoint; safe from any thread if ``owner`` is given. Costs as much as it holds in this registry. An
         owner that has ended holds nothing.
+
+        Raises:
+            TypeError: ``owner`` is not an owner; None is not either, so what `whereis` did not find is an error.
+            RuntimeError: No ``owner``, and no Trio task calls.
         """
-        owner = _owner_or_current(owner)
+        asked = _owner_or_caller(owner)
         keys: list[K] = []
-        for key, token in list(owner._keys(self).items()):
+        for key, token in list(asked._keys(self._names).items()):
             keys.extend([key] * (len(token) if isinstance(token, dict) else 1))
         return keys
 
-    def values(self, key: K, owner: Owner | None = None) -> list[V]:
-        """The values under which ``owner`` (by default: the caller) is registered as ``key``.
+    @overload
+    def values(self, key: K) -> list[V]: ...
+    @overload
+    def values(self, key: K, owner: Owner) -> list[V]: ...
+    def values(self, key: K, owner: object = _MISSING) -> list[V]:
+        """The values under which ``owner`` (if none is given: the caller) is registered as ``key``.
 
         Not a checkpoint; safe from any thread if ``owner`` is given. Costs as much as the owner has entries for the
         key.
+
+        Raises:
+            TypeError: ``key`` is not hashable, or ``owner`` is not an owner.
+            RuntimeError: No ``owner``, and no Trio task calls.
         """
-        owner = _owner_or_current(owner)
-        try:
-            token = owner._keys(self).get(key)
-        except TypeError as error:
-            raise _unhashable("key", key, error) from None
-        if token is None:
-            return []
-        if self._unique:
-            entry = self._entry(key)
-            return [entry.value] if entry is not None and entry.owner is owner else []
-        group = self._duplicates_of(owner, key).table.get(key, {})
-        return [group[number].value for number in _numbers_in(token) if number in group]
+        asked = _owner_or_caller(owner)
+        _require_hashable("key", key)
+        return [entry.value for _, entry in self._names.held(asked, key)]
 
     def count(self) -> int:
         """How many entries there are. Not a checkpoint; safe from any thread; one step for each partition."""
-        return sum(map(len, self._unique or self._duplicate))
+        return self._names.count()
 
     # Registering
 
@@ -194,12 +222,19 @@ class Registry(Generic[K, V]):
         Raises:
             AlreadyRegistered: Keys are unique and this one is held; by the same owner too.
             ActorExited: ``owner`` has ended.
-            TypeError: ``key`` is not hashable, or ``owner`` is not an owner.
+            TypeError: ``key`` is not hashable, ``owner`` is not an owner, or ``value`` is not a number where the
+                registry keeps totals.
             RuntimeError: Called outside of the Trio run that hosts the owner, or while the tasks of another run hold
                 names here.
         """
-        owner = self._writer(owner)
-        self._insert(owner, key, value)
+        names = self._names
+        owner = names.writer(owner)
+        if names.totals is not None:
+            _require_number("value", value)
+        try:
+            names.insert(owner, key, value)
+        except TypeError as error:
+            raise _unhashable("key", key, error) from None
         return owner
 
     @enable_ki_protection
@@ -220,15 +255,42 @@ class Registry(Generic[K, V]):
             TypeError: ``key`` is not hashable, or ``owner`` is not an owner.
             RuntimeError: As for `register`.
         """
-        owner = self._writer(owner)
+        owner = self._names.writer(owner)
         try:
-            token = owner._keys(self).get(key)
+            return self._names.delete_all(owner, key)
         except TypeError as error:
             raise _unhashable("key", key, error) from None
-        if token is None:
-            return 0
-        owner._drop(self, key)
-        return self._remove(owner, key, token)
+
+    @enable_ki_protection
+    def unregister_match(
+        self,
+        key: K,
+        pattern: object,
+        *,
+        where: Callable[..., object] | None = None,
+        owner: Owner | None = None,
+    ) -> int:
+        """Give back those entries for ``key`` whose value fits a pattern; the owner's others stay.
+
+        Not a checkpoint; costs as much as the owner has entries for the key.
+
+        Args:
+            key: The key.
+            pattern, where: As in `match`.
+            owner: Whose entries; by default the caller's own.
+
+        Returns:
+            How many entries were removed.
+
+        Raises:
+            ActorExited, TypeError, RuntimeError: As for `unregister`; and what `match` raises for its arguments.
+        """
+        _require_hashable("key", key)
+        fits = value_query(pattern, where)
+        owner = self._names.writer(owner)
+        # First all are asked, then all are removed: should the pattern raise, nothing has happened.
+        numbers = [number for number, entry in self._names.held(owner, key) if fits(entry)]
+        return sum(self._names.delete(owner, key, number) for number in numbers)
 
     def hold(self, key: K, value: V = None, *, owner: Owner | None = None) -> AbstractContextManager[None]:  # type: ignore[assignment]
         """Hold a name for a block instead of for a whole life: ``with registry.hold("leader"): ...``.
@@ -238,7 +300,112 @@ class Registry(Generic[K, V]):
         """
         return _Hold(self, key, value, owner)
 
-    def via(self, key: K, value: V = None) -> Via[K, V]:  # type: ignore[assignment]
+    async def acquire(self, key: K, value: V = None, *, owner: Owner | None = None) -> Owner:  # type: ignore[assignment]
+        """Wait until the unique ``key`` is free, then hold it: a leader election, a hot standby.
+
+        First come first served: each release wakes one waiter, whose name it is before anybody can see it free. It is
+        held as with `register`, until its owner ends or `unregister` is called. A checkpoint. Cancelled: it is out of
+        the queue and holds nothing. Constant time.
+
+        Args:
+            key, value, owner: As for `register`.
+
+        Returns:
+            The owner.
+
+        Raises:
+            ActorExited: ``owner`` has ended, or ends while it waits.
+            ValueError: The keys of this registry are not unique.
+            RuntimeError: The owner holds the key itself, and would wait for itself; or as for `register`.
+            TypeError: As for `register`.
+        """
+        self._require_unique("acquire")
+        _require_hashable("key", key)
+        if self._names.totals is not None:
+            _require_number("value", value)
+        owner = self._names.writer(owner)
+        await checkpoint_if_cancelled()
+        owner = self._names.writer(owner)
+        return await self._acquire(key, value, owner)
+
+    @enable_ki_protection
+    async def _acquire(self, key: K, value: V, owner: Owner) -> Owner:
+        entry = self._names.entry(key)
+        if entry is None:
+            self._names.insert(owner, key, value)
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        elif entry.owner is owner:
+            raise RuntimeError(f"{owner!r} holds {key!r} in {self.name!r} already: it would wait for itself")
+        else:
+            await self._names.take_turn(key, value, owner)
+            self._names.writer(owner)
+        return owner
+
+    @enable_ki_protection
+    def update_value(self, key: K, fn: Callable[[V], V], *, owner: Owner | None = None) -> tuple[V, V]:
+        """Change the value beside a unique ``key`` that the caller (or ``owner``) holds.
+
+        Not a checkpoint; constant time, plus what ``fn`` takes. Should ``fn`` raise, nothing has changed.
+
+        Args:
+            key: The key.
+            fn: Gets the old value, gives the new one.
+            owner: Who holds it; by default the caller.
+
+        Returns:
+            The new and the old value.
+
+        Raises:
+            NotRegistered: The owner does not hold the key (any more, when ``fn`` returns).
+            ValueError: The keys of this registry are not unique.
+            TypeError: ``key`` is not hashable, ``fn`` is not callable, or ``owner`` is not an owner.
+            RuntimeError, ActorExited: As for `register`.
+        """
+        self._require_unique("update_value")
+        _require_hashable("key", key)
+        _require_callable("fn", fn)
+        names = self._names
+        owner = names.writer(owner)
+        for number, entry in names.held(owner, key):
+            new = fn(entry.value)
+            if names.totals is not None:
+                _require_number("value", new)
+            if owner._keys(names).get(key) == number:
+                old = cast("Entry[V]", names.entry(key)).value
+                names.replace(owner, key, number, new)
+                return new, old
+        raise NotRegistered(self.name, key, owner)
+
+    @enable_ki_protection
+    def transfer(self, key: K, to: Owner, *, owner: Owner | None = None) -> None:
+        """Hand a unique name over, with its value: no moment without a holder, none with two.
+
+        Not a checkpoint; constant time.
+
+        Args:
+            key: The name.
+            to: The new holder.
+            owner: The present holder; by default the caller.
+
+        Raises:
+            NotRegistered: The owner does not hold the key.
+            ActorExited: ``to``, or ``owner``, has ended.
+            ValueError: The keys of this registry are not unique.
+            TypeError: ``key`` is not hashable, or ``to`` or ``owner`` is not an owner.
+            RuntimeError: As for `register`.
+        """
+        self._require_unique("transfer")
+        _require_hashable("key", key)
+        as_owner("to", to)
+        owner = self._names.writer(owner)
+        to = self._names.writer(to)
+        held = self._names.held(owner, key)
+        if not held:
+            raise NotRegistered(self.name, key, owner)
+        if to is not owner:
+            self._names.hand_over(key, owner, to, held[0][1].value)
+
+    def via(self, key: K, value: V = None, *, wait: bool = False) -> Via[K, V]:  # type: ignore[assignment]
         """An address that finds its actor by name, each time it is used: Elixir's ``{:via, Registry, ...}``.
 
         It goes wherever an `ActorRef` goes, and as ``name=`` into ``start_child``. Not a checkpoint; constant time.
@@ -246,17 +413,303 @@ class Registry(Generic[K, V]):
         Args:
             key: The name.
             value: Where the address is used as ``name=``: what the actor is registered with.
+            wait: Whether the async forms (`~Address.call`, `~Address.cast`, `~Address.send`) wait for somebody to
+                have the name who is not ending: through a restart. What has been sent once is not sent again.
 
         Raises:
             TypeError: ``key`` is not hashable.
             ValueError: The keys of this registry are not unique.
         """
         self._require_unique("via")
-        try:
-            hash(key)
-        except TypeError as error:
-            raise _unhashable("key", key, error) from None
-        return Via(self, key, value)
+        _require_hashable("key", key)
+        return WaitingVia(self, key, value) if wait else Via(self, key, value)
+
+    # Asking
+
+    def match(self, key: K, pattern: object, *, where: Callable[..., object] | None = None) -> list[Entry[V]]:
+        """The entries for ``key`` whose value fits a pattern.
+
+        ::
+
+            registry.match("topic", (ANY, int))
+            registry.match("topic", (Var("low"), Var("high")), where=lambda low, high: low < high)
+
+        Not a checkpoint; safe from any thread. Costs as much as there are entries for the key.
+
+        Args:
+            key: The key; never a pattern.
+            pattern: A value, in which `ANY`, `Var`, and classes stand for others: see `Var`.
+            where: A condition: gets the pattern's variables as keyword arguments or, if it has none, the value.
+
+        Raises:
+            TypeError, ValueError: ``key`` is not hashable, or ``pattern`` or ``where`` is not what is said above.
+        """
+        fits = value_query(pattern, where)
+        return [entry for entry in self.lookup(key) if fits(entry)]
+
+    def count_match(self, key: K, pattern: object, *, where: Callable[..., object] | None = None) -> int:
+        """How many entries `match` would give. Same arguments, errors and cost."""
+        return len(self.match(key, pattern, where=where))
+
+    @overload
+    async def select(
+        self,
+        key: object = ...,
+        owner: object = ...,
+        value: object = ...,
+        *,
+        where: Callable[..., object] | None = ...,
+        into: None = ...,
+    ) -> list[tuple[K, Owner, V]]: ...
+    @overload
+    async def select(
+        self,
+        key: object = ...,
+        owner: object = ...,
+        value: object = ...,
+        *,
+        where: Callable[..., object] | None = ...,
+        into: Callable[..., T],
+    ) -> list[T]: ...
+    @overload
+    async def select(
+        self,
+        key: object = ...,
+        owner: object = ...,
+        value: object = ...,
+        *,
+        where: Callable[..., object] | None = ...,
+        into: object,
+    ) -> list[object]: ...
+    async def select(
+        self,
+        key: object = ANY,
+        owner: object = ANY,
+        value: object = ANY,
+        *,
+        where: Callable[..., object] | None = None,
+        into: object = None,
+    ) -> object:
+        """Everything in the registry that fits a pattern for keys, one for owners and one for values.
+
+        ::
+
+            await registry.select(value=int)
+            await registry.select(Var("name"), value=Var("rank"), where=lambda name, rank: rank > 7, into=Var("name"))
+
+        A checkpoint; it lets other tasks run on the way, so a registry of any size does not hold the loop. What was
+        there all the time is among the results; what has gone by the time it returns is not. Costs as much as the
+        registry has entries; where ``key`` or ``owner`` is given as a value, only as much as that one has.
+
+        Args:
+            key, owner, value: Patterns, as in `match`; the same variable may stand in several.
+            where: A condition: gets the variables as keyword arguments or, if there are none, the (key, owner,
+                value) tuple.
+            into: The shape of a result: a callable that gets the variables as keyword arguments, or a tuple, list or
+                dict with variables in it, or one variable. By default a (key, owner, value) tuple.
+
+        Raises:
+            TypeError, ValueError: An argument is not what is said above.
+        """
+        return await Query(self._names, key, owner, value, where, into).run()
+
+    def select_nowait(
+        self,
+        key: object = ANY,
+        owner: object = ANY,
+        value: object = ANY,
+        *,
+        where: Callable[..., object] | None = None,
+        into: object = None,
+    ) -> list[Any]:
+        """`select` in one go: not a checkpoint, and safe from any thread. In a large registry it holds the loop."""
+        return Query(self._names, key, owner, value, where, into).run_nowait()
+
+    async def count_select(
+        self,
+        key: object = ANY,
+        owner: object = ANY,
+        value: object = ANY,
+        *,
+        where: Callable[..., object] | None = None,
+    ) -> int:
+        """How many results `select` would give. Same arguments, errors and cost; a checkpoint."""
+        return len(await Query(self._names, key, owner, value, where, None).run())
+
+    async def wait_for(self, key: K) -> Owner:
+        """Wait until somebody is registered as ``key``: at once if somebody is.
+
+        A checkpoint; constant time.
+
+        Returns:
+            The holder (where keys are duplicate, the first), who has not ended when this returns.
+
+        Raises:
+            TypeError: ``key`` is not hashable.
+            RuntimeError: Tasks of another Trio run hold or await names here.
+        """
+        _require_hashable("key", key)
+        await checkpoint()
+        while True:
+            entries = self.lookup(key)
+            if entries:
+                return entries[0].owner
+            await self._hub().wait_registered(key)
+
+    def watch(self, key: K | None = None) -> AbstractContextManager[trio.MemoryReceiveChannel[Event[K, V]]]:
+        """Follow what happens: ``with registry.watch("leader") as events: async for event in events: ...``.
+
+        The channel gives each `Registered` and `Unregistered` since the block was entered, in the order in which they
+        happened; an `Unregistered` by a crash has the `Exit`. Nothing is lost: what is not received is kept. Not a
+        checkpoint. Each change costs as much as there are those who watch its key.
+
+        Args:
+            key: The key to watch, or `ANY` (the default) for all.
+
+        Raises:
+            TypeError: ``key`` is not hashable.
+            RuntimeError: Tasks of another Trio run hold or await names here.
+        """
+        everything = key is None or key is ANY
+        if not everything:
+            _require_hashable("key", key)
+        return self._hub().watch(cast("K", key), everything)
+
+    # Telling others
+
+    def dispatch(self, key: K, fn: Callable[[list[Entry[V]]], object]) -> int:
+        """Call ``fn`` with the entries for ``key``, those of one partition at a time: a dispatcher, a local PubSub.
+
+        ::
+
+            registry.dispatch("topic", lambda entries: [owner.send_nowait("hello") for owner, _ in entries])
+
+        It is never called with none. Not a checkpoint. Costs as much as there are entries for the key. What ``fn``
+        raises leaves, and the partitions after it are not dispatched to.
+
+        Returns:
+            How many entries were dispatched to.
+
+        Raises:
+            TypeError: ``key`` is not hashable, or ``fn`` is not callable.
+        """
+        _require_callable("fn", fn)
+        _require_hashable("key", key)
+        total = 0
+        for entries in self._names.groups(key):
+            total += len(entries)
+            fn(entries)
+        return total
+
+    async def dispatch_parallel(self, key: K, async_fn: Callable[[list[Entry[V]]], Awaitable[object]]) -> int:
+        """`dispatch` with one task for each partition that has entries, side by side in a nursery.
+
+        A checkpoint; it returns when all of them are done. Costs as much as there are entries for the key.
+
+        Returns:
+            How many entries were dispatched to.
+
+        Raises:
+            TypeError: ``key`` is not hashable, or ``async_fn`` is not callable.
+            ExceptionGroup: What ``async_fn`` raised, as with any nursery.
+        """
+        _require_callable("async_fn", async_fn)
+        _require_hashable("key", key)
+        await checkpoint()
+        total = 0
+
+        async def dispatch(partition: int) -> None:
+            nonlocal total
+            # Asked in the task's own first step: who has ended before it is not among them.
+            entries = self._names.group(key, partition)
+            if entries:
+                total += len(entries)
+                await async_fn(entries)
+
+        async with trio.open_nursery() as nursery:
+            for partition in self._names.partitions_with(key):
+                nursery.start_soon(dispatch, partition)
+        return total
+
+    def lock(self, key: Hashable) -> AbstractAsyncContextManager[None]:
+        """Only one task at a time in the block: ``async with registry.lock(key): ...``.
+
+        First come first served. The keys of locks are a namespace of their own. However the block is left, crash and
+        cancellation included, the lock is free. Entering is a checkpoint; constant time.
+
+        Raises:
+            TypeError: ``key`` is not hashable.
+            RuntimeError: When it is entered: this task has the lock.
+        """
+        _require_hashable("key", key)
+        return KeyLock(self._locks, key)
+
+    # Totals
+
+    def total(self, key: K) -> Any:
+        """The sum of the values of all entries for ``key``, kept up to date: an aggregated counter. 0 without any.
+
+        Not a checkpoint; safe from any thread; constant time.
+
+        Raises:
+            TypeError: ``key`` is not hashable.
+            ValueError: The registry was made without ``totals=True``.
+        """
+        _require_hashable("key", key)
+        return self._totals("total").get(key, 0)
+
+    @enable_ki_protection
+    def add(self, key: K, amount: V, *, owner: Owner | None = None) -> V:
+        """Add to the value of the (oldest) entry for ``key`` that the caller (or ``owner``) holds: a counter.
+
+        Not a checkpoint; constant time.
+
+        Returns:
+            The new value.
+
+        Raises:
+            NotRegistered: The owner does not hold the key.
+            ValueError: The registry was made without ``totals=True``.
+            TypeError: ``amount`` is not a number, ``key`` is not hashable, or ``owner`` is not an owner.
+            RuntimeError, ActorExited: As for `register`.
+        """
+        self._totals("add")
+        _require_hashable("key", key)
+        _require_number("amount", amount)
+        owner = self._names.writer(owner)
+        for number, entry in self._names.held(owner, key):
+            new = cast("V", cast("Any", entry.value) + amount)
+            self._names.replace(owner, key, number, new)
+            return new
+        raise NotRegistered(self.name, key, owner)
+
+    # Facts about the registry itself
+
+    @overload
+    def meta(self, key: Hashable) -> Any: ...
+    @overload
+    def meta(self, key: Hashable, default: T) -> Any | T: ...
+    def meta(self, key: Hashable, default: object = _MISSING) -> Any:
+        """What was put with `put_meta`; without a ``default``, `KeyError` if nothing was.
+
+        Not a checkpoint; safe from any thread, as are `put_meta` and `delete_meta`; constant time. Facts about the
+        registry belong to nobody and stay until they are deleted.
+        """
+        _require_hashable("key", key)
+        found = self._meta.get(key, default)
+        if found is _MISSING:
+            raise KeyError(key)
+        return found
+
+    def put_meta(self, key: Hashable, value: object) -> None:
+        """Keep a fact about the registry itself. `TypeError` if ``key`` is not hashable."""
+        _require_hashable("key", key)
+        self._meta[key] = value
+
+    def delete_meta(self, key: Hashable) -> None:
+        """Forget a fact, if it is there. `TypeError` if ``key`` is not hashable."""
+        _require_hashable("key", key)
+        self._meta.pop(key, None)
 
     # Showing
 
@@ -266,31 +719,29 @@ class Registry(Generic[K, V]):
 
         Not a checkpoint; safe from any thread. Costs as much as there are entries: for people, not for programs.
         """
-        key_tables: list[list[tuple[object, ...]]] = [[] for _ in range(self._n)]
-        owner_tables: list[dict[tuple[Owner, K, str], int]] = [{} for _ in range(self._n)]
-        partitions: Sequence[UniquePartition[K, V] | DuplicatePartition[K, V]] = self._unique or self._duplicate
+        partitions: Sequence[UniquePartition[K, V] | DuplicatePartition[K, V]] = self._names.partitions
+        keys: list[Table] = []
+        counts: list[dict[tuple[Owner, K, str], int]] = [{} for _ in partitions]
         for index, partition in enumerate(partitions):
-            for key, entry in partition.rows():
-                key_tables[index].append((key, entry.owner, entry.value))
-                row = (entry.owner, key, f"KeyPartition{index}")
-                rows = owner_tables[hash(entry.owner) % self._n]
-                rows[row] = rows.get(row, 0) + 1
-        tables: list[Table] = []
-        for index, (keys, owners) in enumerate(zip(key_tables, owner_tables, strict=True)):
-            size = _size_of(partitions[index])
-            tables.append(Table(f"KeyPartition{index}", ("key", "owner", "value"), tuple(keys), size))
-            rows_ = tuple((owner, key, TableName(table), n) for (owner, key, table), n in owners.items())
-            held = {id(owner): sys.getsizeof(owner._held) for owner, _, _ in owners}
-            tables.append(
-                Table(f"PIDPartition{index}", ("owner", "key", "table", "entries"), rows_, sum(held.values()))
-            )
-        return tables
+            name = f"KeyPartition{index}"
+            rows = [(key, entry.owner, entry.value) for key, entry in partition.rows()]
+            keys.append(Table(name, ("key", "owner", "value"), tuple(rows), _size_of(partition)))
+            for key, owner, _ in rows:
+                count = counts[owner._number % len(partitions)]
+                count[owner, key, name] = count.get((owner, key, name), 0) + 1
+        owners: list[Table] = []
+        for index, count in enumerate(counts):
+            held = {id(owner): sys.getsizeof(owner._held) for owner, _, _ in count}
+            rows_ = tuple((owner, key, TableName(name), number) for (owner, key, name), number in count.items())
+            columns = ("owner", "key", "table", "entries")
+            owners.append(Table(f"PIDPartition{index}", columns, rows_, sum(held.values())))
+        return keys + owners
 
     def dump(self) -> str:
         """`tables`, laid out as text for people. Not a checkpoint; safe from any thread; costs what `tables` does."""
-        return "\n".join([f"registry {self._name!r}, {self._keys} keys", *map(str, self.tables())])
+        return "\n".join([f"registry {self.name!r}, {self._kind} keys", *map(str, self.tables())])
 
-    # What owners, `Via` and supervisors use
+    # What `Via` uses
 
     def _entry(self, key: K) -> Entry[V] | None:
         """The entry of a unique key."""
@@ -298,126 +749,28 @@ class Registry(Generic[K, V]):
             if self._sole is not None:
                 return self._sole.get(key)
             self._require_unique("whereis")
-            return self._unique[hash(key) % self._n].table.get(key)
+            return self._names.entry(key)
         except TypeError as error:
             raise _unhashable("key", key, error) from None
 
     def _succeed(self, key: K, value: V, owner: Owner, predecessor: Owner) -> bool:
-        """Put ``owner`` in the place of ``predecessor``, who is ending: no moment without a holder, none with two.
+        """Put ``owner`` in the place of ``predecessor``, who is ending. False: that one does not hold the key."""
+        return self._names.hand_over(key, predecessor, owner, value, getattr(predecessor, "exit", None))
 
-        Returns False, having done nothing, if the predecessor does not hold the key any more.
-        """
-        table = self._unique[hash(key) % self._n].table
-        entry = table.get(key)
-        if entry is None or entry.owner is not predecessor:
-            return False
-        table[key] = Entry(owner, value)
-        predecessor._drop(self, key)
-        owner._take(self, key, next(_numbers))
-        return True
+    def _hub(self) -> Hub[K, V]:
+        self._names.enter(current_run())
+        if self._names.hub is None:
+            self._names.hub = Hub(())
+        return self._names.hub
 
-    def _reclaim(self, owner: Owner, keys: Mapping[Any, Token], exit: Exit | None) -> None:
-        """The owner has ended (`Lessor`): forget its entries. Must not raise, and must not leave one behind."""
-        for key, token in keys.items():
-            try:
-                self._remove(owner, key, token)
-            except Exception:
-                # Only a key whose `__hash__` or `__eq__` does not do today what it did when it was registered gets
-                # here. Its entries still must go: look for them by their owner instead.
-                self._purge(owner)
-
-    def _purge(self, owner: Owner) -> None:
-        for unique in self._unique:
-            kept = [(key, entry) for key, entry in unique.table.items() if entry.owner is not owner]
-            unique.table.clear()
-            unique.table.update(kept)
-        for duplicate in self._duplicate:
-            for group in list(duplicate.table.values()):
-                for number in [number for number, entry in group.items() if entry.owner is owner]:
-                    del group[number]
-                    duplicate.count -= 1
-
-    def _insert(self, owner: Owner, key: K, value: V) -> int:
-        """Add an entry, or raise and change nothing. Returns the number that tells it from every other one."""
-        entry = Entry(owner, value)
-        number = next(_numbers)
-        try:
-            if self._unique:
-                # One dict operation both asks and takes: should the key's own `__eq__` raise, nothing has happened.
-                taken = self._unique[hash(key) % self._n].table.setdefault(key, entry)
-                if taken is not entry:
-                    raise AlreadyRegistered(self._name, key, taken.owner, taken.value)
-                owner._take(self, key, number)
-                return number
-            token = owner._keys(self).get(key)
-            self._duplicates_of(owner, key).add(key, number, entry)
-        except TypeError as error:
-            raise _unhashable("key", key, error) from None
-        if token is None:
-            owner._take(self, key, number)
-        elif isinstance(token, dict):
-            token[number] = None
-        else:
-            owner._take(self, key, {token: None, number: None})
-        return number
-
-    def _delete(self, owner: Owner, key: K, number: int) -> bool:
-        """Remove one entry of an owner, if it is still there."""
-        token = owner._keys(self).get(key)
-        if token is None:
-            return False
-        if token == number:
-            owner._drop(self, key)
-            self._remove(owner, key, token)
-        elif isinstance(token, dict) and number in token:
-            del token[number]
-            self._duplicates_of(owner, key).remove(key, number)
-            if not token:
-                owner._drop(self, key)
-        else:
-            return False
-        return True
-
-    def _remove(self, owner: Owner, key: K, token: Token) -> int:
-        if self._unique:
-            del self._unique[hash(key) % self._n].table[key]
-            return 1
-        partition = self._duplicates_of(owner, key)
-        numbers = _numbers_in(token)
-        for number in numbers:
-            partition.remove(key, number)
-        return len(numbers)
-
-    def _duplicates_of(self, owner: Owner, key: K) -> DuplicatePartition[K, V]:
-        return self._duplicate[hash(owner if self._by_owner else key) % self._n]
-
-    def _writer(self, owner: Owner | None) -> Owner:
-        """The owner to write for, once it is certain that it may be written for, from here, now."""
-        if owner is None:
-            try:
-                owner = current_owner()
-            except RuntimeError:
-                raise RuntimeError(
-                    f"registry {self._name!r} can only be written from inside the Trio run that hosts the owner"
-                ) from None
-        else:
-            owner = _owner_or_current(owner)
-            if not owner.is_alive:
-                raise ActorExited(owner, getattr(owner, "exit", None) or Exit("normal"))
-            if not in_run_of(owner):
-                raise RuntimeError(
-                    f"registry {self._name!r} can only be written from inside the Trio run that hosts the owner, "
-                    f"and {owner!r} lives in another one"
-                )
-        if owner._run is not self._run:
-            if self._run is not None and self.count():
-                raise RuntimeError(f"registry {self._name!r} is in use by another Trio run ({self._run!r})")
-            self._run = owner._run
-        return owner
+    def _totals(self, operation: str) -> dict[K, Any]:
+        if self._names.totals is None:
+            raise ValueError(f"{operation}() needs totals, and registry {self.name!r} was made without totals=True")
+        return self._names.totals
 
     def _require_unique(self, operation: str) -> None:
-        if not self._unique:
-            raise ValueError(f"{operation}() needs unique keys, and those of registry {self._name!r} are duplicate")
+        if not self._names.unique:
+            raise ValueError(f"{operation}() needs unique keys, and those of registry {self.name!r} are duplicate")
 
 
 class _Hold(AbstractContextManager[None], Generic[K, V]):
@@ -433,8 +786,14 @@ class _Hold(AbstractContextManager[None], Generic[K, V]):
         key, value, owner = self._arguments
         if self._entered is not None:
             raise RuntimeError(f"this hold({key!r}) is already entered: make another one")
-        owner = self._registry._writer(owner)
-        self._entered = owner, self._registry._insert(owner, key, value)
+        names = self._registry._names
+        owner = names.writer(owner)
+        if names.totals is not None:
+            _require_number("value", value)
+        try:
+            self._entered = owner, names.insert(owner, key, value)
+        except TypeError as error:
+            raise _unhashable("key", key, error) from None
 
     @enable_ki_protection
     def __exit__(
@@ -442,19 +801,28 @@ class _Hold(AbstractContextManager[None], Generic[K, V]):
     ) -> None:
         assert self._entered is not None
         (owner, number), self._entered = self._entered, None
-        self._registry._delete(owner, self._arguments[0], number)
+        self._registry._names.delete(owner, self._arguments[0], number)
 
 
-def _owner_or_current(owner: Owner | None) -> Owner:
-    if owner is None:
-        return current_owner()
-    if not isinstance(owner, Owner):
-        raise TypeError(f"owner must be an ActorRef or a TaskOwner, not {owner!r}")
-    return owner._canonical()
+def _owner_or_caller(owner: object) -> Owner:
+    return current_owner() if owner is _MISSING else as_owner("owner", owner)
 
 
-def _numbers_in(token: Token) -> list[int]:
-    return list(token) if isinstance(token, dict) else [token]
+def _require_hashable(argument: str, value: object) -> None:
+    try:
+        hash(value)
+    except TypeError as error:
+        raise _unhashable(argument, value, error) from None
+
+
+def _require_callable(argument: str, value: object) -> None:
+    if not callable(value):
+        raise TypeError(f"{argument} must be callable, not {value!r}")
+
+
+def _require_number(argument: str, value: object) -> None:
+    if not isinstance(value, int | float):
+        raise TypeError(f"{argument} must be a number in a registry with totals, not {value!r}")
 
 
 def _unhashable(argument: str, value: object, error: TypeError) -> TypeError:

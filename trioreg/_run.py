@@ -23,17 +23,25 @@ class Holder(Protocol):
     def _task_ended(self) -> None: ...
 
 
+class Teller(Protocol):
+    """What a `Run` knows of those who tell what has happened to names."""
+
+    def tell(self) -> None: ...
+
+
 class Run(trio.abc.Instrument):
     """The state of one `trio.run`.
 
     Attributes:
         thread: The identifier of the thread it runs in.
         holders: The plain Trio tasks that hold a name, each with its holder.
+        untold: While an owner gives its names back: who has something to tell when that is done.
     """
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
         self.holders: dict[Task, Holder] = {}
+        self.untold: dict[Teller, None] | None = None
         self._installed = False
 
     def __repr__(self) -> str:
@@ -53,6 +61,18 @@ class Run(trio.abc.Instrument):
         not pay for installing it each time.
         """
         self.holders.pop(task, None)
+
+    def begin_step(self) -> bool:
+        """A change of many names that is one step: what happens is told at its `end_step`. False: it is inside one."""
+        if self.untold is not None:
+            return False
+        self.untold = {}
+        return True
+
+    def end_step(self) -> None:
+        untold, self.untold = self.untold, None
+        for teller in untold or ():
+            teller.tell()
 
     # Trio's hooks. An instrument that raises is thrown out by Trio, so nothing in here may.
 

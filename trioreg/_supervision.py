@@ -22,7 +22,7 @@ import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
 
 from ._call import Waiting
-from ._cell import ENDING, Cell
+from ._cell import ENDED, STARTING, Cell
 from ._child_spec import actor_type, label_of, restart_of, seconds_of
 from ._errors import ActorExited, RestartLimitExceeded
 from ._exit import Exit
@@ -53,11 +53,11 @@ class Child:
         id: What the supervisor knows it by.
         cell: Its current (or, once it has ended, last) life.
         restarts: How often it has been restarted.
-        is_expected: Whether somebody waits for its end or its start, and will deal with it: a ``start_child``, a
-            `terminate_child`, a shutdown.
+        is_terminated: Whether it is being ended by its supervisor: it is not restarted then.
+        pause: Where it waits for its next restart: what to cancel to give that up.
     """
 
-    __slots__ = ("cell", "engine", "id", "is_expected", "restarts", "spec", "state")
+    __slots__ = ("cell", "engine", "id", "is_terminated", "pause", "restarts", "spec")
 
     def __init__(self, engine: Engine, spec: ChildSpec, id: Hashable) -> None:
         self.engine = engine
@@ -65,13 +65,21 @@ class Child:
         self.id = id
         self.cell: Cell | None = None
         self.restarts = 0
-        self.is_expected = False
-        self.state: ChildState = "ended"
+        self.is_terminated = False
+        self.pause: trio.CancelScope | None = None
+
+    @property
+    def state(self) -> ChildState:
+        if self.pause is not None:
+            return "restarting"
+        if self.cell is None or self.cell.state == ENDED:
+            return "ended"
+        return "starting" if self.cell.state == STARTING else "running"
 
     @property
     def ref(self) -> ActorRef[Any] | None:
         """Its current life, or None while it has none."""
-        if self.cell is None or self.state not in ("starting", "running"):
+        if self.cell is None or self.cell.state == ENDED:
             return None
         return cast("ActorRef[Any]", self.cell.ref)
 
@@ -121,24 +129,33 @@ class Engine:
         """
         self._context = copy_context()
         self._trio_run = current_run()
-        async with trio.open_nursery() as outside:
-            outside.start_soon(self._notice_cancellation)
-            with trio.CancelScope(shield=True):
-                async with trio.open_nursery() as self.nursery:
-                    self._is_open = True
-                    try:
-                        await self._start_all(specs)
-                        if not self._closing.is_set():
-                            task_status.started()
-                            await self._closing.wait()
-                    except Exception as error:
-                        self._failures.append(error)
-                    finally:
-                        await self._shut_down()
-                        self._is_open = False
-            outside.cancel_scope.cancel()
-        if self._failures:
-            raise self._failure()
+        try:
+            async with trio.open_nursery() as outside:
+                outside.start_soon(self._notice_cancellation)
+                with trio.CancelScope(shield=True):
+                    async with trio.open_nursery() as self.nursery:
+                        await self._keep_children(specs, task_status)
+                outside.cancel_scope.cancel()
+        finally:
+            # An error outweighs the cancellation during which it came up.
+            if self._failures:
+                raise self._failure() from None
+
+    async def _keep_children(self, specs: Sequence[ChildSpec], task_status: trio.TaskStatus[None]) -> None:
+        self._is_open = True
+        try:
+            for spec in specs:
+                if not self._closing.is_set():
+                    await self.start_child(spec)
+            if not self._closing.is_set():
+                task_status.started()
+                await self._closing.wait()
+        except Exception as error:
+            if not isinstance(error, ActorExited) or not self._closing.is_set():
+                self._failures.append(error)
+        finally:
+            await self._shut_down()
+            self._is_open = False
 
     async def _notice_cancellation(self) -> None:
         try:
@@ -146,17 +163,11 @@ class Engine:
         finally:
             self.close()
 
-    async def _start_all(self, specs: Sequence[ChildSpec]) -> None:
-        for spec in specs:
-            if self._closing.is_set():
-                return
-            await self.start_child(spec)
-
     def close(self) -> None:
         """Begin to shut down. Not a checkpoint."""
         self._closing.set()
         for child in list(self.children.values()):
-            if child.is_expected and child.cell is not None and not child.cell.is_started:
+            if child.cell is not None and child.cell.starter is not None:
                 child.cell.end(Exit("shutdown"))
 
     def leave(self) -> None:
@@ -249,7 +260,6 @@ class Engine:
         # Every life begins in the context of the supervisor, whoever asked for it and whatever the last one left.
         self._context.run(self._start_task, cell, label)
         child.cell = cell
-        child.state = "starting"
         self._alive += 1
         logger.debug("%s: starting child %s as %r", self.label, child, ref)
         return cell
@@ -270,15 +280,12 @@ class Engine:
 
         waits = cell.link(task)
         waiting = Waiting(cell.ref, waits)
-        child.is_expected = True
         cell.starter = task
         try:
             await wait_task_rescheduled(abort)
         finally:
             waiting.unlink()
-            child.is_expected = False
-        if cell.is_started and cell.state < ENDING:
-            child.state = "running"
+        if cell.is_started and cancel is None:
             return
         exit = cell.exit or Exit("shutdown")
         if cancel is not None:
@@ -287,9 +294,6 @@ class Engine:
                     "%s: child %s failed while its start was cancelled", self.label, child, exc_info=exit.error
                 )
             cancel()
-        if cell.is_started:
-            child.state = "running" if child.state == "starting" else child.state
-            return
         if exit.error is not None:
             raise exit.error
         raise ActorExited(cell.ref, exit)
@@ -307,16 +311,15 @@ class Engine:
             self._close_if_done()
 
     def _decide(self, child: Child, cell: Cell, exit: Exit) -> None:
-        child.state = "ended"
         error = exit.error
         if error is not None and not isinstance(error, Exception):
             # Ctrl-C, SystemExit: never a crash to restart. It ends the supervisor, in order, and leaves it.
             self._failures.append(error)
             self.close()
             return
-        if child.is_expected and not cell.is_started:
+        if cell.starter is not None:
             return  # whoever started it gets the error
-        if self._closing.is_set() or child.is_expected:
+        if self._closing.is_set() or child.is_terminated:
             self._log_end(child, cell, exit)
             if error is not None and self._closing.is_set():
                 assert isinstance(error, Exception)
@@ -331,31 +334,42 @@ class Engine:
             del self.children[child.id]
 
     def _restart(self, child: Child, cell: Cell, exit: Exit) -> None:
-        while True:
-            cause = exit.error if isinstance(exit.error, Exception) else ActorExited(cell.ref, exit)
-            if not self.intensity.allows(trio.current_time(), cause):
-                self._give_up(child, cell, exit)
-                return
-            child.restarts += 1
-            logger.log(
-                logging.ERROR if exit.reason == "crashed" else logging.INFO,
-                "%s: child %s, %r, ended (%s): restart %d",
-                self.label,
-                child,
-                cell.ref,
-                exit,
-                child.restarts,
-                exc_info=exit.error,
-            )
-            try:
-                self._spawn(child, cell)
-            except Exception as error:
-                # The name was taken meanwhile: a restart that fails, and counts as one.
-                exit = Exit("crashed", error)
-                child.state = "ended"
-                continue
-            child.state = "running"
+        cause = exit.error if isinstance(exit.error, Exception) else ActorExited(cell.ref, exit)
+        if not self.intensity.allows(trio.current_time(), cause):
+            self._give_up(child, cell, exit)
             return
+        child.restarts += 1
+        logger.log(
+            logging.ERROR if exit.reason == "crashed" else logging.INFO,
+            "%s: child %s, %r, ended (%s): restart %d",
+            self.label,
+            child,
+            cell.ref,
+            exit,
+            child.restarts,
+            exc_info=exit.error,
+        )
+        try:
+            self._spawn(child, cell)
+        except Exception as error:
+            # The name was taken meanwhile: a restart that fails, and counts as one. The next is for a later step.
+            self._pause(child, cell, Exit("crashed", error))
+
+    def _pause(self, child: Child, cell: Cell, exit: Exit) -> None:
+        """Restart later. Until then the child counts as alive: nobody may think that all is over."""
+        scope = child.pause = trio.CancelScope()
+        self._alive += 1
+
+        async def restart() -> None:
+            with scope:
+                await trio.lowlevel.checkpoint()
+            child.pause = None
+            self._alive -= 1
+            if not scope.cancelled_caught:
+                self._restart(child, cell, exit)
+            self._close_if_done()
+
+        self.nursery.start_soon(restart, name=f"{self.label}, restart of {child}")
 
     def _give_up(self, child: Child, cell: Cell, exit: Exit) -> None:
         limit = f"more than {self.intensity.max_restarts:g} restarts in {self.intensity.max_seconds:g} seconds"
@@ -380,9 +394,9 @@ class Engine:
     async def terminate(self, child: Child) -> None:
         """End a child within its shutdown time, and wait for it. Shielded: it takes as long as the child does."""
         cell = child.cell
-        if cell is None or (cell.exit is not None and cell.state > ENDING):
+        if cell is None or (cell.exit is not None and cell.state == ENDED):
             return
-        child.is_expected = True
+        child.is_terminated = True
         try:
             with trio.CancelScope(shield=True):
                 self._tell_to_end(child, cell)
@@ -393,7 +407,7 @@ class Engine:
                 cell.end(Exit("killed"))
                 await cell.wait_ended()
         finally:
-            child.is_expected = False
+            child.is_terminated = False
 
     def _tell_to_end(self, child: Child, cell: Cell) -> None:
         cell.end(Exit("killed" if child.spec.shutdown == "kill" else "shutdown"))
@@ -412,14 +426,15 @@ class Engine:
         now = trio.current_time()
         deadlines: list[tuple[float, Cell]] = []
         for number, child in enumerate(reversed(list(self.children.values()))):
+            if child.pause is not None:
+                child.pause.cancel()
             if child.cell is not None:
-                child.is_expected = True
                 self._tell_to_end(child, child.cell)
                 deadlines.append((now + seconds_of(child.spec), child.cell))
             if number % CONCURRENT_ENDS == CONCURRENT_ENDS - 1:
                 await trio.lowlevel.checkpoint()
         for deadline, cell in sorted(deadlines, key=lambda pair: pair[0]):
-            if cell.state > ENDING:
+            if cell.state == ENDED:
                 continue
             if deadline != math.inf:
                 with trio.move_on_at(deadline):

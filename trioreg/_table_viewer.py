@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from unicodedata import combining, east_asian_width
 
 import attrs
 
@@ -40,12 +41,19 @@ class Table:
 def format_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], *, indent: str = "") -> str:
     """Rows as text in aligned columns under a header line."""
     cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    widths = [max(map(_width, column)) for column in zip(columns, *cells, strict=True)]
 
     def line(parts: Sequence[str]) -> str:
-        return (indent + "  ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True))).rstrip()
+        return (
+            indent + "  ".join(part + " " * (width - _width(part)) for part, width in zip(parts, widths, strict=True))
+        ).rstrip()
 
     return "\n".join([line(columns), line(["-" * width for width in widths]), *map(line, cells)])
+
+
+def _width(text: str) -> int:
+    """How many columns a text takes on a screen: Chinese and most pictures take two for each character."""
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _cell(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, Never, TypeVar, cast
 
+from ._cell import STOPPING
 from ._errors import NotRegistered
 from ._ref import ActorRef, Address
 
@@ -55,7 +56,9 @@ class Via(Address["Never"], Generic[K, V]):
         entry = self.registry._entry(self.key)
         if entry is None:
             raise NotRegistered(self.registry.name, self.key)
-        owner = entry.owner
+        return self._resolve_owner(entry.owner)
+
+    def _resolve_owner(self, owner: Owner) -> ActorRef[Never]:
         if not isinstance(owner, ActorRef):
             raise TypeError(f"{self.key!r} in {self.registry.name!r} is held by {owner!r}, which is not an actor")
         return cast("ActorRef[Never]", owner)
@@ -64,3 +67,33 @@ class Via(Address["Never"], Generic[K, V]):
         """Register the name for an actor that is about to start; from its predecessor, if that still has it."""
         if predecessor is None or not self.registry._succeed(self.key, self.value, owner, predecessor):
             self.registry.register(self.key, self.value, owner=owner)
+
+
+class WaitingVia(Via[K, V]):
+    """An address by name whose async forms wait for somebody to have the name: ``registry.via(key, wait=True)``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<via {self.registry.name} {self.key!r}, waiting>"
+
+    if not TYPE_CHECKING:  # the types are those of `Address`
+
+        async def call(self, method, /, *args, **kwargs):
+            return await (await self._resolve_or_wait()).call(method, *args, **kwargs)
+
+        async def cast(self, method, /, *args, **kwargs):
+            await (await self._resolve_or_wait()).cast(method, *args, **kwargs)
+
+        async def send(self, message):
+            await (await self._resolve_or_wait()).send(message)
+
+    async def _resolve_or_wait(self) -> ActorRef[Never]:
+        while True:
+            owner = await self.registry.wait_for(self.key)
+            ref = self._resolve_owner(owner)
+            cell = ref._cell
+            if cell is not None and cell.state < STOPPING:
+                return ref
+            # It is ending: the name will be another's, or nobody's for a while.
+            await ref.wait()

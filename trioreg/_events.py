@@ -1,0 +1,156 @@
+"""What happens in a registry, told in the order in which it happened.
+
+A `Hub` exists only for a registry that somebody watches, listens to, or waits on; the others pay one test for it. It
+tells and wakes; it never changes a name.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Generator, Hashable
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
+
+import attrs
+import trio
+from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
+
+from ._errors import ActorExited, MailboxFull, NotRegistered
+from ._exit import Exit
+from ._owner import Owner
+from ._ref import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+logger = logging.getLogger("trioreg")
+
+
+@attrs.frozen
+class Registered(Generic[K, V]):
+    """A name was registered.
+
+    Attributes:
+        registry: The name of the registry.
+        key: The key.
+        owner: Who holds it now.
+        value: The value beside it.
+    """
+
+    registry: str
+    key: K
+    owner: Owner
+    value: V
+
+
+@attrs.frozen
+class Unregistered(Generic[K, V]):
+    """A name was given back: by its owner, or because its owner ended.
+
+    Attributes:
+        registry: The name of the registry.
+        key: The key.
+        owner: Who held it.
+        value: The value beside it, as it was last.
+        exit: How the owner ended, where it is an actor and that was the reason; else None.
+    """
+
+    registry: str
+    key: K
+    owner: Owner
+    value: V
+    exit: Exit | None = None
+
+
+Event: TypeAlias = Registered[K, V] | Unregistered[K, V]
+Listener: TypeAlias = Callable[[Event[K, V]], object] | Address[object]
+
+
+class Hub(Generic[K, V]):
+    """Those who want to hear of a registry's changes."""
+
+    __slots__ = ("_everything", "_is_telling", "_listeners", "_untold", "_waiters", "_watchers")
+
+    def __init__(self, listeners: Iterable[Listener[K, V]]) -> None:
+        self._listeners = tuple(listeners)
+        self._everything: dict[trio.MemorySendChannel[Event[K, V]], None] = {}
+        self._watchers: dict[K, dict[trio.MemorySendChannel[Event[K, V]], None]] = {}
+        self._waiters: dict[K, dict[Task, None]] = {}
+        self._untold: deque[Event[K, V]] = deque()
+        self._is_telling = False
+
+    @property
+    def has_no_tasks(self) -> bool:
+        """Whether no task of a run is waiting or watching."""
+        return not (self._everything or self._watchers or self._waiters)
+
+    def note(self, event: Event[K, V]) -> None:
+        """Something has happened; `tell` will tell it."""
+        self._untold.append(event)
+
+    def tell(self) -> None:
+        """Tell everybody what has been noted: only when all that belongs to one step is done."""
+        if self._is_telling:
+            return  # a listener changed the registry: told when those before it have been told to everybody
+        self._is_telling = True
+        try:
+            while self._untold:
+                self._tell(self._untold.popleft())
+        finally:
+            self._is_telling = False
+
+    def _tell(self, event: Event[K, V]) -> None:
+        for listener in self._listeners:
+            try:
+                if isinstance(listener, Address):
+                    listener.send_nowait(event)
+                else:
+                    listener(event)
+            except (ActorExited, NotRegistered):
+                pass  # nobody is there to hear it, as with a listener's name in Elixir
+            except MailboxFull as full:
+                logger.warning("registry %r: an event was lost, %s: %r", event.registry, full, event)
+            except Exception:
+                logger.exception(
+                    "registry %r: the listener %r failed with %r", event.registry, cast("object", listener), event
+                )
+        for channel in [*self._everything, *self._watchers.get(event.key, ())]:
+            with suppress(trio.BrokenResourceError):
+                channel.send_nowait(event)
+        if isinstance(event, Registered):
+            for task in self._waiters.pop(event.key, ()):
+                reschedule(task)
+
+    @contextmanager
+    def watch(self, key: K, everything: bool) -> Generator[trio.MemoryReceiveChannel[Event[K, V]]]:
+        """A channel with every event from now on, of one key or of all. Unbounded: nothing is lost."""
+        send, receive = trio.open_memory_channel[Event[K, V]](math.inf)
+        channels = self._everything if everything else self._watchers.setdefault(key, {})
+        channels[send] = None
+        try:
+            yield receive
+        finally:
+            del channels[send]
+            if not channels and not everything:
+                del self._watchers[key]
+            send.close()
+            receive.close()
+
+    async def wait_registered(self, key: K) -> None:
+        """Wait until the key is registered the next time. A checkpoint."""
+        task = current_task()
+        self._waiters.setdefault(key, {})[task] = None
+
+        def abort(_: RaiseCancelT) -> Abort:
+            waiters = self._waiters[key]
+            del waiters[task]
+            if not waiters:
+                del self._waiters[key]
+            return Abort.SUCCEEDED
+
+        await wait_task_rescheduled(abort)

@@ -1,0 +1,366 @@
+"""The names of one registry: who holds what, changed whole or not at all.
+
+`Names` owns the partitions and every change to them. A change keeps three things together, with no step of the
+scheduler in between: the key table, the lease with the owner (`_owner.py`), and the totals; then it hands a freed
+unique name to the first in its queue, and tells the `Hub`. Nothing in here waits, except for the turn in a queue.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any, Generic, TypeVar
+
+from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
+
+from ._entry import Entry
+from ._errors import ActorExited, AlreadyRegistered
+from ._events import Hub, Registered, Unregistered
+from ._exit import Exit
+from ._owner import Owner, Token, current_owner
+from ._partition import DuplicatePartition, UniquePartition
+from ._run import Run
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_numbers = count()
+
+
+class Turn(Generic[V]):
+    """Somebody's place in the queue for a unique name."""
+
+    __slots__ = ("owner", "task", "value")
+
+    def __init__(self, owner: Owner, value: V, task: Task) -> None:
+        self.owner = owner
+        self.value = value
+        self.task = task
+
+
+class Names(Generic[K, V]):
+    """What a registry keeps.
+
+    Attributes:
+        unique, duplicate: The partitions: one of the two lists is empty.
+        sole: The key table itself, where keys are unique and there is one partition: the hottest path there is.
+        hub: Those who listen; None while nobody does.
+        totals: The sum of the values of each key, or None where nobody asked for it.
+    """
+
+    __slots__ = (
+        "_queues",
+        "_run",
+        "by_owner",
+        "duplicate",
+        "hub",
+        "n",
+        "name",
+        "selections",
+        "sole",
+        "totals",
+        "unique",
+    )
+
+    def __init__(self, name: str, kind: str, partitions: int, *, by_owner: bool, totals: bool) -> None:
+        self.name = name
+        self.n = partitions
+        self.by_owner = by_owner
+        is_unique = kind == "unique"
+        self.unique: list[UniquePartition[K, V]] = [UniquePartition() for _ in range(partitions)] if is_unique else []
+        self.duplicate: list[DuplicatePartition[K, V]] = (
+            [] if is_unique else [DuplicatePartition() for _ in range(partitions)]
+        )
+        self.sole: dict[K, Entry[V]] | None = self.unique[0].table if is_unique and partitions == 1 else None
+        self.hub: Hub[K, V] | None = None
+        self.totals: dict[K, Any] | None = {} if totals else None
+        # For each selection that has let other tasks run: the entries that have gone since it began, by identity.
+        self.selections: list[set[int]] = []
+        self._run: Run | None = None
+        self._queues: dict[K, deque[Turn[V]]] = {}
+
+    # Reading: any thread
+
+    @property
+    def partitions(self) -> Sequence[UniquePartition[K, V] | DuplicatePartition[K, V]]:
+        return self.unique or self.duplicate
+
+    def count(self) -> int:
+        return sum(map(len, self.partitions))
+
+    def entry(self, key: K) -> Entry[V] | None:
+        """The entry of a unique key."""
+        if self.sole is not None:
+            return self.sole.get(key)
+        return self.unique[hash(key) % self.n].table.get(key)
+
+    def groups(self, key: K) -> Iterator[list[Entry[V]]]:
+        """The entries of a key, one list for each partition that has any."""
+        for partition in self.partitions_with(key):
+            entries = self.group(key, partition)
+            if entries:
+                yield entries
+
+    def partitions_with(self, key: K) -> list[int]:
+        """The numbers of the partitions that may have entries of a key."""
+        return list(range(self.n)) if self.duplicate and self.by_owner else [hash(key) % self.n]
+
+    def group(self, key: K, partition: int) -> list[Entry[V]]:
+        """The entries of a key in one partition."""
+        if self.duplicate:
+            return self.duplicate[partition].entries(key)
+        entry = self.unique[partition].table.get(key)
+        return [] if entry is None else [entry]
+
+    def partition_of(self, owner: Owner, key: K) -> int:
+        """The number of the partition that an entry is in."""
+        return (owner._number if self.duplicate and self.by_owner else hash(key)) % self.n
+
+    def held(self, owner: Owner, key: K) -> list[tuple[int, Entry[V]]]:
+        """What an owner has under a key: the number and the entry of each, oldest first."""
+        token = owner._keys(self).get(key)
+        if token is None:
+            return []
+        if self.unique:
+            entry = self.entry(key)
+            assert isinstance(token, int)
+            return [(token, entry)] if entry is not None and entry.owner is owner else []
+        group = self.duplicate[self.partition_of(owner, key)].table.get(key, {})
+        return [(number, group[number]) for number in numbers_in(token) if number in group]
+
+    # Who may write
+
+    def writer(self, owner: Owner | None) -> Owner:
+        """The owner to write for, once it is certain that it may be written for, from here, now."""
+        if owner is None:
+            try:
+                owner = current_owner()
+            except RuntimeError:
+                raise RuntimeError(
+                    f"registry {self.name!r} can only be written from inside the Trio run that hosts the owner"
+                ) from None
+        else:
+            owner = as_owner("owner", owner)
+            if not owner.is_alive:
+                raise ActorExited(owner, getattr(owner, "exit", None) or Exit("normal"))
+            if owner._run.thread != threading.get_ident():
+                raise RuntimeError(
+                    f"registry {self.name!r} can only be written from inside the Trio run that hosts the owner, "
+                    f"and {owner!r} lives in another one"
+                )
+        if owner._run is not self._run:
+            self.enter(owner._run)
+        return owner
+
+    def enter(self, run: Run) -> None:
+        """From here on, the names are those of this run; refused while another run's tasks hold or await any."""
+        if self._run is not run:
+            is_idle = not self.count() and not self._queues and (self.hub is None or self.hub.has_no_tasks)
+            if self._run is not None and not is_idle:
+                raise RuntimeError(f"registry {self.name!r} is in use by another Trio run ({self._run!r})")
+            self._run = run
+
+    # Writing: the thread of the run, one step
+
+    def insert(self, owner: Owner, key: K, value: V) -> int:
+        """Add an entry, or raise and change nothing. Returns the number that tells it from every other one."""
+        entry = Entry(owner, value)
+        number = next(_numbers)
+        if self.unique:
+            # One dict operation both asks and takes: should the key's own `__eq__` raise, nothing has happened.
+            table = self.unique[hash(key) % self.n].table
+            taken = table.setdefault(key, entry)
+            if taken is not entry:
+                raise AlreadyRegistered(self.name, key, taken.owner, taken.value)
+            try:
+                owner._take(self, key, number)
+            except BaseException:
+                # A key whose `__eq__` raises. What came last goes first, without comparing any key.
+                table.popitem()
+                raise
+        else:
+            token = owner._keys(self).get(key)
+            partition = self.duplicate[self.partition_of(owner, key)]
+            group = partition.add(key, number, entry)
+            try:
+                if token is None:
+                    owner._take(self, key, number)
+                elif isinstance(token, dict):
+                    token[number] = None
+                else:
+                    owner._retake(self, key, {token: None, number: None})
+            except BaseException:
+                partition.undo_add(group)
+                raise
+        if self.totals is not None:
+            self._count(key, value)
+        if self.hub is not None:
+            self.hub.note(Registered(self.name, key, owner, value))
+            self._tell(self.hub)
+        return number
+
+    def delete(self, owner: Owner, key: K, number: int) -> bool:
+        """Remove one entry of an owner, if it is still there."""
+        token = owner._keys(self).get(key)
+        if isinstance(token, dict) and number in token:
+            del token[number]
+            if not token:
+                owner._drop(self, key)
+        elif token is not None and token == number:
+            owner._drop(self, key)
+        else:
+            return False
+        self._remove(owner, key, number, None)
+        if self.hub is not None:
+            self._tell(self.hub)
+        return True
+
+    def delete_all(self, owner: Owner, key: K) -> int:
+        """Remove every entry that an owner has for a key. Returns how many."""
+        token = owner._keys(self).get(key)
+        if token is None:
+            return 0
+        owner._drop(self, key)
+        removed = self._remove(owner, key, token, None)
+        if self.hub is not None:
+            self._tell(self.hub)
+        return removed
+
+    def replace(self, owner: Owner, key: K, number: int, value: V) -> None:
+        """Give one entry of an owner another value; the entry must be there."""
+        if self.unique:
+            table = self.unique[hash(key) % self.n].table
+            old, table[key] = table[key], Entry(owner, value)
+        else:
+            group = self.duplicate[self.partition_of(owner, key)].table[key]
+            old, group[number] = group[number], Entry(owner, value)
+        if self.totals is not None:
+            self._count(key, value)
+            self._discount(key, old.value)
+
+    def hand_over(self, key: K, owner: Owner, to: Owner, value: V, exit: Exit | None = None) -> bool:
+        """Put ``to`` in the place of ``owner``: no moment without a holder, none with two.
+
+        Returns False, having done nothing, if ``owner`` does not hold the unique key.
+        """
+        table = self.unique[hash(key) % self.n].table
+        entry = table.get(key)
+        if entry is None or entry.owner is not owner:
+            return False
+        table[key] = Entry(to, value)
+        for gone in self.selections:
+            gone.add(id(entry))
+        owner._drop(self, key)
+        to._take(self, key, next(_numbers))
+        if self.totals is not None:
+            self._count(key, value)
+            self._discount(key, entry.value)
+        if self.hub is not None:
+            self.hub.note(Unregistered(self.name, key, owner, entry.value, exit))
+            self.hub.note(Registered(self.name, key, to, value))
+            self._tell(self.hub)
+        return True
+
+    def _reclaim(self, owner: Owner, keys: Mapping[Any, Token], exit: Exit | None) -> None:
+        """The owner has ended (`Lessor`): forget its entries. Must not raise, and must not leave one behind."""
+        for key, token in keys.items():
+            try:
+                self._remove(owner, key, token, exit)
+            except Exception:
+                # Only a key whose `__hash__` or `__eq__` does not do today what it did when it was registered gets
+                # here. Its entries still must go: look for them by their owner instead.
+                self._purge(owner)
+        if self.hub is not None:
+            self._tell(self.hub)
+
+    def _purge(self, owner: Owner) -> None:
+        for unique in self.unique:
+            kept = [(key, entry) for key, entry in unique.table.items() if entry.owner is not owner]
+            unique.table.clear()
+            unique.table.update(kept)
+        for duplicate in self.duplicate:
+            for group in list(duplicate.table.values()):
+                for number in [number for number, entry in group.items() if entry.owner is owner]:
+                    del group[number]
+                    duplicate.count -= 1
+
+    def _remove(self, owner: Owner, key: K, token: Token, exit: Exit | None) -> int:
+        if self.unique:
+            entry = self.unique[hash(key) % self.n].table.pop(key)
+            self._removed(owner, key, entry, exit)
+            if self._queues:
+                self._pass_on(key)
+            return 1
+        partition = self.duplicate[self.partition_of(owner, key)]
+        numbers = numbers_in(token)
+        for number in numbers:
+            self._removed(owner, key, partition.remove(key, number), exit)
+        return len(numbers)
+
+    def _removed(self, owner: Owner, key: K, entry: Entry[V], exit: Exit | None) -> None:
+        for gone in self.selections:
+            gone.add(id(entry))
+        value = entry.value
+        if self.totals is not None:
+            self._discount(key, value)
+        if self.hub is not None:
+            self.hub.note(Unregistered(self.name, key, owner, value, exit))
+
+    def _tell(self, hub: Hub[K, V]) -> None:
+        # While an owner ends, its names go one by one: nobody is told before the last one is gone.
+        assert self._run is not None
+        if self._run.untold is None:
+            hub.tell()
+        else:
+            self._run.untold[hub] = None
+
+    def _count(self, key: K, value: Any) -> None:
+        assert self.totals is not None
+        self.totals[key] = self.totals.get(key, 0) + value
+
+    def _discount(self, key: K, value: Any) -> None:
+        assert self.totals is not None
+        if any(self.groups(key)):
+            self.totals[key] -= value
+        else:
+            del self.totals[key]  # exactly nothing, whatever floats have added up to
+
+    # Queues for a unique name
+
+    async def take_turn(self, key: K, value: V, owner: Owner) -> None:
+        """Wait until the name is free and ``owner`` is the first in its queue, then hold it. A checkpoint."""
+        turn = Turn(owner, value, current_task())
+        queue = self._queues.setdefault(key, deque())
+        queue.append(turn)
+
+        def abort(_: RaiseCancelT) -> Abort:
+            queue.remove(turn)
+            if not queue:
+                del self._queues[key]
+            return Abort.SUCCEEDED
+
+        await wait_task_rescheduled(abort)
+
+    def _pass_on(self, key: K) -> None:
+        """A name is free: it is the next one's before anybody else can see it."""
+        queue = self._queues.get(key)
+        while queue:
+            turn = queue.popleft()
+            if not queue:
+                del self._queues[key]
+            reschedule(turn.task)
+            if turn.owner.is_alive:
+                self.insert(turn.owner, key, turn.value)
+                return
+
+
+def as_owner(argument: str, owner: object) -> Owner:
+    if not isinstance(owner, Owner):
+        raise TypeError(f"{argument} must be an ActorRef or a TaskOwner, not {owner!r}")
+    return owner._canonical()
+
+
+def numbers_in(token: Token) -> list[int]:
+    return list(token) if isinstance(token, dict) else [token]

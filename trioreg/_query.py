@@ -1,0 +1,131 @@
+"""Questions to a registry that are more than one key: the work behind `Registry.match` and `Registry.select`.
+
+A `Query` is compiled once. It walks over no more of the registry than it must: one key, where the key is given; one
+owner's entries, where the owner is; else everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, Generic, TypeVar, cast
+
+from trio.lowlevel import checkpoint
+
+from ._entry import Entry
+from ._names import Names, as_owner
+from ._owner import Owner
+from ._pattern import compile_into, compile_pattern, compile_where
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+ROWS_PER_TURN = 500
+"""How many rows a selection looks at before it lets other tasks run."""
+
+
+class Query(Generic[K, V]):
+    """A pattern for keys, owners and values, a condition, and the shape of the results."""
+
+    __slots__ = ("_has_key", "_into", "_key", "_match", "_names", "_owner", "_where")
+
+    def __init__(
+        self,
+        names: Names[K, V],
+        key: object,
+        owner: object,
+        value: object,
+        where: Callable[..., object] | None,
+        into: object,
+    ) -> None:
+        self._names = names
+        pattern = compile_pattern((key, owner, value))
+        self._where = compile_where(where, pattern.names)
+        self._into = None if into is None else compile_into(into, pattern.names)
+        self._match = pattern.match
+        key_pattern = compile_pattern(key)
+        self._key = key
+        self._has_key = key_pattern.is_literal and _is_hashable(key)
+        self._owner = as_owner("owner", owner) if isinstance(owner, Owner) else None
+
+    def _rows(self) -> Iterator[tuple[K, Entry[V]]]:
+        names = self._names
+        if self._has_key:
+            key = cast("K", self._key)
+            for group in names.groups(key):
+                for entry in group:
+                    yield key, entry
+        elif self._owner is not None:
+            for key in list(names_of(names, self._owner)):
+                for _, entry in names.held(self._owner, key):
+                    yield key, entry
+        else:
+            for partition in names.partitions:
+                yield from partition.rows()
+
+    def _accepts(self, key: K, entry: Entry[V]) -> tuple[object, ...] | None:
+        row = (key, entry.owner, entry.value)
+        found = self._match(row)
+        if found is None or (self._where is not None and not self._where(row, found)):
+            return None
+        return found
+
+    def _shaped(self, key: K, entry: Entry[V], found: tuple[object, ...]) -> object:
+        return (key, entry.owner, entry.value) if self._into is None else self._into(found)
+
+    def run_nowait(self) -> list[object]:
+        """The results, in one go."""
+        results: list[object] = []
+        for key, entry in self._rows():
+            found = self._accepts(key, entry)
+            if found is not None:
+                results.append(self._shaped(key, entry, found))
+        return results
+
+    async def run(self) -> list[object]:
+        """The results; lets other tasks run on the way. What has gone meanwhile is not among them."""
+        gone: set[int] = set()
+        entries: list[Entry[V]] = []
+        results: list[object] = []
+        await checkpoint()
+        self._names.selections.append(gone)
+        try:
+            for number, (key, entry) in enumerate(self._rows(), 1):
+                # `entries` and the walk's own copies keep the entries alive, so an id is never used again.
+                found = self._accepts(key, entry) if id(entry) not in gone else None
+                if found is not None:
+                    entries.append(entry)
+                    results.append(self._shaped(key, entry, found))
+                if number % ROWS_PER_TURN == 0:
+                    await checkpoint()
+        finally:
+            # By identity: two empty sets are equal.
+            self._names.selections = [other for other in self._names.selections if other is not gone]
+        if gone:
+            results = [result for entry, result in zip(entries, results, strict=True) if id(entry) not in gone]
+        return results
+
+
+def names_of(names: Names[K, V], owner: Owner) -> list[K]:
+    """The keys of an owner, each once."""
+    return list(owner._keys(names))
+
+
+def _is_hashable(key: object) -> bool:
+    try:
+        hash(key)
+    except TypeError:
+        return False
+    return True
+
+
+def value_query(pattern: object, where: Callable[..., object] | None) -> Callable[[Entry[Any]], bool]:
+    """Whether an entry's value fits, for `Registry.match` and its relatives."""
+    compiled = compile_pattern(pattern)
+    condition = compile_where(where, compiled.names)
+    match = compiled.match
+
+    def fits(entry: Entry[Any]) -> bool:
+        found = match(entry.value)
+        return found is not None and (condition is None or condition(entry.value, found))
+
+    return fits
