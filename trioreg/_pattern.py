@@ -396,11 +396,12 @@ def _read_class(cls: type | UnionType) -> _Node:
 def _read_items(pattern: tuple[object, ...] | list[object], inside: tuple[object, ...]) -> _Node:
     items = tuple(_read(item, inside) for item in pattern)
     # An instance of a subclass, a named tuple, equals plain tuples, but is meant to match its own class.
-    cls = cast("type[tuple[object, ...]] | type[list[object]]", type(pattern))
-    if cls is tuple or cls is list:
+    cls = type(pattern)
+    if cls in (tuple, list):
         equals = [item for item in items if isinstance(item, _Equal)]
         if len(equals) == len(items):
-            return _Equal(cls(item.value for item in equals), all(item.is_plain for item in equals))
+            values = [item.value for item in equals]
+            return _Equal(tuple(values) if cls is tuple else values, all(item.is_plain for item in equals))
     return _Items(cls, items)
 
 

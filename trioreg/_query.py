@@ -43,8 +43,8 @@ class Query(Generic[K, V]):
         self._into = None if into is None else compile_into(into, pattern.names)
         self._match = pattern.match
         key_pattern = compile_pattern(key)
-        self._key = key
-        self._has_key = key_pattern.is_literal and _is_hashable(key)
+        self._key = key_pattern.literal
+        self._has_key = key_pattern.is_literal
         self._owner = as_owner("owner", owner) if isinstance(owner, Owner) else None
 
     def _rows(self) -> Iterator[tuple[K, Entry[V]]]:
@@ -108,14 +108,6 @@ class Query(Generic[K, V]):
 def names_of(names: Names[K, V], owner: Owner) -> list[K]:
     """The keys of an owner, each once."""
     return list(owner._keys(names))
-
-
-def _is_hashable(key: object) -> bool:
-    try:
-        hash(key)
-    except TypeError:
-        return False
-    return True
 
 
 def value_query(pattern: object, where: Callable[..., object] | None) -> Callable[[Entry[Any]], bool]:

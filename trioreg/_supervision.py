@@ -115,7 +115,7 @@ class Engine:
         self._alive = 0
         self._failures: list[BaseException] = []
         self._is_open = False
-        self.has_given_up = False
+        self.failure: BaseException | None = None
 
     # The engine's own task
 
@@ -139,7 +139,8 @@ class Engine:
         finally:
             # An error outweighs the cancellation during which it came up.
             if self._failures:
-                raise self._failure() from None
+                self.failure = self._combined()
+                raise self.failure from None
 
     async def _keep_children(self, specs: Sequence[ChildSpec], task_status: trio.TaskStatus[None]) -> None:
         self._is_open = True
@@ -186,7 +187,7 @@ class Engine:
         if self._is_left and not self._alive:
             self._closing.set()
 
-    def _failure(self) -> BaseException:
+    def _combined(self) -> BaseException:
         if len(self._failures) == 1:
             return self._failures[0]
         return BaseExceptionGroup(f"{self.label} failed", self._failures)
@@ -382,7 +383,6 @@ class Engine:
             limit,
             exc_info=exit.error,
         )
-        self.has_given_up = True
         self._failures.append(RestartLimitExceeded(f"{self.label} gave up: {limit}", self.intensity.errors))
         self.close()
 

@@ -239,18 +239,9 @@ def open_dynamic_supervisor(
 @asynccontextmanager
 async def _opened(supervisor: S) -> AsyncGenerator[S]:
     engine = supervisor._engine
-    failure: list[BaseException] = []
-
-    async def run(*, task_status: trio.TaskStatus[None]) -> None:
-        try:
-            await engine.run(supervisor._specs, task_status=task_status)
-        except BaseException as error:
-            failure.append(error)
-            raise
-
     try:
         async with trio.open_nursery() as nursery:
-            await nursery.start(run)
+            await nursery.start(engine.run, supervisor._specs)
             try:
                 yield supervisor
             except BaseException:
@@ -260,8 +251,8 @@ async def _opened(supervisor: S) -> AsyncGenerator[S]:
     except BaseExceptionGroup as group:
         # One group is enough: the supervisor's own failure is not wrapped in the nursery's once more. (What is in the
         # group may be a copy of it: that is how `Cancelled` is taken out of groups.)
-        if failure and isinstance(failure[0], BaseExceptionGroup) and len(group.exceptions) == 1:
-            raise failure[0] from None
+        if isinstance(engine.failure, BaseExceptionGroup) and len(group.exceptions) == 1:
+            raise engine.failure from None
         raise
     finally:
-        failure.clear()
+        engine.failure = None  # its traceback leads here: no cycle
