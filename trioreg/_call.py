@@ -45,9 +45,16 @@ class Waiting:
 
 
 class Call(Waiting):
-    """One call: the method and its arguments, the caller's task, and the answer."""
+    """One call: the method and its arguments, the caller's task, and the answer.
 
-    __slots__ = ("args", "error", "handler", "kwargs", "task", "value")
+    Attributes:
+        task: The caller's task, while it is parked.
+        is_done: Whether it has been answered, failed or abandoned.
+        has_begun: Whether a part of its handler has run: it can't be withdrawn.
+        deferred: Those that the same actor will answer later, while it is one of them.
+    """
+
+    __slots__ = ("args", "deferred", "error", "handler", "has_begun", "is_done", "kwargs", "task", "value")
 
     def __init__(
         self,
@@ -56,34 +63,45 @@ class Call(Waiting):
         handler: Handler,
         args: tuple[object, ...],
         kwargs: Mapping[str, object],
-        task: Task,
     ) -> None:
         super().__init__(target, waits)
         self.handler = handler
         self.args = args
         self.kwargs = kwargs
-        self.task: Task | None = task
+        self.task: Task | None = None
+        self.is_done = False
+        self.has_begun = False
+        self.deferred: dict[Call, None] | None = None
         self.value: object = None
         self.error: BaseException | None = None
 
     def answer(self, value: object) -> None:
-        task = self.task
-        if task is not None:
-            self.task = None
+        if not self.is_done:
             self.value = value
-            reschedule(task)
+            self._done()
 
     def fail(self, error: BaseException) -> None:
-        task = self.task
-        if task is not None:
-            self.task = None
+        if not self.is_done:
             self.error = error
-            reschedule(task)
+            self._done()
 
     def abandon(self) -> None:
         """The caller has gone (its task is being cancelled: nobody may reschedule it any more)."""
         self.task = None
-        self.unlink()
+        if not self.is_done:
+            self._done()
+
+    def _done(self) -> None:
+        self.is_done = True
+        if self.waits is not None:
+            self.unlink()
+        if self.deferred is not None:
+            self.deferred.pop(self, None)
+            self.deferred = None
+        task = self.task
+        if task is not None:
+            self.task = None
+            reschedule(task)
 
 
 class Reply(Generic[R]):
@@ -125,7 +143,7 @@ class Reply(Generic[R]):
         """Answer with a value. Not a checkpoint; constant time. If the caller is gone, nothing happens.
 
         Raises:
-            RuntimeError: It was answered before.
+            RuntimeError: It was answered before, or this is another thread than that of the Trio run.
         """
         self._answer(value, None)
 
@@ -143,9 +161,12 @@ class Reply(Generic[R]):
     def _answer(self, value: object, error: BaseException | None) -> None:
         if self._is_answered:
             raise RuntimeError("this reply has been answered before")
+        call = self._call
+        if call is not None:
+            call.target._require_thread()
         self._is_answered = True
         self._value, self._error = value, error
-        call, self._call = self._call, None
+        self._call = None
         if call is not None:
             self._pass_to(call)
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
@@ -38,11 +39,12 @@ from trio.lowlevel import (
 from ._call import Call, Reply, Waiting
 from ._errors import ActorExited, CallCycle
 from ._exit import Exit
+from ._handler import Resumed
 from ._mailbox import NOTHING, Mailbox
 from ._owner import Owner, current_actor
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
     from contextvars import Context
 
     from ._handler import Handler, Hooks
@@ -164,6 +166,7 @@ class Cell(Mailbox):
         "starter",
         "state",
         "task",
+        "thread",
         "value",
     )
 
@@ -181,6 +184,7 @@ class Cell(Mailbox):
     ) -> None:
         super().__init__(mailbox_size)
         self.ref = ref
+        self.thread = ref._run.thread
         self.label = label
         self.handlers = handlers
         self.state = STARTING
@@ -275,10 +279,16 @@ class Cell(Mailbox):
     async def _serve(self, first: object) -> None:
         """Handle messages, one at a time, until the actor is to end."""
         message: Any = first
+        call: Call | None
+        args: tuple[object, ...]
+        kwargs: Mapping[str, object]
+        result: object
         budget = BATCH
         while True:
             if message is NOTHING:
                 if not self._queue:
+                    # An idle actor keeps nothing of its last message.
+                    call, args, kwargs, result = None, (), NO_KWARGS, None
                     await self._wait_for_message()
                     if self.state == ENDING:
                         return
@@ -293,7 +303,7 @@ class Cell(Mailbox):
                 message = self.take()
                 if message is NOTHING:
                     continue
-            call: Call | None = None
+            call = None
             kind = message.__class__
             if kind is tuple:
                 handler, args, kwargs = cast("Cast", message)
@@ -322,7 +332,10 @@ class Cell(Mailbox):
                     logger.error("%r: %s failed with a declared error", self.ref, handler.name, exc_info=error)
             else:
                 if type(result) is COROUTINE and not handler.is_async:
-                    message = self._resumed(message, handler, result)
+                    message = resume(message, handler, cast("Coroutine[Any, Any, object]", result))
+                    if self.state == ENDING:
+                        cast("Coroutine[Any, Any, object]", result).close()
+                        return
                     continue
                 if call is None:
                     pass
@@ -336,22 +349,12 @@ class Cell(Mailbox):
             if self.state == ENDING:
                 return
 
-    def _resumed(self, message: object, handler: Handler, coroutine: object) -> object:
-        """The message whose sync handler gave a coroutine, as one whose handler goes on with that."""
-        handler.is_async = True
-        resumed = handler.resumed(coroutine)
-        if type(message) is Call:
-            message.handler, message.args, message.kwargs = resumed, (), NO_KWARGS
-            return message
-        return (resumed, (), NO_KWARGS)
-
     async def _wait_for_message(self) -> None:
         assert self._hooks is not None and self.actor is not None
-        timeout = self.actor.idle_timeout if self._hooks.has_on_idle else None
-        if timeout is None:
+        if not self._hooks.has_on_idle:
             await self.park()
             return
-        with trio.move_on_after(timeout) as self._idle_scope:
+        with trio.CancelScope(deadline=self._idle_deadline()) as self._idle_scope:
             try:
                 await self.park()
             finally:
@@ -359,6 +362,10 @@ class Cell(Mailbox):
             return
         if self.state != ENDING and not self._queue:
             self.put((self._hooks.on_idle, (), NO_KWARGS))
+
+    def _idle_deadline(self) -> float:
+        timeout = None if self.actor is None else self.actor.idle_timeout
+        return math.inf if timeout is None else trio.current_time() + timeout
 
     def adopt(self, actor: Behaviour) -> bool:
         """Whether ``actor``, just made by this actor's own code, is its instance."""
@@ -376,48 +383,45 @@ class Cell(Mailbox):
         self._is_inline = True
         try:
             result = context.run(run_user, handler.function, self.actor, *args, **kwargs)
+            if type(result) is Reply:
+                call = Call(self.ref, None, handler, args, kwargs)
+                self._defer(call, cast("Reply[object]", result))
+                return call
         except handler.declared:
-            self.handled += 1
             raise
         except BaseException as error:
             self.fail(error)
             raise ActorExited(self.ref, Exit("crashed", error)) from error
         finally:
             self._is_inline = False
-        self.handled += 1
-        if self._idle_scope is not None:
-            assert self.actor is not None and self.actor.idle_timeout is not None
-            self._idle_scope.deadline = trio.current_time() + self.actor.idle_timeout
-        if type(result) is Reply:
-            call = Call(self.ref, None, handler, args, kwargs, current_task())
-            self._defer(call, cast("Reply[object]", result))
-            return call
+            self.handled += 1
+            if self._idle_scope is not None:
+                self._idle_scope.deadline = self._idle_deadline()
         if type(result) is COROUTINE:
             # A sync function around an async one. What it began has to go on in the actor's own task.
-            call = Call(self.ref, None, handler, args, kwargs, current_task())
-            self.put(self._resumed(call, handler, result))
+            call = Call(self.ref, None, handler, args, kwargs)
+            self.put_first(resume(call, handler, cast("Coroutine[Any, Any, object]", result)))
             return call
         return result
 
     def ask(self, handler: Handler, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Call:
         """Put a call into the mailbox; `wait_answer` waits for it."""
-        task = current_task()
-        call = Call(self.ref, self.link(task), handler, args, kwargs, task)
+        call = Call(self.ref, self.link(current_task()), handler, args, kwargs)
         self.put_or_line_up(call)
         return call
 
     async def wait_answer(self, call: Call) -> object:
         """Wait until a call is answered, and give the answer or raise the error. A checkpoint."""
-        if call.task is None:  # answered by the handler that returned the reply
+        if call.is_done:  # by the handler that returned the reply
             await checkpoint()
         else:
+            call.task = current_task()
 
             def abort(_: RaiseCancelT) -> Abort:
                 self._abandon(call)
                 return Abort.SUCCEEDED
 
             await wait_task_rescheduled(abort)
-        call.unlink()
         if call.error is not None:
             try:
                 raise call.error
@@ -427,10 +431,9 @@ class Cell(Mailbox):
 
     def _abandon(self, call: Call) -> None:
         """The caller was cancelled. A call that waits is taken back; one in work goes on, for nobody."""
+        is_waiting = call is not self._current and call.deferred is None and not call.has_begun
         call.abandon()
-        if self._deferred is not None and call in self._deferred:
-            del self._deferred[call]
-        elif call is not self._current and self.state < ENDING:
+        if is_waiting and self.state < ENDING:
             self.withdraw(call)
 
     def _defer(self, call: Call, reply: Reply[object]) -> None:
@@ -440,6 +443,7 @@ class Cell(Mailbox):
             if self._deferred is None:
                 self._deferred = {}
             self._deferred[call] = None
+            call.deferred = self._deferred
 
     def link(self, task: Task) -> dict[Waiting, None] | None:
         """The open waits of the actor that ``task`` works for, to which a wait for this actor can be added.
@@ -616,12 +620,17 @@ class Cell(Mailbox):
         if self._current is not None:
             self._refuse(self._current, exit)
             self._current = None
-        for call in self._deferred or ():
+        for call in list(self._deferred or ()):
             self._refuse(call, exit)
         self._deferred = None
-        left = [message for message in self.drain() if not self._refuse(message, exit) and message is not STOP]
+        left = 0
+        for message in self.drain():
+            left += not self._refuse(message, exit) and message is not STOP
+            handler = getattr(message, "handler", None) or (message[0] if isinstance(message, tuple) else None)
+            if isinstance(handler, Resumed):
+                handler.coroutine.close()
         if left:
-            logger.warning("%r ended (%s) with %d unhandled messages in its mailbox", self.ref, exit, len(left))
+            logger.warning("%r ended (%s) with %d unhandled messages in its mailbox", self.ref, exit, left)
 
     async def _wind_down(self) -> None:
         background = self._background
@@ -686,6 +695,16 @@ class Cell(Mailbox):
             if self.state == ENDED:
                 self._ended.set()
         await self._ended.wait()
+
+
+def resume(message: object, handler: Handler, coroutine: Coroutine[Any, Any, object]) -> object:
+    """The message whose sync handler gave a coroutine, as one whose handler goes on with that."""
+    resumed = Resumed(handler, coroutine)
+    if type(message) is Call:
+        message.handler, message.args, message.kwargs = resumed, (), NO_KWARGS
+        message.has_begun = True
+        return message
+    return (resumed, (), NO_KWARGS)
 
 
 def split(error: BaseException) -> tuple[BaseException | None, BaseException | None]:

@@ -7,8 +7,8 @@ know of a method (is it async, which arguments fit, which errors are declared) i
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -70,18 +70,6 @@ class Handler:
         self._shapes: set[tuple[int, tuple[str, ...]]] = set()
         self.least, self.most = _positional(self._signature)
 
-    def resumed(self, coroutine: object) -> Handler:
-        """A handler that goes on with ``coroutine``, which this one began."""
-        handler = Handler.__new__(Handler)
-        handler.name, handler.declared = self.name, self.declared
-        handler.is_async = True
-
-        def go_on(_: object) -> object:
-            return coroutine
-
-        handler.function = go_on
-        return handler
-
     def check(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         """Raise `TypeError` unless the arguments fit. The common case is asked of ``least`` and ``most`` first."""
         shape = (len(args), tuple(kwargs))
@@ -93,6 +81,30 @@ class Handler:
             raise TypeError(f"{self.name}(): {error}") from None
         if len(self._shapes) < _SHAPES_KEPT:
             self._shapes.add(shape)
+
+
+class Resumed(Handler):
+    """The second half of a sync handler that gave a coroutine: what goes on with that."""
+
+    __slots__ = ("coroutine",)
+
+    def __init__(self, handler: Handler, coroutine: Coroutine[Any, Any, object]) -> None:
+        self.name, self.declared = handler.name, handler.declared
+        self.coroutine = coroutine
+        self.function = self._go_on
+        self.is_async = True
+
+    def _go_on(self, _: object) -> object:
+        return self.coroutine
+
+
+def refusal(method: object, error: TypeError) -> TypeError:
+    """What to raise where looking a method up has raised ``error``."""
+    try:
+        hash(method)
+    except TypeError:
+        return TypeError(f"{method!r} is not a method: pass one as the class has it, like SecretAgent.echo")
+    return error
 
 
 def _positional(signature: inspect.Signature) -> tuple[int, int]:
@@ -118,11 +130,12 @@ class Handlers(dict[object, Handler]):
         # Only methods of the class get in, so the table is never larger than the class.
         name = getattr(method, "__name__", None)
         cls = self._class
-        if not isinstance(name, str) or not any(vars(base).get(name) is method for base in cls.__mro__):
+        found = [vars(base)[name] for base in cls.__mro__ if isinstance(name, str) and name in vars(base)]
+        if not isinstance(name, str) or not any(definition is method for definition in found):
             raise TypeError(f"{_shown(method)} is not a method of {cls.__qualname__}: pass {cls.__qualname__}.<method>")
         if name in self._hooks:
             raise TypeError(f"{_shown(method)} is called by the runtime: it can't be sent as a message")
-        if not inspect.isfunction(getattr(cls, name)):
+        if not inspect.isfunction(found[0]):
             raise TypeError(f"{_shown(method)} is not a plain method of {cls.__qualname__}")
         handler = self[method] = Handler(cls, name)
         return handler

@@ -72,6 +72,12 @@ class Mailbox:
             self.parked = None
             reschedule(task)
 
+    def put_first(self, message: object) -> None:
+        """Put a message in before all others."""
+        self.put(message)
+        assert self._queue is not None
+        self._queue.rotate(1)
+
     def put_or_line_up(self, message: object) -> None:
         """Put in a message whose sender waits for the answer anyway: if there is no room, it waits for that too."""
         if self.limit is not None and self.is_full:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from itertools import count
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from trio.lowlevel import current_task
@@ -64,6 +65,11 @@ class Owner:
     def _owns(self, task: Task) -> bool:
         """Whether ``task``, the current one, runs this owner's code."""
         raise NotImplementedError  # pragma: no cover
+
+    def _require_thread(self) -> None:
+        """Raise `RuntimeError` unless this is the thread of the Trio run that hosts this owner."""
+        if get_ident() != self._run.thread:
+            raise RuntimeError(f"{self!r} lives in the Trio run of another thread: use trio.from_thread to get there")
 
     def _canonical(self) -> Owner:
         """The one object that holds the names, where several stand for one owner."""
@@ -172,6 +178,11 @@ class TaskOwner(Owner):
 
     def _owns(self, task: Task) -> bool:
         return task is self._task
+
+    def _require_thread(self) -> None:
+        """Raise `RuntimeError` unless this is the thread of the Trio run that hosts this owner."""
+        if get_ident() != self._run.thread:
+            raise RuntimeError(f"{self!r} lives in the Trio run of another thread: use trio.from_thread to get there")
 
     def _canonical(self) -> Owner:
         # A task that holds names has one owner that holds them all, whichever of its equals the caller kept.

@@ -7,6 +7,7 @@ lines over the actor's `Cell`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
@@ -15,6 +16,7 @@ from ._call import Call, Reply
 from ._cell import STOPPING, Info, Reference
 from ._errors import ActorExited, CallCycle, MailboxFull
 from ._exit import Exit
+from ._handler import refusal
 
 if TYPE_CHECKING:
     from trio.lowlevel import Task
@@ -86,7 +88,10 @@ class Address(Generic[A]):
         cell = self._resolve()._cell
         if cell is None or cell.state >= STOPPING:
             raise self._exited(cell)
-        handler = cell.handlers[method]
+        try:
+            handler = cell.handlers[method]
+        except TypeError as error:
+            raise refusal(method, error) from None
         if kwargs or not handler.least <= len(args) <= handler.most:
             handler.check(args, kwargs)
         if cell.parked is not None and not handler.is_async:
@@ -116,7 +121,10 @@ class Address(Generic[A]):
         """
         await checkpoint()
         cell = self._accepting()
-        handler = cell.handlers[method]
+        try:
+            handler = cell.handlers[method]
+        except TypeError as error:
+            raise refusal(method, error) from None
         if kwargs or not handler.least <= len(args) <= handler.most:
             handler.check(args, kwargs)
         await self._deliver(cell, (handler, args, kwargs))
@@ -132,9 +140,14 @@ class Address(Generic[A]):
         cell = self._resolve()._cell
         if cell is None or cell.state >= STOPPING:
             raise self._exited(cell)
-        handler = cell.handlers[method]
+        try:
+            handler = cell.handlers[method]
+        except TypeError as error:
+            raise refusal(method, error) from None
         if kwargs or not handler.least <= len(args) <= handler.most:
             handler.check(args, kwargs)
+        if get_ident() != cell.thread:
+            cell.ref._require_thread()
         if cell.limit is not None:
             self._require_room(cell)
         cell.put((handler, args, kwargs))
@@ -160,6 +173,7 @@ class Address(Generic[A]):
             ActorExited, NotRegistered: As `send`.
         """
         cell = self._accepting()
+        cell.ref._require_thread()
         if cell.limit is not None:
             self._require_room(cell)
         cell.put(Info(message))
@@ -213,6 +227,7 @@ class Address(Generic[A]):
         """
         cell = self._resolve()._cell
         if cell is not None:
+            cell.ref._require_thread()
             cell.end(Exit("shutdown"))
 
     @enable_ki_protection
@@ -227,6 +242,7 @@ class Address(Generic[A]):
         """
         cell = self._resolve()._cell
         if cell is not None:
+            cell.ref._require_thread()
             cell.end(Exit("killed"))
 
     def _accepting(self) -> Cell:
