@@ -1163,8 +1163,30 @@ async def test_nothing_is_kept_of_a_call_whose_reply_was_sent(join: Join, autoju
             return weakref.ref(player)
 
         kept = await call()
-        await ref.call(Lobby.give)
+        await ref.cast(Lobby.give)
         await wait_all_tasks_blocked()
+        gc.collect()
+        assert kept() is None
+
+
+@pytest.mark.parametrize("method", [SecretAgent.echo, SecretAgent.aecho])
+@pytest.mark.parametrize("operation", ["call", "cast"])
+async def test_an_idle_actor_keeps_nothing_of_the_last_message_it_handled(
+    method: Any, operation: str, autojump_clock: MockClock
+) -> None:
+    class Text(str):
+        __slots__ = ("__weakref__",)
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(SecretAgent)
+        text = Text("long")
+        kept = weakref.ref(text)
+        if operation == "call":
+            await ref.call(method, text)
+        else:
+            ref.cast_nowait(method, text)
+        del text
+        await idle(ref)
         gc.collect()
         assert kept() is None
 

@@ -246,13 +246,12 @@ class Cell(Mailbox):
     async def _live(self) -> None:
         hooks = self._hooks
         if hooks is None:
+            # Arguments that do not fit are an error of the start.
+            result = run_user(self._factory, *self._args)
+            if not inspect.isawaitable(result):
+                raise TypeError(f"{self.label} must be an Actor class or an async function, but it returned {result!r}")
             with trio.CancelScope() as self._scope:
                 self._set_started()
-                result = run_user(self._factory, *self._args)
-                if not inspect.isawaitable(result):
-                    raise TypeError(
-                        f"{self.label} must be an Actor class or an async function, but it returned {result!r}"
-                    )
                 self.value = await await_user(cast("Awaitable[object]", result))
             return
         self.actor = actor = cast("Behaviour", run_user(self._factory, *self._args))
@@ -279,6 +278,7 @@ class Cell(Mailbox):
     async def _serve(self, first: object) -> None:
         """Handle messages, one at a time, until the actor is to end."""
         message: Any = first
+        del first
         call: Call | None
         args: tuple[object, ...]
         kwargs: Mapping[str, object]
@@ -287,7 +287,6 @@ class Cell(Mailbox):
         while True:
             if message is NOTHING:
                 if not self._queue:
-                    # An idle actor keeps nothing of its last message.
                     call, args, kwargs, result = None, (), NO_KWARGS, None
                     await self._wait_for_message()
                     if self.state == ENDING:
@@ -300,9 +299,15 @@ class Cell(Mailbox):
                         return
                     budget = BATCH
                 budget -= 1
-                message = self.take()
-                if message is NOTHING:
-                    continue
+                queue = self._queue
+                if len(queue) > self.peak:
+                    self.peak = len(queue)
+                if self._withdrawn or self._overflow:
+                    message = self.take()
+                    if message is NOTHING:
+                        continue
+                else:
+                    message = queue.popleft()
             call = None
             kind = message.__class__
             if kind is tuple:
@@ -316,13 +321,19 @@ class Cell(Mailbox):
                 assert self._hooks is not None
                 handler, args, kwargs = self._hooks.on_message, (cast("Info", message).message,), NO_KWARGS
             if handler.is_async and self._scope is None:
-                # From the first async handler on, there is something to cancel.
+                # From the first async handler on, there is something to cancel. (An idle actor keeps nothing of its
+                # last message: not in this frame either, which stays.)
+                serving = self._serve(message)
+                message, call, args, kwargs = None, None, (), NO_KWARGS
                 with trio.CancelScope() as self._scope:
-                    await self._serve(message)
+                    await serving
                 return
             self._current = call
             try:
-                result = run_user(handler.function, self.actor, *args, **kwargs)
+                if kwargs:
+                    result = run_user(handler.function, self.actor, *args, **kwargs)
+                else:
+                    result = run_user(handler.function, self.actor, *args)
                 if handler.is_async:
                     result = await await_user(cast("Awaitable[object]", result))
             except handler.declared as error:
@@ -626,9 +637,15 @@ class Cell(Mailbox):
         left = 0
         for message in self.drain():
             left += not self._refuse(message, exit) and message is not STOP
-            handler = getattr(message, "handler", None) or (message[0] if isinstance(message, tuple) else None)
-            if isinstance(handler, Resumed):
-                handler.coroutine.close()
+            begun = (
+                message.handler
+                if isinstance(message, Call)
+                else cast("Any", message)[0]
+                if isinstance(message, tuple)
+                else None
+            )
+            if isinstance(begun, Resumed):
+                begun.coroutine.close()
         if left:
             logger.warning("%r ended (%s) with %d unhandled messages in its mailbox", self.ref, exit, left)
 

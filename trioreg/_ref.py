@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from trio.lowlevel import checkpoint, current_task, enable_ki_protection
+from trio.lowlevel import checkpoint, current_task, enable_ki_protection, reschedule
 
 from ._call import Call, Reply
 from ._cell import STOPPING, Info, Reference
@@ -150,7 +150,16 @@ class Address(Generic[A]):
             cell.ref._require_thread()
         if cell.limit is not None:
             self._require_room(cell)
-        cell.put((handler, args, kwargs))
+        queue = cell._queue
+        if queue is None:
+            cell.put((handler, args, kwargs))
+            return
+        # `put`, written out: this is the path of every cast.
+        queue.append((handler, args, kwargs))
+        task = cell.parked
+        if task is not None:
+            cell.parked = None
+            reschedule(task)
 
     @enable_ki_protection
     async def send(self, message: object) -> None:
@@ -252,8 +261,8 @@ class Address(Generic[A]):
         return cell
 
     def _exited(self, cell: Cell | None) -> ActorExited:
-        ref = self._resolve() if cell is None else cast("ActorRef[A]", cell.ref)
-        exit = ref._exit if cell is None else cell.exit
+        ref = self._resolve() if cell is None else cell.ref
+        exit = self._resolve()._exit if cell is None else cell.exit
         error = ActorExited(ref, exit or Exit("normal"))
         error.__cause__ = exit.error if exit is not None else None
         return error
@@ -267,7 +276,7 @@ class Address(Generic[A]):
         if cell.limit is None:
             cell.put(message)
         elif not await cell.put_when_room(message):
-            raise self._exited(cell if cell.ref.is_alive else None)
+            raise self._exited(cell)
 
 
 class ActorRef(Reference, Address[A]):

@@ -10,6 +10,7 @@ import trio
 
 from ._actor import Actor, Function
 from ._child_spec import ChildSpec, Restart
+from ._errors import RestartLimitExceeded
 from ._intensity import Intensity
 from ._ref import ActorRef
 from ._supervision import Engine
@@ -251,8 +252,9 @@ async def _opened(supervisor: S) -> AsyncGenerator[S]:
     except BaseExceptionGroup as group:
         # One group is enough: the supervisor's own failure is not wrapped in the nursery's once more. (What is in the
         # group may be a copy of it: that is how `Cancelled` is taken out of groups.)
-        if isinstance(engine.failure, BaseExceptionGroup) and len(group.exceptions) == 1:
-            raise engine.failure from None
+        failure: object = engine.failure
+        if isinstance(failure, RestartLimitExceeded) and len(group.exceptions) == 1:
+            raise failure from None
         raise
     finally:
         engine.failure = None  # its traceback leads here: no cycle
