@@ -81,7 +81,7 @@ async def story() -> None:
         show(f"{supervisor.tree()}\n\n{agents.dump()}")
 
         title("6. The names that the new James Bond holds")
-        show(f"{agents.keys(agents.whereis('James Bond'))}")
+        show(f"{agents.keys(holder('James Bond', agents))}")
 
         title("7. A second James Bond wants to start, and is refused")
         try:

@@ -60,7 +60,7 @@ STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
 COROUTINE: type[object] = CoroutineType
 NO_KWARGS: dict[str, object] = {}
 
-BATCH = 64
+BATCH = 256
 """How many messages an actor handles before it lets other tasks run."""
 
 STOP = object()

@@ -68,8 +68,8 @@ class Var(_Hole):  # type: ignore[misc]
 
     The same variable twice in a pattern matches equal values only (identical or ``==``, as the items of a list are
     compared), of which the first is bound. Where variables compare values, exceptions of a user's ``__eq__`` go
-    through. The idea is the ``:"$1"`` of Erlang's match specifications, with names instead of numbers. All that a
-    pattern may be is in `compile_pattern`.
+    through. The idea is the ``:"$1"`` of Erlang's match specifications, with names instead of numbers. What else a
+    pattern may be is told in the registry's guide.
 
     Args:
         name: What ``where=`` and ``into=`` call it: an identifier, but not ``_``, which is `ANY`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Never, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar, cast
 
 from ._cell import STOPPING
 from ._errors import NotRegistered
@@ -29,10 +29,11 @@ class Via(Address["Never"], Generic[K, V]):
         value: What the actor is registered with, where it is used as ``name=``.
     """
 
-    __slots__ = ("key", "registry", "value")
+    __slots__ = ("_table", "key", "registry", "value")
 
     def __init__(self, registry: Registry[K, V], key: K, value: V) -> None:
         self.registry = registry
+        self._table = registry._sole
         self.key = key
         self.value = value
 
@@ -53,15 +54,15 @@ class Via(Address["Never"], Generic[K, V]):
         return self.registry.whereis(self.key)
 
     def _resolve(self) -> ActorRef[Never]:
-        entry = self.registry._entry(self.key)
+        table = self._table
+        entry = self.registry._entry(self.key) if table is None else table.get(self.key)
         if entry is None:
             raise NotRegistered(self.registry.name, self.key)
-        return self._resolve_owner(entry.owner)
-
-    def _resolve_owner(self, owner: Owner) -> ActorRef[Never]:
-        if not isinstance(owner, ActorRef):
-            raise TypeError(f"{self.key!r} in {self.registry.name!r} is held by {owner!r}, which is not an actor")
-        return cast("ActorRef[Never]", owner)
+        owner = entry.owner
+        if isinstance(owner, ActorRef):
+            found: Any = owner
+            return found
+        raise TypeError(f"{self.key!r} in {self.registry.name!r} is held by {owner!r}, which is not an actor")
 
     def _claim(self, owner: Owner, predecessor: Owner | None) -> None:
         """Register the name for an actor that is about to start; from its predecessor, if that still has it."""
@@ -90,8 +91,8 @@ class WaitingVia(Via[K, V]):
 
     async def _resolve_or_wait(self) -> ActorRef[Never]:
         while True:
-            owner = await self.registry.wait_for(self.key)
-            ref = self._resolve_owner(owner)
+            await self.registry.wait_for(self.key)
+            ref = self._resolve()
             cell = ref._cell
             if cell is not None and cell.state < STOPPING:
                 return ref
