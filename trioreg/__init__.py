@@ -4,6 +4,7 @@ A name belongs to a task and is gone the moment the task ends; a supervisor rest
 """
 
 from ._actor import Actor, Function, current, receive
+from ._agent import Agent
 from ._call import Reply
 from ._child_spec import ChildSpec
 from ._entry import Entry
@@ -22,10 +23,11 @@ from ._exit import Exit, ExitReason
 from ._handler import raises
 from ._owner import Owner, TaskOwner
 from ._pattern import ANY, Is, Var
-from ._ref import ActorRef, Address
+from ._ref import ActorRef, ActorStatistics, Address
 from ._registry import Registry
 from ._supervisor import DynamicSupervisor, Supervisor, open_dynamic_supervisor, open_supervisor
 from ._table_viewer import Table
+from ._timer import Timer
 from ._via import Via
 
 __all__ = [
@@ -33,7 +35,9 @@ __all__ = [
     "Actor",
     "ActorExited",
     "ActorRef",
+    "ActorStatistics",
     "Address",
+    "Agent",
     "AlreadyRegistered",
     "CallCycle",
     "ChildSpec",
@@ -56,6 +60,7 @@ __all__ = [
     "Supervisor",
     "Table",
     "TaskOwner",
+    "Timer",
     "TrioregError",
     "Unregistered",
     "Var",

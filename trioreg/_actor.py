@@ -15,6 +15,7 @@ from ._cell import Cell
 from ._handler import Handler, Handlers, Hooks, no_handlers
 from ._owner import current_actor
 from ._ref import ActorRef
+from ._timer import Timer
 
 if TYPE_CHECKING:
     from typing import Self
@@ -47,12 +48,15 @@ class Actor:
     Attributes:
         mailbox_size: Class attribute: how many messages may wait. None (the default): any number.
         idle_timeout: Class or instance attribute: after so many seconds without a message, `on_idle` is called.
+        log_state: Class or instance attribute: whether the attributes of an actor that crashes are in its log line.
+            They may hold what should not be in a log, so they are not unless you say so.
     """
 
     __slots__ = ("__weakref__", "_cell")
 
     mailbox_size: int | None = None
     idle_timeout: float | None = None
+    log_state: bool = False
 
     _cell: Cell | None
 
@@ -90,6 +94,29 @@ class Actor:
             ActorExited: The actor is ending.
         """
         self._living().start_soon(async_fn, *args)
+
+    def send_after(self, seconds: float, message: object) -> Timer:
+        """Have ``message`` come to `on_message` after so many seconds, unless the `Timer` is cancelled before.
+
+        It ends with the actor. Not a checkpoint; constant time. The idea is ``Process.send_after``.
+
+        Raises:
+            TypeError, ValueError: ``seconds`` is not a number of at least 0.
+            ActorExited: The actor is ending.
+        """
+        return Timer(self._living(), "seconds", seconds, message, repeats=False)
+
+    def send_every(self, seconds: float, message: object) -> Timer:
+        """Have ``message`` come to `on_message` every so many seconds, the first time after as many.
+
+        Late messages do not pile up: those that would be due together come once. It ends with the actor, or when the
+        `Timer` is cancelled. Not a checkpoint; constant time.
+
+        Raises:
+            TypeError, ValueError: ``seconds`` is not a number of more than 0.
+            ActorExited: The actor is ending.
+        """
+        return Timer(self._living(), "seconds", seconds, message, repeats=True)
 
     def _killed(self) -> None:
         """The runtime's own hook: the actor is being killed, and what shields itself has to go too."""

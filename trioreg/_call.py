@@ -6,9 +6,13 @@ whichever comes first wins and the rest does nothing.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import trio
 from trio.lowlevel import reschedule
+
+from ._errors import NoReply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,7 +124,8 @@ class Reply(Generic[R]):
                 for player, reply in self.waiting:
                     reply.send(f"welcome, {player}")
 
-    It may also be answered before it is returned. If the actor ends first, the caller gets `ActorExited`.
+    It may also be answered before it is returned. If the actor ends first, the caller gets `ActorExited`; if the reply
+    is thrown away without an answer, `NoReply`.
     """
 
     __slots__ = ("__weakref__", "_call", "_error", "_is_answered", "_value")
@@ -133,6 +138,13 @@ class Reply(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<Reply, {'answered' if self._is_answered else 'open'}>"
+
+    def __del__(self) -> None:
+        call = self._call
+        if call is not None:
+            # Whatever thread the collector runs in, and in the middle of whatever: let Trio do it at a good time.
+            with suppress(trio.RunFinishedError):
+                call.target._run.token.run_sync_soon(call.fail, NoReply(call.target))
 
     @property
     def is_answered(self) -> bool:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import reprlib
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
@@ -71,6 +72,7 @@ class Behaviour(Protocol):
     """The user's side of an actor: what a cell calls on it."""
 
     idle_timeout: float | None
+    log_state: bool
 
     def _killed(self) -> None: ...
     async def on_start(self) -> None: ...
@@ -90,6 +92,14 @@ class Reference(Owner):
 
 class Child(Protocol):
     """The supervisor's side of an actor."""
+
+    @property
+    def restarts(self) -> int: ...
+
+    @property
+    def title(self) -> str:
+        """What the supervisor calls it."""
+        ...
 
     @property
     def shutdown(self) -> float:
@@ -150,6 +160,7 @@ class Cell(Mailbox):
         "_ended",
         "_errors",
         "_factory",
+        "_handling",
         "_hooks",
         "_idle_scope",
         "_is_inline",
@@ -163,6 +174,7 @@ class Cell(Mailbox):
         "is_started",
         "label",
         "ref",
+        "started_at",
         "starter",
         "state",
         "task",
@@ -205,6 +217,8 @@ class Cell(Mailbox):
         self._is_inline = False
         self._receives = False
         self._current: Call | None = None
+        self._handling: tuple[str, tuple[object, ...], Mapping[str, object]] | None = None
+        self.started_at: float | None = None
         self._deferred: dict[Call, None] | None = None
         self._waits: dict[Waiting, None] | None = None
         self._background: Background | None = None
@@ -269,6 +283,7 @@ class Cell(Mailbox):
 
     def _set_started(self) -> None:
         self.is_started = True
+        self.started_at = trio.current_time()
         if self.state == STARTING:
             self.state = RUNNING
         if self.starter is not None:
@@ -341,6 +356,9 @@ class Cell(Mailbox):
                     call.fail(error)
                 else:
                     logger.error("%r: %s failed with a declared error", self.ref, handler.name, exc_info=error)
+            except BaseException:
+                self._handling = (handler.name, args, kwargs)
+                raise
             else:
                 if type(result) is COROUTINE and not handler.is_async:
                     message = resume(message, handler, cast("Coroutine[Any, Any, object]", result))
@@ -401,6 +419,7 @@ class Cell(Mailbox):
         except handler.declared:
             raise
         except BaseException as error:
+            self._handling = (handler.name, args, kwargs)
             self.fail(error)
             raise ActorExited(self.ref, Exit("crashed", error)) from error
         finally:
@@ -467,7 +486,8 @@ class Cell(Mailbox):
             return None
         path = self._path_to(cell)
         if path:
-            raise CallCycle([cell.ref, *path])
+            path.insert(0, cell)
+            raise CallCycle([step.ref for step in path], [step.title for step in path])
         if cell._waits is None:
             cell._waits = {}
         return cell._waits
@@ -495,16 +515,16 @@ class Cell(Mailbox):
             step = None if nursery is None else nursery.parent_task
         return False
 
-    def _path_to(self, goal: Cell) -> list[Owner]:
-        """The references along the waits from this actor to ``goal``; empty if it does not wait for it."""
+    def _path_to(self, goal: Cell) -> list[Cell]:
+        """The actors along the waits from this actor to ``goal``; empty if it does not wait for it."""
         came_from: dict[Cell, Cell | None] = {self: None}
         todo: list[Cell] = [self]
         for cell in todo:
             if cell is goal:
-                path: list[Owner] = []
+                path: list[Cell] = []
                 step: Cell | None = cell
                 while step is not None:
-                    path.append(step.ref)
+                    path.append(step)
                     step = came_from[step]
                 return path[::-1]
             for wait in cell._waits or ():
@@ -573,6 +593,32 @@ class Cell(Mailbox):
         assert self._context is not None
         self._context.copy().run(self._child.spawn, run, f"{self.label}, background")
 
+    # Being looked at
+
+    @property
+    def calls_in_flight(self) -> int:
+        """How many calls have begun and are not answered yet."""
+        return (self._current is not None) + len(self._deferred or ())
+
+    @property
+    def restarts(self) -> int:
+        return self._child.restarts
+
+    @property
+    def title(self) -> str:
+        return self._child.title
+
+    def last_words(self) -> str:
+        """What it was doing when it crashed, for the log."""
+        words = ""
+        if self._handling is not None:
+            name, args, kwargs = self._handling
+            shown = [*map(reprlib.repr, args), *(f"{key}={reprlib.repr(value)}" for key, value in kwargs.items())]
+            words = f", in {name}({', '.join(shown)})"
+        if self.actor is not None and self.actor.log_state:
+            words += f", with {vars(self.actor)!r}"
+        return words
+
     # The end
 
     def stop(self) -> None:
@@ -610,7 +656,7 @@ class Cell(Mailbox):
         """The actor has crashed. Later errors, of what its end cancels, are kept beside the first."""
         if self._errors is None:
             self._errors = []
-        self._errors.append(error)
+        self._errors.append(without_runtime_frames(error))
         self.end(Exit("crashed", error))
 
     def _refuse(self, message: object, exit: Exit) -> bool:
@@ -722,6 +768,14 @@ def resume(message: object, handler: Handler, coroutine: Coroutine[Any, Any, obj
         message.has_begun = True
         return message
     return (resumed, (), NO_KWARGS)
+
+
+def without_runtime_frames(error: BaseException) -> BaseException:
+    """The exception, with a traceback that begins where the runtime called the user's code."""
+    tb = error.__traceback__
+    while tb is not None and tb.tb_frame.f_code.co_filename == __file__:
+        tb = tb.tb_next
+    return error if tb is None else error.with_traceback(tb)
 
 
 def split(error: BaseException) -> tuple[BaseException | None, BaseException | None]:

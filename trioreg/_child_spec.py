@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast, get_origin
 
 import attrs
 
@@ -104,10 +104,10 @@ class ChildSpec:
 
 
 def innermost(factory: object) -> object:
-    """The class or function inside of ``functools.partial``."""
+    """The class or function inside of `functools.partial`, and of ``Agent[int]``."""
     while isinstance(factory, functools.partial):
         factory = cast("functools.partial[object]", factory).func
-    return factory
+    return get_origin(factory) or factory
 
 
 def actor_class(factory: object) -> type[Actor] | None:

@@ -103,18 +103,32 @@ class CallCycle(TrioregError):
 
     Attributes:
         path: The references along the cycle; the first one is the last one too.
+        titles: What their supervisors call them, in the same order.
     """
 
-    def __init__(self, path: Sequence[Owner]) -> None:
-        super().__init__(tuple(path))
+    def __init__(self, path: Sequence[Owner], titles: Sequence[str]) -> None:
+        super().__init__(tuple(path), tuple(titles))
         self.path = tuple(path)
+        self.titles = tuple(titles)
 
     def __str__(self) -> str:
-        return "this call would wait for itself: " + " -> ".join(map(repr, self.path))
+        steps = (f"{title} {ref!r}" for title, ref in zip(self.titles, self.path, strict=True))
+        return "this call would wait for itself: " + " -> ".join(steps)
 
 
 class NoReply(TrioregError):
-    """A handler returned a `Reply` that nobody can answer any more: the reply object is gone."""
+    """A handler returned a `Reply` that nobody can answer any more: the reply object is gone.
+
+    Attributes:
+        ref: The reference of the actor whose handler it was.
+    """
+
+    def __init__(self, ref: Owner) -> None:
+        super().__init__(ref)
+        self.ref = ref
+
+    def __str__(self) -> str:
+        return f"{self.ref!r} owed a reply and has thrown it away"
 
 
 class RestartLimitExceeded(ExceptionGroup[Exception]):

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+import attrs
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection, reschedule
 
 from ._call import Call, Reply
@@ -221,7 +222,7 @@ class Address(Generic[A]):
         cell = ref._cell
         if cell is not None:
             if cell.owns(current_task()):
-                raise CallCycle([ref, ref])
+                raise CallCycle([ref, ref], [cell.title, cell.title])
             cell.stop()
         return await ref.wait()
 
@@ -279,6 +280,27 @@ class Address(Generic[A]):
             raise self._exited(cell)
 
 
+@attrs.frozen
+class ActorStatistics:
+    """A look at an actor, from `ActorRef.statistics`.
+
+    Attributes:
+        queued: How many messages wait in its mailbox.
+        peak: The most that have waited at once.
+        handled: How many it has handled in this life.
+        calls_in_flight: How many calls it has begun and not answered, deferred replies included.
+        started_at: When it had started, as `trio.current_time`, in seconds; None while it starts.
+        restarts: How often its supervisor has restarted it.
+    """
+
+    queued: int
+    peak: int
+    handled: int
+    calls_in_flight: int
+    started_at: float | None
+    restarts: int
+
+
 class ActorRef(Reference, Address[A]):
     """The reference to one life of an actor: what a pid is on the BEAM.
 
@@ -307,6 +329,24 @@ class ActorRef(Reference, Address[A]):
     def exit(self) -> Exit | None:
         """How the actor ended, or None while it is alive. Not a checkpoint; constant time."""
         return self._exit
+
+    def statistics(self) -> ActorStatistics:
+        """What the actor is busy with. Not a checkpoint; constant time.
+
+        Raises:
+            ActorExited: The actor has ended.
+        """
+        cell = self._cell
+        if cell is None:
+            raise self._exited(None)
+        return ActorStatistics(
+            queued=cell.queued,
+            peak=max(cell.peak, cell.queued),
+            handled=cell.handled,
+            calls_in_flight=cell.calls_in_flight,
+            started_at=cell.started_at,
+            restarts=cell.restarts,
+        )
 
     def _resolve(self) -> ActorRef[A]:
         return self

@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 import trio
-from trio.lowlevel import RunVar, add_instrument, remove_instrument
+from trio.lowlevel import RunVar, add_instrument, current_trio_token, remove_instrument
 
 if TYPE_CHECKING:
     from trio.lowlevel import Task
@@ -34,12 +34,14 @@ class Run(trio.abc.Instrument):
 
     Attributes:
         thread: The identifier of the thread it runs in.
+        token: What gets a function called there, from anywhere.
         holders: The plain Trio tasks that hold a name, each with its holder.
         untold: While an owner gives its names back: who has something to tell when that is done.
     """
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
+        self.token = current_trio_token()
         self.holders: dict[Task, Holder] = {}
         self.untold: dict[Teller, None] | None = None
         self._installed = False

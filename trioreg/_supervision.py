@@ -87,6 +87,10 @@ class Child:
     def shutdown(self) -> float:
         return seconds_of(self.spec) or 5.0
 
+    @property
+    def title(self) -> str:
+        return str(self)
+
     def spawn(self, function: Callable[[], Awaitable[object]], name: str) -> None:
         self.engine.nursery.start_soon(function, name=name)
 
@@ -342,11 +346,12 @@ class Engine:
         child.restarts += 1
         logger.log(
             logging.ERROR if exit.reason == "crashed" else logging.INFO,
-            "%s: child %s, %r, ended (%s): restart %d",
+            "%s: child %s, %r, ended (%s%s): restart %d",
             self.label,
             child,
             cell.ref,
             exit,
+            cell.last_words(),
             child.restarts,
             exc_info=exit.error,
         )
@@ -375,11 +380,12 @@ class Engine:
     def _give_up(self, child: Child, cell: Cell, exit: Exit) -> None:
         limit = f"more than {self.intensity.max_restarts:g} restarts in {self.intensity.max_seconds:g} seconds"
         logger.error(
-            "%s: child %s, %r, ended (%s): giving up, %s",
+            "%s: child %s, %r, ended (%s%s): giving up, %s",
             self.label,
             child,
             cell.ref,
             exit,
+            cell.last_words(),
             limit,
             exc_info=exit.error,
         )
@@ -389,7 +395,16 @@ class Engine:
     def _log_end(self, child: Child, cell: Cell, exit: Exit) -> None:
         level = logging.ERROR if exit.error is not None else logging.DEBUG
         if logger.isEnabledFor(level):
-            logger.log(level, "%s: child %s, %r, ended (%s)", self.label, child, cell.ref, exit, exc_info=exit.error)
+            logger.log(
+                level,
+                "%s: child %s, %r, ended (%s%s)",
+                self.label,
+                child,
+                cell.ref,
+                exit,
+                cell.last_words(),
+                exc_info=exit.error,
+            )
 
     async def terminate(self, child: Child) -> None:
         """End a child within its shutdown time, and wait for it. Shielded: it takes as long as the child does."""

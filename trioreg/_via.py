@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Never, TypeVar, cast
 
 from ._cell import STOPPING
 from ._errors import NotRegistered
@@ -60,8 +60,7 @@ class Via(Address["Never"], Generic[K, V]):
             raise NotRegistered(self.registry.name, self.key)
         owner = entry.owner
         if isinstance(owner, ActorRef):
-            found: Any = owner
-            return found
+            return owner  # pyright: ignore[reportUnknownVariableType]
         raise TypeError(f"{self.key!r} in {self.registry.name!r} is held by {owner!r}, which is not an actor")
 
     def _claim(self, owner: Owner, predecessor: Owner | None) -> None:
