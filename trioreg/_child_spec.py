@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, cast, get_origin
 
 import attrs
 
-from ._actor import Actor, ActorType, type_of
+from ._actor import Actor, type_of
 from ._via import Via
 
 Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
@@ -19,23 +19,66 @@ Factory: TypeAlias = Callable[..., Actor] | Callable[..., Awaitable[object]]
 RESTARTS = ("permanent", "transient", "temporary")
 
 
+class Kind:
+    """What kind of actor a factory makes.
+
+    Attributes:
+        label: What people call actors of that kind.
+        type: What the runtime knows of the actor class, or of functions.
+        is_function: Whether it is a function actor.
+        restart, shutdown: What a `ChildSpec` means that does not say.
+    """
+
+    __slots__ = ("is_function", "label", "restart", "shutdown", "type")
+
+    def __init__(self, cls: type[Actor] | None, name: str) -> None:
+        self.label = name.rsplit(".", 1)[-1]
+        self.type = type_of(cls)
+        self.is_function = cls is None
+        self.restart: Restart = "transient" if cls is None else "permanent"
+        self.shutdown = math.inf if getattr(cls, "_is_supervisor", False) else 5.0
+
+
+def kind_of(factory: object) -> Kind:
+    """The kind of actor a factory makes. `TypeError` if it can't make any."""
+    # Told by the class itself, where it has been asked before: this is on the way of every start.
+    kind = vars(factory).get("_trioreg_kind") if isinstance(factory, type) else None
+    if kind is not None:
+        return cast("Kind", kind)
+    inner: Any = factory
+    while isinstance(inner, functools.partial):
+        inner = cast("functools.partial[object]", inner).func
+    alias: object = get_origin(inner)  # of Agent[int]
+    if alias is not None:
+        inner = alias
+    cls = _actor_class(inner)
+    name = str(getattr(inner, "__qualname__", None) or inner.__class__.__qualname__)
+    if cls is not None:
+        kind = Kind(cls, name)
+        if cls is factory:
+            type.__setattr__(cls, "_trioreg_kind", kind)
+        return kind
+    if not callable(inner) or inspect.isclass(inner) or _is_sync(inner):
+        raise TypeError(
+            f"factory must be an Actor class or an async function (or a functools.partial of one), not {factory!r}"
+        )
+    return Kind(None, name)
+
+
+def _actor_class(inner: Any) -> type[Actor] | None:
+    return cast("type[Actor]", inner) if inspect.isclass(inner) and issubclass(inner, Actor) else None
+
+
+def _is_sync(inner: Any) -> bool:
+    return inspect.isfunction(inner) and not inspect.iscoroutinefunction(inner)
+
+
 def _one_of(*allowed: object) -> Any:
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value not in allowed:
             raise ValueError(f"{attribute.name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
 
     return check
-
-
-def _check_factory(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not callable(value):
-        raise TypeError(f"factory must be an Actor class or an async function, not {value!r}")
-    if actor_class(value) is None:
-        inner = innermost(value)
-        if isinstance(inner, type) or (inspect.isfunction(inner) and not inspect.iscoroutinefunction(inner)):
-            raise TypeError(
-                f"factory must be an Actor class or an async function (or a functools.partial of one), not {value!r}"
-            )
 
 
 def _check_args(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -69,6 +112,10 @@ def _check_bool(_: object, attribute: attrs.Attribute[Any], value: object) -> No
         raise TypeError(f"{attribute.name} must be a bool, not {value!r}")
 
 
+def _find_kind(spec: ChildSpec) -> Kind:
+    return kind_of(spec.factory)
+
+
 @attrs.frozen
 class ChildSpec:
     """How a supervisor starts a child: ``Supervisor.child_spec``.
@@ -94,49 +141,23 @@ class ChildSpec:
         TypeError, ValueError: An argument is not what is said above.
     """
 
-    factory: Factory = attrs.field(validator=_check_factory)
+    factory: Factory = attrs.field()
     args: tuple[Any, ...] = attrs.field(default=(), validator=_check_args)
     id: Hashable = attrs.field(default=None, validator=_check_id)
     name: Via[Any, Any] | None = attrs.field(default=None, validator=_check_name)
     restart: Restart | None = attrs.field(default=None, validator=_one_of(None, *RESTARTS))
     shutdown: float | Literal["kill"] | None = attrs.field(default=None, validator=_check_shutdown)
     significant: bool = attrs.field(default=False, validator=_check_bool)
+    kind: Kind = attrs.field(init=False, repr=False, eq=False, default=attrs.Factory(_find_kind, takes_self=True))
 
+    @property
+    def restarts(self) -> Restart:
+        """``restart``, or what it is by default."""
+        return self.restart or self.kind.restart
 
-def innermost(factory: object) -> object:
-    """The class or function inside of `functools.partial`, and of ``Agent[int]``."""
-    while isinstance(factory, functools.partial):
-        factory = cast("functools.partial[object]", factory).func
-    return get_origin(factory) or factory
-
-
-def actor_class(factory: object) -> type[Actor] | None:
-    """The actor class that a factory makes, or None for a function actor."""
-    inner = innermost(factory)
-    return inner if isinstance(inner, type) and issubclass(inner, Actor) else None
-
-
-def actor_type(factory: object) -> ActorType:
-    return type_of(actor_class(factory))
-
-
-def label_of(factory: object) -> str:
-    """What people call actors of that kind."""
-    inner = innermost(factory)
-    return str(getattr(inner, "__qualname__", None) or type(inner).__qualname__).replace("<locals>.", "").split(".")[-1]
-
-
-def restart_of(spec: ChildSpec) -> Restart:
-    if spec.restart is not None:
-        return spec.restart
-    return "transient" if actor_class(spec.factory) is None else "permanent"
-
-
-def seconds_of(spec: ChildSpec) -> float:
-    """How long the child may take to end."""
-    if spec.shutdown == "kill":
-        return 0.0
-    if spec.shutdown is not None:
-        return spec.shutdown
-    cls = actor_class(spec.factory)
-    return math.inf if cls is not None and getattr(cls, "_is_supervisor", False) else 5.0
+    @property
+    def seconds(self) -> float:
+        """How long the child may take to end, in seconds: 0 for ``"kill"``."""
+        if self.shutdown is None:
+            return self.kind.shutdown
+        return 0.0 if self.shutdown == "kill" else self.shutdown

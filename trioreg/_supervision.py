@@ -23,7 +23,6 @@ from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protectio
 
 from ._call import Waiting
 from ._cell import ENDED, STARTING, Cell
-from ._child_spec import actor_type, label_of, restart_of, seconds_of
 from ._errors import ActorExited, RestartLimitExceeded
 from ._exit import Exit
 from ._ref import ActorRef
@@ -85,7 +84,7 @@ class Child:
 
     @property
     def shutdown(self) -> float:
-        return seconds_of(self.spec) or 5.0
+        return self.spec.seconds or 5.0
 
     @property
     def title(self) -> str:
@@ -100,7 +99,7 @@ class Child:
     def __str__(self) -> str:
         if self.spec.name is not None:
             return repr(self.spec.name.key)
-        return label_of(self.spec.factory) if self.id is self else str(self.id)
+        return self.spec.kind.label if self.id is self else str(self.id)
 
 
 class Engine:
@@ -235,7 +234,7 @@ class Engine:
         return child
 
     def _make_id(self, spec: ChildSpec) -> Hashable:
-        wanted: Hashable = spec.name.key if spec.name is not None else label_of(spec.factory)
+        wanted: Hashable = spec.name.key if spec.name is not None else spec.kind.label
         if wanted not in self.children:
             return wanted
         number = 2
@@ -246,8 +245,8 @@ class Engine:
     def _spawn(self, child: Child, predecessor: Cell | None = None) -> Cell:
         """Begin a life: name it, then start its task. All or nothing; not a checkpoint."""
         spec = child.spec
-        kind = actor_type(spec.factory)
-        label = label_of(spec.factory)
+        kind = spec.kind.type
+        label = spec.kind.label
         ref: ActorRef[Any] = ActorRef(self._trio_run, label)
         cell = Cell(
             ref,
@@ -330,7 +329,7 @@ class Engine:
                 assert isinstance(error, Exception)
                 self._failures.append(error)
             return
-        restart = restart_of(child.spec)
+        restart = child.spec.restarts
         if restart == "permanent" or (restart == "transient" and exit.is_abnormal):
             self._restart(child, cell, exit)
             return
@@ -415,7 +414,7 @@ class Engine:
         try:
             with trio.CancelScope(shield=True):
                 self._tell_to_end(child, cell)
-                seconds = seconds_of(child.spec)
+                seconds = child.spec.seconds
                 with trio.move_on_after(seconds):
                     await cell.wait_ended()
                     return
@@ -445,7 +444,7 @@ class Engine:
                 child.pause.cancel()
             if child.cell is not None:
                 self._tell_to_end(child, child.cell)
-                deadlines.append((now + seconds_of(child.spec), child.cell))
+                deadlines.append((now + child.spec.seconds, child.cell))
             if number % CONCURRENT_ENDS == CONCURRENT_ENDS - 1:
                 await trio.lowlevel.checkpoint()
         for deadline, cell in sorted(deadlines, key=lambda pair: pair[0]):
