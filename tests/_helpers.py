@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Generic, TypeVar, cast
 
@@ -76,15 +76,15 @@ class Watcher(trio.abc.Instrument):
             if task is not None and task not in self._exited:
                 self.early.append(f"{when} {step_of.name}: {key!r} in {name!r} has left {owner!r}")
         for key in {key for _, key, _ in self._before | now}:
-            owners = [owner for _, shown, owner in now if shown == key] or [None]
+            owners: list[Owner | None] = [owner for _, shown, owner in now if shown == key]
             history = self.shown.setdefault(key, [])
-            history.extend(owner for owner in owners if not history or history[-1] is not owner)
+            history.extend(owner for owner in owners or [None] if not history or history[-1] is not owner)
         self._before = now
 
     def _task_of(self, owner: Owner) -> Task | None:
         if isinstance(owner, TaskOwner):
             return owner._task
-        if owner not in self._tasks and isinstance(owner, ActorRef):
+        if owner not in self._tasks:
             cell = cast("ActorRef[Any]", owner)._cell
             if cell is not None and cell.task is not None:
                 self._tasks[owner] = cell.task
@@ -92,7 +92,7 @@ class Watcher(trio.abc.Instrument):
 
 
 @contextmanager
-def watching(*registries: Registry[Any, Any]) -> Iterator[Watcher]:
+def watching(*registries: Registry[Any, Any]) -> Generator[Watcher]:
     """Watch for a block; at its end, fail if there was a stale name or an early release at any step."""
     watcher = Watcher(*registries)
     add_instrument(watcher)
@@ -134,7 +134,7 @@ def is_instrument_installed() -> bool:
 
 
 @asynccontextmanager
-async def supervised(*, max_restarts: float = 3) -> AsyncIterator[DynamicSupervisor]:
+async def supervised(*, max_restarts: float = 3) -> AsyncGenerator[DynamicSupervisor]:
     """A dynamic supervisor that is shut down at the end of the block."""
     with trio.fail_after(10_000), trio.CancelScope() as scope:
         async with open_dynamic_supervisor(max_restarts=max_restarts) as supervisor:

@@ -145,7 +145,13 @@ async def test_a_name_that_nobody_has_is_not_registered(autojump_clock: MockCloc
         with pytest.raises(NotRegistered) as caught:
             await operation()
         assert caught.value.key == "James Bond"
-    for now in (lambda: via.cast_nowait(SecretAgent.note, 1), lambda: via.send_nowait(1), via.cancel, via.kill):
+    at_once: list[Callable[[], None]] = [
+        lambda: via.cast_nowait(SecretAgent.note, 1),
+        lambda: via.send_nowait(1),
+        via.cancel,
+        via.kill,
+    ]
+    for now in at_once:
         with pytest.raises(NotRegistered):
             now()
 
@@ -207,7 +213,7 @@ async def test_arguments_with_the_names_of_our_own_parameters_are_passed(autojum
             return [method, ref, args, kwargs, cell]
 
     async with supervised() as supervisor:
-        ref = await supervisor.start_child(Odd)
+        ref: Any = await supervisor.start_child(Odd)
         for _ in range(2):
             assert await ref.call(Odd.get, method=1, ref=2, args=3, kwargs=4, cell=5) == [1, 2, 3, 4, 5]
             await idle(ref)
@@ -285,7 +291,7 @@ NOT_METHODS: list[tuple[object, str]] = [
     (len, "is not a method of SecretAgent"),
     ("echo", "is not a method of SecretAgent"),
     (None, "is not a method of SecretAgent"),
-    (lambda self: None, "is not a method of SecretAgent"),  # type: ignore[misc]  # pyright: ignore[reportUnknownLambdaType]
+    (lambda: None, "is not a method of SecretAgent"),
     (SecretAgent("a plain object").read, "is not a method of SecretAgent"),
     (SecretAgent.on_start, "is called by the runtime"),
     (SecretAgent.on_message, "is called by the runtime"),
@@ -387,9 +393,13 @@ async def test_messages_of_one_sender_arrive_in_order_whatever_they_are(autojump
 async def test_a_call_does_not_overtake_what_came_while_it_waited_for_its_turn(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor, trio.open_nursery() as nursery:
         ref = await supervisor.start_child(SecretAgent)
+
+        async def call(number: int) -> None:
+            await ref.call(SecretAgent.note, ("call", number))
+
         for number in range(30):
             await idle(ref)
-            nursery.start_soon(ref.call, SecretAgent.note, ("call", number))
+            nursery.start_soon(call, number)
 
             async def cast_and_call(number: int) -> None:
                 ref.cast_nowait(SecretAgent.note, ("first", number))
@@ -708,7 +718,11 @@ async def test_after_a_crash_calls_casts_and_sends_to_the_old_reference_raise_ac
                 await operation()
             assert caught.value.ref is ref
             assert isinstance(caught.value.__cause__, Bang)
-        for now in (lambda: ref.cast_nowait(SecretAgent.note, 1), lambda: ref.send_nowait(1)):
+        at_once: list[Callable[[], None]] = [
+            lambda: ref.cast_nowait(SecretAgent.note, 1),
+            lambda: ref.send_nowait(1),
+        ]
+        for now in at_once:
             with pytest.raises(ActorExited):
                 now()
 
@@ -1312,7 +1326,8 @@ async def test_a_cycle_through_a_nursery_in_a_handler_is_seen(autojump_clock: Mo
 
 async def test_a_diamond_of_calls_is_no_cycle(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
-        a, b, c, d = [await supervisor.start_child(Node) for _ in range(4)]
+        nodes: list[Any] = [await supervisor.start_child(Node) for _ in range(4)]
+        a, b, c, d = nodes
         async with trio.open_nursery() as nursery:
             for _ in range(10):
                 nursery.start_soon(a.call, Node.through, [b, d])
@@ -1365,8 +1380,12 @@ async def test_a_call_whose_answer_is_deferred_is_no_cycle(autojump_clock: MockC
         waiter = await supervisor.start_child(Waiter)
         asker = await supervisor.start_child(Asker)
         helper = await supervisor.start_child(Node)
+
+        async def ask() -> None:
+            assert await asker.call(Asker.ask, waiter) == "answer"
+
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(asker.call, Asker.ask, waiter)
+            nursery.start_soon(ask)
             await wait_all_tasks_blocked()
             await waiter.call(Waiter.answer, helper)
         assert asker.is_alive
@@ -1446,17 +1465,15 @@ async def test_a_child_that_calls_the_actor_that_starts_it_is_a_cycle(autojump_c
             self.parent = parent
 
         async def on_start(self) -> None:
-            await self.parent.call(Parent.note)
+            await self.parent.call(Node.note, "from the child")
 
-    class Parent(Actor):
+    class Parent(Node):
         async def begin(self, supervisor: trioreg.DynamicSupervisor) -> str:
             try:
                 await supervisor.start_child(Child, self.ref)
             except CallCycle:
                 return "cycle"
             return "started"
-
-        def note(self) -> None: ...
 
     async with supervised() as supervisor:
         parent = await supervisor.start_child(Parent)
@@ -1903,7 +1920,7 @@ def test_an_actor_object_that_no_supervisor_started_is_a_plain_object() -> None:
     agent = SecretAgent("plain")
     assert agent.echo("hi") == 'plain says: "hi"'
     with pytest.raises(RuntimeError, match="was not started by a supervisor"):
-        assert agent.ref
+        print(agent.ref)
     with pytest.raises(RuntimeError, match="was not started by a supervisor"):
         agent.stop()
 
@@ -1917,7 +1934,7 @@ async def test_an_actor_object_that_a_handler_makes_is_a_plain_object(autojump_c
             made: list[bool] = []
             for agent in (self.inner, SecretAgent("made")):
                 try:
-                    assert agent.ref
+                    print(agent.ref)
                 except RuntimeError:
                     made.append(True)
             return made

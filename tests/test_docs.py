@@ -1,17 +1,34 @@
-"""The README's program runs as pasted and prints what the README says."""
+"""The README's program runs as pasted and prints what the README says, and so does every example in the docs."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-README = Path(__file__).parent.parent / "README.md"
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def fenced(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [code for tag, code in FENCE.findall(README.read_text(encoding="utf-8")) if tag == language]
+
+
+def examples(page: Path) -> Iterator[tuple[int, str, str]]:
+    """Each ``python`` block of a page: its line, its code, and what it prints: the ``text`` block next after it."""
+    text = page.read_text(encoding="utf-8")
+    blocks = list(FENCE.finditer(text))
+    for number, block in enumerate(blocks, 1):
+        if block[1] == "python":
+            output = "".join(after[2] for after in blocks[number : number + 1] if after[1] == "text")
+            yield text.count("\n", 0, block.start(2)), block[2], output
 
 
 def test_the_readme_program_prints_what_the_readme_says(tmp_path: Path) -> None:
@@ -25,3 +42,15 @@ def test_the_readme_program_prints_what_the_readme_says(tmp_path: Path) -> None:
 
 def test_the_readme_names_two_commands() -> None:
     assert len(fenced("sh")) == 2
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in PAGES])
+def test_the_examples_of_a_page_run_in_order_and_print_what_it_says(
+    page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # One namespace for a page, named as that of a script is: what an example prints is what a reader would see.
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for line, code, output in examples(page):
+        # The empty lines in front make a traceback name the line of the page.
+        exec(compile("\n" * line + code, str(page), "exec"), namespace)
+        assert capsys.readouterr().out == output, f"{page.name}, line {line + 1}"

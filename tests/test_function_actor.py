@@ -155,17 +155,17 @@ async def test_a_receive_that_is_cancelled_anywhere_loses_and_doubles_nothing(au
 
             async with supervised() as supervisor:
                 names: Registry[str, None] = Registry("names")
+                via = names.via("worker")
                 if waits_first:
-                    ref = await supervisor.start_child(worker)
-                    ref.send_nowait("a")
+                    await supervisor.start_child(worker, name=via)
+                    via.send_nowait("a")
                 else:
                     async with trio.open_nursery() as nursery:
-                        nursery.start_soon(functools.partial(supervisor.start_child, worker, name=names.via("w")))
+                        nursery.start_soon(functools.partial(supervisor.start_child, worker, name=via))
                         while names.count() == 0:
                             await trio.lowlevel.checkpoint()
-                        names.via("w").send_nowait("a")
-                    ref = names.whereis("w")  # type: ignore[assignment]
-                ref.send_nowait("b")
+                        via.send_nowait("a")
+                via.send_nowait("b")
                 await wait_all_tasks_blocked()
                 assert done.is_set()
                 assert got == ["a", "b"]

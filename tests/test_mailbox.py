@@ -22,7 +22,7 @@ class Bang(Exception):
 class Box(Actor):
     """It has room for two messages, and can be made to wait."""
 
-    mailbox_size = 2
+    mailbox_size: int | None = 2
 
     def __init__(self) -> None:
         self.notes: list[object] = []
@@ -98,22 +98,28 @@ async def test_the_waiting_forms_wait_for_room_and_keep_their_order(autojump_clo
             await wait_all_tasks_blocked()
             assert done == [0, 1]
             box.gate.set()
+        await wait_all_tasks_blocked()
         assert box.notes == list(range(10))
 
 
 async def test_those_who_wait_for_room_get_it_first_come_first_served(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref, box = await blocked(supervisor)
+
+        async def cast(number: int) -> None:
+            await ref.cast(Box.note, number)
+
+        async def call(number: int) -> None:
+            await ref.call(Box.note, number)
+
         async with trio.open_nursery() as nursery:
             for number in range(12):
-                if number % 2:
-                    nursery.start_soon(ref.cast, Box.note, number)
-                else:
-                    nursery.start_soon(ref.call, Box.note, number)
+                nursery.start_soon(call if number % 2 else cast, number)
                 await wait_all_tasks_blocked()
             with pytest.raises(MailboxFull):  # nobody overtakes
                 ref.cast_nowait(Box.note, "impatient")
             box.gate.set()
+        await wait_all_tasks_blocked()
         assert box.notes == list(range(12))
 
 
@@ -191,9 +197,12 @@ async def test_a_call_that_is_withdrawn_makes_room_for_who_waits(autojump_clock:
                 with scope:
                     await ref.call(Box.note, "withdrawn")
 
+            async def cast() -> None:
+                await ref.cast(Box.note, 2)
+
             nursery.start_soon(call)
             await wait_all_tasks_blocked()
-            nursery.start_soon(ref.cast, Box.note, 2)
+            nursery.start_soon(cast)
             await wait_all_tasks_blocked()
             scope.cancel()
             await wait_all_tasks_blocked()

@@ -15,7 +15,7 @@ import trioreg
 from trioreg import Actor, ActorExited, ActorRef, AlreadyRegistered, Registry, TaskOwner
 
 
-@pytest.fixture(params=KINDS, ids=map(kind_id, KINDS))
+@pytest.fixture(params=KINDS, ids=[kind_id(kind) for kind in KINDS])
 def registry(request: pytest.FixtureRequest) -> Registry[str, int]:
     keys, partitions = request.param
     return Registry("tested", keys=keys, partitions=partitions)
@@ -541,7 +541,7 @@ async def test_a_hold_that_failed_to_enter_can_be_tried_again(autojump_clock: Mo
 async def test_there_is_no_instrument_before_a_plain_task_holds_a_name(autojump_clock: MockClock) -> None:
     registry: Registry[str, int] = Registry("names")
     async with supervised() as supervisor:
-        await supervisor.start_child(Registrar, registry, name=registry.via("actor"))
+        await supervisor.start_child(Registrar, registry, name=registry.via("actor", 1))
         assert registry.count() == 2
         assert not is_instrument_installed()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from trioreg import (
     ChildSpec,
     Exit,
     NotRegistered,
+    Owner,
     Registry,
     RestartLimitExceeded,
     Supervisor,
@@ -34,7 +35,7 @@ class Bang(Exception):
     """The error of these tests."""
 
 
-@pytest.fixture(params=KINDS, ids=map(kind_id, KINDS))
+@pytest.fixture(params=KINDS, ids=[kind_id(kind) for kind in KINDS])
 def registry(request: pytest.FixtureRequest) -> Registry[str, int]:
     keys, partitions = request.param
     return Registry("tested", keys=keys, partitions=partitions)
@@ -54,7 +55,7 @@ def assert_empty(*registries: Registry[Any, Any]) -> None:
 class Agent(Actor):
     """An actor that can end in every way."""
 
-    def __init__(self, registry: Registry[str, int] | None = None, *keys: str) -> None:
+    def __init__(self, registry: Registry[str, int] | None = None, keys: Sequence[str] = ()) -> None:
         for key in keys:
             assert registry is not None
             registry.register(key, 7)
@@ -235,7 +236,7 @@ async def test_promise_1_no_stale_names_of_an_actor(
 ) -> None:
     with watching(registry) as watcher:
         async with supervised() as supervisor:
-            ref = await supervisor.start_child(cls, registry, "one", "two", restart="temporary")
+            ref = await supervisor.start_child(cls, registry, ("one", "two"), restart="temporary")
             assert registry.keys(ref) == ["one", "two"]
             await end(ref)
             await ref.wait()
@@ -333,7 +334,7 @@ async def test_promise_1_no_stale_names_in_a_storm(registry: Registry[str, int],
                 for number in range(12):
                     nursery.start_soon(plain, number)
                     await supervisor.start_child(function, number, restart="temporary")
-                    agent = await supervisor.start_child(Agent, registry, f"agent {number}", restart="temporary")
+                    agent = await supervisor.start_child(Agent, registry, (f"agent {number}",), restart="temporary")
                     agent.cast_nowait(Agent.bang_behind if number % 2 else Agent.abang)
             await wait_all_tasks_blocked()
             await trio.sleep(5)
@@ -802,6 +803,7 @@ async def test_promise_4_a_name_that_was_given_away_is_not_taken_back_by_a_resta
     names: Registry[str, None], autojump_clock: MockClock
 ) -> None:
     caught: list[BaseException] = []
+    mine: Owner | None = None
     try:
         async with open_dynamic_supervisor(max_restarts=1) as supervisor:
             ref = await supervisor.start_child(Agent, name=names.via("James Bond"))

@@ -66,7 +66,7 @@ def kind_of(factory: object) -> Kind:
 
 
 def _actor_class(inner: Any) -> type[Actor] | None:
-    return cast("type[Actor]", inner) if inspect.isclass(inner) and issubclass(inner, Actor) else None
+    return inner if inspect.isclass(inner) and issubclass(inner, Actor) else None
 
 
 def _is_sync(inner: Any) -> bool:

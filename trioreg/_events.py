@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 import trio
-from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
+from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, enable_ki_protection, reschedule
+from trio.lowlevel import wait_task_rescheduled
 
 from ._errors import ActorExited, MailboxFull, NotRegistered
 from ._exit import Exit
@@ -119,14 +120,22 @@ class Hub(Generic[K, V]):
                 logger.exception(
                     "registry %r: the listener %r failed with %r", event.registry, cast("object", listener), event
                 )
-        for channel in [*self._everything, *self._watchers.get(event.key, ())]:
+        channels, tasks = [*self._everything], list[Task]()
+        try:
+            channels += self._watchers.get(event.key, ())
+            if isinstance(event, Registered):
+                tasks += self._waiters.pop(event.key, ())
+        except Exception:
+            # A key that raises where it is compared with one that somebody watches. The change itself is done.
+            logger.exception("registry %r: nobody is told of %r who watches its key", event.registry, event)
+        for channel in channels:
             with suppress(trio.BrokenResourceError):
                 channel.send_nowait(event)
-        if isinstance(event, Registered):
-            for task in self._waiters.pop(event.key, ()):
-                reschedule(task)
+        for task in tasks:
+            reschedule(task)
 
     @contextmanager
+    @enable_ki_protection
     def watch(self, key: K, everything: bool) -> Generator[trio.MemoryReceiveChannel[Event[K, V]]]:
         """A channel with every event from now on, of one key or of all. Unbounded: nothing is lost."""
         send, receive = trio.open_memory_channel[Event[K, V]](math.inf)
@@ -141,6 +150,7 @@ class Hub(Generic[K, V]):
             send.close()
             receive.close()
 
+    @enable_ki_protection
     async def wait_registered(self, key: K) -> None:
         """Wait until the key is registered the next time. A checkpoint."""
         task = current_task()

@@ -8,16 +8,23 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from ._run import Run, current_run
+
 if TYPE_CHECKING:
     from types import TracebackType
 
 
 class KeyLocks:
-    """A `trio.Lock` for each key that is in use, and nothing for any other."""
+    """A `trio.Lock` for each key that is in use, and nothing for any other.
 
-    __slots__ = ("_locks",)
+    As the names are, they are used by one Trio run at a time: a `trio.Lock` can't be shared by two.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_locks", "_name", "_run")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._run: Run | None = None
         # Each lock, with how many tasks have it or wait for it.
         self._locks: dict[Hashable, tuple[trio.Lock, int]] = {}
 
@@ -25,6 +32,11 @@ class KeyLocks:
         return len(self._locks)
 
     def lend(self, key: Hashable) -> trio.Lock:
+        run = current_run()
+        if self._run is not run:
+            if self._locks:
+                raise RuntimeError(f"the locks of registry {self._name!r} are in use by another Trio run ({self._run!r})")
+            self._run = run
         lock, users = self._locks.get(key) or (trio.Lock(), 0)
         self._locks[key] = (lock, users + 1)
         return lock

@@ -2,18 +2,17 @@
 
 `Names` owns the partitions and every change to them. A change keeps three things together, with no step of the
 scheduler in between: the key table, the lease with the owner (`_owner.py`), and the totals; then it hands a freed
-unique name to the first in its queue, and tells the `Hub`. Nothing in here waits, except for the turn in a queue.
+unique name to the first in its queue (`_queue.py`), and tells the `Hub`. Nothing in here waits.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from fractions import Fraction
 from itertools import count
 from typing import Any, Generic, TypeVar
-
-from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
 from ._entry import Entry
 from ._errors import ActorExited, AlreadyRegistered
@@ -21,6 +20,7 @@ from ._events import Hub, Registered, Unregistered
 from ._exit import Exit
 from ._owner import Owner, Token, current_owner
 from ._partition import DuplicatePartition, UniquePartition
+from ._queue import Queues
 from ._run import Run
 
 K = TypeVar("K", bound=Hashable)
@@ -29,15 +29,31 @@ V = TypeVar("V")
 _numbers = count()
 
 
-class Turn(Generic[V]):
-    """Somebody's place in the queue for a unique name."""
+class Changes(Generic[V]):
+    """What has become of entries since a selection began.
 
-    __slots__ = ("owner", "task", "value")
+    Attributes:
+        became: By the id of an entry, what is in its place now: None if nothing is. With the entry itself, as an id
+            is used again when its object is gone.
+        untold: Those of them that the selection has not heard of yet.
+    """
 
-    def __init__(self, owner: Owner, value: V, task: Task) -> None:
-        self.owner = owner
-        self.value = value
-        self.task = task
+    __slots__ = ("became", "untold")
+
+    def __init__(self) -> None:
+        self.became: dict[int, tuple[Entry[V], Entry[V] | None]] = {}
+        self.untold: list[tuple[Entry[V], Entry[V] | None]] = []
+
+    def note(self, old: Entry[V], new: Entry[V] | None) -> None:
+        self.became[id(old)] = (old, new)
+        self.untold.append((old, new))
+
+    def current(self, entry: Entry[V]) -> Entry[V] | None:
+        """What is in the place of an entry now."""
+        current: Entry[V] | None = entry
+        while current is not None and id(current) in self.became:
+            current = self.became[id(current)][1]
+        return current
 
 
 class Names(Generic[K, V]):
@@ -47,17 +63,19 @@ class Names(Generic[K, V]):
         unique, duplicate: The partitions: one of the two lists is empty.
         sole: The key table itself, where keys are unique and there is one partition: the hottest path there is.
         hub: Those who listen; None while nobody does.
+        queues: Those who wait for a unique name.
+        selections: For each selection that has let other tasks run: what has changed since it began.
         totals: The sum of the values of each key, or None where nobody asked for it.
     """
 
     __slots__ = (
-        "_queues",
         "_run",
         "by_owner",
         "duplicate",
         "hub",
         "n",
         "name",
+        "queues",
         "selections",
         "sole",
         "totals",
@@ -76,10 +94,9 @@ class Names(Generic[K, V]):
         self.sole: dict[K, Entry[V]] | None = self.unique[0].table if is_unique and partitions == 1 else None
         self.hub: Hub[K, V] | None = None
         self.totals: dict[K, Any] | None = {} if totals else None
-        # For each selection that has let other tasks run: the entries that have gone since it began, by identity.
-        self.selections: list[set[int]] = []
+        self.queues: Queues[K, V] = Queues()
+        self.selections: list[Changes[V]] = []
         self._run: Run | None = None
-        self._queues: dict[K, deque[Turn[V]]] = {}
 
     # Reading: any thread
 
@@ -128,7 +145,9 @@ class Names(Generic[K, V]):
             assert isinstance(token, int)
             return [(token, entry)] if entry is not None and entry.owner is owner else []
         group = self.duplicate[self.partition_of(owner, key)].table.get(key, {})
-        return [(number, group[number]) for number in numbers_in(token) if number in group]
+        # Each number is asked for once: in another thread's run it may go at any time.
+        found = [(number, group.get(number)) for number in numbers_in(token)]
+        return [(number, entry) for number, entry in found if entry is not None]
 
     # Who may write
 
@@ -157,7 +176,7 @@ class Names(Generic[K, V]):
     def enter(self, run: Run) -> None:
         """From here on, the names are those of this run; refused while another run's tasks hold or await any."""
         if self._run is not run:
-            is_idle = not self.count() and not self._queues and (self.hub is None or self.hub.has_no_tasks)
+            is_idle = not self.count() and not self.queues and (self.hub is None or self.hub.has_no_tasks)
             if self._run is not None and not is_idle:
                 raise RuntimeError(f"registry {self.name!r} is in use by another Trio run ({self._run!r})")
             self._run = run
@@ -204,17 +223,18 @@ class Names(Generic[K, V]):
     def delete(self, owner: Owner, key: K, number: int) -> bool:
         """Remove one entry of an owner, if it is still there."""
         token = owner._keys(self).get(key)
-        if isinstance(token, dict) and number in token:
-            del token[number]
-            if not token:
-                owner._drop(self, key)
-        elif token is not None and token == number:
-            owner._drop(self, key)
-        else:
+        if isinstance(token, dict):
+            if number not in token:
+                return False
+        elif token != number:
             return False
+        # First from the table: where the key can't be found there (its hash has changed), nothing has happened.
         self._remove(owner, key, number, None)
-        if self.hub is not None:
-            self._tell(self.hub)
+        if isinstance(token, dict):
+            del token[number]
+        if not isinstance(token, dict) or not token:
+            owner._drop(self, key)
+        self._freed(key)
         return True
 
     def delete_all(self, owner: Owner, key: K) -> int:
@@ -222,20 +242,21 @@ class Names(Generic[K, V]):
         token = owner._keys(self).get(key)
         if token is None:
             return 0
-        owner._drop(self, key)
         removed = self._remove(owner, key, token, None)
-        if self.hub is not None:
-            self._tell(self.hub)
+        owner._drop(self, key)
+        self._freed(key)
         return removed
 
     def replace(self, owner: Owner, key: K, number: int, value: V) -> None:
         """Give one entry of an owner another value; the entry must be there."""
+        new = Entry(owner, value)
         if self.unique:
             table = self.unique[hash(key) % self.n].table
-            old, table[key] = table[key], Entry(owner, value)
+            old, table[key] = table[key], new
         else:
             group = self.duplicate[self.partition_of(owner, key)].table[key]
-            old, group[number] = group[number], Entry(owner, value)
+            old, group[number] = group[number], new
+        self._changed(old, new)
         if self.totals is not None:
             self._count(key, value)
             self._discount(key, old.value)
@@ -249,14 +270,15 @@ class Names(Generic[K, V]):
         entry = table.get(key)
         if entry is None or entry.owner is not owner:
             return False
-        table[key] = Entry(to, value)
-        for gone in self.selections:
-            gone.add(id(entry))
+        table[key] = new = Entry(to, value)
         owner._drop(self, key)
         to._take(self, key, next(_numbers))
+        self._changed(entry, new)
         if self.totals is not None:
             self._count(key, value)
             self._discount(key, entry.value)
+        if self.queues:
+            self.queues.wake(key, to)
         if self.hub is not None:
             self.hub.note(Unregistered(self.name, key, owner, entry.value, exit))
             self.hub.note(Registered(self.name, key, to, value))
@@ -268,45 +290,66 @@ class Names(Generic[K, V]):
         for key, token in keys.items():
             try:
                 self._remove(owner, key, token, exit)
+                self._pass_on(key)
             except Exception:
                 # Only a key whose `__hash__` or `__eq__` does not do today what it did when it was registered gets
                 # here. Its entries still must go: look for them by their owner instead.
-                self._purge(owner)
+                self._purge(owner, exit)
+                break
         if self.hub is not None:
             self._tell(self.hub)
 
-    def _purge(self, owner: Owner) -> None:
-        for unique in self.unique:
-            kept = [(key, entry) for key, entry in unique.table.items() if entry.owner is not owner]
-            unique.table.clear()
-            unique.table.update(kept)
-        for duplicate in self.duplicate:
-            for group in list(duplicate.table.values()):
-                for number in [number for number, entry in group.items() if entry.owner is owner]:
-                    del group[number]
-                    duplicate.count -= 1
+    def _purge(self, owner: Owner, exit: Exit | None) -> None:
+        for partition in self.partitions:
+            for key, entry in partition.purge(owner):
+                self._gone(owner, key, entry, exit)
+                with suppress(Exception):
+                    self._pass_on(key)
+        if self.totals is not None:
+            self.totals.clear()
+            for partition in self.partitions:
+                for key, entry in partition.rows():
+                    self._count(key, entry.value)
 
     def _remove(self, owner: Owner, key: K, token: Token, exit: Exit | None) -> int:
+        """Take entries out of the table; the lease with the owner is the caller's."""
         if self.unique:
             entry = self.unique[hash(key) % self.n].table.pop(key)
-            self._removed(owner, key, entry, exit)
-            if self._queues:
-                self._pass_on(key)
+            self._gone(owner, key, entry, exit)
+            if self.totals is not None:
+                self._discount(key, entry.value)
             return 1
         partition = self.duplicate[self.partition_of(owner, key)]
         numbers = numbers_in(token)
         for number in numbers:
-            self._removed(owner, key, partition.remove(key, number), exit)
+            entry = partition.remove(key, number)
+            self._gone(owner, key, entry, exit)
+            if self.totals is not None:
+                self._discount(key, entry.value)
         return len(numbers)
 
-    def _removed(self, owner: Owner, key: K, entry: Entry[V], exit: Exit | None) -> None:
-        for gone in self.selections:
-            gone.add(id(entry))
-        value = entry.value
-        if self.totals is not None:
-            self._discount(key, value)
+    def _gone(self, owner: Owner, key: K, entry: Entry[V], exit: Exit | None) -> None:
+        if self.selections:
+            self._changed(entry, None)
         if self.hub is not None:
-            self.hub.note(Unregistered(self.name, key, owner, value, exit))
+            self.hub.note(Unregistered(self.name, key, owner, entry.value, exit))
+
+    def _changed(self, old: Entry[V], new: Entry[V] | None) -> None:
+        # A copy: a selection in another thread may come to its end.
+        for changes in self.selections[:]:
+            changes.note(old, new)
+
+    def _freed(self, key: K) -> None:
+        self._pass_on(key)
+        if self.hub is not None:
+            self._tell(self.hub)
+
+    def _pass_on(self, key: K) -> None:
+        """If somebody waits for a name that is free, it is theirs before anybody else can see it."""
+        if self.queues:
+            turn = self.queues.wake_next(key)
+            if turn is not None:
+                self.insert(turn.owner._canonical(), key, turn.value)
 
     def _tell(self, hub: Hub[K, V]) -> None:
         # While an owner ends, its names go one by one: nobody is told before the last one is gone.
@@ -316,44 +359,18 @@ class Names(Generic[K, V]):
         else:
             self._run.untold[hub] = None
 
+    # Totals: exact, as a sum of floats that come and go would not be
+
     def _count(self, key: K, value: Any) -> None:
         assert self.totals is not None
-        self.totals[key] = self.totals.get(key, 0) + value
+        self.totals[key] = self.totals.get(key, 0) + _exact(value)
 
     def _discount(self, key: K, value: Any) -> None:
         assert self.totals is not None
         if any(self.groups(key)):
-            self.totals[key] -= value
+            self.totals[key] -= _exact(value)
         else:
-            del self.totals[key]  # exactly nothing, whatever floats have added up to
-
-    # Queues for a unique name
-
-    async def take_turn(self, key: K, value: V, owner: Owner) -> None:
-        """Wait until the name is free and ``owner`` is the first in its queue, then hold it. A checkpoint."""
-        turn = Turn(owner, value, current_task())
-        queue = self._queues.setdefault(key, deque())
-        queue.append(turn)
-
-        def abort(_: RaiseCancelT) -> Abort:
-            queue.remove(turn)
-            if not queue:
-                del self._queues[key]
-            return Abort.SUCCEEDED
-
-        await wait_task_rescheduled(abort)
-
-    def _pass_on(self, key: K) -> None:
-        """A name is free: it is the next one's before anybody else can see it."""
-        queue = self._queues.get(key)
-        while queue:
-            turn = queue.popleft()
-            if not queue:
-                del self._queues[key]
-            reschedule(turn.task)
-            if turn.owner.is_alive:
-                self.insert(turn.owner, key, turn.value)
-                return
+            del self.totals[key]
 
 
 def as_owner(argument: str, owner: object) -> Owner:
@@ -364,3 +381,7 @@ def as_owner(argument: str, owner: object) -> Owner:
 
 def numbers_in(token: Token) -> list[int]:
     return list(token) if isinstance(token, dict) else [token]
+
+
+def _exact(value: float) -> int | Fraction:
+    return Fraction(value) if isinstance(value, float) else value

@@ -14,6 +14,7 @@ from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 from ._entry import Entry
+from ._owner import Owner
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -31,6 +32,14 @@ class UniquePartition(Generic[K, V]):
         """All entries, in the order in which their keys came. A snapshot: the table may change meanwhile."""
         # Copying a dict is one call in C, and makes no tuple for each row: a million names take some milliseconds.
         return iter(self.table.copy().items())
+
+    def purge(self, owner: Owner) -> list[tuple[K, Entry[V]]]:
+        """Remove what an owner has without looking for any key, for where one can't be found. Costs as much as the
+        table is large."""
+        rows = list(self.table.items())
+        self.table.clear()
+        self.table.update((key, entry) for key, entry in rows if entry.owner is not owner)
+        return [(key, entry) for key, entry in rows if entry.owner is owner]
 
     def __len__(self) -> int:
         return len(self.table)
@@ -81,6 +90,19 @@ class DuplicatePartition(Generic[K, V]):
         for key, group in list(self.table.items()):
             for entry in list(group.values()):
                 yield key, entry
+
+    def purge(self, owner: Owner) -> list[tuple[K, Entry[V]]]:
+        """Remove what an owner has without looking for any key, for where one can't be found. Costs as much as the
+        table is large."""
+        groups = list(self.table.items())
+        purged: list[tuple[K, Entry[V]]] = []
+        for key, group in groups:
+            for number in [number for number, entry in group.items() if entry.owner is owner]:
+                purged.append((key, group.pop(number)))
+        self.table.clear()
+        self.table.update((key, group) for key, group in groups if group)
+        self.count -= len(purged)
+        return purged
 
     def __len__(self) -> int:
         return self.count

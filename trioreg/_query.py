@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar, cast
 from trio.lowlevel import checkpoint
 
 from ._entry import Entry
-from ._names import Names, as_owner
+from ._names import Changes, Names, as_owner
 from ._owner import Owner
 from ._pattern import compile_into, compile_pattern, compile_where
 
@@ -82,27 +82,46 @@ class Query(Generic[K, V]):
         return results
 
     async def run(self) -> list[object]:
-        """The results; lets other tasks run on the way. What has gone meanwhile is not among them."""
-        gone: set[int] = set()
-        entries: list[Entry[V]] = []
-        results: list[object] = []
+        """The results; lets other tasks run on the way. They are as the registry is when it returns: what has gone
+        meanwhile is not among them, and what has changed is asked again."""
+        changes: Changes[Any] = Changes()
+        results: dict[int, object] = {}
+        # Where the result of an entry is; an id is not used again while `entries` keeps it.
+        places: dict[int, tuple[int, K]] = {}
+        entries: list[Entry[Any]] = []
         await checkpoint()
-        self._names.selections.append(gone)
+        self._names.selections.append(changes)
         try:
-            for number, (key, entry) in enumerate(self._rows(), 1):
-                # `entries` and the walk's own copies keep the entries alive, so an id is never used again.
-                found = self._accepts(key, entry) if id(entry) not in gone else None
-                if found is not None:
+            for number, (key, row) in enumerate(self._rows(), 1):
+                entry = changes.current(row) if changes.became else row
+                found = None if entry is None else self._accepts(key, entry)
+                if entry is not None and found is not None:
                     entries.append(entry)
-                    results.append(self._shaped(key, entry, found))
+                    places[id(entry)] = (number, key)
+                    results[number] = self._shaped(key, entry, found)
                 if number % ROWS_PER_TURN == 0:
                     await checkpoint()
+                    self._apply(changes, results, places)
         finally:
-            # By identity: two empty sets are equal.
-            self._names.selections = [other for other in self._names.selections if other is not gone]
-        if gone:
-            results = [result for entry, result in zip(entries, results, strict=True) if id(entry) not in gone]
-        return results
+            self._names.selections.remove(changes)
+        return list(results.values())
+
+    def _apply(
+        self, changes: Changes[Any], results: dict[int, object], places: dict[int, tuple[int, K]]
+    ) -> None:
+        """Bring the results up to date with what other tasks have done."""
+        untold, changes.untold = changes.untold, []
+        for old, new in untold:
+            place = places.pop(id(old), None)
+            if place is None:
+                continue
+            number, key = place
+            found = None if new is None else self._accepts(key, new)
+            if new is None or found is None:
+                del results[number]
+            else:
+                places[id(new)] = place
+                results[number] = self._shaped(key, new, found)
 
 
 def names_of(names: Names[K, V], owner: Owner) -> list[K]:

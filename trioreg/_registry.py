@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from fractions import Fraction
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
 import trio
@@ -75,7 +77,8 @@ class Registry(Generic[K, V]):
         listeners: Who is told of every `Registered` and `Unregistered`, in the step in which it happens: callables,
             or addresses of actors (`ActorRef`, `Via`), which get the event as a message. A listener that raises is
             logged.
-        totals: Keep the sum of the values of each key, for `total` and `add`; the values must be numbers.
+        totals: Keep the sum of the values of each key, for `total` and `add`; the values must be ints or finite
+            floats.
 
     Raises:
         TypeError: ``name`` is not a str, ``partitions`` is not an int, or a listener is neither.
@@ -102,13 +105,15 @@ class Registry(Generic[K, V]):
             raise ValueError(f"keys must be 'unique', 'duplicate' or ('duplicate', 'key'), not {keys!r}")
         if not isinstance(totals, bool):
             raise TypeError(f"totals must be a bool, not {totals!r}")
+        if not isinstance(listeners, Iterable):
+            raise TypeError(f"listeners must be an iterable of callables or addresses of actors, not {listeners!r}")
         listeners = tuple(listeners)
         for listener in listeners:
             if not (callable(listener) or isinstance(listener, Address)):
                 raise TypeError(f"listeners must be callables or addresses of actors, not {listener!r}")
         self._kind = kind
         self._names: Names[K, V] = Names(name, kind, partitions, by_owner=keys != ("duplicate", "key"), totals=totals)
-        self._locks = KeyLocks()
+        self._locks = KeyLocks(name)
         self._meta: dict[Hashable, object] = {}
         # The table itself, where there is only one: the look-up of a name is the hottest path there is.
         self._sole = self._names.sole
@@ -131,7 +136,8 @@ class Registry(Generic[K, V]):
     # Looking
 
     def lookup(self, key: K) -> list[Entry[V]]:
-        """Everybody registered as ``key``, in the order in which they came: at most one where keys are unique.
+        """Everybody registered as ``key``: at most one where keys are unique, else those of one partition after the
+        other, each in the order in which they came.
 
         Not a checkpoint; safe from any thread. Costs as much as there are entries for the key, however many other
         keys there are (and one step for each partition, where keys are partitioned by owner).
@@ -305,7 +311,7 @@ class Registry(Generic[K, V]):
 
         First come first served: each release wakes one waiter, whose name it is before anybody can see it free. It is
         held as with `register`, until its owner ends or `unregister` is called. A checkpoint. Cancelled: it is out of
-        the queue and holds nothing. Constant time.
+        the queue and holds nothing. Who is handed the name by `transfer` waits no longer. Constant time.
 
         Args:
             key, value, owner: As for `register`.
@@ -337,8 +343,8 @@ class Registry(Generic[K, V]):
         elif entry.owner is owner:
             raise RuntimeError(f"{owner!r} holds {key!r} in {self.name!r} already: it would wait for itself")
         else:
-            await self._names.take_turn(key, value, owner)
-            self._names.writer(owner)
+            await self._names.queues.wait(key, owner, value)
+            return self._names.writer(owner)
         return owner
 
     @enable_ki_protection
@@ -542,7 +548,7 @@ class Registry(Generic[K, V]):
         A checkpoint; constant time.
 
         Returns:
-            The holder (where keys are duplicate, the first), who has not ended when this returns.
+            The holder (where keys are duplicate, the first of `lookup`), who has not ended when this returns.
 
         Raises:
             TypeError: ``key`` is not hashable.
@@ -556,7 +562,7 @@ class Registry(Generic[K, V]):
                 return entries[0].owner
             await self._hub().wait_registered(key)
 
-    def watch(self, key: K | None = None) -> AbstractContextManager[trio.MemoryReceiveChannel[Event[K, V]]]:
+    def watch(self, key: K = ANY) -> AbstractContextManager[trio.MemoryReceiveChannel[Event[K, V]]]:
         """Follow what happens: ``with registry.watch("leader") as events: async for event in events: ...``.
 
         The channel gives each `Registered` and `Unregistered` since the block was entered, in the order in which they
@@ -570,10 +576,10 @@ class Registry(Generic[K, V]):
             TypeError: ``key`` is not hashable.
             RuntimeError: Tasks of another Trio run hold or await names here.
         """
-        everything = key is None or key is ANY
+        everything = key is ANY
         if not everything:
             _require_hashable("key", key)
-        return self._hub().watch(cast("K", key), everything)
+        return self._hub().watch(key, everything)
 
     # Telling others
 
@@ -656,7 +662,8 @@ class Registry(Generic[K, V]):
             ValueError: The registry was made without ``totals=True``.
         """
         _require_hashable("key", key)
-        return self._totals("total").get(key, 0)
+        total = self._totals("total").get(key, 0)
+        return float(total) if isinstance(total, Fraction) else total
 
     @enable_ki_protection
     def add(self, key: K, amount: V, *, owner: Owner | None = None) -> V:
@@ -669,7 +676,7 @@ class Registry(Generic[K, V]):
 
         Raises:
             NotRegistered: The owner does not hold the key.
-            ValueError: The registry was made without ``totals=True``.
+            ValueError: The registry was made without ``totals=True``, or ``amount`` or the new value is not finite.
             TypeError: ``amount`` is not a number, ``key`` is not hashable, or ``owner`` is not an owner.
             RuntimeError, ActorExited: As for `register`.
         """
@@ -679,6 +686,7 @@ class Registry(Generic[K, V]):
         owner = self._names.writer(owner)
         for number, entry in self._names.held(owner, key):
             new = cast("V", cast("Any", entry.value) + amount)
+            _require_number("value", new)
             self._names.replace(owner, key, number, new)
             return new
         raise NotRegistered(self.name, key, owner)
@@ -823,6 +831,8 @@ def _require_callable(argument: str, value: object) -> None:
 def _require_number(argument: str, value: object) -> None:
     if not isinstance(value, int | float):
         raise TypeError(f"{argument} must be a number in a registry with totals, not {value!r}")
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"{argument} must be a finite number in a registry with totals, not {value!r}")
 
 
 def _unhashable(argument: str, value: object, error: TypeError) -> TypeError:
