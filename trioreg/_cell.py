@@ -22,7 +22,7 @@ import logging
 import math
 import reprlib
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import trio
 from trio.lowlevel import (
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
     from ._handler import Handler, Hooks
 
-    Cast: TypeAlias = tuple[Handler, tuple[object, ...], Mapping[str, object]]
 
 T = TypeVar("T")
 
@@ -295,9 +294,10 @@ class Cell(Mailbox):
         message: Any = first
         del first
         call: Call | None
+        handler: Handler
         args: tuple[object, ...]
         kwargs: Mapping[str, object]
-        result: object
+        result: Any  # nothing is checked twice in here: this loop is the cost of every message
         budget = BATCH
         while True:
             if message is NOTHING:
@@ -326,15 +326,14 @@ class Cell(Mailbox):
             call = None
             kind = message.__class__
             if kind is tuple:
-                handler, args, kwargs = cast("Cast", message)
+                handler, args, kwargs = message
             elif kind is Call:
-                call = cast("Call", message)
-                handler, args, kwargs = call.handler, call.args, call.kwargs
+                call, handler, args, kwargs = message, message.handler, message.args, message.kwargs
             elif message is STOP:
                 return
             else:
                 assert self._hooks is not None
-                handler, args, kwargs = self._hooks.on_message, (cast("Info", message).message,), NO_KWARGS
+                handler, args, kwargs = self._hooks.on_message, (message.message,), NO_KWARGS
             if handler.is_async and self._scope is None:
                 # From the first async handler on, there is something to cancel. (An idle actor keeps nothing of its
                 # last message: not in this frame either, which stays.)
@@ -350,7 +349,7 @@ class Cell(Mailbox):
                 else:
                     result = run_user(handler.function, self.actor, *args)
                 if handler.is_async:
-                    result = await await_user(cast("Awaitable[object]", result))
+                    result = await await_user(result)
             except handler.declared as error:
                 if call is not None:
                     call.fail(error)
@@ -361,9 +360,10 @@ class Cell(Mailbox):
                 raise
             else:
                 if type(result) is COROUTINE and not handler.is_async:
-                    message = resume(message, handler, cast("Coroutine[Any, Any, object]", result))
+                    coroutine = cast("Coroutine[Any, Any, object]", result)
+                    message = resume(message, handler, coroutine)
                     if self.state == ENDING:
-                        cast("Coroutine[Any, Any, object]", result).close()
+                        coroutine.close()
                         return
                     continue
                 if call is None:

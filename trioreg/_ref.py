@@ -14,7 +14,7 @@ import attrs
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection, reschedule
 
 from ._call import Call, Reply
-from ._cell import STOPPING, Info, Reference
+from ._cell import NO_KWARGS, STOPPING, Info, Reference
 from ._errors import ActorExited, CallCycle, MailboxFull
 from ._exit import Exit
 from ._handler import refusal
@@ -153,10 +153,10 @@ class Address(Generic[A]):
             self._require_room(cell)
         queue = cell._queue
         if queue is None:
-            cell.put((handler, args, kwargs))
+            cell.put((handler, args, kwargs or NO_KWARGS))
             return
         # `put`, written out: this is the path of every cast.
-        queue.append((handler, args, kwargs))
+        queue.append((handler, args, kwargs or NO_KWARGS))
         task = cell.parked
         if task is not None:
             cell.parked = None
