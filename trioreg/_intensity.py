@@ -19,7 +19,7 @@ class Intensity:
     def __init__(self, max_restarts: float, max_seconds: float) -> None:
         if isinstance(max_restarts, bool) or not isinstance(max_restarts, int | float):
             raise TypeError(f"max_restarts must be an int or math.inf, not {max_restarts!r}")
-        if max_restarts < 0 or (max_restarts != math.inf and max_restarts != int(max_restarts)):
+        if not max_restarts >= 0 or (max_restarts != math.inf and max_restarts != int(max_restarts)):
             raise ValueError(f"max_restarts must be a whole number of at least 0, or math.inf, not {max_restarts!r}")
         if isinstance(max_seconds, bool) or not isinstance(max_seconds, int | float):
             raise TypeError(f"max_seconds must be a number of seconds, not {max_seconds!r}")

@@ -166,12 +166,19 @@ class Supervisor(SupervisorBase):
         max_seconds: float = 5.0,
         name: str = "supervisor",
     ) -> None:
+        if not isinstance(children, Iterable):
+            raise TypeError(f"children must be ChildSpecs, not {children!r}")
         self._specs = tuple(children)
+        ids: set[Hashable] = set()
         for spec in self._specs:
             if not isinstance(spec, ChildSpec):
                 raise TypeError(f"children must be ChildSpecs, not {spec!r}")
+            if spec.id is not None and spec.id in ids:
+                raise ValueError(f"id {spec.id!r} is taken: two of the children have it")
+            ids.add(spec.id)
         if strategy != "one_for_one":
             raise ValueError(f"strategy must be 'one_for_one', not {strategy!r}")
+        _require_str(name)
         self._engine = Engine(name, Intensity(max_restarts, max_seconds), keeps_ended=True)
 
 
@@ -182,7 +189,13 @@ class DynamicSupervisor(SupervisorBase):
     """
 
     def __init__(self, *, max_restarts: float = 3, max_seconds: float = 5.0, name: str = "dynamic supervisor") -> None:
+        _require_str(name)
         self._engine = Engine(name, Intensity(max_restarts, max_seconds), keeps_ended=False)
+
+
+def _require_str(name: object) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a str, not {name!r}")
 
 
 def open_supervisor(
