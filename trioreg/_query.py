@@ -102,6 +102,7 @@ class Query(Generic[K, V]):
                 if number % ROWS_PER_TURN == 0:
                     await checkpoint()
                     self._apply(changes, results, places)
+            self._apply(changes, results, places)  # what the user's own functions have done
         finally:
             self._names.selections.remove(changes)
         return list(results.values())
