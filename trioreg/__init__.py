@@ -5,6 +5,7 @@ A name belongs to a task and is gone the moment the task ends; a supervisor rest
 
 from ._actor import Actor, Function, current, receive
 from ._agent import Agent
+from ._backoff import Backoff
 from ._call import Reply
 from ._child_spec import ChildSpec
 from ._entry import Entry
@@ -12,7 +13,10 @@ from ._errors import (
     ActorExited,
     AlreadyRegistered,
     CallCycle,
+    ChildNotEnded,
+    ChildNotFound,
     MailboxFull,
+    MaxChildren,
     NoReply,
     NotRegistered,
     RestartLimitExceeded,
@@ -25,7 +29,7 @@ from ._owner import Owner, TaskOwner
 from ._pattern import ANY, Is, Var
 from ._ref import ActorRef, ActorStatistics, Address
 from ._registry import Registry
-from ._supervisor import DynamicSupervisor, Supervisor, open_dynamic_supervisor, open_supervisor
+from ._supervisor import ChildCounts, ChildInfo, DynamicSupervisor, Supervisor, open_dynamic_supervisor, open_supervisor
 from ._table_viewer import Table
 from ._timer import Timer
 from ._via import Via
@@ -39,7 +43,12 @@ __all__ = [
     "Address",
     "Agent",
     "AlreadyRegistered",
+    "Backoff",
     "CallCycle",
+    "ChildCounts",
+    "ChildInfo",
+    "ChildNotEnded",
+    "ChildNotFound",
     "ChildSpec",
     "DynamicSupervisor",
     "Entry",
@@ -50,6 +59,7 @@ __all__ = [
     "Is",
     "Listener",
     "MailboxFull",
+    "MaxChildren",
     "NoReply",
     "NotRegistered",
     "Owner",

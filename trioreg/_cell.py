@@ -165,6 +165,7 @@ class Cell(Mailbox):
         "_is_inline",
         "_receives",
         "_scope",
+        "_started",
         "_waits",
         "actor",
         "exit",
@@ -223,6 +224,7 @@ class Cell(Mailbox):
         self._background: Background | None = None
         self._errors: list[BaseException] | None = None
         self._ended: trio.Event | None = None
+        self._started: trio.Event | None = None
 
     # The task
 
@@ -285,6 +287,8 @@ class Cell(Mailbox):
         self.started_at = trio.current_time()
         if self.state == STARTING:
             self.state = RUNNING
+        if self._started is not None:
+            self._started.set()
         if self.starter is not None:
             reschedule(self.starter)
             self.starter = None
@@ -747,9 +751,23 @@ class Cell(Mailbox):
             if self.starter is not None:
                 reschedule(self.starter)
                 self.starter = None
-            if self._ended is not None:
-                self._ended.set()
+            for event in (self._started, self._ended):
+                if event is not None:
+                    event.set()
             self.actor = self.task = self._context = self._background = None
+
+    @property
+    def child(self) -> Child:
+        """The supervisor's side of it."""
+        return self._child
+
+    async def wait_started(self) -> None:
+        """Wait until it has started, or has ended without. A checkpoint."""
+        if self._started is None:
+            self._started = trio.Event()
+            if self.state != STARTING:
+                self._started.set()
+        await self._started.wait()
 
     async def wait_ended(self) -> None:
         """Wait for the end. A checkpoint."""

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, cast, get_origin
 import attrs
 
 from ._actor import Actor, type_of
+from ._backoff import Backoff
 from ._via import Via
 
 Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
@@ -26,17 +27,19 @@ class Kind:
         label: What people call actors of that kind.
         type: What the runtime knows of the actor class, or of functions.
         is_function: Whether it is a function actor.
+        is_supervisor: Whether it is a supervisor.
         restart, shutdown: What a `ChildSpec` means that does not say.
     """
 
-    __slots__ = ("is_function", "label", "restart", "shutdown", "type")
+    __slots__ = ("is_function", "is_supervisor", "label", "restart", "shutdown", "type")
 
     def __init__(self, cls: type[Actor] | None, name: str) -> None:
         self.label = name.rsplit(".", 1)[-1]
         self.type = type_of(cls)
         self.is_function = cls is None
         self.restart: Restart = "transient" if cls is None else "permanent"
-        self.shutdown = math.inf if getattr(cls, "_is_supervisor", False) else 5.0
+        self.is_supervisor = bool(getattr(cls, "_is_supervisor", False))
+        self.shutdown = math.inf if self.is_supervisor else 5.0
 
 
 def kind_of(factory: object) -> Kind:
@@ -112,6 +115,11 @@ def _check_bool(_: object, attribute: attrs.Attribute[Any], value: object) -> No
         raise TypeError(f"{attribute.name} must be a bool, not {value!r}")
 
 
+def _check_backoff(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, Backoff):
+        raise TypeError(f"backoff must be a Backoff, not {value!r}")
+
+
 def _find_kind(spec: ChildSpec) -> Kind:
     return kind_of(spec.factory)
 
@@ -135,7 +143,8 @@ class ChildSpec:
         restart: ``"permanent"`` (always restarted), ``"transient"`` (after a crash or a kill), ``"temporary"``
             (never). None means permanent for an actor class, and transient for a function: it may return.
         shutdown: How long it may take to end, in seconds, ``math.inf``, or ``"kill"``. None means 5 seconds.
-        significant: Whether its end counts for the supervisor's ``auto_shutdown``.
+        significant: Whether its end counts for the supervisor's ``auto_shutdown``; not for permanent children.
+        backoff: How long to wait before each restart; None means not at all.
 
     Raises:
         TypeError, ValueError: An argument is not what is said above.
@@ -148,7 +157,12 @@ class ChildSpec:
     restart: Restart | None = attrs.field(default=None, validator=_one_of(None, *RESTARTS))
     shutdown: float | Literal["kill"] | None = attrs.field(default=None, validator=_check_shutdown)
     significant: bool = attrs.field(default=False, validator=_check_bool)
+    backoff: Backoff | None = attrs.field(default=None, validator=_check_backoff)
     kind: Kind = attrs.field(init=False, repr=False, eq=False, default=attrs.Factory(_find_kind, takes_self=True))
+
+    def __attrs_post_init__(self) -> None:
+        if self.significant and self.restarts == "permanent":
+            raise ValueError("significant must not be True for a permanent child: it is restarted, and never ends")
 
     @property
     def restarts(self) -> Restart:

@@ -131,6 +131,59 @@ class NoReply(TrioregError):
         return f"{self.ref!r} owed a reply and has thrown it away"
 
 
+class ChildNotFound(TrioregError, LookupError):
+    """The supervisor has no such child.
+
+    Attributes:
+        supervisor: The name of the supervisor.
+        child: The id or the reference that was asked for.
+    """
+
+    def __init__(self, supervisor: str, child: object) -> None:
+        super().__init__(supervisor, child)
+        self.supervisor = supervisor
+        self.child = child
+
+    def __str__(self) -> str:
+        return f"{self.supervisor} has no child {self.child!r}"
+
+
+class ChildNotEnded(TrioregError):
+    """The child is not one that has ended: it can't be started again or deleted. `Supervisor.terminate_child` first.
+
+    Attributes:
+        supervisor: The name of the supervisor.
+        child: The id or the reference that was asked for.
+        state: What it is: ``"starting"``, ``"running"`` or ``"restarting"``.
+    """
+
+    def __init__(self, supervisor: str, child: object, state: str) -> None:
+        super().__init__(supervisor, child, state)
+        self.supervisor = supervisor
+        self.child = child
+        self.state = state
+
+    def __str__(self) -> str:
+        return f"child {self.child!r} of {self.supervisor} is {self.state}"
+
+
+class MaxChildren(TrioregError):
+    """The supervisor has as many children as it may have.
+
+    Attributes:
+        supervisor: The name of the supervisor.
+        max_children: How many that is.
+    """
+
+    def __init__(self, supervisor: str, max_children: int) -> None:
+        super().__init__(supervisor, max_children)
+        self.supervisor = supervisor
+        self.max_children = max_children
+
+    def __str__(self) -> str:
+        return f"{self.supervisor} has {self.max_children} children already: it may have no more"
+
+
 class RestartLimitExceeded(ExceptionGroup[Exception]):
     """A supervisor gave up: more restarts than ``max_restarts`` within ``max_seconds``.
 

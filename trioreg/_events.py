@@ -15,8 +15,15 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 import trio
-from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, enable_ki_protection, reschedule
-from trio.lowlevel import wait_task_rescheduled
+from trio.lowlevel import (
+    Abort,
+    RaiseCancelT,
+    Task,
+    current_task,
+    enable_ki_protection,
+    reschedule,
+    wait_task_rescheduled,
+)
 
 from ._errors import ActorExited, MailboxFull, NotRegistered
 from ._exit import Exit

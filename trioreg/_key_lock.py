@@ -35,7 +35,9 @@ class KeyLocks:
         run = current_run()
         if self._run is not run:
             if self._locks:
-                raise RuntimeError(f"the locks of registry {self._name!r} are in use by another Trio run ({self._run!r})")
+                raise RuntimeError(
+                    f"the locks of registry {self._name!r} are in use by another Trio run ({self._run!r})"
+                )
             self._run = run
         lock, users = self._locks.get(key) or (trio.Lock(), 0)
         self._locks[key] = (lock, users + 1)

@@ -107,9 +107,7 @@ class Query(Generic[K, V]):
             self._names.selections.remove(changes)
         return list(results.values())
 
-    def _apply(
-        self, changes: Changes[Any], results: dict[int, object], places: dict[int, tuple[int, K]]
-    ) -> None:
+    def _apply(self, changes: Changes[Any], results: dict[int, object], places: dict[int, tuple[int, K]]) -> None:
         """Bring the results up to date with what other tasks have done."""
         untold, changes.untold = changes.untold, []
         for old, new in untold:

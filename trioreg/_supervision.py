@@ -22,8 +22,8 @@ import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
 
 from ._call import Waiting
-from ._cell import ENDED, STARTING, Cell
-from ._errors import ActorExited, RestartLimitExceeded
+from ._cell import ENDED, RUNNING, STARTING, Cell
+from ._errors import ActorExited, ChildNotEnded, ChildNotFound, MaxChildren, RestartLimitExceeded
 from ._exit import Exit
 from ._ref import ActorRef
 from ._run import current_run
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("trioreg")
 
+Strategy: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one"]
+AutoShutdown: TypeAlias = Literal["never", "any_significant", "all_significant"]
 ChildState: TypeAlias = Literal["starting", "running", "restarting", "ended"]
 
 CONCURRENT_ENDS = 200
@@ -53,10 +55,11 @@ class Child:
         cell: Its current (or, once it has ended, last) life.
         restarts: How often it has been restarted.
         is_terminated: Whether it is being ended by its supervisor: it is not restarted then.
+        attempts: How many restarts in a row its `Backoff` has counted.
         pause: Where it waits for its next restart: what to cancel to give that up.
     """
 
-    __slots__ = ("cell", "engine", "id", "is_terminated", "pause", "restarts", "spec")
+    __slots__ = ("attempts", "cell", "engine", "id", "is_terminated", "pause", "restarts", "spec")
 
     def __init__(self, engine: Engine, spec: ChildSpec, id: Hashable) -> None:
         self.engine = engine
@@ -64,6 +67,7 @@ class Child:
         self.id = id
         self.cell: Cell | None = None
         self.restarts = 0
+        self.attempts = 0
         self.is_terminated = False
         self.pause: trio.CancelScope | None = None
 
@@ -105,15 +109,30 @@ class Child:
 class Engine:
     """The children of one supervisor."""
 
-    def __init__(self, label: str, intensity: Intensity, *, keeps_ended: bool) -> None:
+    def __init__(
+        self,
+        label: str,
+        intensity: Intensity,
+        *,
+        keeps_ended: bool,
+        strategy: Strategy = "one_for_one",
+        auto_shutdown: AutoShutdown = "never",
+        max_children: float = math.inf,
+    ) -> None:
         self.label = label
         self.intensity = intensity
         self.keeps_ended = keeps_ended
+        self.strategy = strategy
+        self.auto_shutdown = auto_shutdown
+        self.max_children = max_children
         self.children: dict[Hashable, Child] = {}
         self.nursery: trio.Nursery
         self._trio_run: Run
         self._context: Context
-        self._closing = trio.Event()
+        self._is_closing = False
+        self._wake = trio.Event()
+        # Children whose end means a restart of several: for the engine's own task, since it takes waiting.
+        self._pending: dict[Child, None] = {}
         self._is_left = False
         self._alive = 0
         self._failures: list[BaseException] = []
@@ -149,13 +168,17 @@ class Engine:
         self._is_open = True
         try:
             for spec in specs:
-                if not self._closing.is_set():
+                if not self._is_closing:
                     await self.start_child(spec)
-            if not self._closing.is_set():
+            if not self._is_closing:
                 task_status.started()
-                await self._closing.wait()
+            while not self._is_closing:
+                await self._wake.wait()
+                self._wake = trio.Event()
+                while self._pending and not self._is_closing:
+                    await self._restart_group(next(iter(self._pending)))
         except Exception as error:
-            if not isinstance(error, ActorExited) or not self._closing.is_set():
+            if not isinstance(error, ActorExited) or not self._is_closing:
                 self._failures.append(error)
         finally:
             await self._shut_down()
@@ -169,7 +192,8 @@ class Engine:
 
     def close(self) -> None:
         """Begin to shut down. Not a checkpoint."""
-        self._closing.set()
+        self._is_closing = True
+        self._wake.set()
         for child in list(self.children.values()):
             if child.cell is not None and child.cell.starter is not None:
                 child.cell.end(Exit("shutdown"))
@@ -188,7 +212,7 @@ class Engine:
 
     def _close_if_done(self) -> None:
         if self._is_left and not self._alive:
-            self._closing.set()
+            self.close()
 
     def _combined(self) -> BaseException:
         if len(self._failures) == 1:
@@ -202,6 +226,10 @@ class Engine:
         """Start one more child, and wait until it has started. Raises its error, and keeps nothing of it, if it
         does not start. A checkpoint."""
         self.require_open()
+        if len(self.children) >= self.max_children:
+            raise MaxChildren(self.label, int(self.max_children))
+        if spec.significant and self.auto_shutdown == "never":
+            raise ValueError(f"significant children need auto_shutdown, and that of {self.label} is 'never'")
         child = self._add(spec)
         try:
             cell = self._spawn(child)
@@ -217,7 +245,7 @@ class Engine:
         return cast("ActorRef[Any]", cell.ref)
 
     def require_open(self) -> None:
-        if not self._is_open or self._closing.is_set():
+        if not self._is_open or self._is_closing:
             raise RuntimeError(f"{self.label} is not running: it can't start a child")
 
     def _add(self, spec: ChildSpec) -> Child:
@@ -323,9 +351,9 @@ class Engine:
             return
         if cell.starter is not None:
             return  # whoever started it gets the error
-        if self._closing.is_set() or child.is_terminated:
+        if self._is_closing or child.is_terminated:
             self._log_end(child, cell, exit)
-            if error is not None and self._closing.is_set():
+            if error is not None and self._is_closing:
                 assert isinstance(error, Exception)
                 self._failures.append(error)
             return
@@ -336,10 +364,20 @@ class Engine:
         self._log_end(child, cell, exit)
         if not self.keeps_ended or restart == "temporary":
             del self.children[child.id]
+        if child.spec.significant and self._is_over():
+            self.close()
+
+    def _is_over(self) -> bool:
+        """Whether the end of a significant child is the end of the supervisor."""
+        if self.auto_shutdown == "all_significant":
+            return all(child.state == "ended" for child in self.children.values() if child.spec.significant)
+        return self.auto_shutdown == "any_significant"
 
     def _restart(self, child: Child, cell: Cell, exit: Exit) -> None:
+        """A life has ended, or has failed to begin, that should not have: count it, and begin the next one."""
         cause = exit.error if isinstance(exit.error, Exception) else ActorExited(cell.ref, exit)
-        if not self.intensity.allows(trio.current_time(), cause):
+        now = trio.current_time()
+        if not self.intensity.allows(now, cause):
             self._give_up(child, cell, exit)
             return
         child.restarts += 1
@@ -354,27 +392,76 @@ class Engine:
             child.restarts,
             exc_info=exit.error,
         )
+        backoff = child.spec.backoff
+        if backoff is not None:
+            lived = 0.0 if cell.started_at is None else now - cell.started_at
+            child.attempts = 1 if lived >= backoff.maximum else child.attempts + 1
+            self._pause(child, cell, backoff.delay(child.attempts))
+        else:
+            self._begin_again(child, cell)
+
+    def _begin_again(self, child: Child, cell: Cell) -> None:
+        if self.strategy != "one_for_one":
+            self._pending[child] = None
+            self._alive += 1  # nobody may think that all is over
+            self._wake.set()
+            return
         try:
             self._spawn(child, cell)
         except Exception as error:
             # The name was taken meanwhile: a restart that fails, and counts as one. The next is for a later step.
-            self._pause(child, cell, Exit("crashed", error))
+            self._pause(child, cell, 0, Exit("crashed", error))
 
-    def _pause(self, child: Child, cell: Cell, exit: Exit) -> None:
+    def _pause(self, child: Child, cell: Cell, seconds: float, failed: Exit | None = None) -> None:
         """Restart later. Until then the child counts as alive: nobody may think that all is over."""
         scope = child.pause = trio.CancelScope()
         self._alive += 1
 
         async def restart() -> None:
             with scope:
-                await trio.lowlevel.checkpoint()
+                await trio.sleep(seconds)
             child.pause = None
             self._alive -= 1
-            if not scope.cancelled_caught:
-                self._restart(child, cell, exit)
+            if not scope.cancelled_caught and not self._is_closing:
+                if failed is None:
+                    self._begin_again(child, cell)
+                else:
+                    self._restart(child, cell, failed)
             self._close_if_done()
 
         self.nursery.start_soon(restart, name=f"{self.label}, restart of {child}")
+
+    async def _restart_group(self, cause: Child) -> None:
+        """One for all, or rest for one: end those children in reverse order, then start them again in order."""
+        members = list(self.children.values())
+        if self.strategy == "rest_for_one":
+            members = members[members.index(cause) :]
+        for member in reversed(members):
+            await self.terminate(member)
+            # Those that crashed meanwhile, or before, are of this restart: each is restarted once.
+            self._unpend(member)
+            if member.spec.restarts == "temporary":
+                self.children.pop(member.id, None)
+        for member in members:
+            if self._is_closing or self.children.get(member.id) is not member:
+                continue
+            if member is not cause:
+                member.restarts += 1
+            cell = member.cell
+            try:
+                cell = self._spawn(member)
+                await self._wait_started(member, cell)
+            except Exception as error:
+                # It counts as a restart too, and is tried again with its own group.
+                if not self._is_closing and cell is not None:
+                    self._restart(member, cell, Exit("crashed", error))
+                break
+        self._close_if_done()
+
+    def _unpend(self, child: Child) -> None:
+        if child in self._pending:
+            del self._pending[child]
+            self._alive -= 1
 
     def _give_up(self, child: Child, cell: Cell, exit: Exit) -> None:
         limit = f"more than {self.intensity.max_restarts:g} restarts in {self.intensity.max_seconds:g} seconds"
@@ -423,11 +510,87 @@ class Engine:
         finally:
             child.is_terminated = False
 
+    # What is done to children from outside
+
+    def find(self, which: object) -> Child:
+        """A child by its reference or its id. `ChildNotFound` if there is none."""
+        child: Child | None = None
+        if isinstance(which, ActorRef):
+            ref: ActorRef[Any] = which
+            owner = None if ref._cell is None else ref._cell.child
+            if isinstance(owner, Child) and owner.engine is self:
+                child = owner
+            elif self.keeps_ended:
+                lives = (child for child in self.children.values() if child.cell is not None)
+                child = next((child for child in lives if cast("Cell", child.cell).ref is ref), None)
+        elif self.keeps_ended:
+            try:
+                child = self.children.get(which)
+            except TypeError:
+                raise TypeError(f"child must be an id or an ActorRef, not {which!r}") from None
+        else:
+            raise TypeError(f"child must be an ActorRef, not {which!r}")
+        if child is None:
+            raise ChildNotFound(self.label, which)
+        return child
+
+    @enable_ki_protection
+    async def terminate_child(self, which: object) -> None:
+        child = self.find(which)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        await self.terminate(child)
+        self._unpend(child)
+        if not self.keeps_ended or child.spec.restarts == "temporary":
+            self.children.pop(child.id, None)
+        self._close_if_done()
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    @enable_ki_protection
+    async def restart_child(self, which: object) -> ActorRef[Any]:
+        self.require_open()
+        child = self._find_ended(which)
+        cell = self._spawn(child)
+        await self._wait_started(child, cell)
+        return cast("ActorRef[Any]", cell.ref)
+
+    def delete_child(self, which: object) -> None:
+        del self.children[self._find_ended(which).id]
+
+    def _find_ended(self, which: object) -> Child:
+        child = self.find(which)
+        if child.state != "ended" or child in self._pending:
+            raise ChildNotEnded(self.label, which, child.state)
+        return child
+
+    @enable_ki_protection
+    async def start_or_get(self, spec: ChildSpec) -> ActorRef[Any]:
+        """The holder of the spec's name, or else a new child. A checkpoint."""
+        name = spec.name
+        assert name is not None
+        while True:
+            holder = name.whereis()
+            if holder is None:
+                return await self.start_child(spec)
+            ref: ActorRef[Any] = name._resolve()
+            cell = ref._cell
+            assert cell is not None
+            if cell.state == STARTING:
+                await cell.wait_started()
+                if cell.is_started:
+                    return ref
+                if cell.exit is not None and cell.exit.error is not None:
+                    raise ActorExited(ref, cell.exit) from cell.exit.error
+            elif cell.state == RUNNING:
+                await trio.lowlevel.checkpoint()
+                return ref
+            else:
+                await cell.wait_ended()
+
     def _tell_to_end(self, child: Child, cell: Cell) -> None:
         cell.end(Exit("killed" if child.spec.shutdown == "kill" else "shutdown"))
 
     async def _shut_down(self) -> None:
-        self._closing.set()
+        self._is_closing = True
         if self.keeps_ended:
             # In order: who was started last may need those before it until its very end.
             for child in reversed(list(self.children.values())):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, TypeVarTuple, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple, overload
 
+import attrs
 import trio
 
 from ._actor import Actor, Function
@@ -13,7 +15,7 @@ from ._child_spec import ChildSpec, Restart
 from ._errors import RestartLimitExceeded
 from ._intensity import Intensity
 from ._ref import ActorRef
-from ._supervision import Engine
+from ._supervision import AutoShutdown, ChildState, Engine, Strategy
 from ._tree import Node, format_tree, node_of
 from ._via import Via
 
@@ -24,7 +26,43 @@ A = TypeVar("A", bound=Actor)
 S = TypeVar("S", bound="SupervisorBase")
 Ts = TypeVarTuple("Ts")
 
-Strategy: TypeAlias = Literal["one_for_one"]
+
+@attrs.frozen
+class ChildInfo:
+    """One child, as `Supervisor.which_children` shows it.
+
+    Attributes:
+        id: What the supervisor knows it by; None under a `DynamicSupervisor`.
+        ref: Its current life, or None while it has none.
+        state: ``"starting"``, ``"running"``, ``"restarting"`` (it waits for its restart) or ``"ended"``.
+        restarts: How often it has been restarted.
+        is_supervisor: Whether it is a supervisor itself.
+        spec: How it is started.
+    """
+
+    id: Hashable
+    ref: ActorRef[Any] | None
+    state: ChildState
+    restarts: int
+    is_supervisor: bool
+    spec: ChildSpec
+
+
+@attrs.frozen
+class ChildCounts:
+    """How many children a supervisor has, from `Supervisor.count_children`.
+
+    Attributes:
+        specs: All of them, those that have ended included.
+        active: Those that have a life now.
+        supervisors: Those that are supervisors.
+        workers: The others.
+    """
+
+    specs: int
+    active: int
+    supervisors: int
+    workers: int
 
 
 class SupervisorBase(Actor):
@@ -127,6 +165,43 @@ class SupervisorBase(Actor):
             spec = ChildSpec(factory, args, id=id, name=name, restart=restart, shutdown=shutdown)
         return await self._engine.start_child(spec)
 
+    async def terminate_child(self, child: Hashable, /) -> None:
+        """End a child within its ``shutdown`` time, and wait until it has ended. It is not restarted.
+
+        A `Supervisor` keeps its spec (unless it is temporary) for `~Supervisor.restart_child`; a `DynamicSupervisor`
+        forgets it. A child that waits for its restart does not get one. A child that has ended already is no error. A
+        checkpoint; once it has begun it is not cancelled.
+
+        Args:
+            child: Its id (not in a `DynamicSupervisor`), or the `ActorRef` of its current life.
+
+        Raises:
+            ChildNotFound: There is no such child.
+            TypeError: ``child`` is neither.
+        """
+        await self._engine.terminate_child(child)
+
+    def which_children(self) -> list[ChildInfo]:
+        """All children, in start order. Not a checkpoint; costs as much as there are."""
+        return [
+            ChildInfo(
+                None if child.id is child else child.id,
+                child.ref,
+                child.state,
+                child.restarts,
+                child.spec.kind.is_supervisor,
+                child.spec,
+            )
+            for child in list(self._engine.children.values())
+        ]
+
+    def count_children(self) -> ChildCounts:
+        """How many children there are. Not a checkpoint; costs as much as there are."""
+        children = self.which_children()
+        supervisors = sum(child.is_supervisor for child in children)
+        active = sum(child.ref is not None for child in children)
+        return ChildCounts(len(children), active, supervisors, len(children) - supervisors)
+
     def tree(self) -> str:
         """The supervision tree from here down, as text for people: references, names, restarts.
 
@@ -164,6 +239,7 @@ class Supervisor(SupervisorBase):
         strategy: Strategy = "one_for_one",
         max_restarts: float = 3,
         max_seconds: float = 5.0,
+        auto_shutdown: AutoShutdown = "never",
         name: str = "supervisor",
     ) -> None:
         if not isinstance(children, Iterable):
@@ -176,10 +252,37 @@ class Supervisor(SupervisorBase):
             if spec.id is not None and spec.id in ids:
                 raise ValueError(f"id {spec.id!r} is taken: two of the children have it")
             ids.add(spec.id)
-        if strategy != "one_for_one":
-            raise ValueError(f"strategy must be 'one_for_one', not {strategy!r}")
+            if spec.significant and auto_shutdown == "never":
+                raise ValueError(f"auto_shutdown must not be 'never' for significant children: {spec!r}")
+        if strategy not in ("one_for_one", "one_for_all", "rest_for_one"):
+            raise ValueError(f"strategy must be 'one_for_one', 'one_for_all' or 'rest_for_one', not {strategy!r}")
+        if auto_shutdown not in ("never", "any_significant", "all_significant"):
+            raise ValueError(
+                f"auto_shutdown must be 'never', 'any_significant' or 'all_significant', not {auto_shutdown!r}"
+            )
         _require_str(name)
-        self._engine = Engine(name, Intensity(max_restarts, max_seconds), keeps_ended=True)
+        intensity = Intensity(max_restarts, max_seconds)
+        self._engine = Engine(name, intensity, keeps_ended=True, strategy=strategy, auto_shutdown=auto_shutdown)
+
+    async def restart_child(self, child: Hashable, /) -> ActorRef[Any]:
+        """Start a child again that has ended, from the spec that was kept. Waits as `start_child` does.
+
+        Raises:
+            ChildNotFound: There is no such child.
+            ChildNotEnded: It is alive, or waits for its restart.
+            RuntimeError: The supervisor is not running (any more).
+            AlreadyRegistered, ActorExited, Exception: As for `start_child`; the spec is kept.
+        """
+        return await self._engine.restart_child(child)
+
+    def delete_child(self, child: Hashable, /) -> None:
+        """Forget the spec of a child that has ended. Not a checkpoint; constant time.
+
+        Raises:
+            ChildNotFound: There is no such child.
+            ChildNotEnded: It is alive, or waits for its restart: `terminate_child` first.
+        """
+        self._engine.delete_child(child)
 
 
 class DynamicSupervisor(SupervisorBase):
@@ -204,6 +307,7 @@ def open_supervisor(
     strategy: Strategy = "one_for_one",
     max_restarts: float = 3,
     max_seconds: float = 5.0,
+    auto_shutdown: AutoShutdown = "never",
     name: str = "supervisor",
 ) -> AbstractAsyncContextManager[Supervisor]:
     """Open a supervisor for a block: a nursery that restarts.
@@ -219,9 +323,14 @@ def open_supervisor(
 
     Args:
         children: What to start, in this order.
-        strategy: ``"one_for_one"``: only the child that ended is restarted.
+        strategy: Who is restarted when a child has ended that should not have: ``"one_for_one"`` (that child),
+            ``"one_for_all"`` (all), ``"rest_for_one"`` (that child and those started after it). Several are ended in
+            reverse order and started again in order; those that crash together are restarted once.
         max_restarts: How many restarts are allowed ...
         max_seconds: ... in how many seconds. One more, and the supervisor gives up.
+        auto_shutdown: Whether the supervisor ends by itself when a significant child has ended for good: ``"never"``,
+            ``"any_significant"`` (with the first), ``"all_significant"`` (with the last of them). The rest of the
+            block is cancelled then.
         name: What it is called in the tree and in the log.
 
     Raises:
@@ -230,12 +339,23 @@ def open_supervisor(
         TypeError, ValueError: An argument is not what is said above.
     """
     return _opened(
-        Supervisor(children, strategy=strategy, max_restarts=max_restarts, max_seconds=max_seconds, name=name)
+        Supervisor(
+            children,
+            strategy=strategy,
+            max_restarts=max_restarts,
+            max_seconds=max_seconds,
+            auto_shutdown=auto_shutdown,
+            name=name,
+        )
     )
 
 
 def open_dynamic_supervisor(
-    *, max_restarts: float = 3, max_seconds: float = 5.0, name: str = "dynamic supervisor"
+    *,
+    max_restarts: float = 3,
+    max_seconds: float = 5.0,
+    max_children: float = math.inf,
+    name: str = "dynamic supervisor",
 ) -> AbstractAsyncContextManager[DynamicSupervisor]:
     """Open a supervisor whose children are started with ``start_child`` only: Elixir's `DynamicSupervisor`.
 
@@ -245,9 +365,12 @@ def open_dynamic_supervisor(
             bond = await supervisor.start_child(SecretAgent, "James Bond", name=agents.via("James Bond"))
 
     Each child is on its own (one-for-one), and at the end they shut down side by side. It keeps nothing of a child
-    that has ended for good. Leaving the block, arguments and errors: as in `open_supervisor`.
+    that has ended for good. With ``max_children``, a start beyond so many is a `MaxChildren`. Leaving the block, the
+    other arguments, and errors: as in `open_supervisor`.
     """
-    return _opened(DynamicSupervisor(max_restarts=max_restarts, max_seconds=max_seconds, name=name))
+    return _opened(
+        DynamicSupervisor(max_restarts=max_restarts, max_seconds=max_seconds, max_children=max_children, name=name)
+    )
 
 
 @asynccontextmanager
@@ -255,7 +378,12 @@ async def _opened(supervisor: S) -> AsyncGenerator[S]:
     engine = supervisor._engine
     try:
         async with trio.open_nursery() as nursery:
-            await nursery.start(engine.run, supervisor._specs)
+
+            async def run(*, task_status: trio.TaskStatus[None]) -> None:
+                await engine.run(supervisor._specs, task_status=task_status)
+                nursery.cancel_scope.cancel()  # it has ended: so has the block, if it has not been left
+
+            await nursery.start(run)
             try:
                 yield supervisor
             except BaseException:

@@ -1,0 +1,62 @@
+"""How long a supervisor waits before it restarts a child."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import attrs
+
+
+def _check_seconds(_: object, attribute: attrs.Attribute[float], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{attribute.name} must be a number, not {value!r}")
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{attribute.name} must be at least 0 and finite, not {value!r}")
+
+
+def _check_factor(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+    _check_seconds(_, attribute, value)
+    if value < 1:
+        raise ValueError(f"factor must be at least 1, not {value!r}")
+
+
+def _check_jitter(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+    _check_seconds(_, attribute, value)
+    if value > 1:
+        raise ValueError(f"jitter must be from 0 to 1, not {value!r}")
+
+
+@attrs.frozen
+class Backoff:
+    """Waits between restarts that grow: ``ChildSpec(..., backoff=Backoff(initial=0.1, maximum=30))``.
+
+    While a child waits it has no name, is shown as ``"restarting"``, and can be terminated. A life of at least
+    ``maximum`` seconds counts as a success: the waits begin anew.
+
+    Attributes:
+        initial: The first wait, in seconds.
+        maximum: The longest, in seconds.
+        factor: How many times as long each wait is as the one before.
+        jitter: How much shorter a wait may be, at random, as a share of it: 0 (not at all) to 1.
+
+    Raises:
+        TypeError, ValueError: An argument is not what is said above.
+    """
+
+    initial: float = attrs.field(default=0.1, validator=_check_seconds)
+    maximum: float = attrs.field(default=60.0, validator=_check_seconds)
+    factor: float = attrs.field(default=2.0, validator=_check_factor)
+    jitter: float = attrs.field(default=0.0, validator=_check_jitter)
+
+    def __attrs_post_init__(self) -> None:
+        if self.maximum < self.initial:
+            raise ValueError(f"maximum must be at least initial ({self.initial!r}), not {self.maximum!r}")
+
+    def delay(self, attempt: int) -> float:
+        """How long to wait before restart number ``attempt`` (from 1) in a row, in seconds."""
+        try:
+            longest = min(self.maximum, self.initial * self.factor ** (attempt - 1))
+        except OverflowError:
+            longest = self.maximum
+        return longest * (1 - self.jitter * random.random())
