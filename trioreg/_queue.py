@@ -11,8 +11,15 @@ from collections.abc import Hashable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, enable_ki_protection, reschedule
-from trio.lowlevel import wait_task_rescheduled
+from trio.lowlevel import (
+    Abort,
+    RaiseCancelT,
+    Task,
+    current_task,
+    enable_ki_protection,
+    reschedule,
+    wait_task_rescheduled,
+)
 
 if TYPE_CHECKING:
     from ._exit import Exit

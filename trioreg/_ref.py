@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 import attrs
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection, reschedule
 
-from ._call import Call, Reply
+from ._call import Call, Reply, Waiting
 from ._cell import NO_KWARGS, STOPPING, Info, Reference
 from ._errors import ActorExited, CallCycle, MailboxFull
 from ._exit import Exit
@@ -195,6 +195,7 @@ class Address(Generic[A]):
             How it ended; at once if it already has. When this returns, the names of that actor are gone.
 
         Raises:
+            CallCycle: That actor waits for the caller, and can't end before the caller has ended its own handler.
             NotRegistered: The address is a name that nobody has.
         """
         ref = self._resolve()
@@ -202,7 +203,12 @@ class Address(Generic[A]):
         if cell is None:
             await checkpoint()
         else:
-            await cell.wait_ended()
+            # An actor whose handler waits here may not be waited for by that other one: nobody would ever go on.
+            waiting = Waiting(ref, cell.link(current_task()))
+            try:
+                await cell.wait_ended()
+            finally:
+                waiting.unlink()
         assert ref._exit is not None
         return ref._exit
 
@@ -223,6 +229,7 @@ class Address(Generic[A]):
         if cell is not None:
             if cell.owns(current_task()):
                 raise CallCycle([ref, ref], [cell.title, cell.title])
+            cell.link(current_task())
             cell.stop()
         return await ref.wait()
 

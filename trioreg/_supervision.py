@@ -22,7 +22,7 @@ import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
 
 from ._call import Waiting
-from ._cell import ENDED, RUNNING, STARTING, Cell
+from ._cell import ENDED, RUNNING, STARTING, Cell, Reference
 from ._errors import ActorExited, ChildNotEnded, ChildNotFound, MaxChildren, RestartLimitExceeded
 from ._exit import Exit
 from ._ref import ActorRef
@@ -353,8 +353,9 @@ class Engine:
             return  # whoever started it gets the error
         if self._is_closing or child.is_terminated:
             self._log_end(child, cell, exit)
-            if error is not None and self._is_closing:
-                assert isinstance(error, Exception)
+            # Who needed one that was ended before it has not failed: that is what a shutdown does.
+            is_consequence = isinstance(error, ActorExited) and error.exit.error is None
+            if error is not None and self._is_closing and not is_consequence:
                 self._failures.append(error)
             return
         restart = child.spec.restarts
@@ -515,8 +516,8 @@ class Engine:
     def find(self, which: object) -> Child:
         """A child by its reference or its id. `ChildNotFound` if there is none."""
         child: Child | None = None
-        if isinstance(which, ActorRef):
-            ref: ActorRef[Any] = which
+        if isinstance(which, Reference):
+            ref = cast("ActorRef[Any]", which)
             owner = None if ref._cell is None else ref._cell.child
             if isinstance(owner, Child) and owner.engine is self:
                 child = owner

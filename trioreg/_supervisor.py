@@ -291,9 +291,70 @@ class DynamicSupervisor(SupervisorBase):
     Arguments and behaviour are those of `open_dynamic_supervisor`.
     """
 
-    def __init__(self, *, max_restarts: float = 3, max_seconds: float = 5.0, name: str = "dynamic supervisor") -> None:
+    def __init__(
+        self,
+        *,
+        max_restarts: float = 3,
+        max_seconds: float = 5.0,
+        max_children: float = math.inf,
+        name: str = "dynamic supervisor",
+    ) -> None:
+        if isinstance(max_children, bool) or not (isinstance(max_children, int) or max_children == math.inf):
+            raise TypeError(f"max_children must be an int or math.inf, not {max_children!r}")
+        if max_children < 0:
+            raise ValueError(f"max_children must be at least 0, not {max_children!r}")
         _require_str(name)
-        self._engine = Engine(name, Intensity(max_restarts, max_seconds), keeps_ended=False)
+        intensity = Intensity(max_restarts, max_seconds)
+        self._engine = Engine(name, intensity, keeps_ended=False, max_children=max_children)
+
+    @overload
+    async def start_or_get(
+        self,
+        factory: Callable[[*Ts], A],
+        /,
+        *args: *Ts,
+        name: Via[Any, Any],
+        restart: Restart | None = ...,
+        shutdown: float | Literal["kill"] | None = ...,
+    ) -> ActorRef[A]: ...
+    @overload
+    async def start_or_get(
+        self,
+        factory: Callable[[*Ts], Awaitable[object]],
+        /,
+        *args: *Ts,
+        name: Via[Any, Any],
+        restart: Restart | None = ...,
+        shutdown: float | Literal["kill"] | None = ...,
+    ) -> ActorRef[Function]: ...
+    async def start_or_get(  # type: ignore[misc]  # as for start_child
+        self,
+        factory: Callable[..., Any],
+        /,
+        *args: Any,
+        name: Via[Any, Any],
+        restart: Restart | None = None,
+        shutdown: float | Literal["kill"] | None = None,
+    ) -> ActorRef[Any]:
+        """The actor that has the name, or else a new child under it: however many ask at once, never two.
+
+        One that is still starting is waited for; one that is ending is waited out. A checkpoint.
+
+        Args:
+            factory, args, restart, shutdown: As for ``start_child``.
+            name: The name, from `Registry.via`.
+
+        Returns:
+            The reference of whoever has the name. It need not be a child of this supervisor.
+
+        Raises:
+            ActorExited: It was being started by somebody else, and failed; the error is the ``__cause__``.
+            TypeError: ``name`` is not from `Registry.via`, or is held by a plain Trio task.
+            Exception: As for ``start_child``, where it starts the child itself.
+        """
+        if not isinstance(name, Via):
+            raise TypeError(f"name must come from Registry.via(), not {name!r}")
+        return await self._engine.start_or_get(ChildSpec(factory, args, name=name, restart=restart, shutdown=shutdown))
 
 
 def _require_str(name: object) -> None:
