@@ -184,6 +184,32 @@ class Cancelling(trio.abc.Instrument, Generic[T]):
         return self.is_completed
 
 
+class AtCheckpoint(trio.abc.Instrument):
+    """Does something while a task is at its next checkpoint: after its step, and before anybody else's.
+
+    Used with ``with``, by the task in question, around what has the checkpoint.
+    """
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        self._action = action
+        self._task = current_task()
+
+    def after_task_step(self, task: Task) -> None:
+        if task is self._task:
+            remove_instrument(self)
+            self._action()
+
+    def __enter__(self) -> None:
+        add_instrument(self)
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            remove_instrument(self)
+        except KeyError:
+            return
+        raise AssertionError("there was no checkpoint")
+
+
 async def sweep(attempt: Callable[[Cancelling[Any]], Awaitable[None]], *, limit: int = 50) -> int:
     """Have ``attempt`` run its operation, in a world of its own, cancelled at its 0th, 1st, 2nd, ... checkpoint,
     until there are no more. Returns how many there were; at least one, or it would be no checkpoint."""

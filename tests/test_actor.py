@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import trio
-from _helpers import Cancelling, leaves, settle, supervised, sweep
+from _helpers import AtCheckpoint, Cancelling, leaves, settle, supervised, sweep
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 import trioreg
@@ -69,6 +69,9 @@ class SecretAgent(Actor):
     async def aread(self) -> list[object]:
         await trio.lowlevel.checkpoint()
         return list(self.notes)
+
+    def own_notes(self) -> list[object]:
+        return self.notes
 
     def bang(self) -> None:
         raise Bang("boom")
@@ -411,6 +414,51 @@ async def test_a_call_does_not_overtake_what_came_while_it_waited_for_its_turn(a
         assert len(notes) == 90
         for number in range(30):
             assert notes.index(("first", number)) < notes.index(("second", number))
+
+
+@pytest.mark.parametrize("first", [SecretAgent.note, SecretAgent.anote])
+async def test_a_call_of_an_idle_actor_stays_behind_what_is_sent_while_it_is_at_its_checkpoint(
+    first: Callable[[SecretAgent, str], object], autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(SecretAgent)
+        await idle(ref)
+        with AtCheckpoint(lambda: ref.cast_nowait(first, "first")):
+            await ref.call(SecretAgent.note, "second")
+        assert await ref.call(SecretAgent.read) == ["first", "second"]
+
+
+async def test_a_call_does_not_run_beside_a_handler_that_began_while_it_was_at_its_checkpoint(
+    autojump_clock: MockClock,
+) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(SecretAgent)
+        await idle(ref)
+        event = trio.Event()
+        with AtCheckpoint(lambda: ref.cast_nowait(SecretAgent.wait_for, event)), trio.move_on_after(1) as scope:
+            await ref.call(SecretAgent.note, "beside")
+        assert scope.cancelled_caught
+        event.set()
+        assert await ref.call(SecretAgent.read) == []
+
+
+@pytest.mark.parametrize("end", ["kill", "cancel", "crash"])
+async def test_a_call_is_not_run_by_an_actor_that_is_ended_while_it_is_at_its_checkpoint(
+    end: str, autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(SecretAgent, restart="temporary")
+        notes = await ref.call(SecretAgent.own_notes)
+        await idle(ref)
+        ends: dict[str, Callable[[], object]] = {
+            "kill": ref.kill,
+            "cancel": ref.cancel,
+            "crash": lambda: ref.cast_nowait(SecretAgent.bang),
+        }
+        with AtCheckpoint(ends[end]), pytest.raises(ActorExited):
+            await ref.call(SecretAgent.note, "too late")
+        await ref.wait()
+        assert notes == []
 
 
 async def test_an_actor_that_floods_itself_lets_other_tasks_run(autojump_clock: MockClock) -> None:
@@ -1491,6 +1539,42 @@ async def test_an_actor_that_waits_for_its_own_stop_is_refused(autojump_clock: M
         with pytest.raises(CallCycle):
             await ref.call(Suicidal.end)
         assert ref.is_alive
+
+
+@pytest.mark.parametrize("is_stop_first", [False, True])
+@pytest.mark.parametrize("operation", ["stop", "wait"])
+async def test_to_wait_for_the_end_of_an_actor_that_waits_for_an_answer_is_a_cycle_too(
+    operation: str, is_stop_first: bool, autojump_clock: MockClock
+) -> None:
+    class Boss(Node):
+        @raises(CallCycle)
+        async def end(self, other: ActorRef[Any], seconds: float) -> None:
+            await trio.sleep(seconds)
+            await (other.stop() if operation == "stop" else other.wait())
+
+    class Worker(Node):
+        @raises(CallCycle)
+        async def report(self, boss: ActorRef[Any], seconds: float) -> None:
+            await trio.sleep(seconds)
+            await boss.call(Node.note, "report")
+
+    cycles: list[CallCycle] = []
+
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        boss = await supervisor.start_child(Boss, restart="temporary")
+        worker = await supervisor.start_child(Worker, restart="temporary")
+
+        async def call(ref: ActorRef[Any], method: Any, other: ActorRef[Any], seconds: float) -> None:
+            try:
+                await ref.call(method, other, seconds)
+            except CallCycle as cycle:
+                cycles.append(cycle)
+
+        nursery.start_soon(call, boss, Boss.end, worker, 1 if is_stop_first else 2)
+        nursery.start_soon(call, worker, Worker.report, boss, 2 if is_stop_first else 1)
+        await trio.sleep(100)
+        nursery.cancel_scope.cancel()
+    assert len(cycles) == 1
 
 
 # Ends

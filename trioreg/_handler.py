@@ -55,7 +55,17 @@ class Handler:
         least, most: With no keyword arguments, any count of arguments from ``least`` to ``most`` fits.
     """
 
-    __slots__ = ("_shapes", "_signature", "declared", "function", "is_async", "least", "most", "name")
+    __slots__ = (
+        "_positional_only",
+        "_shapes",
+        "_signature",
+        "declared",
+        "function",
+        "is_async",
+        "least",
+        "most",
+        "name",
+    )
 
     def __init__(self, cls: type, name: str) -> None:
         function: Callable[..., object] = getattr(cls, name)
@@ -69,6 +79,10 @@ class Handler:
         self._signature = inspect.signature(function)
         self._shapes: set[tuple[int, tuple[str, ...]]] = set()
         self.least, self.most = _positional(self._signature)
+        self._positional_only = sum(
+            parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is parameter.empty
+            for parameter in list(self._signature.parameters.values())[1:]
+        )
 
     def check(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         """Raise `TypeError` unless the arguments fit. The common case is asked of ``least`` and ``most`` first."""
@@ -77,6 +91,9 @@ class Handler:
             return
         try:
             self._signature.bind(None, *args, **kwargs)
+            if len(args) < self._positional_only:
+                # `bind` of some Pythons takes these by keyword where there is a ``**kwargs`` too.
+                raise TypeError("missing a positional-only argument")
         except TypeError as error:
             raise TypeError(f"{self.name}(): {error}") from None
         if len(self._shapes) < _SHAPES_KEPT:

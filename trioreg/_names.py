@@ -8,6 +8,7 @@ unique name to the first in its queue (`_queue.py`), and tells the `Hub`. Nothin
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
@@ -42,7 +43,7 @@ class Changes(Generic[V]):
 
     def __init__(self) -> None:
         self.became: dict[int, tuple[Entry[V], Entry[V] | None]] = {}
-        self.untold: list[tuple[Entry[V], Entry[V] | None]] = []
+        self.untold: deque[tuple[Entry[V], Entry[V] | None]] = deque()
 
     def note(self, old: Entry[V], new: Entry[V] | None) -> None:
         self.became[id(old)] = (old, new)

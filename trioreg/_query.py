@@ -109,8 +109,8 @@ class Query(Generic[K, V]):
 
     def _apply(self, changes: Changes[Any], results: dict[int, object], places: dict[int, tuple[int, K]]) -> None:
         """Bring the results up to date with what other tasks have done."""
-        untold, changes.untold = changes.untold, []
-        for old, new in untold:
+        while changes.untold:
+            old, new = changes.untold.popleft()
             place = places.pop(id(old), None)
             if place is None:
                 continue
