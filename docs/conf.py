@@ -20,7 +20,11 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True}
+# What a class has from a private base is shown with it; what it has from these is not shown again.
+autodoc_default_options = {
+    "members": True,
+    "inherited-members": "Actor,Address,Generic,Owner,TrioregError,ExceptionGroup,LookupError,WouldBlock,tuple,str",
+}
 python_use_unqualified_type_names = True
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False

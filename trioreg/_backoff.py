@@ -58,5 +58,5 @@ class Backoff:
         try:
             longest = min(self.maximum, self.initial * self.factor ** (attempt - 1))
         except OverflowError:
-            longest = self.maximum
+            longest = self.maximum if self.initial else 0.0
         return longest * (1 - self.jitter * random.random())

@@ -76,7 +76,7 @@ class Child:
         if self.pause is not None:
             return "restarting"
         if self.cell is None or self.cell.state == ENDED:
-            return "ended"
+            return "restarting" if self.engine.is_due(self) else "ended"
         return "starting" if self.cell.state == STARTING else "running"
 
     @property
@@ -133,6 +133,8 @@ class Engine:
         self._wake = trio.Event()
         # Children whose end means a restart of several: for the engine's own task, since it takes waiting.
         self._pending: dict[Child, None] = {}
+        # Those that such a restart, under way, has still to start again.
+        self._group: dict[Child, None] = {}
         self._is_left = False
         self._alive = 0
         self._failures: list[BaseException] = []
@@ -176,7 +178,8 @@ class Engine:
                 await self._wake.wait()
                 self._wake = trio.Event()
                 while self._pending and not self._is_closing:
-                    await self._restart_group(next(iter(self._pending)))
+                    # The first in order: its restart is that of those after it too.
+                    await self._restart_group(next(child for child in self.children.values() if child in self._pending))
         except Exception as error:
             if not isinstance(error, ActorExited) or not self._is_closing:
                 self._failures.append(error)
@@ -378,7 +381,9 @@ class Engine:
         """A life has ended, or has failed to begin, that should not have: count it, and begin the next one."""
         cause = exit.error if isinstance(exit.error, Exception) else ActorExited(cell.ref, exit)
         now = trio.current_time()
-        if not self.intensity.allows(now, cause):
+        # Those that end together are restarted together, which counts once. A restart that fails always counts.
+        is_covered = exit is cell.exit and self._is_covered(child)
+        if not is_covered and not self.intensity.allows(now, cause):
             self._give_up(child, cell, exit)
             return
         child.restarts += 1
@@ -394,12 +399,25 @@ class Engine:
             exc_info=exit.error,
         )
         backoff = child.spec.backoff
-        if backoff is not None:
-            lived = 0.0 if cell.started_at is None else now - cell.started_at
+        if backoff is not None and not is_covered:
+            lived = 0.0 if cell.started_at is None or exit is not cell.exit else now - cell.started_at
             child.attempts = 1 if lived >= backoff.maximum else child.attempts + 1
             self._pause(child, cell, backoff.delay(child.attempts))
         else:
             self._begin_again(child, cell)
+
+    def is_due(self, child: Child) -> bool:
+        """Whether a child is to be started again by a restart of several."""
+        return child in self._pending or child in self._group
+
+    def _is_covered(self, child: Child) -> bool:
+        """Whether a restart of several, wanted already or under way, is going to restart this child too."""
+        if child in self._group:
+            return True
+        if self.strategy == "one_for_all" or not self._pending:
+            return bool(self._pending)
+        before = list(self.children.values())
+        return any(other in self._pending for other in before[: before.index(child)])
 
     def _begin_again(self, child: Child, cell: Cell) -> None:
         if self.strategy != "one_for_one":
@@ -421,9 +439,11 @@ class Engine:
         async def restart() -> None:
             with scope:
                 await trio.sleep(seconds)
-            child.pause = None
+            if child.pause is scope:
+                child.pause = None
             self._alive -= 1
-            if not scope.cancelled_caught and not self._is_closing:
+            # Not `cancelled_caught`: it may have been cancelled when its time was up, but not yet its turn.
+            if not scope.cancel_called and not self._is_closing:
                 if failed is None:
                     self._begin_again(child, cell)
                 else:
@@ -437,27 +457,53 @@ class Engine:
         members = list(self.children.values())
         if self.strategy == "rest_for_one":
             members = members[members.index(cause) :]
+        # A start that somebody else waits for fails: it is theirs to try again.
+        members = [member for member in members if member.cell is None or member.cell.starter is None]
+        self._group = dict.fromkeys(members)
+        self._alive += 1  # while none of them lives, nobody may think that all is over
+        try:
+            await self._start_group(await self._end_group(members))
+        finally:
+            self._group.clear()
+            self._alive -= 1
+        self._close_if_done()
+
+    async def _end_group(self, members: list[Child]) -> dict[Child, bool]:
+        """Returns those to start again, in order, and whether that restart of theirs has been noted already."""
+        noted: dict[Child, bool] = {}
         for member in reversed(members):
-            await self.terminate(member)
             # Those that crashed meanwhile, or before, are of this restart: each is restarted once.
+            is_paused = member.pause is not None
+            await self.terminate(member)
+            noted[member] = is_paused or member in self._pending
             self._unpend(member)
             if member.spec.restarts == "temporary":
                 self.children.pop(member.id, None)
-        for member in members:
-            if self._is_closing or self.children.get(member.id) is not member:
-                continue
-            if member is not cause:
-                member.restarts += 1
+                self._group.pop(member, None)
+        return {member: noted[member] for member in members}
+
+    async def _start_group(self, noted: dict[Child, bool]) -> None:
+        for member, is_noted in noted.items():
+            if self._is_closing:
+                return
+            if member not in self._group:
+                continue  # terminated meanwhile
             cell = member.cell
+            assert cell is not None
+            if not is_noted:
+                member.restarts += 1
             try:
                 cell = self._spawn(member)
                 await self._wait_started(member, cell)
             except Exception as error:
-                # It counts as a restart too, and is tried again with its own group.
-                if not self._is_closing and cell is not None:
+                if self._is_closing:
+                    raise
+                if member in self._group:
+                    # It counts as a restart too, and is tried again with its own group.
+                    del self._group[member]
                     self._restart(member, cell, Exit("crashed", error))
-                break
-        self._close_if_done()
+                    return
+            self._group.pop(member, None)
 
     def _unpend(self, child: Child) -> None:
         if child in self._pending:
@@ -495,8 +541,11 @@ class Engine:
 
     async def terminate(self, child: Child) -> None:
         """End a child within its shutdown time, and wait for it. Shielded: it takes as long as the child does."""
+        if child.pause is not None:
+            child.pause.cancel()
+            child.pause = None
         cell = child.cell
-        if cell is None or (cell.exit is not None and cell.state == ENDED):
+        if cell is None or cell.state == ENDED:
             return
         child.is_terminated = True
         try:
@@ -539,6 +588,7 @@ class Engine:
     async def terminate_child(self, which: object) -> None:
         child = self.find(which)
         await trio.lowlevel.checkpoint_if_cancelled()
+        self._group.pop(child, None)  # before it ends: a restart of several leaves it out
         await self.terminate(child)
         self._unpend(child)
         if not self.keeps_ended or child.spec.restarts == "temporary":
@@ -559,7 +609,7 @@ class Engine:
 
     def _find_ended(self, which: object) -> Child:
         child = self.find(which)
-        if child.state != "ended" or child in self._pending:
+        if child.state != "ended":
             raise ChildNotEnded(self.label, which, child.state)
         return child
 

@@ -79,6 +79,7 @@ class SupervisorBase(Actor):
         async def run() -> None:
             try:
                 await self._engine.run(self._specs, task_status=_Started(started))
+                Actor.stop(self)  # auto_shutdown: without its children, it has nothing left to do
             except BaseException as error:
                 if not started.is_set() and isinstance(error, Exception):
                     failure.append(error)
