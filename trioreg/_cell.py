@@ -265,6 +265,10 @@ class Cell(Mailbox):
             result = run_user(self._factory, *self._args)
             if not inspect.isawaitable(result):
                 raise TypeError(f"{self.label} must be an Actor class or an async function, but it returned {result!r}")
+            if self.state == ENDING:  # it has ended itself
+                if inspect.iscoroutine(result):
+                    result.close()
+                return
             with trio.CancelScope() as self._scope:
                 self._set_started()
                 self.value = await await_user(cast("Awaitable[object]", result))
@@ -432,7 +436,8 @@ class Cell(Mailbox):
             if self._idle_scope is not None:
                 self._idle_scope.deadline = self._idle_deadline()
         if type(result) is COROUTINE:
-            # A sync function around an async one. What it began has to go on in the actor's own task.
+            # A sync function around an async one. What it began has to go on in the actor's own task, and counts there.
+            self.handled -= 1
             call = Call(self.ref, None, handler, args, kwargs)
             self.put_first(resume(call, handler, cast("Coroutine[Any, Any, object]", result)))
             return call
@@ -562,6 +567,7 @@ class Cell(Mailbox):
 
     # Background tasks
 
+    @enable_ki_protection
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         if self.state >= ENDING:
             raise ActorExited(self.ref, self.exit or Exit("normal"))
@@ -617,10 +623,10 @@ class Cell(Mailbox):
         words = ""
         if self._handling is not None:
             name, args, kwargs = self._handling
-            shown = [*map(reprlib.repr, args), *(f"{key}={reprlib.repr(value)}" for key, value in kwargs.items())]
+            shown = [*map(shown_safely, args), *(f"{key}={shown_safely(value)}" for key, value in kwargs.items())]
             words = f", in {name}({', '.join(shown)})"
         if self.actor is not None and self.actor.log_state:
-            words += f", with {vars(self.actor)!r}"
+            words += f", with {shown_safely(getattr(self.actor, '__dict__', {}))}"
         return words
 
     # The end
@@ -755,6 +761,7 @@ class Cell(Mailbox):
                 if event is not None:
                     event.set()
             self.actor = self.task = self._context = self._background = None
+            self._factory, self._args = type(None), ()
 
     @property
     def child(self) -> Child:
@@ -794,6 +801,14 @@ def without_runtime_frames(error: BaseException) -> BaseException:
     while tb is not None and tb.tb_frame.f_code.co_filename == __file__:
         tb = tb.tb_next
     return error if tb is None else error.with_traceback(tb)
+
+
+def shown_safely(value: object) -> str:
+    """The `repr` of a user's object, cut to a readable length, for the log. Whatever that `repr` does."""
+    try:
+        return reprlib.repr(value)
+    except Exception as error:
+        return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
 
 
 def split(error: BaseException) -> tuple[BaseException | None, BaseException | None]:

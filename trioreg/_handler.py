@@ -37,6 +37,8 @@ def raises(*errors: type[Exception]) -> Callable[[F], F]:
     for error in errors:
         if not (isinstance(error, type) and issubclass(error, Exception)):
             raise TypeError(f"raises() takes subclasses of Exception, not {error!r}")
+        if issubclass(error, StopIteration | StopAsyncIteration):
+            raise TypeError(f"raises() can't take {error!r}: Python turns it into a RuntimeError on its way")
 
     def declare(function: F) -> F:
         setattr(function, _DECLARED, errors)

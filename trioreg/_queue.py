@@ -105,6 +105,5 @@ class Queues(Generic[K, V]):
         for key, numbers in keys.items():
             assert isinstance(numbers, dict)
             for number in numbers:
-                queue = self._queues.get(key, {})
-                if number in queue:
+                if number in self._queues.get(key, ()):
                     reschedule(self._remove(key, number).task)

@@ -411,7 +411,7 @@ class Registry(Generic[K, V]):
         if to is not owner:
             self._names.hand_over(key, owner, to, held[0][1].value)
 
-    def via(self, key: K, value: V = None, *, wait: bool = False) -> Via[K, V]:  # type: ignore[assignment]
+    def via(self, key: K, value: V | None = None, *, wait: bool = False) -> Via[K, V]:
         """An address that finds its actor by name, each time it is used: Elixir's ``{:via, Registry, ...}``.
 
         It goes wherever an `ActorRef` goes, and as ``name=`` into ``start_child``. Not a checkpoint; constant time.
@@ -428,7 +428,7 @@ class Registry(Generic[K, V]):
         """
         self._require_unique("via")
         _require_hashable("key", key)
-        return WaitingVia(self, key, value) if wait else Via(self, key, value)
+        return (WaitingVia if wait else Via)(self, key, cast("V", value))
 
     # Asking
 

@@ -88,7 +88,7 @@ class Child:
 
     @property
     def shutdown(self) -> float:
-        return self.spec.seconds or 5.0
+        return self.spec.seconds
 
     @property
     def title(self) -> str:
@@ -187,12 +187,14 @@ class Engine:
             await self._shut_down()
             self._is_open = False
 
+    @enable_ki_protection
     async def _notice_cancellation(self) -> None:
         try:
             await trio.sleep_forever()
         finally:
             self.close()
 
+    @enable_ki_protection
     def close(self) -> None:
         """Begin to shut down. Not a checkpoint."""
         self._is_closing = True
@@ -201,6 +203,7 @@ class Engine:
             if child.cell is not None and child.cell.starter is not None:
                 child.cell.end(Exit("shutdown"))
 
+    @enable_ki_protection
     def leave(self) -> None:
         """Nobody is in the supervisor's block any more: it ends with its last child."""
         self._is_left = True
@@ -342,8 +345,11 @@ class Engine:
         self._alive -= 1
         try:
             self._decide(child, cell, exit)
-        finally:
-            self._close_if_done()
+        except Exception as error:
+            # A log handler or a `repr` of the user's that raises: neither that nor the crash is lost.
+            self._failures += [error] if exit.error is None else [exit.error, error]
+            self.close()
+        self._close_if_done()
 
     def _decide(self, child: Child, cell: Cell, exit: Exit) -> None:
         error = exit.error
@@ -436,6 +442,7 @@ class Engine:
         scope = child.pause = trio.CancelScope()
         self._alive += 1
 
+        @enable_ki_protection
         async def restart() -> None:
             with scope:
                 await trio.sleep(seconds)
@@ -448,6 +455,8 @@ class Engine:
                     self._begin_again(child, cell)
                 else:
                     self._restart(child, cell, failed)
+            elif failed is not None and failed.error is not None and self._is_closing:
+                self._failures.append(failed.error)  # nobody has told of this one yet
             self._close_if_done()
 
         self.nursery.start_soon(restart, name=f"{self.label}, restart of {child}")
@@ -457,8 +466,6 @@ class Engine:
         members = list(self.children.values())
         if self.strategy == "rest_for_one":
             members = members[members.index(cause) :]
-        # A start that somebody else waits for fails: it is theirs to try again.
-        members = [member for member in members if member.cell is None or member.cell.starter is None]
         self._group = dict.fromkeys(members)
         self._alive += 1  # while none of them lives, nobody may think that all is over
         try:
@@ -474,6 +481,10 @@ class Engine:
         for member in reversed(members):
             # Those that crashed meanwhile, or before, are of this restart: each is restarted once.
             is_paused = member.pause is not None
+            if member.cell is not None and member.cell.starter is not None:
+                self._group.pop(
+                    member, None
+                )  # its starter gets the error
             await self.terminate(member)
             noted[member] = is_paused or member in self._pending
             self._unpend(member)
@@ -588,6 +599,13 @@ class Engine:
     async def terminate_child(self, which: object) -> None:
         child = self.find(which)
         await trio.lowlevel.checkpoint_if_cancelled()
+        if child.cell is not None and child.cell.task is current_task():
+            # It ends itself: it can't wait for that, but it can be cancelled by it.
+            self.nursery.start_soon(self._terminate_and_forget, child)
+            await trio.sleep_forever()
+        await self._terminate_and_forget(child)
+
+    async def _terminate_and_forget(self, child: Child) -> None:
         self._group.pop(child, None)  # before it ends: a restart of several leaves it out
         await self.terminate(child)
         self._unpend(child)

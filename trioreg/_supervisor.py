@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple, overload
 
 import attrs
 import trio
+from trio.lowlevel import enable_ki_protection
 
 from ._actor import Actor, Function
 from ._child_spec import ChildSpec, Restart
@@ -76,6 +77,7 @@ class SupervisorBase(Actor):
         started = trio.Event()
         failure: list[BaseException] = []
 
+        @enable_ki_protection
         async def run() -> None:
             try:
                 await self._engine.run(self._specs, task_status=_Started(started))
@@ -96,6 +98,7 @@ class SupervisorBase(Actor):
     def _killed(self) -> None:
         self._engine.kill()
 
+    @enable_ki_protection
     def stop(self) -> None:
         """Shut the children down, each within its ``shutdown`` time, and end. Not a checkpoint; constant time.
 
@@ -441,6 +444,7 @@ async def _opened(supervisor: S) -> AsyncGenerator[S]:
     try:
         async with trio.open_nursery() as nursery:
 
+            @enable_ki_protection
             async def run(*, task_status: trio.TaskStatus[None]) -> None:
                 await engine.run(supervisor._specs, task_status=task_status)
                 nursery.cancel_scope.cancel()  # it has ended: so has the block, if it has not been left
