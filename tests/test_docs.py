@@ -54,3 +54,11 @@ def test_the_examples_of_a_page_run_in_order_and_print_what_it_says(
         # The empty lines in front make a traceback name the line of the page.
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
         assert capsys.readouterr().out == output, f"{page.name}, line {line + 1}"
+
+
+PROMISES = README.parent / "docs" / "promises.md"
+
+
+@pytest.mark.parametrize(("name", "file"), re.findall(r"`(test_\w+)`\s+in\s+`([\w/.]+)`", PROMISES.read_text("utf-8")))
+def test_what_a_promise_names_as_its_proof_exists(name: str, file: str) -> None:
+    assert f"def {name}(" in (README.parent / file).read_text("utf-8")
