@@ -307,11 +307,18 @@ class Cell(Mailbox):
         kwargs: Mapping[str, object]
         result: Any  # nothing is checked twice in here: this loop is the cost of every message
         budget = BATCH
+        hooks = self._hooks
+        assert hooks is not None
         while True:
             if message is NOTHING:
                 if not self._queue:
                     call, args, kwargs, result = None, (), NO_KWARGS, None
-                    await self._wait_for_message()
+                    if hooks.has_on_idle:
+                        await self._wait_for_message()
+                    else:
+                        # `park`, written out: each frame that a parked task keeps is paid for by every actor.
+                        self.parked = self.task
+                        await wait_task_rescheduled(self._abort_park)
                     if self.state == ENDING:
                         return
                     budget = BATCH
@@ -322,14 +329,14 @@ class Cell(Mailbox):
                         return
                     budget = BATCH
                 budget -= 1
-                queue = self._queue
-                if len(queue) > self.peak:
-                    self.peak = len(queue)
                 if self._withdrawn or self._overflow:
                     message = self.take()
                     if message is NOTHING:
                         continue
                 else:
+                    queue = self._queue
+                    if len(queue) > self.peak:
+                        self.peak = len(queue)
                     message = queue.popleft()
             call = None
             kind = message.__class__
@@ -340,8 +347,7 @@ class Cell(Mailbox):
             elif message is STOP:
                 return
             else:
-                assert self._hooks is not None
-                handler, args, kwargs = self._hooks.on_message, (message.message,), NO_KWARGS
+                handler, args, kwargs = hooks.on_message, (message.message,), NO_KWARGS
             if handler.is_async and self._scope is None:
                 # From the first async handler on, there is something to cancel. (An idle actor keeps nothing of its
                 # last message: not in this frame either, which stays.)
@@ -388,9 +394,6 @@ class Cell(Mailbox):
 
     async def _wait_for_message(self) -> None:
         assert self._hooks is not None and self.actor is not None
-        if not self._hooks.has_on_idle:
-            await self.park()
-            return
         with trio.CancelScope(deadline=self._idle_deadline()) as self._idle_scope:
             try:
                 await self.park()
@@ -478,7 +481,7 @@ class Cell(Mailbox):
     def _defer(self, call: Call, reply: Reply[object]) -> None:
         # From here on the caller waits for whoever has the reply: the actor is free, so there can't be a cycle.
         call.unlink()
-        if not reply._bind(call):
+        if not reply._bind(call) and not call.is_done:
             if self._deferred is None:
                 self._deferred = {}
             self._deferred[call] = None
@@ -682,6 +685,8 @@ class Cell(Mailbox):
         """Nothing more is handled: everybody who waits for an answer learns it, before `on_stop` takes its time."""
         exit = self.exit
         assert exit is not None
+        if self._errors and exit.error is None:
+            exit = Exit("crashed", combine(self._errors, self.label))  # it was being ended, and crashed on the way
         for message in self.refuse_senders():
             self._refuse(message, exit)
         if self._current is not None:

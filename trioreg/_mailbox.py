@@ -124,7 +124,7 @@ class Mailbox:
         queue = self._queue
         while queue:
             if len(queue) > self.peak:
-                self.peak = len(queue)
+                self.peak = max(self.peak, self.queued)
             message = queue.popleft()
             if self._withdrawn and id(message) in self._withdrawn:
                 self._withdrawn.remove(id(message))

@@ -182,11 +182,22 @@ class Address(Generic[A]):
             MailboxFull: The mailbox is bounded and has no room.
             ActorExited, NotRegistered: As `send`.
         """
-        cell = self._accepting()
-        cell.ref._require_thread()
+        cell = self._resolve()._cell
+        if cell is None or cell.state >= STOPPING:
+            raise self._exited(cell)
+        if get_ident() != cell.thread:
+            cell.ref._require_thread()
         if cell.limit is not None:
             self._require_room(cell)
-        cell.put(Info(message))
+        queue = cell._queue
+        if queue is None:
+            cell.put(Info(message))
+            return
+        queue.append(Info(message))
+        task = cell.parked
+        if task is not None:
+            cell.parked = None
+            reschedule(task)
 
     async def wait(self) -> Exit:
         """Wait until the actor has ended: ``Process.monitor``. A checkpoint. Any number of tasks may wait.

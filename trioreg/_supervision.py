@@ -135,6 +135,7 @@ class Engine:
         self._pending: dict[Child, None] = {}
         # Those that such a restart, under way, has still to start again.
         self._group: dict[Child, None] = {}
+        self._starting: dict[Cell, None] = {}
         self._is_left = False
         self._alive = 0
         self._failures: list[BaseException] = []
@@ -199,9 +200,8 @@ class Engine:
         """Begin to shut down. Not a checkpoint."""
         self._is_closing = True
         self._wake.set()
-        for child in list(self.children.values()):
-            if child.cell is not None and child.cell.starter is not None:
-                child.cell.end(Exit("shutdown"))
+        for cell in list(self._starting):
+            cell.end(Exit("shutdown"))
 
     @enable_ki_protection
     def leave(self) -> None:
@@ -319,9 +319,11 @@ class Engine:
         waits = cell.link(task)
         waiting = Waiting(cell.ref, waits)
         cell.starter = task
+        self._starting[cell] = None
         try:
             await wait_task_rescheduled(abort)
         finally:
+            del self._starting[cell]
             waiting.unlink()
         if cell.is_started and cancel is None:
             return
@@ -456,7 +458,7 @@ class Engine:
                 else:
                     self._restart(child, cell, failed)
             elif failed is not None and failed.error is not None and self._is_closing:
-                self._failures.append(failed.error)  # nobody has told of this one yet
+                logger.warning("%s: child %s was waiting for its restart: %r", self.label, child, failed.error)
             self._close_if_done()
 
         self.nursery.start_soon(restart, name=f"{self.label}, restart of {child}")
@@ -482,9 +484,7 @@ class Engine:
             # Those that crashed meanwhile, or before, are of this restart: each is restarted once.
             is_paused = member.pause is not None
             if member.cell is not None and member.cell.starter is not None:
-                self._group.pop(
-                    member, None
-                )  # its starter gets the error
+                self._group.pop(member, None)  # its starter gets the error
             await self.terminate(member)
             noted[member] = is_paused or member in self._pending
             self._unpend(member)
@@ -670,21 +670,22 @@ class Engine:
     async def _shut_down_at_once(self) -> None:
         """Children without an order among them end side by side: all are told, newest first, then all are awaited."""
         now = trio.current_time()
-        deadlines: list[tuple[float, Cell]] = []
-        for number, child in enumerate(reversed(list(self.children.values()))):
+        cells: dict[float, list[Cell]] = {}
+        for number, child in enumerate(reversed(list(self.children.values())), 1):
             if child.pause is not None:
                 child.pause.cancel()
             if child.cell is not None:
                 self._tell_to_end(child, child.cell)
-                deadlines.append((now + child.spec.seconds, child.cell))
-            if number % CONCURRENT_ENDS == CONCURRENT_ENDS - 1:
+                cells.setdefault(child.spec.seconds, []).append(child.cell)
+            if number % CONCURRENT_ENDS == 0:
                 await trio.lowlevel.checkpoint()
-        for deadline, cell in sorted(deadlines, key=lambda pair: pair[0]):
-            if cell.state == ENDED:
-                continue
-            if deadline != math.inf:
-                with trio.move_on_at(deadline):
-                    await cell.wait_ended()
-                    continue
-                cell.end(Exit("killed"))
-            await cell.wait_ended()
+        for seconds in sorted(cells):
+            for number, cell in enumerate(cells[seconds], 1):
+                if cell.state != ENDED:
+                    with trio.move_on_at(now + seconds) as limit:
+                        await cell.wait_ended()
+                    if limit.cancelled_caught:
+                        cell.end(Exit("killed"))
+                        await cell.wait_ended()
+                elif number % CONCURRENT_ENDS == 0:
+                    await trio.lowlevel.checkpoint()

@@ -1,0 +1,141 @@
+"""What the Python peers share: how an operation is timed, and how they talk to `run.py`.
+
+A peer is a process. It says what it is and which operations it has, then measures whatever it is asked for, one line
+of JSON for each. Only the standard library is used: one peer pins a Trio of years ago, and has a venv of its own.
+
+Python's garbage collector stays on, as it is for everybody: what an operation leaves behind for it is a part of what
+the operation costs. Before each batch everything that is garbage already is collected.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import platform
+import sys
+import tracemalloc
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import NoReturn
+
+ACTORS = 10_000
+"""How many actors one dispatch goes to."""
+
+CASTS = 10_000
+"""How many casts are sent before one call waits until all are handled."""
+
+NAMES = 1_000
+"""How many names there are in a registry in which one is looked up."""
+
+IDLE = 20_000
+"""How many idle actors memory is measured over."""
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """How long to measure, and the measuring.
+
+    Where ``run(n)`` gives a number, that is the seconds that count; otherwise all of its time does.
+
+    Attributes:
+        seconds: What one batch takes at least.
+        batches: How many batches.
+    """
+
+    seconds: float
+    batches: int
+
+    def sync(self, run: Callable[[int], object], each: int = 1) -> list[float]:
+        """The nanoseconds of one operation in each batch, where ``run(n)`` does ``n * each`` operations."""
+        plan = self._plan(each)
+        n = next(plan)
+        while True:
+            began = perf_counter()
+            counted = run(n)
+            try:
+                n = plan.send(counted if isinstance(counted, float) else perf_counter() - began)
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return]  # what a generator returns has no type here
+
+    async def wait(self, run: Callable[[int], Awaitable[object]], each: int = 1) -> list[float]:
+        """`sync` for an async ``run``."""
+        plan = self._plan(each)
+        n = next(plan)
+        while True:
+            began = perf_counter()
+            counted = await run(n)
+            try:
+                n = plan.send(counted if isinstance(counted, float) else perf_counter() - began)
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return]
+
+    def _plan(self, each: int) -> Generator[int, float, list[float]]:
+        # Finding out how many it takes is the warm-up as well.
+        n = 1
+        gc.collect()
+        while (took := (yield n)) < self.seconds:
+            n = min(n * 10, 1 + int(1.1 * n * self.seconds / max(took, 1e-9)))
+        samples: list[float] = []
+        for _ in range(self.batches):
+            gc.collect()
+            took = yield n
+            samples.append(took / (n * each) * 1e9)
+        return samples
+
+
+def resident() -> int:
+    """The bytes of memory that this process has in RAM, or 0 where that can't be told."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0
+
+
+class Memory:
+    """The bytes that something has taken: allocated by Python, or (``is_resident``) of RAM.
+
+    Each such measurement has a process of its own, which is over with the answer: nobody has to wait until so many
+    actors have ended one by one.
+    """
+
+    def __init__(self, *, is_resident: bool) -> None:
+        self._is_resident = is_resident
+        gc.collect()
+        if not is_resident:
+            tracemalloc.start()
+        self._before = self._now()
+
+    def _now(self) -> int:
+        return resident() if self._is_resident else tracemalloc.get_traced_memory()[0]
+
+    def answer(self, n: int) -> NoReturn:
+        """The bytes for each of ``n`` things that have been made since."""
+        gc.collect()
+        grown = self._now() - self._before
+        is_known = not self._is_resident or resident()
+        _say({"samples": [grown / n] if is_known else []})
+        os._exit(0)
+
+
+Operation = Callable[[Sampler], list[float]]
+
+
+def serve(versions: Mapping[str, str], operations: Mapping[str, Operation]) -> None:
+    """Answer requests from stdin, until it is closed: ``operation seconds batches``, one on a line."""
+    about = {"python": platform.python_version(), **versions}
+    _say({"about": about, "operations": list(operations)})
+    for line in sys.stdin:
+        name, seconds, batches = line.split()
+        try:
+            samples = operations[name](Sampler(float(seconds), int(batches)))
+        except Exception as error:
+            _say({"error": f"{type(error).__name__}: {error}"})
+            raise
+        _say({"samples": samples})
+
+
+def _say(answer: Mapping[str, object]) -> None:
+    print(json.dumps(answer), flush=True)

@@ -1,0 +1,303 @@
+# Elixir's side of the benchmarks: its own Registry, GenServer and DynamicSupervisor.
+#
+# It talks to run.py as the Python peers do: a line about itself, then one line of JSON for each line
+# "operation seconds batches". Each measurement runs in a process of its own, so that its heap is fresh.
+
+defmodule Sampler do
+  defstruct [:nanoseconds, :batches]
+
+  # The nanoseconds of one operation in each batch, where run.(n) does n * each operations. Where it gives a number,
+  # that is the nanoseconds that count; otherwise all of its time does.
+  def samples(sampler, each, run) do
+    n = enough(sampler.nanoseconds, run, 1)
+
+    for _ <- 1..sampler.batches do
+      :erlang.garbage_collect()
+      time(run, n) / (n * each)
+    end
+  end
+
+  # Finding out how many it takes is the warm-up as well.
+  defp enough(goal, run, n) do
+    took = time(run, n)
+    if took >= goal, do: n, else: enough(goal, run, min(n * 10, 1 + trunc(1.1 * n * goal / max(took, 1))))
+  end
+
+  defp time(run, n) do
+    began = System.monotonic_time(:nanosecond)
+    counted = run.(n)
+    if is_integer(counted), do: counted, else: System.monotonic_time(:nanosecond) - began
+  end
+end
+
+defmodule Server do
+  use GenServer, restart: :temporary
+
+  def start_link(options), do: GenServer.start_link(__MODULE__, nil, options)
+
+  @impl true
+  def init(_), do: {:ok, 0}
+
+  @impl true
+  def handle_call({:echo, text}, _from, casts), do: {:reply, text, casts}
+  def handle_call(:count, _from, casts), do: {:reply, casts, casts}
+
+  def handle_call({:register_and_unregister, n, registry, keys}, _from, casts) do
+    Registering.run(n, registry, keys)
+    {:reply, :ok, casts}
+  end
+
+  @impl true
+  def handle_cast({:note, _number}, casts), do: {:noreply, casts + 1}
+end
+
+defmodule Registering do
+  def run(0, _registry, _keys), do: :ok
+
+  def run(n, registry, keys) do
+    Enum.each(keys, fn key ->
+      {:ok, _} = Registry.register(registry, key, nil)
+      :ok = Registry.unregister(registry, key)
+    end)
+
+    run(n - 1, registry, keys)
+  end
+end
+
+defmodule Subscriber do
+  use GenServer, restart: :temporary
+
+  def start_link({registry, left, main}), do: GenServer.start_link(__MODULE__, {registry, left, main})
+
+  @impl true
+  def init({registry, left, main}) do
+    {:ok, _} = Registry.register(registry, "topic", nil)
+    {:ok, {left, main}}
+  end
+
+  @impl true
+  def handle_info(_message, state), do: down(state)
+
+  @impl true
+  def handle_cast(_message, state), do: down(state)
+
+  defp down({left, main} = state) do
+    if :atomics.sub_get(left, 1, 1) == 0, do: send(main, :done)
+    {:noreply, state}
+  end
+end
+
+defmodule Operations do
+  @actors 10_000
+  @casts 10_000
+  @names 1_000
+  @idle 20_000
+
+  def names, do: ~w(lookup register_by_actor register_by_task call call_async cast cast_by_reference
+                    dispatch dispatch_handled dispatch_cast_handled start_stop memory memory_rss)
+
+  defp registry(keys \\ :unique) do
+    name = :"registry #{System.unique_integer([:positive])}"
+    {:ok, _} = Registry.start_link(keys: keys, name: name, partitions: 1)
+    name
+  end
+
+  defp supervisor do
+    {:ok, supervisor} = DynamicSupervisor.start_link(strategy: :one_for_one)
+    supervisor
+  end
+
+  defp keys, do: for(number <- 1..@names, do: "agent #{number}")
+
+  def measure("lookup", sampler) do
+    registry = registry()
+    keys = keys()
+    for key <- keys, do: {:ok, _} = Registry.register(registry, key, nil)
+    Sampler.samples(sampler, @names, fn n -> lookup(n, registry, keys) end)
+  end
+
+  def measure("register_by_actor", sampler) do
+    registry = registry()
+    keys = keys()
+    {:ok, server} = DynamicSupervisor.start_child(supervisor(), {Server, []})
+
+    Sampler.samples(sampler, @names, fn n ->
+      GenServer.call(server, {:register_and_unregister, n, registry, keys}, :infinity)
+    end)
+  end
+
+  def measure("register_by_task", sampler) do
+    registry = registry()
+    keys = keys()
+    Sampler.samples(sampler, @names, fn n -> Registering.run(n, registry, keys) end)
+  end
+
+  def measure("call", sampler) do
+    via = {:via, Registry, {registry(), "James Bond"}}
+    {:ok, _} = DynamicSupervisor.start_child(supervisor(), {Server, name: via})
+    Sampler.samples(sampler, 1, fn n -> call(n, via) end)
+  end
+
+  # A GenServer has one kind of handler.
+  def measure("call_async", sampler), do: measure("call", sampler)
+
+  def measure("cast", sampler) do
+    via = {:via, Registry, {registry(), "James Bond"}}
+    {:ok, _} = DynamicSupervisor.start_child(supervisor(), {Server, name: via})
+    Sampler.samples(sampler, @casts, fn n -> casts(n, via) end)
+  end
+
+  def measure("cast_by_reference", sampler) do
+    {:ok, server} = DynamicSupervisor.start_child(supervisor(), {Server, []})
+    Sampler.samples(sampler, @casts, fn n -> casts(n, server) end)
+  end
+
+  # The call alone: when it returns, all messages are sent.
+  def measure("dispatch", sampler), do: dispatch(sampler, &send(&1, "hello"), false)
+
+  # Until the last subscriber has handled it.
+  def measure("dispatch_handled", sampler), do: dispatch(sampler, &send(&1, "hello"), true)
+  def measure("dispatch_cast_handled", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), true)
+
+  def measure("start_stop", sampler) do
+    registry = registry()
+    supervisor = supervisor()
+    Sampler.samples(sampler, 1, fn n -> start_stop(n, supervisor, registry) end)
+  end
+
+  def measure("memory", _), do: idle_actors(fn -> :erlang.memory(:total) end)
+  def measure("memory_rss", _), do: idle_actors(&resident/0)
+
+  defp lookup(0, _, _), do: :ok
+
+  defp lookup(n, registry, keys) do
+    Enum.each(keys, fn key -> Registry.lookup(registry, key) end)
+    lookup(n - 1, registry, keys)
+  end
+
+  defp call(0, _), do: :ok
+
+  defp call(n, via) do
+    GenServer.call(via, {:echo, "text"})
+    call(n - 1, via)
+  end
+
+  defp casts(0, _), do: :ok
+
+  defp casts(n, server) do
+    cast(@casts, server)
+    GenServer.call(server, :count, :infinity)
+    casts(n - 1, server)
+  end
+
+  defp cast(0, _), do: :ok
+
+  defp cast(n, server) do
+    GenServer.cast(server, {:note, n})
+    cast(n - 1, server)
+  end
+
+  defp dispatch(sampler, tell, to_the_end) do
+    registry = registry(:duplicate)
+    supervisor = supervisor()
+    left = :atomics.new(1, [])
+
+    for _ <- 1..@actors do
+      {:ok, _} = DynamicSupervisor.start_child(supervisor, {Subscriber, {registry, left, self()}})
+    end
+
+    send_all = fn entries -> Enum.each(entries, fn {pid, _} -> tell.(pid) end) end
+
+    Sampler.samples(sampler, @actors, fn n ->
+      counted = dispatches(n, registry, left, send_all, 0)
+      if to_the_end, do: nil, else: counted
+    end)
+  end
+
+  defp dispatches(0, _, _, _, counted), do: counted
+
+  defp dispatches(n, registry, left, send_all, counted) do
+    :atomics.put(left, 1, @actors)
+    began = System.monotonic_time(:nanosecond)
+    Registry.dispatch(registry, "topic", send_all)
+    took = System.monotonic_time(:nanosecond) - began
+
+    receive do
+      :done -> :ok
+    end
+
+    dispatches(n - 1, registry, left, send_all, counted + took)
+  end
+
+  defp start_stop(0, _, _), do: :ok
+
+  defp start_stop(n, supervisor, registry) do
+    name = "agent #{System.unique_integer([:positive])}"
+    {:ok, server} = DynamicSupervisor.start_child(supervisor, {Server, name: {:via, Registry, {registry, name}}})
+    GenServer.stop(server)
+    start_stop(n - 1, supervisor, registry)
+  end
+
+  defp idle_actors(used) do
+    registry = registry()
+    supervisor = supervisor()
+    {:ok, _} = DynamicSupervisor.start_child(supervisor, {Server, name: {:via, Registry, {registry, "warm-up"}}})
+    collect([registry, supervisor])
+    before = used.()
+
+    for number <- 1..@idle do
+      name = {:via, Registry, {registry, "agent #{number}"}}
+      {:ok, _} = DynamicSupervisor.start_child(supervisor, {Server, name: name})
+    end
+
+    collect([registry, supervisor])
+    [(used.() - before) / @idle]
+  end
+
+  defp collect(others) do
+    for other <- [self() | others] do
+      pid = if is_atom(other), do: Process.whereis(other), else: other
+      :erlang.garbage_collect(pid)
+    end
+  end
+
+  # The bytes of memory that the virtual machine has in RAM.
+  defp resident do
+    status = File.read!("/proc/self/status")
+    [_, kilobytes] = Regex.run(~r/VmRSS:\s+(\d+) kB/, status)
+    String.to_integer(kilobytes) * 1024
+  end
+end
+
+defmodule Peer do
+  def serve do
+    names = if File.exists?("/proc/self/status"), do: Operations.names(), else: Operations.names() -- ["memory_rss"]
+    operations = Enum.map_join(names, ", ", &~s("#{&1}"))
+    about = ~s("elixir": "#{System.version()}", "otp": "#{System.otp_release()}")
+    IO.puts(~s({"about": {#{about}}, "operations": [#{operations}]}))
+    answer(IO.gets(""), length(Process.list()))
+  end
+
+  defp answer(:eof, _), do: :ok
+
+  defp answer(line, processes) do
+    [name, seconds, batches] = String.split(line)
+    {seconds, _} = Float.parse(seconds)
+    sampler = %Sampler{nanoseconds: seconds * 1.0e9, batches: String.to_integer(batches)}
+    samples = Task.await(Task.async(fn -> Operations.measure(name, sampler) end), :infinity)
+    # (Where memory is measured, run.py ends this process as soon as it has the answer.)
+    unless String.starts_with?(name, "memory"), do: wait_until_gone(processes)
+    IO.puts(~s({"samples": [#{Enum.map_join(samples, ", ", &Float.to_string/1)}]}))
+    answer(IO.gets(""), processes)
+  end
+
+  # What a measurement has started ends with its process, but not at once: the next peer should not feel it.
+  defp wait_until_gone(processes) do
+    if length(Process.list()) > processes do
+      Process.sleep(1)
+      wait_until_gone(processes)
+    end
+  end
+end
+
+Peer.serve()

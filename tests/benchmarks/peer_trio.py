@@ -1,0 +1,159 @@
+"""The floor: what Trio itself costs for the steps that no library on top of it can do without."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+
+import trio
+from _peer import ACTORS, NAMES, Operation, Sampler, serve
+from trio.lowlevel import Abort, RaiseCancelT, Task, checkpoint, current_task, reschedule, wait_task_rescheduled
+from trio.testing import wait_all_tasks_blocked
+
+
+def aborted(_: RaiseCancelT) -> Abort:
+    return Abort.SUCCEEDED
+
+
+class Table:
+    """A method around ``dict.get``: less than that no look-up can be."""
+
+    def __init__(self) -> None:
+        self._table = {f"agent {number}": number for number in range(NAMES)}
+
+    def lookup(self, key: str) -> int | None:
+        return self._table.get(key)
+
+
+def lookup(sampler: Sampler) -> list[float]:
+    table = Table()
+    keys = [f"agent {number}" for number in range(NAMES)]
+
+    def run(n: int) -> None:
+        for _ in range(n):
+            for key in keys:
+                table.lookup(key)
+
+    return sampler.sync(run, len(keys))
+
+
+async def one_checkpoint(sampler: Sampler) -> list[float]:
+    async def run(n: int) -> None:
+        for _ in range(n):
+            await checkpoint()
+
+    return await sampler.wait(run)
+
+
+async def two_switches(sampler: Sampler) -> list[float]:
+    """To another task, and back."""
+    main = current_task()
+    partner: Task | None = None
+
+    async def answer() -> None:
+        nonlocal partner
+        partner = current_task()
+        while True:
+            await wait_task_rescheduled(aborted)
+            reschedule(main)
+
+    async def run(n: int) -> None:
+        assert partner is not None
+        for _ in range(n):
+            reschedule(partner)
+            await wait_task_rescheduled(aborted)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer)
+        await wait_all_tasks_blocked()
+        samples = await sampler.wait(run)
+        nursery.cancel_scope.cancel()
+    return samples
+
+
+async def reschedule_many(sampler: Sampler) -> list[float]:
+    """Wake many parked tasks: the waking alone."""
+    return await _reschedule(sampler, is_counted_to_the_end=False)
+
+
+async def reschedule_and_run(sampler: Sampler) -> list[float]:
+    """Wake many parked tasks, until each has run and is parked again."""
+    return await _reschedule(sampler, is_counted_to_the_end=True)
+
+
+async def _reschedule(sampler: Sampler, *, is_counted_to_the_end: bool) -> list[float]:
+    main = current_task()
+    tasks: list[Task] = []
+    left = 0
+
+    async def park() -> None:
+        nonlocal left
+        tasks.append(current_task())
+        while True:
+            await wait_task_rescheduled(aborted)
+            left -= 1
+            if not left:
+                reschedule(main)
+
+    async def run(n: int) -> float | None:
+        nonlocal left
+        counted = 0.0
+        for _ in range(n):
+            left = len(tasks)
+            began = perf_counter()
+            for task in tasks:
+                reschedule(task)
+            counted += perf_counter() - began
+            await wait_task_rescheduled(aborted)
+        return None if is_counted_to_the_end else counted
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(ACTORS):
+            nursery.start_soon(park)
+        await wait_all_tasks_blocked()
+        samples = await sampler.wait(run, ACTORS)
+        nursery.cancel_scope.cancel()
+    return samples
+
+
+async def spawn(sampler: Sampler) -> list[float]:
+    """Start a task, and see it run to its end: a hundred at a time."""
+    main = current_task()
+    left = 0
+
+    async def child() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            reschedule(main)
+
+    async with trio.open_nursery() as nursery:
+
+        async def run(n: int) -> None:
+            nonlocal left
+            for _ in range(n):
+                left = 100
+                for _ in range(100):
+                    nursery.start_soon(child)
+                await wait_task_rescheduled(aborted)
+
+        return await sampler.wait(run, 100)
+    raise AssertionError("unreachable")
+
+
+def in_trio(measure: Callable[[Sampler], Awaitable[list[float]]]) -> Operation:
+    return lambda sampler: trio.run(measure, sampler)
+
+
+if __name__ == "__main__":
+    serve(
+        {"trio": trio.__version__},
+        {
+            "dict_get": lookup,
+            "checkpoint": in_trio(one_checkpoint),
+            "two_switches": in_trio(two_switches),
+            "reschedule": in_trio(reschedule_many),
+            "reschedule_and_run": in_trio(reschedule_and_run),
+            "spawn": in_trio(spawn),
+        },
+    )

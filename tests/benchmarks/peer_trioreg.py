@@ -1,0 +1,315 @@
+"""trioreg's side of the benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from itertools import count
+from time import perf_counter
+from typing import NoReturn, cast
+
+import trio
+from _peer import ACTORS, CASTS, IDLE, NAMES, Memory, Operation, Sampler, serve
+from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
+
+import trioreg
+
+
+class Server(trioreg.Actor):
+    """What is called and cast to."""
+
+    def __init__(self) -> None:
+        self.casts = 0
+
+    def echo(self, text: str) -> str:
+        return text
+
+    async def echo_async(self, text: str) -> str:
+        return text
+
+    def note(self, number: int) -> None:
+        self.casts += 1
+
+    def count(self) -> int:
+        return self.casts
+
+
+class Registrar(trioreg.Actor):
+    """Registers itself, and gives the name back."""
+
+    def __init__(self, registry: trioreg.Registry[str, None], keys: Sequence[str]) -> None:
+        self.registry = registry
+        self.keys = keys
+
+    def register_and_unregister(self, n: int) -> None:
+        register, unregister = self.registry.register, self.registry.unregister
+        for _ in range(n):
+            for key in self.keys:
+                register(key)
+                unregister(key)
+
+
+class Latch:
+    """Wakes the task that made it when it has been counted down."""
+
+    def __init__(self) -> None:
+        self.task: Task = current_task()
+        self.left = 0
+
+    def down(self) -> None:
+        self.left -= 1
+        if not self.left:
+            reschedule(self.task)
+
+    async def wait(self) -> None:
+        def abort(_: RaiseCancelT) -> Abort:
+            return Abort.SUCCEEDED
+
+        await wait_task_rescheduled(abort)
+
+
+class Subscriber(trioreg.Actor):
+    def __init__(self, registry: trioreg.Registry[str, None], latch: Latch) -> None:
+        self.latch = latch
+        registry.register("topic")
+
+    async def on_message(self, message: object) -> None:
+        self.latch.down()
+
+    def note(self, message: object) -> None:
+        self.latch.down()
+
+
+@asynccontextmanager
+async def supervising() -> AsyncGenerator[trioreg.DynamicSupervisor]:
+    """A supervisor whose children all end with the block."""
+    with trio.CancelScope() as scope:
+        async with trioreg.open_dynamic_supervisor() as supervisor:
+            yield supervisor
+            scope.cancel()
+            await trio.sleep_forever()
+
+
+def new_registry() -> trioreg.Registry[str, None]:
+    return trioreg.Registry("agents", keys="unique", partitions=1)
+
+
+def names() -> list[str]:
+    # Made anew for each use: equal strings, not the same ones that are in the table.
+    return [f"agent {number}" for number in range(NAMES)]
+
+
+async def lookup(sampler: Sampler) -> list[float]:
+    registry = new_registry()
+    for key in names():
+        registry.register(key)
+    keys = names()
+
+    def run(n: int) -> None:
+        look = registry.lookup
+        for _ in range(n):
+            for key in keys:
+                look(key)
+
+    return sampler.sync(run, len(keys))
+
+
+async def register_by_actor(sampler: Sampler) -> list[float]:
+    registry = new_registry()
+    keys = names()
+    async with supervising() as supervisor:
+        registrar = await supervisor.start_child(Registrar, registry, keys)
+        return await sampler.wait(lambda n: registrar.call(Registrar.register_and_unregister, n), len(keys))
+    raise AssertionError("unreachable")
+
+
+async def register_by_task(sampler: Sampler) -> list[float]:
+    registry = new_registry()
+    keys = names()
+
+    def run(n: int) -> None:
+        register, unregister = registry.register, registry.unregister
+        for _ in range(n):
+            for key in keys:
+                register(key)
+                unregister(key)
+
+    return sampler.sync(run, len(keys))
+
+
+async def call(sampler: Sampler) -> list[float]:
+    registry = new_registry()
+    bond = registry.via("James Bond")
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(Server, name=bond)
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                await bond.call(Server.echo, "text")
+
+        assert await ref.call(Server.echo, "text") == "text"
+        return await sampler.wait(run)
+    raise AssertionError("unreachable")
+
+
+async def call_async(sampler: Sampler) -> list[float]:
+    registry = new_registry()
+    bond = registry.via("James Bond")
+    async with supervising() as supervisor:
+        await supervisor.start_child(Server, name=bond)
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                await bond.call(Server.echo_async, "text")
+
+        return await sampler.wait(run)
+    raise AssertionError("unreachable")
+
+
+async def cast_by_name(sampler: Sampler) -> list[float]:
+    """By name, as the calls are."""
+    name = new_registry().via("James Bond")
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(Server, name=name)
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                for number in range(CASTS):
+                    name.cast_nowait(Server.note, number)
+                await ref.call(Server.count)
+
+        samples = await sampler.wait(run, CASTS)
+        assert await ref.call(Server.count) % CASTS == 0
+        return samples
+    raise AssertionError("unreachable")
+
+
+async def cast_by_reference(sampler: Sampler) -> list[float]:
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(Server)
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                for number in range(CASTS):
+                    ref.cast_nowait(Server.note, number)
+                await ref.call(Server.count)
+
+        return await sampler.wait(run, CASTS)
+    raise AssertionError("unreachable")
+
+
+async def cast_awaited(sampler: Sampler) -> list[float]:
+    """The async form, by name: each is a checkpoint."""
+    name = new_registry().via("James Bond")
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(Server, name=name)
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                for number in range(CASTS):
+                    await name.cast(Server.note, number)
+                await ref.call(Server.count)
+
+        return await sampler.wait(run, CASTS)
+    raise AssertionError("unreachable")
+
+
+def send_to_all(entries: list[trioreg.Entry[None]]) -> None:
+    for owner, _ in entries:
+        cast("trioreg.ActorRef[Subscriber]", owner).send_nowait("hello")
+
+
+def cast_to_all(entries: list[trioreg.Entry[None]]) -> None:
+    for owner, _ in entries:
+        cast("trioreg.ActorRef[Subscriber]", owner).cast_nowait(Subscriber.note, "hello")
+
+
+async def dispatch(sampler: Sampler) -> list[float]:
+    """The call alone: when it returns, all messages are in the mailboxes."""
+    return await _dispatch(sampler, send_to_all, is_counted_to_the_end=False)
+
+
+async def dispatch_handled(sampler: Sampler) -> list[float]:
+    """Until the last ``on_message`` has returned."""
+    return await _dispatch(sampler, send_to_all, is_counted_to_the_end=True)
+
+
+async def dispatch_cast_handled(sampler: Sampler) -> list[float]:
+    """Until the last of the sync methods that were cast to has returned."""
+    return await _dispatch(sampler, cast_to_all, is_counted_to_the_end=True)
+
+
+async def _dispatch(
+    sampler: Sampler, send: Callable[[list[trioreg.Entry[None]]], None], *, is_counted_to_the_end: bool
+) -> list[float]:
+    topics: trioreg.Registry[str, None] = trioreg.Registry("topics", keys="duplicate")
+    latch = Latch()
+    async with supervising() as supervisor:
+        for _ in range(ACTORS):
+            await supervisor.start_child(Subscriber, topics, latch)
+
+        async def run(n: int) -> float | None:
+            counted = 0.0
+            for _ in range(n):
+                latch.left = ACTORS
+                began = perf_counter()
+                topics.dispatch("topic", send)
+                counted += perf_counter() - began
+                await latch.wait()
+            return None if is_counted_to_the_end else counted
+
+        return await sampler.wait(run, ACTORS)
+    raise AssertionError("unreachable")
+
+
+async def start_stop(sampler: Sampler) -> list[float]:
+    registry = new_registry()
+    numbers = count()
+    async with supervising() as supervisor:
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                name = registry.via(f"agent {next(numbers)}")
+                ref = await supervisor.start_child(Server, name=name, restart="temporary")
+                await ref.stop()
+
+        return await sampler.wait(run)
+    raise AssertionError("unreachable")
+
+
+async def memory(*, is_resident: bool) -> NoReturn:
+    registry = new_registry()
+    async with supervising() as supervisor:
+        await supervisor.start_child(Server, name=registry.via("warm-up"))
+        used = Memory(is_resident=is_resident)
+        for number in range(IDLE):
+            await supervisor.start_child(Server, name=registry.via(f"agent {number}"))
+        used.answer(IDLE)
+    raise AssertionError("unreachable")
+
+
+def in_trio(measure: Callable[[Sampler], Awaitable[list[float]]]) -> Operation:
+    return lambda sampler: trio.run(measure, sampler)
+
+
+if __name__ == "__main__":
+    serve(
+        {"trioreg": version("trioreg"), "trio": trio.__version__},
+        {
+            "lookup": in_trio(lookup),
+            "register_by_actor": in_trio(register_by_actor),
+            "register_by_task": in_trio(register_by_task),
+            "call": in_trio(call),
+            "call_async": in_trio(call_async),
+            "cast": in_trio(cast_by_name),
+            "cast_by_reference": in_trio(cast_by_reference),
+            "cast_awaited": in_trio(cast_awaited),
+            "dispatch": in_trio(dispatch),
+            "dispatch_handled": in_trio(dispatch_handled),
+            "dispatch_cast_handled": in_trio(dispatch_cast_handled),
+            "start_stop": in_trio(start_stop),
+            "memory": lambda _: trio.run(lambda: memory(is_resident=False)),
+            "memory_rss": lambda _: trio.run(lambda: memory(is_resident=True)),
+        },
+    )
