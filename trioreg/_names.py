@@ -138,7 +138,7 @@ class Names(Generic[K, V]):
 
     def held(self, owner: Owner, key: K) -> list[tuple[int, Entry[V]]]:
         """What an owner has under a key: the number and the entry of each, oldest first."""
-        token = owner._keys(self).get(key)
+        token = owner._token(self, key)
         if token is None:
             return []
         if self.unique:
@@ -201,7 +201,7 @@ class Names(Generic[K, V]):
                 table.popitem()
                 raise
         else:
-            token = owner._keys(self).get(key)
+            token = owner._token(self, key)
             partition = self.duplicate[self.partition_of(owner, key)]
             group = partition.add(key, number, entry)
             try:
@@ -223,7 +223,7 @@ class Names(Generic[K, V]):
 
     def delete(self, owner: Owner, key: K, number: int) -> bool:
         """Remove one entry of an owner, if it is still there."""
-        token = owner._keys(self).get(key)
+        token = owner._token(self, key)
         if isinstance(token, dict):
             if number not in token:
                 return False
@@ -240,8 +240,9 @@ class Names(Generic[K, V]):
 
     def delete_all(self, owner: Owner, key: K) -> int:
         """Remove every entry that an owner has for a key. Returns how many."""
-        token = owner._keys(self).get(key)
+        token = owner._token(self, key)
         if token is None:
+            hash(key)  # an owner without names has compared it with nothing
             return 0
         removed = self._remove(owner, key, token, None)
         owner._drop(self, key)

@@ -7,9 +7,9 @@ for a plain Trio task.
 
 from __future__ import annotations
 
+import threading
 from contextvars import ContextVar
 from itertools import count
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from trio.lowlevel import current_task
@@ -68,7 +68,7 @@ class Owner:
 
     def _require_thread(self) -> None:
         """Raise `RuntimeError` unless this is the thread of the Trio run that hosts this owner."""
-        if get_ident() != self._run.thread:
+        if threading.get_ident() != self._run.thread:
             raise RuntimeError(f"{self!r} lives in the Trio run of another thread: use trio.from_thread to get there")
 
     def _canonical(self) -> Owner:
@@ -85,6 +85,16 @@ class Owner:
         if held is None:
             return {}
         return held.get(registry, {})
+
+    def _token(self, registry: Lessor, key: Hashable) -> Token | None:
+        """The registry's token for one of this owner's keys, or None. Safe from any thread."""
+        held = self._held
+        if held is None:
+            return None
+        if isinstance(held, tuple):
+            return held[2] if held[0] is registry and held[1] == key else None
+        keys = held.get(registry)
+        return None if keys is None else keys.get(key)
 
     def _take(self, registry: Lessor, key: Hashable, token: Token) -> None:
         held = self._held
@@ -181,7 +191,7 @@ class TaskOwner(Owner):
 
     def _require_thread(self) -> None:
         """Raise `RuntimeError` unless this is the thread of the Trio run that hosts this owner."""
-        if get_ident() != self._run.thread:
+        if threading.get_ident() != self._run.thread:
             raise RuntimeError(f"{self!r} lives in the Trio run of another thread: use trio.from_thread to get there")
 
     def _canonical(self) -> Owner:
@@ -196,10 +206,20 @@ class TaskOwner(Owner):
 
     def _holds_nothing(self) -> None:
         self._run.drop(self._task)
+        _spare.owner = self
 
     def _task_ended(self) -> None:
         self._release(None)
 
+
+class _Spare(threading.local):
+    """The task owner that was the last to give its last name back: a task that registers and unregisters in a loop is
+    not looked up and made anew each time."""
+
+    owner: TaskOwner | None = None
+
+
+_spare = _Spare()
 
 current_actor: ContextVar[Owner] = ContextVar("trioreg actor")
 """The actor whose context this is. Its code may be copied elsewhere (a nursery outside of it): ask `Owner._owns`."""
@@ -215,6 +235,9 @@ def current_owner() -> Owner:
     owner = current_actor.get(None)
     if owner is not None and owner._owns(task):
         return owner
+    spare = _spare.owner
+    if spare is not None and spare._task is task:
+        return spare._canonical()
     run = current_run()
     holder = run.holders.get(task)
     return holder if isinstance(holder, TaskOwner) else TaskOwner(run, task)

@@ -71,7 +71,8 @@ class Registry(Generic[K, V]):
 
     Args:
         name: What the registry is called in errors and tables.
-        keys: ``"unique"``: one holder for each key. ``"duplicate"``: any number, partitioned by owner.
+        keys: ``"unique"``: one holder for each key. ``"duplicate"`` (or ``("duplicate", "owner")``): any number,
+            partitioned by owner.
             ``("duplicate", "key")``: any number, partitioned by key, so that a look-up reads one partition.
         partitions: How many partitions, at least 1.
         listeners: Who is told of every `Registered` and `Unregistered`, in the step in which it happens: callables,
