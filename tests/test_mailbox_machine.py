@@ -248,7 +248,8 @@ class World(logging.Handler):
         running: What a life is at work on.
         causes: Why a life may end: what its exit may be.
         exits: How those that have ended did.
-        stopping, stopped: The lives that were asked to stop; those whose `on_stop` has begun.
+        stopping, ended, stopped: The lives that were asked to stop; those that were cancelled, killed or have crashed;
+            those whose `on_stop` has begun.
         unhandled: How many messages the log says each life has left.
     """
 
@@ -268,6 +269,7 @@ class World(logging.Handler):
         self.causes: dict[Life, list[str]] = {}
         self.exits: dict[Life, Exit] = {}
         self.stopping: set[Life] = set()
+        self.ended: set[Life] = set()
         self.stopped: set[Life] = set()
         self.unhandled: Counter[Life] = Counter()
         self.senders_at_work = len(program.senders)
@@ -308,6 +310,8 @@ class World(logging.Handler):
     def cause(self, life: Life, reason: str) -> None:
         if life.is_alive:
             self.causes.setdefault(life, []).append(reason)
+            if reason != "normal":
+                self.ended.add(life)
 
     async def pass_time(self, seconds: int) -> None:
         """Sleep, but so that one who is woken and cancelled at the same moment is not cancelled."""
@@ -324,7 +328,9 @@ class World(logging.Handler):
         self.require(not message.is_begun, "handled twice:", message)
         self.require(message.told in (None, "accepted"), "handled after its sender was told otherwise:", message)
         self.require(message.life is life, "handled by another life than it was sent to:", message)
-        self.require(life.is_alive, "handled after the end:", message)
+        # A function that is woken in `receive` and then cancelled still has what it was woken for, as anywhere in Trio.
+        is_over = life in self.ended and self.program.kind != "function"
+        self.require(life.is_alive and not is_over, "handled after the end:", message)
         self.require(life not in self.running, "two at a time:", self.running.get(life), message)
         message.is_begun = True
         self.running[life] = message
@@ -475,7 +481,11 @@ class World(logging.Handler):
     # Looking
 
     def look(self) -> None:
-        """Compare the statistics with the model, at a moment at which nobody can run."""
+        """Compare what is with the model, at a moment at which nobody can run."""
+        for message in self.messages:
+            if message.told is None and message.life is not None:
+                is_over = not message.life.is_alive or message.life in self.stopped
+                self.require(not is_over, "not told that it has ended:", message)
         life = cast("Life | None", self.names.whereis("box"))
         if life is None:
             return
@@ -492,8 +502,9 @@ class World(logging.Handler):
         statistics = life.statistics()
         self.require(statistics.queued == queued, "queued", statistics.queued, "not", queued)
         self.require(statistics.peak >= queued, "peak", statistics.peak, "with", queued)
-        # That it is idle, and that it is to stop, are messages too.
+        # That it is idle, that it is to stop, and the second half of a handler are messages too.
         most = len(sent) + (self.program.kind == "hooked") if size is None else size
+        most += any(message.step.form == "mixed" for message in self.begun.get(life, ()))
         self.require(statistics.peak <= most + (life in self.stopping), "peak", statistics.peak, "not", most)
         self.require(statistics.calls_in_flight == in_flight, "in flight", statistics.calls_in_flight, "not", in_flight)
         handled = len(self.begun.get(life, ())) if self.program.kind == "function" else self.finished[life]
@@ -685,6 +696,8 @@ class Box(Actor):
     @raises(Refused)
     def mixed(self, message: Message) -> Coroutine[Any, Any, object]:
         self.begin(message)
+        if message.step.effect == "note":
+            note(self.world, self.ref)  # and another one at the end of the other half
         return self.do_slowly(message)
 
     @raises(Refused)
@@ -792,6 +805,18 @@ def test_the_caller_of_a_handler_that_crashes_just_when_its_actor_is_ended_learn
     # Which of the two comes first is for the scheduler to choose.
     program = Program(one_call(form=form, effect="crash", duration=1), ends=((1, how),))
     assert [problems_of(program) for _ in range(10)] == [[]] * 10
+
+
+@pytest.mark.parametrize("how", ["cancel", "kill"])
+def test_an_actor_that_is_ended_between_two_messages_of_a_batch_takes_no_other(how: Literal["cancel", "kill"]) -> None:
+    burst = (Step(pause=1, operation="cast_nowait", form="sync"), *[Step(operation="cast_nowait", form="sync")] * 9)
+    program = Program((Sender(burst),), ends=((1, how),), batch=1)
+    assert [problems_of(program) for _ in range(10)] == [[]] * 10
+
+
+def test_what_a_handler_sends_itself_waits_until_the_handler_has_gone_on_and_ended() -> None:
+    program = Program(one_call(pause=1, form="mixed", effect="note", duration=1))
+    assert problems_of(program) == []
 
 
 def test_a_handler_that_goes_on_in_the_actors_own_task_is_counted_once() -> None:

@@ -838,6 +838,28 @@ async def test_whoever_is_handed_the_name_it_waits_for_waits_no_longer(
         assert names.lookup("leader") == [(first, 2)]
 
 
+@pytest.mark.parametrize("sort", SORTS)
+async def test_an_owner_that_ends_as_the_holder_does_not_inherit_from_itself(
+    names: Registry[str, int], sort: Sort, autojump_clock: MockClock
+) -> None:
+    async def second_turn() -> None:
+        with pytest.raises(ActorExited):
+            await names.acquire("leader", 3, owner=owner)
+
+    async with staged() as stage, trio.open_nursery() as nursery:
+        owner = await stage.start(sort)
+        names.register("other", 0, owner=owner)
+        names.register("leader", 1)
+        nursery.start_soon(partial(names.acquire, "leader", 2, owner=owner))
+        await wait_all_tasks_blocked()
+        nursery.start_soon(second_turn)
+        await wait_all_tasks_blocked()
+        names.transfer("leader", owner)
+        await wait_all_tasks_blocked()
+        await stage.end(owner)
+        assert rows(names) == []
+
+
 async def test_whoever_acquires_in_vain_does_not_keep_the_registry_from_another_run(
     names: Registry[str, int], autojump_clock: MockClock
 ) -> None:

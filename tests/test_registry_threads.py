@@ -11,13 +11,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 import trio
 from _helpers import KINDS, kind_id, rows
 from _owners import SORTS, Stage, held_by, staged
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import ANY, Owner, Registry, Var
 
@@ -120,6 +121,28 @@ async def test_names_come_and_go_while_a_thread_reads_in_every_way(
             await trio.lowlevel.checkpoint()
             registry.delete_meta("fact")
         assert registry.count() == 1
+
+
+async def test_the_entries_of_an_owner_are_read_in_a_thread_while_they_go_one_by_one(restless: None) -> None:
+    topics: Registry[str, int] = Registry("topics", keys="duplicate", partitions=2)
+    reading = Reading()
+
+    def read() -> None:
+        for _ in range(10):
+            for values in (
+                topics.values("key", owner),
+                topics.select_nowait(owner=owner, value=Var("x"), into=Var("x")),
+            ):
+                assert values == sorted(set(values))
+
+    async with staged() as stage, trio.open_nursery() as nursery:
+        owner = await stage.actor()
+        nursery.start_soon(reading.run, read)
+        while not reading.is_done:
+            for value in range(100):
+                topics.register("key", value, owner=owner)
+            topics.unregister("key", owner=owner)
+            await trio.lowlevel.checkpoint()
 
 
 async def test_totals_are_read_in_a_thread_while_they_change(restless: None) -> None:
@@ -346,7 +369,11 @@ async def test_a_run_that_only_waits_keeps_others_from_writing(names: Registry[A
 async def test_locks_are_used_by_one_run_at_a_time(names: Registry[Any, Any]) -> None:
     async def main() -> None:
         for key in ("key", "another"):
-            with pytest.raises(RuntimeError, match="the locks of registry 'names' are in use by another Trio run"):
+            # Should it wait instead, there is nobody to wake it: virtual time is up at once.
+            with (
+                trio.fail_after(1),
+                pytest.raises(RuntimeError, match="the locks of registry 'names' are in use by another Trio run"),
+            ):
                 async with names.lock(key):
                     raise AssertionError("entered")
 
@@ -355,7 +382,7 @@ async def test_locks_are_used_by_one_run_at_a_time(names: Registry[Any, Any]) ->
             pass
 
     async with names.lock("key"):
-        await trio.to_thread.run_sync(trio.run, main)
+        await trio.to_thread.run_sync(partial(trio.run, main, clock=MockClock(autojump_threshold=0)))
     await trio.to_thread.run_sync(trio.run, other_main)
     assert len(names._locks) == 0
 
