@@ -12,12 +12,12 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Literal, Never, TypeAlias, cast
+from typing import Any, Literal, Never, TypeAlias, cast, get_args
 
 import attrs
 import pytest
 import trio
-from _helpers import Cancelling, leaves, supervised, sweep
+from _helpers import Cancelling, leaves, settle, supervised, sweep
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.lowlevel import Task
@@ -60,6 +60,7 @@ Effect = Literal[
     "keep",
     "forget",
 ]
+End = Literal["stop", "cancel", "kill"]
 Told = Literal["accepted", "answered", "refused", "no reply", "exited", "full", "unknown", "cancelled"]
 Life: TypeAlias = ActorRef[Any]
 
@@ -111,7 +112,7 @@ class Program:
     Attributes:
         kind: "plain" overrides no hook, "hooked" all of them (which are other ways through the runtime), "function" is
             a function actor: what would be a call or a cast to it is a plain message.
-        ends: When, in seconds, somebody ends the life that has the name then, and how.
+        ends: When somebody ends the life that has the name then: in seconds, and how many checkpoints later; and how.
         is_drained: Whether the supervisor's end waits until everything has been handled.
         batch, compact_at: For the constants of the runtime that short programs would never reach.
     """
@@ -120,7 +121,7 @@ class Program:
     mailbox_size: int | None = None
     kind: Literal["plain", "hooked", "function"] = "plain"
     restart: Literal["permanent", "transient", "temporary"] = "permanent"
-    ends: tuple[tuple[int, Literal["stop", "cancel", "kill"]], ...] = ()
+    ends: tuple[tuple[int, int, End], ...] = ()
     is_drained: bool = True
     batch: int = cell_module.BATCH
     compact_at: int = mailbox_module._COMPACT
@@ -132,7 +133,7 @@ class Program:
         lives = 1 + len(steps) + len(self.ends)
         return (
             sum(step.pause + 2 * step.duration + 1 for step in steps)
-            + max((at for at, _ in self.ends), default=0)
+            + max((at for at, _, _ in self.ends), default=0)
             + (lives * (START + STOP) if self.kind == "hooked" else 0)
         )
 
@@ -167,7 +168,9 @@ programs = st.builds(
     mailbox_size=st.sampled_from([None, 1, 2, 3]),
     kind=st.sampled_from(["plain", "plain", "hooked", "function"]),
     restart=st.sampled_from(["permanent", "transient", "temporary"]),
-    ends=st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["stop", "cancel", "kill"])), max_size=2).map(tuple),
+    ends=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 3), st.sampled_from(get_args(End))), max_size=2).map(
+        tuple
+    ),
     is_drained=st.booleans(),
     batch=st.sampled_from([1, cell_module.BATCH]),
     compact_at=st.sampled_from([0, mailbox_module._COMPACT]),
@@ -460,8 +463,9 @@ class World(logging.Handler):
 
     # Ends
 
-    async def end_at(self, at: int, how: Literal["stop", "cancel", "kill"]) -> None:
+    async def end_at(self, at: int, checkpoints: int, how: End) -> None:
         await trio.sleep(at)
+        await settle(checkpoints)
         self.ends_to_come -= 1
         life = cast("Life | None", self.names.whereis("box"))
         if life is None:
@@ -567,8 +571,8 @@ class World(logging.Handler):
                     assert start in (0, START)
                     for number, sender in enumerate(program.senders):
                         self.nursery.start_soon(self.send_all, number, sender)
-                    for at, how in program.ends:
-                        self.nursery.start_soon(self.end_at, at, how)
+                    for end in program.ends:
+                        self.nursery.start_soon(self.end_at, *end)
                     # Everything else happens at whole seconds.
                     await trio.sleep(0.5)
                     while not self.is_done and trio.current_time() < start + program.horizon:
@@ -784,7 +788,7 @@ def problems_of(program: Program) -> list[str]:
     return world.problems
 
 
-@settings(max_examples=15 * settings().max_examples, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12 * settings().max_examples, suppress_health_check=[HealthCheck.too_slow])
 @given(programs, st.random_module())
 def test_every_message_is_handled_once_and_in_order_or_accounted_for(program: Program, order_of_tasks: object) -> None:
     assert problems_of(program) == []
@@ -800,17 +804,18 @@ def one_call(**step: Any) -> tuple[Sender, ...]:
 @pytest.mark.parametrize("how", ["cancel", "kill"])
 @pytest.mark.parametrize("form", ["async", "mixed"])
 def test_the_caller_of_a_handler_that_crashes_just_when_its_actor_is_ended_learns_of_the_crash(
-    how: Literal["cancel", "kill"], form: Form
+    how: End, form: Form
 ) -> None:
     # Which of the two comes first is for the scheduler to choose.
-    program = Program(one_call(form=form, effect="crash", duration=1), ends=((1, how),))
+    program = Program(one_call(form=form, effect="crash", duration=1), ends=((1, 0, how),))
     assert [problems_of(program) for _ in range(10)] == [[]] * 10
 
 
+@pytest.mark.parametrize("checkpoints", range(6))
 @pytest.mark.parametrize("how", ["cancel", "kill"])
-def test_an_actor_that_is_ended_between_two_messages_of_a_batch_takes_no_other(how: Literal["cancel", "kill"]) -> None:
+def test_an_actor_that_is_ended_between_two_messages_takes_no_other(how: End, checkpoints: int) -> None:
     burst = (Step(pause=1, operation="cast_nowait", form="sync"), *[Step(operation="cast_nowait", form="sync")] * 9)
-    program = Program((Sender(burst),), ends=((1, how),), batch=1)
+    program = Program((Sender(burst),), ends=((1, checkpoints, how),), batch=1)
     assert [problems_of(program) for _ in range(10)] == [[]] * 10
 
 

@@ -155,6 +155,41 @@ async def test_keys_compare_as_the_keys_of_a_dict_do(registry: Registry[Any, str
     assert registry.count() == 0
 
 
+async def test_nan_is_a_key_that_is_only_itself(registry: Registry[float, int], autojump_clock: MockClock) -> None:
+    nan, other = float("nan"), float("nan")
+    for names in ([nan], [nan, other]):
+        for name in names:
+            registry.register(name, 1)
+        assert registry.values(nan) == [1]
+        assert [registry.unregister(name) for name in names] == [1] * len(names)
+        assert registry.count() == 0
+        assert registry.unregister(nan) == 0
+
+
+class Grumpy:
+    """A key that refuses to be compared with keys of other types."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Grumpy):
+            raise TypeError("I compare with my own kind only")
+        return True
+
+    def __hash__(self) -> int:
+        return 7
+
+
+async def test_only_keys_with_the_same_hash_are_compared(
+    registry: Registry[Any, int], autojump_clock: MockClock
+) -> None:
+    registry.register(Grumpy(), 1)
+    assert registry.unregister("other") == 0
+    assert registry.values("other") == []
+    registry.register("other", 2)
+    assert registry.unregister("other") == 1
+    assert registry.unregister(Grumpy()) == 1
+    assert registry.count() == 0
+
+
 async def test_a_unique_key_that_compares_equal_is_taken(names: Registry[Any, str], autojump_clock: MockClock) -> None:
     names.register(1, "one")
     with pytest.raises(AlreadyRegistered):

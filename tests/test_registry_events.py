@@ -607,7 +607,7 @@ async def test_acquire_is_first_come_first_served_and_each_release_wakes_one(
             ]
             await trio.sleep(1)
     assert names.count() == 0
-    assert len(names._names.queues) == 0
+    assert names._names.queues.by_key == {}
 
 
 async def test_a_released_name_is_the_next_ones_before_anybody_sees_it_free(
@@ -684,7 +684,7 @@ async def test_a_cancelled_acquire_holds_nothing(names: Registry[str, int], auto
         await names.acquire("leader", 1)
     assert scope.cancelled_caught
     assert names.count() == 0
-    assert len(names._names.queues) == 0
+    assert names._names.queues.by_key == {}
 
 
 async def test_the_last_candidate_that_is_cancelled_leaves_no_queue_behind(
@@ -695,7 +695,7 @@ async def test_the_last_candidate_that_is_cancelled_leaves_no_queue_behind(
         other = await stage.actor()
         with trio.move_on_after(1):
             await names.acquire("leader", 2, owner=other)
-    assert len(names._names.queues) == 0
+    assert names._names.queues.by_key == {}
     names.unregister("leader")
     assert names.count() == 0
 
@@ -738,7 +738,7 @@ async def test_acquiring_for_an_owner_that_ends_meanwhile_raises_when_it_ends(
             await stage.end(owner, "crashes")
             await wait_all_tasks_blocked()
             assert ended.pop() is owner
-        assert len(names._names.queues) == 0
+        assert names._names.queues.by_key == {}
         names.unregister("leader")
         assert names.count() == 0
 

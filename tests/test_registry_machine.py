@@ -232,7 +232,7 @@ class RegistryMachine(RuleBasedStateMachine):
             assert self.registry.count() == 0
             assert rows(self.registry) == []
             assert len(self.registry._locks) == 0
-            assert len(self.registry._names.queues) == 0
+            assert self.registry._names.queues.by_key == {}
 
     async def begin(self, async_fn: Callable[..., Awaitable[object]], *args: object) -> None:
         self.guest.nursery.start_soon(async_fn, *args)

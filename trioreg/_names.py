@@ -30,24 +30,24 @@ V = TypeVar("V")
 _numbers = count()
 
 
-class Changes(Generic[V]):
+class Changes(Generic[K, V]):
     """What has become of entries since a selection began.
 
     Attributes:
         became: By the id of an entry, what is in its place now: None if nothing is. With the entry itself, as an id
             is used again when its object is gone.
-        untold: Those of them that the selection has not heard of yet.
+        untold: What the selection has not heard of yet: key, old entry, new entry.
     """
 
     __slots__ = ("became", "untold")
 
     def __init__(self) -> None:
         self.became: dict[int, tuple[Entry[V], Entry[V] | None]] = {}
-        self.untold: deque[tuple[Entry[V], Entry[V] | None]] = deque()
+        self.untold: deque[tuple[K, Entry[V], Entry[V] | None]] = deque()
 
-    def note(self, old: Entry[V], new: Entry[V] | None) -> None:
+    def note(self, key: K, old: Entry[V], new: Entry[V] | None) -> None:
         self.became[id(old)] = (old, new)
-        self.untold.append((old, new))
+        self.untold.append((key, old, new))
 
     def current(self, entry: Entry[V]) -> Entry[V] | None:
         """What is in the place of an entry now."""
@@ -96,7 +96,7 @@ class Names(Generic[K, V]):
         self.hub: Hub[K, V] | None = None
         self.totals: dict[K, Any] | None = {} if totals else None
         self.queues: Queues[K, V] = Queues()
-        self.selections: list[Changes[V]] = []
+        self.selections: list[Changes[K, V]] = []
         self._run: Run | None = None
 
     # Reading: any thread
@@ -177,7 +177,7 @@ class Names(Generic[K, V]):
     def enter(self, run: Run) -> None:
         """From here on, the names are those of this run; refused while another run's tasks hold or await any."""
         if self._run is not run:
-            is_idle = not self.count() and not self.queues and (self.hub is None or self.hub.has_no_tasks)
+            is_idle = not self.count() and not self.queues.by_key and (self.hub is None or self.hub.has_no_tasks)
             if self._run is not None and not is_idle:
                 raise RuntimeError(f"registry {self.name!r} is in use by another Trio run ({self._run!r})")
             self._run = run
@@ -235,7 +235,10 @@ class Names(Generic[K, V]):
             del token[number]
         if not isinstance(token, dict) or not token:
             owner._drop(self, key)
-        self._freed(key)
+        if self.queues.by_key:
+            self._pass_on(key)
+        if self.hub is not None:
+            self._tell(self.hub)
         return True
 
     def delete_all(self, owner: Owner, key: K) -> int:
@@ -246,7 +249,10 @@ class Names(Generic[K, V]):
             return 0
         removed = self._remove(owner, key, token, None)
         owner._drop(self, key)
-        self._freed(key)
+        if self.queues.by_key:
+            self._pass_on(key)
+        if self.hub is not None:
+            self._tell(self.hub)
         return removed
 
     def replace(self, owner: Owner, key: K, number: int, value: V) -> None:
@@ -258,7 +264,8 @@ class Names(Generic[K, V]):
         else:
             group = self.duplicate[self.partition_of(owner, key)].table[key]
             old, group[number] = group[number], new
-        self._changed(old, new)
+        if self.selections:
+            self._changed(key, old, new)
         if self.totals is not None:
             self._count(key, value)
             self._discount(key, old.value)
@@ -275,11 +282,12 @@ class Names(Generic[K, V]):
         table[key] = new = Entry(to, value)
         owner._drop(self, key)
         to._take(self, key, next(_numbers))
-        self._changed(entry, new)
+        if self.selections:
+            self._changed(key, entry, new)
         if self.totals is not None:
             self._count(key, value)
             self._discount(key, entry.value)
-        if self.queues:
+        if self.queues.by_key:
             self.queues.wake(key, to)
         if self.hub is not None:
             self.hub.note(Unregistered(self.name, key, owner, entry.value, exit))
@@ -292,7 +300,8 @@ class Names(Generic[K, V]):
         for key, token in keys.items():
             try:
                 self._remove(owner, key, token, exit)
-                self._pass_on(key)
+                if self.queues.by_key:
+                    self._pass_on(key)
             except Exception:
                 # Only a key whose `__hash__` or `__eq__` does not do today what it did when it was registered gets
                 # here. Its entries still must go: look for them by their owner instead.
@@ -332,26 +341,20 @@ class Names(Generic[K, V]):
 
     def _gone(self, owner: Owner, key: K, entry: Entry[V], exit: Exit | None) -> None:
         if self.selections:
-            self._changed(entry, None)
+            self._changed(key, entry, None)
         if self.hub is not None:
             self.hub.note(Unregistered(self.name, key, owner, entry.value, exit))
 
-    def _changed(self, old: Entry[V], new: Entry[V] | None) -> None:
+    def _changed(self, key: K, old: Entry[V], new: Entry[V] | None) -> None:
         # A copy: a selection in another thread may come to its end.
         for changes in self.selections[:]:
-            changes.note(old, new)
-
-    def _freed(self, key: K) -> None:
-        self._pass_on(key)
-        if self.hub is not None:
-            self._tell(self.hub)
+            changes.note(key, old, new)
 
     def _pass_on(self, key: K) -> None:
         """If somebody waits for a name that is free, it is theirs before anybody else can see it."""
-        if self.queues:
-            turn = self.queues.wake_next(key)
-            if turn is not None:
-                self.insert(turn.owner._canonical(), key, turn.value)
+        turn = self.queues.wake_next(key)
+        if turn is not None:
+            self.insert(turn.owner, key, turn.value)
 
     def _tell(self, hub: Hub[K, V]) -> None:
         # While an owner ends, its names go one by one: nobody is told before the last one is gone.

@@ -92,7 +92,7 @@ class Owner:
         if held is None:
             return None
         if isinstance(held, tuple):
-            return held[2] if held[0] is registry and held[1] == key else None
+            return held[2] if held[0] is registry and _is_same_key(held[1], key) else None
         keys = held.get(registry)
         return None if keys is None else keys.get(key)
 
@@ -154,6 +154,11 @@ class Owner:
             registry._reclaim(self, keys, exit)
         if is_outermost:
             self._run.end_step()
+
+
+def _is_same_key(key: Hashable, other: Hashable) -> bool:
+    # As in a dict, which compares by identity first (there is nan), and only what has the same hash.
+    return key is other or (hash(key) == hash(other) and key == other)
 
 
 class TaskOwner(Owner):

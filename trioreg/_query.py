@@ -84,43 +84,37 @@ class Query(Generic[K, V]):
     async def run(self) -> list[object]:
         """The results; lets other tasks run on the way. They are as the registry is when it returns: what has gone
         meanwhile is not among them, and what has changed is asked again."""
-        changes: Changes[Any] = Changes()
+        changes: Changes[K, Any] = Changes()
+        # By the id of its entry, which is not used again while `entries` keeps it.
         results: dict[int, object] = {}
-        # Where the result of an entry is; an id is not used again while `entries` keeps it.
-        places: dict[int, tuple[int, K]] = {}
         entries: list[Entry[Any]] = []
         await checkpoint()
         self._names.selections.append(changes)
         try:
             for number, (key, row) in enumerate(self._rows(), 1):
                 entry = changes.current(row) if changes.became else row
-                found = None if entry is None else self._accepts(key, entry)
-                if entry is not None and found is not None:
-                    entries.append(entry)
-                    places[id(entry)] = (number, key)
-                    results[number] = self._shaped(key, entry, found)
+                if entry is not None:
+                    found = self._accepts(key, entry)
+                    if found is not None:
+                        entries.append(entry)
+                        results[id(entry)] = self._shaped(key, entry, found)
                 if number % ROWS_PER_TURN == 0:
                     await checkpoint()
-                    self._apply(changes, results, places)
-            self._apply(changes, results, places)  # what the user's own functions have done
+                    self._apply(changes, results)
+            self._apply(changes, results)  # what the user's own functions have done
         finally:
             self._names.selections.remove(changes)
         return list(results.values())
 
-    def _apply(self, changes: Changes[Any], results: dict[int, object], places: dict[int, tuple[int, K]]) -> None:
+    def _apply(self, changes: Changes[K, Any], results: dict[int, object]) -> None:
         """Bring the results up to date with what other tasks have done."""
         while changes.untold:
-            old, new = changes.untold.popleft()
-            place = places.pop(id(old), None)
-            if place is None:
-                continue
-            number, key = place
-            found = None if new is None else self._accepts(key, new)
-            if new is None or found is None:
-                del results[number]
-            else:
-                places[id(new)] = place
-                results[number] = self._shaped(key, new, found)
+            key, old, new = changes.untold.popleft()
+            if id(old) in results:
+                del results[id(old)]
+                found = None if new is None else self._accepts(key, new)
+                if new is not None and found is not None:
+                    results[id(new)] = self._shaped(key, new, found)
 
 
 def names_of(names: Names[K, V], owner: Owner) -> list[K]:

@@ -1,7 +1,8 @@
 """Who waits for a unique name: the queues behind `Registry.acquire`.
 
 A place in a queue is leased to its owner as a name is (`_owner.py`): whoever waits for an owner that ends is woken in
-that step. The queues know nothing of the names; `Names` gives each one to whom `Queues.wake_next` says.
+that step, and a plain task that waits is known to its run by the very owner that will hold the name. The queues know
+nothing of the names; `Names` gives each one to whom `Queues.wake_next` says.
 """
 
 from __future__ import annotations
@@ -43,22 +44,23 @@ class Turn(Generic[V]):
 
 
 class Queues(Generic[K, V]):
-    """A queue for each name that somebody waits for, first come first served."""
+    """A queue for each name that somebody waits for, first come first served.
 
-    __slots__ = ("_queues",)
+    Attributes:
+        by_key: The turns of each queue by number, in order. Empty while nobody waits for any name.
+    """
+
+    __slots__ = ("by_key",)
 
     def __init__(self) -> None:
         # Not a deque: of 100,000 who wait, any one may be cancelled.
-        self._queues: dict[K, OrderedDict[int, Turn[V]]] = {}
-
-    def __len__(self) -> int:
-        return len(self._queues)
+        self.by_key: dict[K, OrderedDict[int, Turn[V]]] = {}
 
     @enable_ki_protection
     async def wait(self, key: K, owner: Owner, value: V) -> None:
         """Wait for a turn, or for the end of the owner. A checkpoint; cancelled: it is out of the queue."""
         number = next(_numbers)
-        queue = self._queues.setdefault(key, OrderedDict())
+        queue = self.by_key.setdefault(key, OrderedDict())
         queue[number] = Turn(owner, value, current_task())
         numbers = owner._keys(self).get(key)
         if isinstance(numbers, dict):
@@ -74,7 +76,7 @@ class Queues(Generic[K, V]):
 
     def wake_next(self, key: K) -> Turn[V] | None:
         """Take the first one who is alive out of the queue, and wake the task."""
-        queue = self._queues.get(key)
+        queue = self.by_key.get(key)
         while queue:
             turn = self._remove(key, next(iter(queue)))
             reschedule(turn.task)
@@ -89,10 +91,10 @@ class Queues(Generic[K, V]):
             reschedule(self._remove(key, next(iter(numbers))).task)
 
     def _remove(self, key: K, number: int) -> Turn[V]:
-        queue = self._queues[key]
+        queue = self.by_key[key]
         turn = queue.pop(number)
         if not queue:
-            del self._queues[key]
+            del self.by_key[key]
         numbers = turn.owner._keys(self).get(key)
         if isinstance(numbers, dict):  # or it is just giving everything back
             del numbers[number]
@@ -105,5 +107,5 @@ class Queues(Generic[K, V]):
         for key, numbers in keys.items():
             assert isinstance(numbers, dict)
             for number in numbers:
-                if number in self._queues.get(key, ()):
+                if number in self.by_key.get(key, ()):
                     reschedule(self._remove(key, number).task)
