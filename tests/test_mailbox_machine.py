@@ -216,6 +216,7 @@ class Followed(Via[str, None]):
 
     def __init__(self, names: Registry[str, None], message: Message) -> None:
         super().__init__(names, "box", None)
+        self._table = None  # every message goes through `_resolve`
         self.message = message
 
     def _resolve(self) -> ActorRef[Never]:
@@ -232,6 +233,7 @@ class FollowedWaiting(WaitingVia[str, None]):
 
     def __init__(self, names: Registry[str, None], message: Message) -> None:
         super().__init__(names, "box", None)
+        self._table = None  # every message goes through `_resolve`
         self.message = message
 
     def _resolve(self) -> ActorRef[Never]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
 from trio.lowlevel import current_task
 
 from ._cell import Cell
-from ._handler import Handler, Handlers, Hooks, no_handlers
+from ._handler import Handlers, Hooks
 from ._owner import current_actor
 from ._ref import ActorRef
 from ._timer import Timer
@@ -161,14 +161,13 @@ class ActorType:
     def __init__(self, cls: type[Actor] | None) -> None:
         self.mailbox_size: int | None = None
         self.hooks: Hooks | None = None
-        self.handlers: dict[object, Handler] = no_handlers
+        self.handlers = Handlers(cls, _HOOKS)
         if cls is not None:
             size = cls.mailbox_size
             if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
                 raise ValueError(f"{cls.__qualname__}.mailbox_size must be None or an int of at least 1, not {size!r}")
             self.mailbox_size = size
             self.hooks = Hooks(cls, Actor)
-            self.handlers = Handlers(cls, _HOOKS)
 
 
 _function_type = ActorType(None)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from contextvars import Context
 
-    from ._handler import Hooks
+    from ._handler import Handlers, Hooks
 
 
 logger = logging.getLogger("trioreg")
@@ -176,7 +176,7 @@ class Cell(Mailbox):
         args: tuple[object, ...],
         *,
         label: str,
-        handlers: dict[object, Handler],
+        handlers: Handlers,
         hooks: Hooks | None,
         mailbox_size: int | None,
     ) -> None:
@@ -308,6 +308,8 @@ class Cell(Mailbox):
             if handler is None:
                 queue = self._queue
                 if not queue:
+                    if self.state == ENDING:
+                        return
                     # An idle actor keeps nothing of its last message.
                     args, kwargs, payload, result = (), NO_KWARGS, None, None
                     if hooks.has_on_idle:
@@ -322,23 +324,17 @@ class Cell(Mailbox):
                     continue
                 if budget == 0:
                     await checkpoint()
-                    if self.state == ENDING:
-                        return
                     budget = BATCH
                 budget -= 1
                 # `take`, written out.
-                if len(queue) > self._peak:
-                    self.note_peak()
                 kind = queue.popleft()
                 payload = queue.popleft()
-                if self._overflow:
-                    self._admit()
                 if kind.__class__ is Handler:
                     handler, args = kind, payload
                 elif kind is CALL:
                     if self._withdrawn and self.forget_withdrawn(payload):
                         continue
-                    call = payload
+                    call = cast("Call", payload)
                     handler, args, kwargs = payload.handler, payload.args, payload.kwargs
                 elif kind is INFO:
                     handler, args = hooks.on_message, (payload,)
@@ -347,6 +343,12 @@ class Cell(Mailbox):
                 else:
                     assert kind is STOP
                     return
+                if len(queue) >= self._peak:
+                    self.note_peak()
+                if self._overflow:
+                    self._admit()
+            if call is not None:
+                self._current = call
             if handler.is_async and self._scope is None:
                 # From the first async handler on, there is something to cancel.
                 serving = self._serve(handler, args, kwargs, call)
@@ -354,7 +356,6 @@ class Cell(Mailbox):
                 with trio.CancelScope() as self._scope:
                     await serving
                 return
-            self._current = call
             try:
                 if kwargs:
                     result = handler.function(actor, *args, **kwargs)
@@ -373,7 +374,7 @@ class Cell(Mailbox):
                 self._handling = (handler.name, args, kwargs)
                 raise
             else:
-                if result.__class__ is COROUTINE and not handler.is_async:
+                if result is not None and result.__class__ is COROUTINE and not handler.is_async:
                     # A sync function around an async one.
                     handler = resumed = Resumed(handler, cast("Any", result))
                     args, kwargs = (), NO_KWARGS
@@ -388,15 +389,13 @@ class Cell(Mailbox):
                 elif result.__class__ is Reply:
                     self._defer(call, cast("Reply[object]", result))
                 else:
-                    call.answer(cast("object", result))
+                    call.answer(result)
             if call is not None:
                 self._current = call = None
             if kwargs:
                 kwargs = NO_KWARGS
             handler = None
             self.handled += 1
-            if self.state == ENDING:
-                return
 
     async def _wait_for_message(self) -> None:
         assert self._hooks is not None and self.actor is not None
@@ -669,6 +668,9 @@ class Cell(Mailbox):
         self.state = ENDING
         if exit.reason == "killed" and self.actor is not None:
             self.actor._killed()
+        if self._queue:
+            # Before all that waits: nobody has to look at the state for each message.
+            self._queue.extendleft((None, STOP))
         if self._scope is not None:
             self._scope.cancel()
         else:

@@ -18,6 +18,7 @@ F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")
 
 _SHAPES_KEPT = 64
+_COUNTS = 6
 _DECLARED = "__trioreg_raises__"
 
 
@@ -159,15 +160,6 @@ class Resumed(Handler):
         return await_user(self.coroutine)
 
 
-def refusal(method: object, error: TypeError) -> TypeError:
-    """What to raise where looking a method up has raised ``error``."""
-    try:
-        hash(method)
-    except TypeError:
-        return TypeError(f"{method!r} is not a method: pass one as the class has it, like SecretAgent.echo")
-    return error
-
-
 def _positional(signature: inspect.Signature) -> tuple[int, int]:
     least, most = 0, 0
     for parameter in list(signature.parameters.values())[1:]:
@@ -179,18 +171,44 @@ def _positional(signature: inspect.Signature) -> tuple[int, int]:
     return least, most
 
 
-class Handlers(dict[object, Handler]):
-    """The handlers of one actor class, by method. A method that it does not have is a `TypeError`."""
+class Handlers:
+    """The handlers of one actor class, or, without a class, of any function actor, which has none.
 
-    def __init__(self, cls: type, hooks: frozenset[str]) -> None:
-        super().__init__()
+    Attributes:
+        by_count: For each count of arguments from 0 on, the handlers by method that are known to take as many: where a
+            message without keyword arguments looks first. What is not in there, `find` finds, or refuses.
+    """
+
+    __slots__ = ("_class", "_handlers", "_hooks", "by_count")
+
+    def __init__(self, cls: type | None, hooks: frozenset[str]) -> None:
         self._class = cls
         self._hooks = hooks
+        # Only methods of the class get in, so the tables are never larger than the class.
+        self._handlers: dict[object, Handler] = {}
+        self.by_count: tuple[dict[object, Handler], ...] = tuple({} for _ in range(_COUNTS))
 
-    def __missing__(self, method: object) -> Handler:
-        # Only methods of the class get in, so the table is never larger than the class.
+    def find(self, method: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Handler:
+        """The handler for a message. `TypeError` if there is no such method, or if it does not take the arguments."""
+        try:
+            handler = self._handlers.get(method)
+        except TypeError:
+            raise TypeError(
+                f"{method!r} is not a method: pass one as the class has it, like SecretAgent.echo"
+            ) from None
+        if handler is None:
+            handler = self._handlers[method] = self._make(method)
+        if kwargs or not handler.least <= len(args) <= handler.most:
+            handler.check(args, kwargs)
+        elif len(args) < _COUNTS:
+            self.by_count[len(args)][method] = handler
+        return handler
+
+    def _make(self, method: object) -> Handler:
         name = getattr(method, "__name__", None)
         cls = self._class
+        if cls is None:
+            raise TypeError(f"{_shown(method)} can't be called: this is a function actor, send() it a message instead")
         found = [vars(base)[name] for base in cls.__mro__ if isinstance(name, str) and name in vars(base)]
         if not isinstance(name, str) or not any(definition is method for definition in found):
             raise TypeError(f"{_shown(method)} is not a method of {cls.__qualname__}: pass {cls.__qualname__}.<method>")
@@ -198,22 +216,11 @@ class Handlers(dict[object, Handler]):
             raise TypeError(f"{_shown(method)} is called by the runtime: it can't be sent as a message")
         if not inspect.isfunction(found[0]):
             raise TypeError(f"{_shown(method)} is not a plain method of {cls.__qualname__}")
-        handler = self[method] = Handler(cls, name)
-        return handler
-
-
-class NoHandlers(dict[object, Handler]):
-    """The handlers of a function actor: it takes messages with ``receive()`` and has no methods."""
-
-    def __missing__(self, method: object) -> Handler:
-        raise TypeError(f"{_shown(method)} can't be called: this is a function actor, send() it a message instead")
+        return Handler(cls, name)
 
 
 def _shown(method: object) -> str:
     return str(getattr(method, "__qualname__", None) or repr(method))
-
-
-no_handlers = NoHandlers()
 
 
 class Hooks:

@@ -146,9 +146,9 @@ class Mailbox:
         """The first message, or None when there is none, or all that waited have been withdrawn."""
         queue = self._queue
         while queue:
-            if len(queue) > self._peak:
-                self.note_peak()
             kind, payload = queue.popleft(), queue.popleft()
+            if len(queue) >= self._peak:
+                self.note_peak()
             if self._withdrawn and self.forget_withdrawn(payload):
                 continue
             if self._overflow:
@@ -157,8 +157,8 @@ class Mailbox:
         return None
 
     def note_peak(self) -> None:
-        """There are more in the queue than ever before, if those that were withdrawn count."""
-        self._peak = max(self._peak, 2 * self.queued)
+        """A message has been taken out, and before there were more than ever, if those that were withdrawn count."""
+        self._peak = max(self._peak, 2 * self.queued + 2)
 
     def forget_withdrawn(self, payload: object) -> bool:
         """A message has been taken out: whether it had been withdrawn."""

@@ -17,7 +17,6 @@ from ._call import Call, Reply, Waiting
 from ._cell import CAST, INFO, STOPPING, Reference
 from ._errors import ActorExited, CallCycle, MailboxFull
 from ._exit import Exit
-from ._handler import refusal
 from ._wake import WOKEN
 
 if TYPE_CHECKING:
@@ -47,6 +46,10 @@ class Address(Generic[A]):
     """
 
     __slots__ = ()
+
+    # Of a name in a registry with one table: that, and the key, for those who can't wait for `_find`.
+    _table: dict[Any, Any] | None = None
+    _key: Any = None
 
     def _resolve(self) -> ActorRef[A]:
         """The actor it leads to now; raises if there is none."""
@@ -95,11 +98,11 @@ class Address(Generic[A]):
         if cell is None or cell.state >= STOPPING:
             raise self._exited(cell)
         try:
-            handler = cell.handlers[method]
-        except TypeError as error:
-            raise refusal(method, error) from None
-        if kwargs or not handler.least <= len(args) <= handler.most:
-            handler.check(args, kwargs)
+            handler = None if kwargs else cell.handlers.by_count[len(args)][method]
+        except (LookupError, TypeError):
+            handler = None
+        if handler is None:
+            handler = cell.handlers.find(method, args, kwargs)
         if cell.parked is not None and not handler.is_async:
             await checkpoint()
             if cell.parked is not None:
@@ -127,12 +130,7 @@ class Address(Generic[A]):
         """
         await checkpoint()
         cell = self._accepting()
-        try:
-            handler = cell.handlers[method]
-        except TypeError as error:
-            raise refusal(method, error) from None
-        if kwargs or not handler.least <= len(args) <= handler.most:
-            handler.check(args, kwargs)
+        handler = cell.handlers.find(method, args, kwargs)
         if kwargs:
             await self._deliver(cell, CAST, (handler, args, kwargs))
         else:
@@ -146,18 +144,26 @@ class Address(Generic[A]):
             MailboxFull: The mailbox is bounded and has no room.
             ActorExited, NotRegistered, TypeError: As `cast`.
         """
-        cell = self._find()
+        # This is the path of every cast: what can be is written out.
+        table = self._table
+        if table is None:
+            cell = self._find()
+        else:
+            try:
+                cell = table[self._key][0]._cell
+            except (LookupError, TypeError, AttributeError):
+                cell = self._find()
         if cell is None:
             raise self._exited(None)
         inbox = cell.inbox
         if inbox is None:
             cell = self._accepting()
         try:
-            handler = cell.handlers[method]
-        except TypeError as error:
-            raise refusal(method, error) from None
-        if kwargs or not handler.least <= len(args) <= handler.most:
-            handler.check(args, kwargs)
+            handler = None if kwargs else cell.handlers.by_count[len(args)][method]
+        except (LookupError, TypeError):
+            handler = None
+        if handler is None:
+            handler = cell.handlers.find(method, args, kwargs)
         if get_ident() != cell.thread:
             cell.ref._require_thread()
         if kwargs:
@@ -165,7 +171,6 @@ class Address(Generic[A]):
         elif inbox is None:
             self._deliver_nowait(cell, handler, args)
         else:
-            # `put`, written out: this is the path of every cast.
             inbox.append(handler)
             inbox.append(args)
             task = cell.parked

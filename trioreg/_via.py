@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Never, TypeVar, cast
 
 from ._cell import STOPPING
 from ._errors import NotRegistered
@@ -30,12 +30,12 @@ class Via(Address["Never"], Generic[K, V]):
         value: What the actor is registered with, where it is used as ``name=``.
     """
 
-    __slots__ = ("_table", "key", "registry", "value")
+    __slots__ = ("_key", "_table", "key", "registry", "value")
 
     def __init__(self, registry: Registry[K, V], key: K, value: V) -> None:
         self.registry = registry
         self._table = registry._sole
-        self.key = key
+        self.key = self._key = key
         self.value = value
 
     def __repr__(self) -> str:
@@ -67,7 +67,7 @@ class Via(Address["Never"], Generic[K, V]):
     def _find(self) -> Cell | None:
         # The hottest path there is: everything else, errors too, is left to `_resolve`.
         try:
-            return cast("Any", self._table)[self.key][0]._cell  # type: ignore[no-any-return]
+            return self._table[self._key][0]._cell  # type: ignore[index, no-any-return]  # pyright: ignore
         except (LookupError, TypeError, AttributeError):
             return self._resolve()._cell
 
