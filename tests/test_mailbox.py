@@ -333,7 +333,7 @@ async def test_an_unbounded_mailbox_takes_what_comes(autojump_clock: MockClock) 
 
 @given(st.lists(st.sampled_from(["put", "take", "withdraw first", "withdraw middle", "withdraw last"]), max_size=200))
 def test_a_mailbox_is_a_queue_from_which_any_message_can_be_taken_back(steps: list[str]) -> None:
-    mailbox = Mailbox(None)
+    mailbox = Mailbox(None, 0)
     model: list[object] = []
     for step in steps:
         if step == "put":
@@ -352,7 +352,7 @@ def test_a_mailbox_is_a_queue_from_which_any_message_can_be_taken_back(steps: li
 
 
 async def test_messages_withdrawn_by_the_hundred_leave_the_others_in_order(autojump_clock: MockClock) -> None:
-    mailbox = Mailbox(None)
+    mailbox = Mailbox(None, 0)
     messages = [object() for _ in range(1000)]
     for message in messages:
         mailbox.put("kind", message)

@@ -164,7 +164,6 @@ class Cell(Mailbox):
         "starter",
         "state",
         "task",
-        "thread",
         "value",
     )
 
@@ -180,9 +179,8 @@ class Cell(Mailbox):
         hooks: Hooks | None,
         mailbox_size: int | None,
     ) -> None:
-        super().__init__(mailbox_size)
+        super().__init__(mailbox_size, ref._run.thread)
         self.ref = ref
-        self.thread = ref._run.thread
         self.label = label
         self.handlers = handlers
         self.state = STARTING
@@ -298,6 +296,7 @@ class Cell(Mailbox):
         # Nothing is checked twice in here: this loop is the cost of every message.
         handler: Any = first
         first = None
+        queue: Any
         kind: Any = None
         payload: Any = None
         result: Any = None
@@ -306,8 +305,16 @@ class Cell(Mailbox):
         abort_park = self._abort_park
         while True:
             if handler is None:
+                # `take`, written out.
                 queue = self._queue
-                if not queue:
+                if queue:
+                    if budget == 0:
+                        await checkpoint()
+                        budget = BATCH
+                    budget -= 1
+                    kind = queue.popleft()
+                    payload = queue.popleft()
+                else:
                     if self.state == ENDING:
                         return
                     # An idle actor keeps nothing of its last message.
@@ -320,15 +327,13 @@ class Cell(Mailbox):
                         await wait_task_rescheduled(abort_park)
                     if self.state == ENDING:
                         return
+                    kind = self.kind
+                    if kind is None:
+                        continue
+                    payload = self.payload
+                    self.kind = self.payload = None
+                    queue = self._queue or ()
                     budget = BATCH
-                    continue
-                if budget == 0:
-                    await checkpoint()
-                    budget = BATCH
-                budget -= 1
-                # `take`, written out.
-                kind = queue.popleft()
-                payload = queue.popleft()
                 if kind.__class__ is Handler:
                     handler, args = kind, payload
                 elif kind is CALL:
@@ -405,7 +410,7 @@ class Cell(Mailbox):
             finally:
                 self._idle_scope = None
             return
-        if self.state != ENDING and not self._queue:
+        if self.state != ENDING and not self._queue:  # what has come since the time was up is there
             self.put(self._hooks.on_idle, ())
 
     def _idle_deadline(self) -> float:

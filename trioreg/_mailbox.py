@@ -1,20 +1,21 @@
 """A mailbox: what has been sent to an actor and not been taken yet.
 
-It is a deque, made when the first message has to wait, plus the one task that takes messages, parked while there is
-none. `put` is the truth; waiting for room is built on it.
+It is the one task that takes messages, parked while there is none; a place for the message that wakes it; and a deque
+for those that come before it has taken that one, made when it is first needed. `put` is the truth; waiting for room is
+built on it.
 
 A message is two objects, what kind it is and what comes with it, and lies in the queue as these two, one behind the
 other: a tuple around them would be all that the garbage collector finds in a full mailbox, for each message. What
 either of them means is the taker's business.
 
-May never happen: a message both in `queue` and in `overflow`; a message in `overflow` while `queue` has room; the
-taker parked while there is a message; an odd number of objects in the queue where anybody can see it.
+May never happen: a message both in `queue` and in `overflow`; a message in `overflow` while there is room; the taker
+parked while there is a message; an odd number of objects in the queue where anybody can see it.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, wait_task_rescheduled
@@ -42,16 +43,35 @@ class Mailbox:
 
     Attributes:
         inbox: The queue, while whoever has a message may put it there without asking: it is unbounded, and open.
+        is_open: Whether messages get in.
+        kind, payload: The message that has woken the taker, and comes before those in the queue; None if none has.
         limit: How many messages may wait; None: any number.
         parked: The actor's task while it waits for a message: not None exactly when the actor is idle.
+        thread: The thread of the run that it is in. Beside the others because whoever sends reads all of them.
     """
 
-    __slots__ = ("__weakref__", "_is_open", "_overflow", "_peak", "_queue", "_withdrawn", "inbox", "limit", "parked")
+    __slots__ = (
+        "__weakref__",
+        "_overflow",
+        "_peak",
+        "_queue",
+        "_withdrawn",
+        "inbox",
+        "is_open",
+        "kind",
+        "limit",
+        "parked",
+        "payload",
+        "thread",
+    )
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int | None, thread: int) -> None:
+        self.thread = thread
         self.limit = limit
         self.inbox: deque[object] | None = None
-        self._is_open = True
+        self.is_open = True
+        self.kind: Any = None
+        self.payload: Any = None
         self._queue: deque[Any] | None = None
         # Those that wait for room, in their order: by the identity of the sender, or of what can be withdrawn.
         self._overflow: dict[int, Sender] | None = None
@@ -64,7 +84,7 @@ class Mailbox:
     @property
     def queued(self) -> int:
         """How many messages are in the mailbox."""
-        return len(self._queue or ()) // 2 - len(self._withdrawn or ())
+        return (self.kind is not None) + len(self._queue or ()) // 2 - len(self._withdrawn or ())
 
     @property
     def peak(self) -> int:
@@ -77,23 +97,32 @@ class Mailbox:
 
     def put(self, kind: object, payload: object) -> None:
         """Put a message in, whatever the limit says, and wake the taker."""
-        queue = self._queue
-        if queue is None:
-            queue = self._queue = deque()
-            if self.limit is None and self._is_open:
-                self.inbox = queue
-        queue.append(kind)
-        queue.append(payload)
         task = self.parked
         if task is not None:
             self.parked = None
+            self.kind = kind
+            self.payload = payload
             wake(task)
+            return
+        queue = self._queue or self._make_queue()
+        queue.append(kind)
+        queue.append(payload)
 
     def put_first(self, kind: object, payload: object) -> None:
-        """Put a message in before all others."""
-        self.put(kind, payload)
-        assert self._queue is not None
-        self._queue.rotate(2)
+        """Put a message in before all others, while the taker is parked or has been woken by one."""
+        if self.parked is not None:
+            self.put(kind, payload)
+            return
+        (self._queue or self._make_queue()).extendleft((self.payload, self.kind))
+        self.kind = kind
+        self.payload = payload
+
+    def _make_queue(self) -> deque[object]:
+        if self._queue is None:
+            self._queue = deque()
+            if self.limit is None and self.is_open:
+                self.inbox = self._queue
+        return self._queue
 
     def put_or_line_up(self, kind: object, payload: object) -> None:
         """Put in a message whose sender waits for the answer anyway: if there is no room, it waits for that too."""
@@ -136,8 +165,10 @@ class Mailbox:
         queue = self._queue
         if queue is not None and len(self._withdrawn) > max(_COMPACT, len(queue) // 4):
             # In place: whoever has a hand on the queue keeps it.
-            left = [part for message in self._waiting() for part in message]
-            self._withdrawn = None
+            gone, self._withdrawn = self._withdrawn, None
+            left = [part for message in _pairs(queue) if id(message[1]) not in gone for part in message]
+            if id(self.payload) in gone:
+                self._withdrawn = {id(self.payload)}
             queue.clear()
             queue.extend(left)
         self._admit()
@@ -145,9 +176,14 @@ class Mailbox:
     def take(self) -> tuple[object, object] | None:
         """The first message, or None when there is none, or all that waited have been withdrawn."""
         queue = self._queue
-        while queue:
-            kind, payload = queue.popleft(), queue.popleft()
-            if len(queue) >= self._peak:
+        while self.kind is not None or queue:
+            if self.kind is not None:
+                kind, payload = self.kind, self.payload
+                self.kind = self.payload = None
+            else:
+                assert queue
+                kind, payload = queue.popleft(), queue.popleft()
+            if len(queue or ()) >= self._peak:
                 self.note_peak()
             if self._withdrawn and self.forget_withdrawn(payload):
                 continue
@@ -193,7 +229,7 @@ class Mailbox:
 
     def refuse_senders(self) -> list[tuple[object, object]]:
         """Nothing more gets in: give back what waits for room, and wake those senders."""
-        self._is_open = False
+        self.is_open = False
         self.inbox = None
         if self._overflow is None:
             return []
@@ -205,15 +241,13 @@ class Mailbox:
 
     def drain(self) -> list[tuple[object, object]]:
         """Every message that is in the mailbox, taken out."""
-        if not self._queue:
-            return []
-        left = list(self._waiting())
-        self.inbox = self._queue = self._withdrawn = None
-        return left
-
-    def _waiting(self) -> Iterator[tuple[object, object]]:
         gone = self._withdrawn or ()
-        parts = iter(self._queue or ())
-        for kind, payload in zip(parts, parts, strict=True):
-            if id(payload) not in gone:
-                yield kind, payload
+        left = [(self.kind, self.payload)] if self.kind is not None else []
+        left += _pairs(self._queue or ())
+        self.kind = self.payload = self.inbox = self._queue = self._withdrawn = None
+        return [message for message in left if id(message[1]) not in gone]
+
+
+def _pairs(queue: Iterable[object]) -> Iterator[tuple[object, object]]:
+    parts = iter(queue)
+    return zip(parts, parts, strict=True)

@@ -155,9 +155,9 @@ class Address(Generic[A]):
                 cell = self._find()
         if cell is None:
             raise self._exited(None)
-        inbox = cell.inbox
-        if inbox is None:
-            cell = self._accepting()
+        task, inbox = cell.parked, cell.inbox
+        if not cell.is_open:
+            raise self._exited(cell)
         try:
             handler = None if kwargs else cell.handlers.by_count[len(args)][method]
         except (LookupError, TypeError):
@@ -168,15 +168,16 @@ class Address(Generic[A]):
             cell.ref._require_thread()
         if kwargs:
             self._deliver_nowait(cell, CAST, (handler, args, kwargs))
-        elif inbox is None:
-            self._deliver_nowait(cell, handler, args)
-        else:
+        elif task is not None:
+            cell.parked = None
+            cell.kind = handler
+            cell.payload = args
+            reschedule(task, WOKEN)
+        elif inbox is not None:
             inbox.append(handler)
             inbox.append(args)
-            task = cell.parked
-            if task is not None:
-                cell.parked = None
-                reschedule(task, WOKEN)
+        else:
+            self._deliver_nowait(cell, handler, args)
 
     @enable_ki_protection
     async def send(self, message: object) -> None:
@@ -199,21 +200,19 @@ class Address(Generic[A]):
             ActorExited, NotRegistered: As `send`.
         """
         cell = self._find()
-        if cell is None:
-            raise self._exited(None)
+        if cell is None or not cell.is_open:
+            raise self._exited(cell)
         if get_ident() != cell.thread:
             cell.ref._require_thread()
-        inbox = cell.inbox
-        if inbox is None:
-            self._deliver_nowait(self._accepting(), INFO, message)
-            return
         # As for a cast.
-        inbox.append(INFO)
-        inbox.append(message)
         task = cell.parked
         if task is not None:
             cell.parked = None
+            cell.kind = INFO
+            cell.payload = message
             reschedule(task, WOKEN)
+        else:
+            self._deliver_nowait(cell, INFO, message)
 
     async def wait(self) -> Exit:
         """Wait until the actor has ended: ``Process.monitor``. A checkpoint. Any number of tasks may wait.
