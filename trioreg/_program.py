@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import trio
 
@@ -221,9 +221,12 @@ async def main(supervisor: Supervisor, signals: Signals) -> None:
 def last_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """What leaves the program: the wish to exit if there was nothing else, or else the group of what failed."""
     first = group.exceptions[0]
+    inner = as_group(first)
     if group.split((SystemExit, KeyboardInterrupt))[1] is None:
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        return first
+        return first if inner is None else last_error(inner)
     # One group is enough: the supervisor's own is not wrapped in the nursery's once more.
-    return first if isinstance(first, BaseExceptionGroup) and len(group.exceptions) == 1 else group
+    return group if inner is None or len(group.exceptions) > 1 else inner
+
+
+def as_group(error: BaseException) -> BaseExceptionGroup[BaseException] | None:
+    return cast("BaseExceptionGroup[BaseException]", error) if isinstance(error, BaseExceptionGroup) else None

@@ -161,11 +161,13 @@ class Engine:
                     async with trio.open_nursery() as self.nursery:
                         await self._keep_children(specs, task_status)
                 outside.cancel_scope.cancel()
-        finally:
-            # An error outweighs the cancellation during which it came up.
-            if self._failures:
-                self.failure = self._combined()
-                raise self.failure from None
+        except BaseException:
+            if not self._failures:
+                raise
+        # An error outweighs the cancellation during which it came up. Raised out here, it keeps its own cause.
+        if self._failures:
+            self.failure = self._combined()
+            raise self.failure
 
     async def _keep_children(self, specs: Sequence[ChildSpec], task_status: trio.TaskStatus[None]) -> None:
         self._is_open = True
