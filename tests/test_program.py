@@ -65,14 +65,9 @@ def does(action: Callable[[], object], *, after: float = 1, **options: Any) -> C
     return ChildSpec(act, **options)
 
 
-def gets(*signals: signal.Signals) -> ChildSpec:
-    """A child in whose time these signals come."""
-
-    def come() -> None:
-        for each in signals:
-            signal.raise_signal(each)
-
-    return does(come)
+def gets(signum: signal.Signals) -> ChildSpec:
+    """A child in whose time a signal comes, after one second."""
+    return does(partial(signal.raise_signal, signum))
 
 
 def fails(error: BaseException) -> Callable[[], object]:
@@ -211,7 +206,7 @@ def test_each_child_has_its_shutdown_time_and_is_killed_after_it() -> None:
         ChildSpec(partial(First, log, "a", stop=10), shutdown=20),
         ChildSpec(partial(Hanging, log, "b", stop=math.inf), shutdown=30),
         ChildSpec(partial(Last, log, "c"), shutdown="kill"),
-        gets(TERM),  # after one second
+        gets(TERM),
         instruments=[Ends()],
     )
     assert (ends["Last"], ends["Hanging"], ends["First"]) == (1, 1 + 30, 1 + 30 + 10)

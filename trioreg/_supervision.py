@@ -135,7 +135,7 @@ class Engine:
         self._pending: dict[Child, None] = {}
         # Those that such a restart, under way, has still to start again.
         self._group: dict[Child, None] = {}
-        self._starting: dict[Cell, None] = {}
+        self._starting: dict[Cell, Child] = {}
         self._is_left = False
         self._alive = 0
         self._failures: list[BaseException] = []
@@ -202,8 +202,8 @@ class Engine:
         """Begin to shut down. Not a checkpoint."""
         self._is_closing = True
         self._wake.set()
-        for cell in list(self._starting):
-            cell.end(Exit("shutdown"))
+        for cell, child in list(self._starting.items()):
+            self._end_start(child, cell)
 
     @enable_ki_protection
     def leave(self) -> None:
@@ -315,13 +315,13 @@ class Engine:
         def abort(raise_cancel: RaiseCancelT) -> Abort:
             nonlocal cancel
             cancel = raise_cancel
-            cell.end(Exit("shutdown"))
+            self._end_start(child, cell)
             return Abort.FAILED
 
         waits = cell.link(task)
         waiting = Waiting(cell.ref, waits)
         cell.starter = task
-        self._starting[cell] = None
+        self._starting[cell] = child
         try:
             await wait_task_rescheduled(abort)
         finally:
@@ -339,6 +339,11 @@ class Engine:
         if exit.error is not None:
             raise exit.error
         raise ActorExited(cell.ref, exit)
+
+    def _end_start(self, child: Child, cell: Cell) -> None:
+        """End a life that has not begun. It may be a whole subtree, which has no more time than when it runs."""
+        cell.end(Exit("shutdown"))
+        self.nursery.start_soon(self.terminate, child)
 
     # Ends
 
@@ -552,6 +557,7 @@ class Engine:
                 exc_info=exit.error,
             )
 
+    @enable_ki_protection
     async def terminate(self, child: Child) -> None:
         """End a child within its shutdown time, and wait for it. Shielded: it takes as long as the child does."""
         if child.pause is not None:
