@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -85,6 +85,14 @@ def run(*tree: ChildSpec, **options: Any) -> signal.Signals | None:
         return trioreg.run(tree, **options)
     finally:
         assert [signal.getsignal(each) for each in HANDLED] == before
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """A shell starts its background jobs, and so perhaps these tests, with SIGINT ignored, and children inherit it."""
+    before = signal.signal(INT, signal.default_int_handler)
+    yield
+    signal.signal(INT, before)
 
 
 # The end by itself
@@ -543,8 +551,6 @@ import atexit, math, os, signal, sys, time
 import trio, trioreg
 from trioreg import Actor, ChildSpec, Supervisor
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run where it is ignored
-
 def say(text):
     print(text, flush=True)
 
@@ -699,23 +705,30 @@ def test_a_second_signal_ends_the_first_process_of_a_container_at_once(tmp_path:
 
 
 @posix
-def test_a_process_forked_from_a_program_ends_by_the_signal_as_any_other(tmp_path: Path) -> None:
+def test_a_process_forked_from_a_program_gets_signals_as_if_there_was_none(tmp_path: Path) -> None:
     source = """
-    async def fork():
-        read, write = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.write(write, b".")
+    def sleep(write):
+        os.write(write, b".")
+        try:
             while True:
                 time.sleep(1000)
-        os.read(read, 1)
-        os.kill(pid, signal.SIGTERM)
-        say(os.WTERMSIG(os.waitpid(pid, 0)[1]))
+        except KeyboardInterrupt:
+            os._exit(7)
+
+    async def fork():
+        read, write = os.pipe()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            pid = os.fork()
+            if pid == 0:
+                sleep(write)
+            os.read(read, 1)
+            os.kill(pid, signum)
+            say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
     trioreg.run([service("a"), ChildSpec(fork, significant=True)], auto_shutdown="any_significant")
     """
     with program(tmp_path, source) as process:
-        assert end(process) == (["+a", str(int(TERM)), "-a"], "", 0)
+        assert end(process) == (["+a", "-15", "7", "-a"], "", 0)
 
 
 CRASHES = """

@@ -80,9 +80,10 @@ class Signals:
     def _receive(self, signum: int, frame: FrameType | None) -> None:
         # It may interrupt any line of the main thread: it raises nothing, and does not log.
         if os.getpid() != self._pid:
-            # A process that was forked from the program is not the program.
-            signal.signal(signum, signal.SIG_DFL)
+            # A process that was forked from the program is not the program: as if we had never been here.
+            signal.signal(signum, self._before[signal.Signals(signum)])
             signal.raise_signal(signum)
+            return
         if self.received is None:
             self.received = signal.Signals(signum)
         for each in self._before:
@@ -121,6 +122,8 @@ def run(
     instruments: Sequence[trio.abc.Instrument] = (),
 ) -> signal.Signals | None:
     """Run a supervision tree as a program, from its start to its orderly end: ``trio.run`` for a tree.
+
+    The idea is Elixir's ``Application``. Not for use inside of ``trio.run``, which it calls itself.
 
     ::
 
