@@ -708,8 +708,8 @@ def test_a_second_signal_ends_the_first_process_of_a_container_at_once(tmp_path:
 def test_a_process_forked_from_a_program_gets_signals_as_if_there_was_none(tmp_path: Path) -> None:
     source = """
     def sleep(write):
-        os.write(write, b".")
         try:
+            os.write(write, b".")
             while True:
                 time.sleep(1000)
         except KeyboardInterrupt:
