@@ -342,8 +342,9 @@ class Engine:
 
     def _end_start(self, child: Child, cell: Cell) -> None:
         """End a life that has not begun. It may be a whole subtree, which has no more time than when it runs."""
-        cell.end(Exit("shutdown"))
-        self.nursery.start_soon(self.terminate, child)
+        if cell.state != ENDED:  # its starter may not have had its turn yet
+            cell.end(Exit("shutdown"))
+            self.nursery.start_soon(self.terminate, child)
 
     # Ends
 
