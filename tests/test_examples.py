@@ -462,3 +462,41 @@ def test_ctrl_c_ends_it_quietly_while_it_waits_for_a_line() -> None:
         assert process.stderr is not None
         assert process.stderr.read() == ""
         assert process.wait() == 130
+
+
+# A service that runs until a signal comes
+
+PROGRAM = EXAMPLES / "program.py"
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals for a single process")
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_service_in_order(signum: signal.Signals) -> None:
+    with running(PROGRAM, "--serve") as process:
+        while hear(process) != "station: on the air":
+            assert process.poll() is None
+        process.send_signal(signum)
+        out, err = process.communicate()
+    *ended, archive = out.splitlines()[:3]
+    assert ended == ["Mr. White: off duty", "James Bond: off duty"]
+    assert re.fullmatch(r"archive: closed, with \d+ reports", archive)
+    logged, *traceback = err.splitlines()
+    assert logged == f"service: {signum.name}: shutting down; a second signal ends it at once"
+    said = out.splitlines()[3:]
+    if signum == signal.SIGTERM:
+        assert (said, traceback, process.returncode) == (["ended by SIGTERM"], [], 0)
+    else:
+        assert (said, traceback[-1], process.returncode) == ([], "KeyboardInterrupt", -signal.SIGINT)
+
+
+def test_the_service_ends_by_itself_after_as_many_reports_as_it_is_asked_for() -> None:
+    done = run(PROGRAM, "1")
+    assert done.stdout.splitlines()[-2:] == ["archive: closed, with 3 reports", "ended by itself"]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_service_refuses_to_file_no_report_at_all() -> None:
+    done = run(PROGRAM, "0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("REPORTS must be at least 1, not 0\n")

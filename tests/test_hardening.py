@@ -13,7 +13,7 @@ from _helpers import leaves, supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import Actor, ChildSpec, Registry, open_dynamic_supervisor, open_supervisor
+from trioreg import Actor, ChildSpec, Exit, Registry, Supervisor, open_dynamic_supervisor, open_supervisor
 from trioreg._supervision import Child, Engine
 
 
@@ -153,3 +153,48 @@ async def test_a_callable_that_ends_its_own_actor_while_it_makes_the_coroutine_e
 def test_an_error_that_python_does_not_let_through_can_not_be_declared(error: type[Exception]) -> None:
     with pytest.raises(TypeError, match="RuntimeError"):
         trioreg.raises(error)
+
+
+class Slow(Actor):
+    async def on_start(self) -> None:
+        await trio.sleep_forever()
+
+
+class Hanging(Actor):
+    async def on_stop(self, exit: Exit) -> None:
+        await trio.sleep_forever()
+
+
+STARTING = ChildSpec(Supervisor, ([ChildSpec(Hanging, shutdown=math.inf), ChildSpec(Slow)],), shutdown=5)
+
+
+async def test_a_supervisor_that_is_cancelled_while_a_subtree_starts_gives_it_its_shutdown_time(
+    autojump_clock: MockClock,
+) -> None:
+    now = trio.current_time()
+    with trio.move_on_after(1):
+        async with open_supervisor([STARTING]):
+            raise AssertionError("entered")
+    assert trio.current_time() == now + 1 + 5
+
+
+async def test_a_start_of_a_subtree_that_is_cancelled_ends_within_its_shutdown_time(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        now = trio.current_time()
+        with trio.move_on_after(1):
+            await supervisor.start_child(STARTING)
+        assert trio.current_time() == now + 1 + 5
+        assert supervisor.count_children().specs == 0
+
+
+async def test_an_error_of_a_start_keeps_its_cause() -> None:
+    class Fails(Actor):
+        async def on_start(self) -> None:
+            raise Bang from ZeroDivisionError()
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with open_supervisor([ChildSpec(Fails)]):
+            raise AssertionError("entered")
+    (error,) = leaves(caught.value)
+    assert isinstance(error, Bang)
+    assert isinstance(error.__cause__, ZeroDivisionError)

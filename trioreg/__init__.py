@@ -27,6 +27,7 @@ from ._exit import Exit, ExitReason
 from ._handler import raises
 from ._owner import Owner, TaskOwner
 from ._pattern import ANY, Is, Var
+from ._program import run
 from ._ref import ActorRef, ActorStatistics, Address
 from ._registry import Registry
 from ._supervisor import ChildCounts, ChildInfo, DynamicSupervisor, Supervisor, open_dynamic_supervisor, open_supervisor
@@ -80,6 +81,7 @@ __all__ = [
     "open_supervisor",
     "raises",
     "receive",
+    "run",
 ]
 
 

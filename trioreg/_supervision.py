@@ -135,7 +135,7 @@ class Engine:
         self._pending: dict[Child, None] = {}
         # Those that such a restart, under way, has still to start again.
         self._group: dict[Child, None] = {}
-        self._starting: dict[Cell, None] = {}
+        self._starting: dict[Cell, Child] = {}
         self._is_left = False
         self._alive = 0
         self._failures: list[BaseException] = []
@@ -161,11 +161,13 @@ class Engine:
                     async with trio.open_nursery() as self.nursery:
                         await self._keep_children(specs, task_status)
                 outside.cancel_scope.cancel()
-        finally:
-            # An error outweighs the cancellation during which it came up.
-            if self._failures:
-                self.failure = self._combined()
-                raise self.failure from None
+        except BaseException:
+            if not self._failures:
+                raise
+        # An error outweighs the cancellation during which it came up. Raised out here, it keeps its own cause.
+        if self._failures:
+            self.failure = self._combined()
+            raise self.failure
 
     async def _keep_children(self, specs: Sequence[ChildSpec], task_status: trio.TaskStatus[None]) -> None:
         self._is_open = True
@@ -200,8 +202,8 @@ class Engine:
         """Begin to shut down. Not a checkpoint."""
         self._is_closing = True
         self._wake.set()
-        for cell in list(self._starting):
-            cell.end(Exit("shutdown"))
+        for cell, child in list(self._starting.items()):
+            self._end_start(child, cell)
 
     @enable_ki_protection
     def leave(self) -> None:
@@ -313,13 +315,13 @@ class Engine:
         def abort(raise_cancel: RaiseCancelT) -> Abort:
             nonlocal cancel
             cancel = raise_cancel
-            cell.end(Exit("shutdown"))
+            self._end_start(child, cell)
             return Abort.FAILED
 
         waits = cell.link(task)
         waiting = Waiting(cell.ref, waits)
         cell.starter = task
-        self._starting[cell] = None
+        self._starting[cell] = child
         try:
             await wait_task_rescheduled(abort)
         finally:
@@ -337,6 +339,12 @@ class Engine:
         if exit.error is not None:
             raise exit.error
         raise ActorExited(cell.ref, exit)
+
+    def _end_start(self, child: Child, cell: Cell) -> None:
+        """End a life that has not begun. It may be a whole subtree, which has no more time than when it runs."""
+        if cell.state != ENDED:  # its starter may not have had its turn yet
+            cell.end(Exit("shutdown"))
+            self.nursery.start_soon(self.terminate, child)
 
     # Ends
 
@@ -550,6 +558,7 @@ class Engine:
                 exc_info=exit.error,
             )
 
+    @enable_ki_protection
     async def terminate(self, child: Child) -> None:
         """End a child within its shutdown time, and wait for it. Shielded: it takes as long as the child does."""
         if child.pause is not None:

@@ -6,6 +6,7 @@ collected by pytest too, but nothing in it runs.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, assert_type
@@ -114,6 +115,12 @@ async def inside() -> None:
             await own.call(Own.nothing)
             self.start_soon(worker, 3, "name")
             self.start_soon(worker, "name", 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def programs() -> None:
+    assert_type(trioreg.run([trioreg.ChildSpec(Agent, ("James Bond", 7))]), signal.Signals | None)
+    trioreg.run(trioreg.ChildSpec(worker, (3, "name")), auto_shutdown="never")
+    trioreg.run(worker)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def test_declaring_errors_keeps_the_type() -> None:

@@ -1,0 +1,91 @@
+"""A service as a program: named actors under supervisors that start in order and shut down in order.
+
+python program.py REPORTS    works until that many reports are filed (6 if you do not say), then ends by itself
+python program.py --serve    works until Ctrl-C, or until somebody sends it SIGTERM
+
+Whichever way it ends, the station ends first, then its agents, and the archive last: whoever still has something to
+file can do so. The exit status is 0 when it ended by itself or by SIGTERM. After Ctrl-C it dies of that signal, as a
+shell expects (130). A second signal ends it at once.
+"""
+
+import argparse
+import logging
+import math
+from itertools import cycle
+
+import trio
+
+import trioreg
+from trioreg import Actor, ChildSpec, Exit, Registry, Supervisor, Via
+
+names: Registry[str, None] = Registry("names")
+archive: Via[str, None] = names.via("archive")
+
+
+class Archive(Actor):
+    def __init__(self) -> None:
+        self.reports: list[str] = []
+        say("archive: open")
+
+    def file(self, report: str) -> int:
+        self.reports.append(report)
+        return len(self.reports)
+
+    async def on_stop(self, exit: Exit) -> None:
+        say(f"archive: closed, with {len(self.reports)} reports")
+
+
+class SecretAgent(Actor):
+    def __init__(self, codename: str) -> None:
+        self.codename = codename
+        say(f"{codename}: on duty")
+
+    async def report(self) -> int:
+        return await archive.call(Archive.file, f"{self.codename} has seen nothing")
+
+    async def on_stop(self, exit: Exit) -> None:
+        await archive.call(Archive.file, f"{self.codename} goes home")  # the archive is still there
+        say(f"{self.codename}: off duty")
+
+
+async def station(reports: float) -> None:
+    """Has the agents report in turn. It is "significant": when it is done, so is the program."""
+    say("station: on the air")
+    for codename in cycle(["James Bond", "Mr. White"]):
+        number = await names.via(codename).call(SecretAgent.report)
+        if reports < math.inf:
+            say(f"station: {codename} has filed report {number}")
+        else:
+            await trio.sleep(1)
+        if number >= reports:
+            return
+
+
+def tree(reports: float) -> list[ChildSpec]:
+    agents = [ChildSpec(SecretAgent, (name,), name=names.via(name)) for name in ("James Bond", "Mr. White")]
+    return [
+        ChildSpec(Archive, name=archive),
+        ChildSpec(Supervisor, (agents,), id="agents"),
+        ChildSpec(station, (reports,), significant=True),
+    ]
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A service that ends in order.")
+    parser.add_argument("reports", nargs="?", type=int, default=6, help="how many reports to file (default: 6)")
+    parser.add_argument("--serve", action="store_true", help="work until a signal comes")
+    arguments = parser.parse_args()
+    if arguments.reports < 1:
+        parser.error(f"REPORTS must be at least 1, not {arguments.reports}")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    reports = math.inf if arguments.serve else arguments.reports
+    received = trioreg.run(tree(reports), auto_shutdown="any_significant", name="service")
+    say("ended by itself" if received is None else f"ended by {received.name}")
+
+
+if __name__ == "__main__":
+    main()
