@@ -29,6 +29,7 @@ from ._owner import Owner, TaskOwner
 from ._pattern import ANY, Is, Var
 from ._ref import ActorRef, ActorStatistics, Address
 from ._registry import Registry
+from ._stream import Done, Failed, Outcome, TaskStream, open_stream
 from ._supervisor import ChildCounts, ChildInfo, DynamicSupervisor, Supervisor, open_dynamic_supervisor, open_supervisor
 from ._table_viewer import Table
 from ._timer import Timer
@@ -50,11 +51,13 @@ __all__ = [
     "ChildNotEnded",
     "ChildNotFound",
     "ChildSpec",
+    "Done",
     "DynamicSupervisor",
     "Entry",
     "Event",
     "Exit",
     "ExitReason",
+    "Failed",
     "Function",
     "Is",
     "Listener",
@@ -62,6 +65,7 @@ __all__ = [
     "MaxChildren",
     "NoReply",
     "NotRegistered",
+    "Outcome",
     "Owner",
     "Registered",
     "Registry",
@@ -70,6 +74,7 @@ __all__ = [
     "Supervisor",
     "Table",
     "TaskOwner",
+    "TaskStream",
     "Timer",
     "TrioregError",
     "Unregistered",
@@ -77,6 +82,7 @@ __all__ = [
     "Via",
     "current",
     "open_dynamic_supervisor",
+    "open_stream",
     "open_supervisor",
     "raises",
     "receive",
