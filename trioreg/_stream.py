@@ -68,6 +68,7 @@ class Failed(Generic[T_co]):
 
 
 Outcome: TypeAlias = Done[T, R] | Failed[T]
+OnError: TypeAlias = Literal["raise", "return"]
 
 
 class _Slot(Generic[E_co]):
@@ -271,6 +272,17 @@ def open_stream(
     on_error: Literal["return"],
     buffer: int | None = ...,
 ) -> AbstractAsyncContextManager[TaskStream[Outcome[T, R]]]: ...
+@overload
+def open_stream(
+    async_fn: Callable[[T], Awaitable[R]],
+    items: Iterable[T] | AsyncIterable[T],
+    /,
+    *,
+    max_concurrency: int,
+    ordered: bool = ...,
+    on_error: OnError,
+    buffer: int | None = ...,
+) -> AbstractAsyncContextManager[TaskStream[R | Outcome[T, R]]]: ...
 def open_stream(
     async_fn: Callable[[T], Awaitable[R]],
     items: Iterable[T] | AsyncIterable[T],
@@ -278,7 +290,7 @@ def open_stream(
     *,
     max_concurrency: int,
     ordered: bool = True,
-    on_error: Literal["raise", "return"] = "raise",
+    on_error: OnError = "raise",
     buffer: int | None = None,
 ) -> AbstractAsyncContextManager[TaskStream[Any]]:
     """Run an async function over many items, so many at a time, and take the results as they come.
