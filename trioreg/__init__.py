@@ -3,7 +3,7 @@
 A name belongs to a task and is gone the moment the task ends; a supervisor restarts what crashes, under the same name.
 """
 
-from ._actor import Actor, Function, current, receive
+from ._actor import Actor, current, receive
 from ._agent import Agent
 from ._backoff import Backoff
 from ._call import Reply
@@ -24,6 +24,7 @@ from ._errors import (
 )
 from ._events import Event, Listener, Registered, Unregistered
 from ._exit import Exit, ExitReason
+from ._function import Function
 from ._handler import raises
 from ._owner import Owner, TaskOwner
 from ._pattern import ANY, Is, Var

@@ -205,7 +205,7 @@ class Cell(Mailbox):
         self.task: Task | None = None
         self.actor: Behaviour | None = None
         self.exit: Exit | None = None
-        self.value: object = None
+        self.value: object = NOTHING
         self.handled = 0
         self._child = child
         self._factory = factory
@@ -745,8 +745,8 @@ class Cell(Mailbox):
         exit = self.exit or Exit("shutdown")
         if self._errors:
             exit = Exit("crashed", combine(self._errors, self.label))
-        elif self.value is not None:
-            exit = Exit(exit.reason, value=self.value)
+        elif self.value is not NOTHING:
+            exit = Exit(exit.reason, value=self.value, has_returned=True)
         self.exit = exit
         self.state = ENDED
         run = self.ref._run
