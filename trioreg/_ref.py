@@ -377,7 +377,7 @@ class ActorRef(Reference, Address[A]):
 
         Raises:
             ActorExited: It has not returned: it crashed (its error is the ``__cause__``), or was ended.
-            CallCycle: As `wait`.
+            CallCycle: As `~Address.wait`.
             TypeError: It is no function actor.
         """
         if not self._is_function:
