@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import math
 import signal
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -463,7 +465,7 @@ def test_ctrl_c_gets_into_the_users_code(where: str) -> None:
 
     async def main() -> None:
         items = async_numbers() if where == "async input" else numbers()
-        async with open_stream(work, items, max_concurrency=1, on_error="return") as stream:
+        async with open_stream(work, items, max_concurrency=1) as stream:
             await taken(stream)
 
     with pytest.raises(BaseExceptionGroup) as caught:
@@ -551,6 +553,20 @@ async def test_return_failures_that_nobody_has_taken_are_logged(
     assert record.getMessage() == "a stream was left with 2 failures that nobody had taken; the first:"
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], Bang)
+
+
+async def test_a_failure_that_was_taken_is_not_kept_alive_by_a_cycle(autojump_clock: MockClock) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with open_stream(fail, [1], max_concurrency=3, on_error="return") as stream:
+            (failed,) = await taken(stream)
+        assert isinstance(failed, Failed)
+        alive = weakref.ref(failed.error)
+        del failed
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 async def test_after_the_block_there_is_nothing_to_take(autojump_clock: MockClock) -> None:

@@ -138,13 +138,14 @@ class TaskStream(AsyncIterator[E_co]):
                 raise trio.ClosedResourceError("the block of this stream has been left")
             if self._slots and self._slots[0].is_done:
                 slot = self._slots.popleft()
+                result = slot.result
+                del slot.result  # the frames that an error keeps lead to the slot: it would keep itself alive
                 self._ahead -= 1
                 self._feeder.unpark_all()
-                if self._is_exhausted and not self._ahead:
-                    self._consumers.unpark_all()
-                return slot.result
+                return result
             if self._is_exhausted and not self._ahead:
                 raise StopAsyncIteration
+            # Until the first one is done, or there is nothing more to come: both wake everybody who is parked here.
             await self._consumers.park()
 
     @enable_ki_protection
@@ -216,7 +217,6 @@ class TaskStream(AsyncIterator[E_co]):
         if self._slots and self._slots[0].is_done:
             self._consumers.unpark_all()
 
-    # A function of its own: the frame that an error keeps does not lead back to the error.
     @enable_ki_protection
     async def _outcome(self, async_fn: Callable[[Any], Awaitable[Any]], item: object) -> Any:
         try:
