@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from trioreg import Actor, Done, Failed, Outcome, Registry, TaskStream, current, open_stream
+from trioreg import Actor, CallCycle, Done, Failed, Outcome, Registry, TaskStream, current, open_stream
 from trioreg._stream import OnError
 
 T = TypeVar("T")
@@ -322,6 +322,19 @@ async def test_an_async_generator_is_closed_when_the_block_is_left(autojump_cloc
         async for _ in stream:
             break
     assert closed == [True]
+
+
+async def test_an_error_in_the_clean_up_of_a_generator_leaves_the_block(autojump_clock: MockClock) -> None:
+    def numbers() -> Generator[int]:
+        try:
+            yield from itertools.count()
+        finally:
+            raise Bang
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with open_stream(double, numbers(), max_concurrency=2) as stream:
+            await anext(stream)
+    assert [type(leaf) for leaf in leaves(caught.value)] == [Bang]
 
 
 async def test_a_channel_stays_open_when_the_block_is_left(autojump_clock: MockClock) -> None:
@@ -739,6 +752,20 @@ async def test_the_items_of_a_stream_in_an_actor_are_that_actors_code(autojump_c
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Own)
         assert await ref.call(Own.ask) == [ref, ref]
+
+
+async def test_an_item_that_calls_the_actor_that_waits_for_the_stream_is_a_cycle(autojump_clock: MockClock) -> None:
+    class Own(Actor):
+        async def ask(self) -> list[object]:
+            async with open_stream(self.ask_again, [1], max_concurrency=2, on_error="return") as stream:
+                return [type(each.error) async for each in stream if isinstance(each, Failed)]
+
+        async def ask_again(self, item: int) -> object:
+            return await self.ref.call(Own.ask)
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Own)
+        assert await ref.call(Own.ask) == [CallCycle]
 
 
 async def test_the_task_of_an_item_is_named_after_the_function(autojump_clock: MockClock) -> None:
