@@ -3,7 +3,7 @@
 A name belongs to a task and is gone the moment the task ends; a supervisor restarts what crashes, under the same name.
 """
 
-from ._actor import Actor, Function, current, receive
+from ._actor import Actor, current, receive
 from ._agent import Agent
 from ._backoff import Backoff
 from ._call import Reply
@@ -24,12 +24,14 @@ from ._errors import (
 )
 from ._events import Event, Listener, Registered, Unregistered
 from ._exit import Exit, ExitReason
+from ._function import Function
 from ._handler import raises
 from ._owner import Owner, TaskOwner
 from ._pattern import ANY, Is, Var
 from ._program import run
 from ._ref import ActorRef, ActorStatistics, Address
 from ._registry import Registry
+from ._stream import Done, Failed, Outcome, TaskStream, open_stream
 from ._supervisor import ChildCounts, ChildInfo, DynamicSupervisor, Supervisor, open_dynamic_supervisor, open_supervisor
 from ._table_viewer import Table
 from ._timer import Timer
@@ -51,11 +53,13 @@ __all__ = [
     "ChildNotEnded",
     "ChildNotFound",
     "ChildSpec",
+    "Done",
     "DynamicSupervisor",
     "Entry",
     "Event",
     "Exit",
     "ExitReason",
+    "Failed",
     "Function",
     "Is",
     "Listener",
@@ -63,6 +67,7 @@ __all__ = [
     "MaxChildren",
     "NoReply",
     "NotRegistered",
+    "Outcome",
     "Owner",
     "Registered",
     "Registry",
@@ -71,6 +76,7 @@ __all__ = [
     "Supervisor",
     "Table",
     "TaskOwner",
+    "TaskStream",
     "Timer",
     "TrioregError",
     "Unregistered",
@@ -78,6 +84,7 @@ __all__ = [
     "Via",
     "current",
     "open_dynamic_supervisor",
+    "open_stream",
     "open_supervisor",
     "raises",
     "receive",

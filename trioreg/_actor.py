@@ -14,7 +14,7 @@ from trio.lowlevel import current_task
 from ._cell import Cell
 from ._handler import Handlers, Hooks
 from ._owner import current_actor
-from ._ref import ActorRef
+from ._ref import ActorRef, FunctionRef
 from ._timer import Timer
 
 if TYPE_CHECKING:
@@ -147,18 +147,13 @@ class Actor:
 _HOOKS = frozenset(dir(Actor))
 
 
-class Function:
-    """The type of a function actor, in ``ActorRef[Function]``: it has no methods to call."""
-
-    __slots__ = ()
-
-
 class ActorType:
     """What the runtime knows of an actor class (or, with ``cls`` None, of any function actor)."""
 
-    __slots__ = ("handlers", "hooks", "mailbox_size")
+    __slots__ = ("handlers", "hooks", "mailbox_size", "reference")
 
     def __init__(self, cls: type[Actor] | None) -> None:
+        self.reference: type[ActorRef[Any]] = FunctionRef if cls is None else ActorRef
         self.mailbox_size: int | None = None
         self.hooks: Hooks | None = None
         self.handlers = Handlers(cls, _HOOKS)

@@ -38,9 +38,10 @@ from trio.lowlevel import (
 from ._call import Call, Reply, Waiting
 from ._errors import ActorExited, CallCycle
 from ._exit import Exit
-from ._handler import Handler, Resumed, await_user, run_user
+from ._handler import Handler, Resumed
 from ._mailbox import Mailbox
 from ._owner import Owner, current_actor
+from ._unprotected import await_user, run_user
 from ._wake import wake
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ INFO = object()
 
 CAST = object()
 """A cast with keyword arguments; with it come the handler and all arguments."""
+
+NOTHING = object()
+"""The value of a function actor that has not returned."""
 
 STOP = object()
 """The message behind which an actor that was asked to stop takes no other."""
@@ -189,7 +193,7 @@ class Cell(Mailbox):
         self.task: Task | None = None
         self.actor: Behaviour | None = None
         self.exit: Exit | None = None
-        self.value: object = None
+        self.value: object = NOTHING
         self.handled = 0
         self._child = child
         self._factory = factory
@@ -759,8 +763,8 @@ class Cell(Mailbox):
         exit = self.exit or Exit("shutdown")
         if self._errors:
             exit = Exit("crashed", combine(self._errors, self.label))
-        elif self.value is not None:
-            exit = Exit(exit.reason, value=self.value)
+        elif self.value is not NOTHING:
+            exit = Exit(exit.reason, value=self.value, has_returned=True)
         self.exit = exit
         self.state = ENDED
         run = self.ref._run

@@ -25,11 +25,14 @@ class Exit:
             (`~Address.kill`).
         error: The exception of a crash, else None.
         value: What a function actor returned, else None.
+        has_returned: Whether a function actor returned: ``value`` is its result then, and may be None. (One that is
+            cancelled by `~Address.stop` ends as ``"normal"`` too, and has none.) It does not count in a comparison.
     """
 
     reason: ExitReason
     error: BaseException | None = None
     value: object = None
+    has_returned: bool = attrs.field(default=False, repr=False, eq=False)
 
     @property
     def is_abnormal(self) -> bool:

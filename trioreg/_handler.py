@@ -7,15 +7,12 @@ know of a method (is it async, which arguments fit, which errors are declared) i
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from functools import partial
-from types import FunctionType
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
-from trio.lowlevel import disable_ki_protection
+from ._unprotected import await_user, unprotected
 
 F = TypeVar("F", bound=Callable[..., object])
-T = TypeVar("T")
 
 _SHAPES_KEPT = 64
 _COUNTS = 6
@@ -51,43 +48,6 @@ def raises(*errors: type[Exception]) -> Callable[[F], F]:
         return function
 
     return declare
-
-
-# The user's code is not protected from Ctrl-C; the runtime's, around it, is.
-
-
-@disable_ki_protection
-def run_user(function: Callable[..., T], /, *args: object, **kwargs: object) -> T:
-    return function(*args, **kwargs)
-
-
-@disable_ki_protection
-async def await_user(awaitable: Awaitable[T]) -> T:
-    return await awaitable
-
-
-async def _await_result(function: Callable[..., Awaitable[T]], /, *args: object, **kwargs: object) -> T:
-    return await await_user(run_user(function, *args, **kwargs))
-
-
-def unprotected(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, open to Ctrl-C where protected code calls it.
-
-    What Trio asks is the code of the frame, so that a copy with a code object of its own does without a frame around
-    it, on the way of every message.
-    """
-    if type(function) is not FunctionType:
-        return partial(_await_result if inspect.iscoroutinefunction(function) else run_user, function)
-    copy = FunctionType(
-        function.__code__.replace(),
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    copy.__kwdefaults__ = cast("dict[str, Any]", function.__kwdefaults__)
-    copy.__qualname__ = function.__qualname__
-    return disable_ki_protection(copy)
 
 
 class Handler:

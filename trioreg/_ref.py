@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 import attrs
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection, reschedule
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from ._cell import Cell
+    from ._function import Function
     from ._run import Run
 
 A = TypeVar("A", covariant=True)
@@ -345,6 +346,8 @@ class ActorRef(Reference, Address[A]):
 
     __slots__ = ("_cell", "_exit", "_label")
 
+    _is_function = False
+
     def __init__(self, run: Run, label: str) -> None:
         super().__init__(run)
         self._cell: Cell | None = None
@@ -382,6 +385,24 @@ class ActorRef(Reference, Address[A]):
             restarts=cell.restarts,
         )
 
+    async def result(self: ActorRef[Function[R]]) -> R:
+        """Wait until a function actor has ended, and give what it returned: ``Task.await``.
+
+        Any number of tasks may ask, as often as they like. It is the result of this one life: a restarted function
+        has another reference. A checkpoint; if it is cancelled, the function goes on.
+
+        Raises:
+            ActorExited: It has not returned: it crashed (its error is the ``__cause__``), or was ended.
+            CallCycle: As `~Address.wait`.
+            TypeError: It is no function actor.
+        """
+        if not self._is_function:
+            raise TypeError(f"{self!r} is an Actor: only a function actor has a result")
+        exit = await self.wait()
+        if not exit.has_returned:
+            raise self._exited(None)
+        return cast("R", exit.value)
+
     def _resolve(self) -> ActorRef[A]:
         return self
 
@@ -394,3 +415,11 @@ class ActorRef(Reference, Address[A]):
     def _set_ended(self, exit: Exit) -> None:
         self._exit = exit
         self._cell = None
+
+
+class FunctionRef(ActorRef[A]):
+    """What the reference to a function actor is at run time: so a reference knows it without a field for it."""
+
+    __slots__ = ()
+
+    _is_function = True

@@ -283,7 +283,7 @@ class Engine:
         spec = child.spec
         kind = spec.kind.type
         label = spec.kind.label
-        ref: ActorRef[Any] = ActorRef(self._trio_run, label)
+        ref = kind.reference(self._trio_run, label)
         cell = Cell(
             ref,
             child,

@@ -11,9 +11,10 @@ import attrs
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from ._actor import Actor, Function
+from ._actor import Actor
 from ._child_spec import ChildSpec, Restart
 from ._errors import RestartLimitExceeded
+from ._function import Function
 from ._intensity import Intensity
 from ._ref import ActorRef
 from ._supervision import AutoShutdown, ChildState, Engine, Strategy
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 A = TypeVar("A", bound=Actor)
+R = TypeVar("R")
 S = TypeVar("S", bound="SupervisorBase")
 Ts = TypeVarTuple("Ts")
 
@@ -123,14 +125,14 @@ class SupervisorBase(Actor):
     @overload
     async def start_child(
         self,
-        factory: Callable[[*Ts], Awaitable[object]],
+        factory: Callable[[*Ts], Awaitable[R]],
         /,
         *args: *Ts,
         id: Hashable = ...,
         name: Via[Any, Any] | None = ...,
         restart: Restart | None = ...,
         shutdown: float | Literal["kill"] | None = ...,
-    ) -> ActorRef[Function]: ...
+    ) -> ActorRef[Function[R]]: ...
     @overload
     async def start_child(self, factory: ChildSpec, /) -> ActorRef[Any]: ...
     async def start_child(  # type: ignore[misc]  # mypy does not see that *args: Any takes what *args: *Ts takes
@@ -324,13 +326,13 @@ class DynamicSupervisor(SupervisorBase):
     @overload
     async def start_or_get(
         self,
-        factory: Callable[[*Ts], Awaitable[object]],
+        factory: Callable[[*Ts], Awaitable[R]],
         /,
         *args: *Ts,
         name: Via[Any, Any],
         restart: Restart | None = ...,
         shutdown: float | Literal["kill"] | None = ...,
-    ) -> ActorRef[Function]: ...
+    ) -> ActorRef[Function[R]]: ...
     async def start_or_get(  # type: ignore[misc]  # as for start_child
         self,
         factory: Callable[..., Any],

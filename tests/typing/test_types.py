@@ -7,12 +7,27 @@ collected by pytest too, but nothing in it runs.
 from __future__ import annotations
 
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Any, assert_type
+from typing import Any, Literal, NoReturn, assert_type
+
+import trio
 
 import trioreg
-from trioreg import ActorRef, Entry, Exit, Function, Owner, Reply, Via
+from trioreg import (
+    ActorRef,
+    Done,
+    Entry,
+    Exit,
+    Failed,
+    Function,
+    Outcome,
+    Owner,
+    Reply,
+    TaskStream,
+    Via,
+    open_stream,
+)
 
 
 class Agent(trioreg.Actor):
@@ -45,6 +60,14 @@ class Other(trioreg.Actor):
 
 async def worker(jobs: int, name: str) -> bytes:
     return name.encode() * jobs
+
+
+async def nothing() -> None: ...
+
+
+async def endless() -> NoReturn:
+    await trio.sleep_forever()
+    raise AssertionError
 
 
 async def calls(ref: ActorRef[Agent], double: ActorRef[DoubleAgent]) -> None:
@@ -95,7 +118,10 @@ async def starts(supervisor: trioreg.DynamicSupervisor, agents: trioreg.Registry
     assert_type(await supervisor.start_child(Agent, "James Bond", 7, name=agents.via("James Bond")), ActorRef[Agent])
     assert_type(await supervisor.start_child(DoubleAgent, "Vesper", 1), ActorRef[DoubleAgent])
     assert_type(await supervisor.start_child(partial(Agent, "James Bond", rank=7)), ActorRef[Agent])
-    assert_type(await supervisor.start_child(worker, 3, "name"), ActorRef[Function])
+    assert_type(await supervisor.start_child(worker, 3, "name"), ActorRef[Function[bytes]])
+    assert_type(await supervisor.start_child(partial(worker, 3, name="name")), ActorRef[Function[bytes]])
+    assert_type(await supervisor.start_child(nothing), ActorRef[Function[None]])
+    assert_type(await supervisor.start_or_get(worker, 3, "name", name=agents.via("Q")), ActorRef[Function[bytes]])
     assert_type(await supervisor.start_child(trioreg.ChildSpec(worker, (3, "name"))), ActorRef[Any])
 
 
@@ -104,6 +130,68 @@ async def wrong_starts(supervisor: trioreg.DynamicSupervisor) -> None:
     await supervisor.start_child(worker, "name", 3)  # type: ignore[arg-type, call-arg, type-var]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await supervisor.start_child(worker, restart="sometimes", *(1, "x"))  # type: ignore[call-overload, call-arg]  # pyright: ignore[reportArgumentType, reportCallIssue]  # noqa: B026
     await supervisor.start_child(len, "name")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+async def takes(
+    any_result: ActorRef[Function], wider: ActorRef[Function[bytes | None]], actor: ActorRef[Agent]
+) -> None:
+    assert_type(await wider.result(), bytes | None)
+    assert_type(await any_result.result(), object)
+    assert_type(any_result, ActorRef[Function[object]])
+    await actor.result()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
+async def results(supervisor: trioreg.DynamicSupervisor, actor: ActorRef[Agent], wide: ActorRef[Function]) -> None:
+    ref = await supervisor.start_child(worker, 3, "name")
+    assert_type(await ref.result(), bytes)
+    await takes(ref, ref, actor)
+    await takes(wide, wide, actor)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(await (await supervisor.start_child(nothing)).result(), None)
+    await (await supervisor.start_child(endless)).result()
+
+
+async def numbers() -> AsyncIterator[int]:
+    yield 1
+
+
+async def count_letters(text: str) -> int:
+    return len(text)
+
+
+async def anything(stream: TaskStream[int | None]) -> None: ...
+
+
+async def streams(channel: trio.MemoryReceiveChannel[str], mode: Literal["raise", "return"]) -> None:
+    async with open_stream(count_letters, ["text"], max_concurrency=2) as lengths:
+        assert_type(lengths, TaskStream[int])
+        async for length in lengths:
+            assert_type(length, int)
+    async with open_stream(count_letters, channel, max_concurrency=2, ordered=False, on_error="raise") as lengths:
+        assert_type(lengths, TaskStream[int])
+    async with open_stream(count_letters, {"text"}, max_concurrency=2, on_error="return") as outcomes:
+        assert_type(outcomes, TaskStream[Done[str, int] | Failed[str]])
+        async for outcome in outcomes:
+            assert_type(outcome, Outcome[str, int])
+            match outcome:
+                case Done(item, value):
+                    assert_type(item, str)
+                    assert_type(value, int)
+                case Failed(item, error):
+                    assert_type(item, str)
+                    assert_type(error, Exception)
+    async with open_stream(count_letters, ["text"], max_concurrency=2, on_error=mode) as either:
+        assert_type(either, TaskStream[int | Done[str, int] | Failed[str]])
+    async with open_stream(lambda ref: ref.result(), list[ActorRef[Function[bytes]]](), max_concurrency=2) as texts:
+        assert_type(texts, TaskStream[bytes])
+    await anything(lengths)
+
+
+async def wrong_streams() -> None:
+    open_stream(count_letters, [7], max_concurrency=2)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    open_stream(count_letters, numbers(), max_concurrency=2)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    open_stream(len, ["text"], max_concurrency=2)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    open_stream(count_letters, ["text"])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    open_stream(count_letters, ["text"], max_concurrency=2, on_error="exit")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 async def inside() -> None:
