@@ -26,6 +26,7 @@ from ._events import Event, Listener, Registered, Unregistered
 from ._exit import Exit, ExitReason
 from ._handler import raises
 from ._owner import Owner, TaskOwner
+from ._partition_supervisor import Partitions, PartitionSupervisor, open_partition_supervisor
 from ._pattern import ANY, Is, Var
 from ._ref import ActorRef, ActorStatistics, Address
 from ._registry import Registry
@@ -63,6 +64,8 @@ __all__ = [
     "NoReply",
     "NotRegistered",
     "Owner",
+    "PartitionSupervisor",
+    "Partitions",
     "Registered",
     "Registry",
     "Reply",
@@ -77,6 +80,7 @@ __all__ = [
     "Via",
     "current",
     "open_dynamic_supervisor",
+    "open_partition_supervisor",
     "open_supervisor",
     "raises",
     "receive",
