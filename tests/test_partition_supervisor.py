@@ -11,7 +11,7 @@ import attrs
 import pytest
 import trio
 from _helpers import Cancelling, sweep, watching
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
@@ -132,6 +132,9 @@ def test_a_number_is_in_one_partition_as_whatever_type_it_comes(number: int, cou
 
 
 @given(st.one_of(st.integers(-9, 9), st.integers(1 - 2**32, 2**32 - 1)), st.integers(1, 9))
+@example(-1, 4)
+@example(-2, 4)
+@example(1 - 2**32, 7)
 def test_an_int_goes_round_the_partitions(number: int, count: int) -> None:
     assert Partitions[Counter]("counters", count).partition_of(number) == abs(number) % count
 

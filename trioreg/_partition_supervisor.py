@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeVar, TypeVarTuple, cast, overload
 
 import attrs
-from trio.lowlevel import current_task
+from trio.lowlevel import current_task, enable_ki_protection
 
 from ._actor import Actor, Function
 from ._call import Waiting
@@ -155,22 +155,22 @@ class Partitions(Generic[T]):
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
     ) -> ActorRef[Any]:
-        """Start a child of the dynamic supervisor that is the partition of a key: `SupervisorBase.start_child` there.
+        """Start a child of the dynamic supervisor that is the partition of a key: its ``start_child``.
 
         It is not a message to that supervisor: any number of children start side by side, and one that fails to start
         is the caller's error only. A checkpoint; constant time.
 
         Args:
             key: Whose partition.
-            factory, args, name, restart, shutdown: As for `DynamicSupervisor.start_child`.
+            factory, args, name, restart, shutdown: As for ``DynamicSupervisor.start_child``.
 
         Raises:
             NotRegistered: The partition has no supervisor now.
             ActorExited: Its supervisor is ending, or did not start.
             TypeError: ``key`` is not hashable, or the partitions are no dynamic supervisors.
-            Exception: As for `DynamicSupervisor.start_child`.
+            Exception: As for ``DynamicSupervisor.start_child``.
         """
-        supervisor = await self._supervisor(key)
+        supervisor = await self._supervisor(self.via(key))
         if isinstance(factory, ChildSpec):
             return await supervisor.start_child(factory)
         ref: ActorRef[Any] = await supervisor.start_child(factory, *args, name=name, restart=restart, shutdown=shutdown)
@@ -212,15 +212,16 @@ class Partitions(Generic[T]):
 
         `DynamicSupervisor.start_or_get` there; arguments, errors and the rest are those of `start_child`.
         """
-        supervisor = await self._supervisor(key)
+        supervisor = await self._supervisor(self.via(key))
         ref: ActorRef[Any] = await supervisor.start_or_get(
             factory, *args, name=name, restart=restart, shutdown=shutdown
         )
         return ref
 
-    async def _supervisor(self, key: Hashable) -> DynamicSupervisor:
-        """The dynamic supervisor for a key, once it has started."""
-        ref = self.via(key)._resolve()
+    @enable_ki_protection
+    async def _supervisor(self, address: Address[DynamicSupervisor]) -> DynamicSupervisor:
+        """The dynamic supervisor that has an address, once it has started."""
+        ref = address._resolve()
         cell = ref._cell
         if cell is not None and cell.state == STARTING:
             # Linked, so that a supervisor which asks itself before it has started gets a `CallCycle`.
