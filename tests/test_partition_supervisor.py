@@ -773,6 +773,29 @@ async def test_children_by_key_need_dynamic_supervisors() -> None:
         supervisor.stop()
 
 
+async def test_a_start_by_key_from_another_threads_run_is_refused_and_changes_nothing() -> None:
+    rooms: Partitions[DynamicSupervisor] = Partitions("rooms", 2)
+
+    def elsewhere() -> None:
+        trio.run(partial(rooms.start_child, 1, Agent, "James Bond"))
+
+    async with open_partition_supervisor(rooms, DynamicSupervisor) as supervisor:
+        with pytest.raises(RuntimeError, match="lives in the Trio run of another thread"):
+            await trio.to_thread.run_sync(elsewhere)
+        assert "Agent" not in supervisor.tree()
+        supervisor.stop()
+
+
+async def test_a_start_by_key_is_a_checkpoint() -> None:
+    agents: Registry[str, None] = Registry("agents")
+    async with open_partition_supervisor(2, DynamicSupervisor) as supervisor:
+        with assert_checkpoints():
+            await supervisor.partitions.start_child(1, Agent, "James Bond", name=agents.via("James Bond"))
+        with assert_checkpoints():
+            await supervisor.partitions.start_or_get(1, Agent, "James Bond", name=agents.via("James Bond"))
+        supervisor.stop()
+
+
 async def test_a_start_by_key_that_is_cancelled_anywhere_leaves_nothing() -> None:
     agents: Registry[str, None] = Registry("agents")
 

@@ -168,6 +168,7 @@ class Partitions(Generic[T]):
             NotRegistered: The partition has no supervisor now.
             ActorExited: Its supervisor is ending, or did not start.
             TypeError: ``key`` is not hashable, or the partitions are no dynamic supervisors.
+            RuntimeError: Called from another thread than that of their Trio run.
             Exception: As for ``DynamicSupervisor.start_child``.
         """
         supervisor = await self._supervisor(self.via(key))
@@ -222,6 +223,7 @@ class Partitions(Generic[T]):
     async def _supervisor(self, address: Address[DynamicSupervisor]) -> DynamicSupervisor:
         """The dynamic supervisor that has an address, once it has started."""
         ref = address._resolve()
+        ref._require_thread()
         cell = ref._cell
         if cell is not None and cell.state == STARTING:
             # Linked, so that a supervisor which asks itself before it has started gets a `CallCycle`.
