@@ -46,8 +46,8 @@ class Partitions(Generic[T]):
     from anywhere without a reference to the supervisor, and as good after a restart as before. One supervisor at a time
     fills it.
 
-    An int of less than 2**32 belongs to partition ``abs(key) % partitions``, so ``via(0)``, ``via(1)``, ... go through
-    them all; any other key to one that its hash decides. Keys are equal as the keys of a dict are, and equal keys
+    An int between -2**32 and 2**32 belongs to partition ``abs(key) % partitions``, so ``via(0)``, ``via(1)``, ... lead to
+    all of them; any other key to one that its hash decides. Keys are equal as the keys of a dict are, and equal keys
     always lead to the same partition, of whatever type they are. The hash of a str is another one in each process: do
     not write down which partition a key had.
 
@@ -443,7 +443,8 @@ def open_partition_supervisor(  # type: ignore[misc]  # mypy does not see that *
             await counters.via("James Bond").call(Counter.increment, 1)
 
     The children are started in order, partition 0 first, and each is on its own (one-for-one); their ids are the
-    numbers of their partitions. Leaving the block, restarts, giving up, and errors: as in `open_supervisor`.
+    numbers of their partitions. A child that has ended for good (an async function that has returned) leaves its
+    partition empty. Leaving the block, restarts, giving up, and errors: as in `open_supervisor`.
 
     Partitions do not make use of more cores: all of a Trio run is on one. What they give is that a slow child keeps
     only its own callers waiting, and that a crash costs only its own state. How many that takes nobody but you can
