@@ -776,12 +776,12 @@ async def test_children_by_key_need_dynamic_supervisors() -> None:
 async def test_a_start_by_key_from_another_threads_run_is_refused_and_changes_nothing() -> None:
     rooms: Partitions[DynamicSupervisor] = Partitions("rooms", 2)
 
-    def elsewhere() -> None:
-        trio.run(partial(rooms.start_child, 1, Agent, "James Bond"))
+    async def start() -> None:
+        await rooms.start_child(1, Agent, "James Bond")
 
     async with open_partition_supervisor(rooms, DynamicSupervisor) as supervisor:
         with pytest.raises(RuntimeError, match="lives in the Trio run of another thread"):
-            await trio.to_thread.run_sync(elsewhere)
+            await trio.to_thread.run_sync(trio.run, start)
         assert "Agent" not in supervisor.tree()
         supervisor.stop()
 

@@ -46,8 +46,8 @@ class Partitions(Generic[T]):
     from anywhere without a reference to the supervisor, and as good after a restart as before. One supervisor at a time
     fills it.
 
-    An int between -2**32 and 2**32 belongs to partition ``abs(key) % partitions``, so ``via(0)``, ``via(1)``, ... lead to
-    all of them; any other key to one that its hash decides. Keys are equal as the keys of a dict are, and equal keys
+    An int between -2**32 and 2**32 belongs to partition ``abs(key) % partitions``, so ``via(0)``, ``via(1)``, ... lead
+    to all of them; any other key to one that its hash decides. Keys are equal as the keys of a dict are, and equal keys
     always lead to the same partition, of whatever type they are. The hash of a str is another one in each process: do
     not write down which partition a key had.
 
