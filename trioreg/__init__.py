@@ -27,6 +27,7 @@ from ._exit import Exit, ExitReason
 from ._function import Function
 from ._handler import raises
 from ._owner import Owner, TaskOwner
+from ._partition_supervisor import Partitions, PartitionSupervisor, open_partition_supervisor
 from ._pattern import ANY, Is, Var
 from ._program import run
 from ._ref import ActorRef, ActorStatistics, Address
@@ -69,6 +70,8 @@ __all__ = [
     "NotRegistered",
     "Outcome",
     "Owner",
+    "PartitionSupervisor",
+    "Partitions",
     "Registered",
     "Registry",
     "Reply",
@@ -85,6 +88,7 @@ __all__ = [
     "current",
     "open_dynamic_supervisor",
     "open_stream",
+    "open_partition_supervisor",
     "open_supervisor",
     "raises",
     "receive",
