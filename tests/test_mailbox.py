@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Actor, ActorExited, ActorRef, MailboxFull, Registry
-from trioreg._mailbox import NOTHING, Mailbox
+from trioreg._mailbox import Mailbox
 
 
 class Bang(Exception):
@@ -338,16 +338,16 @@ def test_a_mailbox_is_a_queue_from_which_any_message_can_be_taken_back(steps: li
     for step in steps:
         if step == "put":
             message = object()
-            mailbox.put(message)
+            mailbox.put("kind", message)
             model.append(message)
         elif step == "take":
-            expected = model.pop(0) if model else NOTHING
-            assert mailbox.take() is expected
+            expected = ("kind", model.pop(0)) if model else None
+            assert mailbox.take() == expected
         elif model:
             index = {"withdraw first": 0, "withdraw middle": len(model) // 2, "withdraw last": -1}[step]
             mailbox.withdraw(model.pop(index))
         assert mailbox.queued == len(model)
-    assert mailbox.drain() == model
+    assert mailbox.drain() == [("kind", message) for message in model]
     assert mailbox.queued == 0
 
 
@@ -355,10 +355,10 @@ async def test_messages_withdrawn_by_the_hundred_leave_the_others_in_order(autoj
     mailbox = Mailbox(None)
     messages = [object() for _ in range(1000)]
     for message in messages:
-        mailbox.put(message)
+        mailbox.put("kind", message)
     for number, message in enumerate(messages):
         if number % 10:
             mailbox.withdraw(message)
     assert mailbox.queued == 100
-    assert [mailbox.take() for _ in range(100)] == messages[::10]
-    assert mailbox.take() is NOTHING
+    assert [mailbox.take() for _ in range(100)] == [("kind", message) for message in messages[::10]]
+    assert mailbox.take() is None

@@ -223,6 +223,9 @@ class Followed(Via[str, None]):
         self.message.led_to(ref)
         return ref
 
+    def _find(self) -> cell_module.Cell | None:
+        return self._resolve()._cell
+
 
 class FollowedWaiting(WaitingVia[str, None]):
     """The same, of a name that is waited for."""
@@ -236,6 +239,9 @@ class FollowedWaiting(WaitingVia[str, None]):
         if self.message.step.operation in ("cast_nowait", "send_nowait"):
             self.message.led_to(ref)
         return ref
+
+    def _find(self) -> cell_module.Cell | None:
+        return self._resolve()._cell
 
     async def _resolve_or_wait(self) -> ActorRef[Never]:
         ref = await super()._resolve_or_wait()

@@ -10,9 +10,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import trio
-from trio.lowlevel import reschedule
 
 from ._errors import NoReply
+from ._wake import wake
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +105,7 @@ class Call(Waiting):
         task = self.task
         if task is not None:
             self.task = None
-            reschedule(task)
+            wake(task)
 
 
 class Reply(Generic[R]):

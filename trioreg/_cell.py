@@ -22,7 +22,7 @@ import logging
 import math
 import reprlib
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import trio
 from trio.lowlevel import (
@@ -31,27 +31,24 @@ from trio.lowlevel import (
     Task,
     checkpoint,
     current_task,
-    disable_ki_protection,
     enable_ki_protection,
-    reschedule,
     wait_task_rescheduled,
 )
 
 from ._call import Call, Reply, Waiting
 from ._errors import ActorExited, CallCycle
 from ._exit import Exit
-from ._handler import Resumed
-from ._mailbox import NOTHING, Mailbox
+from ._handler import Handler, Resumed, await_user, run_user
+from ._mailbox import Mailbox
 from ._owner import Owner, current_actor
+from ._wake import wake
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from contextvars import Context
 
-    from ._handler import Handler, Hooks
+    from ._handler import Hooks
 
-
-T = TypeVar("T")
 
 logger = logging.getLogger("trioreg")
 
@@ -62,6 +59,17 @@ NO_KWARGS: dict[str, object] = {}
 
 BATCH = 256
 """How many messages an actor handles before it lets other tasks run."""
+
+# The kinds of messages: see `Mailbox`. For a cast without keyword arguments it is the `Handler`, with the arguments.
+
+CALL = object()
+"""A call; with it comes the `Call`."""
+
+INFO = object()
+"""A plain message, for ``on_message`` or ``receive()``; with it comes that."""
+
+CAST = object()
+"""A cast with keyword arguments; with it come the handler and all arguments."""
 
 STOP = object()
 """The message behind which an actor that was asked to stop takes no other."""
@@ -112,15 +120,6 @@ class Child(Protocol):
         """Start a task beside the actor's own."""
 
 
-class Info:
-    """A plain message, for ``on_message`` or ``receive()``."""
-
-    __slots__ = ("message",)
-
-    def __init__(self, message: object) -> None:
-        self.message = message
-
-
 class Background:
     """The background tasks of an actor: they live and die with it."""
 
@@ -130,19 +129,6 @@ class Background:
         self.scopes: set[trio.CancelScope] = set()
         self.tasks: set[Task] = set()
         self.gone: trio.Event | None = None
-
-
-# The user's code is not protected from Ctrl-C; the runtime's, around it, is.
-
-
-@disable_ki_protection
-def run_user(function: Callable[..., T], /, *args: object, **kwargs: object) -> T:
-    return function(*args, **kwargs)
-
-
-@disable_ki_protection
-async def await_user(awaitable: Awaitable[T]) -> T:
-    return await awaitable
 
 
 class Cell(Mailbox):
@@ -235,10 +221,27 @@ class Cell(Mailbox):
         self._context = self.task.context
         current_actor.set(self.ref)
         cancelled: BaseException | None = None
+        hooks = self._hooks
         try:
             try:
-                if self.state < ENDING:
-                    await self._live()
+                # As few frames as can be: an idle actor is waiting in each of them, and wakes through them.
+                if self.state >= ENDING:
+                    pass
+                elif hooks is None:
+                    await self._run_function()
+                else:
+                    self.actor = cast("Behaviour", run_user(self._factory, *self._args))
+                    if self.state == ENDING:
+                        pass
+                    elif hooks.has_on_start:
+                        with trio.CancelScope() as self._scope:
+                            await await_user(self.actor.on_start())
+                            if self.state < ENDING:
+                                self._set_started()
+                                await self._serve()
+                    else:
+                        self._set_started()
+                        await self._serve()
             except GeneratorExit:
                 raise  # the run itself broke down and throws its coroutines away: nothing can be awaited any more
             except BaseException as error:
@@ -258,33 +261,18 @@ class Cell(Mailbox):
             finally:
                 del cancelled
 
-    async def _live(self) -> None:
-        hooks = self._hooks
-        if hooks is None:
-            # Arguments that do not fit are an error of the start.
-            result = run_user(self._factory, *self._args)
-            if not inspect.isawaitable(result):
-                raise TypeError(f"{self.label} must be an Actor class or an async function, but it returned {result!r}")
-            if self.state == ENDING:  # it has ended itself
-                if inspect.iscoroutine(result):
-                    result.close()
-                return
-            with trio.CancelScope() as self._scope:
-                self._set_started()
-                self.value = await await_user(cast("Awaitable[object]", result))
+    async def _run_function(self) -> None:
+        # Arguments that do not fit are an error of the start.
+        result = run_user(self._factory, *self._args)
+        if not inspect.isawaitable(result):
+            raise TypeError(f"{self.label} must be an Actor class or an async function, but it returned {result!r}")
+        if self.state == ENDING:  # it has ended itself
+            if inspect.iscoroutine(result):
+                result.close()
             return
-        self.actor = actor = cast("Behaviour", run_user(self._factory, *self._args))
-        if self.state == ENDING:
-            return
-        if hooks.has_on_start:
-            with trio.CancelScope() as self._scope:
-                await await_user(actor.on_start())
-                if self.state < ENDING:
-                    self._set_started()
-                    await self._serve(NOTHING)
-        else:
+        with trio.CancelScope() as self._scope:
             self._set_started()
-            await self._serve(NOTHING)
+            self.value = await await_user(cast("Awaitable[object]", result))
 
     def _set_started(self) -> None:
         self.is_started = True
@@ -294,31 +282,40 @@ class Cell(Mailbox):
         if self._started is not None:
             self._started.set()
         if self.starter is not None:
-            reschedule(self.starter)
+            wake(self.starter)
             self.starter = None
 
-    async def _serve(self, first: object) -> None:
-        """Handle messages, one at a time, until the actor is to end."""
-        message: Any = first
-        del first
-        call: Call | None
-        handler: Handler
-        args: tuple[object, ...]
-        kwargs: Mapping[str, object]
-        result: Any  # nothing is checked twice in here: this loop is the cost of every message
-        budget = BATCH
-        hooks = self._hooks
+    async def _serve(
+        self,
+        first: Handler | None = None,
+        args: Any = (),
+        kwargs: Mapping[str, object] = NO_KWARGS,
+        call: Call | None = None,
+    ) -> None:
+        """Handle messages, one at a time, until the actor is to end. The first one may be given."""
+        hooks, actor = self._hooks, self.actor
         assert hooks is not None
+        # Nothing is checked twice in here: this loop is the cost of every message.
+        handler: Any = first
+        first = None
+        kind: Any = None
+        payload: Any = None
+        result: Any = None
+        budget = BATCH
+        # Once, not for each time: it would be one more young object for the garbage collector in every idle actor.
+        abort_park = self._abort_park
         while True:
-            if message is NOTHING:
-                if not self._queue:
-                    call, args, kwargs, result = None, (), NO_KWARGS, None
+            if handler is None:
+                queue = self._queue
+                if not queue:
+                    # An idle actor keeps nothing of its last message.
+                    args, kwargs, payload, result = (), NO_KWARGS, None, None
                     if hooks.has_on_idle:
                         await self._wait_for_message()
                     else:
                         # `park`, written out: each frame that a parked task keeps is paid for by every actor.
                         self.parked = self.task
-                        await wait_task_rescheduled(self._abort_park)
+                        await wait_task_rescheduled(abort_park)
                     if self.state == ENDING:
                         return
                     budget = BATCH
@@ -329,41 +326,44 @@ class Cell(Mailbox):
                         return
                     budget = BATCH
                 budget -= 1
-                if self._withdrawn or self._overflow:
-                    message = self.take()
-                    if message is NOTHING:
+                # `take`, written out.
+                if len(queue) > self._peak:
+                    self.note_peak()
+                kind = queue.popleft()
+                payload = queue.popleft()
+                if self._overflow:
+                    self._admit()
+                if kind.__class__ is Handler:
+                    handler, args = kind, payload
+                elif kind is CALL:
+                    if self._withdrawn and self.forget_withdrawn(payload):
                         continue
+                    call = payload
+                    handler, args, kwargs = payload.handler, payload.args, payload.kwargs
+                elif kind is INFO:
+                    handler, args = hooks.on_message, (payload,)
+                elif kind is CAST:
+                    handler, args, kwargs = payload
                 else:
-                    queue = self._queue
-                    if len(queue) > self.peak:
-                        self.peak = len(queue)
-                    message = queue.popleft()
-            call = None
-            kind = message.__class__
-            if kind is tuple:
-                handler, args, kwargs = message
-            elif kind is Call:
-                call, handler, args, kwargs = message, message.handler, message.args, message.kwargs
-            elif message is STOP:
-                return
-            else:
-                handler, args, kwargs = hooks.on_message, (message.message,), NO_KWARGS
+                    assert kind is STOP
+                    return
             if handler.is_async and self._scope is None:
-                # From the first async handler on, there is something to cancel. (An idle actor keeps nothing of its
-                # last message: not in this frame either, which stays.)
-                serving = self._serve(message)
-                message, call, args, kwargs = None, None, (), NO_KWARGS
+                # From the first async handler on, there is something to cancel.
+                serving = self._serve(handler, args, kwargs, call)
+                handler, args, kwargs, call, payload = None, (), NO_KWARGS, None, None
                 with trio.CancelScope() as self._scope:
                     await serving
                 return
             self._current = call
             try:
                 if kwargs:
-                    result = run_user(handler.function, self.actor, *args, **kwargs)
+                    result = handler.function(actor, *args, **kwargs)
+                elif len(args) == 1:
+                    result = handler.function(actor, args[0])
                 else:
-                    result = run_user(handler.function, self.actor, *args)
+                    result = handler.function(actor, *args)
                 if handler.is_async:
-                    result = await await_user(result)
+                    result = await result
             except handler.declared as error:
                 if call is not None:
                     call.fail(error)
@@ -373,22 +373,28 @@ class Cell(Mailbox):
                 self._handling = (handler.name, args, kwargs)
                 raise
             else:
-                if type(result) is COROUTINE and not handler.is_async:
-                    coroutine = cast("Coroutine[Any, Any, object]", result)
-                    message = resume(message, handler, coroutine)
+                if result.__class__ is COROUTINE and not handler.is_async:
+                    # A sync function around an async one.
+                    handler = resumed = Resumed(handler, cast("Any", result))
+                    args, kwargs = (), NO_KWARGS
+                    if call is not None:
+                        call.has_begun = True
                     if self.state == ENDING:
-                        coroutine.close()
+                        resumed.coroutine.close()
                         return
                     continue
                 if call is None:
                     pass
-                elif type(result) is Reply:
+                elif result.__class__ is Reply:
                     self._defer(call, cast("Reply[object]", result))
                 else:
-                    call.answer(result)
-            self._current = None
+                    call.answer(cast("object", result))
+            if call is not None:
+                self._current = call = None
+            if kwargs:
+                kwargs = NO_KWARGS
+            handler = None
             self.handled += 1
-            message = NOTHING
             if self.state == ENDING:
                 return
 
@@ -401,7 +407,7 @@ class Cell(Mailbox):
                 self._idle_scope = None
             return
         if self.state != ENDING and not self._queue:
-            self.put((self._hooks.on_idle, (), NO_KWARGS))
+            self.put(self._hooks.on_idle, ())
 
     def _idle_deadline(self) -> float:
         timeout = None if self.actor is None else self.actor.idle_timeout
@@ -422,7 +428,7 @@ class Cell(Mailbox):
         assert context is not None
         self._is_inline = True
         try:
-            result = context.run(run_user, handler.function, self.actor, *args, **kwargs)
+            result = context.run(handler.function, self.actor, *args, **kwargs)
             if type(result) is Reply:
                 call = Call(self.ref, None, handler, args, kwargs)
                 self._defer(call, cast("Reply[object]", result))
@@ -442,14 +448,16 @@ class Cell(Mailbox):
             # A sync function around an async one. What it began has to go on in the actor's own task, and counts there.
             self.handled -= 1
             call = Call(self.ref, None, handler, args, kwargs)
-            self.put_first(resume(call, handler, cast("Coroutine[Any, Any, object]", result)))
+            call.handler, call.args, call.kwargs = Resumed(handler, cast("Any", result)), (), NO_KWARGS
+            call.has_begun = True
+            self.put_first(CALL, call)
             return call
         return result
 
     def ask(self, handler: Handler, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Call:
         """Put a call into the mailbox; `wait_answer` waits for it."""
         call = Call(self.ref, self.link(current_task()), handler, args, kwargs)
-        self.put_or_line_up(call)
+        self.put_or_line_up(CALL, call)
         return call
 
     async def wait_answer(self, call: Call) -> object:
@@ -557,16 +565,17 @@ class Cell(Mailbox):
             await checkpoint()
         while True:
             message = self.take()
-            if message is STOP:
+            if message is None:
+                if self.parked is not None:
+                    raise RuntimeError(f"another task of {self.ref!r} is waiting in receive()")
+                await self.park()
+            elif message[0] is STOP:
                 # Everything sent before has been received: this is the end that `stop` asked for.
                 self.end(Exit("normal"))
                 await trio.sleep_forever()
-            if message is not NOTHING:
+            else:
                 self.handled += 1
-                return cast("Info", message).message
-            if self.parked is not None:
-                raise RuntimeError(f"another task of {self.ref!r} is waiting in receive()")
-            await self.park()
+                return message[1]
 
     # Background tasks
 
@@ -639,12 +648,12 @@ class Cell(Mailbox):
         if self.state >= STOPPING:
             return
         self.state = STOPPING
-        for message in self.refuse_senders():
-            self._refuse(message, Exit("normal"))
+        for _, payload in self.refuse_senders():
+            self._refuse(payload, Exit("normal"))
         if self._hooks is None and not self._receives:
             self.end(Exit("normal"))  # it does not take messages, so it would never come to the one that says stop
         else:
-            self.put(STOP)
+            self.put(STOP, None)
 
     def end(self, exit: Exit) -> None:
         """End now: cancel what runs, take no other message. The first exit counts, but a kill overrides."""
@@ -672,13 +681,13 @@ class Cell(Mailbox):
         self._errors.append(without_runtime_frames(error))
         self.end(Exit("crashed", error))
 
-    def _refuse(self, message: object, exit: Exit) -> bool:
+    def _refuse(self, payload: object, exit: Exit) -> bool:
         """Tell the caller behind a message, if there is one, that no answer will come."""
-        if type(message) is not Call:
+        if type(payload) is not Call:
             return False
         error = ActorExited(self.ref, exit)
         error.__cause__ = exit.error
-        message.fail(error)
+        payload.fail(error)
         return True
 
     def _settle(self) -> None:
@@ -687,26 +696,24 @@ class Cell(Mailbox):
         assert exit is not None
         if self._errors and exit.error is None:
             exit = Exit("crashed", combine(self._errors, self.label))  # it was being ended, and crashed on the way
-        for message in self.refuse_senders():
-            self._refuse(message, exit)
+        for _, payload in self.refuse_senders():
+            self._refuse(payload, exit)
         if self._current is not None:
             self._refuse(self._current, exit)
             self._current = None
-        for call in list(self._deferred or ()):
-            self._refuse(call, exit)
+        if self._deferred:
+            for call in list(self._deferred):
+                self._refuse(call, exit)
         self._deferred = None
         left = 0
-        for message in self.drain():
-            left += not self._refuse(message, exit) and message is not STOP
-            begun = (
-                message.handler
-                if isinstance(message, Call)
-                else cast("Any", message)[0]
-                if isinstance(message, tuple)
-                else None
-            )
-            if isinstance(begun, Resumed):
-                begun.coroutine.close()
+        for kind, payload in self.drain():
+            if kind is CALL:
+                call = cast("Call", payload)
+                if isinstance(call.handler, Resumed):
+                    call.handler.coroutine.close()
+                self._refuse(call, exit)
+            elif kind is not STOP:
+                left += 1
         if left:
             logger.warning("%r ended (%s) with %d unhandled messages in its mailbox", self.ref, exit, left)
 
@@ -760,7 +767,7 @@ class Cell(Mailbox):
             if is_outermost:
                 run.end_step()
             if self.starter is not None:
-                reschedule(self.starter)
+                wake(self.starter)
                 self.starter = None
             for event in (self._started, self._ended):
                 if event is not None:
@@ -788,16 +795,6 @@ class Cell(Mailbox):
             if self.state == ENDED:
                 self._ended.set()
         await self._ended.wait()
-
-
-def resume(message: object, handler: Handler, coroutine: Coroutine[Any, Any, object]) -> object:
-    """The message whose sync handler gave a coroutine, as one whose handler goes on with that."""
-    resumed = Resumed(handler, coroutine)
-    if type(message) is Call:
-        message.handler, message.args, message.kwargs = resumed, (), NO_KWARGS
-        message.has_begun = True
-        return message
-    return (resumed, (), NO_KWARGS)
 
 
 def without_runtime_frames(error: BaseException) -> BaseException:

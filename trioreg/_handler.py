@@ -7,10 +7,15 @@ know of a method (is it async, which arguments fit, which errors are declared) i
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
+from types import FunctionType
+from typing import Any, TypeVar, cast
+
+from trio.lowlevel import disable_ki_protection
 
 F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T")
 
 _SHAPES_KEPT = 64
 _DECLARED = "__trioreg_raises__"
@@ -47,11 +52,48 @@ def raises(*errors: type[Exception]) -> Callable[[F], F]:
     return declare
 
 
+# The user's code is not protected from Ctrl-C; the runtime's, around it, is.
+
+
+@disable_ki_protection
+def run_user(function: Callable[..., T], /, *args: object, **kwargs: object) -> T:
+    return function(*args, **kwargs)
+
+
+@disable_ki_protection
+async def await_user(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+async def _await_result(function: Callable[..., Awaitable[T]], /, *args: object, **kwargs: object) -> T:
+    return await await_user(run_user(function, *args, **kwargs))
+
+
+def unprotected(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, open to Ctrl-C where protected code calls it.
+
+    What Trio asks is the code of the frame, so that a copy with a code object of its own does without a frame around
+    it, on the way of every message.
+    """
+    if type(function) is not FunctionType:
+        return partial(_await_result if inspect.iscoroutinefunction(function) else run_user, function)
+    copy = FunctionType(
+        function.__code__.replace(),
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    copy.__kwdefaults__ = cast("dict[str, Any]", function.__kwdefaults__)
+    copy.__qualname__ = function.__qualname__
+    return disable_ki_protection(copy)
+
+
 class Handler:
     """One method of an actor class, as the class itself resolves it (an override is honoured).
 
     Attributes:
-        function: What is run.
+        function: What is run: the method, `unprotected`.
         is_async: Whether running it gives something to await.
         declared: The exception classes that go to the caller.
         least, most: With no keyword arguments, any count of arguments from ``least`` to ``most`` fits.
@@ -72,7 +114,7 @@ class Handler:
     def __init__(self, cls: type, name: str) -> None:
         function: Callable[..., object] = getattr(cls, name)
         self.name = f"{cls.__qualname__}.{name}"
-        self.function = function
+        self.function = unprotected(function)
         self.is_async: bool = bool(inspect.iscoroutinefunction(function))
         declared: dict[type[Exception], None] = {}
         for base in cls.__mro__:
@@ -113,8 +155,8 @@ class Resumed(Handler):
         self.function = self._go_on
         self.is_async = True
 
-    def _go_on(self, _: object) -> object:
-        return self.coroutine
+    def _go_on(self, _: object) -> Coroutine[Any, Any, object]:
+        return await_user(self.coroutine)
 
 
 def refusal(method: object, error: TypeError) -> TypeError:

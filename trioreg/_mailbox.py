@@ -1,32 +1,38 @@
 """A mailbox: what has been sent to an actor and not been taken yet.
 
 It is a deque, made when the first message has to wait, plus the one task that takes messages, parked while there is
-none. `put` is the truth; waiting for room is built on it. It knows nothing of what a message is.
+none. `put` is the truth; waiting for room is built on it.
+
+A message is two objects, what kind it is and what comes with it, and lies in the queue as these two, one behind the
+other: a tuple around them would be all that the garbage collector finds in a full mailbox, for each message. What
+either of them means is the taker's business.
 
 May never happen: a message both in `queue` and in `overflow`; a message in `overflow` while `queue` has room; the
-taker parked while there is a message.
+taker parked while there is a message; an odd number of objects in the queue where anybody can see it.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from typing import Any
 
-from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
+from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, wait_task_rescheduled
+
+from ._wake import wake
 
 
 class Sender:
     """A message that waits for room: with its task, or None where the sender goes on waiting, for an answer."""
 
-    __slots__ = ("admitted", "message", "task")
+    __slots__ = ("admitted", "kind", "payload", "task")
 
-    def __init__(self, message: object, task: Task | None) -> None:
-        self.message = message
+    def __init__(self, kind: object, payload: object, task: Task | None) -> None:
+        self.kind = kind
+        self.payload = payload
         self.task = task
         self.admitted = False
 
-
-NOTHING = object()
-"""What `Mailbox.take` gives when every message that waited has been withdrawn."""
 
 _COMPACT = 32
 
@@ -35,112 +41,139 @@ class Mailbox:
     """The mailbox half of an actor.
 
     Attributes:
+        inbox: The queue, while whoever has a message may put it there without asking: it is unbounded, and open.
+        limit: How many messages may wait; None: any number.
         parked: The actor's task while it waits for a message: not None exactly when the actor is idle.
-        peak: The most messages that have waited at once.
     """
 
-    __slots__ = ("__weakref__", "_overflow", "_queue", "_withdrawn", "limit", "parked", "peak")
+    __slots__ = ("__weakref__", "_is_open", "_overflow", "_peak", "_queue", "_withdrawn", "inbox", "limit", "parked")
 
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
-        self._queue: deque[object] | None = None
-        # Those that wait for room, in their order, by the identity of the message.
+        self.inbox: deque[object] | None = None
+        self._is_open = True
+        self._queue: deque[Any] | None = None
+        # Those that wait for room, in their order: by the identity of the sender, or of what can be withdrawn.
         self._overflow: dict[int, Sender] | None = None
-        # The identities of messages that are in the queue but do not count any more. Taking one out of the middle of
-        # a deque is a walk: ten thousand callers that give up on a stuck actor would walk ten thousand times.
+        # The identities of what is in the queue but does not count any more. Taking one out of the middle of a deque
+        # is a walk: ten thousand callers that give up on a stuck actor would walk ten thousand times.
         self._withdrawn: set[int] | None = None
         self.parked: Task | None = None
-        self.peak = 0
+        self._peak = 0
 
     @property
     def queued(self) -> int:
         """How many messages are in the mailbox."""
-        return len(self._queue or ()) - len(self._withdrawn or ())
+        return len(self._queue or ()) // 2 - len(self._withdrawn or ())
+
+    @property
+    def peak(self) -> int:
+        """The most messages that have waited at once."""
+        return max(self._peak // 2, self.queued)
 
     @property
     def is_full(self) -> bool:
         return self.limit is not None and self.queued >= self.limit
 
-    def put(self, message: object) -> None:
+    def put(self, kind: object, payload: object) -> None:
         """Put a message in, whatever the limit says, and wake the taker."""
         queue = self._queue
         if queue is None:
             queue = self._queue = deque()
-        queue.append(message)
+            if self.limit is None and self._is_open:
+                self.inbox = queue
+        queue.append(kind)
+        queue.append(payload)
         task = self.parked
         if task is not None:
             self.parked = None
-            reschedule(task)
+            wake(task)
 
-    def put_first(self, message: object) -> None:
+    def put_first(self, kind: object, payload: object) -> None:
         """Put a message in before all others."""
-        self.put(message)
+        self.put(kind, payload)
         assert self._queue is not None
-        self._queue.rotate(1)
+        self._queue.rotate(2)
 
-    def put_or_line_up(self, message: object) -> None:
+    def put_or_line_up(self, kind: object, payload: object) -> None:
         """Put in a message whose sender waits for the answer anyway: if there is no room, it waits for that too."""
         if self.limit is not None and self.is_full:
-            self._line_up(Sender(message, None))
+            self._line_up(id(payload), Sender(kind, payload, None))
         else:
-            self.put(message)
+            self.put(kind, payload)
 
-    async def put_when_room(self, message: object) -> bool:
+    async def put_when_room(self, kind: object, payload: object) -> bool:
         """Wait for room, put the message in. False if the mailbox was closed first. A checkpoint only if it waits."""
         if not self.is_full:
-            self.put(message)
+            self.put(kind, payload)
             return True
-        sender = Sender(message, current_task())
-        self._line_up(sender)
+        sender = Sender(kind, payload, current_task())
+        self._line_up(id(sender), sender)
 
         def abort(_: RaiseCancelT) -> Abort:
             assert self._overflow is not None
-            del self._overflow[id(message)]
+            del self._overflow[id(sender)]
             return Abort.SUCCEEDED
 
         await wait_task_rescheduled(abort)
         return sender.admitted
 
-    def _line_up(self, sender: Sender) -> None:
+    def _line_up(self, key: int, sender: Sender) -> None:
         if self._overflow is None:
             self._overflow = {}
-        self._overflow[id(sender.message)] = sender
+        self._overflow[key] = sender
 
-    def withdraw(self, message: object) -> None:
-        """Take back a message that still waits. Constant time, on average."""
-        if self._overflow and self._overflow.pop(id(message), None) is not None:
+    def withdraw(self, payload: object) -> None:
+        """Take back a message that still waits, put in with `put` or `put_or_line_up`. Constant time, on average.
+
+        What came with it must be its alone, as the message is told by that.
+        """
+        if self._overflow and self._overflow.pop(id(payload), None) is not None:
             return
         if self._withdrawn is None:
             self._withdrawn = set()
-        self._withdrawn.add(id(message))
+        self._withdrawn.add(id(payload))
         queue = self._queue
-        if queue is not None and len(self._withdrawn) > max(_COMPACT, len(queue) // 2):
-            gone, self._withdrawn = self._withdrawn, None
-            self._queue = deque(message for message in queue if id(message) not in gone)
+        if queue is not None and len(self._withdrawn) > max(_COMPACT, len(queue) // 4):
+            # In place: whoever has a hand on the queue keeps it.
+            left = [part for message in self._waiting() for part in message]
+            self._withdrawn = None
+            queue.clear()
+            queue.extend(left)
         self._admit()
 
-    def take(self) -> object:
-        """The first message, or `NOTHING`."""
+    def take(self) -> tuple[object, object] | None:
+        """The first message, or None when there is none, or all that waited have been withdrawn."""
         queue = self._queue
         while queue:
-            if len(queue) > self.peak:
-                self.peak = max(self.peak, self.queued)
-            message = queue.popleft()
-            if self._withdrawn and id(message) in self._withdrawn:
-                self._withdrawn.remove(id(message))
+            if len(queue) > self._peak:
+                self.note_peak()
+            kind, payload = queue.popleft(), queue.popleft()
+            if self._withdrawn and self.forget_withdrawn(payload):
                 continue
             if self._overflow:
                 self._admit()
-            return message
-        return NOTHING
+            return kind, payload
+        return None
+
+    def note_peak(self) -> None:
+        """There are more in the queue than ever before, if those that were withdrawn count."""
+        self._peak = max(self._peak, 2 * self.queued)
+
+    def forget_withdrawn(self, payload: object) -> bool:
+        """A message has been taken out: whether it had been withdrawn."""
+        if not self._withdrawn or id(payload) not in self._withdrawn:
+            return False
+        self._withdrawn.remove(id(payload))
+        return True
 
     def _admit(self) -> None:
         while self._overflow and not self.is_full:
             sender = self._overflow.pop(next(iter(self._overflow)))
-            self.put(sender.message)
+            self.put(sender.kind, sender.payload)
             sender.admitted = True
             if sender.task is not None:
-                reschedule(sender.task)
+                wake(sender.task)
 
     async def park(self) -> None:
         """Wait until there is a message, or until somebody unparks the task. A checkpoint."""
@@ -156,19 +189,31 @@ class Mailbox:
         task = self.parked
         if task is not None:
             self.parked = None
-            reschedule(task)
+            wake(task)
 
-    def refuse_senders(self) -> list[object]:
+    def refuse_senders(self) -> list[tuple[object, object]]:
         """Nothing more gets in: give back what waits for room, and wake those senders."""
-        senders, self._overflow = list((self._overflow or {}).values()), None
+        self._is_open = False
+        self.inbox = None
+        if self._overflow is None:
+            return []
+        senders, self._overflow = list(self._overflow.values()), None
         for sender in senders:
             if sender.task is not None:
-                reschedule(sender.task)
-        return [sender.message for sender in senders]
+                wake(sender.task)
+        return [(sender.kind, sender.payload) for sender in senders]
 
-    def drain(self) -> list[object]:
+    def drain(self) -> list[tuple[object, object]]:
         """Every message that is in the mailbox, taken out."""
-        gone = self._withdrawn or ()
-        left = [message for message in self._queue or () if id(message) not in gone]
-        self._queue = self._withdrawn = None
+        if not self._queue:
+            return []
+        left = list(self._waiting())
+        self.inbox = self._queue = self._withdrawn = None
         return left
+
+    def _waiting(self) -> Iterator[tuple[object, object]]:
+        gone = self._withdrawn or ()
+        parts = iter(self._queue or ())
+        for kind, payload in zip(parts, parts, strict=True):
+            if id(payload) not in gone:
+                yield kind, payload

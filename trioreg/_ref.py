@@ -14,10 +14,11 @@ import attrs
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection, reschedule
 
 from ._call import Call, Reply, Waiting
-from ._cell import NO_KWARGS, STOPPING, Info, Reference
+from ._cell import CAST, INFO, STOPPING, Reference
 from ._errors import ActorExited, CallCycle, MailboxFull
 from ._exit import Exit
 from ._handler import refusal
+from ._wake import WOKEN
 
 if TYPE_CHECKING:
     from trio.lowlevel import Task
@@ -50,6 +51,10 @@ class Address(Generic[A]):
     def _resolve(self) -> ActorRef[A]:
         """The actor it leads to now; raises if there is none."""
         raise NotImplementedError  # pragma: no cover
+
+    def _find(self) -> Cell | None:
+        """What the actor it leads to now is run by; None if that has ended; raises if there is none."""
+        return self._resolve()._cell
 
     @overload
     async def call(
@@ -86,7 +91,7 @@ class Address(Generic[A]):
             TypeError: It is no method of this actor, or the arguments do not fit. The actor lives on.
             Exception: What the method declares with `raises`.
         """
-        cell = self._resolve()._cell
+        cell = self._find()
         if cell is None or cell.state >= STOPPING:
             raise self._exited(cell)
         try:
@@ -128,7 +133,10 @@ class Address(Generic[A]):
             raise refusal(method, error) from None
         if kwargs or not handler.least <= len(args) <= handler.most:
             handler.check(args, kwargs)
-        await self._deliver(cell, (handler, args, kwargs))
+        if kwargs:
+            await self._deliver(cell, CAST, (handler, args, kwargs))
+        else:
+            await self._deliver(cell, handler, args)
 
     @enable_ki_protection
     def cast_nowait(self, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs) -> None:
@@ -138,9 +146,12 @@ class Address(Generic[A]):
             MailboxFull: The mailbox is bounded and has no room.
             ActorExited, NotRegistered, TypeError: As `cast`.
         """
-        cell = self._resolve()._cell
-        if cell is None or cell.state >= STOPPING:
-            raise self._exited(cell)
+        cell = self._find()
+        if cell is None:
+            raise self._exited(None)
+        inbox = cell.inbox
+        if inbox is None:
+            cell = self._accepting()
         try:
             handler = cell.handlers[method]
         except TypeError as error:
@@ -149,18 +160,18 @@ class Address(Generic[A]):
             handler.check(args, kwargs)
         if get_ident() != cell.thread:
             cell.ref._require_thread()
-        if cell.limit is not None:
-            self._require_room(cell)
-        queue = cell._queue
-        if queue is None:
-            cell.put((handler, args, kwargs or NO_KWARGS))
-            return
-        # `put`, written out: this is the path of every cast.
-        queue.append((handler, args, kwargs or NO_KWARGS))
-        task = cell.parked
-        if task is not None:
-            cell.parked = None
-            reschedule(task)
+        if kwargs:
+            self._deliver_nowait(cell, CAST, (handler, args, kwargs))
+        elif inbox is None:
+            self._deliver_nowait(cell, handler, args)
+        else:
+            # `put`, written out: this is the path of every cast.
+            inbox.append(handler)
+            inbox.append(args)
+            task = cell.parked
+            if task is not None:
+                cell.parked = None
+                reschedule(task, WOKEN)
 
     @enable_ki_protection
     async def send(self, message: object) -> None:
@@ -172,7 +183,7 @@ class Address(Generic[A]):
             ActorExited, NotRegistered: As `cast`.
         """
         await checkpoint()
-        await self._deliver(self._accepting(), Info(message))
+        await self._deliver(self._accepting(), INFO, message)
 
     @enable_ki_protection
     def send_nowait(self, message: object) -> None:
@@ -182,22 +193,22 @@ class Address(Generic[A]):
             MailboxFull: The mailbox is bounded and has no room.
             ActorExited, NotRegistered: As `send`.
         """
-        cell = self._resolve()._cell
-        if cell is None or cell.state >= STOPPING:
-            raise self._exited(cell)
+        cell = self._find()
+        if cell is None:
+            raise self._exited(None)
         if get_ident() != cell.thread:
             cell.ref._require_thread()
-        if cell.limit is not None:
-            self._require_room(cell)
-        queue = cell._queue
-        if queue is None:
-            cell.put(Info(message))
+        inbox = cell.inbox
+        if inbox is None:
+            self._deliver_nowait(self._accepting(), INFO, message)
             return
-        queue.append(Info(message))
+        # As for a cast.
+        inbox.append(INFO)
+        inbox.append(message)
         task = cell.parked
         if task is not None:
             cell.parked = None
-            reschedule(task)
+            reschedule(task, WOKEN)
 
     async def wait(self) -> Exit:
         """Wait until the actor has ended: ``Process.monitor``. A checkpoint. Any number of tasks may wait.
@@ -253,7 +264,7 @@ class Address(Generic[A]):
         Raises:
             NotRegistered: The address is a name that nobody has.
         """
-        cell = self._resolve()._cell
+        cell = self._find()
         if cell is not None:
             cell.ref._require_thread()
             cell.end(Exit("shutdown"))
@@ -268,13 +279,13 @@ class Address(Generic[A]):
         Raises:
             NotRegistered: The address is a name that nobody has.
         """
-        cell = self._resolve()._cell
+        cell = self._find()
         if cell is not None:
             cell.ref._require_thread()
             cell.end(Exit("killed"))
 
     def _accepting(self) -> Cell:
-        cell = self._resolve()._cell
+        cell = self._find()
         if cell is None or cell.state >= STOPPING:
             raise self._exited(cell)
         return cell
@@ -286,15 +297,16 @@ class Address(Generic[A]):
         error.__cause__ = exit.error if exit is not None else None
         return error
 
-    def _require_room(self, cell: Cell) -> None:
+    def _deliver_nowait(self, cell: Cell, kind: object, payload: object) -> None:
         if cell.is_full:
             assert cell.limit is not None
             raise MailboxFull(cell.ref, cell.limit)
+        cell.put(kind, payload)
 
-    async def _deliver(self, cell: Cell, message: object) -> None:
+    async def _deliver(self, cell: Cell, kind: object, payload: object) -> None:
         if cell.limit is None:
-            cell.put(message)
-        elif not await cell.put_when_room(message):
+            cell.put(kind, payload)
+        elif not await cell.put_when_room(kind, payload):
             raise self._exited(cell)
 
 
@@ -359,7 +371,7 @@ class ActorRef(Reference, Address[A]):
             raise self._exited(None)
         return ActorStatistics(
             queued=cell.queued,
-            peak=max(cell.peak, cell.queued),
+            peak=cell.peak,
             handled=cell.handled,
             calls_in_flight=cell.calls_in_flight,
             started_at=cell.started_at,
@@ -368,6 +380,9 @@ class ActorRef(Reference, Address[A]):
 
     def _resolve(self) -> ActorRef[A]:
         return self
+
+    def _find(self) -> Cell | None:
+        return self._cell
 
     def _owns(self, task: Task) -> bool:
         return self._cell is not None and self._cell.owns(task)

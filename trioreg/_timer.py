@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 from trio_util import periodic  # pyright: ignore[reportUnknownVariableType]
 
-from ._cell import STOPPING, Info
+from ._cell import INFO, STOPPING
 
 if TYPE_CHECKING:
     from ._cell import Cell
@@ -54,4 +54,4 @@ class Timer:
     async def _send(self) -> None:
         # An actor that is to stop takes nothing new: there is nobody to tell.
         if self._cell.state < STOPPING:
-            await self._cell.put_when_room(Info(self._message))
+            await self._cell.put_when_room(INFO, self._message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Never, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar, cast
 
 from ._cell import STOPPING
 from ._errors import NotRegistered
@@ -11,6 +11,7 @@ from ._ref import ActorRef, Address
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from ._cell import Cell
     from ._owner import Owner
     from ._registry import Registry
 
@@ -62,6 +63,13 @@ class Via(Address["Never"], Generic[K, V]):
         if isinstance(owner, ActorRef):
             return owner  # pyright: ignore[reportUnknownVariableType]
         raise TypeError(f"{self.key!r} in {self.registry.name!r} is held by {owner!r}, which is not an actor")
+
+    def _find(self) -> Cell | None:
+        # The hottest path there is: everything else, errors too, is left to `_resolve`.
+        try:
+            return cast("Any", self._table)[self.key][0]._cell  # type: ignore[no-any-return]
+        except (LookupError, TypeError, AttributeError):
+            return self._resolve()._cell
 
     def _claim(self, owner: Owner, predecessor: Owner | None) -> None:
         """Register the name for an actor that is about to start; from its predecessor, if that still has it."""
