@@ -5,14 +5,21 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
+import trio
+from trio.testing import MockClock
+
+from trioreg import _owner
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+RUN = trio.run
 
 FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -31,6 +38,10 @@ def examples(page: Path) -> Iterator[tuple[int, str, str]]:
             yield text.count("\n", 0, block.start(2)), block[2], output
 
 
+def run_in_virtual_time(main: Callable[[], Awaitable[object]]) -> object:
+    return RUN(main, clock=MockClock(autojump_threshold=0))
+
+
 def test_the_readme_program_prints_what_the_readme_says(tmp_path: Path) -> None:
     (program,), (output,) = fenced("python"), fenced("text")
     script = tmp_path / "program.py"
@@ -46,8 +57,11 @@ def test_the_readme_names_two_commands() -> None:
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in PAGES])
 def test_the_examples_of_a_page_run_in_order_and_print_what_it_says(
-    page: Path, capsys: pytest.CaptureFixture[str]
+    page: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Nobody waits for what an example sleeps, and actors are numbered as for one who runs the page as a script.
+    monkeypatch.setattr(trio, "run", run_in_virtual_time)
+    monkeypatch.setattr(_owner, "_numbers", count(1))
     # One namespace for a page, named as that of a script is: what an example prints is what a reader would see.
     namespace: dict[str, object] = {"__name__": "__main__"}
     for line, code, output in examples(page):
