@@ -38,7 +38,7 @@ def examples(page: Path) -> Iterator[tuple[int, str, str]]:
             yield text.count("\n", 0, block.start(2)), block[2], output
 
 
-def run_in_virtual_time(main: Callable[[], Awaitable[object]]) -> object:
+def run_in_virtual_time(main: Callable[[], Awaitable[object]], **options: object) -> object:
     return RUN(main, clock=MockClock(autojump_threshold=0))
 
 
