@@ -38,8 +38,8 @@ def examples(page: Path) -> Iterator[tuple[int, str, str]]:
             yield text.count("\n", 0, block.start(2)), block[2], output
 
 
-def run_in_virtual_time(main: Callable[[], Awaitable[object]], **options: object) -> object:
-    return RUN(main, clock=MockClock(autojump_threshold=0))
+def run_in_virtual_time(main: Callable[..., Awaitable[object]], *args: object, **options: object) -> object:
+    return RUN(main, *args, clock=MockClock(autojump_threshold=0))
 
 
 def test_the_readme_program_prints_what_the_readme_says(tmp_path: Path) -> None:
