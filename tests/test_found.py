@@ -15,6 +15,8 @@ from _helpers import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Actor, ActorExited, ActorRef, CallCycle, open_dynamic_supervisor
+from trioreg._cell import BATCH
+from trioreg._mailbox import _COMPACT
 
 
 class Agent(Actor):
@@ -69,6 +71,35 @@ async def test_a_cycle_through_sync_handlers_that_give_coroutines_is_refused_at_
         while isinstance(cause, ActorExited):
             cause = cause.__cause__
         assert isinstance(cause, CallCycle)
+
+
+# SEVERE: the actor crashes with an IndexError. It lets other tasks run after BATCH messages; the calls in its mailbox are
+# withdrawn in that time, so many that the queue is made anew and is empty; `_serve` takes the first of none.
+
+
+@pytest.mark.parametrize("notes", [BATCH - 1, BATCH, BATCH + 1])
+async def test_calls_that_are_withdrawn_while_the_actor_lets_others_run_do_not_crash_it(
+    notes: int, autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        ref = await supervisor.start_child(Agent, restart="temporary")
+        await wait_all_tasks_blocked()
+        event = trio.Event()
+        ref.cast_nowait(Agent.block, event)
+        for _ in range(notes):
+            ref.cast_nowait(Agent.note)
+        await wait_all_tasks_blocked()
+        for _ in range(_COMPACT + 1):
+            nursery.start_soon(ref.call, Agent.read)
+        await wait_all_tasks_blocked()
+        event.set()
+        while ref.statistics().handled < notes:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await wait_all_tasks_blocked()
+            assert ref.is_alive
+            assert len(await ref.call(Agent.read)) == notes
 
 
 # SEVERE: breaks the actor and both runs. The async forms do not ask in which Trio run they are: a sync handler runs in

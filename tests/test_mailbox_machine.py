@@ -17,10 +17,9 @@ from typing import Any, Literal, Never, TypeAlias, cast, get_args
 import attrs
 import pytest
 import trio
-from _helpers import Cancelling, leaves, settle, supervised, sweep
+from _helpers import Cancelling, leaves, settle, supervised, sweep_steps
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from trio.lowlevel import Task
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
@@ -844,26 +843,6 @@ def test_calls_that_were_withdrawn_do_not_count_for_the_peak() -> None:
 
 
 # Cancelled at each checkpoint, and at each step that any other task takes meanwhile
-
-
-class CancellingAtStep(Cancelling[Any]):
-    """Cancels the operation after the n-th step of any task: in the middle of the handler that it waits for, too."""
-
-    def after_task_step(self, task: Task) -> None:
-        self._yields += 1
-        self._cancel_if_reached()
-
-
-async def sweep_steps(attempt: Callable[[Cancelling[Any]], Awaitable[None]], *, limit: int = 100) -> int:
-    """`sweep`, and then the same with the steps of all tasks. Returns how many checkpoints there were."""
-    checkpoints = await sweep(attempt)
-    for n in range(limit):
-        cancelling = CancellingAtStep(n)
-        await attempt(cancelling)
-        if not cancelling.is_reached:
-            assert n > checkpoints
-            return checkpoints
-    raise AssertionError(f"still not done after {limit} steps")
 
 
 class Lobby(Actor):

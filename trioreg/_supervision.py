@@ -231,7 +231,7 @@ class Engine:
     async def start_child(self, spec: ChildSpec) -> ActorRef[Any]:
         """Start one more child, and wait until it has started. Raises its error, and keeps nothing of it, if it
         does not start. A checkpoint."""
-        self.require_open()
+        await self._require_open()
         if len(self.children) >= self.max_children:
             raise MaxChildren(self.label, int(self.max_children))
         if spec.significant and self.auto_shutdown == "never":
@@ -250,8 +250,10 @@ class Engine:
             raise
         return cast("ActorRef[Any]", cell.ref)
 
-    def require_open(self) -> None:
+    async def _require_open(self) -> None:
         if not self._is_open or self._is_closing:
+            # Where it closes because this very task is being cancelled, that is what the task is to learn.
+            await trio.lowlevel.checkpoint_if_cancelled()
             raise RuntimeError(f"{self.label} is not running: it can't start a child")
 
     def _add(self, spec: ChildSpec) -> Child:
@@ -616,7 +618,7 @@ class Engine:
 
     @enable_ki_protection
     async def restart_child(self, which: object) -> ActorRef[Any]:
-        self.require_open()
+        await self._require_open()
         child = self._find_ended(which)
         cell = self._spawn(child)
         await self._wait_started(child, cell)
