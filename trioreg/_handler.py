@@ -41,7 +41,7 @@ def raises(*errors: type[Exception]) -> Callable[[F], F]:
             raise TypeError(f"raises() can't take {error!r}: Python turns it into a RuntimeError on its way")
 
     def declare(function: F) -> F:
-        setattr(function, _DECLARED, errors)
+        setattr(function, _DECLARED, (*errors, *getattr(function, _DECLARED, ())))
         return function
 
     return declare
@@ -147,15 +147,17 @@ class Handlers(dict[object, Handler]):
 
     def __missing__(self, method: object) -> Handler:
         # Only methods of the class get in, so the table is never larger than the class.
-        name = getattr(method, "__name__", None)
         cls = self._class
-        found = [vars(base)[name] for base in cls.__mro__ if isinstance(name, str) and name in vars(base)]
-        if not isinstance(name, str) or not any(definition is method for definition in found):
+        name = _name_in(cls, method)
+        if name is None:
             raise TypeError(f"{_shown(method)} is not a method of {cls.__qualname__}: pass {cls.__qualname__}.<method>")
         if name in self._hooks:
             raise TypeError(f"{_shown(method)} is called by the runtime: it can't be sent as a message")
-        if not inspect.isfunction(found[0]):
+        function = next(vars(base)[name] for base in cls.__mro__ if name in vars(base))
+        if not inspect.isfunction(function):
             raise TypeError(f"{_shown(method)} is not a plain method of {cls.__qualname__}")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{_shown(method)} is a generator, which would run in its caller and not in the actor")
         handler = self[method] = Handler(cls, name)
         return handler
 
@@ -165,6 +167,16 @@ class NoHandlers(dict[object, Handler]):
 
     def __missing__(self, method: object) -> Handler:
         raise TypeError(f"{_shown(method)} can't be called: this is a function actor, send() it a message instead")
+
+
+def _name_in(cls: type, method: object) -> str | None:
+    """What a class calls a method: its own name, or another one where a decorator or an alias has given it that."""
+    name = getattr(method, "__name__", None)
+    if isinstance(name, str) and any(vars(base).get(name) is method for base in cls.__mro__):
+        return name
+    if not inspect.isfunction(method):
+        return None
+    return next((name for base in cls.__mro__ for name, found in vars(base).items() if found is method), None)
 
 
 def _shown(method: object) -> str:
