@@ -646,7 +646,7 @@ class Engine:
             cell = ref._cell
             assert cell is not None
             if cell.state == STARTING:
-                await cell.wait_started()
+                await self._wait_for(cell, cell.wait_started)
                 if cell.is_started:
                     return ref
                 if cell.exit is not None and cell.exit.error is not None:
@@ -655,7 +655,15 @@ class Engine:
                 await trio.lowlevel.checkpoint()
                 return ref
             else:
-                await cell.wait_ended()
+                await self._wait_for(cell, cell.wait_ended)
+
+    async def _wait_for(self, cell: Cell, event: Callable[[], Awaitable[None]]) -> None:
+        """Wait for the start or the end of an actor that somebody else has asked for; a cycle is refused."""
+        waiting = Waiting(cell.ref, cell.link(current_task()))
+        try:
+            await event()
+        finally:
+            waiting.unlink()
 
     def _tell_to_end(self, child: Child, cell: Cell) -> None:
         cell.end(Exit("killed" if child.spec.shutdown == "kill" else "shutdown"))
