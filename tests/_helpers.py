@@ -155,7 +155,7 @@ class Cancelling(trio.abc.Instrument, Generic[T]):
         self.n = n
         self.is_reached = False
         self.is_completed = False
-        self.value: T | None = None
+        self.value = cast("T", None)
         self._scope = trio.CancelScope()
         self._task: Task | None = None
         self._yields = 0

@@ -12,6 +12,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Literal, Never, TypeAlias, cast, get_args
 
 import attrs
@@ -49,11 +50,23 @@ Effect = Literal[
     "answer",
     "refuse",
     "crash",
+    "note crash",
+    "stop crash",
+    "cancel crash",
+    "kill crash",
+    "background crash",
     "stop",
     "cancel",
     "kill",
+    "stop refuse",
+    "cancel refuse",
+    "kill refuse",
     "note",
+    "stop note",
+    "background note",
     "defer",
+    "stop defer",
+    "cancel defer",
     "defer refusal",
     "answered",
     "keep",
@@ -147,10 +160,12 @@ steps = st.builds(
     form=st.sampled_from(["sync", "async", "mixed"]),
     # Ends are rarer than the rest: a program of many short lives shows little of a mailbox.
     effect=st.sampled_from(
-        ["answer"] * 8
-        + ["note", "defer"] * 2
-        + ["refuse", "defer refusal", "answered", "keep", "forget"]
-        + ["crash", "stop", "cancel", "kill"]
+        ["answer"] * 16
+        + ["note", "defer"] * 4
+        + ["refuse", "defer refusal", "answered", "keep", "forget", "background note"] * 2
+        + ["crash", "stop", "cancel", "kill"] * 2
+        + ["background crash", "note crash", "stop crash", "cancel crash", "kill crash"]
+        + ["stop refuse", "cancel refuse", "kill refuse", "stop note", "stop defer", "cancel defer"]
     ),
     duration=st.sampled_from([0, 0, 1, 2, 3]),
     patience=st.none() | st.none() | st.tuples(st.sampled_from(["seconds", "checkpoint"]), st.integers(0, 3)),
@@ -302,7 +317,7 @@ class World(logging.Handler):
             causes = {"crashed" if "crashed" in causes else "killed"}
         self.require(exit.reason in causes, "exit", exit, "for", causes)
         errors = [] if exit.error is None else leaves(exit.error)
-        crashed = [message.key for message in self.begun[life] if message.step.effect == "crash"]
+        crashed = [message.key for message in self.begun[life] if message.step.effect.endswith("crash")]
         self.require(all(isinstance(error, Bang) and error.args[0] in crashed for error in errors), "errors", errors)
         self.require(bool(errors) == (exit.reason == "crashed"), "errors of", exit)
 
@@ -444,18 +459,21 @@ class World(logging.Handler):
             assert isinstance(error, ActorExited)
             self.require(error.ref is life, "another life has exited:", message)
             self.require(life is not None and bool(self.cause_of(life)), "exited for no reason:", message)
-            if effect == "crash" and message.is_finished:
+            if effect.endswith("crash") and effect != "background crash" and message.is_finished:
                 cause = error.__cause__
-                self.require(isinstance(cause, Bang) and cause.args == (message.key,), "the cause", cause, message)
+                is_first = life is not None and self.causes[life].count("crashed") == 1
+                is_its = isinstance(cause, Bang) and (cause.args == (message.key,) or not is_first)
+                self.require(is_its, "the cause", cause, message)
             if effect == "answer" and message.is_begun and life is not None and self.cause_of(life) == {"normal"}:
                 self.require(False, "stopped before it answered:", message)
         if not message.is_call:
             self.require(told == "accepted" or not message.is_begun, "handled, but not sent:", message)
         elif told == "answered":
             self.require(message.is_finished, "answered, but not handled:", message)
-            self.require(effect not in ("crash", "refuse", "defer refusal", "forget"), "answered:", message)
+            is_error = effect.endswith(("crash", "refuse")) and effect != "background crash"
+            self.require(not is_error and effect not in ("defer refusal", "forget"), "answered:", message)
         elif told == "refused":
-            self.require(effect in ("refuse", "defer refusal"), "refused:", message)
+            self.require(effect.endswith("refuse") or effect == "defer refusal", "refused:", message)
             self.require(message.error is not None and message.error.args == (message.key,), "refused:", message)
         elif told == "no reply":
             self.require(effect == "forget", "no reply:", message)
@@ -600,28 +618,46 @@ class World(logging.Handler):
 
 def behave(world: World, life: Life, message: Message, stop: Callable[[], None]) -> object:
     """What a handler does when it has taken its time."""
-    effect = message.step.effect
     answer = (message.key, life)
-    if effect == "refuse":
-        raise Refused(message.key)
-    if effect == "crash":
-        world.cause(life, "crashed")
-        raise Bang(message.key)
-    if effect == "stop":
-        world.cause(life, "normal")
-        world.stopping.add(life)
-        stop()
-    elif effect == "cancel":
-        world.cause(life, "shutdown")
-        life.cancel()
-    elif effect == "kill":
-        world.cause(life, "killed")
-        life.kill()
-    elif effect == "note":
-        note(world, life)
-    elif effect in ("defer", "defer refusal", "answered", "keep", "forget"):
-        return deferred(world, message, answer)
+    for effect in message.step.effect.split():
+        if effect == "refuse":
+            raise Refused(message.key)
+        if effect == "crash":
+            world.cause(life, "crashed")
+            raise Bang(message.key)
+        if effect == "stop":
+            world.cause(life, "normal")
+            world.stopping.add(life)
+            stop()
+        elif effect == "cancel":
+            world.cause(life, "shutdown")
+            life.cancel()
+        elif effect == "kill":
+            world.cause(life, "killed")
+            life.kill()
+        elif effect == "note":
+            note(world, life)
+        elif effect == "background":
+            behind(world, life, message)
+            break
+        elif effect in ("defer", "answered", "keep", "forget"):
+            return deferred(world, message, answer)
     return answer
+
+
+def behind(world: World, life: Life, message: Message) -> None:
+    """What the background task of a handler does later, while its actor goes on."""
+
+    async def later() -> None:
+        await trio.sleep(message.step.duration)
+        if message.step.effect == "background crash":
+            world.cause(life, "crashed")
+            raise Bang(message.key)
+        note(world, life)
+
+    if life._cell is not None and world.program.kind != "function":
+        with suppress(ActorExited):  # it is ending
+            life._cell.start_soon(later)
 
 
 def note(world: World, life: Life) -> None:
@@ -643,10 +679,10 @@ def deferred(world: World, message: Message, answer: object) -> Reply[object]:
 
     async def later(reply: Reply[object]) -> None:
         await trio.sleep(message.step.duration)
-        if message.step.effect == "defer":
-            reply.send(answer)
-        else:
+        if message.step.effect == "defer refusal":
             reply.fail(Refused(message.key))
+        else:
+            reply.send(answer)
 
     if message.step.effect == "answered":
         reply.send(answer)

@@ -191,7 +191,7 @@ async def test_a_start_or_get_that_is_cancelled_anywhere_starts_one_or_leaves_no
             completed = await cancelling.run(lambda: supervisor.start_or_get(Spy, log, name=via, restart="temporary"))
             if completed:
                 assert names.whereis("James Bond") is cancelling.value
-                assert cancelling.value.statistics().started_at is not None
+                assert cast("ActorRef[Spy]", cancelling.value).statistics().started_at is not None
             await wait_all_tasks_blocked()
             is_there = completed or state in ("starting", "running")
             assert names.count() == len(supervisor.which_children()) == is_there
@@ -323,8 +323,8 @@ async def test_an_acquire_that_is_cancelled_anywhere_holds_the_name_or_is_out_of
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
         async with supervised() as supervisor, trio.open_nursery() as nursery:
-            holder, rival = [await supervisor.start_child(Spy, [], restart="temporary") for _ in range(2)]
-            candidate = await supervisor.start_child(Spy, []) if is_actor else current_owner()
+            holder, rival = [await supervisor.start_child(Spy, list[str](), restart="temporary") for _ in range(2)]
+            candidate = await supervisor.start_child(Spy, list[str]()) if is_actor else current_owner()
             names.register("leader", 1, owner=holder)
 
             async def release() -> None:
@@ -487,7 +487,7 @@ async def test_a_parallel_dispatch_that_is_cancelled_anywhere_leaves_no_task(
         async with supervised() as supervisor:
             count = 1 if kind[0] == "unique" else 5
             for number in range(count):
-                names.register("topic", number, owner=await supervisor.start_child(Spy, []))
+                names.register("topic", number, owner=await supervisor.start_child(Spy, list[str]()))
             await wait_all_tasks_blocked()
             tasks = living()
             completed = await cancelling.run(lambda: names.dispatch_parallel("topic", tell))
@@ -552,15 +552,18 @@ async def test_who_asks_for_a_child_in_a_block_that_is_cancelled_is_just_cancell
     operation: str, names: Registry[str, Any], autojump_clock: MockClock
 ) -> None:
     with trio.CancelScope() as scope:
-        async with open_dynamic_supervisor() as dynamic, open_supervisor([ChildSpec(Spy, ([],), id="M")]) as supervisor:
+        async with (
+            open_dynamic_supervisor() as dynamic,
+            open_supervisor([ChildSpec(Spy, (list[str](),), id="M")]) as supervisor,
+        ):
             await supervisor.terminate_child("M")
             scope.cancel()
             with trio.CancelScope(shield=True):
                 await wait_all_tasks_blocked()  # both are closing now, and this task has not been told yet
             if operation == "start_child":
-                await dynamic.start_child(Spy, [])
+                await dynamic.start_child(Spy, list[str]())
             elif operation == "start_or_get":
-                await dynamic.start_or_get(Spy, [], name=names.via("M"))
+                await dynamic.start_or_get(Spy, list[str](), name=names.via("M"))
             else:
                 await supervisor.restart_child("M")
     assert scope.cancelled_caught
