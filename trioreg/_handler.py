@@ -26,7 +26,7 @@ def raises(*errors: type[Exception]) -> Callable[[F], F]:
             def withdraw(self, amount: int) -> int: ...
 
     Any other exception that leaves a handler crashes the actor. An override inherits what the method it overrides
-    declares. For a cast, which has no caller, a declared error is logged.
+    declares, and several decorators add up. For a cast, which has no caller, a declared error is logged.
 
     Args:
         errors: The exception classes; subclasses of them are declared with them.
