@@ -155,7 +155,7 @@ class Cancelling(trio.abc.Instrument, Generic[T]):
         self.n = n
         self.is_reached = False
         self.is_completed = False
-        self.value: T | None = None
+        self.value = cast("T", None)
         self._scope = trio.CancelScope()
         self._task: Task | None = None
         self._yields = 0
@@ -222,6 +222,38 @@ async def sweep(attempt: Callable[[Cancelling[Any]], Awaitable[None]], *, limit:
             return n - 1
         assert n > 0 or not cancelling.is_completed, "the operation is no checkpoint"
     raise AssertionError(f"still not done after {limit} checkpoints")
+
+
+class CancellingAtStep(Cancelling[Any]):
+    """Cancels the operation after the n-th step of any task: in the middle of the handler that it waits for, too."""
+
+    def after_task_step(self, task: Task) -> None:
+        self._yields += 1
+        self._cancel_if_reached()
+
+
+async def sweep_steps(attempt: Callable[[Cancelling[Any]], Awaitable[None]], *, limit: int = 100) -> int:
+    """`sweep`, and then the same with the steps of all tasks. Returns how many checkpoints there were."""
+    checkpoints = await sweep(attempt, limit=limit)
+    for n in range(limit):
+        cancelling = CancellingAtStep(n)
+        await attempt(cancelling)
+        if not cancelling.is_reached:
+            assert n > checkpoints
+            return checkpoints
+    raise AssertionError(f"still not done after {limit} steps")
+
+
+def assert_nothing_left(*registries: Registry[Any, Any]) -> None:
+    """Nobody holds anything in these registries, waits for it, follows it, or locks it."""
+    for registry in registries:
+        names = registry._names
+        assert registry.count() == 0
+        assert names.queues.by_key == {}
+        assert names.selections == []
+        assert names.hub is None or names.hub.has_no_tasks
+        assert len(registry._locks) == 0
+    assert plain_holders() == 0
 
 
 async def settle(steps: int = 5) -> None:

@@ -6,6 +6,7 @@ import logging
 import math
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 import trio
@@ -13,7 +14,20 @@ from _helpers import leaves, supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import Actor, ChildSpec, Exit, Registry, Supervisor, open_dynamic_supervisor, open_supervisor
+from trioreg import (
+    Actor,
+    ActorExited,
+    CallCycle,
+    ChildSpec,
+    Exit,
+    Registry,
+    Reply,
+    Supervisor,
+    open_dynamic_supervisor,
+    open_supervisor,
+)
+from trioreg._call import Call
+from trioreg._cell import Cell
 from trioreg._supervision import Child, Engine
 
 
@@ -198,3 +212,138 @@ async def test_an_error_of_a_start_keeps_its_cause() -> None:
     (error,) = leaves(caught.value)
     assert isinstance(error, Bang)
     assert isinstance(error.__cause__, ZeroDivisionError)
+
+
+class Busy(Actor):
+    def me(self) -> Busy:
+        return self
+
+    async def block(self, event: trio.Event) -> None:
+        await event.wait()
+
+
+@pytest.mark.parametrize("is_idle", [True, False])
+@pytest.mark.parametrize("operation", ["start_soon", "send_after", "send_every", "stop"])
+async def test_an_actors_own_methods_are_refused_in_a_worker_thread(operation: str, is_idle: bool) -> None:
+    operations: dict[str, Callable[[Busy], object]] = {
+        "start_soon": lambda busy: busy.start_soon(trio.sleep_forever),
+        "send_after": lambda busy: busy.send_after(1, "message"),
+        "send_every": lambda busy: busy.send_every(1, "message"),
+        "stop": lambda busy: busy.stop(),
+    }
+    error: Exception | None = None
+    async with open_dynamic_supervisor() as supervisor:
+        ref = await supervisor.start_child(Busy, restart="temporary")
+        await wait_all_tasks_blocked()
+        busy = await ref.call(Busy.me)
+        event = trio.Event()
+        if not is_idle:
+            ref.cast_nowait(Busy.block, event)
+            await wait_all_tasks_blocked()
+        cell = ref._cell
+        assert cell is not None
+        before = cell.state, cell.parked, cell.queued
+        try:
+            await trio.to_thread.run_sync(operations[operation], busy)
+        except Exception as caught:
+            error = caught
+        after = cell.state, cell.parked, cell.queued
+        left = 0 if cell._background is None else len(cell._background.scopes)
+        # Where it fails, it fails here, and not by waiting forever.
+        cell.state, cell.parked, _ = before
+        if cell._background is not None:
+            cell._background.scopes.clear()
+        ref.kill()
+    assert isinstance(error, RuntimeError)
+    assert after == before
+    assert left == 0
+
+
+async def test_a_start_or_get_of_a_child_whose_start_waits_for_the_asker_is_refused_as_a_cycle(
+    autojump_clock: MockClock,
+) -> None:
+    names: Registry[str, None] = Registry("names")
+
+    class Asker(Actor):
+        async def ask(self) -> None:
+            await supervisor.start_or_get(Child, name=names.via("child"))
+
+        def ping(self) -> None: ...
+
+    class Child(Actor):
+        async def on_start(self) -> None:
+            await trio.sleep(1)
+            await asker.call(Asker.ping)
+
+    async def start() -> None:
+        with pytest.raises(CallCycle):
+            await supervisor.start_child(Child, name=names.via("child"))
+
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        asker = await supervisor.start_child(Asker, restart="temporary")
+        nursery.start_soon(start)
+        await wait_all_tasks_blocked()
+        with trio.fail_after(5), pytest.raises(ActorExited):
+            await asker.call(Asker.ask)
+
+
+def test_ctrl_c_in_the_middle_of_an_answer_does_not_lose_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = Call._done
+    answers: list[str] = []
+
+    def interrupted(self: Call) -> None:
+        signal.raise_signal(signal.SIGINT)
+        done(self)
+
+    class Lobby(Actor):
+        def join(self, reply: Reply[str]) -> Reply[str]:
+            return reply
+
+    async def main() -> None:
+        reply = Reply[str]()
+
+        async def join() -> None:
+            answers.append(await ref.call(Lobby.join, reply))
+
+        async with supervised() as supervisor, trio.open_nursery() as nursery:
+            ref = await supervisor.start_child(Lobby)
+            await wait_all_tasks_blocked()
+            nursery.start_soon(join)
+            await wait_all_tasks_blocked()
+            monkeypatch.setattr(Call, "_done", interrupted)
+            with suppress(KeyboardInterrupt):
+                reply.send("welcome")
+            monkeypatch.undo()
+            with suppress(KeyboardInterrupt):
+                await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+    assert answers == ["welcome"]
+
+
+def test_ctrl_c_in_the_middle_of_a_stop_still_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    put = Cell.put
+
+    def interrupted(self: Cell, kind: object, payload: object) -> None:
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGINT)
+        put(self, kind, payload)
+
+    class Stopping(Actor):
+        def end(self) -> None:
+            monkeypatch.setattr(Cell, "put", interrupted)
+            with suppress(KeyboardInterrupt):
+                self.stop()
+
+    async def main() -> None:
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Stopping, restart="temporary")
+            await wait_all_tasks_blocked()
+            with suppress(KeyboardInterrupt):
+                await ref.cast(Stopping.end)
+                await trio.sleep(1)
+            with trio.fail_after(1):
+                assert (await ref.wait()).reason == "normal"
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
 
-from trio.lowlevel import current_task
+from trio.lowlevel import current_task, enable_ki_protection
 
 from ._cell import Cell
 from ._handler import Handlers, Hooks
@@ -77,12 +77,16 @@ class Actor:
         """The actor's own reference. `RuntimeError` for an instance that no supervisor started."""
         return cast("ActorRef[Self]", self._living().ref)
 
+    @enable_ki_protection
     def stop(self) -> None:
         """End this actor, with exit ``"normal"``, once it has handled what is in its mailbox.
 
         Not a checkpoint; constant time.
+
+        Raises:
+            RuntimeError: This is another thread than that of the Trio run.
         """
-        self._living().stop()
+        self._writable().stop()
 
     def start_soon(self, async_fn: Callable[[*Ts], Awaitable[object]], /, *args: *Ts) -> None:
         """Run ``await async_fn(*args)`` beside the handlers: work that lives and dies with the actor.
@@ -92,8 +96,9 @@ class Actor:
 
         Raises:
             ActorExited: The actor is ending.
+            RuntimeError: This is another thread than that of the Trio run.
         """
-        self._living().start_soon(async_fn, *args)
+        self._writable().start_soon(async_fn, *args)
 
     def send_after(self, seconds: float, message: object) -> Timer:
         """Have ``message`` come to `on_message` after so many seconds, unless the `Timer` is cancelled before.
@@ -103,8 +108,9 @@ class Actor:
         Raises:
             TypeError, ValueError: ``seconds`` is not a number of at least 0.
             ActorExited: The actor is ending.
+            RuntimeError: This is another thread than that of the Trio run.
         """
-        return Timer(self._living(), "seconds", seconds, message, repeats=False)
+        return Timer(self._writable(), "seconds", seconds, message, repeats=False)
 
     def send_every(self, seconds: float, message: object) -> Timer:
         """Have ``message`` come to `on_message` every so many seconds, the first time after as many.
@@ -115,8 +121,9 @@ class Actor:
         Raises:
             TypeError, ValueError: ``seconds`` is not a number of more than 0.
             ActorExited: The actor is ending.
+            RuntimeError: This is another thread than that of the Trio run.
         """
-        return Timer(self._living(), "seconds", seconds, message, repeats=True)
+        return Timer(self._writable(), "seconds", seconds, message, repeats=True)
 
     def _killed(self) -> None:
         """The runtime's own hook: the actor is being killed, and what shields itself has to go too."""
@@ -142,6 +149,12 @@ class Actor:
         if self._cell is None:
             raise RuntimeError(f"this {type(self).__name__} was not started by a supervisor: it has no mailbox")
         return self._cell
+
+    def _writable(self) -> Cell:
+        """The same, to change something: refused in a worker thread, where nothing can be woken or started."""
+        cell = self._living()
+        cell.ref._require_thread()
+        return cell
 
 
 _HOOKS = frozenset(dir(Actor))

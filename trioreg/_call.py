@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import trio
+from trio.lowlevel import enable_ki_protection
 
 from ._errors import NoReply
 from ._wake import wake
@@ -151,6 +152,7 @@ class Reply(Generic[R]):
         """Whether `send` or `fail` has been called."""
         return self._is_answered
 
+    @enable_ki_protection
     def send(self, value: R) -> None:
         """Answer with a value. Not a checkpoint; constant time. If the caller is gone, nothing happens.
 
@@ -159,6 +161,7 @@ class Reply(Generic[R]):
         """
         self._answer(value, None)
 
+    @enable_ki_protection
     def fail(self, error: Exception) -> None:
         """Answer with an exception, raised in the caller; the actor is not concerned. Not a checkpoint.
 

@@ -315,6 +315,7 @@ class Cell(Mailbox):
                     if budget == 0:
                         await checkpoint()
                         budget = BATCH
+                        continue  # what was waiting may have been withdrawn meanwhile
                     budget -= 1
                     kind = queue.popleft()
                     payload = queue.popleft()
@@ -421,6 +422,12 @@ class Cell(Mailbox):
         timeout = None if self.actor is None else self.actor.idle_timeout
         return math.inf if timeout is None else trio.current_time() + timeout
 
+    def _put_idle_off(self, scope: trio.CancelScope) -> None:
+        try:
+            scope.deadline = self._idle_deadline()
+        except Exception as error:  # an `idle_timeout` that is none: an error of the actor, not of whoever calls it
+            self.fail(error)
+
     def adopt(self, actor: Behaviour) -> bool:
         """Whether ``actor``, just made by this actor's own code, is its instance."""
         if self.actor is not None or self._hooks is None or self.state >= ENDED:
@@ -451,11 +458,11 @@ class Cell(Mailbox):
             self._is_inline = False
             self.handled += 1
             if self._idle_scope is not None:
-                self._idle_scope.deadline = self._idle_deadline()
+                self._put_idle_off(self._idle_scope)
         if type(result) is COROUTINE:
             # A sync function around an async one. What it began has to go on in the actor's own task, and counts there.
             self.handled -= 1
-            call = Call(self.ref, None, handler, args, kwargs)
+            call = Call(self.ref, self.link(current_task()), handler, args, kwargs)
             call.handler, call.args, call.kwargs = Resumed(handler, cast("Any", result)), (), NO_KWARGS
             call.has_begun = True
             self.put_first(CALL, call)
@@ -628,7 +635,7 @@ class Cell(Mailbox):
     @property
     def calls_in_flight(self) -> int:
         """How many calls have begun and are not answered yet."""
-        return (self._current is not None) + len(self._deferred or ())
+        return (self._current is not None) + self._is_inline + len(self._deferred or ())
 
     @property
     def restarts(self) -> int:

@@ -69,16 +69,19 @@ class ActorExited(TrioregError):
 
     Attributes:
         ref: The reference of the actor.
-        exit: How it ended.
+        exit: How it ended; how it is to end, where it is still ending.
+        was_sent: Whether the message had got into its mailbox. If not, nothing of it was handled: it can be sent again.
     """
 
-    def __init__(self, ref: Owner, exit: Exit) -> None:
+    def __init__(self, ref: Owner, exit: Exit, *, was_sent: bool = True) -> None:
         super().__init__(ref, exit)
         self.ref = ref
         self.exit = exit
+        self.was_sent = was_sent
+        self._has_ended = not ref.is_alive
 
     def __str__(self) -> str:
-        return f"{self.ref!r} has exited: {self.exit}"
+        return f"{self.ref!r} {'has exited' if self._has_ended else 'is ending'}: {self.exit}"
 
 
 class MailboxFull(TrioregError, trio.WouldBlock):

@@ -29,7 +29,7 @@ def raises(*errors: type[Exception]) -> Callable[[F], F]:
             def withdraw(self, amount: int) -> int: ...
 
     Any other exception that leaves a handler crashes the actor. An override inherits what the method it overrides
-    declares. For a cast, which has no caller, a declared error is logged.
+    declares, and several decorators add up. For a cast, which has no caller, a declared error is logged.
 
     Args:
         errors: The exception classes; subclasses of them are declared with them.
@@ -44,7 +44,7 @@ def raises(*errors: type[Exception]) -> Callable[[F], F]:
             raise TypeError(f"raises() can't take {error!r}: Python turns it into a RuntimeError on its way")
 
     def declare(function: F) -> F:
-        setattr(function, _DECLARED, errors)
+        setattr(function, _DECLARED, (*errors, *getattr(function, _DECLARED, ())))
         return function
 
     return declare
@@ -165,18 +165,30 @@ class Handlers:
         return handler
 
     def _make(self, method: object) -> Handler:
-        name = getattr(method, "__name__", None)
         cls = self._class
         if cls is None:
             raise TypeError(f"{_shown(method)} can't be called: this is a function actor, send() it a message instead")
-        found = [vars(base)[name] for base in cls.__mro__ if isinstance(name, str) and name in vars(base)]
-        if not isinstance(name, str) or not any(definition is method for definition in found):
+        name = _name_in(cls, method)
+        if name is None:
             raise TypeError(f"{_shown(method)} is not a method of {cls.__qualname__}: pass {cls.__qualname__}.<method>")
         if name in self._hooks:
             raise TypeError(f"{_shown(method)} is called by the runtime: it can't be sent as a message")
-        if not inspect.isfunction(found[0]):
+        function = next(vars(base)[name] for base in cls.__mro__ if name in vars(base))
+        if not inspect.isfunction(function):
             raise TypeError(f"{_shown(method)} is not a plain method of {cls.__qualname__}")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{_shown(method)} is a generator, which would run in its caller and not in the actor")
         return Handler(cls, name)
+
+
+def _name_in(cls: type, method: object) -> str | None:
+    """What a class calls a method: its own name, or another one where a decorator or an alias has given it that."""
+    name = getattr(method, "__name__", None)
+    if isinstance(name, str) and any(vars(base).get(name) is method for base in cls.__mro__):
+        return name
+    if not inspect.isfunction(method):
+        return None
+    return next((name for base in cls.__mro__ for name, found in vars(base).items() if found is method), None)
 
 
 def _shown(method: object) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, TypeVarTuple, cast, overload
 
 import attrs
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection, reschedule
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 A = TypeVar("A", covariant=True)
 R = TypeVar("R")
 P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 
 
 class Address(Generic[A]):
@@ -72,6 +73,9 @@ class Address(Generic[A]):
     async def call(self, method: Callable[Concatenate[A, P], Reply[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
     async def call(self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    # Not for calls, but for ``nursery.start_soon(ref.call, ...)``: the checkers can't see through a `ParamSpec` there.
+    @overload
+    async def call(self, method: Callable[[A, *Ts], R], /, *args: *Ts) -> R: ...
     @enable_ki_protection
     async def call(self, method: Callable[..., Any], /, *args: object, **kwargs: object) -> object:
         """Have the actor run one of its methods, and wait for the result: ``GenServer.call``.
@@ -98,6 +102,8 @@ class Address(Generic[A]):
         cell = self._find()
         if cell is None or cell.state >= STOPPING:
             raise self._exited(cell)
+        if get_ident() != cell.thread:
+            cell.ref._require_thread()
         try:
             handler = None if kwargs else cell.handlers.by_count[len(args)][method]
         except (LookupError, TypeError):
@@ -113,8 +119,12 @@ class Address(Generic[A]):
                 raise self._exited(cell)
         return await cell.wait_answer(cell.ask(handler, args, kwargs))
 
+    @overload
+    async def cast(self, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
+    @overload
+    async def cast(self, method: Callable[[A, *Ts], object], /, *args: *Ts) -> None: ...
     @enable_ki_protection
-    async def cast(self, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs) -> None:
+    async def cast(self, method: Callable[..., Any], /, *args: object, **kwargs: object) -> None:
         """Have the actor run one of its methods, and do not wait for it: ``GenServer.cast``.
 
         Where the mailbox is bounded, it waits for room; if it is cancelled while it waits, nothing was sent. A
@@ -230,6 +240,7 @@ class Address(Generic[A]):
         if cell is None:
             await checkpoint()
         else:
+            ref._require_thread()
             # An actor whose handler waits here may not be waited for by that other one: nobody would ever go on.
             waiting = Waiting(ref, cell.link(current_task()))
             try:
@@ -254,6 +265,7 @@ class Address(Generic[A]):
         ref = self._resolve()
         cell = ref._cell
         if cell is not None:
+            ref._require_thread()
             if cell.owns(current_task()):
                 raise CallCycle([ref, ref], [cell.title, cell.title])
             cell.link(current_task())
@@ -293,12 +305,14 @@ class Address(Generic[A]):
         cell = self._find()
         if cell is None or cell.state >= STOPPING:
             raise self._exited(cell)
+        if get_ident() != cell.thread:
+            cell.ref._require_thread()
         return cell
 
     def _exited(self, cell: Cell | None) -> ActorExited:
         ref = self._resolve() if cell is None else cell.ref
         exit = self._resolve()._exit if cell is None else cell.exit
-        error = ActorExited(ref, exit or Exit("normal"))
+        error = ActorExited(ref, exit or Exit("normal"), was_sent=False)
         error.__cause__ = exit.error if exit is not None else None
         return error
 

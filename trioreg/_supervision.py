@@ -233,7 +233,7 @@ class Engine:
     async def start_child(self, spec: ChildSpec) -> ActorRef[Any]:
         """Start one more child, and wait until it has started. Raises its error, and keeps nothing of it, if it
         does not start. A checkpoint."""
-        self.require_open()
+        await self._require_open()
         if len(self.children) >= self.max_children:
             raise MaxChildren(self.label, int(self.max_children))
         if spec.significant and self.auto_shutdown == "never":
@@ -252,8 +252,10 @@ class Engine:
             raise
         return cast("ActorRef[Any]", cell.ref)
 
-    def require_open(self) -> None:
+    async def _require_open(self) -> None:
         if not self._is_open or self._is_closing:
+            # Where it closes because this very task is being cancelled, that is what the task is to learn.
+            await trio.lowlevel.checkpoint_if_cancelled()
             raise RuntimeError(f"{self.label} is not running: it can't start a child")
 
     def _add(self, spec: ChildSpec) -> Child:
@@ -625,7 +627,7 @@ class Engine:
 
     @enable_ki_protection
     async def restart_child(self, which: object) -> ActorRef[Any]:
-        self.require_open()
+        await self._require_open()
         child = self._find_ended(which)
         cell = self._spawn(child)
         await self._wait_started(child, cell)
@@ -653,7 +655,7 @@ class Engine:
             cell = ref._cell
             assert cell is not None
             if cell.state == STARTING:
-                await cell.wait_started()
+                await self._wait_for(cell, cell.wait_started)
                 if cell.is_started:
                     return ref
                 if cell.exit is not None and cell.exit.error is not None:
@@ -662,7 +664,15 @@ class Engine:
                 await trio.lowlevel.checkpoint()
                 return ref
             else:
-                await cell.wait_ended()
+                await self._wait_for(cell, cell.wait_ended)
+
+    async def _wait_for(self, cell: Cell, event: Callable[[], Awaitable[None]]) -> None:
+        """Wait for the start or the end of an actor that somebody else has asked for; a cycle is refused."""
+        waiting = Waiting(cell.ref, cell.link(current_task()))
+        try:
+            await event()
+        finally:
+            waiting.unlink()
 
     def _tell_to_end(self, child: Child, cell: Cell) -> None:
         cell.end(Exit("killed" if child.spec.shutdown == "kill" else "shutdown"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, Never, TypeVar, cast
 
 from ._cell import STOPPING
-from ._errors import NotRegistered
+from ._errors import ActorExited, NotRegistered
 from ._ref import ActorRef, Address
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Awaitable, Callable, Hashable
 
     from ._cell import Cell
     from ._owner import Owner
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 K = TypeVar("K", bound="Hashable")
 V = TypeVar("V")
+T = TypeVar("T")
 
 
 class Via(Address["Never"], Generic[K, V]):
@@ -88,13 +89,22 @@ class WaitingVia(Via[K, V]):
     if not TYPE_CHECKING:  # the types are those of `Address`
 
         async def call(self, method, /, *args, **kwargs):
-            return await (await self._resolve_or_wait()).call(method, *args, **kwargs)
+            return await self._insist(lambda ref: ref.call(method, *args, **kwargs))
 
         async def cast(self, method, /, *args, **kwargs):
-            await (await self._resolve_or_wait()).cast(method, *args, **kwargs)
+            await self._insist(lambda ref: ref.cast(method, *args, **kwargs))
 
         async def send(self, message):
-            await (await self._resolve_or_wait()).send(message)
+            await self._insist(lambda ref: ref.send(message))
+
+    async def _insist(self, send: Callable[[ActorRef[Never]], Awaitable[T]]) -> T:
+        while True:
+            ref = await self._resolve_or_wait()
+            try:
+                return await send(ref)
+            except ActorExited as error:
+                if error.ref is not ref or error.was_sent:
+                    raise
 
     async def _resolve_or_wait(self) -> ActorRef[Never]:
         while True:

@@ -72,8 +72,8 @@ async def by_key(counters: Partitions[Counter], supervisor: PartitionSupervisor[
     assert_type(counters.whereis("x"), ActorRef[Counter] | None)
     assert_type(await counters.via("x").call(Counter.increment, 1), int)
     assert_type(await supervisor.via("x", wait=True).call(Counter.increment, 1), int)
-    await counters.via("x").call(Counter.increment, "1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    await counters.via("x").call(Other.increment, 1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await counters.via("x").call(Counter.increment, "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await counters.via("x").call(Other.increment, 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     counters.via("x").cast_nowait(Other.increment, 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

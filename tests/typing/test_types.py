@@ -83,21 +83,41 @@ async def calls(ref: ActorRef[Agent], double: ActorRef[DoubleAgent]) -> None:
 
 
 async def wrong_calls(ref: ActorRef[Agent], function: ActorRef[Function]) -> None:
-    await ref.call(Agent.echo, 7)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    await ref.call(Agent.echo)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await ref.call(Agent.echo, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ref.call(Agent.echo)  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
     await ref.call(Agent.count, 1, stepp=2)  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
-    await ref.call(Other.echo, "text")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    await ref.call(DoubleAgent.betray, "M")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    await function.call(Agent.echo, "text")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ref.call(Other.echo, "text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ref.call(DoubleAgent.betray, "M")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await function.call(Agent.echo, "text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 async def casts(ref: ActorRef[Agent]) -> None:
     await ref.cast(Agent.echo, "text")
     ref.cast_nowait(Agent.count, 3, step=1)
-    await ref.cast(Agent.echo, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await ref.cast(Agent.echo, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     ref.cast_nowait(Agent.echo)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     ref.cast_nowait(Other.echo, "text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ref.send_nowait(object())
+
+
+async def in_nurseries(ref: ActorRef[Agent], agents: trioreg.Registry[str, None]) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ref.call, Agent.echo, "text")
+        nursery.start_soon(ref.call, Agent.later, "text")
+        nursery.start_soon(ref.call, Agent.later_still)
+        nursery.start_soon(ref.cast, Agent.echo, "text")
+        nursery.start_soon(agents.via("James Bond").call, Agent.echo, "text")
+        nursery.start_soon(ref.call, Agent.echo, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        nursery.start_soon(ref.cast, Agent.echo, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        nursery.start_soon(ref.call, Other.echo, "x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def agents(counter: ActorRef[trioreg.Agent[int]], supervisor: trioreg.DynamicSupervisor) -> None:
+    assert_type(await supervisor.start_child(trioreg.Agent[int], lambda: 0), ActorRef[trioreg.Agent[int]])
+    await supervisor.start_child(trioreg.Agent[int], 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await counter.call(trioreg.Agent[int].update, lambda n: n + 1)
+    await counter.call(trioreg.Agent[int].update, lambda n: str(n))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await counter.call(trioreg.Agent[str].get, str.upper)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 async def by_name(agents: trioreg.Registry[str, int]) -> None:
@@ -105,7 +125,7 @@ async def by_name(agents: trioreg.Registry[str, int]) -> None:
     assert_type(via, Via[str, int])
     assert_type(await via.call(Agent.echo, "text"), str)
     assert_type(await via.call(Agent.count, 3), list[int])
-    await via.call(Agent.echo, 7)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await via.call(Agent.echo, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     assert_type(agents.lookup("James Bond"), list[Entry[int]])
     assert_type(agents.whereis("James Bond"), Owner | None)
     assert_type(agents.values("James Bond"), list[int])

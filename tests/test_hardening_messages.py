@@ -1,0 +1,217 @@
+"""What once went wrong with messages: a small test for each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import trio
+from _helpers import supervised
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trioreg import Actor, ActorExited, ActorRef, CallCycle, Registry, open_dynamic_supervisor
+from trioreg._cell import BATCH
+from trioreg._mailbox import _COMPACT
+
+
+class Agent(Actor):
+    """It says in which threads its handlers ran."""
+
+    def __init__(self) -> None:
+        self.threads: list[int] = []
+
+    def me(self) -> Agent:
+        return self
+
+    def note(self) -> None:
+        self.threads.append(threading.get_ident())
+
+    async def anote(self) -> None:
+        self.note()
+
+    async def on_message(self, message: object) -> None:
+        self.note()
+
+    def read(self) -> list[int]:
+        return self.threads
+
+    async def block(self, event: trio.Event) -> None:
+        await event.wait()
+
+
+# A cycle through a sync handler that gives a coroutine, of an actor that was idle, was not seen, and hung.
+
+
+class Mixed(Actor):
+    def through(self, path: list[ActorRef[Mixed]]) -> Coroutine[Any, Any, str]:
+        async def rest() -> str:
+            if not path:
+                return "end"
+            return await path[0].call(Mixed.through, path[1:])
+
+        return rest()
+
+
+@pytest.mark.parametrize("length", [2, 3])
+async def test_a_cycle_through_sync_handlers_that_give_coroutines_is_refused_at_once(
+    length: int, autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        refs = [await supervisor.start_child(Mixed, restart="temporary") for _ in range(length)]
+        await wait_all_tasks_blocked()
+        with trio.fail_after(5), pytest.raises(ActorExited) as caught:
+            await refs[0].call(Mixed.through, [*refs[1:], refs[0]])
+        cause: BaseException | None = caught.value
+        while isinstance(cause, ActorExited):
+            cause = cause.__cause__
+        assert isinstance(cause, CallCycle)
+
+
+# After BATCH messages an actor lets other tasks run; all the calls in its mailbox may be withdrawn in that time.
+
+
+@pytest.mark.parametrize("notes", [BATCH - 1, BATCH, BATCH + 1])
+async def test_calls_that_are_withdrawn_while_the_actor_lets_others_run_do_not_crash_it(
+    notes: int, autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        ref = await supervisor.start_child(Agent, restart="temporary")
+        await wait_all_tasks_blocked()
+        event = trio.Event()
+        ref.cast_nowait(Agent.block, event)
+        for _ in range(notes):
+            ref.cast_nowait(Agent.note)
+        await wait_all_tasks_blocked()
+        for _ in range(_COMPACT + 1):
+            nursery.start_soon(ref.call, Agent.read)
+        await wait_all_tasks_blocked()
+        event.set()
+        while ref.statistics().handled < notes:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await wait_all_tasks_blocked()
+            assert ref.is_alive
+            assert len(await ref.call(Agent.read)) == notes
+
+
+# The async forms did not ask in which Trio run they were called.
+
+
+ASYNC_FORMS: dict[str, Callable[[ActorRef[Agent]], Awaitable[object]]] = {
+    "call": lambda ref: ref.call(Agent.note),
+    "async call": lambda ref: ref.call(Agent.anote),
+    "cast": lambda ref: ref.cast(Agent.note),
+    "send": lambda ref: ref.send("message"),
+    "wait": lambda ref: ref.wait(),
+    "stop": lambda ref: ref.stop(),
+}
+
+
+@pytest.mark.parametrize("operation", list(ASYNC_FORMS))
+async def test_another_trio_run_is_refused_and_changes_nothing(operation: str) -> None:
+    errors: list[BaseException] = []
+
+    async with open_dynamic_supervisor() as supervisor:
+        ref = await supervisor.start_child(Agent, restart="temporary")
+        await wait_all_tasks_blocked()
+        cell = ref._cell
+        assert cell is not None
+        before = cell.state, cell.parked, cell.queued
+
+        async def elsewhere() -> None:
+            with trio.move_on_after(0.2):
+                await ASYNC_FORMS[operation](ref)
+
+        def run_elsewhere() -> None:
+            try:
+                trio.run(elsewhere)
+            except BaseException as error:
+                errors.append(error)
+
+        await trio.to_thread.run_sync(run_elsewhere)
+        after = cell.state, cell.parked, cell.queued
+        # Where it fails, it fails here, and not by waiting forever.
+        cell.state, cell.parked, _ = before
+        threads = await ref.call(Agent.read)
+        ref.kill()
+    assert after == before
+    assert threads == []
+    assert [type(error) for error in errors] == [RuntimeError]
+
+
+# The actor ends while a message to an address that waits is at its own checkpoint: nothing was sent then.
+
+
+@pytest.mark.parametrize("operation", ["cast", "send"])
+@pytest.mark.parametrize("checkpoint", [1, 2])
+async def test_an_address_that_waits_for_its_name_waits_through_an_end_at_its_own_checkpoint(
+    checkpoint: int, operation: str, autojump_clock: MockClock
+) -> None:
+    names: Registry[str, None] = Registry("names")
+    waiting = names.via("agent", wait=True)
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Agent, name=names.via("agent"), restart="permanent")
+        await wait_all_tasks_blocked()
+        killing = Killing(checkpoint, ref)
+        trio.lowlevel.add_instrument(killing)
+        await (waiting.cast(Agent.note) if operation == "cast" else waiting.send("message"))
+        assert not ref.is_alive
+        await wait_all_tasks_blocked()
+        assert len(await waiting.call(Agent.read)) == 1
+
+
+class Killing(trio.abc.Instrument):
+    """Kills an actor when the task that makes it has come to its n-th checkpoint."""
+
+    def __init__(self, n: int, ref: ActorRef[Any]) -> None:
+        self.left = n
+        self.ref = ref
+        self.task = trio.lowlevel.current_task()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task is self.task:
+            self.left -= 1
+            if self.left == 0:
+                self.ref.kill()
+
+
+# An `idle_timeout` that is none is the actor's error, not that of whoever calls it.
+
+
+async def test_a_wrong_idle_timeout_crashes_the_actor_and_is_not_raised_in_its_callers(
+    autojump_clock: MockClock,
+) -> None:
+    class Sleepy(Actor):
+        idle_timeout = 5
+
+        async def on_idle(self) -> None: ...
+
+        def set(self, timeout: Any) -> None:
+            self.idle_timeout = timeout
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Sleepy, restart="temporary")
+        await wait_all_tasks_blocked()
+        with suppress(ActorExited):
+            await ref.call(Sleepy.set, "soon")
+        with trio.fail_after(1):
+            exit = await ref.wait()
+        assert isinstance(exit.error, TypeError)
+
+
+# A call that is handled in its caller's turn is in flight.
+
+
+async def test_a_call_in_its_callers_turn_is_in_flight_while_its_handler_runs(autojump_clock: MockClock) -> None:
+    class Curious(Actor):
+        def look(self) -> int:
+            return self.ref.statistics().calls_in_flight
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Curious)
+        await wait_all_tasks_blocked()
+        assert await ref.call(Curious.look) == 1
