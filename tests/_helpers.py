@@ -46,8 +46,9 @@ class Watcher(trio.abc.Instrument):
         self.stale: list[str] = []
         self.early: list[str] = []
         self.shown: dict[object, list[Owner | None]] = {}
-        self._exited: set[Task] = set()
-        self._tasks: dict[Owner, Task] = {}
+        # A task is known by its coroutine.
+        self._exited: set[object] = set()
+        self._tasks: dict[Owner, object] = {}
         self._before: set[tuple[str, object, Owner]] = set()
 
     def before_task_step(self, task: Task) -> None:
@@ -57,7 +58,7 @@ class Watcher(trio.abc.Instrument):
         self._look("after a step of", task)
 
     def task_exited(self, task: Task) -> None:
-        self._exited.add(task)
+        self._exited.add(task.coro)
 
     def _look(self, when: str, step_of: Task) -> None:
         self.steps += 1
@@ -81,13 +82,13 @@ class Watcher(trio.abc.Instrument):
             history.extend(owner for owner in owners or [None] if not history or history[-1] is not owner)
         self._before = now
 
-    def _task_of(self, owner: Owner) -> Task | None:
+    def _task_of(self, owner: Owner) -> object:
         if isinstance(owner, TaskOwner):
-            return owner._task
+            return owner._coro
         if owner not in self._tasks:
             cell = cast("ActorRef[Any]", owner)._cell
             if cell is not None and cell.task is not None:
-                self._tasks[owner] = cell.task
+                self._tasks[owner] = cell.task.coro
         return self._tasks.get(owner)
 
 
