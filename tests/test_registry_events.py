@@ -55,6 +55,12 @@ def received(events: trio.MemoryReceiveChannel[Event[Any, Any]]) -> list[Event[A
             return found
 
 
+def assert_nobody_waits(registry: Registry[Any, Any]) -> None:
+    hub = registry._names.hub
+    assert hub is not None
+    assert not (hub._everything or hub._watchers or hub._waiters)
+
+
 class Patient(Holder):
     """An actor whose handlers wait for a name."""
 
@@ -203,8 +209,7 @@ async def test_a_watcher_that_has_left_its_block_is_forgotten(
     for events in (everything, one):
         with pytest.raises(trio.ClosedResourceError):
             events.receive_nowait()
-    assert registry._names.hub is not None
-    assert registry._names.hub.has_no_tasks
+    assert_nobody_waits(registry)
 
 
 async def test_a_watcher_that_closes_its_channel_disturbs_nobody(
@@ -527,8 +532,7 @@ async def test_a_waiter_that_is_cancelled_is_forgotten(registry: Registry[str, i
         nursery.start_soon(registry.wait_for, "a")
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
-    assert registry._names.hub is not None
-    assert registry._names.hub.has_no_tasks
+    assert_nobody_waits(registry)
     registry.register("a", 1)
 
 
@@ -860,19 +864,15 @@ async def test_an_owner_that_ends_as_the_holder_does_not_inherit_from_itself(
         assert rows(names) == []
 
 
-async def test_whoever_acquires_in_vain_does_not_keep_the_registry_from_another_run(
+async def test_whoever_acquires_in_vain_leaves_no_place_in_the_queue(
     names: Registry[str, int], autojump_clock: MockClock
 ) -> None:
     names.register("leader", 1)
     with trio.move_on_after(1):
         async with staged() as stage:
             await names.acquire("leader", 2, owner=await stage.actor())
+    assert names._names.queues.by_key == {}
     names.unregister("leader")
-
-    async def main() -> None:
-        names.register("leader", 3)
-
-    await trio.to_thread.run_sync(trio.run, main)
     assert names.count() == 0
 
 

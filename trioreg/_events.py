@@ -92,10 +92,13 @@ class Hub(Generic[K, V]):
         self._untold: deque[Event[K, V]] = deque()
         self._is_telling = False
 
-    @property
-    def has_no_tasks(self) -> bool:
-        """Whether no task of a run is waiting or watching."""
-        return not (self._everything or self._watchers or self._waiters)
+    def forget_tasks(self) -> None:
+        """The run whose tasks have waited and watched is over."""
+        self._everything = {}
+        self._watchers = {}
+        self._waiters = {}
+        self._untold.clear()
+        self._is_telling = False
 
     def note(self, event: Event[K, V]) -> None:
         """Something has happened; `tell` will tell it."""
@@ -152,7 +155,7 @@ class Hub(Generic[K, V]):
             yield receive
         finally:
             del channels[send]
-            if not channels and not everything:
+            if not channels and not everything and self._watchers.get(key) is channels:
                 del self._watchers[key]
             send.close()
             receive.close()

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from itertools import count
 from typing import Any, Generic, TypeVar
+
+from trio.lowlevel import in_trio_run
 
 from ._entry import Entry
 from ._errors import ActorExited, AlreadyRegistered
@@ -28,6 +30,10 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 _numbers = count()
+_entering = threading.RLock()  # not a Lock: a finalizer may run inside of it, and that may be anybody's code
+
+# What `Entry(...)` comes down to, without the Python function that a named tuple has around it.
+_new_entry: Callable[[type[Entry[Any]], tuple[Owner, Any]], Entry[Any]] = tuple.__new__
 
 
 class Changes(Generic[K, V]):
@@ -112,7 +118,11 @@ class Names(Generic[K, V]):
         """The entry of a unique key."""
         if self.sole is not None:
             return self.sole.get(key)
-        return self.unique[hash(key) % self.n].table.get(key)
+        return self._table(key).get(key)
+
+    def _table(self, key: K) -> dict[K, Entry[V]]:
+        """The table that a unique key is in."""
+        return self.unique[hash(key) % self.n].table
 
     def groups(self, key: K) -> Iterator[list[Entry[V]]]:
         """The entries of a key, one list for each partition that has any."""
@@ -166,31 +176,44 @@ class Names(Generic[K, V]):
             if not owner.is_alive:
                 raise ActorExited(owner, getattr(owner, "exit", None) or Exit("normal"))
             if owner._run.thread != threading.get_ident():
+                elsewhere = (
+                    f"{owner!r} lives in another one"
+                    if in_trio_run()
+                    else "this thread is in none: use trio.from_thread to get there"
+                )
                 raise RuntimeError(
                     f"registry {self.name!r} can only be written from inside the Trio run that hosts the owner, "
-                    f"and {owner!r} lives in another one"
+                    f"and {elsewhere}"
                 )
         if owner._run is not self._run:
             self.enter(owner._run)
         return owner
 
     def enter(self, run: Run) -> None:
-        """From here on, the names are those of this run; refused while another run's tasks hold or await any."""
-        if self._run is not run:
-            is_idle = not self.count() and not self.queues.by_key and (self.hub is None or self.hub.has_no_tasks)
-            if self._run is not None and not is_idle:
-                raise RuntimeError(f"registry {self.name!r} is in use by another Trio run ({self._run!r})")
+        """From here on, and until it ends, the names are those of this run; refused if they are another one's.
+
+        Not until its last name is gone: in another thread that run may be about to take the next one, and to ask would
+        need a lock around every change. A run that has ended changes nothing, so that two can only meet here.
+        """
+        with _entering:
+            if self._run is not run and self._run is not None:
+                if not self._run.is_over:
+                    raise RuntimeError(f"registry {self.name!r} is in use by another Trio run ({self._run!r})")
+                # Where that run broke down, its tasks still seem to wait.
+                self.queues.by_key.clear()
+                if self.hub is not None:
+                    self.hub.forget_tasks()
             self._run = run
 
     # Writing: the thread of the run, one step
 
     def insert(self, owner: Owner, key: K, value: V) -> int:
         """Add an entry, or raise and change nothing. Returns the number that tells it from every other one."""
-        entry = Entry(owner, value)
+        entry: Entry[V] = _new_entry(Entry, (owner, value))
         number = next(_numbers)
         if self.unique:
             # One dict operation both asks and takes: should the key's own `__eq__` raise, nothing has happened.
-            table = self.unique[hash(key) % self.n].table
+            table = self._table(key) if self.sole is None else self.sole
             taken = table.setdefault(key, entry)
             if taken is not entry:
                 raise AlreadyRegistered(self.name, key, taken.owner, taken.value)
@@ -257,9 +280,9 @@ class Names(Generic[K, V]):
 
     def replace(self, owner: Owner, key: K, number: int, value: V) -> None:
         """Give one entry of an owner another value; the entry must be there."""
-        new = Entry(owner, value)
+        new: Entry[V] = _new_entry(Entry, (owner, value))
         if self.unique:
-            table = self.unique[hash(key) % self.n].table
+            table = self._table(key)
             old, table[key] = table[key], new
         else:
             group = self.duplicate[self.partition_of(owner, key)].table[key]
@@ -275,7 +298,7 @@ class Names(Generic[K, V]):
 
         Returns False, having done nothing, if ``owner`` does not hold the unique key.
         """
-        table = self.unique[hash(key) % self.n].table
+        table = self._table(key)
         entry = table.get(key)
         if entry is None or entry.owner is not owner:
             return False
@@ -325,8 +348,9 @@ class Names(Generic[K, V]):
     def _remove(self, owner: Owner, key: K, token: Token, exit: Exit | None) -> int:
         """Take entries out of the table; the lease with the owner is the caller's."""
         if self.unique:
-            entry = self.unique[hash(key) % self.n].table.pop(key)
-            self._gone(owner, key, entry, exit)
+            entry = (self._table(key) if self.sole is None else self.sole).pop(key)
+            if self.selections or self.hub is not None:
+                self._gone(owner, key, entry, exit)
             if self.totals is not None:
                 self._discount(key, entry.value)
             return 1

@@ -17,7 +17,8 @@ from trio.lowlevel import current_task
 from ._run import current_run
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Hashable, Mapping
+    from collections.abc import Hashable, Mapping
+    from types import CoroutineType
 
     from trio.lowlevel import Task
 
@@ -175,7 +176,7 @@ class TaskOwner(Owner):
 
     def __init__(self, run: Run, task: Task) -> None:
         super().__init__(run)
-        self._coro: Coroutine[Any, Any, Any] = task.coro
+        self._coro: CoroutineType[Any, Any, Any] = task.coro
         self.task_name = task.name
 
     def __repr__(self) -> str:

@@ -66,8 +66,8 @@ class Registry(Generic[K, V]):
 
     Keys are hashable and compare as the keys of a dict do, so ``1 == 1.0 == True`` is one key (Elixir compares with
     ``===``). A registry may be made at import time and outlive many Trio runs, but is written by one run at a time:
-    it belongs to the run whose tasks hold names in it until the last of them is gone. Reading is safe from any
-    thread. The idea is Elixir's `Registry`.
+    it belongs to the first that writes, waits or locks in it, until that run ends. Reading is safe from any thread.
+    The idea is Elixir's `Registry`.
 
     Args:
         name: What the registry is called in errors and tables.
@@ -114,7 +114,7 @@ class Registry(Generic[K, V]):
                 raise TypeError(f"listeners must be callables or addresses of actors, not {listener!r}")
         self._kind = kind
         self._names: Names[K, V] = Names(name, kind, partitions, by_owner=keys != ("duplicate", "key"), totals=totals)
-        self._locks = KeyLocks(name)
+        self._locks = KeyLocks(self._names.enter)
         self._meta: dict[Hashable, object] = {}
         # The table itself, where there is only one: the look-up of a name is the hottest path there is.
         self._sole = self._names.sole
@@ -231,8 +231,7 @@ class Registry(Generic[K, V]):
             ActorExited: ``owner`` has ended.
             TypeError: ``key`` is not hashable, ``owner`` is not an owner, or ``value`` is not a number where the
                 registry keeps totals.
-            RuntimeError: Called outside of the Trio run that hosts the owner, or while the tasks of another run hold
-                names here.
+            RuntimeError: Called outside of the Trio run that hosts the owner, or the registry belongs to another run.
         """
         names = self._names
         owner = names.writer(owner)
@@ -553,7 +552,7 @@ class Registry(Generic[K, V]):
 
         Raises:
             TypeError: ``key`` is not hashable.
-            RuntimeError: Tasks of another Trio run hold or await names here.
+            RuntimeError: The registry belongs to another Trio run.
         """
         _require_hashable("key", key)
         await checkpoint()
@@ -575,7 +574,7 @@ class Registry(Generic[K, V]):
 
         Raises:
             TypeError: ``key`` is not hashable.
-            RuntimeError: Tasks of another Trio run hold or await names here.
+            RuntimeError: The registry belongs to another Trio run.
         """
         everything = key is ANY
         if not everything:
@@ -646,7 +645,7 @@ class Registry(Generic[K, V]):
 
         Raises:
             TypeError: ``key`` is not hashable.
-            RuntimeError: When it is entered: this task has the lock.
+            RuntimeError: When it is entered: this task has the lock, or the registry belongs to another Trio run.
         """
         _require_hashable("key", key)
         return KeyLock(self._locks, key)

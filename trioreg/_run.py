@@ -14,7 +14,7 @@ import trio
 from trio.lowlevel import RunVar, add_instrument, current_trio_token, remove_instrument
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from types import CoroutineType
 
     from trio.lowlevel import Task
 
@@ -46,21 +46,21 @@ class Run(trio.abc.Instrument):
         self.thread = threading.get_ident()
         self.token = current_trio_token()
         self.is_over = False
-        self.holders: dict[Coroutine[Any, Any, Any], Holder] = {}
+        self.holders: dict[CoroutineType[Any, Any, Any], Holder] = {}
         self.untold: dict[Teller, None] | None = None
         self._installed = False
 
     def __repr__(self) -> str:
         return f"<trio run in thread {self.thread}>"
 
-    def hold(self, coro: Coroutine[Any, Any, Any], holder: Holder) -> None:
+    def hold(self, coro: CoroutineType[Any, Any, Any], holder: Holder) -> None:
         """From here on, a task holds a name: tell ``holder`` in the step in which it ends."""
         self.holders[coro] = holder
         if not self._installed:
             add_instrument(self)
             self._installed = True
 
-    def drop(self, coro: Coroutine[Any, Any, Any]) -> None:
+    def drop(self, coro: CoroutineType[Any, Any, Any]) -> None:
         """A task holds no name any more.
 
         The instrument itself stays until the next task ends: a task that registers and unregisters in a loop does
