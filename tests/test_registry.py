@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -625,6 +626,91 @@ async def test_what_is_not_callable_is_a_type_error_where_it_would_be_awaited(
         await registry.select(where=no_function)
     with pytest.raises(TypeError, match="where must be callable, not 3"):
         await registry.count_select(where=no_function)
+
+# Async functions where a sync one is called
+
+
+async def an_async_function(*_: object) -> Any:
+    raise AssertionError("called")
+
+
+async def an_async_generator(*_: object) -> Any:
+    raise AssertionError("called")
+    yield
+
+
+class CalledAsync:
+    async def __call__(self, *_: object) -> Any:
+        raise AssertionError("called")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [an_async_function, an_async_generator, CalledAsync(), partial(an_async_function, 1)],
+    ids=["function", "generator", "object", "partial"],
+)
+@pytest.mark.parametrize(
+    ("argument", "operation"),
+    [
+        ("fn", lambda r, f: r.update_value("key", f)),
+        ("fn", lambda r, f: r.dispatch("key", f)),
+        ("where", lambda r, f: r.match("key", ANY, where=f)),
+        ("where", lambda r, f: r.unregister_match("key", ANY, where=f)),
+        ("where", lambda r, f: r.select_nowait(where=f)),
+        ("listeners", lambda r, f: Registry("another", listeners=[f])),
+    ],
+)
+async def test_an_async_function_where_a_sync_one_is_called_is_a_type_error(
+    names: Registry[str, int],
+    argument: str,
+    operation: Callable[[Any, Any], object],
+    function: object,
+    autojump_clock: MockClock,
+) -> None:
+    names.register("key", 1)
+    with pytest.raises(TypeError, match=f"{argument} must be a sync function, not "):
+        operation(names, function)
+    assert names.values("key") == [1]
+
+
+@pytest.mark.parametrize(
+    ("argument", "operation"),
+    [
+        ("fn", lambda r: r.update_value("key", lambda value: an_async_function())),
+        ("fn", lambda r: r.dispatch("key", lambda entries: an_async_function())),
+        ("where", lambda r: r.match("key", ANY, where=lambda value: an_async_function())),
+        ("where", lambda r: r.match("key", Var("x"), where=lambda x: an_async_function())),
+        ("where", lambda r: r.unregister_match("key", ANY, where=lambda value: an_async_function())),
+    ],
+)
+async def test_a_coroutine_that_nobody_would_await_is_a_type_error(
+    names: Registry[str, int], argument: str, operation: Callable[[Any], object], autojump_clock: MockClock
+) -> None:
+    names.register("key", 1)
+    with pytest.raises(TypeError, match=f"{argument} must be a sync function, and .* returned <coroutine"):
+        operation(names)
+    assert names.values("key") == [1]
+
+
+async def test_a_listener_that_returns_a_coroutine_is_logged(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    names: Registry[str, int] = Registry("names", listeners=[lambda event: an_async_function()])
+    names.register("key", 1)
+    assert names.values("key") == [1]
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert "a listener must be a sync function" in str(record.exc_info[1])
+
+
+async def test_a_sync_function_where_an_async_one_is_awaited_is_a_type_error(
+    registry: Registry[str, int], autojump_clock: MockClock
+) -> None:
+    registry.register("key", 1)
+    no_async_function: Any = lambda entries: len(entries)  # noqa: E731
+    with pytest.raises(ExceptionGroup) as caught:
+        await registry.dispatch_parallel("key", no_async_function)
+    assert "async_fn must be an async function, and " in str(caught.value.exceptions[0])
 
 
 # Tables

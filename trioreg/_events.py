@@ -29,6 +29,7 @@ from ._errors import ActorExited, MailboxFull, NotRegistered
 from ._exit import Exit
 from ._owner import Owner
 from ._ref import Address
+from ._sync import sync_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,7 +122,7 @@ class Hub(Generic[K, V]):
                 if isinstance(listener, Address):
                     listener.send_nowait(event)
                 else:
-                    listener(event)
+                    sync_result("a listener", listener, listener(event))
             except (ActorExited, NotRegistered):
                 pass  # nobody is there to hear it, as with a listener's name in Elixir
             except MailboxFull as full:

@@ -27,6 +27,7 @@ from ._pattern import ANY
 from ._query import Query, value_query
 from ._ref import Address
 from ._run import current_run
+from ._sync import require_sync, sync_result
 from ._table_viewer import Table, TableName
 from ._via import Via, WaitingVia
 
@@ -76,13 +77,13 @@ class Registry(Generic[K, V]):
             ``("duplicate", "key")``: any number, partitioned by key, so that a look-up reads one partition.
         partitions: How many partitions, at least 1.
         listeners: Who is told of every `Registered` and `Unregistered`, in the step in which it happens: callables,
-            or addresses of actors (`ActorRef`, `Via`), which get the event as a message. A listener that raises is
-            logged.
+            or addresses of actors (`ActorRef`, `Via`), which get the event as a message. A listener that raises (or
+            returns a coroutine) is logged.
         totals: Keep the sum of the values of each key, for `total` and `add`; the values must be ints or finite
             floats.
 
     Raises:
-        TypeError: ``name`` is not a str, ``partitions`` is not an int, or a listener is neither.
+        TypeError: ``name`` is not a str, ``partitions`` is not an int, or a listener is neither, or async.
         ValueError: ``keys`` is none of the above, or ``partitions`` is less than 1.
     """
 
@@ -112,6 +113,8 @@ class Registry(Generic[K, V]):
         for listener in listeners:
             if not (callable(listener) or isinstance(listener, Address)):
                 raise TypeError(f"listeners must be callables or addresses of actors, not {listener!r}")
+            if not isinstance(listener, Address):
+                require_sync("listeners", listener)
         self._kind = kind
         self._names: Names[K, V] = Names(name, kind, partitions, by_owner=keys != ("duplicate", "key"), totals=totals)
         self._locks = KeyLocks(self._names.enter)
@@ -364,16 +367,17 @@ class Registry(Generic[K, V]):
         Raises:
             NotRegistered: The owner does not hold the key (any more, when ``fn`` returns).
             ValueError: The keys of this registry are not unique.
-            TypeError: ``key`` is not hashable, ``fn`` is not callable, or ``owner`` is not an owner.
+            TypeError: ``key`` is not hashable, ``fn`` is not callable, is async or returns a coroutine, or ``owner`` is
+                not an owner.
             RuntimeError, ActorExited: As for `register`.
         """
         self._require_unique("update_value")
         _require_hashable("key", key)
-        _require_callable("fn", fn)
+        require_sync("fn", fn)
         names = self._names
         owner = names.writer(owner)
         for number, entry in names.held(owner, key):
-            new = fn(entry.value)
+            new = sync_result("fn", fn, fn(entry.value))
             if names.totals is not None:
                 _require_number("value", new)
             if owner._keys(names).get(key) == number:
@@ -597,14 +601,15 @@ class Registry(Generic[K, V]):
             How many entries were dispatched to.
 
         Raises:
-            TypeError: ``key`` is not hashable, or ``fn`` is not callable.
+            TypeError: ``key`` is not hashable, ``fn`` is not callable, or it is async (or returns a coroutine, which
+                nobody would await).
         """
-        _require_callable("fn", fn)
+        require_sync("fn", fn)
         _require_hashable("key", key)
         total = 0
         for entries in self._names.groups(key):
             total += len(entries)
-            fn(entries)
+            sync_result("fn", fn, fn(entries))
         return total
 
     async def dispatch_parallel(self, key: K, async_fn: Callable[[list[Entry[V]]], Awaitable[object]]) -> int:
@@ -617,9 +622,10 @@ class Registry(Generic[K, V]):
 
         Raises:
             TypeError: ``key`` is not hashable, or ``async_fn`` is not callable.
-            ExceptionGroup: What ``async_fn`` raised, as with any nursery.
+            ExceptionGroup: What ``async_fn`` raised, as with any nursery; a `TypeError` if it is not async.
         """
-        _require_callable("async_fn", async_fn)
+        if not callable(async_fn):
+            raise TypeError(f"async_fn must be callable, not {async_fn!r}")
         _require_hashable("key", key)
         await checkpoint()
         total = 0
@@ -630,7 +636,10 @@ class Registry(Generic[K, V]):
             entries = self._names.group(key, partition)
             if entries:
                 total += len(entries)
-                await async_fn(entries)
+                awaitable: object = async_fn(entries)
+                if not isinstance(awaitable, Awaitable):
+                    raise TypeError(f"async_fn must be an async function, and {async_fn!r} returned {awaitable!r}")
+                await awaitable
 
         async with trio.open_nursery() as nursery:
             for partition in self._names.partitions_with(key):
@@ -821,11 +830,6 @@ def _require_hashable(argument: str, value: object) -> None:
         hash(value)
     except TypeError as error:
         raise _unhashable(argument, value, error) from None
-
-
-def _require_callable(argument: str, value: object) -> None:
-    if not callable(value):
-        raise TypeError(f"{argument} must be callable, not {value!r}")
 
 
 def _require_number(argument: str, value: object) -> None:
