@@ -627,6 +627,7 @@ async def test_what_is_not_callable_is_a_type_error_where_it_would_be_awaited(
     with pytest.raises(TypeError, match="where must be callable, not 3"):
         await registry.count_select(where=no_function)
 
+
 # Async functions where a sync one is called
 
 
@@ -707,7 +708,7 @@ async def test_a_sync_function_where_an_async_one_is_awaited_is_a_type_error(
     registry: Registry[str, int], autojump_clock: MockClock
 ) -> None:
     registry.register("key", 1)
-    no_async_function: Any = lambda entries: len(entries)  # noqa: E731
+    no_async_function: Any = len
     with pytest.raises(ExceptionGroup) as caught:
         await registry.dispatch_parallel("key", no_async_function)
     assert "async_fn must be an async function, and " in str(caught.value.exceptions[0])

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from itertools import count
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from trio.lowlevel import in_trio_run
 
@@ -33,7 +33,10 @@ _numbers = count()
 _entering = threading.RLock()  # not a Lock: a finalizer may run inside of it, and that may be anybody's code
 
 # What `Entry(...)` comes down to, without the Python function that a named tuple has around it.
-_new_entry: Callable[[type[Entry[Any]], tuple[Owner, Any]], Entry[Any]] = tuple.__new__
+_new_entry = cast(
+    "Callable[[type[Entry[Any]], tuple[Owner, Any]], Entry[Any]]",
+    tuple.__new__,  # pyright: ignore[reportUnknownMemberType]
+)
 
 
 class Changes(Generic[K, V]):

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from fractions import Fraction
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Never, Protocol, TypeAlias, TypeVar, cast, overload
 
 import trio
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled, enable_ki_protection
@@ -39,6 +39,12 @@ V = TypeVar("V")
 T = TypeVar("T")
 
 KeysKind: TypeAlias = Literal["unique", "duplicate"] | tuple[Literal["duplicate"], Literal["owner", "key"]]
+
+
+class _AcceptsNone(Protocol):
+    """To a type checker: a registry whose values may be None, in which a value may be left out."""
+
+    def _accept(self, value: None, /) -> None: ...
 
 
 class _Missing:
@@ -123,6 +129,10 @@ class Registry(Generic[K, V]):
         self._sole = self._names.sole
         if listeners:
             self._names.hub = Hub(listeners)
+
+    if TYPE_CHECKING:
+
+        def _accept(self, value: V, /) -> None: ...
 
     @property
     def name(self) -> str:
@@ -214,8 +224,18 @@ class Registry(Generic[K, V]):
 
     # Registering
 
+    @overload
+    def register(self: _AcceptsNone, key: K, *, owner: Owner | None = ...) -> Owner: ...
+    @overload
+    def register(self, key: K, value: V, *, owner: Owner | None = ...) -> Owner: ...
     @enable_ki_protection
-    def register(self, key: K, value: V = None, *, owner: Owner | None = None) -> Owner:  # type: ignore[assignment]
+    def register(  # pyright: ignore[reportInconsistentOverload]  # it does not see that the default is a V there
+        self,
+        key: K,
+        value: V = None,  # type: ignore[assignment]
+        *,
+        owner: Owner | None = None,
+    ) -> Owner:
         """Register ``key``: all or nothing, and until the owner ends or `unregister` is called.
 
         Not a checkpoint; constant time.
@@ -301,7 +321,17 @@ class Registry(Generic[K, V]):
         numbers = [number for number, entry in self._names.held(owner, key) if fits(entry)]
         return sum(self._names.delete(owner, key, number) for number in numbers)
 
-    def hold(self, key: K, value: V = None, *, owner: Owner | None = None) -> AbstractContextManager[None]:  # type: ignore[assignment]
+    @overload
+    def hold(self: _AcceptsNone, key: K, *, owner: Owner | None = ...) -> AbstractContextManager[None]: ...
+    @overload
+    def hold(self, key: K, value: V, *, owner: Owner | None = ...) -> AbstractContextManager[None]: ...
+    def hold(  # pyright: ignore[reportInconsistentOverload]  # it does not see that the default is a V there
+        self,
+        key: K,
+        value: V = None,  # type: ignore[assignment]
+        *,
+        owner: Owner | None = None,
+    ) -> AbstractContextManager[None]:
         """Hold a name for a block instead of for a whole life: ``with registry.hold("leader"): ...``.
 
         The entry is gone when the block is left or when its owner ends, whichever comes first; other entries of the
@@ -309,7 +339,17 @@ class Registry(Generic[K, V]):
         """
         return _Hold(self, key, value, owner)
 
-    async def acquire(self, key: K, value: V = None, *, owner: Owner | None = None) -> Owner:  # type: ignore[assignment]
+    @overload
+    async def acquire(self: _AcceptsNone, key: K, *, owner: Owner | None = ...) -> Owner: ...
+    @overload
+    async def acquire(self, key: K, value: V, *, owner: Owner | None = ...) -> Owner: ...
+    async def acquire(  # pyright: ignore[reportInconsistentOverload]  # it does not see that the default is a V there
+        self,
+        key: K,
+        value: V = None,  # type: ignore[assignment]
+        *,
+        owner: Owner | None = None,
+    ) -> Owner:
         """Wait until the unique ``key`` is free, then hold it: a leader election, a hot standby.
 
         First come first served: each release wakes one waiter, whose name it is before anybody can see it free. It is
@@ -415,14 +455,27 @@ class Registry(Generic[K, V]):
         if to is not owner:
             self._names.hand_over(key, owner, to, held[0][1].value)
 
-    def via(self, key: K, value: V | None = None, *, wait: bool = False) -> Via[K, V]:
+    @overload
+    def via(self: _AcceptsNone, key: K, *, wait: bool = ...) -> Via[K, V]: ...
+    @overload
+    def via(self, key: K, value: V, *, wait: bool = ...) -> Via[K, V]: ...
+    @overload
+    def via(self, key: K, *, wait: bool = ...) -> Address[Never]: ...
+    def via(  # pyright: ignore[reportInconsistentOverload]  # it does not see that the default is a V there
+        self,
+        key: K,
+        value: V = None,  # type: ignore[assignment]
+        *,
+        wait: bool = False,
+    ) -> Via[K, V]:
         """An address that finds its actor by name, each time it is used: Elixir's ``{:via, Registry, ...}``.
 
         It goes wherever an `ActorRef` goes, and as ``name=`` into ``start_child``. Not a checkpoint; constant time.
 
         Args:
             key: The name.
-            value: Where the address is used as ``name=``: what the actor is registered with.
+            value: Where the address is used as ``name=``: what the actor is registered with. Without one, in a registry
+                whose values can't be None, a type checker takes it for an address only, and for no ``name=``.
             wait: Whether the async forms (`~Address.call`, `~Address.cast`, `~Address.send`) wait for somebody to
                 have the name who is not ending: through a restart. What has been sent once is not sent again.
 
@@ -432,7 +485,7 @@ class Registry(Generic[K, V]):
         """
         self._require_unique("via")
         _require_hashable("key", key)
-        return (WaitingVia if wait else Via)(self, key, cast("V", value))
+        return (WaitingVia if wait else Via)(self, key, value)
 
     # Asking
 
