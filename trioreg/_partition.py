@@ -87,7 +87,7 @@ class DuplicatePartition(Generic[K, V]):
         return [] if group is None else list(group.values())
 
     def rows(self) -> Iterator[tuple[K, Entry[V]]]:
-        for key, group in list(self.table.items()):
+        for key, group in self.table.copy().items():
             for entry in list(group.values()):
                 yield key, entry
 

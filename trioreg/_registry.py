@@ -597,7 +597,7 @@ class Registry(Generic[K, V]):
         where: Callable[..., object] | None = None,
     ) -> int:
         """How many results `select` would give. Same arguments, errors and cost; a checkpoint."""
-        return len(await Query(self._names, key, owner, value, where, None).run())
+        return await Query(self._names, key, owner, value, where, None).count()
 
     async def wait_for(self, key: K) -> Owner:
         """Wait until somebody is registered as ``key``: at once if somebody is.
