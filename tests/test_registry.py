@@ -391,6 +391,77 @@ async def test_a_key_whose_hash_has_changed_is_not_found_but_still_goes_with_its
         assert counters.count() == 0
         assert counters._names.totals == {}
 
+class Fragile:
+    """A key whose comparison fails, once, when it has been compared so many times. All have the same hash."""
+
+    left: int | None = None
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __hash__(self) -> int:
+        return 7
+
+    def __eq__(self, other: object) -> bool:
+        if Fragile.left is not None:
+            Fragile.left -= 1
+            if Fragile.left < 0:
+                Fragile.left = None
+                raise ZeroDivisionError
+        return isinstance(other, Fragile) and other.name == self.name
+
+
+Operation = Callable[[Registry[Any, int], list[Any]], object]
+
+FRAGILE: list[tuple[str, Operation]] = [
+    ("register", lambda r, o: r.register(Fragile("new"), 1, owner=o[1])),
+    ("register by one with a single name", lambda r, o: r.register(Fragile("new"), 1, owner=o[2])),
+    ("register again", lambda r, o: r.register(Fragile("a"), 1, owner=o[0])),
+    ("unregister", lambda r, o: r.unregister(Fragile("b"), owner=o[0])),
+    ("unregister_match", lambda r, o: r.unregister_match(Fragile("b"), 1, owner=o[0])),
+    ("update_value", lambda r, o: r.update_value(Fragile("b"), lambda value: value + 1, owner=o[0])),
+    ("transfer", lambda r, o: r.transfer(Fragile("b"), o[1], owner=o[0])),
+    ("transfer to one with a single name", lambda r, o: r.transfer(Fragile("b"), o[2], owner=o[0])),
+]
+
+
+@pytest.mark.parametrize("operation", [operation for _, operation in FRAGILE], ids=[name for name, _ in FRAGILE])
+async def test_a_comparison_that_fails_anywhere_leaves_table_and_owners_in_accord(
+    registry: Registry[Any, int], operation: Operation, autojump_clock: MockClock
+) -> None:
+    async def attempt(n: int | None) -> tuple[bool, object]:
+        """Do it with the n-th comparison failing. Whether one did, and what is in the registry then."""
+        async with staged() as stage:
+            owners = [await stage.actor() for _ in range(3)]
+            for owner, key in [(0, "a"), (0, "b"), (0, "c"), (1, "d"), (1, "e"), (2, "f")]:
+                registry.register(Fragile(key), 1, owner=owners[owner])
+            Fragile.left = n
+            failed = False
+            try:
+                operation(registry, owners)
+            except ZeroDivisionError:
+                failed = True
+            except (AlreadyRegistered, ValueError):
+                pass
+            finally:
+                Fragile.left = None
+            found = sorted((key.name, owners.index(owner), value) for key, owner, value in registry.select_nowait())
+            leases = sorted((key.name, owners.index(owner)) for owner in owners for key in registry.keys(owner))
+            assert leases == [(key, owner) for key, owner, _ in found]
+            assert registry.count() == len(found)
+        assert registry.count() == 0
+        return failed, found
+
+    _, after = await attempt(None)
+    _, before = await attempt(0) if registry._names.unique else (True, None)
+    for n in range(100):
+        failed, found = await attempt(n)
+        if not failed:
+            assert found == after
+            return
+        assert found in (before, after) or before is None
+    raise AssertionError("it never ends")
+
 
 # Keys that look like wildcards
 

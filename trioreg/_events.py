@@ -110,13 +110,14 @@ class Hub(Generic[K, V]):
         if self._is_telling:
             return  # a listener changed the registry: told when those before it have been told to everybody
         self._is_telling = True
-        try:
-            while self._untold:
-                self._tell(self._untold.popleft())
-        finally:
-            self._is_telling = False
+        exits: list[BaseException] = []
+        while self._untold:
+            self._tell(self._untold.popleft(), exits)
+        self._is_telling = False
+        if exits:
+            raise exits[0] if len(exits) == 1 else BaseExceptionGroup("what listeners raised", exits)
 
-    def _tell(self, event: Event[K, V]) -> None:
+    def _tell(self, event: Event[K, V], exits: list[BaseException]) -> None:
         for listener in self._listeners:
             try:
                 if isinstance(listener, Address):
@@ -131,6 +132,8 @@ class Hub(Generic[K, V]):
                 logger.exception(
                     "registry %r: the listener %r failed with %r", event.registry, cast("object", listener), event
                 )
+            except BaseException as error:
+                exits.append(error)  # `SystemExit` and the like: no error to be logged, but all are told first
         channels, tasks = [*self._everything], list[Task]()
         try:
             channels += self._watchers.get(event.key, ())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from itertools import count
@@ -250,17 +250,15 @@ class Names(Generic[K, V]):
     def delete(self, owner: Owner, key: K, number: int) -> bool:
         """Remove one entry of an owner, if it is still there."""
         token = owner._token(self, key)
-        if isinstance(token, dict):
+        if isinstance(token, dict) and len(token) > 1:
             if number not in token:
                 return False
-        elif token != number:
-            return False
-        # First from the table: where the key can't be found there (its hash has changed), nothing has happened.
-        self._remove(owner, key, number, None)
-        if isinstance(token, dict):
+            self._remove(owner, key, number, None)
             del token[number]
-        if not isinstance(token, dict) or not token:
-            owner._drop(self, key)
+        elif token is None or number not in numbers_in(token):
+            return False
+        else:
+            self._take_out(owner, key, token)
         if self.queues.by_key:
             self._pass_on(key)
         if self.hub is not None:
@@ -273,8 +271,7 @@ class Names(Generic[K, V]):
         if token is None:
             hash(key)  # an owner without names has compared it with nothing
             return 0
-        removed = self._remove(owner, key, token, None)
-        owner._drop(self, key)
+        removed = self._take_out(owner, key, token)
         if self.queues.by_key:
             self._pass_on(key)
         if self.hub is not None:
@@ -294,7 +291,7 @@ class Names(Generic[K, V]):
             self._changed(key, old, new)
         if self.totals is not None:
             self._count(key, value)
-            self._discount(key, old.value)
+            self._discount(key, [old])
 
     def hand_over(self, key: K, owner: Owner, to: Owner, value: V, exit: Exit | None = None) -> bool:
         """Put ``to`` in the place of ``owner``: no moment without a holder, none with two.
@@ -305,14 +302,26 @@ class Names(Generic[K, V]):
         entry = table.get(key)
         if entry is None or entry.owner is not owner:
             return False
-        table[key] = new = Entry(to, value)
+        token = owner._token(self, key)
+        assert token is not None
+        new = Entry(to, value)
         owner._drop(self, key)
-        to._take(self, key, next(_numbers))
+        try:
+            to._take(self, key, next(_numbers))
+            try:
+                table[key] = new
+            except BaseException:
+                to._drop(self, key)
+                raise
+        except BaseException:
+            # A key whose `__eq__` raises.
+            owner._take(self, key, token)
+            raise
         if self.selections:
             self._changed(key, entry, new)
         if self.totals is not None:
             self._count(key, value)
-            self._discount(key, entry.value)
+            self._discount(key, [entry])
         if self.queues.by_key:
             self.queues.wake(key, to)
         if self.hub is not None:
@@ -348,6 +357,16 @@ class Names(Generic[K, V]):
                 for key, entry in partition.rows():
                     self._count(key, entry.value)
 
+    def _take_out(self, owner: Owner, key: K, token: Token) -> int:
+        """Take all entries that an owner has for a key out of its lease and out of the table, or out of neither."""
+        owner._drop(self, key)
+        try:
+            return self._remove(owner, key, token, None)
+        except BaseException:
+            # A key whose `__eq__` raises, or whose hash has changed.
+            owner._take(self, key, token)
+            raise
+
     def _remove(self, owner: Owner, key: K, token: Token, exit: Exit | None) -> int:
         """Take entries out of the table; the lease with the owner is the caller's."""
         if self.unique:
@@ -355,16 +374,14 @@ class Names(Generic[K, V]):
             if self.selections or self.hub is not None:
                 self._gone(owner, key, entry, exit)
             if self.totals is not None:
-                self._discount(key, entry.value)
+                self._discount(key, [entry])
             return 1
-        partition = self.duplicate[self.partition_of(owner, key)]
-        numbers = numbers_in(token)
-        for number in numbers:
-            entry = partition.remove(key, number)
+        entries = self.duplicate[self.partition_of(owner, key)].remove(key, numbers_in(token))
+        for entry in entries:
             self._gone(owner, key, entry, exit)
-            if self.totals is not None:
-                self._discount(key, entry.value)
-        return len(numbers)
+        if self.totals is not None:
+            self._discount(key, entries)
+        return len(entries)
 
     def _gone(self, owner: Owner, key: K, entry: Entry[V], exit: Exit | None) -> None:
         if self.selections:
@@ -397,10 +414,10 @@ class Names(Generic[K, V]):
         assert self.totals is not None
         self.totals[key] = self.totals.get(key, 0) + _exact(value)
 
-    def _discount(self, key: K, value: Any) -> None:
+    def _discount(self, key: K, gone: Iterable[Entry[Any]]) -> None:
         assert self.totals is not None
         if any(self.groups(key)):
-            self.totals[key] -= _exact(value)
+            self.totals[key] -= sum(_exact(entry.value) for entry in gone)
         else:
             del self.totals[key]
 

@@ -7,6 +7,7 @@ for a plain Trio task.
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextvars import ContextVar
 from itertools import count
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 Token: TypeAlias = int | dict[int, None]
 """What a registry keeps with an owner for each key: the number of its entry there, or of several."""
 
+
+logger = logging.getLogger("trioreg")
 
 _numbers = count(1)
 
@@ -146,14 +149,18 @@ class Owner:
         if held is None:
             return
         self._held = None
-        if isinstance(held, tuple):
-            held[0]._reclaim(self, {held[1]: held[2]}, exit)
-            return
-        is_outermost = self._run.begin_step()
-        for registry, keys in held.items():
-            registry._reclaim(self, keys, exit)
-        if is_outermost:
-            self._run.end_step()
+        try:
+            if isinstance(held, tuple):
+                held[0]._reclaim(self, {held[1]: held[2]}, exit)
+                return
+            is_outermost = self._run.begin_step()
+            for registry, keys in held.items():
+                registry._reclaim(self, keys, exit)
+            if is_outermost:
+                self._run.end_step()
+        except BaseException:
+            # A listener that raises `SystemExit`. Here is nobody's code that it could leave: this is how a task ends.
+            logger.exception("a listener failed when it was told of the end of %r", self)
 
 
 def _is_same_key(key: Hashable, other: Hashable) -> bool:

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from fractions import Fraction
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Generic, Literal, Never, Protocol, TypeAlias, TypeVar, cast, overload
 
 import trio
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled, enable_ki_protection
 
+from ._cell import run_user
 from ._entry import Entry
 from ._errors import NotRegistered
 from ._events import Event, Hub, Listener
@@ -84,7 +85,8 @@ class Registry(Generic[K, V]):
         partitions: How many partitions, at least 1.
         listeners: Who is told of every `Registered` and `Unregistered`, in the step in which it happens: callables,
             or addresses of actors (`ActorRef`, `Via`), which get the event as a message. A listener that raises (or
-            returns a coroutine) is logged.
+            returns a coroutine) is logged. `SystemExit` and `KeyboardInterrupt` leave the call that made the change,
+            when it is made and everybody is told; where that is the end of an owner, they are logged too.
         totals: Keep the sum of the values of each key, for `total` and `add`; the values must be ints or finite
             floats.
 
@@ -196,7 +198,8 @@ class Registry(Generic[K, V]):
         """
         asked = _owner_or_caller(owner)
         keys: list[K] = []
-        for key, token in list(asked._keys(self._names).items()):
+        # First copied in one go: its run may be changing it.
+        for key, token in dict(asked._keys(self._names)).items():
             keys.extend([key] * (len(token) if isinstance(token, dict) else 1))
         return keys
 
@@ -318,7 +321,7 @@ class Registry(Generic[K, V]):
         fits = value_query(pattern, where)
         owner = self._names.writer(owner)
         # First all are asked, then all are removed: should the pattern raise, nothing has happened.
-        numbers = [number for number, entry in self._names.held(owner, key) if fits(entry)]
+        numbers = [number for number, entry in self._names.held(owner, key) if run_user(fits, entry)]
         return sum(self._names.delete(owner, key, number) for number in numbers)
 
     @overload
@@ -387,8 +390,7 @@ class Registry(Generic[K, V]):
             raise RuntimeError(f"{owner!r} holds {key!r} in {self.name!r} already: it would wait for itself")
         else:
             await self._names.queues.wait(key, owner, value)
-            return self._names.writer(owner)
-        return owner
+        return self._names.writer(owner)
 
     @enable_ki_protection
     def update_value(self, key: K, fn: Callable[[V], V], *, owner: Owner | None = None) -> tuple[V, V]:
@@ -417,7 +419,7 @@ class Registry(Generic[K, V]):
         names = self._names
         owner = names.writer(owner)
         for number, entry in names.held(owner, key):
-            new = sync_result("fn", fn, fn(entry.value))
+            new = sync_result("fn", fn, run_user(fn, entry.value))
             if names.totals is not None:
                 _require_number("value", new)
             if owner._keys(names).get(key) == number:
@@ -717,6 +719,8 @@ class Registry(Generic[K, V]):
     def total(self, key: K) -> Any:
         """The sum of the values of all entries for ``key``, kept up to date: an aggregated counter. 0 without any.
 
+        With a float among the values it is a float, rounded once; infinite where that is too large for one.
+
         Not a checkpoint; safe from any thread; constant time.
 
         Raises:
@@ -725,7 +729,12 @@ class Registry(Generic[K, V]):
         """
         _require_hashable("key", key)
         total = self._totals("total").get(key, 0)
-        return float(total) if isinstance(total, Fraction) else total
+        if not isinstance(total, Fraction):
+            return total
+        try:
+            return float(total)
+        except OverflowError:
+            return inf if total > 0 else -inf
 
     @enable_ki_protection
     def add(self, key: K, amount: V, *, owner: Owner | None = None) -> V:
@@ -747,7 +756,10 @@ class Registry(Generic[K, V]):
         _require_number("amount", amount)
         owner = self._names.writer(owner)
         for number, entry in self._names.held(owner, key):
-            new = cast("V", cast("Any", entry.value) + amount)
+            try:
+                new = cast("V", cast("Any", entry.value) + amount)
+            except OverflowError:
+                raise ValueError(f"the new value must be finite, and {entry.value!r} and {amount!r} are too much") from None
             _require_number("value", new)
             self._names.replace(owner, key, number, new)
             return new
