@@ -30,6 +30,26 @@ def kind_id(kind: tuple[KeysKind, int]) -> str:
     return f"{keys if isinstance(keys, str) else '-by-'.join(keys)}-{partitions}"
 
 
+class Fragile:
+    """A key whose comparison fails, once, when it has been compared so many times. All have the same hash."""
+
+    left: int | None = None
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __hash__(self) -> int:
+        return 7
+
+    def __eq__(self, other: object) -> bool:
+        if Fragile.left is not None:
+            Fragile.left -= 1
+            if Fragile.left < 0:
+                Fragile.left = None
+                raise ZeroDivisionError
+        return isinstance(other, Fragile) and other.name == self.name
+
+
 class Watcher(trio.abc.Instrument):
     """Compares registries with the truth, Trio's own, before and after each step of each task.
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 import trio
-from _helpers import KINDS, kind_id, plain_holders, rows, supervised
+from _helpers import KINDS, Fragile, kind_id, plain_holders, rows, supervised
 from _owners import ENDS, SORTS, End, Holder, Sort, held_by, staged
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -390,25 +390,6 @@ async def test_a_key_whose_hash_has_changed_is_not_found_but_still_goes_with_its
         assert rows(counters) == []
         assert counters.count() == 0
         assert counters._names.totals == {}
-
-class Fragile:
-    """A key whose comparison fails, once, when it has been compared so many times. All have the same hash."""
-
-    left: int | None = None
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __hash__(self) -> int:
-        return 7
-
-    def __eq__(self, other: object) -> bool:
-        if Fragile.left is not None:
-            Fragile.left -= 1
-            if Fragile.left < 0:
-                Fragile.left = None
-                raise ZeroDivisionError
-        return isinstance(other, Fragile) and other.name == self.name
 
 
 Operation = Callable[[Registry[Any, int], list[Any]], object]
@@ -1160,6 +1141,26 @@ async def test_a_total_is_exact_however_large_what_came_and_went(
             await stage.end(large)
             counters.unregister_match("key", 1e17)
         assert counters.total("key") == 1.0
+
+
+async def test_an_int_too_large_for_a_float_is_not_added_to_one(
+    counters: Registry[str, float], autojump_clock: MockClock
+) -> None:
+    counters.register("key", 10**400)
+    with pytest.raises(ValueError, match="the new value must be finite"):
+        counters.add("key", 0.5)
+    assert counters.values("key") == [10**400]
+    assert counters.total("key") == 10**400
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+async def test_a_total_with_a_float_that_is_too_large_for_one_is_infinite(sign: int, autojump_clock: MockClock) -> None:
+    counters: Registry[str, float] = Registry("counters", keys="duplicate", totals=True)
+    counters.register("key", sign * 10**400)
+    counters.register("key", 0.5)
+    assert counters.total("key") == sign * float("inf")
+    counters.unregister_match("key", 0.5)
+    assert counters.total("key") == sign * 10**400
 
 
 @pytest.mark.parametrize("name", ["total", "add"])

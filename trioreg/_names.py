@@ -23,7 +23,7 @@ from ._events import Hub, Registered, Unregistered
 from ._exit import Exit
 from ._owner import Owner, Token, current_owner
 from ._partition import DuplicatePartition, UniquePartition
-from ._queue import Queues
+from ._queue import Queue, Queues
 from ._run import Run
 
 K = TypeVar("K", bound=Hashable)
@@ -258,9 +258,7 @@ class Names(Generic[K, V]):
         elif token is None or number not in numbers_in(token):
             return False
         else:
-            self._take_out(owner, key, token)
-        if self.queues.by_key:
-            self._pass_on(key)
+            self._give_back(owner, key, token)
         if self.hub is not None:
             self._tell(self.hub)
         return True
@@ -271,9 +269,7 @@ class Names(Generic[K, V]):
         if token is None:
             hash(key)  # an owner without names has compared it with nothing
             return 0
-        removed = self._take_out(owner, key, token)
-        if self.queues.by_key:
-            self._pass_on(key)
+        removed = self._give_back(owner, key, token)
         if self.hub is not None:
             self._tell(self.hub)
         return removed
@@ -304,6 +300,7 @@ class Names(Generic[K, V]):
             return False
         token = owner._token(self, key)
         assert token is not None
+        queue = self.queues.by_key.get(key)
         new = Entry(to, value)
         owner._drop(self, key)
         try:
@@ -322,8 +319,8 @@ class Names(Generic[K, V]):
         if self.totals is not None:
             self._count(key, value)
             self._discount(key, [entry])
-        if self.queues.by_key:
-            self.queues.wake(key, to)
+        if queue is not None:
+            self.queues.wake(queue, to)
         if self.hub is not None:
             self.hub.note(Unregistered(self.name, key, owner, entry.value, exit))
             self.hub.note(Registered(self.name, key, to, value))
@@ -334,9 +331,10 @@ class Names(Generic[K, V]):
         """The owner has ended (`Lessor`): forget its entries. Must not raise, and must not leave one behind."""
         for key, token in keys.items():
             try:
+                queue = self.queues.by_key.get(key) if self.queues.by_key else None
                 self._remove(owner, key, token, exit)
-                if self.queues.by_key:
-                    self._pass_on(key)
+                if queue is not None:
+                    self._pass_on(key, queue)
             except Exception:
                 # Only a key whose `__hash__` or `__eq__` does not do today what it did when it was registered gets
                 # here. Its entries still must go: look for them by their owner instead.
@@ -350,22 +348,26 @@ class Names(Generic[K, V]):
             for key, entry in partition.purge(owner):
                 self._gone(owner, key, entry, exit)
                 with suppress(Exception):
-                    self._pass_on(key)
+                    self._pass_on(key, self.queues.by_key.get(key))
         if self.totals is not None:
             self.totals.clear()
             for partition in self.partitions:
                 for key, entry in partition.rows():
                     self._count(key, entry.value)
 
-    def _take_out(self, owner: Owner, key: K, token: Token) -> int:
+    def _give_back(self, owner: Owner, key: K, token: Token) -> int:
         """Take all entries that an owner has for a key out of its lease and out of the table, or out of neither."""
+        queue = self.queues.by_key.get(key) if self.queues.by_key else None
         owner._drop(self, key)
         try:
-            return self._remove(owner, key, token, None)
+            removed = self._remove(owner, key, token, None)
         except BaseException:
             # A key whose `__eq__` raises, or whose hash has changed.
             owner._take(self, key, token)
             raise
+        if queue is not None:
+            self._pass_on(key, queue)
+        return removed
 
     def _remove(self, owner: Owner, key: K, token: Token, exit: Exit | None) -> int:
         """Take entries out of the table; the lease with the owner is the caller's."""
@@ -394,11 +396,18 @@ class Names(Generic[K, V]):
         for changes in self.selections[:]:
             changes.note(key, old, new)
 
-    def _pass_on(self, key: K) -> None:
+    def _pass_on(self, key: K, queue: Queue[V] | None) -> None:
         """If somebody waits for a name that is free, it is theirs before anybody else can see it."""
-        turn = self.queues.wake_next(key)
-        if turn is not None:
-            self.insert(turn.owner, key, turn.value)
+        while True:
+            turn = self.queues.wake_next(queue)
+            if turn is None:
+                return
+            try:
+                self.insert(turn.owner, key, turn.value)
+            except Exception as error:
+                turn.error = error  # a key whose `__eq__` raises: the next one, then
+            else:
+                return
 
     def _tell(self, hub: Hub[K, V]) -> None:
         # While an owner ends, its names go one by one: nobody is told before the last one is gone.

@@ -7,7 +7,6 @@ for a plain Trio task.
 
 from __future__ import annotations
 
-import logging
 import threading
 from contextvars import ContextVar
 from itertools import count
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 Token: TypeAlias = int | dict[int, None]
 """What a registry keeps with an owner for each key: the number of its entry there, or of several."""
 
-
-logger = logging.getLogger("trioreg")
 
 _numbers = count(1)
 
@@ -149,18 +146,14 @@ class Owner:
         if held is None:
             return
         self._held = None
-        try:
-            if isinstance(held, tuple):
-                held[0]._reclaim(self, {held[1]: held[2]}, exit)
-                return
-            is_outermost = self._run.begin_step()
+        is_outermost = self._run.begin_step()
+        if isinstance(held, tuple):
+            held[0]._reclaim(self, {held[1]: held[2]}, exit)
+        else:
             for registry, keys in held.items():
                 registry._reclaim(self, keys, exit)
-            if is_outermost:
-                self._run.end_step()
-        except BaseException:
-            # A listener that raises `SystemExit`. Here is nobody's code that it could leave: this is how a task ends.
-            logger.exception("a listener failed when it was told of the end of %r", self)
+        if is_outermost:
+            self._run.end_step()
 
 
 def _is_same_key(key: Hashable, other: Hashable) -> bool:

@@ -94,7 +94,7 @@ class Query(Generic[K, V]):
         try:
             for number, (key, row) in enumerate(self._rows(), 1):
                 entry = changes.current(row) if changes.became else row
-                if entry is row or (entry is not None and not _has(results, entry)):
+                if entry is not None and (entry is row or not _has(results, entry)):
                     result = self._result(key, entry)
                     if result is not _NOTHING:
                         results[-1][id(entry)] = result
@@ -112,7 +112,7 @@ class Query(Generic[K, V]):
 
     async def count(self) -> int:
         """How many results there are: without making them."""
-        self._into = lambda bound: None
+        self._into = _nothing_at_all
         return len(await self.run())
 
     def _apply(self, changes: Changes[K, Any], results: list[dict[int, object]]) -> None:
@@ -134,6 +134,10 @@ class Query(Generic[K, V]):
                 result = self._result(key, new)
             if result is not _NOTHING:
                 results[-1][id(new)] = result
+
+
+def _nothing_at_all(bound: object) -> None:
+    """The shape of a result that is only counted."""
 
 
 def _has(results: list[dict[int, object]], entry: Entry[Any]) -> bool:

@@ -7,6 +7,7 @@ any other task runs. The instrument is there only while a plain task holds a nam
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from types import CoroutineType
 
     from trio.lowlevel import Task
+
+logger = logging.getLogger("trioreg")
 
 
 class Holder(Protocol):
@@ -78,7 +81,11 @@ class Run(trio.abc.Instrument):
     def end_step(self) -> None:
         untold, self.untold = self.untold, None
         for teller in untold or ():
-            teller.tell()
+            try:
+                teller.tell()
+            except BaseException:
+                # A listener that raises `SystemExit`. There is nobody's code here that it could leave: a task ends.
+                logger.exception("a listener failed when it was told of an end")
 
     # Trio's hooks. An instrument that raises is thrown out by Trio, so nothing in here may.
 
