@@ -406,10 +406,14 @@ FRAGILE: list[tuple[str, Operation]] = [
 ]
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=[*map(kind_id, KINDS)])
+@pytest.mark.parametrize("totals", [False, True], ids=["plain", "totals"])
 @pytest.mark.parametrize("operation", [operation for _, operation in FRAGILE], ids=[name for name, _ in FRAGILE])
-async def test_a_comparison_that_fails_anywhere_leaves_table_and_owners_in_accord(
-    registry: Registry[Any, int], operation: Operation, autojump_clock: MockClock
+async def test_a_comparison_that_fails_anywhere_leaves_tables_owners_and_totals_in_accord(
+    kind: tuple[KeysKind, int], totals: bool, operation: Operation, autojump_clock: MockClock
 ) -> None:
+    registry: Registry[Any, int] = Registry("tested", keys=kind[0], partitions=kind[1], totals=totals)
+
     async def attempt(n: int | None) -> tuple[bool, object]:
         """Do it with the n-th comparison failing. Whether one did, and what is in the registry then."""
         async with staged() as stage:
@@ -429,6 +433,10 @@ async def test_a_comparison_that_fails_anywhere_leaves_table_and_owners_in_accor
             found = sorted((key.name, owners.index(owner), value) for key, owner, value in registry.select_nowait())
             leases = sorted((key.name, owners.index(owner)) for owner in owners for key in registry.keys(owner))
             assert leases == [(key, owner) for key, owner, _ in found]
+            if totals:
+                assert {key: registry.total(Fragile(key)) for key, _, _ in found} == {
+                    key: sum(value for other, _, value in found if other == key) for key, _, _ in found
+                }
             assert registry.count() == len(found)
         assert registry.count() == 0
         return failed, found

@@ -286,8 +286,7 @@ class Names(Generic[K, V]):
         if self.selections:
             self._changed(key, old, new)
         if self.totals is not None:
-            self._count(key, value)
-            self._discount(key, [old])
+            self._count(key, value, instead_of=old)
 
     def hand_over(self, key: K, owner: Owner, to: Owner, value: V, exit: Exit | None = None) -> bool:
         """Put ``to`` in the place of ``owner``: no moment without a holder, none with two.
@@ -317,8 +316,7 @@ class Names(Generic[K, V]):
         if self.selections:
             self._changed(key, entry, new)
         if self.totals is not None:
-            self._count(key, value)
-            self._discount(key, [entry])
+            self._count(key, value, instead_of=entry)
         if queue is not None:
             self.queues.wake(queue, to)
         if self.hub is not None:
@@ -350,10 +348,7 @@ class Names(Generic[K, V]):
                 with suppress(Exception):
                     self._pass_on(key, self.queues.by_key.get(key))
         if self.totals is not None:
-            self.totals.clear()
-            for partition in self.partitions:
-                for key, entry in partition.rows():
-                    self._count(key, entry.value)
+            self._recount()
 
     def _give_back(self, owner: Owner, key: K, token: Token) -> int:
         """Take all entries that an owner has for a key out of its lease and out of the table, or out of neither."""
@@ -372,7 +367,11 @@ class Names(Generic[K, V]):
     def _remove(self, owner: Owner, key: K, token: Token, exit: Exit | None) -> int:
         """Take entries out of the table; the lease with the owner is the caller's."""
         if self.unique:
-            entry = (self._table(key) if self.sole is None else self.sole).pop(key)
+            table = self._table(key) if self.sole is None else self.sole
+            entry = table.pop(key)
+            if entry[0] is not owner:
+                table[key] = entry
+                raise KeyError(key)  # only where a key has misbehaved; and nobody takes another's name
             if self.selections or self.hub is not None:
                 self._gone(owner, key, entry, exit)
             if self.totals is not None:
@@ -419,16 +418,33 @@ class Names(Generic[K, V]):
 
     # Totals: exact, as a sum of floats that come and go would not be
 
-    def _count(self, key: K, value: Any) -> None:
+    def _count(self, key: K, value: Any, instead_of: Entry[Any] | None = None) -> None:
         assert self.totals is not None
-        self.totals[key] = self.totals.get(key, 0) + _exact(value)
+        change = _exact(value) if instead_of is None else _exact(value) - _exact(instead_of.value)
+        try:
+            self.totals[key] = self.totals.get(key, 0) + change
+        except Exception:
+            self._recount()
 
     def _discount(self, key: K, gone: Iterable[Entry[Any]]) -> None:
         assert self.totals is not None
-        if any(self.groups(key)):
-            self.totals[key] -= sum(_exact(entry.value) for entry in gone)
-        else:
-            del self.totals[key]
+        try:
+            if any(self.groups(key)):
+                self.totals[key] -= sum(_exact(entry.value) for entry in gone)
+            else:
+                del self.totals[key]
+        except Exception:
+            self._recount()
+
+    def _recount(self) -> None:
+        """Add up all values anew, where a key that can't be compared has got in the way: the change itself is done."""
+        assert self.totals is not None
+        totals: dict[K, Any] = {}
+        for partition in self.partitions:
+            for key, entry in partition.rows():
+                with suppress(Exception):
+                    totals[key] = totals.get(key, 0) + _exact(cast("Any", entry.value))
+        self.totals = totals
 
 
 def as_owner(argument: str, owner: object) -> Owner:
