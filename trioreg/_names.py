@@ -378,8 +378,9 @@ class Names(Generic[K, V]):
                 self._discount(key, [entry])
             return 1
         entries = self.duplicate[self.partition_of(owner, key)].remove(key, numbers_in(token))
-        for entry in entries:
-            self._gone(owner, key, entry, exit)
+        if self.selections or self.hub is not None:
+            for entry in entries:
+                self._gone(owner, key, entry, exit)
         if self.totals is not None:
             self._discount(key, entries)
         return len(entries)
