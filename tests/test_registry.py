@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, cast
 
 import pytest
 import trio
-from _helpers import KINDS, kind_id, plain_holders, rows, supervised
+from _helpers import KINDS, Fragile, kind_id, plain_holders, rows, supervised
 from _owners import ENDS, SORTS, End, Holder, Sort, held_by, staged
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -391,6 +392,66 @@ async def test_a_key_whose_hash_has_changed_is_not_found_but_still_goes_with_its
         assert counters._names.totals == {}
 
 
+Operation = Callable[[Registry[Any, int], list[Any]], object]
+
+FRAGILE: list[tuple[str, Operation]] = [
+    ("register", lambda r, o: r.register(Fragile("new"), 1, owner=o[1])),
+    ("register by one with a single name", lambda r, o: r.register(Fragile("new"), 1, owner=o[2])),
+    ("register again", lambda r, o: r.register(Fragile("a"), 1, owner=o[0])),
+    ("unregister", lambda r, o: r.unregister(Fragile("b"), owner=o[0])),
+    ("unregister_match", lambda r, o: r.unregister_match(Fragile("b"), 1, owner=o[0])),
+    ("update_value", lambda r, o: r.update_value(Fragile("b"), lambda value: value + 1, owner=o[0])),
+    ("transfer", lambda r, o: r.transfer(Fragile("b"), o[1], owner=o[0])),
+    ("transfer to one with a single name", lambda r, o: r.transfer(Fragile("b"), o[2], owner=o[0])),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=[*map(kind_id, KINDS)])
+@pytest.mark.parametrize("totals", [False, True], ids=["plain", "totals"])
+@pytest.mark.parametrize("operation", [operation for _, operation in FRAGILE], ids=[name for name, _ in FRAGILE])
+async def test_a_comparison_that_fails_anywhere_leaves_tables_owners_and_totals_in_accord(
+    kind: tuple[KeysKind, int], totals: bool, operation: Operation, autojump_clock: MockClock
+) -> None:
+    registry: Registry[Any, int] = Registry("tested", keys=kind[0], partitions=kind[1], totals=totals)
+
+    async def attempt(n: int | None) -> tuple[bool, object]:
+        """Do it with the n-th comparison failing. Whether one did, and what is in the registry then."""
+        async with staged() as stage:
+            owners = [await stage.actor() for _ in range(3)]
+            for owner, key in [(0, "a"), (0, "b"), (0, "c"), (1, "d"), (1, "e"), (2, "f")]:
+                registry.register(Fragile(key), 1, owner=owners[owner])
+            Fragile.left = n
+            failed = False
+            try:
+                operation(registry, owners)
+            except ZeroDivisionError:
+                failed = True
+            except (AlreadyRegistered, ValueError):
+                pass
+            finally:
+                Fragile.left = None
+            found = sorted((key.name, owners.index(owner), value) for key, owner, value in registry.select_nowait())
+            leases = sorted((key.name, owners.index(owner)) for owner in owners for key in registry.keys(owner))
+            assert leases == [(key, owner) for key, owner, _ in found]
+            if totals:
+                assert {key: registry.total(Fragile(key)) for key, _, _ in found} == {
+                    key: sum(value for other, _, value in found if other == key) for key, _, _ in found
+                }
+            assert registry.count() == len(found)
+        assert registry.count() == 0
+        return failed, found
+
+    _, after = await attempt(None)
+    _, before = await attempt(0) if registry._names.unique else (True, None)
+    for n in range(100):
+        failed, found = await attempt(n)
+        if not failed:
+            assert found == after
+            return
+        assert found in (before, after) or before is None
+    raise AssertionError("it never ends")
+
+
 # Keys that look like wildcards
 
 
@@ -625,6 +686,92 @@ async def test_what_is_not_callable_is_a_type_error_where_it_would_be_awaited(
         await registry.select(where=no_function)
     with pytest.raises(TypeError, match="where must be callable, not 3"):
         await registry.count_select(where=no_function)
+
+
+# Async functions where a sync one is called
+
+
+async def an_async_function(*_: object) -> Any:
+    raise AssertionError("called")
+
+
+async def an_async_generator(*_: object) -> Any:
+    raise AssertionError("called")
+    yield
+
+
+class CalledAsync:
+    async def __call__(self, *_: object) -> Any:
+        raise AssertionError("called")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [an_async_function, an_async_generator, CalledAsync(), partial(an_async_function, 1)],
+    ids=["function", "generator", "object", "partial"],
+)
+@pytest.mark.parametrize(
+    ("argument", "operation"),
+    [
+        ("fn", lambda r, f: r.update_value("key", f)),
+        ("fn", lambda r, f: r.dispatch("key", f)),
+        ("where", lambda r, f: r.match("key", ANY, where=f)),
+        ("where", lambda r, f: r.unregister_match("key", ANY, where=f)),
+        ("where", lambda r, f: r.select_nowait(where=f)),
+        ("listeners", lambda r, f: Registry("another", listeners=[f])),
+    ],
+)
+async def test_an_async_function_where_a_sync_one_is_called_is_a_type_error(
+    names: Registry[str, int],
+    argument: str,
+    operation: Callable[[Any, Any], object],
+    function: object,
+    autojump_clock: MockClock,
+) -> None:
+    names.register("key", 1)
+    with pytest.raises(TypeError, match=f"{argument} must be a sync function, not "):
+        operation(names, function)
+    assert names.values("key") == [1]
+
+
+@pytest.mark.parametrize(
+    ("argument", "operation"),
+    [
+        ("fn", lambda r: r.update_value("key", lambda value: an_async_function())),
+        ("fn", lambda r: r.dispatch("key", lambda entries: an_async_function())),
+        ("where", lambda r: r.match("key", ANY, where=lambda value: an_async_function())),
+        ("where", lambda r: r.match("key", Var("x"), where=lambda x: an_async_function())),
+        ("where", lambda r: r.unregister_match("key", ANY, where=lambda value: an_async_function())),
+    ],
+)
+async def test_a_coroutine_that_nobody_would_await_is_a_type_error(
+    names: Registry[str, int], argument: str, operation: Callable[[Any], object], autojump_clock: MockClock
+) -> None:
+    names.register("key", 1)
+    with pytest.raises(TypeError, match=f"{argument} must be a sync function, and .* returned <coroutine"):
+        operation(names)
+    assert names.values("key") == [1]
+
+
+async def test_a_listener_that_returns_a_coroutine_is_logged(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    names: Registry[str, int] = Registry("names", listeners=[lambda event: an_async_function()])
+    names.register("key", 1)
+    assert names.values("key") == [1]
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert "a listener must be a sync function" in str(record.exc_info[1])
+
+
+async def test_a_sync_function_where_an_async_one_is_awaited_is_a_type_error(
+    registry: Registry[str, int], autojump_clock: MockClock
+) -> None:
+    registry.register("key", 1)
+    no_async_function: Any = len
+    with pytest.raises(ExceptionGroup) as caught:
+        await registry.dispatch_parallel("key", no_async_function)
+    assert "async_fn must be an async function, and " in str(caught.value.exceptions[0])
 
 
 # Tables
@@ -1002,6 +1149,26 @@ async def test_a_total_is_exact_however_large_what_came_and_went(
             await stage.end(large)
             counters.unregister_match("key", 1e17)
         assert counters.total("key") == 1.0
+
+
+async def test_an_int_too_large_for_a_float_is_not_added_to_one(
+    counters: Registry[str, float], autojump_clock: MockClock
+) -> None:
+    counters.register("key", 10**400)
+    with pytest.raises(ValueError, match="the new value must be finite"):
+        counters.add("key", 0.5)
+    assert counters.values("key") == [10**400]
+    assert counters.total("key") == 10**400
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+async def test_a_total_with_a_float_that_is_too_large_for_one_is_infinite(sign: int, autojump_clock: MockClock) -> None:
+    counters: Registry[str, float] = Registry("counters", keys="duplicate", totals=True)
+    counters.register("key", sign * 10**400)
+    counters.register("key", 0.5)
+    assert counters.total("key") == sign * float("inf")
+    counters.unregister_match("key", 0.5)
+    assert counters.total("key") == sign * 10**400
 
 
 @pytest.mark.parametrize("name", ["total", "add"])

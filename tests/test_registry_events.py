@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import trio
-from _helpers import KINDS, kind_id, rows, supervised, watching
+from _helpers import KINDS, Fragile, kind_id, rows, supervised, watching
 from _owners import ENDS, SORTS, Crash, End, Holder, Sort, held_by, staged
 from trio.lowlevel import Task, currently_ki_protected
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
@@ -53,6 +53,12 @@ def received(events: trio.MemoryReceiveChannel[Event[Any, Any]]) -> list[Event[A
             found.append(events.receive_nowait())
         except trio.WouldBlock:
             return found
+
+
+def assert_nobody_waits(registry: Registry[Any, Any]) -> None:
+    hub = registry._names.hub
+    assert hub is not None
+    assert not (hub._everything or hub._watchers or hub._waiters)
 
 
 class Patient(Holder):
@@ -203,8 +209,7 @@ async def test_a_watcher_that_has_left_its_block_is_forgotten(
     for events in (everything, one):
         with pytest.raises(trio.ClosedResourceError):
             events.receive_nowait()
-    assert registry._names.hub is not None
-    assert registry._names.hub.has_no_tasks
+    assert_nobody_waits(registry)
 
 
 async def test_a_watcher_that_closes_its_channel_disturbs_nobody(
@@ -441,6 +446,50 @@ async def test_a_restarted_actor_has_its_name_when_listeners_hear_of_the_end_of_
         assert shown == [(Unregistered, True), (Registered, True)]
 
 
+@pytest.mark.parametrize("sort", SORTS)
+async def test_a_listener_that_exits_when_an_owner_ends_keeps_no_name_from_going(
+    sort: Sort, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    def listener(event: Event[str, int]) -> None:
+        if isinstance(event, Unregistered):
+            raise SystemExit("enough")
+
+    names: Registry[str, int] = Registry("names", listeners=[listener])
+    async with staged() as stage:
+        owners = [await stage.start(sort) for _ in range(3)]
+        for number, owner in enumerate(owners):
+            names.register(f"name {number}", number, owner=owner)
+        for left, owner in enumerate(reversed(owners)):
+            await stage.end(owner)
+            assert names.count() == 2 - left
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["enough"] * 3
+
+
+async def test_a_listener_that_exits_leaves_the_call_that_made_the_change_when_all_are_told(
+    autojump_clock: MockClock,
+) -> None:
+    told: list[object] = []
+
+    def leave(event: Event[str, int]) -> None:
+        raise SystemExit("enough")
+
+    names: Registry[str, int] = Registry("names", listeners=[leave, told.append])
+
+    async def wait() -> None:
+        told.append(await names.wait_for("name"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        with pytest.raises(SystemExit, match="enough"):
+            names.register("name", 1)
+    (owner,) = held_by(names, "name")
+    assert told == [Registered("names", "name", owner, 1), owner]
+    with pytest.raises(SystemExit):
+        names.unregister("name")
+    assert names.count() == 0
+
+
 # wait_for()
 
 
@@ -527,8 +576,7 @@ async def test_a_waiter_that_is_cancelled_is_forgotten(registry: Registry[str, i
         nursery.start_soon(registry.wait_for, "a")
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
-    assert registry._names.hub is not None
-    assert registry._names.hub.has_no_tasks
+    assert_nobody_waits(registry)
     registry.register("a", 1)
 
 
@@ -860,20 +908,61 @@ async def test_an_owner_that_ends_as_the_holder_does_not_inherit_from_itself(
         assert rows(names) == []
 
 
-async def test_whoever_acquires_in_vain_does_not_keep_the_registry_from_another_run(
+async def test_whoever_acquires_in_vain_leaves_no_place_in_the_queue(
     names: Registry[str, int], autojump_clock: MockClock
 ) -> None:
     names.register("leader", 1)
     with trio.move_on_after(1):
         async with staged() as stage:
             await names.acquire("leader", 2, owner=await stage.actor())
+    assert names._names.queues.by_key == {}
     names.unregister("leader")
-
-    async def main() -> None:
-        names.register("leader", 3)
-
-    await trio.to_thread.run_sync(trio.run, main)
     assert names.count() == 0
+
+
+async def test_a_comparison_that_fails_anywhere_leaves_nobody_waiting_for_a_name_that_is_free(
+    names: Registry[Any, int], autojump_clock: MockClock
+) -> None:
+    async def attempt(n: int) -> bool:
+        """Give the name back with the n-th comparison failing. Whether one did."""
+        told: list[str] = []
+
+        async def acquire(owner: Owner) -> None:
+            try:
+                await names.acquire(Fragile("name"), 2, owner=owner)
+            except ZeroDivisionError:
+                told.append("failed")
+            else:
+                assert held_by(names, Fragile("name")) == [owner]
+                told.append("holds it")
+
+        async with staged() as stage:
+            first, second = await stage.actor(), await stage.actor()
+            for key in "abc":
+                names.register(Fragile(key), 0, owner=second)
+            names.register(Fragile("name"), 1, owner=first)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(acquire, second)
+                await wait_all_tasks_blocked()
+                Fragile.left = n
+                try:
+                    names.unregister(Fragile("name"), owner=first)
+                except ZeroDivisionError:
+                    assert held_by(names, Fragile("name")) == [first]
+                    names.unregister(Fragile("name"), owner=first)
+                    told.append("failed")
+                is_over = Fragile.left is not None
+                Fragile.left = None
+            assert told == ["holds it"] if is_over else "failed" in told
+            assert names._names.queues.by_key == {}
+        assert names.count() == 0
+        return not is_over
+
+    for n in range(100):
+        if not await attempt(n):
+            assert n > 0
+            return
+    raise AssertionError("it never ends")
 
 
 # transfer()

@@ -598,7 +598,7 @@ class RegistryMachine(RuleBasedStateMachine):
             )
             if self.is_unique:
                 assert self.registry.whereis(key) == (of_key[0].owner if of_key else None)
-                assert self.registry.via(key).whereis() is self.registry.whereis(key)
+                assert self.registry.via(key, 0).whereis() is self.registry.whereis(key)
             assert self.registry.match(key, int) == self.registry.lookup(key)
             assert self.registry.count_match(key, ANY, where=lambda value: cast("int", value) > 0) == len(
                 [row for row in of_key if row.value > 0]

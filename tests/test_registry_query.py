@@ -466,6 +466,36 @@ async def test_select_shows_a_value_that_has_changed_meanwhile_as_it_is_now(
     assert sorted(found) == [("first", owner, 2), ("last", owner, 11)]
 
 
+async def test_select_shows_a_value_that_fits_only_since_it_has_changed_meanwhile_once(
+    names: Registry[Any, Any], autojump_clock: MockClock
+) -> None:
+    owner = names.register("first", "text")
+    meanwhile = Meanwhile(names)
+    names.register("last", "text")
+
+    def change() -> None:
+        for value in (1, 2):
+            for key in ("first", "last"):
+                names.update_value(key, lambda _: value)  # noqa: B023
+
+    found = await meanwhile.select(change, value=int)
+    assert sorted(found) == [("first", owner, 2), ("last", owner, 2)]
+
+
+async def test_where_that_changes_a_row_each_time_it_is_asked_does_not_hang(
+    names: Registry[Any, Any], autojump_clock: MockClock
+) -> None:
+    owner = names.register("counter", 0)
+    names.register("other", 0)
+
+    def count(row: object) -> bool:
+        names.update_value("counter", lambda value: value + 1)
+        return True
+
+    found = await names.select(where=count)
+    assert [(key, held) for key, held, _ in sorted(found)] == [("counter", owner), ("other", owner)]
+
+
 async def test_select_shows_no_value_that_does_not_fit_any_more(
     names: Registry[Any, Any], autojump_clock: MockClock
 ) -> None:

@@ -8,7 +8,10 @@ No virtual time in here: it would jump to the next deadline while a thread works
 
 from __future__ import annotations
 
+import gc
 import sys
+import threading
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -292,6 +295,16 @@ async def test_a_write_from_a_thread_is_refused_and_changes_nothing(write: Write
             await trio.to_thread.run_sync(in_thread)
 
 
+async def test_a_write_from_a_thread_without_a_run_says_how_to_get_there(names: Registry[Any, Any]) -> None:
+    def in_thread() -> None:
+        with pytest.raises(RuntimeError, match=r"and this thread is in none: use trio\.from_thread to get there"):
+            names.register("key", 1, owner=owner)
+
+    async with staged() as stage:
+        owner = await stage.actor()
+        await trio.to_thread.run_sync(in_thread)
+
+
 @pytest.mark.parametrize("write", [write for _, write in WRITES], ids=[name for name, _ in WRITES])
 async def test_a_write_from_another_run_is_refused_and_changes_nothing(write: Write) -> None:
     names: Registry[Any, Any] = Registry("names", partitions=2, totals=True)
@@ -372,18 +385,13 @@ async def test_locks_are_used_by_one_run_at_a_time(names: Registry[Any, Any]) ->
             # Should it wait instead, there is nobody to wake it: virtual time is up at once.
             with (
                 trio.fail_after(1),
-                pytest.raises(RuntimeError, match="the locks of registry 'names' are in use by another Trio run"),
+                pytest.raises(RuntimeError, match="registry 'names' is in use by another Trio run"),
             ):
                 async with names.lock(key):
                     raise AssertionError("entered")
 
-    async def other_main() -> None:
-        async with names.lock("key"):
-            pass
-
     async with names.lock("key"):
         await trio.to_thread.run_sync(partial(trio.run, main, clock=MockClock(autojump_threshold=0)))
-    await trio.to_thread.run_sync(trio.run, other_main)
     assert len(names._locks) == 0
 
 
@@ -411,6 +419,104 @@ def test_runs_may_follow_each_other(registry: Registry[Any, Any]) -> None:
         trio.run(main)
         assert registry.count() == 0
         assert rows(registry) == []
+
+
+async def test_a_registry_belongs_to_a_run_until_that_ends_also_while_nobody_has_a_name(
+    registry: Registry[Any, Any],
+) -> None:
+    """Whether it is idle can't be asked without a lock around every write: the run may be about to take a name."""
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="registry 'tested' is in use by another Trio run"):
+            registry.register("key", 1)
+
+    registry.register("key", 1)
+    registry.unregister("key")
+    await trio.to_thread.run_sync(trio.run, main)
+    registry.register("key", 1)
+
+
+def test_of_two_runs_that_come_at_once_one_has_the_registry(restless: None) -> None:
+    def race() -> list[str]:
+        names: Registry[str, int] = Registry("names", keys="duplicate", partitions=8)
+        told: list[str] = []
+        together = threading.Barrier(2)
+
+        async def main() -> None:
+            together.wait()
+            try:
+                names.register("key", 1)
+                told.append("has it")
+            except RuntimeError:
+                told.append("refused")
+            together.wait()  # neither run ends before the other has asked
+
+        threads = [threading.Thread(target=trio.run, args=(main,)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sorted(told)
+
+    assert all(race() == ["has it", "refused"] for _ in range(50))
+
+
+def test_a_run_that_broke_down_while_its_tasks_waited_is_in_nobodys_way() -> None:
+    names: Registry[str, int] = Registry("names")
+
+    async def lock() -> None:
+        async with names.lock("key"):
+            await trio.sleep_forever()
+
+    async def watch() -> None:
+        with names.watch("key") as events:
+            await events.receive()
+
+    async def broken() -> None:
+        names.register("name", 1)
+        async with staged() as stage, trio.open_nursery() as nursery:
+            owner = await stage.actor()
+            nursery.start_soon(names.wait_for, "key")
+            nursery.start_soon(lambda: names.acquire("name", 2, owner=owner))
+            nursery.start_soon(watch)
+            nursery.start_soon(lock)
+            nursery.start_soon(lock)
+            await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+
+            def abort(_: object) -> trio.lowlevel.Abort:
+                raise KeyError("a bug in somebody's abort function")
+
+            await trio.lowlevel.wait_task_rescheduled(abort)
+
+    async def main() -> None:
+        assert names.count() == 0
+        names.register("name", 3)
+        names.unregister("name")
+        names.register("key", 3)
+        assert names.keys() == ["key"]
+        async with names.lock("key"):
+            assert len(names._locks) == 1
+        gc.collect()  # the tasks that were left are thrown away
+
+    with pytest.raises(trio.TrioInternalError):
+        trio.run(broken)
+    trio.run(main)
+    assert names.count() == 0
+
+
+def test_when_a_run_has_ended_its_tasks_are_kept_by_nobody() -> None:
+    tasks: list[weakref.ref[object]] = []
+
+    async def main() -> None:
+        names: Registry[str, int] = Registry("names")
+        names.register("key", 1)
+        names.unregister("key")
+        tasks.append(weakref.ref(trio.lowlevel.current_task()))
+
+    trio.run(main)
+    gc.collect()
+    assert tasks[0]() is None
 
 
 def test_what_a_run_that_broke_off_held_is_free_for_the_next(registry: Registry[Any, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 import trio
-from _helpers import KINDS, Cancelling, assert_nothing_left, kind_id, supervised, sweep_steps, watching
+from _helpers import KINDS, Cancelling, assert_nothing_left, is_followed, kind_id, supervised, sweep_steps, watching
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
@@ -427,7 +427,7 @@ async def test_a_wait_for_a_name_that_is_cancelled_anywhere_leaves_nothing(
             nursery.start_soon(come_twice)
             completed = await cancelling.run(lambda: names.wait_for("James Bond"))
             assert not completed or [entry.owner for entry in names.lookup("James Bond")] == [cancelling.value]
-            assert names._names.hub is None or names._names.hub.has_no_tasks
+            assert not is_followed(names)
         assert_nothing_left(names)
 
     await sweep_steps(attempt)

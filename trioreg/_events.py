@@ -29,6 +29,7 @@ from ._errors import ActorExited, MailboxFull, NotRegistered
 from ._exit import Exit
 from ._owner import Owner
 from ._ref import Address
+from ._sync import sync_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,10 +93,13 @@ class Hub(Generic[K, V]):
         self._untold: deque[Event[K, V]] = deque()
         self._is_telling = False
 
-    @property
-    def has_no_tasks(self) -> bool:
-        """Whether no task of a run is waiting or watching."""
-        return not (self._everything or self._watchers or self._waiters)
+    def forget_tasks(self) -> None:
+        """The run whose tasks have waited and watched is over."""
+        self._everything = {}
+        self._watchers = {}
+        self._waiters = {}
+        self._untold.clear()
+        self._is_telling = False
 
     def note(self, event: Event[K, V]) -> None:
         """Something has happened; `tell` will tell it."""
@@ -106,19 +110,20 @@ class Hub(Generic[K, V]):
         if self._is_telling:
             return  # a listener changed the registry: told when those before it have been told to everybody
         self._is_telling = True
-        try:
-            while self._untold:
-                self._tell(self._untold.popleft())
-        finally:
-            self._is_telling = False
+        exits: list[BaseException] = []
+        while self._untold:
+            self._tell(self._untold.popleft(), exits)
+        self._is_telling = False
+        if exits:
+            raise exits[0] if len(exits) == 1 else BaseExceptionGroup("what listeners raised", exits)
 
-    def _tell(self, event: Event[K, V]) -> None:
+    def _tell(self, event: Event[K, V], exits: list[BaseException]) -> None:
         for listener in self._listeners:
             try:
                 if isinstance(listener, Address):
                     listener.send_nowait(event)
                 else:
-                    listener(event)
+                    sync_result("a listener", listener, listener(event))
             except (ActorExited, NotRegistered):
                 pass  # nobody is there to hear it, as with a listener's name in Elixir
             except MailboxFull as full:
@@ -127,6 +132,8 @@ class Hub(Generic[K, V]):
                 logger.exception(
                     "registry %r: the listener %r failed with %r", event.registry, cast("object", listener), event
                 )
+            except BaseException as error:
+                exits.append(error)  # `SystemExit` and the like: no error to be logged, but all are told first
         channels, tasks = [*self._everything], list[Task]()
         try:
             channels += self._watchers.get(event.key, ())
@@ -152,7 +159,7 @@ class Hub(Generic[K, V]):
             yield receive
         finally:
             del channels[send]
-            if not channels and not everything:
+            if not channels and not everything and self._watchers.get(key) is channels:
                 del self._watchers[key]
             send.close()
             receive.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 class KeyLocks:
     """A `trio.Lock` for each key that is in use, and nothing for any other.
 
-    As the names are, they are used by one Trio run at a time: a `trio.Lock` can't be shared by two.
+    They are for the run that the registry belongs to: a `trio.Lock` can't be shared by two.
     """
 
-    __slots__ = ("_locks", "_name", "_run")
+    __slots__ = ("_enter", "_locks", "_run")
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, enter: Callable[[Run], None]) -> None:
+        self._enter = enter
         self._run: Run | None = None
         # Each lock, with how many tasks have it or wait for it.
         self._locks: dict[Hashable, tuple[trio.Lock, int]] = {}
@@ -34,21 +34,21 @@ class KeyLocks:
     def lend(self, key: Hashable) -> trio.Lock:
         run = current_run()
         if self._run is not run:
-            if self._locks:
-                raise RuntimeError(
-                    f"the locks of registry {self._name!r} are in use by another Trio run ({self._run!r})"
-                )
+            self._enter(run)
+            self._locks = {}  # a run that broke down may have left some
             self._run = run
         lock, users = self._locks.get(key) or (trio.Lock(), 0)
         self._locks[key] = (lock, users + 1)
         return lock
 
-    def take_back(self, key: Hashable) -> None:
-        lock, users = self._locks[key]
+    def take_back(self, key: Hashable, lent: trio.Lock) -> None:
+        lock, users = self._locks.get(key, (None, 0))
+        if lock is not lent:
+            return  # the task was of a run that broke down, and is only now thrown away
         if users == 1:
             del self._locks[key]
         else:
-            self._locks[key] = (lock, users - 1)
+            self._locks[key] = (lent, users - 1)
 
 
 class KeyLock(AbstractAsyncContextManager[None]):
@@ -69,7 +69,7 @@ class KeyLock(AbstractAsyncContextManager[None]):
         try:
             await lock.acquire()
         except BaseException:
-            self._locks.take_back(self._key)
+            self._locks.take_back(self._key, lock)
             raise
         self._lock = lock
 
@@ -82,4 +82,4 @@ class KeyLock(AbstractAsyncContextManager[None]):
         try:
             lock.release()
         finally:
-            self._locks.take_back(self._key)
+            self._locks.take_back(self._key, lock)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from itertools import count
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
+
+from trio.lowlevel import in_trio_run
 
 from ._entry import Entry
 from ._errors import ActorExited, AlreadyRegistered
@@ -21,13 +23,20 @@ from ._events import Hub, Registered, Unregistered
 from ._exit import Exit
 from ._owner import Owner, Token, current_owner
 from ._partition import DuplicatePartition, UniquePartition
-from ._queue import Queues
+from ._queue import Queue, Queues
 from ._run import Run
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 _numbers = count()
+_entering = threading.RLock()  # not a Lock: a finalizer may run inside of it, and that may be anybody's code
+
+# What `Entry(...)` comes down to, without the Python function that a named tuple has around it.
+_new_entry = cast(
+    "Callable[[type[Entry[Any]], tuple[Owner, Any]], Entry[Any]]",
+    tuple.__new__,  # pyright: ignore[reportUnknownMemberType]
+)
 
 
 class Changes(Generic[K, V]):
@@ -112,7 +121,11 @@ class Names(Generic[K, V]):
         """The entry of a unique key."""
         if self.sole is not None:
             return self.sole.get(key)
-        return self.unique[hash(key) % self.n].table.get(key)
+        return self._table(key).get(key)
+
+    def _table(self, key: K) -> dict[K, Entry[V]]:
+        """The table that a unique key is in."""
+        return self.unique[hash(key) % self.n].table
 
     def groups(self, key: K) -> Iterator[list[Entry[V]]]:
         """The entries of a key, one list for each partition that has any."""
@@ -166,31 +179,44 @@ class Names(Generic[K, V]):
             if not owner.is_alive:
                 raise ActorExited(owner, getattr(owner, "exit", None) or Exit("normal"))
             if owner._run.thread != threading.get_ident():
+                elsewhere = (
+                    f"{owner!r} lives in another one"
+                    if in_trio_run()
+                    else "this thread is in none: use trio.from_thread to get there"
+                )
                 raise RuntimeError(
                     f"registry {self.name!r} can only be written from inside the Trio run that hosts the owner, "
-                    f"and {owner!r} lives in another one"
+                    f"and {elsewhere}"
                 )
         if owner._run is not self._run:
             self.enter(owner._run)
         return owner
 
     def enter(self, run: Run) -> None:
-        """From here on, the names are those of this run; refused while another run's tasks hold or await any."""
-        if self._run is not run:
-            is_idle = not self.count() and not self.queues.by_key and (self.hub is None or self.hub.has_no_tasks)
-            if self._run is not None and not is_idle:
-                raise RuntimeError(f"registry {self.name!r} is in use by another Trio run ({self._run!r})")
+        """From here on, and until it ends, the names are those of this run; refused if they are another one's.
+
+        Not until its last name is gone: in another thread that run may be about to take the next one, and to ask would
+        need a lock around every change. A run that has ended changes nothing, so that two can only meet here.
+        """
+        with _entering:
+            if self._run is not run and self._run is not None:
+                if not self._run.is_over:
+                    raise RuntimeError(f"registry {self.name!r} is in use by another Trio run ({self._run!r})")
+                # Where that run broke down, its tasks still seem to wait.
+                self.queues.by_key.clear()
+                if self.hub is not None:
+                    self.hub.forget_tasks()
             self._run = run
 
     # Writing: the thread of the run, one step
 
     def insert(self, owner: Owner, key: K, value: V) -> int:
         """Add an entry, or raise and change nothing. Returns the number that tells it from every other one."""
-        entry = Entry(owner, value)
+        entry: Entry[V] = _new_entry(Entry, (owner, value))
         number = next(_numbers)
         if self.unique:
             # One dict operation both asks and takes: should the key's own `__eq__` raise, nothing has happened.
-            table = self.unique[hash(key) % self.n].table
+            table = self._table(key) if self.sole is None else self.sole
             taken = table.setdefault(key, entry)
             if taken is not entry:
                 raise AlreadyRegistered(self.name, key, taken.owner, taken.value)
@@ -224,19 +250,15 @@ class Names(Generic[K, V]):
     def delete(self, owner: Owner, key: K, number: int) -> bool:
         """Remove one entry of an owner, if it is still there."""
         token = owner._token(self, key)
-        if isinstance(token, dict):
+        if isinstance(token, dict) and len(token) > 1:
             if number not in token:
                 return False
-        elif token != number:
-            return False
-        # First from the table: where the key can't be found there (its hash has changed), nothing has happened.
-        self._remove(owner, key, number, None)
-        if isinstance(token, dict):
+            self._remove(owner, key, number, None)
             del token[number]
-        if not isinstance(token, dict) or not token:
-            owner._drop(self, key)
-        if self.queues.by_key:
-            self._pass_on(key)
+        elif token is None or number not in numbers_in(token):
+            return False
+        else:
+            self._give_back(owner, key, token)
         if self.hub is not None:
             self._tell(self.hub)
         return True
@@ -247,19 +269,16 @@ class Names(Generic[K, V]):
         if token is None:
             hash(key)  # an owner without names has compared it with nothing
             return 0
-        removed = self._remove(owner, key, token, None)
-        owner._drop(self, key)
-        if self.queues.by_key:
-            self._pass_on(key)
+        removed = self._give_back(owner, key, token)
         if self.hub is not None:
             self._tell(self.hub)
         return removed
 
     def replace(self, owner: Owner, key: K, number: int, value: V) -> None:
         """Give one entry of an owner another value; the entry must be there."""
-        new = Entry(owner, value)
+        new: Entry[V] = _new_entry(Entry, (owner, value))
         if self.unique:
-            table = self.unique[hash(key) % self.n].table
+            table = self._table(key)
             old, table[key] = table[key], new
         else:
             group = self.duplicate[self.partition_of(owner, key)].table[key]
@@ -267,28 +286,39 @@ class Names(Generic[K, V]):
         if self.selections:
             self._changed(key, old, new)
         if self.totals is not None:
-            self._count(key, value)
-            self._discount(key, old.value)
+            self._count(key, value, instead_of=old)
 
     def hand_over(self, key: K, owner: Owner, to: Owner, value: V, exit: Exit | None = None) -> bool:
         """Put ``to`` in the place of ``owner``: no moment without a holder, none with two.
 
         Returns False, having done nothing, if ``owner`` does not hold the unique key.
         """
-        table = self.unique[hash(key) % self.n].table
+        table = self._table(key)
         entry = table.get(key)
         if entry is None or entry.owner is not owner:
             return False
-        table[key] = new = Entry(to, value)
+        token = owner._token(self, key)
+        assert token is not None
+        queue = self.queues.by_key.get(key)
+        new = Entry(to, value)
         owner._drop(self, key)
-        to._take(self, key, next(_numbers))
+        try:
+            to._take(self, key, next(_numbers))
+            try:
+                table[key] = new
+            except BaseException:
+                to._drop(self, key)
+                raise
+        except BaseException:
+            # A key whose `__eq__` raises.
+            owner._take(self, key, token)
+            raise
         if self.selections:
             self._changed(key, entry, new)
         if self.totals is not None:
-            self._count(key, value)
-            self._discount(key, entry.value)
-        if self.queues.by_key:
-            self.queues.wake(key, to)
+            self._count(key, value, instead_of=entry)
+        if queue is not None:
+            self.queues.wake(queue, to)
         if self.hub is not None:
             self.hub.note(Unregistered(self.name, key, owner, entry.value, exit))
             self.hub.note(Registered(self.name, key, to, value))
@@ -299,9 +329,10 @@ class Names(Generic[K, V]):
         """The owner has ended (`Lessor`): forget its entries. Must not raise, and must not leave one behind."""
         for key, token in keys.items():
             try:
+                queue = self.queues.by_key.get(key) if self.queues.by_key else None
                 self._remove(owner, key, token, exit)
-                if self.queues.by_key:
-                    self._pass_on(key)
+                if queue is not None:
+                    self._pass_on(key, queue)
             except Exception:
                 # Only a key whose `__hash__` or `__eq__` does not do today what it did when it was registered gets
                 # here. Its entries still must go: look for them by their owner instead.
@@ -315,29 +346,44 @@ class Names(Generic[K, V]):
             for key, entry in partition.purge(owner):
                 self._gone(owner, key, entry, exit)
                 with suppress(Exception):
-                    self._pass_on(key)
+                    self._pass_on(key, self.queues.by_key.get(key))
         if self.totals is not None:
-            self.totals.clear()
-            for partition in self.partitions:
-                for key, entry in partition.rows():
-                    self._count(key, entry.value)
+            self._recount()
+
+    def _give_back(self, owner: Owner, key: K, token: Token) -> int:
+        """Take all entries that an owner has for a key out of its lease and out of the table, or out of neither."""
+        queue = self.queues.by_key.get(key) if self.queues.by_key else None
+        owner._drop(self, key)
+        try:
+            removed = self._remove(owner, key, token, None)
+        except BaseException:
+            # A key whose `__eq__` raises, or whose hash has changed.
+            owner._take(self, key, token)
+            raise
+        if queue is not None:
+            self._pass_on(key, queue)
+        return removed
 
     def _remove(self, owner: Owner, key: K, token: Token, exit: Exit | None) -> int:
         """Take entries out of the table; the lease with the owner is the caller's."""
         if self.unique:
-            entry = self.unique[hash(key) % self.n].table.pop(key)
-            self._gone(owner, key, entry, exit)
+            table = self._table(key) if self.sole is None else self.sole
+            entry = table.pop(key)
+            if entry[0] is not owner:
+                table[key] = entry
+                raise KeyError(key)  # only where a key has misbehaved; and nobody takes another's name
+            if self.selections or self.hub is not None:
+                self._gone(owner, key, entry, exit)
             if self.totals is not None:
-                self._discount(key, entry.value)
+                self._discount(key, [entry])
             return 1
-        partition = self.duplicate[self.partition_of(owner, key)]
-        numbers = numbers_in(token)
-        for number in numbers:
-            entry = partition.remove(key, number)
-            self._gone(owner, key, entry, exit)
-            if self.totals is not None:
-                self._discount(key, entry.value)
-        return len(numbers)
+        entries = self.duplicate[self.partition_of(owner, key)].remove(key, numbers_in(token))
+        if self.selections or self.hub is not None:
+            for entry in entries:
+                self._gone(owner, key, entry, exit)
+        if self.totals is not None:
+            self._discount(key, entries)
+        return len(entries)
 
     def _gone(self, owner: Owner, key: K, entry: Entry[V], exit: Exit | None) -> None:
         if self.selections:
@@ -350,11 +396,18 @@ class Names(Generic[K, V]):
         for changes in self.selections[:]:
             changes.note(key, old, new)
 
-    def _pass_on(self, key: K) -> None:
+    def _pass_on(self, key: K, queue: Queue[V] | None) -> None:
         """If somebody waits for a name that is free, it is theirs before anybody else can see it."""
-        turn = self.queues.wake_next(key)
-        if turn is not None:
-            self.insert(turn.owner, key, turn.value)
+        while True:
+            turn = self.queues.wake_next(queue)
+            if turn is None:
+                return
+            try:
+                self.insert(turn.owner, key, turn.value)
+            except Exception as error:
+                turn.error = error  # a key whose `__eq__` raises: the next one, then
+            else:
+                return
 
     def _tell(self, hub: Hub[K, V]) -> None:
         # While an owner ends, its names go one by one: nobody is told before the last one is gone.
@@ -366,16 +419,33 @@ class Names(Generic[K, V]):
 
     # Totals: exact, as a sum of floats that come and go would not be
 
-    def _count(self, key: K, value: Any) -> None:
+    def _count(self, key: K, value: Any, instead_of: Entry[Any] | None = None) -> None:
         assert self.totals is not None
-        self.totals[key] = self.totals.get(key, 0) + _exact(value)
+        change = _exact(value) if instead_of is None else _exact(value) - _exact(instead_of.value)
+        try:
+            self.totals[key] = self.totals.get(key, 0) + change
+        except Exception:
+            self._recount()
 
-    def _discount(self, key: K, value: Any) -> None:
+    def _discount(self, key: K, gone: Iterable[Entry[Any]]) -> None:
         assert self.totals is not None
-        if any(self.groups(key)):
-            self.totals[key] -= _exact(value)
-        else:
-            del self.totals[key]
+        try:
+            if any(self.groups(key)):
+                self.totals[key] -= sum(_exact(entry.value) for entry in gone)
+            else:
+                del self.totals[key]
+        except Exception:
+            self._recount()
+
+    def _recount(self) -> None:
+        """Add up all values anew, where a key that can't be compared has got in the way: the change itself is done."""
+        assert self.totals is not None
+        totals: dict[K, Any] = {}
+        for partition in self.partitions:
+            for key, entry in partition.rows():
+                with suppress(Exception):
+                    totals[key] = totals.get(key, 0) + _exact(cast("Any", entry.value))
+        self.totals = totals
 
 
 def as_owner(argument: str, owner: object) -> Owner:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from contextvars import ContextVar
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from trio.lowlevel import current_task
 
@@ -18,6 +18,7 @@ from ._run import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
+    from types import CoroutineType
 
     from trio.lowlevel import Task
 
@@ -126,16 +127,15 @@ class Owner:
 
     def _drop(self, registry: Lessor, key: Hashable) -> None:
         held = self._held
-        if isinstance(held, tuple):
-            self._held = None
-        elif held is not None:
+        if isinstance(held, dict):
             keys = held[registry]
             del keys[key]
             if not keys:
                 del held[registry]
-        if not self._held:
-            self._held = None
-            self._holds_nothing()
+            if held:
+                return
+        self._held = None
+        self._holds_nothing()
 
     def _holds_nothing(self) -> None:
         """The last name was given back while this owner goes on living."""
@@ -146,12 +146,12 @@ class Owner:
         if held is None:
             return
         self._held = None
+        is_outermost = self._run.begin_step()
         if isinstance(held, tuple):
             held[0]._reclaim(self, {held[1]: held[2]}, exit)
-            return
-        is_outermost = self._run.begin_step()
-        for registry, keys in held.items():
-            registry._reclaim(self, keys, exit)
+        else:
+            for registry, keys in held.items():
+                registry._reclaim(self, keys, exit)
         if is_outermost:
             self._run.end_step()
 
@@ -170,61 +170,56 @@ class TaskOwner(Owner):
         task_name: The name of the Trio task.
     """
 
-    __slots__ = ("_task", "task_name")
+    # The coroutine stands for its task: it tells when that has ended, and leads to nothing once it has. The task would
+    # lead to its context, and from there back to here.
+    __slots__ = ("_coro", "task_name")
 
     def __init__(self, run: Run, task: Task) -> None:
         super().__init__(run)
-        self._task = task
+        self._coro: CoroutineType[Any, Any, Any] = task.coro
         self.task_name = task.name
 
     def __repr__(self) -> str:
         return f"<task {self.task_name}{'' if self.is_alive else ', ended'}>"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, TaskOwner) and other._task is self._task
+        return isinstance(other, TaskOwner) and other._coro is self._coro
 
     def __hash__(self) -> int:
-        return hash(self._task)
+        return hash(self._coro)
 
     @property
     def is_alive(self) -> bool:
         # The frame of a coroutine is gone as soon as it has returned or raised.
-        return self._task.coro.cr_frame is not None
+        return self._coro.cr_frame is not None
 
     def _owns(self, task: Task) -> bool:
-        return task is self._task
-
-    def _require_thread(self) -> None:
-        """Raise `RuntimeError` unless this is the thread of the Trio run that hosts this owner."""
-        if threading.get_ident() != self._run.thread:
-            raise RuntimeError(f"{self!r} lives in the Trio run of another thread: use trio.from_thread to get there")
+        return task.coro is self._coro
 
     def _canonical(self) -> Owner:
         # A task that holds names has one owner that holds them all, whichever of its equals the caller kept.
-        holder = self._run.holders.get(self._task)
+        if self._held is not None:
+            return self
+        holder = self._run.holders.get(self._coro)
         return holder if isinstance(holder, TaskOwner) else self
 
     def _take(self, registry: Lessor, key: Hashable, token: Token) -> None:
         if self._held is None:
-            self._run.hold(self._task, self)
-        super()._take(registry, key, token)
+            self._run.hold(self._coro, self)
+            self._held = (registry, key, token)
+        else:
+            super()._take(registry, key, token)
 
     def _holds_nothing(self) -> None:
-        self._run.drop(self._task)
-        _spare.owner = self
+        self._run.drop(self._coro)
 
     def _task_ended(self) -> None:
         self._release(None)
 
 
-class _Spare(threading.local):
-    """The task owner that was the last to give its last name back: a task that registers and unregisters in a loop is
-    not looked up and made anew each time."""
-
-    owner: TaskOwner | None = None
-
-
-_spare = _Spare()
+_current_task_owner: ContextVar[TaskOwner] = ContextVar("trioreg task owner")
+"""The owner that stands for the task whose context this is, once it has been asked for: a task that registers and
+unregisters in a loop is not looked up and made anew each time. A child task begins with its parent's."""
 
 current_actor: ContextVar[Owner] = ContextVar("trioreg actor")
 """The actor whose context this is. Its code may be copied elsewhere (a nursery outside of it): ask `Owner._owns`."""
@@ -240,9 +235,10 @@ def current_owner() -> Owner:
     owner = current_actor.get(None)
     if owner is not None and owner._owns(task):
         return owner
-    spare = _spare.owner
-    if spare is not None and spare._task is task:
-        return spare._canonical()
-    run = current_run()
-    holder = run.holders.get(task)
-    return holder if isinstance(holder, TaskOwner) else TaskOwner(run, task)
+    known = _current_task_owner.get(None)
+    if known is not None and known._coro is task.coro:
+        return known if known._held is not None else known._canonical()
+    made = TaskOwner(current_run(), task)
+    found = made._canonical()
+    _current_task_owner.set(cast("TaskOwner", found))
+    return found

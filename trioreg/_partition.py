@@ -74,20 +74,20 @@ class DuplicatePartition(Generic[K, V]):
             self.table.popitem()
         self.count -= 1
 
-    def remove(self, key: K, number: int) -> Entry[V]:
+    def remove(self, key: K, numbers: list[int]) -> list[Entry[V]]:
+        """Remove entries of a key: all, or, where the key's own `__eq__` raises, none."""
         group = self.table[key]
-        entry = group.pop(number)
-        if not group:
+        if len(group) == len(numbers):
             del self.table[key]
-        self.count -= 1
-        return entry
+        self.count -= len(numbers)
+        return [group.pop(number) for number in numbers]
 
     def entries(self, key: K) -> list[Entry[V]]:
         group = self.table.get(key)
         return [] if group is None else list(group.values())
 
     def rows(self) -> Iterator[tuple[K, Entry[V]]]:
-        for key, group in list(self.table.items()):
+        for key, group in self.table.copy().items():
             for entry in list(group.values()):
                 yield key, entry
 

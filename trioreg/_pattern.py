@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import attrs
 
+from ._sync import require_sync, sync_result
+
 if TYPE_CHECKING:
     # To a type checker a hole fits wherever a value does, so that ``Point(Var("x"), ANY)`` is no error.
     from typing import Any as _Hole
@@ -193,7 +195,7 @@ def compile_where(
 
     Args:
         where: Called with the variables as keyword arguments; or, if there are none, with the value itself. Its
-            exceptions go through.
+            exceptions go through. If it returns a coroutine, that is a `TypeError`.
         names: The pattern's variables.
 
     Returns:
@@ -208,9 +210,19 @@ def compile_where(
     _check_callable("where", where, names, positional=0 if names else 1)
     predicate = where
     if not names:
-        return lambda value, bound: bool(predicate(value))
+
+        def ask(value: object, bound: Bound) -> bool:
+            answer = predicate(value)
+            return answer is True or (answer is not False and bool(sync_result("where", predicate, answer)))
+
+        return ask
     call = _by_keyword(predicate, names)
-    return lambda value, bound: bool(call(bound))
+
+    def ask_by_name(value: object, bound: Bound) -> bool:
+        answer = call(bound)
+        return answer is True or (answer is not False and bool(sync_result("where", predicate, answer)))
+
+    return ask_by_name
 
 
 def compile_into(into: object, names: tuple[str, ...]) -> Callable[[Bound], object]:
@@ -499,11 +511,8 @@ def _fill(template: object, names: tuple[str, ...], code: _Code, path: tuple[obj
     return code.constant(template)
 
 
-def _check_callable(argument: str, function: object, names: tuple[str, ...], *, positional: int) -> None:
-    if not callable(function):
-        raise TypeError(f"{argument} must be callable, not {function!r}")
-    if inspect.iscoroutinefunction(function):
-        raise TypeError(f"{argument} must be a sync function, not {function!r}")
+def _check_callable(argument: str, function: Callable[..., object], names: tuple[str, ...], *, positional: int) -> None:
+    require_sync(argument, function)
     try:
         # Not of what it wraps: a decorator may give that more arguments, or fewer.
         signature = inspect.signature(function, follow_wrapped=False)

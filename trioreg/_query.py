@@ -22,6 +22,12 @@ V = TypeVar("V")
 ROWS_PER_TURN = 500
 """How many rows a selection looks at before it lets other tasks run."""
 
+_RESULTS_TOGETHER = 4_000
+"""How many results of a selection are in one dict, at least."""
+
+_NOTHING = object()
+"""No result: `None` may be one."""
+
 
 class Query(Generic[K, V]):
     """A pattern for keys, owners and values, a condition, and the shape of the results."""
@@ -62,59 +68,80 @@ class Query(Generic[K, V]):
             for partition in names.partitions:
                 yield from partition.rows()
 
-    def _accepts(self, key: K, entry: Entry[V]) -> tuple[object, ...] | None:
-        row = (key, entry.owner, entry.value)
+    def _result(self, key: K, entry: Entry[V]) -> object:
+        """What an entry gives, or `_NOTHING`."""
+        row = (key, entry[0], entry[1])
         found = self._match(row)
         if found is None or (self._where is not None and not self._where(row, found)):
-            return None
-        return found
-
-    def _shaped(self, key: K, entry: Entry[V], found: tuple[object, ...]) -> object:
-        return (key, entry.owner, entry.value) if self._into is None else self._into(found)
+            return _NOTHING
+        return row if self._into is None else self._into(found)
 
     def run_nowait(self) -> list[object]:
         """The results, in one go."""
-        results: list[object] = []
-        for key, entry in self._rows():
-            found = self._accepts(key, entry)
-            if found is not None:
-                results.append(self._shaped(key, entry, found))
-        return results
+        results = (self._result(key, entry) for key, entry in self._rows())
+        return [result for result in results if result is not _NOTHING]
 
     async def run(self) -> list[object]:
         """The results; lets other tasks run on the way. They are as the registry is when it returns: what has gone
         meanwhile is not among them, and what has changed is asked again."""
         changes: Changes[K, Any] = Changes()
-        # By the id of its entry, which is not used again while `entries` keeps it.
-        results: dict[int, object] = {}
-        entries: list[Entry[Any]] = []
+        # Each result by the id of its entry, which is not used again meanwhile: the entry is in the registry, or among
+        # the changes. Many dicts, as one that grows stops everything when it moves.
+        results: list[dict[int, object]] = [{}]
+        number = 0
         await checkpoint()
         self._names.selections.append(changes)
         try:
             for number, (key, row) in enumerate(self._rows(), 1):
                 entry = changes.current(row) if changes.became else row
-                if entry is not None:
-                    found = self._accepts(key, entry)
-                    if found is not None:
-                        entries.append(entry)
-                        results[id(entry)] = self._shaped(key, entry, found)
+                if entry is not None and (entry is row or not _has(results, entry)):
+                    result = self._result(key, entry)
+                    if result is not _NOTHING:
+                        results[-1][id(entry)] = result
                 if number % ROWS_PER_TURN == 0:
+                    if len(results[-1]) >= _RESULTS_TOGETHER:
+                        results.append({})
                     await checkpoint()
                     self._apply(changes, results)
-            self._apply(changes, results)  # what the user's own functions have done
+            if number >= ROWS_PER_TURN:
+                await checkpoint()  # the copy of the table has been thrown away
+            self._apply(changes, results)  # what the user's own functions have done, too
         finally:
             self._names.selections.remove(changes)
-        return list(results.values())
+        return [result for some in results for result in some.values()]
 
-    def _apply(self, changes: Changes[K, Any], results: dict[int, object]) -> None:
-        """Bring the results up to date with what other tasks have done."""
+    async def count(self) -> int:
+        """How many results there are: without making them."""
+        self._into = _nothing_at_all
+        return len(await self.run())
+
+    def _apply(self, changes: Changes[K, Any], results: list[dict[int, object]]) -> None:
+        """Bring the results up to date with what other tasks have done, and the user's own functions."""
+        asked = len(changes.untold)
         while changes.untold:
             key, old, new = changes.untold.popleft()
-            if id(old) in results:
-                del results[id(old)]
-                found = None if new is None else self._accepts(key, new)
-                if new is not None and found is not None:
-                    results[id(new)] = self._shaped(key, new, found)
+            result = _NOTHING
+            for some in results:
+                result = some.pop(id(old), _NOTHING)
+                if result is not _NOTHING:
+                    break
+            asked -= 1
+            if new is None or _has(results, new):
+                continue
+            # Each change is asked about once. If the question changes something in turn, what was said before stands:
+            # or it would never end.
+            if asked >= 0:
+                result = self._result(key, new)
+            if result is not _NOTHING:
+                results[-1][id(new)] = result
+
+
+def _nothing_at_all(bound: object) -> None:
+    """The shape of a result that is only counted."""
+
+
+def _has(results: list[dict[int, object]], entry: Entry[Any]) -> bool:
+    return any(id(entry) in some for some in results)
 
 
 def names_of(names: Names[K, V], owner: Owner) -> list[K]:

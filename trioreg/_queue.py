@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from trio.lowlevel import (
     Abort,
@@ -33,18 +34,33 @@ _numbers = count()
 
 
 class Turn(Generic[V]):
-    """Somebody's place in the queue for a name."""
+    """Somebody's place in the queue for a name.
 
-    __slots__ = ("owner", "task", "value")
+    Attributes:
+        error: What the task is to raise when it has been woken: why it could not be given the name.
+    """
 
-    def __init__(self, owner: Owner, value: V, task: Task) -> None:
+    __slots__ = ("error", "key", "number", "owner", "queue", "task", "value")
+
+    def __init__(self, key: Hashable, queue: Queue[V], owner: Owner, value: V, task: Task) -> None:
+        self.number = next(_numbers)
+        self.key = key
+        self.queue = queue
         self.owner = owner
         self.value = value
         self.task = task
+        self.error: Exception | None = None
+
+
+Queue: TypeAlias = OrderedDict[int, Turn[V]]
+"""Not a deque: of 100,000 who wait, any one may be cancelled."""
 
 
 class Queues(Generic[K, V]):
     """A queue for each name that somebody waits for, first come first served.
+
+    A key is compared with others when somebody comes, and when its queue is looked for; never when somebody leaves: an
+    error of the key's own ``__eq__`` would have nowhere to go.
 
     Attributes:
         by_key: The turns of each queue by number, in order. Empty while nobody waits for any name.
@@ -53,59 +69,53 @@ class Queues(Generic[K, V]):
     __slots__ = ("by_key",)
 
     def __init__(self) -> None:
-        # Not a deque: of 100,000 who wait, any one may be cancelled.
-        self.by_key: dict[K, OrderedDict[int, Turn[V]]] = {}
+        self.by_key: dict[K, Queue[V]] = {}
 
     @enable_ki_protection
     async def wait(self, key: K, owner: Owner, value: V) -> None:
         """Wait for a turn, or for the end of the owner. A checkpoint; cancelled: it is out of the queue."""
-        number = next(_numbers)
         queue = self.by_key.setdefault(key, OrderedDict())
-        queue[number] = Turn(owner, value, current_task())
-        numbers = owner._keys(self).get(key)
-        if isinstance(numbers, dict):
-            numbers[number] = None
-        else:
-            owner._take(self, key, {number: None})
+        turn = Turn(key, queue, owner, value, current_task())
+        queue[turn.number] = turn
+        owner._take(self, turn, turn.number)
 
         def abort(_: RaiseCancelT) -> Abort:
-            self._remove(key, number)
+            self._remove(turn)
             return Abort.SUCCEEDED
 
         await wait_task_rescheduled(abort)
+        if turn.error is not None:
+            raise turn.error
 
-    def wake_next(self, key: K) -> Turn[V] | None:
-        """Take the first one who is alive out of the queue, and wake the task."""
-        queue = self.by_key.get(key)
+    def wake_next(self, queue: Queue[V] | None) -> Turn[V] | None:
+        """Take the first one who is alive out of a queue, and wake the task."""
         while queue:
-            turn = self._remove(key, next(iter(queue)))
+            turn = queue[next(iter(queue))]
+            self._remove(turn)
             reschedule(turn.task)
             if turn.owner.is_alive:
                 return turn
         return None
 
-    def wake(self, key: K, owner: Owner) -> None:
-        """Take an owner that need not wait any more out of the queue, if it is there, and wake the task."""
-        numbers = owner._keys(self).get(key)
-        if isinstance(numbers, dict):
-            reschedule(self._remove(key, next(iter(numbers))).task)
+    def wake(self, queue: Queue[V] | None, owner: Owner) -> None:
+        """Take an owner that need not wait any more out of a queue, if it is there, and wake the task."""
+        for turn in owner._keys(self):
+            if turn.queue is queue:
+                self._remove(turn)
+                reschedule(turn.task)
+                return
 
-    def _remove(self, key: K, number: int) -> Turn[V]:
-        queue = self.by_key[key]
-        turn = queue.pop(number)
-        if not queue:
-            del self.by_key[key]
-        numbers = turn.owner._keys(self).get(key)
-        if isinstance(numbers, dict):  # or it is just giving everything back
-            del numbers[number]
-            if not numbers:
-                turn.owner._drop(self, key)
-        return turn
+    def _remove(self, turn: Turn[V]) -> None:
+        del turn.queue[turn.number]
+        if not turn.queue:
+            with suppress(Exception):  # an empty queue may stay, if the key can't be compared
+                del self.by_key[cast("K", turn.key)]
+        if turn in turn.owner._keys(self):  # or it is just giving everything back
+            turn.owner._drop(self, turn)
 
     def _reclaim(self, owner: Owner, keys: Mapping[Any, Token], exit: Exit | None) -> None:
         """The owner has ended (`Lessor`): its tasks need not wait any more."""
-        for key, numbers in keys.items():
-            assert isinstance(numbers, dict)
-            for number in numbers:
-                if number in self.by_key.get(key, ()):
-                    reschedule(self._remove(key, number).task)
+        for turn in keys:
+            if turn.number in turn.queue:
+                self._remove(turn)
+                reschedule(turn.task)

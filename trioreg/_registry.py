@@ -10,8 +10,8 @@ import sys
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from fractions import Fraction
-from math import isfinite
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
+from math import inf, isfinite
+from typing import TYPE_CHECKING, Any, Generic, Literal, Never, Protocol, TypeAlias, TypeVar, cast, overload
 
 import trio
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled, enable_ki_protection
@@ -27,7 +27,9 @@ from ._pattern import ANY
 from ._query import Query, value_query
 from ._ref import Address
 from ._run import current_run
+from ._sync import require_sync, sync_result
 from ._table_viewer import Table, TableName
+from ._unprotected import run_user
 from ._via import Via, WaitingVia
 
 if TYPE_CHECKING:
@@ -38,6 +40,12 @@ V = TypeVar("V")
 T = TypeVar("T")
 
 KeysKind: TypeAlias = Literal["unique", "duplicate"] | tuple[Literal["duplicate"], Literal["owner", "key"]]
+
+
+class _AcceptsNone(Protocol):
+    """To a type checker: a registry whose values may be None, in which a value may be left out."""
+
+    def _accept(self, value: None, /) -> None: ...
 
 
 class _Missing:
@@ -66,8 +74,8 @@ class Registry(Generic[K, V]):
 
     Keys are hashable and compare as the keys of a dict do, so ``1 == 1.0 == True`` is one key (Elixir compares with
     ``===``). A registry may be made at import time and outlive many Trio runs, but is written by one run at a time:
-    it belongs to the run whose tasks hold names in it until the last of them is gone. Reading is safe from any
-    thread. The idea is Elixir's `Registry`.
+    it belongs to the first that writes, waits or locks in it, until that run ends. Reading is safe from any thread.
+    The idea is Elixir's `Registry`.
 
     Args:
         name: What the registry is called in errors and tables.
@@ -76,13 +84,14 @@ class Registry(Generic[K, V]):
             ``("duplicate", "key")``: any number, partitioned by key, so that a look-up reads one partition.
         partitions: How many partitions, at least 1.
         listeners: Who is told of every `Registered` and `Unregistered`, in the step in which it happens: callables,
-            or addresses of actors (`ActorRef`, `Via`), which get the event as a message. A listener that raises is
-            logged.
+            or addresses of actors (`ActorRef`, `Via`), which get the event as a message. A listener that raises (or
+            returns a coroutine) is logged. `SystemExit` and `KeyboardInterrupt` leave the call that made the change,
+            when it is made and everybody is told; where that is the end of an owner, they are logged too.
         totals: Keep the sum of the values of each key, for `total` and `add`; the values must be ints or finite
             floats.
 
     Raises:
-        TypeError: ``name`` is not a str, ``partitions`` is not an int, or a listener is neither.
+        TypeError: ``name`` is not a str, ``partitions`` is not an int, or a listener is neither, or async.
         ValueError: ``keys`` is none of the above, or ``partitions`` is less than 1.
     """
 
@@ -112,14 +121,20 @@ class Registry(Generic[K, V]):
         for listener in listeners:
             if not (callable(listener) or isinstance(listener, Address)):
                 raise TypeError(f"listeners must be callables or addresses of actors, not {listener!r}")
+            if not isinstance(listener, Address):
+                require_sync("listeners", listener)
         self._kind = kind
         self._names: Names[K, V] = Names(name, kind, partitions, by_owner=keys != ("duplicate", "key"), totals=totals)
-        self._locks = KeyLocks(name)
+        self._locks = KeyLocks(self._names.enter)
         self._meta: dict[Hashable, object] = {}
         # The table itself, where there is only one: the look-up of a name is the hottest path there is.
         self._sole = self._names.sole
         if listeners:
             self._names.hub = Hub(listeners)
+
+    if TYPE_CHECKING:
+
+        def _accept(self, value: V, /) -> None: ...
 
     @property
     def name(self) -> str:
@@ -183,7 +198,8 @@ class Registry(Generic[K, V]):
         """
         asked = _owner_or_caller(owner)
         keys: list[K] = []
-        for key, token in list(asked._keys(self._names).items()):
+        # First copied in one go: its run may be changing it.
+        for key, token in dict(asked._keys(self._names)).items():
             keys.extend([key] * (len(token) if isinstance(token, dict) else 1))
         return keys
 
@@ -211,8 +227,18 @@ class Registry(Generic[K, V]):
 
     # Registering
 
+    @overload
+    def register(self: _AcceptsNone, key: K, *, owner: Owner | None = ...) -> Owner: ...
+    @overload
+    def register(self, key: K, value: V, *, owner: Owner | None = ...) -> Owner: ...
     @enable_ki_protection
-    def register(self, key: K, value: V = None, *, owner: Owner | None = None) -> Owner:  # type: ignore[assignment]
+    def register(  # pyright: ignore[reportInconsistentOverload]  # it does not see that the default is a V there
+        self,
+        key: K,
+        value: V = None,  # type: ignore[assignment]
+        *,
+        owner: Owner | None = None,
+    ) -> Owner:
         """Register ``key``: all or nothing, and until the owner ends or `unregister` is called.
 
         Not a checkpoint; constant time.
@@ -231,8 +257,7 @@ class Registry(Generic[K, V]):
             ActorExited: ``owner`` has ended.
             TypeError: ``key`` is not hashable, ``owner`` is not an owner, or ``value`` is not a number where the
                 registry keeps totals.
-            RuntimeError: Called outside of the Trio run that hosts the owner, or while the tasks of another run hold
-                names here.
+            RuntimeError: Called outside of the Trio run that hosts the owner, or the registry belongs to another run.
         """
         names = self._names
         owner = names.writer(owner)
@@ -296,10 +321,20 @@ class Registry(Generic[K, V]):
         fits = value_query(pattern, where)
         owner = self._names.writer(owner)
         # First all are asked, then all are removed: should the pattern raise, nothing has happened.
-        numbers = [number for number, entry in self._names.held(owner, key) if fits(entry)]
+        numbers = [number for number, entry in self._names.held(owner, key) if run_user(fits, entry)]
         return sum(self._names.delete(owner, key, number) for number in numbers)
 
-    def hold(self, key: K, value: V = None, *, owner: Owner | None = None) -> AbstractContextManager[None]:  # type: ignore[assignment]
+    @overload
+    def hold(self: _AcceptsNone, key: K, *, owner: Owner | None = ...) -> AbstractContextManager[None]: ...
+    @overload
+    def hold(self, key: K, value: V, *, owner: Owner | None = ...) -> AbstractContextManager[None]: ...
+    def hold(  # pyright: ignore[reportInconsistentOverload]  # it does not see that the default is a V there
+        self,
+        key: K,
+        value: V = None,  # type: ignore[assignment]
+        *,
+        owner: Owner | None = None,
+    ) -> AbstractContextManager[None]:
         """Hold a name for a block instead of for a whole life: ``with registry.hold("leader"): ...``.
 
         The entry is gone when the block is left or when its owner ends, whichever comes first; other entries of the
@@ -307,7 +342,17 @@ class Registry(Generic[K, V]):
         """
         return _Hold(self, key, value, owner)
 
-    async def acquire(self, key: K, value: V = None, *, owner: Owner | None = None) -> Owner:  # type: ignore[assignment]
+    @overload
+    async def acquire(self: _AcceptsNone, key: K, *, owner: Owner | None = ...) -> Owner: ...
+    @overload
+    async def acquire(self, key: K, value: V, *, owner: Owner | None = ...) -> Owner: ...
+    async def acquire(  # pyright: ignore[reportInconsistentOverload]  # it does not see that the default is a V there
+        self,
+        key: K,
+        value: V = None,  # type: ignore[assignment]
+        *,
+        owner: Owner | None = None,
+    ) -> Owner:
         """Wait until the unique ``key`` is free, then hold it: a leader election, a hot standby.
 
         First come first served: each release wakes one waiter, whose name it is before anybody can see it free. It is
@@ -345,8 +390,7 @@ class Registry(Generic[K, V]):
             raise RuntimeError(f"{owner!r} holds {key!r} in {self.name!r} already: it would wait for itself")
         else:
             await self._names.queues.wait(key, owner, value)
-            return self._names.writer(owner)
-        return owner
+        return self._names.writer(owner)
 
     @enable_ki_protection
     def update_value(self, key: K, fn: Callable[[V], V], *, owner: Owner | None = None) -> tuple[V, V]:
@@ -365,16 +409,17 @@ class Registry(Generic[K, V]):
         Raises:
             NotRegistered: The owner does not hold the key (any more, when ``fn`` returns).
             ValueError: The keys of this registry are not unique.
-            TypeError: ``key`` is not hashable, ``fn`` is not callable, or ``owner`` is not an owner.
+            TypeError: ``key`` is not hashable, ``fn`` is not callable, is async or returns a coroutine, or ``owner`` is
+                not an owner.
             RuntimeError, ActorExited: As for `register`.
         """
         self._require_unique("update_value")
         _require_hashable("key", key)
-        _require_callable("fn", fn)
+        require_sync("fn", fn)
         names = self._names
         owner = names.writer(owner)
         for number, entry in names.held(owner, key):
-            new = fn(entry.value)
+            new = sync_result("fn", fn, run_user(fn, entry.value))
             if names.totals is not None:
                 _require_number("value", new)
             if owner._keys(names).get(key) == number:
@@ -412,14 +457,27 @@ class Registry(Generic[K, V]):
         if to is not owner:
             self._names.hand_over(key, owner, to, held[0][1].value)
 
-    def via(self, key: K, value: V | None = None, *, wait: bool = False) -> Via[K, V]:
+    @overload
+    def via(self: _AcceptsNone, key: K, *, wait: bool = ...) -> Via[K, V]: ...
+    @overload
+    def via(self, key: K, value: V, *, wait: bool = ...) -> Via[K, V]: ...
+    @overload
+    def via(self, key: K, *, wait: bool = ...) -> Address[Never]: ...
+    def via(  # pyright: ignore[reportInconsistentOverload]  # it does not see that the default is a V there
+        self,
+        key: K,
+        value: V = None,  # type: ignore[assignment]
+        *,
+        wait: bool = False,
+    ) -> Via[K, V]:
         """An address that finds its actor by name, each time it is used: Elixir's ``{:via, Registry, ...}``.
 
         It goes wherever an `ActorRef` goes, and as ``name=`` into ``start_child``. Not a checkpoint; constant time.
 
         Args:
             key: The name.
-            value: Where the address is used as ``name=``: what the actor is registered with.
+            value: Where the address is used as ``name=``: what the actor is registered with. Without one, in a registry
+                whose values can't be None, a type checker takes it for an address only, and for no ``name=``.
             wait: Whether the async forms (`~Address.call`, `~Address.cast`, `~Address.send`) wait for somebody to
                 have the name who is not ending: through a restart. What has been sent once is not sent again.
 
@@ -429,7 +487,7 @@ class Registry(Generic[K, V]):
         """
         self._require_unique("via")
         _require_hashable("key", key)
-        return (WaitingVia if wait else Via)(self, key, cast("V", value))
+        return (WaitingVia if wait else Via)(self, key, value)
 
     # Asking
 
@@ -504,8 +562,9 @@ class Registry(Generic[K, V]):
             await registry.select(value=int)
             await registry.select(Var("name"), value=Var("rank"), where=lambda name, rank: rank > 7, into=Var("name"))
 
-        A checkpoint; it lets other tasks run on the way, so a registry of any size does not hold the loop. What was
-        there all the time is among the results; what has gone by the time it returns is not. Costs as much as the
+        A checkpoint; it lets other tasks run on the way. What holds the loop for longest is to copy a partition's table
+        and to make one list of the results: some milliseconds for 100,000 entries. What was there all the time is among
+        the results, with its value as it is now; what has gone by the time it returns is not. Costs as much as the
         registry has entries; where ``key`` or ``owner`` is given as a value, only as much as that one has.
 
         Args:
@@ -541,7 +600,7 @@ class Registry(Generic[K, V]):
         where: Callable[..., object] | None = None,
     ) -> int:
         """How many results `select` would give. Same arguments, errors and cost; a checkpoint."""
-        return len(await Query(self._names, key, owner, value, where, None).run())
+        return await Query(self._names, key, owner, value, where, None).count()
 
     async def wait_for(self, key: K) -> Owner:
         """Wait until somebody is registered as ``key``: at once if somebody is.
@@ -553,7 +612,7 @@ class Registry(Generic[K, V]):
 
         Raises:
             TypeError: ``key`` is not hashable.
-            RuntimeError: Tasks of another Trio run hold or await names here.
+            RuntimeError: The registry belongs to another Trio run.
         """
         _require_hashable("key", key)
         await checkpoint()
@@ -575,7 +634,7 @@ class Registry(Generic[K, V]):
 
         Raises:
             TypeError: ``key`` is not hashable.
-            RuntimeError: Tasks of another Trio run hold or await names here.
+            RuntimeError: The registry belongs to another Trio run.
         """
         everything = key is ANY
         if not everything:
@@ -598,14 +657,15 @@ class Registry(Generic[K, V]):
             How many entries were dispatched to.
 
         Raises:
-            TypeError: ``key`` is not hashable, or ``fn`` is not callable.
+            TypeError: ``key`` is not hashable, ``fn`` is not callable, or it is async (or returns a coroutine, which
+                nobody would await).
         """
-        _require_callable("fn", fn)
+        require_sync("fn", fn)
         _require_hashable("key", key)
         total = 0
         for entries in self._names.groups(key):
             total += len(entries)
-            fn(entries)
+            sync_result("fn", fn, fn(entries))
         return total
 
     async def dispatch_parallel(self, key: K, async_fn: Callable[[list[Entry[V]]], Awaitable[object]]) -> int:
@@ -618,9 +678,10 @@ class Registry(Generic[K, V]):
 
         Raises:
             TypeError: ``key`` is not hashable, or ``async_fn`` is not callable.
-            ExceptionGroup: What ``async_fn`` raised, as with any nursery.
+            ExceptionGroup: What ``async_fn`` raised, as with any nursery; a `TypeError` if it is not async.
         """
-        _require_callable("async_fn", async_fn)
+        if not callable(async_fn):
+            raise TypeError(f"async_fn must be callable, not {async_fn!r}")
         _require_hashable("key", key)
         await checkpoint()
         total = 0
@@ -631,7 +692,10 @@ class Registry(Generic[K, V]):
             entries = self._names.group(key, partition)
             if entries:
                 total += len(entries)
-                await async_fn(entries)
+                awaitable: object = async_fn(entries)
+                if not isinstance(awaitable, Awaitable):
+                    raise TypeError(f"async_fn must be an async function, and {async_fn!r} returned {awaitable!r}")
+                await awaitable
 
         async with trio.open_nursery() as nursery:
             for partition in self._names.partitions_with(key):
@@ -646,7 +710,7 @@ class Registry(Generic[K, V]):
 
         Raises:
             TypeError: ``key`` is not hashable.
-            RuntimeError: When it is entered: this task has the lock.
+            RuntimeError: When it is entered: this task has the lock, or the registry belongs to another Trio run.
         """
         _require_hashable("key", key)
         return KeyLock(self._locks, key)
@@ -656,6 +720,8 @@ class Registry(Generic[K, V]):
     def total(self, key: K) -> Any:
         """The sum of the values of all entries for ``key``, kept up to date: an aggregated counter. 0 without any.
 
+        With a float among the values it is a float, rounded once; infinite where that is too large for one.
+
         Not a checkpoint; safe from any thread; constant time.
 
         Raises:
@@ -664,7 +730,12 @@ class Registry(Generic[K, V]):
         """
         _require_hashable("key", key)
         total = self._totals("total").get(key, 0)
-        return float(total) if isinstance(total, Fraction) else total
+        if not isinstance(total, Fraction):
+            return total
+        try:
+            return float(total)
+        except OverflowError:  # where the floats among the values have gone again, it is an int
+            return total.numerator if total.denominator == 1 else inf if total > 0 else -inf
 
     @enable_ki_protection
     def add(self, key: K, amount: V, *, owner: Owner | None = None) -> V:
@@ -686,7 +757,10 @@ class Registry(Generic[K, V]):
         _require_number("amount", amount)
         owner = self._names.writer(owner)
         for number, entry in self._names.held(owner, key):
-            new = cast("V", cast("Any", entry.value) + amount)
+            try:
+                new = cast("V", cast("Any", entry.value) + amount)
+            except OverflowError:
+                raise ValueError(f"the new value must be finite: {entry.value!r} + {amount!r} is too large") from None
             _require_number("value", new)
             self._names.replace(owner, key, number, new)
             return new
@@ -822,11 +896,6 @@ def _require_hashable(argument: str, value: object) -> None:
         hash(value)
     except TypeError as error:
         raise _unhashable(argument, value, error) from None
-
-
-def _require_callable(argument: str, value: object) -> None:
-    if not callable(value):
-        raise TypeError(f"{argument} must be callable, not {value!r}")
 
 
 def _require_number(argument: str, value: object) -> None:

@@ -7,14 +7,19 @@ any other task runs. The instrument is there only while a plain task holds a nam
 
 from __future__ import annotations
 
+import logging
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 from trio.lowlevel import RunVar, add_instrument, current_trio_token, remove_instrument
 
 if TYPE_CHECKING:
+    from types import CoroutineType
+
     from trio.lowlevel import Task
+
+logger = logging.getLogger("trioreg")
 
 
 class Holder(Protocol):
@@ -35,34 +40,36 @@ class Run(trio.abc.Instrument):
     Attributes:
         thread: The identifier of the thread it runs in.
         token: What gets a function called there, from anywhere.
-        holders: The plain Trio tasks that hold a name, each with its holder.
+        holders: The plain Trio tasks that hold a name, by their coroutines, each with its holder.
+        is_over: It has ended: nothing in it runs any more, or ever will.
         untold: While an owner gives its names back: who has something to tell when that is done.
     """
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
         self.token = current_trio_token()
-        self.holders: dict[Task, Holder] = {}
+        self.is_over = False
+        self.holders: dict[CoroutineType[Any, Any, Any], Holder] = {}
         self.untold: dict[Teller, None] | None = None
         self._installed = False
 
     def __repr__(self) -> str:
         return f"<trio run in thread {self.thread}>"
 
-    def hold(self, task: Task, holder: Holder) -> None:
-        """From here on, ``task`` holds a name: tell ``holder`` in the step in which it ends."""
-        self.holders[task] = holder
+    def hold(self, coro: CoroutineType[Any, Any, Any], holder: Holder) -> None:
+        """From here on, a task holds a name: tell ``holder`` in the step in which it ends."""
+        self.holders[coro] = holder
         if not self._installed:
             add_instrument(self)
             self._installed = True
 
-    def drop(self, task: Task) -> None:
-        """``task`` holds no name any more.
+    def drop(self, coro: CoroutineType[Any, Any, Any]) -> None:
+        """A task holds no name any more.
 
         The instrument itself stays until the next task ends: a task that registers and unregisters in a loop does
         not pay for installing it each time.
         """
-        self.holders.pop(task, None)
+        self.holders.pop(coro, None)
 
     def begin_step(self) -> bool:
         """A change of many names that is one step: what happens is told at its `end_step`. False: it is inside one."""
@@ -74,22 +81,35 @@ class Run(trio.abc.Instrument):
     def end_step(self) -> None:
         untold, self.untold = self.untold, None
         for teller in untold or ():
-            teller.tell()
+            try:
+                teller.tell()
+            except BaseException:
+                # A listener that raises `SystemExit`. There is nobody's code here that it could leave: a task ends.
+                logger.exception("a listener failed when it was told of an end")
 
     # Trio's hooks. An instrument that raises is thrown out by Trio, so nothing in here may.
 
     def task_exited(self, task: Task) -> None:
-        holder = self.holders.pop(task, None)
+        holder = self.holders.pop(task.coro, None)
         if holder is not None:
             holder._task_ended()
         if not self.holders and self._installed:
             self._installed = False
             remove_instrument(self)
 
+
+class _End(trio.abc.Instrument):
+    """Sees the end of a run. It is there all the time, which costs nothing: Trio calls only what an instrument has."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
     def after_run(self) -> None:
         # Reached with names left only if the run broke down (`TrioInternalError`): its tasks are gone all the same.
-        while self.holders:
-            self.holders.popitem()[1]._task_ended()
+        holders = self._run.holders
+        while holders:
+            holders.popitem()[1]._task_ended()
+        self._run.is_over = True
 
 
 _run: RunVar[Run] = RunVar("trioreg run")
@@ -101,5 +121,6 @@ def current_run() -> Run:
         return _run.get()
     except LookupError:
         run = Run()
+        add_instrument(_End(run))
         _run.set(run)
         return run

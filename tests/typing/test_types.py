@@ -23,6 +23,7 @@ from trioreg import (
     Function,
     Outcome,
     Owner,
+    Registry,
     Reply,
     TaskStream,
     Via,
@@ -132,6 +133,38 @@ async def by_name(agents: trioreg.Registry[str, int]) -> None:
     assert_type(agents.keys(), list[str])
     agents.lookup(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     agents.register("James Bond", "007")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def values_left_out(
+    ranks: Registry[str, int],
+    maybe: Registry[str, int | None],
+    names: Registry[str, None],
+    anything: Registry[str, Any],
+    objects: Registry[str, object],
+    supervisor: trioreg.DynamicSupervisor,
+) -> None:
+    ranks.register("James Bond")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    ranks.hold("James Bond")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await ranks.acquire("James Bond")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    ranks.register("James Bond", None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(ranks.register("James Bond", 7), Owner)
+    assert_type(maybe.register("James Bond", 7), Owner)
+    for registry in (maybe, names, anything, objects):
+        assert_type(registry.register("James Bond", None), Owner)
+    assert_type(maybe.register("James Bond"), Owner)
+    assert_type(names.register("James Bond"), Owner)
+    assert_type(anything.register("James Bond"), Owner)
+    assert_type(objects.register("James Bond"), Owner)
+    with maybe.hold("James Bond"), names.hold("James Bond"), anything.hold("James Bond"):
+        assert_type(await maybe.acquire("James Bond"), Owner)
+        assert_type(await names.acquire("James Bond", owner=names.whereis("M")), Owner)
+    names.register(7)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    # Without a value it is still an address; but not one to be registered under.
+    assert_type(maybe.via("James Bond"), Via[str, int | None])
+    assert_type(names.via("James Bond", wait=True), Via[str, None])
+    assert_type(await ranks.via("James Bond", wait=True).call(Agent.echo, "text"), str)
+    await supervisor.start_child(Agent, "James Bond", name=ranks.via("James Bond", 7))
+    await supervisor.start_child(Agent, "James Bond", name=ranks.via("James Bond"))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 async def starts(supervisor: trioreg.DynamicSupervisor, agents: trioreg.Registry[str, None]) -> None:
