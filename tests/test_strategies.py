@@ -16,6 +16,7 @@ from trioreg import (
     ActorExited,
     ActorRef,
     Backoff,
+    ChildNotEnded,
     ChildSpec,
     Exit,
     Registry,
@@ -445,6 +446,104 @@ async def test_a_group_restart_restarts_one_that_waits_for_its_backoff_only_once
             assert log == ["-a", "-b", "+a", "+b"]
             assert restarts(supervisor) == {"a": 1, "b": 1}
             scope.cancel()
+
+
+# One of several that fails to restart, and waits
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+async def test_those_behind_one_that_waits_for_its_next_try_are_shown_as_restarting(
+    strategy: Any, autojump_clock: MockClock
+) -> None:
+    log: list[str] = []
+    fails: dict[str, int] = {}
+    children = [
+        worker(log, "a", fails=fails),
+        worker(log, "b", fails=fails, backoff=Backoff(initial=4)),
+        worker(log, "c", fails=fails),
+    ]
+    with trio.CancelScope() as scope:
+        async with open_supervisor(children, strategy=strategy, max_restarts=5, max_seconds=100) as supervisor:
+            log.clear()
+            fails["b"] = 1
+            bang(supervisor, "a")
+            await trio.sleep(1)
+            assert log == ["-a", "-c", "-b", "+a", "!b"]
+            assert states(supervisor) == {"a": "running", "b": "restarting", "c": "restarting"}
+            with pytest.raises(ChildNotEnded):
+                await supervisor.restart_child("c")
+            await trio.sleep(10)
+            assert states(supervisor) == {"a": "running", "b": "running", "c": "running"}
+            scope.cancel()
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+async def test_one_behind_one_that_waits_for_its_next_try_can_be_terminated(
+    strategy: Any, autojump_clock: MockClock
+) -> None:
+    log: list[str] = []
+    fails: dict[str, int] = {}
+    children = [worker(log, "a", fails=fails, backoff=Backoff(initial=4)), worker(log, "b"), worker(log, "c")]
+    with trio.CancelScope() as scope:
+        async with open_supervisor(children, strategy=strategy) as supervisor:
+            fails["a"] = 1
+            ref_of(supervisor, "a").kill()
+            await trio.sleep(5)
+            log.clear()
+            assert states(supervisor) == {"a": "restarting", "b": "restarting", "c": "restarting"}
+            await supervisor.terminate_child("b")
+            assert states(supervisor) == {"a": "restarting", "b": "ended", "c": "restarting"}
+            supervisor.delete_child("b")
+            await trio.sleep(10)
+            assert log == ["+a", "+c"]
+            scope.cancel()
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+async def test_those_behind_one_that_is_terminated_while_it_waits_for_its_next_try_are_started_without_it(
+    strategy: Any, autojump_clock: MockClock
+) -> None:
+    log: list[str] = []
+    fails: dict[str, int] = {}
+    children = [worker(log, "a"), worker(log, "b", fails=fails, backoff=Backoff(initial=4)), worker(log, "c")]
+    with trio.CancelScope() as scope:
+        async with open_supervisor(children, strategy=strategy) as supervisor:
+            fails["b"] = 1
+            bang(supervisor, "a")
+            await trio.sleep(1)
+            log.clear()
+            await supervisor.terminate_child("b")
+            await wait_all_tasks_blocked()
+            assert log == ["+c"]
+            assert states(supervisor) == {"a": "running", "b": "ended", "c": "running"}
+            await trio.sleep(10)
+            assert log == ["+c"]
+            scope.cancel()
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+async def test_a_block_that_was_left_stays_for_those_behind_one_that_waits(
+    strategy: Any, autojump_clock: MockClock
+) -> None:
+    log: list[str] = []
+    fails: dict[str, int] = {"a": 0}
+    children = [worker(log, "a", fails=fails, backoff=Backoff(initial=4)), worker(log, "b")]
+    with trio.fail_after(1000), trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+
+            async def disturb(supervisor: Supervisor) -> None:
+                fails["a"] = 1
+                ref_of(supervisor, "a").kill()
+                await trio.sleep(5)
+                await supervisor.terminate_child("a")
+                log.append("terminated")
+                await trio.sleep(5)
+                log.append("still there")
+                scope.cancel()
+
+            async with open_supervisor(children, strategy=strategy) as supervisor:
+                nursery.start_soon(disturb, supervisor)
+    assert log == ["+a", "+b", "-b", "!a", "terminated", "+b", "still there", "-b"]
 
 
 # Meanwhile, from outside
