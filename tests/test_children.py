@@ -759,19 +759,18 @@ async def test_those_who_wait_for_a_restart_that_fails_learn_it(autojump_clock: 
 async def test_those_who_wait_for_a_restart_when_the_shutdown_comes_learn_it(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
     learned: list[str] = []
-    async with trio.open_nursery() as nursery:
-        async with supervised() as supervisor:
+    async with trio.open_nursery() as nursery, supervised() as supervisor:
 
-            async def get() -> None:
-                with pytest.raises(RuntimeError, match="not running"):
-                    await supervisor.start_or_get(Worker, [], "b", name=names.via("a"))
-                learned.append("told")
+        async def get() -> None:
+            with pytest.raises(RuntimeError, match="not running"):
+                await supervisor.start_or_get(Worker, list[str](), "b", name=names.via("a"))
+            learned.append("told")
 
-            old = await supervisor.start_child(worker([], "a", name=names.via("a"), backoff=Backoff(initial=5)))
-            old.kill()
-            await wait_all_tasks_blocked()
-            nursery.start_soon(get)
-            await wait_all_tasks_blocked()
+        old = await supervisor.start_child(worker([], "a", name=names.via("a"), backoff=Backoff(initial=5)))
+        old.kill()
+        await wait_all_tasks_blocked()
+        nursery.start_soon(get)
+        await wait_all_tasks_blocked()
     assert learned == ["told"]
 
 
