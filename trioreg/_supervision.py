@@ -465,17 +465,12 @@ class Engine:
 
     async def _start_due(self, members: list[Child]) -> None:
         for member in members:
-            if self._is_closing:
-                return
-            if member not in self._due:
-                continue  # terminated meanwhile
-            await self._start_again(member)
-            if self._due.cause is member or member.pause is not None:
-                return
+            # The others were terminated meanwhile.
+            if member in self._due and not self._is_closing and not await self._start_again(member):
+                return  # it is tried again, and those behind it with it
         self._close_if_done()
 
-    async def _start_again(self, member: Child) -> None:
-        """Start one of several. If it does not start, it is tried again with those that its own end restarts."""
+    async def _start_again(self, member: Child) -> bool:
         cell = member.cell
         assert cell is not None
         if not self._due.is_counted(member):
@@ -486,7 +481,7 @@ class Engine:
             try:
                 cell = self._spawn(member)
             except Exception:
-                backoff = backoff or RETRY  # without it, there might be no end of tries and no checkpoint between them
+                backoff = backoff or RETRY  # else there might be no end of tries, without a checkpoint between them
                 raise
             await self._wait_started(member, cell)
         except Exception as error:
@@ -495,8 +490,9 @@ class Engine:
             if member in self._due:
                 self._due.drop(member)
                 self._restart_failed(member, cell, error, backoff, of_several=True)
-        else:
-            self._due.drop(member)
+                return False
+        self._due.drop(member)
+        return True
 
     def _is_held_up(self) -> bool:
         """Whether one that failed to start waits for its next try, and those behind it wait for that."""
