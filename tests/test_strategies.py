@@ -641,6 +641,18 @@ async def test_a_supervisor_gives_up_after_one_group_restart_too_many(strategy: 
     assert log == ["-b", "-c", "-a"]
 
 
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
+async def test_what_crashes_while_a_supervisor_gives_up_is_in_the_same_group(
+    strategy: Any, autojump_clock: MockClock
+) -> None:
+    with pytest.raises(RestartLimitExceeded) as caught:
+        async with open_supervisor([worker([], "a"), worker([], "b")], strategy=strategy, max_restarts=0) as supervisor:
+            bang(supervisor, "a", "b")
+            await trio.sleep(1000)
+            raise AssertionError("the block went on")
+    assert sorted(errors_of(caught.value)) == ["a", "b"]
+
+
 async def test_group_restarts_that_are_far_enough_apart_go_on(autojump_clock: MockClock) -> None:
     with trio.CancelScope() as scope:
         children = [worker([], "a"), worker([], "b")]

@@ -93,6 +93,7 @@ class Engine:
         # How many lives there are, and waits for the next one. (Those that are due have neither.)
         self._alive = 0
         self._failures: list[BaseException] = []
+        self._gave_up: str | None = None
 
     # The engine's own task
 
@@ -115,7 +116,7 @@ class Engine:
                 outside.cancel_scope.cancel()
         finally:
             # An error outweighs the cancellation during which it came up.
-            if self._failures:
+            if self._failures or self._gave_up is not None:
                 self.failure = self._combined()
                 raise self.failure from None
 
@@ -187,9 +188,13 @@ class Engine:
         self.close()
 
     def _combined(self) -> BaseException:
-        if len(self._failures) == 1:
-            return self._failures[0]
-        return BaseExceptionGroup(f"{self.label} failed", self._failures)
+        failures = self._failures
+        if self._gave_up is not None:
+            # What crashed after it gave up belongs to that: who catches a give-up catches all of it.
+            errors = [failure for failure in failures if isinstance(failure, Exception)]
+            others = [failure for failure in failures if not isinstance(failure, Exception)]
+            failures = [RestartLimitExceeded(self._gave_up, [*self.intensity.errors, *errors]), *others]
+        return failures[0] if len(failures) == 1 else BaseExceptionGroup(f"{self.label} failed", failures)
 
     # Starting
 
@@ -387,7 +392,8 @@ class Engine:
             return True
         limit = f"more than {self.intensity.max_restarts:g} restarts in {self.intensity.max_seconds:g} seconds"
         self._trace.gives_up(child, cell, exit, limit)
-        self._fail(RestartLimitExceeded(f"{self.label} gave up: {limit}", self.intensity.errors))
+        self._gave_up = f"{self.label} gave up: {limit}"
+        self.close()
         return False
 
     def _begin_again_after(
