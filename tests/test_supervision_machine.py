@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Literal, cast
 
 import attrs
+import pytest
 import trio
 from _helpers import leaves
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from trio.lowlevel import Task
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
@@ -187,6 +190,7 @@ class Model:
         journal: Who has started (+), failed to start (!) and stopped (-), in order, in this step.
         fails: How often the next starts of each child fail.
         has_given_up: Whether any supervisor gave up in this step.
+        is_side_by_side: Whether the restarts of this step go on side by side.
     """
 
     def __init__(self, tree: Tree, now: float) -> None:
@@ -194,6 +198,7 @@ class Model:
         self.fails: Counter[str] = Counter()
         self.now = now
         self.has_given_up = False
+        self.is_side_by_side = False
         self.root = Super(tree)
         for node in tree.nodes:
             self.start(self.root.add(node))
@@ -375,6 +380,7 @@ class Model:
     def take(self, what: Taken) -> str:
         """Returns what whoever does this is told."""
         targets = [self.find(label) for label in what.targets]
+        self.is_side_by_side = bool(targets) and targets[0].parent.tree.strategy == "one_for_one"
         if what.operation == "fail":
             self.fails[targets[0].node.label] += what.count
         elif what.operation == "start":
@@ -564,8 +570,13 @@ class World:
     def misprint(self, model: Model, what: object, *, is_storm: bool) -> str:
         if is_storm and model.has_given_up:
             return ""  # it depends on what had just begun
-        order: Callable[[list[str]], list[str]] = sorted if is_storm else list
-        if order(self.journal) != order(model.journal):
+        journals = [self.journal, model.journal]
+        if is_storm:
+            # Those that crash at once stop in any order; but those that are restarted together start in theirs.
+            journals = [[entry for entry in journal if entry[0] == "+"] for journal in journals]
+            if model.is_side_by_side:
+                journals = [sorted(journal) for journal in journals]
+        if journals[0] != journals[1]:
             return f"{what}: {self.journal} instead of {model.journal}"
         return ""
 
@@ -717,3 +728,191 @@ def model_shape(parent: Super) -> list[object]:
 @settings(max_examples=5 * settings.default.max_examples, suppress_health_check=[HealthCheck.too_slow])
 def test_supervision_is_what_a_plain_model_of_its_rules_says(tree: Tree, steps: tuple[Step, ...]) -> None:
     trio.run(World().run, tree, steps, clock=MockClock(autojump_threshold=0))
+
+
+# An outer cancellation at each step of whatever goes on
+
+
+class CancellingAtStep(trio.abc.Instrument):
+    """Cancels a scope after the n-th step of any task."""
+
+    def __init__(self, n: int, scope: trio.CancelScope) -> None:
+        self.n = n
+        self.steps = 0
+        self.scope = scope
+        self.at = math.inf
+
+    def after_task_step(self, task: Task) -> None:
+        self.steps += 1
+        if self.steps == self.n:
+            self.at = trio.current_time()
+            self.scope.cancel()
+
+
+class Slow(Actor):
+    """Each of its ends and beginnings takes a while; it has a background task, and a name beside its own."""
+
+    def __init__(self, stage: Stage, label: str) -> None:
+        self.stage = stage
+        self.label = label
+        stage.names.register(f"also {label}")
+
+    async def on_start(self) -> None:
+        self.start_soon(trio.sleep_forever)
+        await trio.sleep(1)
+        if self.stage.fails[self.label]:
+            self.stage.fails[self.label] -= 1
+            raise Bang(self.label)
+        self.stage.note(f"+{self.label}")
+
+    async def on_stop(self, exit: Exit) -> None:
+        self.stage.note(f"<{self.label}")
+        await trio.sleep(1)
+        self.stage.note(f"-{self.label}")
+
+    def bang(self) -> None:
+        raise Bang(self.label)
+
+
+class Stage:
+    """A supervisor of a, b, c and of one that has d, e below it, and something that goes on with them."""
+
+    def __init__(self, strategy: Strategy) -> None:
+        self.names: Registry[str, None] = Registry("names")
+        self.journal: list[tuple[float, str]] = []
+        self.fails: Counter[str] = Counter()
+        self.strategy: Strategy = strategy
+
+    def note(self, entry: str) -> None:
+        self.journal.append((trio.current_time(), entry))
+
+    def spec(self, label: str, **options: Any) -> ChildSpec:
+        return ChildSpec(Slow, (self, label), id=label, name=self.names.via(label), **options)
+
+    def specs(self) -> list[ChildSpec]:
+        inner = [self.spec("d"), self.spec("e")]
+        return [
+            self.spec("a"),
+            self.spec("b", backoff=Backoff(initial=2)),
+            ChildSpec(Supervisor, (inner,), id="inner", name=self.names.via("inner")),
+            self.spec("c"),
+        ]
+
+    def crash(self, *labels: str) -> None:
+        for label in labels:
+            cast("ActorRef[Slow]", self.names.via(label)._resolve()).cast_nowait(Slow.bang)
+
+
+async def starts(stage: Stage, supervisor: Supervisor) -> None:
+    await supervisor.start_child(stage.spec("f"))
+
+
+async def fails_to_start(stage: Stage, supervisor: Supervisor) -> None:
+    stage.fails["f"] = 1
+    with pytest.raises(Bang):
+        await supervisor.start_child(stage.spec("f"))
+
+
+async def restarts_one(stage: Stage, supervisor: Supervisor) -> None:
+    stage.crash("a")
+    await trio.sleep(20)
+
+
+async def restarts_after_a_pause(stage: Stage, supervisor: Supervisor) -> None:
+    stage.crash("b")
+    await trio.sleep(20)
+
+
+async def fails_to_restart(stage: Stage, supervisor: Supervisor) -> None:
+    stage.fails["b"] = 1
+    stage.crash("a", "b")
+    await trio.sleep(40)
+
+
+async def restarts_several(stage: Stage, supervisor: Supervisor) -> None:
+    stage.crash("c", "a", "e")
+    await trio.sleep(40)
+
+
+async def restarts_a_tree(stage: Stage, supervisor: Supervisor) -> None:
+    stage.names.via("inner")._resolve().kill()
+    await trio.sleep(40)
+
+
+async def terminates(stage: Stage, supervisor: Supervisor) -> None:
+    await supervisor.terminate_child("inner")
+    await supervisor.restart_child("inner")
+    await supervisor.terminate_child("a")
+    supervisor.delete_child("a")
+
+
+async def gives_up(stage: Stage, supervisor: Supervisor) -> None:
+    stage.crash("e", "b")
+    await trio.sleep(100)
+    raise AssertionError("the block went on")
+
+
+async def shuts_down(stage: Stage, supervisor: Supervisor) -> None:
+    supervisor.stop()
+    await trio.sleep(100)
+    raise AssertionError("the block went on")
+
+
+SITUATIONS: list[Callable[[Stage, Supervisor], Awaitable[None]]] = [
+    starts,
+    fails_to_start,
+    restarts_one,
+    restarts_after_a_pause,
+    fails_to_restart,
+    restarts_several,
+    restarts_a_tree,
+    terminates,
+    gives_up,
+    shuts_down,
+]
+
+
+def out_of_order(journal: list[tuple[float, str]], since: float) -> list[str]:
+    """Who has begun to end, later than ``since``, before those that were started after it had ended."""
+    order = "abdecf"
+    last, is_ended, wrong = len(order), True, list[str]()
+    for at, entry in journal:
+        if at > since and entry[0] == "<":
+            if order.index(entry[1]) >= last or not is_ended:
+                wrong.append(entry)
+            last, is_ended = order.index(entry[1]), False
+        elif at > since and entry[0] == "-":
+            is_ended = True
+    return wrong
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: cast("Any", situation).__name__)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_a_supervisor_that_is_cancelled_at_any_step_ends_in_order_and_leaves_nothing(
+    strategy: Strategy, situation: Callable[[Stage, Supervisor], Awaitable[None]], autojump_clock: MockClock
+) -> None:
+    tasks = trio.lowlevel.current_statistics().tasks_living
+    for n in itertools.count(1):
+        stage = Stage(strategy)
+        limit = 0 if situation is gives_up else 5
+        with trio.fail_after(1000), trio.CancelScope() as scope:
+            cancelling = CancellingAtStep(n, scope)
+            try:
+                async with open_supervisor(stage.specs(), strategy=strategy, max_restarts=limit) as supervisor:
+                    trio.lowlevel.add_instrument(cancelling)
+                    await situation(stage, supervisor)
+                    scope.cancel()
+            except* Bang:
+                pass
+        trio.lowlevel.remove_instrument(cancelling)
+        assert stage.names.count() == 0
+        assert trio.lowlevel.current_statistics().tasks_living == tasks
+        lives = Counter[str]()
+        for _, (what, label) in stage.journal:
+            lives[label] += {"+": 1, "<": 0, "-": -1}[what]
+        # Those below a supervisor that is killed end without a word.
+        assert all(left == 0 or (left == 1 and situation is restarts_a_tree) for left in lives.values())
+        assert out_of_order(stage.journal, cancelling.at) == []
+        if cancelling.steps < n:
+            break
+    assert n > 10

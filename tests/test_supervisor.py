@@ -246,6 +246,33 @@ async def test_a_child_that_starts_another_when_the_shutdown_comes_does_not_spoi
                 scope.cancel()
 
 
+async def test_a_child_that_starts_another_after_the_shutdown_has_begun_does_not_spoil_it(
+    autojump_clock: MockClock,
+) -> None:
+    async def start_later(supervisor: Supervisor) -> None:
+        await trio.sleep(2)
+        await supervisor.start_child(Worker, list[str](), "too late")
+
+    with trio.move_on_after(1) as scope:
+        async with open_supervisor() as supervisor:
+            await supervisor.start_child(start_later, supervisor)
+            await supervisor.start_child(worker([], "slow", stop=3))
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+
+
+async def test_one_that_is_cancelled_with_the_supervisor_learns_that_where_it_starts_a_child(
+    autojump_clock: MockClock,
+) -> None:
+    with trio.CancelScope() as scope:
+        async with open_supervisor() as supervisor:
+            with trio.CancelScope(shield=True):
+                scope.cancel()
+                await trio.sleep(1)
+            await supervisor.start_child(Worker, list[str](), "a")
+    assert scope.cancelled_caught
+
+
 async def test_a_child_that_calls_a_later_one_when_the_shutdown_comes_does_not_spoil_it(
     autojump_clock: MockClock,
 ) -> None:

@@ -28,7 +28,7 @@ from ._cell import ENDING, RUNNING, STARTING, Cell, Reference
 from ._child import Child, ChildState, Pause
 from ._due import Due
 from ._ending import end, end_in_order, end_side_by_side
-from ._errors import ActorExited, ChildNotEnded, ChildNotFound, MaxChildren, RestartLimitExceeded
+from ._errors import ActorExited, ChildNotEnded, ChildNotFound, MaxChildren, NotRunning, RestartLimitExceeded
 from ._exit import Exit
 from ._owner import current_actor
 from ._ref import ActorRef
@@ -202,7 +202,7 @@ class Engine:
     async def start_child(self, spec: ChildSpec) -> ActorRef[Any]:
         """Start one more child, and wait until it has started. Raises its error, and keeps nothing of it, if it
         does not start. A checkpoint."""
-        self.require_open()
+        await self._require_open()
         if len(self.children) >= self.max_children:
             raise MaxChildren(self.label, int(self.max_children))
         if spec.significant and self.auto_shutdown == "never":
@@ -217,9 +217,10 @@ class Engine:
             raise
         return cast("ActorRef[Any]", cell.ref)
 
-    def require_open(self) -> None:
+    async def _require_open(self) -> None:
         if not self._is_open or self._is_closing:
-            raise RuntimeError(f"{self.label} is not running: it can't start a child")
+            await trio.lowlevel.checkpoint_if_cancelled()  # who is cancelled with it learns that, and no error
+            raise NotRunning(self.label)
 
     def _add(self, spec: ChildSpec) -> Child:
         child = Child(self, next(self._numbers), spec)
@@ -336,8 +337,10 @@ class Engine:
             return
         if self._is_closing or child.is_terminated:
             self._trace.ended(child, cell, exit)
-            # Who needed one that was ended before it has not failed: that is what a shutdown does.
-            is_consequence = isinstance(error, ActorExited) and error.exit.error is None
+            # Who needed one that was ended before it, or another child, has not failed: that is what a shutdown does.
+            is_consequence = isinstance(error, NotRunning) or (
+                isinstance(error, ActorExited) and error.exit.error is None
+            )
             if error is not None and self._is_closing and not is_consequence:
                 self._failures.append(error)
             return
@@ -568,7 +571,7 @@ class Engine:
 
     @enable_ki_protection
     async def restart_child(self, which: object) -> ActorRef[Any]:
-        self.require_open()
+        await self._require_open()
         child = self._find_ended(which)
         cell = self._spawn(child)
         await self._wait_started(child, cell)
