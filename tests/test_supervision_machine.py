@@ -41,8 +41,7 @@ from trioreg._supervision import AutoShutdown, Strategy
 
 STRATEGIES: list[Strategy] = ["one_for_one", "one_for_all", "rest_for_one"]
 
-End = Literal["crash", "kill", "cancel", "stop"]
-Operation = Literal["storm", "terminate", "restart", "delete", "start", "fail"] | End
+Operation = Literal["crash", "kill", "cancel", "stop", "storm", "terminate", "restart", "delete", "start", "fail"]
 
 
 class Bang(Exception):
@@ -104,11 +103,13 @@ class Labels:
 @st.composite
 def trees(draw: st.DrawFn, depth: int, labels: Labels | None = None) -> Tree:
     labels = labels or Labels()
-    auto_shutdown = draw(st.sampled_from(["never", "never", "never", "any_significant", "all_significant"]))
+    auto_shutdown: AutoShutdown = draw(
+        st.sampled_from(["never", "never", "never", "any_significant", "all_significant"])
+    )
     nodes: list[Node] = []
     for _ in range(draw(st.integers(2, 3))):
         label, initial = labels.next()
-        restart = draw(st.sampled_from(["permanent", "permanent", "transient", "temporary"]))
+        restart: Restart = draw(st.sampled_from(["permanent", "permanent", "transient", "temporary"]))
         nodes.append(
             Node(
                 label,
@@ -169,11 +170,11 @@ class Child:
 class Super:
     tree: Tree
     owner: Child | None = None
-    children: list[Child] = attrs.Factory(list)
+    children: list[Child] = attrs.Factory(list["Child"])
     numbers: int = 0
-    counted: list[float] = attrs.Factory(list)
+    counted: list[float] = attrs.Factory(list[float])
     cause: Child | None = None
-    due: dict[Child, bool] = attrs.Factory(dict)
+    due: dict[Child, bool] = attrs.Factory(dict["Child", bool])
     end: Literal["gave up", "shut down", "failed"] | None = None
 
     def add(self, node: Node) -> Child:
@@ -355,10 +356,10 @@ class Model:
     def everybody(self) -> list[Child]:
         return [child for parent in self.supers() for child in parent.children] if self.root.end is None else []
 
-    def do(self, how: End, *targets: Child) -> None:
+    def do(self, how: Operation, *targets: Child) -> None:
         for child in targets:
             self.end(child, is_killed=how == "kill")
-            self.ended(child, is_abnormal=how in ("crash", "kill"))
+            self.ended(child, is_abnormal=how in ("crash", "storm", "kill"))
         self.settle(targets[0].parent)
 
     def terminate(self, child: Child) -> None:
@@ -401,7 +402,7 @@ class Model:
             elif not self.start(child):
                 return "failed"
         else:
-            self.do("crash" if what.operation == "storm" else what.operation, *targets)
+            self.do(what.operation, *targets)
         return "done"
 
 
@@ -725,7 +726,9 @@ def model_shape(parent: Super) -> list[object]:
 
 
 @given(tree=st.integers(1, 4).flatmap(trees), steps=st.lists(steps, min_size=5, max_size=25).map(tuple))
-@settings(max_examples=5 * settings.default.max_examples, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=5 * cast("settings", settings.default).max_examples, suppress_health_check=[HealthCheck.too_slow]
+)
 def test_supervision_is_what_a_plain_model_of_its_rules_says(tree: Tree, steps: tuple[Step, ...]) -> None:
     trio.run(World().run, tree, steps, clock=MockClock(autojump_threshold=0))
 
@@ -858,7 +861,7 @@ async def shuts_down(stage: Stage, supervisor: Supervisor) -> None:
     raise AssertionError("the block went on")
 
 
-SITUATIONS: list[Callable[[Stage, Supervisor], Awaitable[None]]] = [
+SITUATIONS = [
     starts,
     fails_to_start,
     restarts_one,
@@ -886,17 +889,18 @@ def out_of_order(journal: list[tuple[float, str]], since: float) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: cast("Any", situation).__name__)
+@pytest.mark.parametrize("situation", SITUATIONS, ids=[situation.__name__ for situation in SITUATIONS])
 @pytest.mark.parametrize("strategy", STRATEGIES)
 async def test_a_supervisor_that_is_cancelled_at_any_step_ends_in_order_and_leaves_nothing(
     strategy: Strategy, situation: Callable[[Stage, Supervisor], Awaitable[None]], autojump_clock: MockClock
 ) -> None:
     tasks = trio.lowlevel.current_statistics().tasks_living
-    for n in itertools.count(1):
+    cancelling = CancellingAtStep(0, trio.CancelScope())
+    while cancelling.steps >= cancelling.n:  # it has been reached
         stage = Stage(strategy)
         limit = 0 if situation is gives_up else 5
         with trio.fail_after(1000), trio.CancelScope() as scope:
-            cancelling = CancellingAtStep(n, scope)
+            cancelling = CancellingAtStep(cancelling.n + 1, scope)
             try:
                 async with open_supervisor(stage.specs(), strategy=strategy, max_restarts=limit) as supervisor:
                     trio.lowlevel.add_instrument(cancelling)
@@ -908,11 +912,9 @@ async def test_a_supervisor_that_is_cancelled_at_any_step_ends_in_order_and_leav
         assert stage.names.count() == 0
         assert trio.lowlevel.current_statistics().tasks_living == tasks
         lives = Counter[str]()
-        for _, (what, label) in stage.journal:
-            lives[label] += {"+": 1, "<": 0, "-": -1}[what]
+        for _, entry in stage.journal:
+            lives[entry[1]] += {"+": 1, "<": 0, "-": -1}[entry[0]]
         # Those below a supervisor that is killed end without a word.
         assert all(left == 0 or (left == 1 and situation is restarts_a_tree) for left in lives.values())
         assert out_of_order(stage.journal, cancelling.at) == []
-        if cancelling.steps < n:
-            break
-    assert n > 10
+    assert cancelling.n > 10
