@@ -37,7 +37,7 @@ class Trace:
     def ended(self, child: Child, cell: Cell, exit: Exit) -> None:
         """For good, or because its supervisor has ended it."""
         level = logging.DEBUG if exit.error is None else logging.ERROR
-        self._ended(level, child, cell, exit, "ended", f", after {child.restarts} restarts" if child.restarts else "")
+        self._ended(level, child, cell, exit, "ended", _after(child))
 
     def restarting(self, child: Child, cell: Cell, exit: Exit, seconds: float | None = None) -> None:
         """It has ended, or failed to start, and is restarted: at once, or after so many seconds."""
@@ -51,8 +51,7 @@ class Trace:
             logger.info("%s: child %s is restarted with another: restart %d", self._label, child, child.restarts)
 
     def gives_up(self, child: Child, cell: Cell, exit: Exit, limit: str) -> None:
-        after = f", after {child.restarts} restarts: giving up, {limit}"
-        self._ended(logging.ERROR, child, cell, exit, "ended", after)
+        self._ended(logging.ERROR, child, cell, exit, "ended", f"{_after(child)}: giving up, {limit}")
 
     def start_cancelled(self, child: Child, cell: Cell, error: BaseException) -> None:
         """Nobody else gets this error: who started the child is being cancelled."""
@@ -73,3 +72,7 @@ class Trace:
                 then,
                 exc_info=exit.error,
             )
+
+
+def _after(child: Child) -> str:
+    return f", after {child.restarts} restart{'s' if child.restarts > 1 else ''}" if child.restarts else ""
