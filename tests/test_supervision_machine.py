@@ -13,6 +13,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Any, Literal, cast
 
 import attrs
@@ -26,6 +27,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
     Actor,
+    ActorExited,
     ActorRef,
     Backoff,
     ChildNotEnded,
@@ -42,6 +44,10 @@ from trioreg._supervision import AutoShutdown, Strategy
 STRATEGIES: list[Strategy] = ["one_for_one", "one_for_all", "rest_for_one"]
 
 Operation = Literal["crash", "kill", "cancel", "stop", "storm", "terminate", "restart", "delete", "start", "fail"]
+
+
+EXAMPLES = 5 * cast("settings", settings.default).max_examples
+"""More than elsewhere: most of what can go wrong takes several steps that have to do with one another."""
 
 
 class Bang(Exception):
@@ -465,10 +471,12 @@ class Worker(Actor):
         self.label = node.label
 
     async def on_start(self) -> None:
+        await trio.sleep(self.world.seconds(self.label))
         self.world.begin(self.label)
         self.world.journal.append(f"+{self.label}")
 
     async def on_stop(self, exit: Exit) -> None:
+        await trio.sleep(self.world.seconds(self.label) / 2)
         self.world.journal.append(f"-{self.label}")
 
     def bang(self) -> None:
@@ -494,14 +502,22 @@ class Nested(Supervisor):
 
 
 class World:
-    """One run of a tree."""
+    """One run of a tree.
 
-    def __init__(self) -> None:
+    Attributes:
+        is_slow: Whether its workers take their time to start and to stop.
+    """
+
+    def __init__(self, *, is_slow: bool = False) -> None:
+        self.is_slow = is_slow
         self.journal: list[str] = []
         self.fails: Counter[str] = Counter()
         self.names: Registry[str, None] = Registry("names")
         self.problems: list[str] = []
         self.labels = Labels(1000)
+
+    def seconds(self, label: str) -> float:
+        return int(label) % 4 * 0.7 if self.is_slow else 0
 
     def begin(self, label: str) -> None:
         if self.fails[label]:
@@ -672,6 +688,40 @@ class World:
         await wait_all_tasks_blocked()
         assert trio.lowlevel.current_statistics().tasks_living == tasks
 
+    def taken(self, root: Supervisor, step: Step) -> Taken | None:
+        """As `taken`, by what there is and not by what should be."""
+        parents = self.supervisors(root)
+        refs = self.refs(root)
+        operation = step.operation
+        if operation == "start":
+            label, initial = self.labels.next()
+            node = Node(label, has_name=True, initial=initial if step.other > 2 else None)
+            return Taken("start", node=node, above=list(parents)[step.which % len(parents)])
+        everybody = [str(child.id) for parent in parents.values() for child in parent.which_children()]
+        candidates = everybody if operation in ("fail", "terminate", "restart", "delete") else list(refs)
+        if operation in ("crash", "storm"):
+            candidates = [label for label in candidates if label not in parents]
+        if not candidates:
+            return None
+        first = step.which % len(candidates)
+        number = 2 + step.other % 2 if operation == "storm" else 1
+        return Taken(operation, tuple(candidates[first : first + number]), count=1 + step.other // 2)
+
+    async def try_to(self, root: Supervisor, what: Taken) -> None:
+        with suppress(ActorExited, LookupError, RuntimeError):  # its turn comes when the child, or more, has gone
+            await self.do(root, what)
+
+    def check_names(self, root: Supervisor) -> None:
+        """Whoever has a life and a name is found by it, and nobody else is."""
+        parents = self.supervisors(root).values()
+        children = [child for parent in parents for child in parent._engine.children.values()]
+        named = {child.id: child.ref for child in children if child.ref is not None and child.spec.name is not None}
+        for label, ref in named.items():
+            if self.names.whereis(cast("str", label)) is not ref:
+                raise Different(f"{label} is {ref}, but found as {self.names.whereis(cast('str', label))}")
+        if self.names.count() < len(named):
+            raise Different(f"{self.names.tables()} for {named}")
+
     def agreed(self, root: Supervisor, models: list[Model], what: object, *, is_storm: bool) -> list[Model]:
         """The models that have it right; one at least must."""
         living = [model for model in models if model.root.end is None]
@@ -726,11 +776,49 @@ def model_shape(parent: Super) -> list[object]:
 
 
 @given(tree=st.integers(1, 4).flatmap(trees), steps=st.lists(steps, min_size=5, max_size=25).map(tuple))
-@settings(
-    max_examples=5 * cast("settings", settings.default).max_examples, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 def test_supervision_is_what_a_plain_model_of_its_rules_says(tree: Tree, steps: tuple[Step, ...]) -> None:
     trio.run(World().run, tree, steps, clock=MockClock(autojump_threshold=0))
+
+
+# The same, where starts and stops take their time, and things happen in the middle of others: what must hold is less
+
+
+async def overlap(world: World, tree: Tree, steps: tuple[Step, ...]) -> None:
+    """Take the steps without waiting for what comes of them."""
+    tasks = trio.lowlevel.current_statistics().tasks_living
+    try:
+        with trio.CancelScope() as outside:
+            async with open_supervisor(**world.options(tree)) as root, trio.open_nursery() as nursery:
+                for step in steps:
+                    await trio.sleep(step.pause)
+                    await wait_all_tasks_blocked()
+                    world.check_names(root)
+                    taking = world.taken(root, step)
+                    if taking is not None:
+                        nursery.start_soon(world.try_to, root, taking)
+                await trio.sleep(1000)
+                world.check_names(root)
+                shown = [
+                    child.state for parent in world.supervisors(root).values() for child in parent.which_children()
+                ]
+                if not {"running", "ended"}.issuperset(shown):
+                    raise Different(f"after a long time: {world.shape(root)}")
+                outside.cancel()
+    except ExceptionGroup as group:  # somebody gave up, or crashed in a shutdown
+        errors = leaves(group)
+        assert all(isinstance(error, Bang | ActorExited) for error in errors), errors
+    assert world.names.count() == 0
+    await wait_all_tasks_blocked()
+    assert trio.lowlevel.current_statistics().tasks_living == tasks
+
+
+@given(tree=st.integers(1, 3).flatmap(trees), steps=st.lists(steps, min_size=5, max_size=25).map(tuple))
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_happens_in_the_middle_of_whatever_else_names_are_right_and_nothing_hangs_or_stays(
+    tree: Tree, steps: tuple[Step, ...]
+) -> None:
+    trio.run(overlap, World(is_slow=True), tree, steps, clock=MockClock(autojump_threshold=0))
 
 
 # An outer cancellation at each step of whatever goes on
