@@ -178,6 +178,14 @@ async def test_terminating_waits_for_as_long_as_the_child_has_to_end_and_then_cu
         assert log == ["+a"]
 
 
+async def test_a_child_that_would_be_killed_has_its_on_stop_where_it_ends_by_itself(autojump_clock: MockClock) -> None:
+    log: list[str] = []
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(worker(log, "a", stop=1, shutdown="kill", restart="temporary"))
+        await ref.stop()
+        assert log == ["+a", "-a"]
+
+
 async def test_a_crash_while_a_child_is_terminated_does_not_restart_it(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

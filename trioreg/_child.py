@@ -110,7 +110,8 @@ class Child:
 
     @property
     def shutdown(self) -> float:
-        return self.spec.seconds
+        # "kill" is how its supervisor ends it. Where it ends by itself, its `on_stop` has the usual time.
+        return self.spec.kind.shutdown if self.spec.shutdown == "kill" else self.spec.seconds
 
     @property
     def title(self) -> str:

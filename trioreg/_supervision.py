@@ -25,12 +25,13 @@ from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protectio
 from ._backoff import Backoff
 from ._call import Waiting
 from ._cell import ENDING, RUNNING, STARTING, Cell, Reference
-from ._child import Child, ChildState, Pause
+from ._child import Child, ChildState
 from ._due import Due
 from ._ending import end, end_in_order, end_side_by_side
 from ._errors import ActorExited, ChildNotEnded, ChildNotFound, MaxChildren, NotRunning, RestartLimitExceeded
 from ._exit import Exit
 from ._owner import current_actor
+from ._pause import Pauses
 from ._ref import ActorRef
 from ._run import current_run
 from ._trace import Trace
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from ._intensity import Intensity
     from ._owner import Owner
     from ._run import Run
-    from ._via import Via
 
 __all__ = ["AutoShutdown", "Child", "ChildState", "Engine", "Strategy"]
 
@@ -87,9 +87,7 @@ class Engine:
         self._wake = trio.Event()
         self._due = Due(is_for_all=strategy == "one_for_all")
         self._starting: dict[Cell, None] = {}
-        # Those that wait for their next restart: by the reference of the life that has ended, and by their names.
-        self._paused: dict[Reference, Child] = {}
-        self._awaited: dict[Via[Any, Any], Child] = {}
+        self._pauses = Pauses()
         # How many lives there are, and waits for the next one. (Those that are due have neither.)
         self._alive = 0
         self._failures: list[BaseException] = []
@@ -425,27 +423,15 @@ class Engine:
 
     def _pause(self, child: Child, cell: Cell, seconds: float, *, holds_up: bool) -> None:
         """Restart later. Until then the child counts as alive: nobody may think that all is over."""
-        pause = child.pause = Pause(holds_up=holds_up)
+        pause = self._pauses.begin(child, cell, holds_up=holds_up)
         self._alive += 1
-        name = child.spec.name
-        self._paused[cell.ref] = child
-        if name is not None:
-            self._awaited[name] = child
 
         @enable_ki_protection
         async def restart() -> None:
             with pause.scope:
                 await trio.sleep(seconds)
             self._alive -= 1
-            # Not `cancelled_caught`: it may have been given up when its time was up, but not yet its turn.
-            is_wanted = child.pause is pause
-            if is_wanted:
-                child.pause = None
-                pause.over.set()
-            if child.pause is None or child.cell is not cell:
-                self._paused.pop(cell.ref, None)
-            if child.pause is None and name is not None and self._awaited.get(name) is child:
-                del self._awaited[name]
+            is_wanted = self._pauses.end(child, cell, pause)
             if is_wanted and not self._is_closing:
                 try:
                     self._begin_again(child, cell)
@@ -516,10 +502,10 @@ class Engine:
         if isinstance(which, Reference):
             ref = cast("ActorRef[Any]", which)
             owner = None if ref._cell is None else ref._cell.child
-            paused = self._paused.get(ref)
+            paused = self._pauses.after(ref)
             if isinstance(owner, Child) and owner.engine is self:
                 child = owner
-            elif paused is not None and paused.pause is not None:
+            elif paused is not None:
                 child = paused
             elif self.keeps_ended:
                 lives = (child for child in self.children.values() if child.cell is not None)
@@ -593,11 +579,11 @@ class Engine:
         assert name is not None
         while True:
             if name.whereis() is None:
-                awaited = self._awaited.get(name)
-                if awaited is None or awaited.pause is None:
+                pause = self._pauses.for_name(name)
+                if pause is None:
                     return await self.start_child(spec)
-                # It is to have the name again, after its pause. Not before: that is what the pause is for.
-                await awaited.pause.over.wait()
+                # Somebody is to have the name again. Not before its time: that is what the pause is for.
+                await pause.over.wait()
                 continue
             ref: ActorRef[Any] = name._resolve()
             cell = ref._cell
