@@ -178,6 +178,14 @@ async def test_terminating_waits_for_as_long_as_the_child_has_to_end_and_then_cu
         assert log == ["+a"]
 
 
+async def test_a_child_that_would_be_killed_has_its_on_stop_where_it_ends_by_itself(autojump_clock: MockClock) -> None:
+    log: list[str] = []
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(worker(log, "a", stop=1, shutdown="kill", restart="temporary"))
+        await ref.stop()
+        assert log == ["+a", "-a"]
+
+
 async def test_a_crash_while_a_child_is_terminated_does_not_restart_it(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -242,6 +250,120 @@ async def test_a_child_that_terminates_itself_ends(autojump_clock: MockClock) ->
         assert trio.current_time() == began
         await wait_all_tasks_blocked()
         assert supervisor.which_children() == []
+
+
+# Terminated from below
+
+
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all"])
+@pytest.mark.parametrize("way", ["handler", "nursery", "background", "on_message"])
+async def test_a_child_that_terminates_itself_from_any_of_its_tasks_ends_at_once(
+    way: str, strategy: Any, autojump_clock: MockClock
+) -> None:
+    class Tired(Actor):
+        async def on_message(self, message: Supervisor) -> None:
+            await self.end(message)
+
+        async def end(self, supervisor: Supervisor) -> None:
+            await supervisor.terminate_child("a")
+            raise AssertionError("it went on")
+
+        async def end_from_a_nursery(self, supervisor: Supervisor) -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.end, supervisor)
+
+        def end_in_the_background(self, supervisor: Supervisor) -> None:
+            self.start_soon(self.end, supervisor)
+
+    with trio.fail_after(100), trio.CancelScope() as scope:
+        async with open_supervisor([ChildSpec(Tired, id="a")], strategy=strategy) as supervisor:
+            ref: ActorRef[Any] = ref_of(supervisor, "a")
+            if way == "on_message":
+                ref.send_nowait(supervisor)
+            else:
+                ways = {
+                    "handler": Tired.end,
+                    "nursery": Tired.end_from_a_nursery,
+                    "background": Tired.end_in_the_background,
+                }
+                ref.cast_nowait(ways[way], supervisor)
+            began = trio.current_time()
+            assert await ref.wait() == Exit("shutdown")
+            await wait_all_tasks_blocked()
+            assert trio.current_time() == began
+            assert states(supervisor) == ["ended"]
+            scope.cancel()
+
+
+async def test_a_grandchild_can_terminate_the_supervisor_that_it_is_under(autojump_clock: MockClock) -> None:
+    log: list[str] = []
+
+    async def end(supervisor: Supervisor) -> None:
+        await supervisor.terminate_child("nested")
+        raise AssertionError("it went on")
+
+    with trio.fail_after(100), trio.CancelScope() as scope:
+        async with open_supervisor([ChildSpec(Supervisor, id="nested")]) as supervisor:
+            nested: Any = supervisor._engine.children["nested"].cell
+            await nested.actor.start_child(worker(log, "a"))
+            began = trio.current_time()
+            await nested.actor.start_child(end, supervisor)
+            await wait_all_tasks_blocked()
+            assert trio.current_time() == began
+            assert states(supervisor) == ["ended"]
+            assert log == ["+a", "-a"]
+            scope.cancel()
+
+
+async def test_two_children_can_terminate_each_other_at_once(autojump_clock: MockClock) -> None:
+    class Foe(Actor):
+        async def end(self, supervisor: Supervisor, id: str) -> None:
+            await supervisor.terminate_child(id)
+
+    with trio.fail_after(100), trio.CancelScope() as scope:
+        async with open_supervisor([ChildSpec(Foe, id="a"), ChildSpec(Foe, id="b")]) as supervisor:
+            a, b = (supervisor._engine.children[id].ref for id in "ab")
+            assert a is not None and b is not None
+            began = trio.current_time()
+            a.cast_nowait(Foe.end, supervisor, "b")
+            b.cast_nowait(Foe.end, supervisor, "a")
+            await a.wait()
+            await b.wait()
+            await wait_all_tasks_blocked()
+            assert trio.current_time() == began
+            assert states(supervisor) == ["ended", "ended"]
+            scope.cancel()
+
+
+async def test_a_child_that_terminates_itself_in_its_on_stop_is_ending_already(autojump_clock: MockClock) -> None:
+    log: list[str] = []
+
+    class Again(Actor):
+        async def on_stop(self, exit: Exit) -> None:
+            await supervisor.terminate_child(self.ref)
+            log.append("stopped")
+
+    with trio.fail_after(100), trio.CancelScope() as scope:
+        async with open_supervisor([ChildSpec(Again, id="a", shutdown=math.inf)]) as supervisor:
+            began = trio.current_time()
+            await supervisor.terminate_child("a")
+            assert trio.current_time() == began
+            assert states(supervisor) == ["ended"]
+            scope.cancel()
+    assert log == ["stopped"]
+
+
+async def test_a_termination_goes_on_when_the_one_who_asked_for_it_is_cancelled(autojump_clock: MockClock) -> None:
+    log: list[str] = []
+    with trio.CancelScope() as scope:
+        async with open_supervisor([worker(log, "a", stop=3)]) as supervisor:
+            with trio.move_on_after(1) as impatient:
+                await supervisor.terminate_child("a")
+            assert impatient.cancelled_caught
+            await trio.sleep(3)
+            assert log == ["+a", "-a"]
+            assert states(supervisor) == ["ended"]
+            scope.cancel()
 
 
 # Restarting and deleting
@@ -584,6 +706,82 @@ async def test_a_holder_that_is_restarted_is_waited_for(autojump_clock: MockCloc
         assert names.whereis("a") is ref
 
 
+async def test_a_name_whose_child_waits_for_its_restart_is_waited_for(autojump_clock: MockClock) -> None:
+    names: Registry[str, None] = Registry("names")
+    log: list[str] = []
+    async with supervised(max_restarts=1) as supervisor:
+        old = await supervisor.start_child(worker(log, "a", name=names.via("a"), backoff=Backoff(initial=5)))
+        old.kill()
+        await trio.sleep(1)
+        began = trio.current_time()
+        ref = await supervisor.start_or_get(Worker, log, "another", name=names.via("a"))
+        assert trio.current_time() - began == 4
+        assert names.whereis("a") is ref
+        assert await ref.call(Worker.ping) == "a"
+        await trio.sleep(100)
+        assert log == ["+a", "+a"]
+
+
+async def test_a_name_whose_child_does_not_get_its_restart_is_free_for_another(autojump_clock: MockClock) -> None:
+    names: Registry[str, None] = Registry("names")
+    log: list[str] = []
+    refs: list[ActorRef[Worker]] = []
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+
+        async def get() -> None:
+            refs.append(await supervisor.start_or_get(Worker, log, "b", name=names.via("a")))
+
+        old = await supervisor.start_child(worker(log, "a", name=names.via("a"), backoff=Backoff(initial=5)))
+        old.kill()
+        await wait_all_tasks_blocked()
+        for _ in range(3):
+            nursery.start_soon(get)
+        await trio.sleep(1)
+        await supervisor.terminate_child(old)
+        await wait_all_tasks_blocked()
+        assert log == ["+a", "+b"]
+        assert refs == [names.whereis("a")] * 3
+        await trio.sleep(100)
+        assert log == ["+a", "+b"]
+
+
+async def test_those_who_wait_for_a_restart_that_fails_learn_it(autojump_clock: MockClock) -> None:
+    names: Registry[str, None] = Registry("names")
+    lives = itertools.count()
+
+    class Once(Actor):
+        async def on_start(self) -> None:
+            await trio.sleep(1)
+            if next(lives):
+                raise Bang
+
+    async with supervised(max_restarts=math.inf) as supervisor:
+        old = await supervisor.start_child(ChildSpec(Once, name=names.via("a"), backoff=Backoff(initial=5)))
+        old.kill()
+        await old.wait()
+        with pytest.raises(ActorExited) as caught:
+            await supervisor.start_or_get(Once, name=names.via("a"))
+        assert isinstance(caught.value.__cause__, Bang)
+
+
+async def test_those_who_wait_for_a_restart_when_the_shutdown_comes_learn_it(autojump_clock: MockClock) -> None:
+    names: Registry[str, None] = Registry("names")
+    learned: list[str] = []
+    async with trio.open_nursery() as nursery, supervised() as supervisor:
+
+        async def get() -> None:
+            with pytest.raises(RuntimeError, match="not running"):
+                await supervisor.start_or_get(Worker, list[str](), "b", name=names.via("a"))
+            learned.append("told")
+
+        old = await supervisor.start_child(worker([], "a", name=names.via("a"), backoff=Backoff(initial=5)))
+        old.kill()
+        await wait_all_tasks_blocked()
+        nursery.start_soon(get)
+        await wait_all_tasks_blocked()
+    assert learned == ["told"]
+
+
 async def test_a_holder_need_not_be_a_child_of_this_supervisor(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
     async with supervised() as other, supervised() as supervisor:
@@ -770,3 +968,43 @@ async def test_restarts_that_waited_count_against_the_limit(autojump_clock: Mock
         async with open_dynamic_supervisor(max_restarts=2, max_seconds=5) as supervisor:
             await supervisor.start_child(ChildSpec(crash, backoff=Backoff(initial=1)))
     assert [type(error) for error in caught.value.exceptions] == [Bang, Bang, Bang]
+
+
+async def test_a_restart_whose_name_stays_taken_is_tried_again_but_not_at_every_turn(autojump_clock: MockClock) -> None:
+    names: Registry[str, None] = Registry("names")
+    log: list[str] = []
+    async with supervised(max_restarts=math.inf) as supervisor:
+        ref = await supervisor.start_child(worker(log, "a", name=names.via("a")))
+        names.unregister("a", owner=ref)
+        names.register("a")
+        ref.kill()
+        await trio.sleep(60)  # virtual time goes on only where nobody is busy
+        (child,) = supervisor.which_children()
+        assert child.state == "restarting"
+        assert 10 < child.restarts < 100
+        names.unregister("a")
+        await trio.sleep(1)
+        assert log == ["+a", "+a"]
+        assert await names.via("a").call(Worker.ping) == "a"
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+async def test_a_restart_of_several_where_a_name_stays_taken_is_tried_again_but_not_at_every_turn(
+    strategy: Any, autojump_clock: MockClock
+) -> None:
+    names: Registry[str, None] = Registry("names")
+    log: list[str] = []
+    children = [worker(log, "a", name=names.via("a")), worker(log, "b")]
+    with trio.CancelScope() as scope:
+        async with open_supervisor(children, strategy=strategy, max_restarts=math.inf) as supervisor:
+            ref = ref_of(supervisor, "a")
+            names.unregister("a", owner=ref)
+            names.register("a")
+            ref.kill()
+            await trio.sleep(60)
+            assert states(supervisor) == ["restarting", "restarting"]
+            names.unregister("a")
+            await trio.sleep(1)
+            assert states(supervisor) == ["running", "running"]
+            assert log == ["+a", "+b", "-b", "+a", "+b"]
+            scope.cancel()

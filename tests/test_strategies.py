@@ -16,6 +16,7 @@ from trioreg import (
     ActorExited,
     ActorRef,
     Backoff,
+    ChildNotEnded,
     ChildSpec,
     Exit,
     Registry,
@@ -96,6 +97,15 @@ def states(supervisor: Supervisor) -> dict[Any, str]:
     return {child.id: child.state for child in supervisor.which_children()}
 
 
+def shown(supervisor: Supervisor) -> dict[Any, str]:
+    return {child.id: f"{child.state} {child.restarts}" for child in supervisor.which_children()}
+
+
+def counted(supervisor: Supervisor) -> int:
+    """How many restarts there are in the window now."""
+    return len(supervisor._engine.intensity.errors)
+
+
 def errors_of(error: BaseException) -> list[str]:
     return [str(leaf) for leaf in leaves(error)]
 
@@ -162,14 +172,86 @@ async def test_who_is_restarted_in_which_order_with_what_count(
                 assert log == own + expected
                 assert restarts(supervisor) == {label: int(f"+{label}" in expected) for label in "abc"}
                 assert set(states(supervisor).values()) == {"running"}
+                assert counted(supervisor) == 1
             else:
                 assert log == own
+                assert counted(supervisor) == 0
                 left = dict.fromkeys("abc", "running")
                 if restart == "temporary":
                     del left[ended]
                 else:
                     left[ended] = "ended"
                 assert states(supervisor) == left
+            scope.cancel()
+
+
+@pytest.mark.parametrize("reason", ENDS)
+@pytest.mark.parametrize("restart", ["permanent", "transient", "temporary"])
+@pytest.mark.parametrize(("strategy", "ended"), RESTARTED)
+async def test_a_supervisor_that_may_not_restart_gives_up_for_what_it_would_restart_and_nothing_else(
+    strategy: Any, ended: str, restart: Any, reason: str, autojump_clock: MockClock
+) -> None:
+    log: list[str] = []
+    others = [label for label in "cba" if label != ended]
+    children = [worker(log, label, restart=restart if label == ended else "permanent") for label in "abc"]
+    is_left = False
+    try:
+        with trio.CancelScope() as scope:
+            async with open_supervisor(children, strategy=strategy, max_restarts=0) as supervisor:
+                log.clear()
+                await ENDS[reason](ref_of(supervisor, ended))
+                await wait_all_tasks_blocked()
+                is_left = True
+                scope.cancel()
+    except RestartLimitExceeded as error:
+        (cause,) = error.exceptions
+        assert isinstance(cause, Bang if reason == "crashed" else ActorExited)
+    assert is_left != is_restarted(restart, reason)
+    assert log == ([] if reason == "killed" else [f"-{ended}"]) + [f"-{label}" for label in others]
+
+
+SIBLINGS: dict[tuple[str, str], tuple[str, str, str | None]] = {
+    # (what a member of a restart of several is, what it does before): what it is, what is done to it, what it is then
+    ("permanent", "runs"): ("running 0", "-s +s", "running 1"),
+    ("permanent", "was terminated"): ("ended 0", "+s", "running 1"),
+    ("permanent", "waits for its restart"): ("restarting 1", "+s", "running 1"),
+    ("permanent", "was killed once"): ("running 1", "-s +s", "running 2"),
+    ("transient", "runs"): ("running 0", "-s +s", "running 1"),
+    ("transient", "has returned"): ("ended 0", "+s", "running 1"),
+    ("transient", "was terminated"): ("ended 0", "+s", "running 1"),
+    ("transient", "waits for its restart"): ("restarting 1", "+s", "running 1"),
+    ("temporary", "runs"): ("running 0", "-s", None),
+}
+
+
+@pytest.mark.parametrize(("restart", "before"), SIBLINGS)
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+@pytest.mark.parametrize("place", ["before", "after"])
+async def test_what_a_restart_of_several_does_to_each_of_the_others(
+    place: str, strategy: Any, restart: Any, before: str, autojump_clock: MockClock
+) -> None:
+    log: list[str] = []
+    backoff = Backoff(initial=100, maximum=100) if before == "waits for its restart" else None
+    children = [worker(log, "a"), worker(log, "s", restart=restart, backoff=backoff)]
+    if place == "before":
+        children.reverse()
+    with trio.CancelScope() as scope:
+        async with open_supervisor(children, strategy=strategy, max_restarts=2) as supervisor:
+            if before == "has returned":
+                await ref_of(supervisor, "s").stop()
+            elif before == "was terminated":
+                await supervisor.terminate_child("s")
+            elif before != "runs":
+                ref_of(supervisor, "s").kill()
+            await wait_all_tasks_blocked()
+            first, done, then = SIBLINGS[restart, before]
+            assert shown(supervisor)["s"] == first
+            log.clear()
+            bang(supervisor, "a")
+            await wait_all_tasks_blocked()
+            is_member = strategy == "one_for_all" or place == "after"
+            assert [entry for entry in log if entry[1] == "s"] == (done.split() if is_member else [])
+            assert shown(supervisor).get("s") == (then if is_member else first)
             scope.cancel()
 
 
@@ -447,6 +529,104 @@ async def test_a_group_restart_restarts_one_that_waits_for_its_backoff_only_once
             scope.cancel()
 
 
+# One of several that fails to restart, and waits
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+async def test_those_behind_one_that_waits_for_its_next_try_are_shown_as_restarting(
+    strategy: Any, autojump_clock: MockClock
+) -> None:
+    log: list[str] = []
+    fails: dict[str, int] = {}
+    children = [
+        worker(log, "a", fails=fails),
+        worker(log, "b", fails=fails, backoff=Backoff(initial=4)),
+        worker(log, "c", fails=fails),
+    ]
+    with trio.CancelScope() as scope:
+        async with open_supervisor(children, strategy=strategy, max_restarts=5, max_seconds=100) as supervisor:
+            log.clear()
+            fails["b"] = 1
+            bang(supervisor, "a")
+            await trio.sleep(1)
+            assert log == ["-a", "-c", "-b", "+a", "!b"]
+            assert states(supervisor) == {"a": "running", "b": "restarting", "c": "restarting"}
+            with pytest.raises(ChildNotEnded):
+                await supervisor.restart_child("c")
+            await trio.sleep(10)
+            assert states(supervisor) == {"a": "running", "b": "running", "c": "running"}
+            scope.cancel()
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+async def test_one_behind_one_that_waits_for_its_next_try_can_be_terminated(
+    strategy: Any, autojump_clock: MockClock
+) -> None:
+    log: list[str] = []
+    fails: dict[str, int] = {}
+    children = [worker(log, "a", fails=fails, backoff=Backoff(initial=4)), worker(log, "b"), worker(log, "c")]
+    with trio.CancelScope() as scope:
+        async with open_supervisor(children, strategy=strategy) as supervisor:
+            fails["a"] = 1
+            ref_of(supervisor, "a").kill()
+            await trio.sleep(5)
+            log.clear()
+            assert states(supervisor) == {"a": "restarting", "b": "restarting", "c": "restarting"}
+            await supervisor.terminate_child("b")
+            assert states(supervisor) == {"a": "restarting", "b": "ended", "c": "restarting"}
+            supervisor.delete_child("b")
+            await trio.sleep(10)
+            assert log == ["+a", "+c"]
+            scope.cancel()
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+async def test_those_behind_one_that_is_terminated_while_it_waits_for_its_next_try_are_started_without_it(
+    strategy: Any, autojump_clock: MockClock
+) -> None:
+    log: list[str] = []
+    fails: dict[str, int] = {}
+    children = [worker(log, "a"), worker(log, "b", fails=fails, backoff=Backoff(initial=4)), worker(log, "c")]
+    with trio.CancelScope() as scope:
+        async with open_supervisor(children, strategy=strategy) as supervisor:
+            fails["b"] = 1
+            bang(supervisor, "a")
+            await trio.sleep(1)
+            log.clear()
+            await supervisor.terminate_child("b")
+            await wait_all_tasks_blocked()
+            assert log == ["+c"]
+            assert states(supervisor) == {"a": "running", "b": "ended", "c": "running"}
+            await trio.sleep(10)
+            assert log == ["+c"]
+            scope.cancel()
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+async def test_a_block_that_was_left_stays_for_those_behind_one_that_waits(
+    strategy: Any, autojump_clock: MockClock
+) -> None:
+    log: list[str] = []
+    fails: dict[str, int] = {"a": 0}
+    children = [worker(log, "a", fails=fails, backoff=Backoff(initial=4)), worker(log, "b")]
+    with trio.fail_after(1000), trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+
+            async def disturb(supervisor: Supervisor) -> None:
+                fails["a"] = 1
+                ref_of(supervisor, "a").kill()
+                await trio.sleep(5)
+                await supervisor.terminate_child("a")
+                log.append("terminated")
+                await trio.sleep(5)
+                log.append("still there")
+                scope.cancel()
+
+            async with open_supervisor(children, strategy=strategy) as supervisor:
+                nursery.start_soon(disturb, supervisor)
+    assert log == ["+a", "+b", "-b", "!a", "terminated", "+b", "still there", "-b"]
+
+
 # Meanwhile, from outside
 
 
@@ -540,6 +720,18 @@ async def test_a_supervisor_gives_up_after_one_group_restart_too_many(strategy: 
             raise AssertionError("the block went on")
     assert errors_of(caught.value) == ["b", "b", "b"]
     assert log == ["-b", "-c", "-a"]
+
+
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
+async def test_what_crashes_while_a_supervisor_gives_up_is_in_the_same_group(
+    strategy: Any, autojump_clock: MockClock
+) -> None:
+    with pytest.raises(RestartLimitExceeded) as caught:
+        async with open_supervisor([worker([], "a"), worker([], "b")], strategy=strategy, max_restarts=0) as supervisor:
+            bang(supervisor, "a", "b")
+            await trio.sleep(1000)
+            raise AssertionError("the block went on")
+    assert sorted(errors_of(caught.value)) == ["a", "b"]
 
 
 async def test_group_restarts_that_are_far_enough_apart_go_on(autojump_clock: MockClock) -> None:

@@ -312,7 +312,7 @@ class Cell(Mailbox):
                 # `take`, written out.
                 queue = self._queue
                 if queue:
-                    if budget == 0:
+                    if not budget:
                         await checkpoint()
                         budget = BATCH
                         continue  # what was waiting may have been withdrawn meanwhile
@@ -339,7 +339,7 @@ class Cell(Mailbox):
                     self.kind = self.payload = None
                     queue = self._queue or ()
                     budget = BATCH
-                if kind.__class__ is Handler:
+                if type(kind) is Handler:
                     handler, args = kind, payload
                 elif kind is CALL:
                     if self._withdrawn and self.forget_withdrawn(payload):
@@ -366,13 +366,14 @@ class Cell(Mailbox):
                 with trio.CancelScope() as self._scope:
                     await serving
                 return
+            function = handler.function
             try:
                 if kwargs:
-                    result = handler.function(actor, *args, **kwargs)
+                    result = function(actor, *args, **kwargs)
                 elif len(args) == 1:
-                    result = handler.function(actor, args[0])
+                    result = function(actor, args[0])
                 else:
-                    result = handler.function(actor, *args)
+                    result = function(actor, *args)
                 if handler.is_async:
                     result = await result
             except handler.declared as error:
@@ -384,7 +385,7 @@ class Cell(Mailbox):
                 self._handling = (handler.name, args, kwargs)
                 raise
             else:
-                if result is not None and result.__class__ is COROUTINE and not handler.is_async:
+                if result is not None and type(result) is COROUTINE and not handler.is_async:
                     # A sync function around an async one.
                     handler = resumed = Resumed(handler, cast("Any", result))
                     args, kwargs = (), NO_KWARGS
@@ -396,7 +397,7 @@ class Cell(Mailbox):
                     continue
                 if call is None:
                     pass
-                elif result.__class__ is Reply:
+                elif type(result) is Reply:
                     self._defer(call, cast("Reply[object]", result))
                 else:
                     call.answer(result)

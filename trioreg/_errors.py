@@ -170,6 +170,17 @@ class ChildNotEnded(TrioregError):
         return f"child {self.child!r} of {self.supervisor} is {self.state}"
 
 
+class NotRunning(TrioregError, RuntimeError):
+    """The supervisor is not running: not yet, or not any more. (Public as a `RuntimeError`.)"""
+
+    def __init__(self, supervisor: str) -> None:
+        super().__init__(supervisor)
+        self.supervisor = supervisor
+
+    def __str__(self) -> str:
+        return f"{self.supervisor} is not running: it can't start a child"
+
+
 class MaxChildren(TrioregError):
     """The supervisor has as many children as it may have.
 

@@ -166,8 +166,8 @@ class Address(Generic[A]):
                 cell = self._find()
         if cell is None:
             raise self._exited(None)
-        task, inbox = cell.parked, cell.inbox
-        if not cell.is_open:
+        inbox = cell.inbox
+        if inbox is None and not cell.is_open:
             raise self._exited(cell)
         try:
             handler = None if kwargs else cell.handlers.by_count[len(args)][method]
@@ -179,7 +179,9 @@ class Address(Generic[A]):
             cell.ref._require_thread()
         if kwargs:
             self._deliver_nowait(cell, CAST, (handler, args, kwargs))
-        elif task is not None:
+            return
+        task = cell.parked
+        if task is not None:
             cell.parked = None
             cell.kind = handler
             cell.payload = args

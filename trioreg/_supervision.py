@@ -4,29 +4,37 @@ An `Engine` owns the children of one supervisor and the nursery they run in. It 
 task, what its end means: nothing, a restart, or the end of the supervisor. What it never does is lose an error: a
 child's crash is restarted and logged, or leaves `Engine.run`.
 
-The nursery is shielded: when the supervisor is cancelled, its children are not cancelled all at once, but shut down in
-reverse order, each within its own time (`_shut_down`). A small task outside of the shield notices the cancellation.
+The nursery is shielded: when the supervisor is cancelled, its children are not cancelled all at once, but end in
+reverse order, each within its own time (`_ending.py`). A small task outside of the shield notices the cancellation.
 
 A one-for-one restart happens in the very step in which the old life ends: the successor has the name before anybody
-can see it free. What needs waiting (a restart of several children, the shutdown) is done by the engine's own task.
+can see it free. What needs waiting (a restart of several children, the shutdown) is done by the engine's own task;
+which children such a restart has still to start is in a book of its own (`_due.py`).
 """
 
 from __future__ import annotations
 
-import logging
 import math
 from contextvars import copy_context
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
 
+from ._backoff import Backoff
 from ._call import Waiting
-from ._cell import ENDED, RUNNING, STARTING, Cell, Reference
-from ._errors import ActorExited, ChildNotEnded, ChildNotFound, MaxChildren, RestartLimitExceeded
+from ._cell import ENDED, ENDING, RUNNING, STARTING, Cell, Reference
+from ._child import Child, ChildState
+from ._due import Due
+from ._ending import end, end_in_order, end_side_by_side
+from ._errors import ActorExited, ChildNotEnded, ChildNotFound, MaxChildren, NotRunning, RestartLimitExceeded
 from ._exit import Exit
+from ._owner import current_actor
+from ._pause import Pauses
 from ._ref import ActorRef
 from ._run import current_run
+from ._trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Sequence
@@ -34,76 +42,16 @@ if TYPE_CHECKING:
 
     from ._child_spec import ChildSpec
     from ._intensity import Intensity
+    from ._owner import Owner
     from ._run import Run
 
-logger = logging.getLogger("trioreg")
+__all__ = ["AutoShutdown", "Child", "ChildState", "Engine", "Strategy"]
 
 Strategy: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one"]
 AutoShutdown: TypeAlias = Literal["never", "any_significant", "all_significant"]
-ChildState: TypeAlias = Literal["starting", "running", "restarting", "ended"]
 
-CONCURRENT_ENDS = 200
-"""How many children are told to end between two looks at what else there is to do."""
-
-
-class Child:
-    """One child of a supervisor, through all its lives.
-
-    Attributes:
-        spec: How it is started.
-        id: What the supervisor knows it by.
-        cell: Its current (or, once it has ended, last) life.
-        restarts: How often it has been restarted.
-        is_terminated: Whether it is being ended by its supervisor: it is not restarted then.
-        attempts: How many restarts in a row its `Backoff` has counted.
-        pause: Where it waits for its next restart: what to cancel to give that up.
-    """
-
-    __slots__ = ("attempts", "cell", "engine", "id", "is_terminated", "pause", "restarts", "spec")
-
-    def __init__(self, engine: Engine, spec: ChildSpec, id: Hashable) -> None:
-        self.engine = engine
-        self.spec = spec
-        self.id = id
-        self.cell: Cell | None = None
-        self.restarts = 0
-        self.attempts = 0
-        self.is_terminated = False
-        self.pause: trio.CancelScope | None = None
-
-    @property
-    def state(self) -> ChildState:
-        if self.pause is not None:
-            return "restarting"
-        if self.cell is None or self.cell.state == ENDED:
-            return "restarting" if self.engine.is_due(self) else "ended"
-        return "starting" if self.cell.state == STARTING else "running"
-
-    @property
-    def ref(self) -> ActorRef[Any] | None:
-        """Its current life, or None while it has none."""
-        if self.cell is None or self.cell.state == ENDED:
-            return None
-        return cast("ActorRef[Any]", self.cell.ref)
-
-    @property
-    def shutdown(self) -> float:
-        return self.spec.seconds
-
-    @property
-    def title(self) -> str:
-        return str(self)
-
-    def spawn(self, function: Callable[[], Awaitable[object]], name: str) -> None:
-        self.engine.nursery.start_soon(function, name=name)
-
-    def ended(self, cell: Cell) -> None:
-        self.engine.child_ended(self, cell)
-
-    def __str__(self) -> str:
-        if self.spec.name is not None:
-            return repr(self.spec.name.key)
-        return self.spec.kind.label if self.id is self else str(self.id)
+RETRY = Backoff(initial=0.01, maximum=1.0)
+"""How long a child waits for its next restart that could not have its name, and has no backoff of its own."""
 
 
 class Engine:
@@ -127,20 +75,23 @@ class Engine:
         self.max_children = max_children
         self.children: dict[Hashable, Child] = {}
         self.nursery: trio.Nursery
+        self.failure: BaseException | None = None
+        self._trace = Trace(label)
         self._trio_run: Run
         self._context: Context
+        self._numbers = count(1)
+        self._made_ids: dict[Hashable, int] = {}
+        self._is_open = False
+        self._is_left = False
         self._is_closing = False
         self._wake = trio.Event()
-        # Children whose end means a restart of several: for the engine's own task, since it takes waiting.
-        self._pending: dict[Child, None] = {}
-        # Those that such a restart, under way, has still to start again.
-        self._group: dict[Child, None] = {}
+        self._due = Due(is_for_all=strategy == "one_for_all")
         self._starting: dict[Cell, Child] = {}
-        self._is_left = False
+        self._pauses = Pauses()
+        # How many lives there are, and waits for the next one. (Those that are due have neither.)
         self._alive = 0
         self._failures: list[BaseException] = []
-        self._is_open = False
-        self.failure: BaseException | None = None
+        self._gave_up: str | None = None
 
     # The engine's own task
 
@@ -162,10 +113,10 @@ class Engine:
                         await self._keep_children(specs, task_status)
                 outside.cancel_scope.cancel()
         except BaseException:
-            if not self._failures:
+            if not self._failures and self._gave_up is None:
                 raise
         # An error outweighs the cancellation during which it came up. Raised out here, it keeps its own cause.
-        if self._failures:
+        if self._failures or self._gave_up is not None:
             self.failure = self._combined()
             raise self.failure
 
@@ -178,17 +129,26 @@ class Engine:
             if not self._is_closing:
                 task_status.started()
             while not self._is_closing:
-                await self._wake.wait()
-                self._wake = trio.Event()
-                while self._pending and not self._is_closing:
-                    # The first in order: its restart is that of those after it too.
-                    await self._restart_group(next(child for child in self.children.values() if child in self._pending))
+                if self._due.cause is not None:
+                    await self._restart_several()
+                elif self._due and not self._is_held_up():
+                    # The one that held them up is terminated.
+                    await self._start_due(self._due.in_order())
+                else:
+                    await self._wake.wait()
+                    self._wake = trio.Event()
         except Exception as error:
             if not isinstance(error, ActorExited) or not self._is_closing:
                 self._failures.append(error)
         finally:
             await self._shut_down()
             self._is_open = False
+
+    async def _shut_down(self) -> None:
+        self._is_closing = True
+        self._due.clear()
+        newest_first = reversed(list(self.children.values()))
+        await (end_in_order if self.keeps_ended else end_side_by_side)(newest_first)
 
     @enable_ki_protection
     async def _notice_cancellation(self) -> None:
@@ -219,13 +179,22 @@ class Engine:
                 child.cell.end(Exit("killed"))
 
     def _close_if_done(self) -> None:
-        if self._is_left and not self._alive:
+        if self._is_left and not self._alive and not self._due:
             self.close()
 
+    def _fail(self, *errors: BaseException) -> None:
+        """These errors leave the supervisor, once it has ended in order."""
+        self._failures += errors
+        self.close()
+
     def _combined(self) -> BaseException:
-        if len(self._failures) == 1:
-            return self._failures[0]
-        return BaseExceptionGroup(f"{self.label} failed", self._failures)
+        failures = self._failures
+        if self._gave_up is not None:
+            # What crashed after it gave up belongs to that: who catches a give-up catches all of it.
+            errors = [failure for failure in failures if isinstance(failure, Exception)]
+            others = [failure for failure in failures if not isinstance(failure, Exception)]
+            failures = [RestartLimitExceeded(self._gave_up, [*self.intensity.errors, *errors]), *others]
+        return failures[0] if len(failures) == 1 else BaseExceptionGroup(f"{self.label} failed", failures)
 
     # Starting
 
@@ -241,33 +210,24 @@ class Engine:
         child = self._add(spec)
         try:
             cell = self._spawn(child)
-        except BaseException:
-            del self.children[child.id]
-            raise
-        try:
             await self._wait_started(child, cell)
         except BaseException:
-            self.children.pop(child.id, None)
+            self._forget(child)
             self._close_if_done()
             raise
         return cast("ActorRef[Any]", cell.ref)
 
     async def _require_open(self) -> None:
         if not self._is_open or self._is_closing:
-            # Where it closes because this very task is being cancelled, that is what the task is to learn.
-            await trio.lowlevel.checkpoint_if_cancelled()
-            raise RuntimeError(f"{self.label} is not running: it can't start a child")
+            await trio.lowlevel.checkpoint_if_cancelled()  # who is cancelled with it learns that, and no error
+            raise NotRunning(self.label)
 
     def _add(self, spec: ChildSpec) -> Child:
-        child = Child(self, spec, None)
-        if not self.keeps_ended:
-            child.id = child
-        elif spec.id is not None:
-            if spec.id in self.children:
+        child = Child(self, next(self._numbers), spec)
+        if self.keeps_ended:
+            if spec.id is not None and spec.id in self.children:
                 raise ValueError(f"id {spec.id!r} is taken: {self.label} has such a child already")
-            child.id = spec.id
-        else:
-            child.id = self._make_id(spec)
+            child.id = self._make_id(spec) if spec.id is None else spec.id
         self.children[child.id] = child
         return child
 
@@ -275,10 +235,16 @@ class Engine:
         wanted: Hashable = spec.name.key if spec.name is not None else spec.kind.label
         if wanted not in self.children:
             return wanted
-        number = 2
+        # Not from 2 on each time: the children of one class would cost the more, the more of them there are.
+        number = self._made_ids.get(wanted, 1) + 1
         while f"{wanted} {number}" in self.children:
             number += 1
+        self._made_ids[wanted] = number
         return f"{wanted} {number}"
+
+    def _forget(self, child: Child) -> None:
+        if self.children.get(child.id) is child:
+            del self.children[child.id]
 
     def _spawn(self, child: Child, predecessor: Cell | None = None) -> Cell:
         """Begin a life: name it, then start its task. All or nothing; not a checkpoint."""
@@ -303,7 +269,10 @@ class Engine:
         self._context.run(self._start_task, cell, label)
         child.cell = cell
         self._alive += 1
-        logger.debug("%s: starting child %s as %r", self.label, child, ref)
+        try:
+            self._trace.starting(child, cell)
+        except Exception as error:
+            self._fail(error)  # of a log handler: the child is there all the same, and ends with the others
         return cell
 
     def _start_task(self, cell: Cell, label: str) -> None:
@@ -334,9 +303,7 @@ class Engine:
         exit = cell.exit or Exit("shutdown")
         if cancel is not None:
             if exit.error is not None:
-                logger.error(
-                    "%s: child %s failed while its start was cancelled", self.label, child, exc_info=exit.error
-                )
+                self._trace.start_cancelled(child, cell, exit.error)
             cancel()
         if exit.error is not None:
             raise exit.error
@@ -346,7 +313,7 @@ class Engine:
         """End a life that has not begun. It may be a whole subtree, which has no more time than when it runs."""
         if cell.state != ENDED:  # its starter may not have had its turn yet
             cell.end(Exit("shutdown"))
-            self.nursery.start_soon(self.terminate, child)
+            self.nursery.start_soon(end, child)
 
     # Ends
 
@@ -359,23 +326,27 @@ class Engine:
             self._decide(child, cell, exit)
         except Exception as error:
             # A log handler or a `repr` of the user's that raises: neither that nor the crash is lost.
-            self._failures += [error] if exit.error is None else [exit.error, error]
-            self.close()
+            self._fail(*([error] if exit.error is None else [exit.error, error]))
         self._close_if_done()
 
     def _decide(self, child: Child, cell: Cell, exit: Exit) -> None:
         error = exit.error
         if error is not None and not isinstance(error, Exception):
             # Ctrl-C, SystemExit: never a crash to restart. It ends the supervisor, in order, and leaves it.
-            self._failures.append(error)
-            self.close()
+            self._trace.ended(child, cell, exit)
+            self._fail(error)
             return
         if cell.starter is not None:
-            return  # whoever started it gets the error
+            # Whoever started it gets the error. (Where that is a restart of several, it is traced as what comes of it.)
+            if child not in self._due:
+                self._trace.not_started(child, cell, exit)
+            return
         if self._is_closing or child.is_terminated:
-            self._log_end(child, cell, exit)
-            # Who needed one that was ended before it has not failed: that is what a shutdown does.
-            is_consequence = isinstance(error, ActorExited) and error.exit.error is None
+            self._trace.ended(child, cell, exit)
+            # Who needed one that was ended before it, or another child, has not failed: that is what a shutdown does.
+            is_consequence = isinstance(error, NotRunning) or (
+                isinstance(error, ActorExited) and error.exit.error is None
+            )
             if error is not None and self._is_closing and not is_consequence:
                 self._failures.append(error)
             return
@@ -383,9 +354,9 @@ class Engine:
         if restart == "permanent" or (restart == "transient" and exit.is_abnormal):
             self._restart(child, cell, exit)
             return
-        self._log_end(child, cell, exit)
+        self._trace.ended(child, cell, exit)
         if not self.keeps_ended or restart == "temporary":
-            del self.children[child.id]
+            self._forget(child)
         if child.spec.significant and self._is_over():
             self.close()
 
@@ -395,203 +366,155 @@ class Engine:
             return all(child.state == "ended" for child in self.children.values() if child.spec.significant)
         return self.auto_shutdown == "any_significant"
 
-    def _restart(self, child: Child, cell: Cell, exit: Exit) -> None:
-        """A life has ended, or has failed to begin, that should not have: count it, and begin the next one."""
-        cause = exit.error if isinstance(exit.error, Exception) else ActorExited(cell.ref, exit)
-        now = trio.current_time()
-        # Those that end together are restarted together, which counts once. A restart that fails always counts.
-        is_covered = exit is cell.exit and self._is_covered(child)
-        if not is_covered and not self.intensity.allows(now, cause):
-            self._give_up(child, cell, exit)
-            return
-        child.restarts += 1
-        logger.log(
-            logging.ERROR if exit.reason == "crashed" else logging.INFO,
-            "%s: child %s, %r, ended (%s%s): restart %d",
-            self.label,
-            child,
-            cell.ref,
-            exit,
-            cell.last_words(),
-            child.restarts,
-            exc_info=exit.error,
-        )
-        backoff = child.spec.backoff
-        if backoff is not None and not is_covered:
-            lived = 0.0 if cell.started_at is None or exit is not cell.exit else now - cell.started_at
-            child.attempts = 1 if lived >= backoff.maximum else child.attempts + 1
-            self._pause(child, cell, backoff.delay(child.attempts))
-        else:
-            self._begin_again(child, cell)
+    # Restarts
 
     def is_due(self, child: Child) -> bool:
-        """Whether a child is to be started again by a restart of several."""
-        return child in self._pending or child in self._group
+        return child in self._due
 
-    def _is_covered(self, child: Child) -> bool:
-        """Whether a restart of several, wanted already or under way, is going to restart this child too."""
-        if child in self._group:
+    def _restart(self, child: Child, cell: Cell, exit: Exit) -> None:
+        """A life has ended that should not have: count it, and begin the next one."""
+        if self._due.covers(child):
+            # Those that end together are restarted together, which counts once.
+            child.restarts += 1
+            self._due.note(child)
+            self._trace.restarting(child, cell, exit)
+        elif self._may_restart(child, cell, exit):
+            backoff = child.spec.backoff
+            now = trio.current_time()
+            if backoff is not None and cell.started_at is not None and now - cell.started_at >= backoff.maximum:
+                child.attempts = 0  # a life as long as that was a success
+            self._begin_again_after(backoff, child, cell, exit)
+
+    def _restart_failed(
+        self, child: Child, cell: Cell, error: Exception, backoff: Backoff | None, *, of_several: bool
+    ) -> None:
+        """The next life could not begin: that counts as one more restart, always, and is tried again."""
+        exit = Exit("crashed", error)
+        if self._may_restart(child, cell, exit):
+            self._begin_again_after(backoff, child, cell, exit, holds_up=of_several)
+
+    def _may_restart(self, child: Child, cell: Cell, exit: Exit) -> bool:
+        """Count a restart. False: it was one too many, and the supervisor gives up."""
+        cause = exit.error if isinstance(exit.error, Exception) else ActorExited(cell.ref, exit)
+        if self.intensity.allows(trio.current_time(), cause):
+            child.restarts += 1
             return True
-        if self.strategy == "one_for_all" or not self._pending:
-            return bool(self._pending)
-        before = list(self.children.values())
-        return any(other in self._pending for other in before[: before.index(child)])
+        limit = f"more than {self.intensity.max_restarts:g} restarts in {self.intensity.max_seconds:g} seconds"
+        self._trace.gives_up(child, cell, exit, limit)
+        self._gave_up = f"{self.label} gave up: {limit}"
+        self.close()
+        return False
+
+    def _begin_again_after(
+        self, backoff: Backoff | None, child: Child, cell: Cell, exit: Exit, *, holds_up: bool = False
+    ) -> None:
+        if backoff is None:
+            child.attempts = 0
+            self._trace.restarting(child, cell, exit)
+            self._begin_again(child, cell)
+        else:
+            child.attempts += 1
+            seconds = backoff.delay(child.attempts)
+            self._trace.restarting(child, cell, exit, seconds)
+            self._pause(child, cell, seconds, holds_up=holds_up)
 
     def _begin_again(self, child: Child, cell: Cell) -> None:
         if self.strategy != "one_for_one":
-            self._pending[child] = None
-            self._alive += 1  # nobody may think that all is over
+            self._due.want(child)
             self._wake.set()
             return
         try:
             self._spawn(child, cell)
         except Exception as error:
-            # The name was taken meanwhile: a restart that fails, and counts as one. The next is for a later step.
-            self._pause(child, cell, 0, Exit("crashed", error))
+            # The name was taken meanwhile. The next try is for later: it may stay taken for long.
+            self._restart_failed(child, cell, error, child.spec.backoff or RETRY, of_several=False)
 
-    def _pause(self, child: Child, cell: Cell, seconds: float, failed: Exit | None = None) -> None:
+    def _pause(self, child: Child, cell: Cell, seconds: float, *, holds_up: bool) -> None:
         """Restart later. Until then the child counts as alive: nobody may think that all is over."""
-        scope = child.pause = trio.CancelScope()
+        pause = self._pauses.begin(child, cell, holds_up=holds_up)
         self._alive += 1
 
         @enable_ki_protection
         async def restart() -> None:
-            with scope:
+            with pause.scope:
                 await trio.sleep(seconds)
-            if child.pause is scope:
-                child.pause = None
             self._alive -= 1
-            # Not `cancelled_caught`: it may have been cancelled when its time was up, but not yet its turn.
-            if not scope.cancel_called and not self._is_closing:
-                if failed is None:
+            is_wanted = self._pauses.end(child, cell, pause)
+            if is_wanted and not self._is_closing:
+                try:
                     self._begin_again(child, cell)
-                else:
-                    self._restart(child, cell, failed)
-            elif failed is not None and failed.error is not None and self._is_closing:
-                logger.warning("%s: child %s was waiting for its restart: %r", self.label, child, failed.error)
+                except Exception as error:
+                    self._fail(error)  # of a log handler
             self._close_if_done()
 
         self.nursery.start_soon(restart, name=f"{self.label}, restart of {child}")
 
-    async def _restart_group(self, cause: Child) -> None:
-        """One for all, or rest for one: end those children in reverse order, then start them again in order."""
-        members = list(self.children.values())
-        if self.strategy == "rest_for_one":
-            members = members[members.index(cause) :]
-        self._group = dict.fromkeys(members)
-        self._alive += 1  # while none of them lives, nobody may think that all is over
-        try:
-            await self._start_group(await self._end_group(members))
-        finally:
-            self._group.clear()
-            self._alive -= 1
+    # Restarts of several: one for all, rest for one
+
+    async def _restart_several(self) -> None:
+        """End them in reverse order, then start them again in order."""
+        members = self._due.take(self.children.values())
+        for member in reversed(members):
+            if member.cell is not None and member.cell.starter is not None:
+                self._due.drop(member)  # whoever starts it gets the error
+            elif member.pause is not None:
+                self._due.note(member)
+            # Those that crash meanwhile are of this restart: each is restarted once.
+            await end(member)
+            if member.spec.restarts == "temporary":
+                self._due.drop(member)
+                self._forget(member)
+        await self._start_due(members)
+
+    async def _start_due(self, members: list[Child]) -> None:
+        for member in members:
+            # The others were terminated meanwhile.
+            if member in self._due and not self._is_closing and not await self._start_again(member):
+                return  # it is tried again, and those behind it with it
         self._close_if_done()
 
-    async def _end_group(self, members: list[Child]) -> dict[Child, bool]:
-        """Returns those to start again, in order, and whether that restart of theirs has been noted already."""
-        noted: dict[Child, bool] = {}
-        for member in reversed(members):
-            # Those that crashed meanwhile, or before, are of this restart: each is restarted once.
-            is_paused = member.pause is not None
-            if member.cell is not None and member.cell.starter is not None:
-                self._group.pop(member, None)  # its starter gets the error
-            await self.terminate(member)
-            noted[member] = is_paused or member in self._pending
-            self._unpend(member)
-            if member.spec.restarts == "temporary":
-                self.children.pop(member.id, None)
-                self._group.pop(member, None)
-        return {member: noted[member] for member in members}
-
-    async def _start_group(self, noted: dict[Child, bool]) -> None:
-        for member, is_noted in noted.items():
-            if self._is_closing:
-                return
-            if member not in self._group:
-                continue  # terminated meanwhile
-            cell = member.cell
-            assert cell is not None
-            if not is_noted:
-                member.restarts += 1
+    async def _start_again(self, member: Child) -> bool:
+        cell = member.cell
+        assert cell is not None
+        if not self._due.is_counted(member):
+            member.restarts += 1
+            self._trace.restarting_too(member)
+        backoff = member.spec.backoff
+        try:
             try:
                 cell = self._spawn(member)
-                await self._wait_started(member, cell)
-            except Exception as error:
-                if self._is_closing:
-                    raise
-                if member in self._group:
-                    # It counts as a restart too, and is tried again with its own group.
-                    del self._group[member]
-                    self._restart(member, cell, Exit("crashed", error))
-                    return
-            self._group.pop(member, None)
+            except Exception:
+                backoff = backoff or RETRY  # else there might be no end of tries, without a checkpoint between them
+                raise
+            await self._wait_started(member, cell)
+        except Exception as error:
+            if self._is_closing:
+                raise
+            if member in self._due:
+                self._due.drop(member)
+                self._restart_failed(member, cell, error, backoff, of_several=True)
+                return False
+        self._due.drop(member)
+        return True
 
-    def _unpend(self, child: Child) -> None:
-        if child in self._pending:
-            del self._pending[child]
-            self._alive -= 1
-
-    def _give_up(self, child: Child, cell: Cell, exit: Exit) -> None:
-        limit = f"more than {self.intensity.max_restarts:g} restarts in {self.intensity.max_seconds:g} seconds"
-        logger.error(
-            "%s: child %s, %r, ended (%s%s): giving up, %s",
-            self.label,
-            child,
-            cell.ref,
-            exit,
-            cell.last_words(),
-            limit,
-            exc_info=exit.error,
-        )
-        self._failures.append(RestartLimitExceeded(f"{self.label} gave up: {limit}", self.intensity.errors))
-        self.close()
-
-    def _log_end(self, child: Child, cell: Cell, exit: Exit) -> None:
-        level = logging.ERROR if exit.error is not None else logging.DEBUG
-        if logger.isEnabledFor(level):
-            logger.log(
-                level,
-                "%s: child %s, %r, ended (%s%s)",
-                self.label,
-                child,
-                cell.ref,
-                exit,
-                cell.last_words(),
-                exc_info=exit.error,
-            )
-
-    @enable_ki_protection
-    async def terminate(self, child: Child) -> None:
-        """End a child within its shutdown time, and wait for it. Shielded: it takes as long as the child does."""
-        if child.pause is not None:
-            child.pause.cancel()
-            child.pause = None
-        cell = child.cell
-        if cell is None or cell.state == ENDED:
-            return
-        child.is_terminated = True
-        try:
-            with trio.CancelScope(shield=True):
-                self._tell_to_end(child, cell)
-                seconds = child.spec.seconds
-                with trio.move_on_after(seconds):
-                    await cell.wait_ended()
-                    return
-                cell.end(Exit("killed"))
-                await cell.wait_ended()
-        finally:
-            child.is_terminated = False
+    def _is_held_up(self) -> bool:
+        """Whether one that failed to start waits for its next try, and those behind it wait for that."""
+        return any(child.pause is not None and child.pause.holds_up for child in self.children.values())
 
     # What is done to children from outside
 
     def find(self, which: object) -> Child:
-        """A child by its reference or its id. `ChildNotFound` if there is none."""
+        """A child by its reference or its id. `ChildNotFound` if there is none. Constant time, but for the reference
+        of a life that has ended."""
         child: Child | None = None
         if isinstance(which, Reference):
             ref = cast("ActorRef[Any]", which)
             owner = None if ref._cell is None else ref._cell.child
+            paused = self._pauses.after(ref)
             if isinstance(owner, Child) and owner.engine is self:
                 child = owner
+            elif paused is not None:
+                child = paused
             elif self.keeps_ended:
                 lives = (child for child in self.children.values() if child.cell is not None)
                 child = next((child for child in lives if cast("Cell", child.cell).ref is ref), None)
@@ -608,22 +531,37 @@ class Engine:
 
     @enable_ki_protection
     async def terminate_child(self, which: object) -> None:
+        """End a child. A checkpoint; the end goes on if who waits for it is cancelled."""
         child = self.find(which)
         await trio.lowlevel.checkpoint_if_cancelled()
-        if child.cell is not None and child.cell.task is current_task():
-            # It ends itself: it can't wait for that, but it can be cancelled by it.
-            self.nursery.start_soon(self._terminate_and_forget, child)
-            await trio.sleep_forever()
-        await self._terminate_and_forget(child)
+        self._due.drop(child)  # before it ends: a restart of several leaves it out
+        child.give_up_pause()
+        life = child.life
+        if life is None:
+            self._terminated(child)
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return
+        # In a task of its own: whoever asks may be below that child, and end with it. Where that is ending already it
+        # can't be cancelled any more, and would wait for itself.
+        ended = trio.Event()
+        self.nursery.start_soon(self._terminate, child, ended, name=f"{self.label}, end of {child}")
+        if _is_ending(current_actor.get(None)) and life.owns(current_task()):
+            await trio.lowlevel.checkpoint()
+        else:
+            await ended.wait()
 
-    async def _terminate_and_forget(self, child: Child) -> None:
-        self._group.pop(child, None)  # before it ends: a restart of several leaves it out
-        await self.terminate(child)
-        self._unpend(child)
+    @enable_ki_protection
+    async def _terminate(self, child: Child, ended: trio.Event) -> None:
+        await end(child)
+        self._terminated(child)
+        ended.set()
+
+    def _terminated(self, child: Child) -> None:
+        self._due.drop(child)
         if not self.keeps_ended or child.spec.restarts == "temporary":
-            self.children.pop(child.id, None)
+            self._forget(child)
+        self._wake.set()  # those that were held up by it are not any more
         self._close_if_done()
-        await trio.lowlevel.cancel_shielded_checkpoint()
 
     @enable_ki_protection
     async def restart_child(self, which: object) -> ActorRef[Any]:
@@ -634,7 +572,7 @@ class Engine:
         return cast("ActorRef[Any]", cell.ref)
 
     def delete_child(self, which: object) -> None:
-        del self.children[self._find_ended(which).id]
+        self._forget(self._find_ended(which))
 
     def _find_ended(self, which: object) -> Child:
         child = self.find(which)
@@ -648,9 +586,13 @@ class Engine:
         name = spec.name
         assert name is not None
         while True:
-            holder = name.whereis()
-            if holder is None:
-                return await self.start_child(spec)
+            if name.whereis() is None:
+                pause = self._pauses.for_name(name)
+                if pause is None:
+                    return await self.start_child(spec)
+                # Somebody is to have the name again. Not before its time: that is what the pause is for.
+                await pause.over.wait()
+                continue
             ref: ActorRef[Any] = name._resolve()
             cell = ref._cell
             assert cell is not None
@@ -674,37 +616,7 @@ class Engine:
         finally:
             waiting.unlink()
 
-    def _tell_to_end(self, child: Child, cell: Cell) -> None:
-        cell.end(Exit("killed" if child.spec.shutdown == "kill" else "shutdown"))
 
-    async def _shut_down(self) -> None:
-        self._is_closing = True
-        if self.keeps_ended:
-            # In order: who was started last may need those before it until its very end.
-            for child in reversed(list(self.children.values())):
-                await self.terminate(child)
-        else:
-            await self._shut_down_at_once()
-
-    async def _shut_down_at_once(self) -> None:
-        """Children without an order among them end side by side: all are told, newest first, then all are awaited."""
-        now = trio.current_time()
-        cells: dict[float, list[Cell]] = {}
-        for number, child in enumerate(reversed(list(self.children.values())), 1):
-            if child.pause is not None:
-                child.pause.cancel()
-            if child.cell is not None:
-                self._tell_to_end(child, child.cell)
-                cells.setdefault(child.spec.seconds, []).append(child.cell)
-            if number % CONCURRENT_ENDS == 0:
-                await trio.lowlevel.checkpoint()
-        for seconds in sorted(cells):
-            for number, cell in enumerate(cells[seconds], 1):
-                if cell.state != ENDED:
-                    with trio.move_on_at(now + seconds) as limit:
-                        await cell.wait_ended()
-                    if limit.cancelled_caught:
-                        cell.end(Exit("killed"))
-                        await cell.wait_ended()
-                elif number % CONCURRENT_ENDS == 0:
-                    await trio.lowlevel.checkpoint()
+def _is_ending(actor: Owner | None) -> bool:
+    cell = cast("ActorRef[Any]", actor)._cell if isinstance(actor, Reference) else None
+    return cell is not None and cell.state >= ENDING

@@ -176,10 +176,12 @@ class SupervisorBase(Actor):
 
         A `Supervisor` keeps its spec (unless it is temporary) for `~Supervisor.restart_child`; a `DynamicSupervisor`
         forgets it. A child that waits for its restart does not get one. A child that has ended already is no error. A
-        checkpoint; once it has begun it is not cancelled.
+        checkpoint; if it is cancelled while the child ends, that goes on. So a child can terminate itself, from any of
+        its tasks, or a supervisor that it is under: it does not come back from that call, unless it was ending already.
 
         Args:
-            child: Its id (not in a `DynamicSupervisor`), or the `ActorRef` of its current life.
+            child: Its id (not in a `DynamicSupervisor`), or the `ActorRef` of its current life; of its last one, while
+                it waits for its restart.
 
         Raises:
             ChildNotFound: There is no such child.
@@ -344,7 +346,8 @@ class DynamicSupervisor(SupervisorBase):
     ) -> ActorRef[Any]:
         """The actor that has the name, or else a new child under it: however many ask at once, never two.
 
-        One that is still starting is waited for; one that is ending is waited out. A checkpoint.
+        One that is still starting is waited for; one that is ending is waited out; and so is the wait of a child of
+        this supervisor that is to have the name again (`Backoff`). A checkpoint.
 
         Args:
             factory, args, restart, shutdown: As for ``start_child``.

@@ -9,7 +9,8 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ._supervision import Child, Engine
+    from ._child import Child
+    from ._supervision import Engine
 
 
 @attrs.frozen
@@ -32,7 +33,7 @@ def node_of(engine: Engine) -> Node:
 
 def _child_node(child: Child) -> Node:
     ref = child.ref
-    parts = [str(child), repr(ref) if ref is not None else f"({child.state})"]
+    parts = [child.title, repr(ref) if ref is not None else f"({child.state})"]
     if child.restarts:
         parts.append(f"restarted {child.restarts} time{'s' if child.restarts > 1 else ''}")
     inner: Engine | None = getattr(child.cell.actor, "_engine", None) if child.cell is not None else None

@@ -1,0 +1,77 @@
+"""How children end: each within its `shutdown` time, one after the other or side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+from trio.lowlevel import enable_ki_protection
+
+from ._cell import ENDED
+from ._exit import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ._cell import Cell
+    from ._child import Child
+
+CONCURRENT_ENDS = 200
+"""How many children are told to end between two looks at what else there is to do."""
+
+
+@enable_ki_protection
+async def end(child: Child) -> None:
+    """End a child within its shutdown time, and wait for it. It is not restarted. Shielded: it takes as long as the
+    child does, and is a checkpoint only if there is something to wait for."""
+    child.give_up_pause()
+    life = child.life
+    if life is None:
+        return
+    child.is_terminated = True
+    try:
+        with trio.CancelScope(shield=True):
+            _tell(child, life)
+            await _wait(life, trio.current_time() + child.spec.seconds)
+    finally:
+        child.is_terminated = False
+
+
+async def end_in_order(children: Iterable[Child]) -> None:
+    """One after the other: each may need those behind it until its very end."""
+    for number, child in enumerate(children, 1):
+        await end(child)
+        if number % CONCURRENT_ENDS == 0:
+            await trio.lowlevel.checkpoint()
+
+
+async def end_side_by_side(children: Iterable[Child]) -> None:
+    """All at once: every one is told, then all are awaited. Shield it."""
+    now = trio.current_time()
+    lives: dict[float, list[Cell]] = {}
+    for number, child in enumerate(children, 1):
+        child.give_up_pause()
+        life = child.life
+        if life is not None:
+            _tell(child, life)
+            lives.setdefault(child.spec.seconds, []).append(life)
+        if number % CONCURRENT_ENDS == 0:
+            await trio.lowlevel.checkpoint()
+    for seconds in sorted(lives):
+        for number, life in enumerate(lives[seconds], 1):
+            if life.state != ENDED:
+                await _wait(life, now + seconds)
+            elif number % CONCURRENT_ENDS == 0:
+                await trio.lowlevel.checkpoint()
+
+
+def _tell(child: Child, life: Cell) -> None:
+    life.end(Exit("killed" if child.spec.shutdown == "kill" else "shutdown"))
+
+
+async def _wait(life: Cell, deadline: float) -> None:
+    with trio.move_on_at(deadline):
+        await life.wait_ended()
+        return
+    life.end(Exit("killed"))
+    await life.wait_ended()
