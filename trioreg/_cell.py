@@ -358,7 +358,7 @@ class Cell(Mailbox):
                 elif kind is STOP:
                     return
                 else:
-                    handler, args = cast("Resumed", kind), payload
+                    handler, args = kind, ()  # a `Resumed`
                 if len(queue) >= self._peak:
                     self.note_peak()
                 if self._overflow:
