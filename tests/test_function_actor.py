@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import trio
 from _helpers import Cancelling, settle, supervised, sweep
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
+import trioreg
 from trioreg import Actor, ActorExited, ActorRef, CallCycle, Exit, Function, Registry, current, receive
 
 
@@ -529,3 +532,56 @@ async def test_each_life_has_a_result_of_its_own(autojump_clock: MockClock) -> N
 
 async def test_a_function_type_can_be_written_with_its_result_at_run_time() -> None:
     assert repr(ActorRef[Function[int]]) == "trioreg.ActorRef[trioreg.Function[int]]"
+
+
+# Messages to oneself, later
+
+
+async def test_a_function_gets_what_it_sends_itself_when_it_is_time(autojump_clock: MockClock) -> None:
+    async def wait_for_tea() -> tuple[object, float]:
+        began = trio.current_time()
+        trioreg.send_after(180, "tea")
+        return await trioreg.receive(), trio.current_time() - began
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(wait_for_tea)
+        assert await ref.result() == ("tea", 180)
+
+
+async def test_a_function_gets_what_it_sends_itself_again_and_again_until_it_cancels_that(
+    autojump_clock: MockClock,
+) -> None:
+    async def count() -> list[float]:
+        began = trio.current_time()
+        timer = trioreg.send_every(10, "tick")
+        times: list[float] = []
+        for _ in range(3):
+            assert await trioreg.receive() == "tick"
+            times.append(trio.current_time() - began)
+        timer.cancel()
+        with trio.move_on_after(100):
+            await trioreg.receive()
+            raise AssertionError("cancelled")
+        return times
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(count)
+        assert await ref.result() == [10, 20, 30]
+
+
+@pytest.mark.parametrize("send", [trioreg.send_after, trioreg.send_every])
+async def test_a_message_to_oneself_is_refused_outside_of_an_actor(
+    send: Callable[[float, object], trioreg.Timer],
+) -> None:
+    with pytest.raises(RuntimeError, match=rf"{send.__name__}\(\) was called outside of an actor"):
+        send(1, "tea")
+
+
+@pytest.mark.parametrize(("seconds", "error"), [(-1, ValueError), (math.inf, ValueError), ("1", TypeError)])
+async def test_a_message_to_oneself_wants_a_number_of_seconds(seconds: Any, error: type[Exception]) -> None:
+    async def send() -> None:
+        with pytest.raises(error, match="seconds must be"):
+            trioreg.send_after(seconds, "tea")
+
+    async with supervised() as supervisor:
+        await (await supervisor.start_child(send)).result()

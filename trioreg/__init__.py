@@ -3,7 +3,7 @@
 A name belongs to a task and is gone the moment the task ends; a supervisor restarts what crashes, under the same name.
 """
 
-from ._actor import Actor, current, receive
+from ._actor import Actor, current, receive, send_after, send_every
 from ._agent import Agent
 from ._backoff import Backoff
 from ._call import Reply
@@ -93,6 +93,8 @@ __all__ = [
     "raises",
     "receive",
     "run",
+    "send_after",
+    "send_every",
 ]
 
 

@@ -213,7 +213,40 @@ async def receive() -> object:
     Raises:
         RuntimeError: It is not a function actor that calls, or another task of it is waiting already.
     """
-    cell = current()._cell
+    return await _current_cell("receive").receive()
+
+
+def send_after(seconds: float, message: object) -> Timer:
+    """Have ``message`` come to the actor that calls after so many seconds: ``Process.send_after(self(), ...)``.
+
+    For function actors: it comes to `receive`. (`Actor.send_after` is the same for classes.) It ends with the actor, or
+    when the `Timer` is cancelled. Not a checkpoint; constant time.
+
+    Raises:
+        TypeError, ValueError: ``seconds`` is not a number of at least 0.
+        RuntimeError: No actor's code calls it.
+        ActorExited: The actor is ending.
+    """
+    return Timer(_current_cell("send_after"), "seconds", seconds, message, repeats=False)
+
+
+def send_every(seconds: float, message: object) -> Timer:
+    """Have ``message`` come to the actor that calls every so many seconds, the first time after as many.
+
+    As `send_after`, and as `Actor.send_every`: late messages do not pile up. Not a checkpoint; constant time.
+
+    Raises:
+        TypeError, ValueError: ``seconds`` is not a number of more than 0.
+        RuntimeError, ActorExited: As `send_after`.
+    """
+    return Timer(_current_cell("send_every"), "seconds", seconds, message, repeats=True)
+
+
+def _current_cell(asked: str) -> Cell:
+    owner = current_actor.get(None)
+    if owner is None or not owner._owns(current_task()):
+        raise RuntimeError(f"{asked}() was called outside of an actor")
+    cell = cast("ActorRef[Any]", owner)._cell
     if cell is None:
-        raise RuntimeError("receive() was called by an actor that has ended")
-    return await cell.receive()
+        raise RuntimeError(f"{asked}() was called by an actor that has ended")
+    return cell
