@@ -207,7 +207,7 @@ class TaskOwner(Owner):
     def _take(self, registry: Lessor, key: Hashable, token: Token) -> None:
         if self._held is None:
             # A listener that is told of this very end runs with the ended task as the current one.
-            if not self.is_alive:
+            if self._coro.cr_frame is None:
                 raise ActorExited(self, Exit("normal"))
             self._run.hold(self._coro, self)
             self._held = (registry, key, token)
