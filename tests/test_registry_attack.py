@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Literal, Optional, Union
 
 import pytest
 import trio
@@ -10,7 +11,7 @@ from _helpers import supervised
 from _owners import Crash, Holder
 from trio.testing import wait_all_tasks_blocked
 
-from trioreg import ANY, Entry, Event, Registered, Registry, Unregistered
+from trioreg import ANY, Entry, Event, Is, Registered, Registry, Unregistered
 from trioreg._partition import DuplicatePartition
 
 
@@ -208,3 +209,19 @@ async def test_a_callable_listener_that_raises_not_registered_is_logged(caplog: 
     registry: Registry[str, None] = Registry("names", listeners=[listen])
     registry.register("name")
     assert "NotRegistered" in caplog.text
+
+
+@pytest.mark.parametrize("pattern", [Optional[int], Union[int, str]], ids=repr)  # noqa: UP007, UP045
+async def test_a_union_of_typing_matches_as_the_one_with_a_bar_does(pattern: object) -> None:
+    registry: Registry[str, object] = Registry("names", keys="duplicate")
+    registry.register("key", 1)
+    registry.register("key", 1.5)
+    assert registry.count_match("key", pattern) == 1
+
+
+@pytest.mark.parametrize("pattern", [list[int], Literal[1], (1, dict[str, int])], ids=repr)
+async def test_a_type_that_cannot_be_asked_of_a_value_is_refused(pattern: object) -> None:
+    registry: Registry[str, object] = Registry("names", keys="duplicate")
+    with pytest.raises(TypeError, match="which has no instances"):
+        registry.match("key", pattern)
+    assert registry.count_match("key", Is(pattern)) == 0
