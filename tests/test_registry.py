@@ -1119,7 +1119,7 @@ async def test_a_value_that_cannot_be_added_up_is_refused_and_changes_nothing(
     assert rows(counters) == before
     assert counters.values("key") == [1]
     assert counters.total("key") == 1
-    assert counters._names.totals == {"key": 1}
+    assert counters._names.totals == {"key": (1, 0)}
 
 
 async def test_a_count_that_overflows_is_refused_and_changes_nothing(

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+T = TypeVar("T")
 
 logger = logging.getLogger("trioreg")
 
@@ -111,9 +112,11 @@ class Hub(Generic[K, V]):
             return  # a listener changed the registry: told when those before it have been told to everybody
         self._is_telling = True
         exits: list[BaseException] = []
-        while self._untold:
-            self._tell(self._untold.popleft(), exits)
-        self._is_telling = False
+        try:
+            while self._untold:
+                self._tell(self._untold.popleft(), exits)
+        finally:
+            self._is_telling = False  # what is logged may fail: a filter or handler of the user's that raises
         if exits:
             raise exits[0] if len(exits) == 1 else BaseExceptionGroup("what listeners raised", exits)
 
@@ -121,11 +124,11 @@ class Hub(Generic[K, V]):
         for listener in self._listeners:
             try:
                 if isinstance(listener, Address):
-                    listener.send_nowait(event)
+                    # Nobody may be there to hear it, as with a listener's name in Elixir.
+                    with suppress(ActorExited, NotRegistered):
+                        listener.send_nowait(event)
                 else:
                     sync_result("a listener", listener, listener(event))
-            except (ActorExited, NotRegistered):
-                pass  # nobody is there to hear it, as with a listener's name in Elixir
             except MailboxFull as full:
                 logger.warning("registry %r: an event was lost, %s: %r", event.registry, full, event)
             except Exception:
@@ -159,8 +162,8 @@ class Hub(Generic[K, V]):
             yield receive
         finally:
             del channels[send]
-            if not channels and not everything and self._watchers.get(key) is channels:
-                del self._watchers[key]
+            if not everything:
+                _forget(self._watchers, key, channels)
             send.close()
             receive.close()
 
@@ -168,13 +171,19 @@ class Hub(Generic[K, V]):
     async def wait_registered(self, key: K) -> None:
         """Wait until the key is registered the next time. A checkpoint."""
         task = current_task()
-        self._waiters.setdefault(key, {})[task] = None
+        waiters = self._waiters.setdefault(key, {})
+        waiters[task] = None
 
         def abort(_: RaiseCancelT) -> Abort:
-            waiters = self._waiters[key]
             del waiters[task]
-            if not waiters:
-                del self._waiters[key]
+            _forget(self._waiters, key, waiters)
             return Abort.SUCCEEDED
 
         await wait_task_rescheduled(abort)
+
+
+def _forget(groups: dict[K, dict[T, None]], key: K, group: dict[T, None]) -> None:
+    """Drop a group that is empty. An error of the key's own has nowhere to go: then the empty group stays."""
+    with suppress(Exception):
+        if not group and groups.get(key) is group:
+            del groups[key]

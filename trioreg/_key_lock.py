@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -42,13 +42,15 @@ class KeyLocks:
         return lock
 
     def take_back(self, key: Hashable, lent: trio.Lock) -> None:
-        lock, users = self._locks.get(key, (None, 0))
-        if lock is not lent:
-            return  # the task was of a run that broke down, and is only now thrown away
-        if users == 1:
-            del self._locks[key]
-        else:
-            self._locks[key] = (lent, users - 1)
+        # An error of the key's own would hide what leaves the block: then the lock stays, to be used again.
+        with suppress(Exception):
+            lock, users = self._locks.get(key, (None, 0))
+            if lock is not lent:
+                return  # the task was of a run that broke down, and is only now thrown away
+            if users == 1:
+                del self._locks[key]
+            else:
+                self._locks[key] = (lent, users - 1)
 
 
 class KeyLock(AbstractAsyncContextManager[None]):

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
-from itertools import count
-from typing import Any, Generic, TypeVar, cast
+from itertools import count, islice
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from trio.lowlevel import in_trio_run
 
@@ -29,7 +29,11 @@ from ._run import Run
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+Total: TypeAlias = tuple[int | Fraction, int]
+"""The exact sum of the values of a key, and how many of them are floats."""
+
 _numbers = count()
+_NOTHING: Total = (0, 0)
 _entering = threading.RLock()  # not a Lock: a finalizer may run inside of it, and that may be anybody's code
 
 # What `Entry(...)` comes down to, without the Python function that a named tuple has around it.
@@ -103,7 +107,7 @@ class Names(Generic[K, V]):
         )
         self.sole: dict[K, Entry[V]] | None = self.unique[0].table if is_unique and partitions == 1 else None
         self.hub: Hub[K, V] | None = None
-        self.totals: dict[K, Any] | None = {} if totals else None
+        self.totals: dict[K, Total] | None = {} if totals else None
         self.queues: Queues[K, V] = Queues()
         self.selections: list[Changes[K, V]] = []
         self._run: Run | None = None
@@ -138,10 +142,14 @@ class Names(Generic[K, V]):
         """The numbers of the partitions that may have entries of a key."""
         return list(range(self.n)) if self.duplicate and self.by_owner else [hash(key) % self.n]
 
-    def group(self, key: K, partition: int) -> list[Entry[V]]:
+    def first(self, key: K) -> Entry[V] | None:
+        """The first entry of a key, however many there are."""
+        return next((entry for n in self.partitions_with(key) for entry in self.group(key, n, at_most=1)), None)
+
+    def group(self, key: K, partition: int, at_most: int | None = None) -> list[Entry[V]]:
         """The entries of a key in one partition."""
         if self.duplicate:
-            return self.duplicate[partition].entries(key)
+            return self.duplicate[partition].entries(key, at_most)
         entry = self.unique[partition].table.get(key)
         return [] if entry is None else [entry]
 
@@ -149,7 +157,7 @@ class Names(Generic[K, V]):
         """The number of the partition that an entry is in."""
         return (owner._number if self.duplicate and self.by_owner else hash(key)) % self.n
 
-    def held(self, owner: Owner, key: K) -> list[tuple[int, Entry[V]]]:
+    def held(self, owner: Owner, key: K, at_most: int | None = None) -> list[tuple[int, Entry[V]]]:
         """What an owner has under a key: the number and the entry of each, oldest first."""
         token = owner._token(self, key)
         if token is None:
@@ -160,7 +168,7 @@ class Names(Generic[K, V]):
             return [(token, entry)] if entry is not None and entry.owner is owner else []
         group = self.duplicate[self.partition_of(owner, key)].table.get(key, {})
         # Each number is asked for once: in another thread's run it may go at any time.
-        found = [(number, group.get(number)) for number in numbers_in(token)]
+        found = [(number, group.get(number)) for number in numbers_in(token, at_most)]
         return [(number, entry) for number, entry in found if entry is not None]
 
     # Who may write
@@ -421,17 +429,20 @@ class Names(Generic[K, V]):
 
     def _count(self, key: K, value: Any, instead_of: Entry[Any] | None = None) -> None:
         assert self.totals is not None
-        change = _exact(value) if instead_of is None else _exact(value) - _exact(instead_of.value)
         try:
-            self.totals[key] = self.totals.get(key, 0) + change
+            total = _plus(self.totals.get(key, _NOTHING), value)
+            self.totals[key] = total if instead_of is None else _minus(total, instead_of.value)
         except Exception:
             self._recount()
 
     def _discount(self, key: K, gone: Iterable[Entry[Any]]) -> None:
         assert self.totals is not None
         try:
-            if any(self.groups(key)):
-                self.totals[key] -= sum(_exact(entry.value) for entry in gone)
+            if any(key in self.partitions[number].table for number in self.partitions_with(key)):
+                total = self.totals[key]
+                for entry in gone:
+                    total = _minus(total, entry.value)
+                self.totals[key] = total
             else:
                 del self.totals[key]
         except Exception:
@@ -440,11 +451,11 @@ class Names(Generic[K, V]):
     def _recount(self) -> None:
         """Add up all values anew, where a key that can't be compared has got in the way: the change itself is done."""
         assert self.totals is not None
-        totals: dict[K, Any] = {}
+        totals: dict[K, Total] = {}
         for partition in self.partitions:
             for key, entry in partition.rows():
                 with suppress(Exception):
-                    totals[key] = totals.get(key, 0) + _exact(cast("Any", entry.value))
+                    totals[key] = _plus(totals.get(key, _NOTHING), cast("Any", entry.value))
         self.totals = totals
 
 
@@ -454,9 +465,17 @@ def as_owner(argument: str, owner: object) -> Owner:
     return owner._canonical()
 
 
-def numbers_in(token: Token) -> list[int]:
-    return list(token) if isinstance(token, dict) else [token]
+def numbers_in(token: Token, at_most: int | None = None) -> list[int]:
+    return list(islice(token, at_most)) if isinstance(token, dict) else [token]
 
 
-def _exact(value: float) -> int | Fraction:
-    return Fraction(value) if isinstance(value, float) else value
+def _plus(total: Total, value: float) -> Total:
+    if isinstance(value, float):
+        return total[0] + Fraction(value), total[1] + 1
+    return total[0] + value, total[1]
+
+
+def _minus(total: Total, value: float) -> Total:
+    if isinstance(value, float):
+        return total[0] - Fraction(value), total[1] - 1
+    return total[0] - value, total[1]

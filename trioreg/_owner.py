@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from trio.lowlevel import current_task
 
+from ._errors import ActorExited
+from ._exit import Exit
 from ._run import current_run
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from trio.lowlevel import Task
 
-    from ._exit import Exit
     from ._run import Run
 
     Keys: TypeAlias = dict[Any, "Token"]
@@ -205,6 +206,9 @@ class TaskOwner(Owner):
 
     def _take(self, registry: Lessor, key: Hashable, token: Token) -> None:
         if self._held is None:
+            # A listener that is told of this very end runs with the ended task as the current one.
+            if self._coro.cr_frame is None:
+                raise ActorExited(self, Exit("normal"))
             self._run.hold(self._coro, self)
             self._held = (registry, key, token)
         else:

@@ -11,6 +11,8 @@ What Elixir keeps as a table of owners beside it (``PIDPartition0``) is kept by 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from contextlib import suppress
+from itertools import islice
 from typing import Generic, TypeVar
 
 from ._entry import Entry
@@ -18,6 +20,9 @@ from ._owner import Owner
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+
+_SPARSE = 500
+"""Bytes of a dict for each entry in it, beyond which it is worth while to make it anew: one that is full has 110."""
 
 
 class UniquePartition(Generic[K, V]):
@@ -80,11 +85,18 @@ class DuplicatePartition(Generic[K, V]):
         if len(group) == len(numbers):
             del self.table[key]
         self.count -= len(numbers)
-        return [group.pop(number) for number in numbers]
+        removed = [group.pop(number) for number in numbers]
+        # A dict does not shrink: to read the last of 150,000 would take as long as to read them all.
+        if group and group.__sizeof__() > _SPARSE * (len(group) + 8):
+            with suppress(Exception):  # a key whose `__eq__` raises: then it stays as it is
+                self.table[key] = group.copy()
+        return removed
 
-    def entries(self, key: K) -> list[Entry[V]]:
+    def entries(self, key: K, at_most: int | None = None) -> list[Entry[V]]:
         group = self.table.get(key)
-        return [] if group is None else list(group.values())
+        if group is None:
+            return []
+        return list(group.values() if at_most is None else islice(group.values(), at_most))
 
     def rows(self) -> Iterator[tuple[K, Entry[V]]]:
         for key, group in self.table.copy().items():

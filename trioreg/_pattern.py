@@ -17,7 +17,7 @@ from functools import lru_cache
 from keyword import iskeyword
 from operator import itemgetter
 from types import FunctionType, UnionType
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, Union, cast, get_args, get_origin
 
 import attrs
 
@@ -170,7 +170,7 @@ def compile_pattern(pattern: object) -> Pattern:
         The compiled pattern. This costs some microseconds, and some 100 for each new shape: the last 256 are kept.
 
     Raises:
-        TypeError: The pattern holds a class that can have no instances, such as `typing.Any`.
+        TypeError: The pattern holds a class that can have no instances, such as `typing.Any` or ``list[int]``.
         ValueError: The pattern contains itself, is nested more than 100 deep, or has a hole in a set or in a key.
     """
     node = _read(pattern, ())
@@ -371,8 +371,8 @@ def _read(pattern: object, path: tuple[object, ...]) -> _Node:
         return _Bind(pattern.name)
     if isinstance(pattern, Is):
         return _Equal(pattern.value, is_plain=False)
-    if isinstance(pattern, type | UnionType):
-        return _read_class(pattern)
+    if isinstance(pattern, type | UnionType) or get_origin(pattern) is not None:
+        return _read_class(cast("type | UnionType", pattern))
     fields = _fields_of(pattern)
     if fields is not None:
         return _read_fields(pattern, fields, _deeper("pattern", path, pattern))
@@ -397,7 +397,7 @@ def _read(pattern: object, path: tuple[object, ...]) -> _Node:
 def _read_class(cls: type | UnionType) -> _Node:
     try:
         # `isinstance` looks at the members of a union only until one fits: each has to be asked by itself.
-        for member in cls.__args__ if isinstance(cls, UnionType) else (cls,):
+        for member in get_args(cls) if get_origin(cls) in (Union, UnionType) else (cls,):
             isinstance(None, member)
     except TypeError as error:
         hint = ": write ANY to match anything" if cls is Any else f" ({error})"

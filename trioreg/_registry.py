@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from fractions import Fraction
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Generic, Literal, Never, Protocol, TypeAlias, TypeVar, cast, overload
 
@@ -20,7 +19,7 @@ from ._entry import Entry
 from ._errors import NotRegistered
 from ._events import Event, Hub, Listener
 from ._key_lock import KeyLock, KeyLocks
-from ._names import Names, as_owner
+from ._names import Names, Total, as_owner
 from ._owner import Owner, current_owner
 from ._partition import DuplicatePartition, UniquePartition
 from ._pattern import ANY
@@ -617,9 +616,9 @@ class Registry(Generic[K, V]):
         _require_hashable("key", key)
         await checkpoint()
         while True:
-            entries = self.lookup(key)
-            if entries:
-                return entries[0].owner
+            entry = self._names.first(key)
+            if entry is not None:
+                return entry.owner
             await self._hub().wait_registered(key)
 
     def watch(self, key: K = ANY) -> AbstractContextManager[trio.MemoryReceiveChannel[Event[K, V]]]:
@@ -729,13 +728,13 @@ class Registry(Generic[K, V]):
             ValueError: The registry was made without ``totals=True``.
         """
         _require_hashable("key", key)
-        total = self._totals("total").get(key, 0)
-        if not isinstance(total, Fraction):
-            return total
+        total, floats = self._totals("total").get(key, (0, 0))
+        if not floats:
+            return int(total)
         try:
             return float(total)
-        except OverflowError:  # where the floats among the values have gone again, it is an int
-            return total.numerator if total.denominator == 1 else inf if total > 0 else -inf
+        except OverflowError:
+            return inf if total > 0 else -inf
 
     @enable_ki_protection
     def add(self, key: K, amount: V, *, owner: Owner | None = None) -> V:
@@ -756,7 +755,7 @@ class Registry(Generic[K, V]):
         _require_hashable("key", key)
         _require_number("amount", amount)
         owner = self._names.writer(owner)
-        for number, entry in self._names.held(owner, key):
+        for number, entry in self._names.held(owner, key, at_most=1):
             try:
                 new = cast("V", cast("Any", entry.value) + amount)
             except OverflowError:
@@ -846,7 +845,7 @@ class Registry(Generic[K, V]):
             self._names.hub = Hub(())
         return self._names.hub
 
-    def _totals(self, operation: str) -> dict[K, Any]:
+    def _totals(self, operation: str) -> dict[K, Total]:
         if self._names.totals is None:
             raise ValueError(f"{operation}() needs totals, and registry {self.name!r} was made without totals=True")
         return self._names.totals
@@ -883,7 +882,10 @@ class _Hold(AbstractContextManager[None], Generic[K, V]):
         self, etype: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /
     ) -> None:
         assert self._entered is not None
-        (owner, number), self._entered = self._entered, None
+        owner, number = self._entered
+        if owner.is_alive:
+            owner._require_thread()
+        self._entered = None
         self._registry._names.delete(owner, self._arguments[0], number)
 
 
