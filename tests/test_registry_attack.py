@@ -9,9 +9,9 @@ import pytest
 import trio
 from _helpers import supervised
 from _owners import Crash, Holder
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import ANY, Entry, Event, Is, Registered, Registry, Unregistered
+from trioreg import ANY, Actor, Entry, Event, Exit, Is, Registered, Registry, Unregistered
 from trioreg._partition import DuplicatePartition
 
 
@@ -225,3 +225,28 @@ async def test_a_type_that_cannot_be_asked_of_a_value_is_refused(pattern: object
     with pytest.raises(TypeError, match="which has no instances"):
         registry.match("key", pattern)
     assert registry.count_match("key", Is(pattern)) == 0
+
+
+async def test_a_waiting_address_finds_who_is_given_the_name_while_its_holder_still_ends(
+    autojump_clock: MockClock,
+) -> None:
+    names: Registry[str, None] = Registry("names")
+
+    class Heir(Actor):
+        def ping(self) -> str:
+            return "heir"
+
+    class Old(Actor):
+        async def on_stop(self, exit: Exit) -> None:
+            await trio.sleep(1)
+            names.transfer("James Bond", heir)
+            await trio.sleep(3)
+
+    async with supervised() as supervisor:
+        heir = await supervisor.start_child(Heir, restart="temporary")
+        holder = await supervisor.start_child(Old, name=names.via("James Bond"), restart="temporary")
+        holder.cancel()
+        await wait_all_tasks_blocked()
+        began = trio.current_time()
+        assert await names.via("James Bond", wait=True).call(Heir.ping) == "heir"
+        assert trio.current_time() == began + 1

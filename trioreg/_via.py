@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, Never, TypeVar, cast
 
+from trio.lowlevel import current_task
+
+from ._call import Waiting
 from ._cell import STOPPING
 from ._errors import ActorExited, NotRegistered
 from ._ref import ActorRef, Address
@@ -113,5 +116,14 @@ class WaitingVia(Via[K, V]):
             cell = ref._cell
             if cell is not None and cell.state < STOPPING:
                 return ref
-            # It is ending: the name will be another's, or nobody's for a while.
-            await ref.wait()
+            # It is ending: the name will be another's, at its end or before, or nobody's for a while.
+            await self._wait_for_another(ref)
+
+    async def _wait_for_another(self, ref: ActorRef[Never]) -> None:
+        # Whoever waits for a name waits for its holder: a cycle of such waits is refused as any other.
+        cell = ref._cell
+        waiting = Waiting(ref, None if cell is None else cell.link(current_task()))
+        try:
+            await self.registry._hub().wait_registered(self.key)
+        finally:
+            waiting.unlink()
