@@ -196,7 +196,7 @@ class Model:
         root: The supervisor at the top.
         journal: Who has started (+), failed to start (!) and stopped (-), in order, in this step.
         fails: How often the next starts of each child fail.
-        has_given_up: Whether any supervisor gave up in this step.
+        has_given_up: Whether any supervisor gave up in this step, or ended with a significant child.
         is_side_by_side: Whether the restarts of this step go on side by side.
     """
 
@@ -273,6 +273,7 @@ class Model:
         if child.node.significant:
             significant = [other for other in parent.children if other.node.significant]
             if parent.tree.auto_shutdown == "any_significant" or all(other.state == "ended" for other in significant):
+                self.has_given_up = True
                 parent.end = "shut down"
 
     def restart(self, child: Child, *, holds_up: bool = False) -> None:

@@ -459,8 +459,8 @@ class Cell(Mailbox):
             finally:
                 self._idle_scope = None
             return
-        if self.state != ENDING and not self._queue:  # what has come since the time was up is there
-            self.put(self._hooks.on_idle, ())
+        if not self._queue:  # what has come since the time was up is there
+            self.kind, self.payload = self._hooks.on_idle, ()
 
     def _idle_deadline(self) -> float:
         timeout = None if self.actor is None else self.actor.idle_timeout
