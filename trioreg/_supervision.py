@@ -13,6 +13,7 @@ can see it free. What needs waiting (a restart of several children, the shutdown
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 from contextvars import copy_context
@@ -31,6 +32,8 @@ from ._run import current_run
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Sequence
     from contextvars import Context
+
+    from trio.lowlevel import Task
 
     from ._child_spec import ChildSpec
     from ._intensity import Intensity
@@ -141,6 +144,10 @@ class Engine:
         self._failures: list[BaseException] = []
         self._is_open = False
         self.failure: BaseException | None = None
+        self.task: Task | None = None
+        # While the children of the list are started: who waits for that, and the ids they are to have.
+        self.asker: Task | None = None
+        self._reserved: set[Hashable] = set()
 
     # The engine's own task
 
@@ -154,6 +161,8 @@ class Engine:
         """
         self._context = copy_context()
         self._trio_run = current_run()
+        self.task = current_task()
+        self._reserved = {spec.id for spec in specs if spec.id is not None}
         try:
             async with trio.open_nursery() as outside:
                 outside.start_soon(self._notice_cancellation)
@@ -175,6 +184,7 @@ class Engine:
             for spec in specs:
                 if not self._is_closing:
                     await self.start_child(spec)
+            self._reserved.clear()
             if not self._is_closing:
                 task_status.started()
             while not self._is_closing:
@@ -273,12 +283,8 @@ class Engine:
 
     def _make_id(self, spec: ChildSpec) -> Hashable:
         wanted: Hashable = spec.name.key if spec.name is not None else spec.kind.label
-        if wanted not in self.children:
-            return wanted
-        number = 2
-        while f"{wanted} {number}" in self.children:
-            number += 1
-        return f"{wanted} {number}"
+        ids = itertools.chain([wanted], (f"{wanted} {number}" for number in itertools.count(2)))
+        return next(id for id in ids if id not in self.children and id not in self._reserved)
 
     def _spawn(self, child: Child, predecessor: Cell | None = None) -> Cell:
         """Begin a life: name it, then start its task. All or nothing; not a checkpoint."""
@@ -320,8 +326,8 @@ class Engine:
             self._end_start(child, cell)
             return Abort.FAILED
 
-        waits = cell.link(task)
-        waiting = Waiting(cell.ref, waits)
+        asker = self.asker if task is self.task else None
+        waiting = Waiting(cell.ref, cell.link(asker or task))
         cell.starter = task
         self._starting[cell] = child
         try:
@@ -376,7 +382,9 @@ class Engine:
             self._log_end(child, cell, exit)
             # Who needed one that was ended before it has not failed: that is what a shutdown does.
             is_consequence = isinstance(error, ActorExited) and error.exit.error is None
-            if error is not None and self._is_closing and not is_consequence:
+            # It is not restarted any more, so it leaves the block; that of a temporary child is never more than logged.
+            is_lost = self._is_closing and child.spec.restarts != "temporary"
+            if error is not None and is_lost and not is_consequence:
                 self._failures.append(error)
             return
         restart = child.spec.restarts
@@ -577,7 +585,7 @@ class Engine:
                 with trio.move_on_after(seconds):
                     await cell.wait_ended()
                     return
-                cell.end(Exit("killed"))
+                self._cut_off(cell, seconds)
                 await cell.wait_ended()
         finally:
             child.is_terminated = False
@@ -677,6 +685,13 @@ class Engine:
     def _tell_to_end(self, child: Child, cell: Cell) -> None:
         cell.end(Exit("killed" if child.spec.shutdown == "kill" else "shutdown"))
 
+    def _cut_off(self, cell: Cell, seconds: float) -> None:
+        """Its time to end is over."""
+        cell.end(Exit("killed"))
+        if seconds and cell.state != ENDED:
+            message = "%s: child %s, %r, is killed: its %g seconds to end are over"
+            logger.warning(message, self.label, cell.title, cell.ref, seconds)
+
     async def _shut_down(self) -> None:
         self._is_closing = True
         if self.keeps_ended:
@@ -704,7 +719,7 @@ class Engine:
                     with trio.move_on_at(now + seconds) as limit:
                         await cell.wait_ended()
                     if limit.cancelled_caught:
-                        cell.end(Exit("killed"))
+                        self._cut_off(cell, seconds)
                         await cell.wait_ended()
                 elif number % CONCURRENT_ENDS == 0:
                     await trio.lowlevel.checkpoint()
