@@ -136,6 +136,7 @@ class Address(Generic[A]):
 
         Raises:
             ActorExited: The actor has ended or is ending, or ends before there is room.
+            CallCycle: There is no room, and can't be any before the caller has ended its own handler.
             NotRegistered: The address is a name that nobody has.
             TypeError: It is no method of this actor, or the arguments do not fit. The actor lives on.
         """
@@ -167,7 +168,7 @@ class Address(Generic[A]):
         if cell is None:
             raise self._exited(None)
         task, inbox = cell.parked, cell.inbox
-        if not cell.is_open:
+        if not cell.is_open and not cell.leaves_behind():
             raise self._exited(cell)
         try:
             handler = None if kwargs else cell.handlers.by_count[len(args)][method]
@@ -197,7 +198,7 @@ class Address(Generic[A]):
         A checkpoint. Waits for room where the mailbox is bounded. Constant time.
 
         Raises:
-            ActorExited, NotRegistered: As `cast`.
+            ActorExited, CallCycle, NotRegistered: As `cast`.
         """
         await checkpoint()
         await self._deliver(self._accepting(), INFO, message)
@@ -211,7 +212,7 @@ class Address(Generic[A]):
             ActorExited, NotRegistered: As `send`.
         """
         cell = self._find()
-        if cell is None or not cell.is_open:
+        if cell is None or (not cell.is_open and not cell.leaves_behind()):
             raise self._exited(cell)
         if get_ident() != cell.thread:
             cell.ref._require_thread()
@@ -303,7 +304,7 @@ class Address(Generic[A]):
 
     def _accepting(self) -> Cell:
         cell = self._find()
-        if cell is None or cell.state >= STOPPING:
+        if cell is None or (cell.state >= STOPPING and not cell.leaves_behind()):
             raise self._exited(cell)
         if get_ident() != cell.thread:
             cell.ref._require_thread()
@@ -317,16 +318,22 @@ class Address(Generic[A]):
         return error
 
     def _deliver_nowait(self, cell: Cell, kind: object, payload: object) -> None:
-        if cell.is_full:
+        if cell.is_full and cell.is_open:
             assert cell.limit is not None
             raise MailboxFull(cell.ref, cell.limit)
         cell.put(kind, payload)
 
     async def _deliver(self, cell: Cell, kind: object, payload: object) -> None:
-        if cell.limit is None:
+        if cell.limit is None or not cell.is_full or not cell.is_open:
             cell.put(kind, payload)
-        elif not await cell.put_when_room(kind, payload):
-            raise self._exited(cell)
+            return
+        # There is room when the actor takes its next message: so this waits for its handler, as a call does.
+        waiting = Waiting(cell.ref, cell.link(current_task()))
+        try:
+            if not await cell.put_when_room(kind, payload):
+                raise self._exited(cell)
+        finally:
+            waiting.unlink()
 
 
 @attrs.frozen
