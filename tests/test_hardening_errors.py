@@ -462,6 +462,18 @@ async def test_a_sync_function_that_should_be_async_is_named(place: str, autojum
         assert str(error).endswith(f"{name} must be an async function, but it returned {result}")
 
 
+async def test_what_can_not_be_called_is_no_background_task(autojump_clock: MockClock) -> None:
+    class Wrong(Actor):
+        def work(self) -> str:
+            with pytest.raises(TypeError, match="async_fn must be an async function, not None"):
+                self.start_soon(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            return "lives"
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Wrong)
+        assert await ref.call(Wrong.work) == "lives"
+
+
 async def test_an_async_function_is_no_new_value_of_an_agent(autojump_clock: MockClock) -> None:
     async def later(value: int) -> int:
         return value

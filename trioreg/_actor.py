@@ -97,6 +97,7 @@ class Actor:
 
         Raises:
             ActorExited: The actor is ending.
+            TypeError: ``async_fn`` can't be called. (One that turns out not to be async is an error of the actor.)
             RuntimeError: This is another thread than that of the Trio run.
         """
         self._writable().start_soon(async_fn, *args)

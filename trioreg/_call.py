@@ -126,7 +126,7 @@ class Reply(Generic[R]):
                 for player, reply in self.waiting:
                     reply.send(f"welcome, {player}")
 
-    It may also be answered before it is returned. If the actor ends first, the caller gets `ActorExited`; if the reply
+    It can't be subclassed. It may also be answered before it is returned. If the actor ends first, the caller gets `ActorExited`; if the reply
     is thrown away without an answer, `NoReply`.
     """
 

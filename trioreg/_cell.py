@@ -602,6 +602,8 @@ class Cell(Mailbox):
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         if self.state >= ENDING:
             raise ActorExited(self.ref, self.exit or Exit("normal"))
+        if not callable(function):
+            raise TypeError(f"async_fn must be an async function, not {function!r}")
         background = self._background
         if background is None:
             background = self._background = Background()

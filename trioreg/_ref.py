@@ -127,8 +127,8 @@ class Address(Generic[A]):
     async def cast(self, method: Callable[..., Any], /, *args: object, **kwargs: object) -> None:
         """Have the actor run one of its methods, and do not wait for it: ``GenServer.cast``.
 
-        Where the mailbox is bounded, it waits for room; if it is cancelled while it waits, nothing was sent. A
-        checkpoint. Constant time.
+        Where the mailbox is bounded, it waits for room; if it is cancelled while it waits, nothing was sent. What a
+        stopping actor sends to itself is no error, and is counted among what was left. A checkpoint. Constant time.
 
         Args:
             method: A method of the actor's class (or of a base class), sync or async.

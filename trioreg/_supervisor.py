@@ -162,7 +162,9 @@ class SupervisorBase(Actor):
     ) -> ActorRef[Any]:
         """Start one more child; return when it is named and started, or raise and leave nothing behind.
 
-        A checkpoint. If it is cancelled while the child starts, the child is ended first. Constant time.
+        A checkpoint. If it is cancelled while the child starts, the child is ended first. Constant time. On the object
+        itself any number of starts run side by side; those that are asked of it by ``ref.call(...)`` run one after the
+        other, as all its messages do, and their errors are the caller's.
 
         Args:
             factory: An `Actor` class or an async function (or a ``functools.partial`` of one, for keyword arguments),
