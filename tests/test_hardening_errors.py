@@ -315,6 +315,34 @@ async def test_two_actors_that_wait_for_room_in_each_others_mailbox_are_refused(
         assert trio.current_time() == 1
 
 
+async def test_a_wait_for_room_that_is_over_is_part_of_no_cycle(autojump_clock: MockClock) -> None:
+    class Slow(Actor):
+        mailbox_size = 1
+
+        async def rest(self) -> None:
+            await trio.sleep(1)
+
+        async def ask(self, other: ActorRef[Eager]) -> str:
+            return await other.call(Eager.answer)
+
+    class Eager(Actor):
+        async def fill(self, slow: ActorRef[Slow]) -> None:
+            for _ in range(3):
+                await slow.cast(Slow.rest)
+            with trio.move_on_after(0.5):
+                await slow.cast(Slow.rest)
+
+        def answer(self) -> str:
+            return "here"
+
+    async with supervised() as supervisor:
+        slow = await supervisor.start_child(Slow)
+        eager = await supervisor.start_child(Eager)
+        await eager.call(Eager.fill, slow)
+        assert trio.current_time() == 1.5
+        assert await slow.call(Slow.ask, eager) == "here"
+
+
 async def test_a_background_task_may_wait_for_room_in_the_mailbox_of_its_actor(autojump_clock: MockClock) -> None:
     class Beside(Sound):
         mailbox_size = 1

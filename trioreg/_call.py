@@ -126,8 +126,8 @@ class Reply(Generic[R]):
                 for player, reply in self.waiting:
                     reply.send(f"welcome, {player}")
 
-    It can't be subclassed. It may also be answered before it is returned. If the actor ends first, the caller gets `ActorExited`; if the reply
-    is thrown away without an answer, `NoReply`.
+    It can't be subclassed. It may also be answered before it is returned. If the actor ends first, the caller gets
+    `ActorExited`; if the reply is thrown away without an answer, `NoReply`.
     """
 
     __slots__ = ("__weakref__", "_call", "_error", "_is_answered", "_value")
