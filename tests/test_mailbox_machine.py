@@ -203,6 +203,7 @@ class Message:
         sent_at: When it led there.
         is_begun, is_finished: Whether a handler has begun it, and has come to its end.
         is_kept: Whether its reply is one that the next message will answer.
+        is_left: Whether a stopping actor sent it to itself: it gets in, but is not handled.
         told: What its sender learned; None while it waits.
     """
 
@@ -213,6 +214,7 @@ class Message:
     is_begun: bool = False
     is_finished: bool = False
     is_kept: bool = False
+    is_left: bool = False
     told: Told | None = None
     error: Exception | None = None
 
@@ -356,6 +358,7 @@ class World(logging.Handler):
         # A function that is woken in `receive` and then cancelled still has what it was woken for, as anywhere in Trio.
         is_over = life in self.ended and self.program.kind != "function"
         self.require(life.is_alive and not is_over, "handled after the end:", message)
+        self.require(not message.is_left, "handled after the stop:", message)
         self.require(life not in self.running, "two at a time:", self.running.get(life), message)
         message.is_begun = True
         self.running[life] = message
@@ -413,7 +416,7 @@ class World(logging.Handler):
         life = self.first if address is self.first else cast("Life | None", self.names.whereis("box"))
         queued = life.statistics().queued if life is not None and life.is_alive else 0
         size = self.size
-        is_full = size is not None and queued >= size
+        is_full = size is not None and queued >= size and not message.is_left
         try:
             if message.step.operation == "send_nowait":
                 address.send_nowait(message)
@@ -541,6 +544,7 @@ class World(logging.Handler):
         # That it is idle, that it is to stop, and the second half of a handler are messages too.
         most = len(sent) + (self.program.kind == "hooked") if size is None else size
         most += any(message.step.form == "mixed" for message in self.begun.get(life, ()))
+        most += sum(message.is_left for message in sent) if size is not None else 0
         self.require(
             statistics.peak <= most + len(unclear) + (life in self.stopping), "peak", statistics.peak, "not", most
         )
@@ -580,7 +584,7 @@ class World(logging.Handler):
             if message.told == "accepted" and not message.is_begun:
                 assert message.life is not None
                 left[message.life] += 1
-                if self.program.kind != "function":
+                if self.program.kind != "function" and not message.is_left:
                     self.require(self.cause_of(message.life) != {"normal"}, "not handled before the stop:", message)
         self.require(left == self.unhandled, "unhandled", dict(self.unhandled), "not", dict(left))
         for life, begun in self.begun.items():
@@ -687,6 +691,7 @@ def note(world: World, life: Life) -> None:
     step = Step(operation="send_nowait" if is_function else "cast_nowait", form="sync")
     message = Message((-1, len(world.messages)), step)
     message.led_to(life)
+    message.is_left = life in world.stopping
     world.messages.append(message)
     try:
         world.send_nowait(message, life)

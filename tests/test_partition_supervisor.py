@@ -641,7 +641,7 @@ async def test_children_are_started_by_key_in_the_dynamic_supervisor_of_that_key
         assert await agents.via("James Bond").call(Agent.echo, "hello") == "James Bond: hello"
         await supervisor.partitions.start_child(0, ChildSpec(Agent, ("Mr. White",)))
         lines = [line.split("<")[0].rstrip() for line in supervisor.tree().splitlines()]
-        assert lines == ["partition supervisor", "├── 0", "│   └── Agent", "└── 1", "    └── 'James Bond'"]
+        assert lines == ["partition supervisor", "├── 0", "│   └──", "└── 1", "    └── 'James Bond'"]
         supervisor.stop()
     assert bond.exit is not None
     assert bond.exit.reason == "shutdown"

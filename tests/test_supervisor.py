@@ -1115,7 +1115,7 @@ async def test_the_tree_of_a_dynamic_supervisor_shows_its_children(autojump_cloc
     async with supervised() as supervisor:
         assert supervisor.tree() == "dynamic supervisor"
         ref = await supervisor.start_child(job)
-        assert supervisor.tree() == f"dynamic supervisor\n└── job  {ref!r}"
+        assert supervisor.tree() == f"dynamic supervisor\n└── {ref!r}"
 
 
 async def test_the_tree_can_be_shown_from_anywhere_at_any_time(autojump_clock: MockClock) -> None:

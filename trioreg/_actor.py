@@ -15,6 +15,7 @@ from ._cell import Cell
 from ._handler import Handlers, Hooks
 from ._owner import current_actor
 from ._ref import ActorRef, FunctionRef
+from ._sync import async_result
 from ._timer import Timer
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Actor:
 
         Raises:
             ActorExited: The actor is ending.
+            TypeError: ``async_fn`` can't be called. (One that turns out not to be async is an error of the actor.)
             RuntimeError: This is another thread than that of the Trio run.
         """
         self._writable().start_soon(async_fn, *args)
@@ -127,6 +129,10 @@ class Actor:
 
     def _killed(self) -> None:
         """The runtime's own hook: the actor is being killed, and what shields itself has to go too."""
+
+    async def _run_on_start(self) -> None:
+        """The runtime's own hook: all that has to be done before the first message."""
+        await async_result(self.on_start, self.on_start())
 
     async def on_start(self) -> None:
         """Called once, after ``__init__``, before any message. ``start_child`` returns when it is done."""
@@ -192,16 +198,20 @@ def type_of(cls: type[Actor] | None) -> ActorType:
     return cast("ActorType", known)
 
 
+def _current(caller: str) -> ActorRef[Any]:
+    owner = current_actor.get(None)
+    if owner is None or not owner._owns(current_task()):
+        raise RuntimeError(f"{caller} was called outside of an actor")
+    return cast("ActorRef[Any]", owner)
+
+
 def current() -> ActorRef[Any]:
     """The reference of the actor whose code this is: ``self()``. Not a checkpoint.
 
     Raises:
         RuntimeError: No actor's code calls it.
     """
-    owner = current_actor.get(None)
-    if owner is None or not owner._owns(current_task()):
-        raise RuntimeError("current() was called outside of an actor")
-    return cast("ActorRef[Any]", owner)
+    return _current("current()")
 
 
 async def receive() -> object:
@@ -243,10 +253,7 @@ def send_every(seconds: float, message: object) -> Timer:
 
 
 def _current_cell(asked: str) -> Cell:
-    owner = current_actor.get(None)
-    if owner is None or not owner._owns(current_task()):
-        raise RuntimeError(f"{asked}() was called outside of an actor")
-    cell = cast("ActorRef[Any]", owner)._cell
+    cell = _current(f"{asked}()")._cell
     if cell is None:
         raise RuntimeError(f"{asked}() was called by an actor that has ended")
     return cell

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from ._actor import Actor
+from ._sync import sync_result
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,7 +32,7 @@ class Agent(Actor, Generic[T]):
     def __init__(self, initial: Callable[[], T]) -> None:
         if not callable(initial):
             raise TypeError(f"initial must be callable, so that each life gets a value of its own: {initial!r}")
-        self._value = initial()
+        self._value = sync_result("initial", initial, initial())
 
     def get(self, fn: Callable[[T], R]) -> R:
         """The result of ``fn(value)``."""
@@ -39,9 +40,9 @@ class Agent(Actor, Generic[T]):
 
     def update(self, fn: Callable[[T], T]) -> None:
         """The value becomes ``fn(value)``."""
-        self._value = fn(self._value)
+        self._value = sync_result("fn", fn, fn(self._value))
 
     def get_and_update(self, fn: Callable[[T], tuple[R, T]]) -> R:
         """``fn(value)`` gives a result and the new value."""
-        result, self._value = fn(self._value)
+        result, self._value = sync_result("fn", fn, fn(self._value))
         return result

@@ -7,7 +7,7 @@ whichever comes first wins and the rest does nothing.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, final
 
 import trio
 from trio.lowlevel import enable_ki_protection
@@ -109,6 +109,7 @@ class Call(Waiting):
             wake(task)
 
 
+@final
 class Reply(Generic[R]):
     """An answer that comes later: ``GenServer.reply``.
 
@@ -125,11 +126,14 @@ class Reply(Generic[R]):
                 for player, reply in self.waiting:
                     reply.send(f"welcome, {player}")
 
-    It may also be answered before it is returned. If the actor ends first, the caller gets `ActorExited`; if the reply
-    is thrown away without an answer, `NoReply`.
+    It can't be subclassed. It may also be answered before it is returned. If the actor ends first, the caller gets
+    `ActorExited`; if the reply is thrown away without an answer, `NoReply`.
     """
 
     __slots__ = ("__weakref__", "_call", "_error", "_is_answered", "_value")
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError("Reply can't be subclassed: what a handler returns is compared with this very class")
 
     def __init__(self) -> None:
         self._call: Call | None = None

@@ -21,6 +21,7 @@ import inspect
 import logging
 import math
 import reprlib
+from threading import get_ident
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -41,6 +42,7 @@ from ._exit import Exit
 from ._handler import Handler, Resumed
 from ._mailbox import Mailbox
 from ._owner import Owner, current_actor
+from ._sync import async_result
 from ._unprotected import await_user, run_user
 from ._wake import wake
 
@@ -87,6 +89,7 @@ class Behaviour(Protocol):
     log_state: bool
 
     def _killed(self) -> None: ...
+    async def _run_on_start(self) -> None: ...
     async def on_start(self) -> None: ...
     async def on_message(self, message: Any) -> None: ...
     async def on_stop(self, exit: Exit) -> None: ...
@@ -238,7 +241,7 @@ class Cell(Mailbox):
                         pass
                     elif hooks.has_on_start:
                         with trio.CancelScope() as self._scope:
-                            await await_user(self.actor.on_start())
+                            await await_user(self.actor._run_on_start())
                             if self.state < ENDING:
                                 self._set_started()
                                 await self._serve()
@@ -387,8 +390,9 @@ class Cell(Mailbox):
                     call.fail(error)
                 else:
                     logger.error("%r: %s failed with a declared error", self.ref, handler.name, exc_info=error)
-            except BaseException:
-                self._handling = (handler.name, args, kwargs)
+            except BaseException as error:
+                if split(error)[1] is not None:  # else it was only cancelled: if there is a crash, it is another's
+                    self._handling = (handler.name, args, kwargs)
                 raise
             else:
                 if result is not None and type(result) is COROUTINE and not handler.is_async:
@@ -642,6 +646,8 @@ class Cell(Mailbox):
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         if self.state >= ENDING:
             raise ActorExited(self.ref, self.exit or Exit("normal"))
+        if not callable(function):
+            raise TypeError(f"async_fn must be an async function, not {function!r}")
         background = self._background
         if background is None:
             background = self._background = Background()
@@ -655,7 +661,7 @@ class Cell(Mailbox):
             try:
                 with scope:
                     try:
-                        await await_user(run_user(function, *args))
+                        await await_user(async_result(function, run_user(function, *args)))
                     except GeneratorExit:
                         raise
                     except BaseException as error:
@@ -707,12 +713,11 @@ class Cell(Mailbox):
         if self.state >= STOPPING:
             return
         self.state = STOPPING
-        for _, payload in self.refuse_senders():
-            self._refuse(payload, Exit("normal"))
         if self._hooks is None and not self._receives:
             self.end(Exit("normal"))  # it does not take messages, so it would never come to the one that says stop
         else:
             self.put(STOP, None)
+        self._close(Exit("normal"))
 
     def end(self, exit: Exit) -> None:
         """End now: cancel what runs, take no other message. The first exit counts, but a kill overrides."""
@@ -752,14 +757,35 @@ class Cell(Mailbox):
         payload.fail(error)
         return True
 
+    def _close(self, exit: Exit) -> None:
+        """Nothing more gets in. Who waits for room is refused, but not the actor itself: see `leaves_behind`."""
+        for sender in self.refuse_senders():
+            if sender.task is not None and self.owns(sender.task):
+                sender.admitted = True
+                self.put(sender.kind, sender.payload)
+            else:
+                self._refuse(sender.payload, exit)
+
+    def leaves_behind(self) -> bool:
+        """Whether a message that gets in now is the stopping actor's own, to itself.
+
+        It lies behind `STOP`: it is not handled, or an actor that goes on by sending to itself would never end, but it
+        is counted among what was left. Refused, it would be an error of the actor, and a crash instead of the end.
+        """
+        return (
+            self.state == STOPPING
+            and get_ident() == self.thread
+            and current_actor.get(None) is self.ref
+            and self.owns(current_task())
+        )
+
     def _settle(self) -> None:
         """Nothing more is handled: everybody who waits for an answer learns it, before `on_stop` takes its time."""
         exit = self.exit
         assert exit is not None
         if self._errors and exit.error is None:
             exit = Exit("crashed", combine(self._errors, self.label))  # it was being ended, and crashed on the way
-        for _, payload in self.refuse_senders():
-            self._refuse(payload, exit)
+        self._close(exit)
         if self._current is not None:
             self._refuse(self._current, exit)
             self._current = None
@@ -798,7 +824,7 @@ class Cell(Mailbox):
         limit = self._child.shutdown
         with trio.CancelScope(shield=True, deadline=trio.current_time() + limit) as self._scope:
             try:
-                await await_user(self.actor.on_stop(exit))
+                await await_user(async_result(self.actor.on_stop, self.actor.on_stop(exit)))
             except GeneratorExit:
                 raise
             except BaseException as error:

@@ -29,6 +29,9 @@ class Parent(Protocol):
 
     def child_ended(self, child: Child, cell: Cell) -> None: ...
 
+    def child_cut_off(self, child: Child, cell: Cell) -> None:
+        """Its time to end was over, and it has been told to end at once."""
+
     def is_due(self, child: Child) -> bool:
         """Whether a restart of several, wanted or under way, is going to start it again."""
         ...

@@ -32,7 +32,7 @@ async def end(child: Child) -> None:
     try:
         with trio.CancelScope(shield=True):
             _tell(child, life)
-            await _wait(life, trio.current_time() + child.spec.seconds)
+            await _wait(child, life, trio.current_time() + child.spec.seconds)
     finally:
         child.is_terminated = False
 
@@ -48,19 +48,19 @@ async def end_in_order(children: Iterable[Child]) -> None:
 async def end_side_by_side(children: Iterable[Child]) -> None:
     """All at once: every one is told, then all are awaited. Shield it."""
     now = trio.current_time()
-    lives: dict[float, list[Cell]] = {}
+    lives: dict[float, list[tuple[Child, Cell]]] = {}
     for number, child in enumerate(children, 1):
         child.give_up_pause()
         life = child.life
         if life is not None:
             _tell(child, life)
-            lives.setdefault(child.spec.seconds, []).append(life)
+            lives.setdefault(child.spec.seconds, []).append((child, life))
         if number % CONCURRENT_ENDS == 0:
             await trio.lowlevel.checkpoint()
     for seconds in sorted(lives):
-        for number, life in enumerate(lives[seconds], 1):
+        for number, (child, life) in enumerate(lives[seconds], 1):
             if life.state != ENDED:
-                await _wait(life, now + seconds)
+                await _wait(child, life, now + seconds)
             elif number % CONCURRENT_ENDS == 0:
                 await trio.lowlevel.checkpoint()
 
@@ -69,9 +69,11 @@ def _tell(child: Child, life: Cell) -> None:
     life.end(Exit("killed" if child.spec.shutdown == "kill" else "shutdown"))
 
 
-async def _wait(life: Cell, deadline: float) -> None:
+async def _wait(child: Child, life: Cell, deadline: float) -> None:
     with trio.move_on_at(deadline):
         await life.wait_ended()
         return
     life.end(Exit("killed"))
+    if child.spec.seconds:
+        child.engine.child_cut_off(child, life)
     await life.wait_ended()

@@ -81,6 +81,8 @@ class ActorExited(TrioregError):
         self._has_ended = not ref.is_alive
 
     def __str__(self) -> str:
+        if self.exit.error is not None:
+            return f"{self.ref!r} has crashed: {self.exit.error!r}"
         return f"{self.ref!r} {'has exited' if self._has_ended else 'is ending'}: {self.exit}"
 
 
@@ -102,7 +104,7 @@ class MailboxFull(TrioregError, trio.WouldBlock):
 
 
 class CallCycle(TrioregError):
-    """A call would wait for itself: A waits for B, which waits for A.
+    """A wait that would be for itself, and never end: A waits for B (an answer, room, its end), which waits for A.
 
     Attributes:
         path: The references along the cycle; the first one is the last one too.
@@ -115,8 +117,12 @@ class CallCycle(TrioregError):
         self.titles = tuple(titles)
 
     def __str__(self) -> str:
-        steps = (f"{title} {ref!r}" for title, ref in zip(self.titles, self.path, strict=True))
-        return "this call would wait for itself: " + " -> ".join(steps)
+        # A child without a name or an id is called what its reference shows anyway.
+        steps = (
+            shown if (shown := repr(ref)).startswith(f"<{title} #") else f"{title} {shown}"
+            for title, ref in zip(self.titles, self.path, strict=True)
+        )
+        return "this would wait for itself: " + " -> ".join(steps)
 
 
 class NoReply(TrioregError):

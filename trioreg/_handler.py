@@ -17,6 +17,7 @@ F = TypeVar("F", bound=Callable[..., object])
 _SHAPES_KEPT = 64
 _COUNTS = 6
 _DECLARED = "__trioreg_raises__"
+_INSTEAD = {"stop": "use ref.stop()", "on_message": "use ref.send(message)"}
 
 
 def raises(*errors: type[Exception]) -> Callable[[F], F]:
@@ -170,9 +171,15 @@ class Handlers:
             raise TypeError(f"{_shown(method)} can't be called: this is a function actor, send() it a message instead")
         name = _name_in(cls, method)
         if name is None:
+            if inspect.ismethod(method) and not inspect.isclass(method.__self__):
+                name = _name_in(cls, method.__func__)
+            if name is not None:
+                raise TypeError(f"{_shown(method)} is bound to an instance: pass {cls.__qualname__}.{name}")
             raise TypeError(f"{_shown(method)} is not a method of {cls.__qualname__}: pass {cls.__qualname__}.<method>")
         if name in self._hooks:
-            raise TypeError(f"{_shown(method)} is called by the runtime: it can't be sent as a message")
+            is_called = name.startswith(("_", "on_"))
+            why = _INSTEAD.get(name, "it is called by the runtime" if is_called else "it is for the actor itself")
+            raise TypeError(f"{cls.__qualname__}.{name} can't be sent as a message: {why}")
         function = next(vars(base)[name] for base in cls.__mro__ if name in vars(base))
         if not inspect.isfunction(function):
             raise TypeError(f"{_shown(method)} is not a plain method of {cls.__qualname__}")

@@ -227,8 +227,8 @@ class Mailbox:
             self.parked = None
             wake(task)
 
-    def refuse_senders(self) -> list[tuple[object, object]]:
-        """Nothing more gets in: give back what waits for room, and wake those senders."""
+    def refuse_senders(self) -> list[Sender]:
+        """Nothing more gets in: give back what waits for room, and wake those senders. None has had its turn yet."""
         self.is_open = False
         self.inbox = None
         if self._overflow is None:
@@ -237,7 +237,7 @@ class Mailbox:
         for sender in senders:
             if sender.task is not None:
                 wake(sender.task)
-        return [(sender.kind, sender.payload) for sender in senders]
+        return senders
 
     def drain(self) -> list[tuple[object, object]]:
         """Every message that is in the mailbox, taken out."""

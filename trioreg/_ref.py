@@ -127,8 +127,8 @@ class Address(Generic[A]):
     async def cast(self, method: Callable[..., Any], /, *args: object, **kwargs: object) -> None:
         """Have the actor run one of its methods, and do not wait for it: ``GenServer.cast``.
 
-        Where the mailbox is bounded, it waits for room; if it is cancelled while it waits, nothing was sent. A
-        checkpoint. Constant time.
+        Where the mailbox is bounded, it waits for room; if it is cancelled while it waits, nothing was sent. What a
+        stopping actor sends to itself is no error, and is counted among what was left. A checkpoint. Constant time.
 
         Args:
             method: A method of the actor's class (or of a base class), sync or async.
@@ -136,6 +136,7 @@ class Address(Generic[A]):
 
         Raises:
             ActorExited: The actor has ended or is ending, or ends before there is room.
+            CallCycle: There is no room, and can't be any before the caller has ended its own handler.
             NotRegistered: The address is a name that nobody has.
             TypeError: It is no method of this actor, or the arguments do not fit. The actor lives on.
         """
@@ -167,7 +168,7 @@ class Address(Generic[A]):
         if cell is None:
             raise self._exited(None)
         inbox = cell.inbox
-        if inbox is None and not cell.is_open:
+        if inbox is None and not cell.is_open and not cell.leaves_behind():
             raise self._exited(cell)
         try:
             handler = None if kwargs else cell.handlers.by_count[len(args)][method]
@@ -199,7 +200,7 @@ class Address(Generic[A]):
         A checkpoint. Waits for room where the mailbox is bounded. Constant time.
 
         Raises:
-            ActorExited, NotRegistered: As `cast`.
+            ActorExited, CallCycle, NotRegistered: As `cast`.
         """
         await checkpoint()
         await self._deliver(self._accepting(), INFO, message)
@@ -213,7 +214,7 @@ class Address(Generic[A]):
             ActorExited, NotRegistered: As `send`.
         """
         cell = self._find()
-        if cell is None or not cell.is_open:
+        if cell is None or (not cell.is_open and not cell.leaves_behind()):
             raise self._exited(cell)
         if get_ident() != cell.thread:
             cell.ref._require_thread()
@@ -305,7 +306,7 @@ class Address(Generic[A]):
 
     def _accepting(self) -> Cell:
         cell = self._find()
-        if cell is None or cell.state >= STOPPING:
+        if cell is None or (cell.state >= STOPPING and not cell.leaves_behind()):
             raise self._exited(cell)
         if get_ident() != cell.thread:
             cell.ref._require_thread()
@@ -319,16 +320,22 @@ class Address(Generic[A]):
         return error
 
     def _deliver_nowait(self, cell: Cell, kind: object, payload: object) -> None:
-        if cell.is_full:
+        if cell.is_full and cell.is_open:
             assert cell.limit is not None
             raise MailboxFull(cell.ref, cell.limit)
         cell.put(kind, payload)
 
     async def _deliver(self, cell: Cell, kind: object, payload: object) -> None:
-        if cell.limit is None:
+        if cell.limit is None or not cell.is_full or not cell.is_open:
             cell.put(kind, payload)
-        elif not await cell.put_when_room(kind, payload):
-            raise self._exited(cell)
+            return
+        # There is room when the actor takes its next message: so this waits for its handler, as a call does.
+        waiting = Waiting(cell.ref, cell.link(current_task()))
+        try:
+            if not await cell.put_when_room(kind, payload):
+                raise self._exited(cell)
+        finally:
+            waiting.unlink()
 
 
 @attrs.frozen

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Sequence
     from contextvars import Context
 
+    from trio.lowlevel import Task
+
     from ._child_spec import ChildSpec
     from ._intensity import Intensity
     from ._owner import Owner
@@ -92,6 +94,10 @@ class Engine:
         self._alive = 0
         self._failures: list[BaseException] = []
         self._gave_up: str | None = None
+        self.task: Task | None = None
+        # While the children of the list are started: who waits for that, and the ids they are to have.
+        self.asker: Task | None = None
+        self._reserved: set[Hashable] = set()
 
     # The engine's own task
 
@@ -105,6 +111,8 @@ class Engine:
         """
         self._context = copy_context()
         self._trio_run = current_run()
+        self.task = current_task()
+        self._reserved = {spec.id for spec in specs if spec.id is not None}
         try:
             async with trio.open_nursery() as outside:
                 outside.start_soon(self._notice_cancellation)
@@ -126,6 +134,7 @@ class Engine:
             for spec in specs:
                 if not self._is_closing:
                     await self.start_child(spec)
+            self._reserved.clear()
             if not self._is_closing:
                 task_status.started()
             while not self._is_closing:
@@ -233,14 +242,17 @@ class Engine:
 
     def _make_id(self, spec: ChildSpec) -> Hashable:
         wanted: Hashable = spec.name.key if spec.name is not None else spec.kind.label
-        if wanted not in self.children:
+        if self._is_free(wanted):
             return wanted
         # Not from 2 on each time: the children of one class would cost the more, the more of them there are.
         number = self._made_ids.get(wanted, 1) + 1
-        while f"{wanted} {number}" in self.children:
+        while not self._is_free(f"{wanted} {number}"):
             number += 1
         self._made_ids[wanted] = number
         return f"{wanted} {number}"
+
+    def _is_free(self, id: Hashable) -> bool:
+        return id not in self.children and id not in self._reserved
 
     def _forget(self, child: Child) -> None:
         if self.children.get(child.id) is child:
@@ -289,8 +301,8 @@ class Engine:
             self._end_start(child, cell)
             return Abort.FAILED
 
-        waits = cell.link(task)
-        waiting = Waiting(cell.ref, waits)
+        asker = self.asker if task is self.task else None
+        waiting = Waiting(cell.ref, cell.link(asker or task))
         cell.starter = task
         self._starting[cell] = child
         try:
@@ -329,6 +341,10 @@ class Engine:
             self._fail(*([error] if exit.error is None else [exit.error, error]))
         self._close_if_done()
 
+    def child_cut_off(self, child: Child, cell: Cell) -> None:
+        if cell.state != ENDED:
+            self._trace.cut_off(child, cell)
+
     def _decide(self, child: Child, cell: Cell, exit: Exit) -> None:
         error = exit.error
         if error is not None and not isinstance(error, Exception):
@@ -347,7 +363,9 @@ class Engine:
             is_consequence = isinstance(error, NotRunning) or (
                 isinstance(error, ActorExited) and error.exit.error is None
             )
-            if error is not None and self._is_closing and not is_consequence:
+            # It is not restarted any more, so it leaves the block; that of a temporary child is never more than logged.
+            is_lost = self._is_closing and child.spec.restarts != "temporary"
+            if error is not None and is_lost and not is_consequence:
                 self._failures.append(error)
             return
         restart = child.spec.restarts

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple, overload
 
 import attrs
 import trio
-from trio.lowlevel import enable_ki_protection
+from trio.lowlevel import current_task, enable_ki_protection
 
 from ._actor import Actor
 from ._child_spec import ChildSpec, Restart
 from ._errors import RestartLimitExceeded
 from ._function import Function
+from ._handler import raises
 from ._intensity import Intensity
 from ._ref import ActorRef
 from ._supervision import AutoShutdown, ChildState, Engine, Strategy
@@ -92,10 +93,22 @@ class SupervisorBase(Actor):
             finally:
                 started.set()
 
+        # A child that calls this supervisor while it starts would wait for it, and this waits for that child.
+        self._engine.asker = current_task()
         self.start_soon(run)
-        await started.wait()
+        try:
+            await started.wait()
+        finally:
+            self._engine.asker = None
         if failure:
             raise failure[0]
+
+    async def _run_on_start(self) -> None:
+        await super()._run_on_start()
+        if self._engine.task is None:
+            raise RuntimeError(
+                f"{type(self).__qualname__}.on_start() must call await super().on_start(): that starts the children"
+            )
 
     def _killed(self) -> None:
         self._engine.kill()
@@ -135,7 +148,9 @@ class SupervisorBase(Actor):
     ) -> ActorRef[Function[R]]: ...
     @overload
     async def start_child(self, factory: ChildSpec, /) -> ActorRef[Any]: ...
-    async def start_child(  # type: ignore[misc]  # mypy does not see that *args: Any takes what *args: *Ts takes
+    # Asked by a call, too, a child that does not start is the caller's error: it does not crash the supervisor.
+    @raises(Exception)  # type: ignore[misc]  # mypy does not see that *args: Any takes what *args: *Ts takes
+    async def start_child(
         self,
         factory: Callable[..., Any] | ChildSpec,
         /,
@@ -147,7 +162,9 @@ class SupervisorBase(Actor):
     ) -> ActorRef[Any]:
         """Start one more child; return when it is named and started, or raise and leave nothing behind.
 
-        A checkpoint. If it is cancelled while the child starts, the child is ended first. Constant time.
+        A checkpoint. If it is cancelled while the child starts, the child is ended first. Constant time. On the object
+        itself any number of starts run side by side; those that are asked of it by ``ref.call(...)`` run one after the
+        other, as all its messages do, and their errors are the caller's.
 
         Args:
             factory: An `Actor` class or an async function (or a ``functools.partial`` of one, for keyword arguments),
@@ -171,6 +188,7 @@ class SupervisorBase(Actor):
             spec = ChildSpec(factory, args, id=id, name=name, restart=restart, shutdown=shutdown)
         return await self._engine.start_child(spec)
 
+    @raises(Exception)
     async def terminate_child(self, child: Hashable, /) -> None:
         """End a child within its ``shutdown`` time, and wait until it has ended. It is not restarted.
 
@@ -272,6 +290,7 @@ class Supervisor(SupervisorBase):
         intensity = Intensity(max_restarts, max_seconds)
         self._engine = Engine(name, intensity, keeps_ended=True, strategy=strategy, auto_shutdown=auto_shutdown)
 
+    @raises(Exception)
     async def restart_child(self, child: Hashable, /) -> ActorRef[Any]:
         """Start a child again that has ended, from the spec that was kept. Waits as `start_child` does.
 
@@ -283,6 +302,7 @@ class Supervisor(SupervisorBase):
         """
         return await self._engine.restart_child(child)
 
+    @raises(Exception)
     def delete_child(self, child: Hashable, /) -> None:
         """Forget the spec of a child that has ended. Not a checkpoint; constant time.
 
@@ -335,7 +355,8 @@ class DynamicSupervisor(SupervisorBase):
         restart: Restart | None = ...,
         shutdown: float | Literal["kill"] | None = ...,
     ) -> ActorRef[Function[R]]: ...
-    async def start_or_get(  # type: ignore[misc]  # as for start_child
+    @raises(Exception)  # type: ignore[misc]  # as for start_child
+    async def start_or_get(
         self,
         factory: Callable[..., Any],
         /,

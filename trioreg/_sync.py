@@ -1,14 +1,19 @@
-"""Functions of a user's that are called and not awaited: they have to be sync, and an async one is an error.
+"""Functions of a user's that have to be sync, and those that have to be async.
 
 Called without being awaited, an async function does nothing, and what it gives is true. So it is refused where it is
 handed over, if that can be seen; and what a function returns is looked at where it is called.
+
+A sync function that is awaited has been called all the same: what it gives says which one it was.
 """
 
 from __future__ import annotations
 
-from inspect import isasyncgenfunction, iscoroutinefunction
+from inspect import isasyncgenfunction, isawaitable, iscoroutinefunction
 from types import CoroutineType
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
 T = TypeVar("T")
 
@@ -30,4 +35,12 @@ def sync_result(argument: str, function: object, result: T) -> T:
         error = TypeError(f"{argument} must be a sync function, and {function!r} returned {coroutine!r}")
         coroutine.close()  # or Python would warn that it was never awaited
         raise error
+    return result
+
+
+def async_result(function: object, result: Awaitable[T]) -> Awaitable[T]:
+    """What a function has returned; `TypeError` if that can't be awaited."""
+    if not isawaitable(result):
+        name = getattr(function, "__qualname__", None) or repr(function)
+        raise TypeError(f"{name} must be an async function, but it returned {result!r}")
     return result

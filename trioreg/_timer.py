@@ -52,6 +52,6 @@ class Timer:
                 await self._send()
 
     async def _send(self) -> None:
-        # An actor that is to stop takes nothing new: there is nobody to tell.
+        # An actor that is to stop takes nothing new: there is nobody to tell. What waits for room then is left behind.
         if self._cell.state < STOPPING:
             await self._cell.put_when_room(INFO, self._message)

@@ -59,6 +59,11 @@ class Trace:
     def gives_up(self, child: Child, cell: Cell, exit: Exit, limit: str) -> None:
         self._ended(logging.ERROR, child, cell, exit, "ended", f"{_after(child)}: giving up, {limit}")
 
+    def cut_off(self, child: Child, cell: Cell) -> None:
+        """Its time to end is over."""
+        message = "%s: child %s, %r, is killed: its %g seconds to end are over"
+        logger.warning(message, self._label, child, cell.ref, child.spec.seconds)
+
     def start_cancelled(self, child: Child, cell: Cell, error: BaseException) -> None:
         """Nobody else gets this error: who started the child is being cancelled."""
         message = "%s: child %s, %r, failed while its start was cancelled"
