@@ -683,6 +683,7 @@ class Cell(Mailbox):
             return
         self.exit = exit
         self.state = ENDING
+        self.close()  # where nothing waits, nothing below keeps the actor from what would come now
         if exit.reason == "killed" and self.actor is not None:
             self.actor._killed()
         if self._queue:
