@@ -204,6 +204,7 @@ def current() -> ActorRef[Any]:
     return cast("ActorRef[Any]", owner)
 
 
+@enable_ki_protection
 async def receive() -> object:
     """The next message from the mailbox of the function actor that calls it: ``receive do ... end``.
 
