@@ -1120,6 +1120,12 @@ def test_a_reply_is_answered_once() -> None:
         reply.fail(Refused())
 
 
+def test_a_reply_can_not_be_subclassed() -> None:
+    # The runtime asks for the very class, and would give the caller the object.
+    with pytest.raises(TypeError, match="Receipt: Reply can't be subclassed"):
+        type("Receipt", (Reply,), {})
+
+
 def test_a_reply_fails_with_an_exception_only() -> None:
     reply = Reply[str]()
     wrong: list[Any] = [KeyboardInterrupt(), "no", ValueError]

@@ -32,6 +32,7 @@ from trioreg import (
 from trioreg._call import Call, Waiting
 from trioreg._cell import Cell
 from trioreg._supervision import Child, Engine
+from trioreg._wake import wake
 
 
 class Bang(Exception):
@@ -378,7 +379,6 @@ def test_ctrl_c_in_the_middle_of_receive_does_not_lose_the_message(monkeypatch: 
 
 
 def test_ctrl_c_in_the_middle_of_a_timers_message_does_not_lose_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    wake = _mailbox.wake
     received: list[object] = []
 
     def interrupted(task: trio.lowlevel.Task) -> None:

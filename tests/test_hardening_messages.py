@@ -241,11 +241,14 @@ class Ending(Actor):
         self.end(how)
 
     def _send_itself(self) -> None:
-        for send in (lambda: self.ref.cast_nowait(Ending.note), lambda: self.ref.send_nowait("message")):
-            try:
-                send()
-            except ActorExited:
-                self.notes.append("refused")
+        try:
+            self.ref.cast_nowait(Ending.note)
+        except ActorExited:
+            self.notes.append("refused")
+        try:
+            self.ref.send_nowait("message")
+        except ActorExited:
+            self.notes.append("refused")
 
     def end_halfway(self, how: str) -> Coroutine[Any, Any, None]:
         getattr(self.ref, how)()
@@ -288,7 +291,7 @@ async def test_a_handler_that_ends_its_actor_and_gives_a_coroutine_leaves_no_mes
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with supervised() as supervisor:
-        ref = await supervisor.start_child(Ending, [], restart="temporary")
+        ref = await supervisor.start_child(Ending, list[str](), restart="temporary")
         await wait_all_tasks_blocked()
         with pytest.raises(ActorExited):
             await ref.call(Ending.end_halfway, "cancel")
@@ -311,3 +314,28 @@ async def test_the_peak_counts_calls_that_have_waited_and_were_withdrawn(autojum
             nursery.cancel_scope.cancel()
         statistics = ref.statistics()
         assert (statistics.queued, statistics.peak) == (0, 5)
+
+
+# The log of a crash in the second half of a handler did not say with which arguments it was called.
+
+
+class Halved(Actor):
+    def fail(self, amount: int, *, text: str) -> Coroutine[Any, Any, None]:
+        async def rest() -> None:
+            raise ValueError
+
+        return rest()
+
+
+@pytest.mark.parametrize("is_idle", [False, True])
+async def test_a_crash_in_the_coroutine_of_a_handler_is_logged_with_the_arguments(
+    is_idle: bool, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Halved, restart="temporary")
+        if is_idle:
+            await wait_all_tasks_blocked()
+        with suppress(ActorExited):
+            await ref.call(Halved.fail, 7, text="seven")
+        await ref.wait()
+    assert "in Halved.fail(7, text='seven')" in caplog.text

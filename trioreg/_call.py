@@ -7,7 +7,7 @@ whichever comes first wins and the rest does nothing.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Never, TypeVar, final
 
 import trio
 from trio.lowlevel import enable_ki_protection
@@ -109,6 +109,7 @@ class Call(Waiting):
             wake(task)
 
 
+@final
 class Reply(Generic[R]):
     """An answer that comes later: ``GenServer.reply``.
 
@@ -130,6 +131,9 @@ class Reply(Generic[R]):
     """
 
     __slots__ = ("__weakref__", "_call", "_error", "_is_answered", "_value")
+
+    def __init_subclass__(cls) -> Never:
+        raise TypeError(f"{cls.__qualname__}: Reply can't be subclassed, keep what belongs to one beside it")
 
     def __init__(self) -> None:
         self._call: Call | None = None

@@ -370,7 +370,7 @@ class Cell(Mailbox):
             try:
                 if kwargs:
                     result = function(actor, *args, **kwargs)
-                elif len(args) == 1:
+                elif len(args) == 1:  # pyright: ignore[reportUnknownArgumentType]
                     result = function(actor, args[0])
                 else:
                     result = function(actor, *args)
@@ -388,7 +388,6 @@ class Cell(Mailbox):
                 if result is not None and type(result) is COROUTINE and not handler.is_async:
                     # A sync function around an async one.
                     handler = resumed = Resumed(handler, cast("Any", result))
-                    args, kwargs = (), NO_KWARGS
                     if call is not None:
                         call.has_begun = True
                     if self.state == ENDING:
@@ -464,7 +463,7 @@ class Cell(Mailbox):
             # A sync function around an async one. What it began has to go on in the actor's own task, and counts there.
             self.handled -= 1
             call = Call(self.ref, self.link(current_task()), handler, args, kwargs)
-            call.handler, call.args, call.kwargs = Resumed(handler, cast("Any", result)), (), NO_KWARGS
+            call.handler = Resumed(handler, cast("Any", result))
             call.has_begun = True
             self.put_first(CALL, call)
             return call
