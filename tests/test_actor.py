@@ -6,6 +6,7 @@ import contextvars
 import functools
 import gc
 import logging
+import sys
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -1118,6 +1119,15 @@ def test_a_reply_is_answered_once() -> None:
         reply.send("two")
     with pytest.raises(RuntimeError, match="answered before"):
         reply.fail(Refused())
+
+
+def test_a_reply_whose_making_was_interrupted_goes_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    problems: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", problems.append)
+    reply: object = object.__new__(Reply[str]().__class__)
+    del reply
+    gc.collect()
+    assert problems == []
 
 
 def test_a_reply_can_not_be_subclassed() -> None:

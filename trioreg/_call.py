@@ -145,7 +145,7 @@ class Reply(Generic[R]):
         return f"<Reply, {'answered' if self._is_answered else 'open'}>"
 
     def __del__(self) -> None:
-        call = self._call
+        call: Call | None = getattr(self, "_call", None)  # Ctrl-C in `__init__` leaves one without
         if call is not None:
             # Whatever thread the collector runs in, and in the middle of whatever: let Trio do it at a good time.
             with suppress(trio.RunFinishedError):
