@@ -6,6 +6,7 @@ import contextvars
 import functools
 import gc
 import logging
+import sys
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -1121,6 +1122,21 @@ def test_a_reply_is_answered_once() -> None:
         reply.send("two")
     with pytest.raises(RuntimeError, match="answered before"):
         reply.fail(Refused())
+
+
+def test_a_reply_whose_making_was_interrupted_goes_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    problems: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", problems.append)
+    reply: object = object.__new__(Reply[str]().__class__)
+    del reply
+    gc.collect()
+    assert problems == []
+
+
+def test_a_reply_can_not_be_subclassed() -> None:
+    # The runtime asks for the very class, and would give the caller the object.
+    with pytest.raises(TypeError, match="Receipt: Reply can't be subclassed"):
+        type("Receipt", (Reply,), {})
 
 
 def test_a_reply_fails_with_an_exception_only() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from _helpers import supervised
-from trio.testing import MockClock
+from trio.lowlevel import currently_ki_protected, enable_ki_protection
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Actor, ActorExited, raises
 
@@ -94,4 +95,38 @@ async def test_a_generator_is_refused_since_it_would_run_in_the_caller(
             await ref.call(method)
         with pytest.raises(TypeError, match="generator"):
             ref.cast_nowait(method)
+        assert await ref.call(Counter.three) == 3
+
+
+class Interruptible(Actor):
+    @enable_ki_protection
+    def marked(self) -> bool:
+        return currently_ki_protected()
+
+    @enable_ki_protection
+    async def amarked(self) -> bool:
+        return currently_ki_protected()
+
+    def calls_one_that_is_marked(self) -> bool:
+        return self.marked()
+
+
+async def test_a_handler_is_open_to_ctrl_c_and_what_it_calls_may_be_protected(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Interruptible)
+        assert not await ref.call(Interruptible.amarked)
+        await wait_all_tasks_blocked()
+        assert not await ref.call(Interruptible.marked)
+        assert await ref.call(Interruptible.calls_one_that_is_marked)
+
+
+async def test_a_method_that_is_replaced_where_it_is_defined_is_the_new_one(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Other)
+        assert await ref.call(Counter.three) == 3
+        monkeypatch.setattr(Counter, "three", Counter.one)
+        assert await ref.call(Counter.three) == 2
+        monkeypatch.undo()
         assert await ref.call(Counter.three) == 3

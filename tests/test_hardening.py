@@ -7,6 +7,7 @@ import math
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import trio
@@ -17,18 +18,21 @@ import trioreg
 from trioreg import (
     Actor,
     ActorExited,
+    ActorRef,
     CallCycle,
     ChildSpec,
     Exit,
     Registry,
     Reply,
     Supervisor,
+    _mailbox,
     open_dynamic_supervisor,
     open_supervisor,
 )
-from trioreg._call import Call
+from trioreg._call import Call, Waiting
 from trioreg._cell import Cell
 from trioreg._supervision import Child, Engine
+from trioreg._wake import wake
 
 
 class Bang(Exception):
@@ -345,5 +349,92 @@ def test_ctrl_c_in_the_middle_of_a_stop_still_stops(monkeypatch: pytest.MonkeyPa
                 await trio.sleep(1)
             with trio.fail_after(1):
                 assert (await ref.wait()).reason == "normal"
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+def test_ctrl_c_in_the_middle_of_receive_does_not_lose_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    note_peak = Cell.note_peak
+    received: list[object] = []
+
+    def interrupted(self: Cell) -> None:
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGINT)
+        note_peak(self)
+
+    async def function() -> None:
+        received.append(await trioreg.receive())
+
+    async def main() -> None:
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(function, restart="temporary")
+            await wait_all_tasks_blocked()
+            monkeypatch.setattr(Cell, "note_peak", interrupted)
+            ref.send_nowait("message")
+            with suppress(KeyboardInterrupt):
+                await wait_all_tasks_blocked()
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+    assert received == ["message"]
+
+
+def test_ctrl_c_in_the_middle_of_a_timers_message_does_not_lose_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[object] = []
+
+    def interrupted(task: trio.lowlevel.Task) -> None:
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGINT)
+        wake(task)
+
+    class Alarm(Actor):
+        async def on_start(self) -> None:
+            self.send_after(1, "now")
+
+        async def on_message(self, message: object) -> None:
+            received.append(message)
+
+    async def main() -> None:
+        with trio.fail_after(10):
+            async with supervised() as supervisor:
+                await supervisor.start_child(Alarm, restart="temporary")
+                await wait_all_tasks_blocked()
+                monkeypatch.setattr(_mailbox, "wake", interrupted)
+                with suppress(KeyboardInterrupt):
+                    await trio.sleep(2)
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+    assert received == ["now"]
+
+
+def test_ctrl_c_at_the_beginning_of_a_wait_leaves_no_wait_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = Waiting.__init__
+
+    def interrupted(self: Waiting, target: ActorRef[Any], waits: dict[Waiting, None] | None) -> None:
+        monkeypatch.undo()
+        begin(self, target, waits)
+        signal.raise_signal(signal.SIGINT)
+
+    class Watcher(Actor):
+        async def watch(self, other: ActorRef[Any]) -> None:
+            monkeypatch.setattr(Waiting, "__init__", interrupted)
+            with suppress(KeyboardInterrupt), trio.move_on_after(1):
+                await other.wait()
+
+        async def ask(self, other: ActorRef[Watcher]) -> str:
+            return await other.call(Watcher.answer)
+
+        async def answer(self) -> str:
+            return "no cycle"
+
+    async def main() -> None:
+        async with supervised() as supervisor:
+            ann = await supervisor.start_child(Watcher)
+            bob = await supervisor.start_child(Watcher)
+            await wait_all_tasks_blocked()
+            await ann.cast(Watcher.watch, bob)
+            with suppress(KeyboardInterrupt):
+                await trio.sleep(1)
+            await trio.sleep(2)
+            assert await bob.call(Watcher.ask, ann) == "no cycle"
 
     trio.run(main, clock=MockClock(autojump_threshold=0))

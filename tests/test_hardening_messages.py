@@ -215,3 +215,127 @@ async def test_a_call_in_its_callers_turn_is_in_flight_while_its_handler_runs(au
         ref = await supervisor.start_child(Curious)
         await wait_all_tasks_blocked()
         assert await ref.call(Curious.look) == 1
+
+
+# What an actor without a message in its mailbox was sent in the very step in which it was ended, got in, and was even
+# handled if a handler of its own was running.
+
+
+class Ending(Actor):
+    def __init__(self, notes: list[str]) -> None:
+        self.notes = notes
+
+    def note(self) -> None:
+        self.notes.append("note")
+
+    async def on_message(self, message: object) -> None:
+        self.notes.append("message")
+
+    async def nothing(self) -> None: ...
+
+    def end(self, how: str) -> None:
+        getattr(self.ref, how)()
+        self._send_itself()
+
+    async def aend(self, how: str) -> None:
+        self.end(how)
+
+    def _send_itself(self) -> None:
+        try:
+            self.ref.cast_nowait(Ending.note)
+        except ActorExited:
+            self.notes.append("refused")
+        try:
+            self.ref.send_nowait("message")
+        except ActorExited:
+            self.notes.append("refused")
+
+    def end_halfway(self, how: str) -> Coroutine[Any, Any, None]:
+        getattr(self.ref, how)()
+        return self.nothing()
+
+
+@pytest.mark.parametrize("end", [Ending.end, Ending.aend])
+@pytest.mark.parametrize("how", ["cancel", "kill"])
+@pytest.mark.parametrize("has_scope", [False, True])
+async def test_an_actor_that_ends_itself_handles_nothing_that_it_sends_itself_then(
+    end: Callable[[Ending, str], object], how: str, has_scope: bool, autojump_clock: MockClock
+) -> None:
+    notes: list[str] = []
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Ending, notes, restart="temporary")
+        if has_scope:
+            await ref.call(Ending.nothing)
+        ref.cast_nowait(end, how)
+        assert (await ref.wait()).reason == {"cancel": "shutdown", "kill": "killed"}[how]
+    assert notes == ["refused", "refused"]
+
+
+async def test_an_idle_actor_that_is_ended_takes_nothing_more_in_the_same_step(autojump_clock: MockClock) -> None:
+    notes: list[str] = []
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Ending, notes, restart="temporary")
+        await wait_all_tasks_blocked()
+        ref.cancel()
+        with pytest.raises(ActorExited):
+            ref.cast_nowait(Ending.note)
+        with pytest.raises(ActorExited):
+            ref.send_nowait("message")
+
+
+# The second half of a handler that had ended its idle actor was put before a message that there was not, and that was
+# counted.
+
+
+async def test_a_handler_that_ends_its_actor_and_gives_a_coroutine_leaves_no_message(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Ending, list[str](), restart="temporary")
+        await wait_all_tasks_blocked()
+        with pytest.raises(ActorExited):
+            await ref.call(Ending.end_halfway, "cancel")
+        await ref.wait()
+    assert "unhandled" not in caplog.text
+
+
+# Calls that were withdrawn before the actor took another message had never waited, said the peak.
+
+
+async def test_the_peak_counts_calls_that_have_waited_and_were_withdrawn(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Agent)
+        ref.cast_nowait(Agent.block, trio.Event())
+        await wait_all_tasks_blocked()
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(ref.call, Agent.read)
+            await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        statistics = ref.statistics()
+        assert (statistics.queued, statistics.peak) == (0, 5)
+
+
+# The log of a crash in the second half of a handler did not say with which arguments it was called.
+
+
+class Halved(Actor):
+    def fail(self, amount: int, *, text: str) -> Coroutine[Any, Any, None]:
+        async def rest() -> None:
+            raise ValueError
+
+        return rest()
+
+
+@pytest.mark.parametrize("is_idle", [False, True])
+async def test_a_crash_in_the_coroutine_of_a_handler_is_logged_with_the_arguments(
+    is_idle: bool, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Halved, restart="temporary")
+        if is_idle:
+            await wait_all_tasks_blocked()
+        with suppress(ActorExited):
+            await ref.call(Halved.fail, 7, text="seven")
+        await ref.wait()
+    assert "in Halved.fail(7, text='seven')" in caplog.text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorExited, ActorRef, MailboxFull, Registry
-from trioreg._mailbox import Mailbox
+from trioreg import Actor, ActorExited, ActorRef, MailboxFull, Registry, _mailbox
+from trioreg._mailbox import _COMPACT, Mailbox
 
 
 class Bang(Exception):
@@ -349,6 +349,56 @@ def test_a_mailbox_is_a_queue_from_which_any_message_can_be_taken_back(steps: li
         assert mailbox.queued == len(model)
     assert mailbox.drain() == [("kind", message) for message in model]
     assert mailbox.queued == 0
+
+
+@given(
+    st.sampled_from([None, 1, 2]),
+    st.sampled_from([0, 2, _COMPACT]),
+    st.lists(
+        st.sampled_from(["put", "line up", "put first", "take", "park", "withdraw", "withdraw last", "give up"]),
+        max_size=100,
+    ),
+)
+def test_the_place_for_the_message_that_wakes_the_taker_changes_nothing_of_that(
+    limit: int | None, compact_at: int, steps: list[str]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_mailbox, "wake", id)
+        patch.setattr(_mailbox, "_COMPACT", compact_at)
+        mailbox = Mailbox(limit, 0)
+        model: list[object] = []
+        waiting: list[object] = []
+        peak = 0
+        is_woken = False
+        for step in steps:
+            message = object()
+            is_full = limit is not None and len(model) >= limit
+            if step == "put" and not is_full:
+                mailbox.put("kind", message)
+                model.append(message)
+            elif step == "line up":
+                mailbox.put_or_line_up("kind", message)
+                (waiting if is_full else model).append(message)
+            elif step == "put first" and is_woken:
+                mailbox.put_first("kind", message)
+                model.insert(0, message)
+            elif step == "take":
+                assert mailbox.take() == (("kind", model.pop(0)) if model else None)
+                mailbox.parked = None
+                is_woken = False
+            elif step == "park" and not model and mailbox.take() is None:
+                mailbox.parked = cast("Any", "task")
+                is_woken = True
+            elif step.startswith("withdraw") and model:
+                mailbox.withdraw(model.pop(-1 if step == "withdraw last" else 0))
+            elif step == "give up" and waiting:
+                mailbox.withdraw(waiting.pop())
+            while waiting and (limit is None or len(model) < limit):
+                model.append(waiting.pop(0))
+            peak = max(peak, len(model))
+            assert (mailbox.queued, mailbox.peak) == (len(model), peak)
+            assert mailbox.parked is None or not model
+        assert mailbox.drain() == [("kind", message) for message in model]
 
 
 async def test_messages_withdrawn_by_the_hundred_leave_the_others_in_order(autojump_clock: MockClock) -> None:

@@ -63,6 +63,8 @@ Effect = Literal[
     "kill refuse",
     "note",
     "stop note",
+    "cancel note",
+    "kill note",
     "background note",
     "defer",
     "stop defer",
@@ -165,7 +167,8 @@ steps = st.builds(
         + ["refuse", "defer refusal", "answered", "keep", "forget", "background note"] * 2
         + ["crash", "stop", "cancel", "kill"] * 2
         + ["background crash", "note crash", "stop crash", "cancel crash", "kill crash"]
-        + ["stop refuse", "cancel refuse", "kill refuse", "stop note", "stop defer", "cancel defer"]
+        + ["stop refuse", "cancel refuse", "kill refuse", "stop defer", "cancel defer"]
+        + ["stop note", "cancel note", "kill note"]
     ),
     duration=st.sampled_from([0, 0, 1, 2, 3]),
     patience=st.none() | st.none() | st.tuples(st.sampled_from(["seconds", "checkpoint"]), st.integers(0, 3)),

@@ -214,6 +214,7 @@ def current() -> ActorRef[Any]:
     return _current("current()")
 
 
+@enable_ki_protection
 async def receive() -> object:
     """The next message from the mailbox of the function actor that calls it: ``receive do ... end``.
 

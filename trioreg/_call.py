@@ -7,7 +7,7 @@ whichever comes first wins and the rest does nothing.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Generic, Never, TypeVar, final
 
 import trio
 from trio.lowlevel import enable_ki_protection
@@ -132,8 +132,8 @@ class Reply(Generic[R]):
 
     __slots__ = ("__weakref__", "_call", "_error", "_is_answered", "_value")
 
-    def __init_subclass__(cls) -> None:
-        raise TypeError("Reply can't be subclassed: what a handler returns is compared with this very class")
+    def __init_subclass__(cls) -> Never:
+        raise TypeError(f"{cls.__qualname__}: Reply can't be subclassed, keep what belongs to one beside it")
 
     def __init__(self) -> None:
         self._call: Call | None = None
@@ -145,7 +145,7 @@ class Reply(Generic[R]):
         return f"<Reply, {'answered' if self._is_answered else 'open'}>"
 
     def __del__(self) -> None:
-        call = self._call
+        call: Call | None = getattr(self, "_call", None)  # Ctrl-C in `__init__` leaves one without
         if call is not None:
             # Whatever thread the collector runs in, and in the middle of whatever: let Trio do it at a good time.
             with suppress(trio.RunFinishedError):

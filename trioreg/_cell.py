@@ -398,7 +398,6 @@ class Cell(Mailbox):
                 if result is not None and type(result) is COROUTINE and not handler.is_async:
                     # A sync function around an async one.
                     handler = resumed = Resumed(handler, cast("Any", result))
-                    args, kwargs = (), NO_KWARGS
                     if call is not None:
                         call.has_begun = True
                     if self.state == ENDING:
@@ -511,7 +510,7 @@ class Cell(Mailbox):
             # A sync function around an async one. What it began has to go on in the actor's own task, and counts there.
             self.handled -= 1
             call = Call(self.ref, self.link(current_task()), handler, args, kwargs)
-            call.handler, call.args, call.kwargs = Resumed(handler, cast("Any", result)), (), NO_KWARGS
+            call.handler = Resumed(handler, cast("Any", result))
             call.has_begun = True
             self.put_first(CALL, call)
             return call
@@ -731,6 +730,7 @@ class Cell(Mailbox):
             return
         self.exit = exit
         self.state = ENDING
+        self.close()  # where nothing waits, nothing below keeps the actor from what would come now
         if exit.reason == "killed" and self.actor is not None:
             self.actor._killed()
         if self._queue:

@@ -107,7 +107,7 @@ class Handler:
 
 
 class Resumed(Handler):
-    """The second half of a sync handler that gave a coroutine: what goes on with that."""
+    """The second half of a sync handler that gave a coroutine: what goes on with that, whatever the arguments were."""
 
     __slots__ = ("coroutine",)
 
@@ -117,7 +117,7 @@ class Resumed(Handler):
         self.function = self._go_on
         self.is_async = True
 
-    def _go_on(self, _: object) -> Coroutine[Any, Any, object]:
+    def _go_on(self, _actor: object, /, *_args: object, **_kwargs: object) -> Coroutine[Any, Any, object]:
         return await_user(self.coroutine)
 
 

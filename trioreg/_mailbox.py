@@ -109,11 +109,12 @@ class Mailbox:
         queue.append(payload)
 
     def put_first(self, kind: object, payload: object) -> None:
-        """Put a message in before all others, while the taker is parked or has been woken by one."""
+        """Put a message in before all others, while the taker is parked or has just been woken."""
         if self.parked is not None:
             self.put(kind, payload)
             return
-        (self._queue or self._make_queue()).extendleft((self.payload, self.kind))
+        if self.kind is not None:
+            (self._queue or self._make_queue()).extendleft((self.payload, self.kind))
         self.kind = kind
         self.payload = payload
 
@@ -159,6 +160,7 @@ class Mailbox:
         """
         if self._overflow and self._overflow.pop(id(payload), None) is not None:
             return
+        self._peak = max(self._peak, 2 * self.queued)
         if self._withdrawn is None:
             self._withdrawn = set()
         self._withdrawn.add(id(payload))
@@ -227,10 +229,14 @@ class Mailbox:
             self.parked = None
             wake(task)
 
-    def refuse_senders(self) -> list[Sender]:
-        """Nothing more gets in: give back what waits for room, and wake those senders. None has had its turn yet."""
+    def close(self) -> None:
+        """Nothing more gets in from those who ask `is_open`, or look for the `inbox`."""
         self.is_open = False
         self.inbox = None
+
+    def refuse_senders(self) -> list[Sender]:
+        """Nothing more gets in: give back what waits for room, and wake those senders. None has had its turn yet."""
+        self.close()
         if self._overflow is None:
             return []
         senders, self._overflow = list(self._overflow.values()), None

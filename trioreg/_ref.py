@@ -228,6 +228,7 @@ class Address(Generic[A]):
         else:
             self._deliver_nowait(cell, INFO, message)
 
+    @enable_ki_protection
     async def wait(self) -> Exit:
         """Wait until the actor has ended: ``Process.monitor``. A checkpoint. Any number of tasks may wait.
 

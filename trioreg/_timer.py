@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 import trio
+from trio.lowlevel import enable_ki_protection
 from trio_util import periodic  # pyright: ignore[reportUnknownVariableType]
 
 from ._cell import INFO, STOPPING
@@ -51,6 +52,7 @@ class Timer:
             async for _ in periodic(self._seconds):
                 await self._send()
 
+    @enable_ki_protection
     async def _send(self) -> None:
         # An actor that is to stop takes nothing new: there is nobody to tell. What waits for room then is left behind.
         if self._cell.state < STOPPING:
