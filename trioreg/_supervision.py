@@ -455,8 +455,9 @@ class Engine:
         """End them in reverse order, then start them again in order."""
         members = self._due.take(self.children.values())
         for member in reversed(members):
-            if member.cell is not None and member.cell.starter is not None:
-                self._due.drop(member)  # whoever starts it gets the error
+            if member.cell in self._starting and not member.cell.is_started:
+                # Whoever starts it gets the error, and may not have had its turn yet where it has failed already.
+                self._due.drop(member)
             elif member.pause is not None:
                 self._due.note(member)
             # Those that crash meanwhile are of this restart: each is restarted once.
@@ -468,8 +469,9 @@ class Engine:
 
     async def _start_due(self, members: list[Child]) -> None:
         for member in members:
-            # The others were terminated meanwhile.
-            if member in self._due and not self._is_closing and not await self._start_again(member):
+            # The others were terminated meanwhile, or are: who waits for that may not have had its turn yet.
+            is_wanted = member in self._due and not member.is_dismissed
+            if is_wanted and not self._is_closing and not await self._start_again(member):
                 return  # it is tried again, and those behind it with it
         self._close_if_done()
 
@@ -544,6 +546,7 @@ class Engine:
         # In a task of its own: whoever asks may be below that child, and end with it. Where that is ending already it
         # can't be cancelled any more, and would wait for itself.
         ended = trio.Event()
+        child.is_dismissed = True
         self.nursery.start_soon(self._terminate, child, ended, name=f"{self.label}, end of {child}")
         if _is_ending(current_actor.get(None)) and life.owns(current_task()):
             await trio.lowlevel.checkpoint()
@@ -557,6 +560,7 @@ class Engine:
         ended.set()
 
     def _terminated(self, child: Child) -> None:
+        child.is_dismissed = False
         self._due.drop(child)
         if not self.keeps_ended or child.spec.restarts == "temporary":
             self._forget(child)
