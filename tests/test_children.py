@@ -406,6 +406,20 @@ async def test_a_restart_by_hand_that_fails_raises_and_keeps_the_spec(autojump_c
             scope.cancel()
 
 
+async def test_a_temporary_child_that_is_terminated_can_not_be_restarted_in_the_step_in_which_it_ends(
+    autojump_clock: MockClock,
+) -> None:
+    log: list[str] = []
+    async with open_supervisor([worker(log, "a", restart="temporary")]) as supervisor, trio.open_nursery() as nursery:
+        child = supervisor._engine.children["a"]
+        nursery.start_soon(supervisor.terminate_child, "a")
+        while child.life is not None:
+            await trio.lowlevel.checkpoint()
+        with pytest.raises(ChildNotFound):
+            await supervisor.restart_child("a")
+        supervisor.stop()
+
+
 async def test_a_restart_by_hand_whose_name_is_taken_raises_and_changes_nothing(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
     with trio.CancelScope() as scope:

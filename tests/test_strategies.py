@@ -709,6 +709,28 @@ async def test_a_start_by_somebody_else_that_fails_when_a_group_restart_begins_l
     assert log[4:] == ["-a"]
 
 
+async def test_a_start_by_somebody_else_that_fails_while_a_group_restart_ends_others_leaves_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    log: list[str] = []
+    with trio.CancelScope() as scope:
+        async with open_supervisor([worker(log, "a")], strategy="one_for_all") as supervisor, trio.open_nursery() as n:
+
+            async def start() -> None:
+                with pytest.raises(Bang):
+                    await supervisor.start_child(worker(log, "b", start=2, fails={"b": 1}))
+
+            n.start_soon(start)
+            await wait_all_tasks_blocked()
+            await supervisor.start_child(worker(log, "c", stop=2))
+            await trio.sleep(1)
+            bang(supervisor, "a")
+            await trio.sleep(10)
+            assert log == ["+a", "+c", "-a", "!b", "-c", "+a", "+c"]
+            assert states(supervisor) == {"a": "running", "c": "running"}
+            scope.cancel()
+
+
 @pytest.mark.parametrize("time", range(16))
 async def test_a_child_terminated_when_a_group_restart_begins_is_left_out_of_it(
     time: int, autojump_clock: MockClock

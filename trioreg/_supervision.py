@@ -210,11 +210,12 @@ class Engine:
         child = self._add(spec)
         try:
             cell = self._spawn(child)
-            await self._wait_started(child, cell)
         except BaseException:
             self._forget(child)
             self._close_if_done()
             raise
+        await self._wait_started(child, cell)
+        child.is_new = False
         return cast("ActorRef[Any]", cell.ref)
 
     async def _require_open(self) -> None:
@@ -245,6 +246,11 @@ class Engine:
     def _forget(self, child: Child) -> None:
         if self.children.get(child.id) is child:
             del self.children[child.id]
+
+    def _drop_ended(self, child: Child) -> None:
+        """A child has ended for good: forget it, unless its spec is to be kept."""
+        if not self.keeps_ended or child.spec.restarts == "temporary":
+            self._forget(child)
 
     def _spawn(self, child: Child, predecessor: Cell | None = None) -> Cell:
         """Begin a life: name it, then start its task. All or nothing; not a checkpoint."""
@@ -322,6 +328,10 @@ class Engine:
         exit = cell.exit
         assert exit is not None
         self._alive -= 1
+        if child.is_new and cell.starter is not None:
+            # Not when its starter has its turn: somebody else may have started it again before, for nobody to end it.
+            self._due.drop(child)
+            self._forget(child)
         try:
             self._decide(child, cell, exit)
         except Exception as error:
@@ -343,6 +353,8 @@ class Engine:
             return
         if self._is_closing or child.is_terminated:
             self._trace.ended(child, cell, exit)
+            if not self._is_closing:
+                self._drop_ended(child)  # now, and not when whoever has ended it has its turn: as above
             # Who needed one that was ended before it, or another child, has not failed: that is what a shutdown does.
             is_consequence = isinstance(error, NotRunning) or (
                 isinstance(error, ActorExited) and error.exit.error is None
@@ -355,8 +367,7 @@ class Engine:
             self._restart(child, cell, exit)
             return
         self._trace.ended(child, cell, exit)
-        if not self.keeps_ended or restart == "temporary":
-            self._forget(child)
+        self._drop_ended(child)
         if child.spec.significant and self._is_over():
             self.close()
 
@@ -464,7 +475,7 @@ class Engine:
             await end(member)
             if member.spec.restarts == "temporary":
                 self._due.drop(member)
-                self._forget(member)
+                self._drop_ended(member)
         await self._start_due(members)
 
     async def _start_due(self, members: list[Child]) -> None:
@@ -562,8 +573,7 @@ class Engine:
     def _terminated(self, child: Child) -> None:
         child.is_dismissed = False
         self._due.drop(child)
-        if not self.keeps_ended or child.spec.restarts == "temporary":
-            self._forget(child)
+        self._drop_ended(child)
         self._wake.set()  # those that were held up by it are not any more
         self._close_if_done()
 
