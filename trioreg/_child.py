@@ -67,7 +67,19 @@ class Child:
         pause: Its wait for its next restart.
     """
 
-    __slots__ = ("attempts", "cell", "engine", "id", "is_dismissed", "is_new", "is_terminated", "number", "pause", "restarts", "spec")
+    __slots__ = (
+        "attempts",
+        "cell",
+        "engine",
+        "id",
+        "is_dismissed",
+        "is_new",
+        "is_terminated",
+        "number",
+        "pause",
+        "restarts",
+        "spec",
+    )
 
     def __init__(self, engine: Parent, number: int, spec: ChildSpec) -> None:
         self.engine = engine
