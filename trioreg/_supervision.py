@@ -480,9 +480,10 @@ class Engine:
 
     async def _start_due(self, members: list[Child]) -> None:
         for member in members:
-            # The others were terminated meanwhile, or are: who waits for that may not have had its turn yet.
-            is_wanted = member in self._due and not member.is_dismissed
-            if is_wanted and not self._is_closing and not await self._start_again(member):
+            if member.is_dismissed:
+                self._due.drop(member)  # whoever has terminated it may not have had its turn yet
+            # The others were terminated meanwhile.
+            if member in self._due and not self._is_closing and not await self._start_again(member):
                 return  # it is tried again, and those behind it with it
         self._close_if_done()
 
