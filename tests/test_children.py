@@ -406,6 +406,20 @@ async def test_a_restart_by_hand_that_fails_raises_and_keeps_the_spec(autojump_c
             scope.cancel()
 
 
+async def test_a_temporary_child_that_is_terminated_can_not_be_restarted_in_the_step_in_which_it_ends(
+    autojump_clock: MockClock,
+) -> None:
+    log: list[str] = []
+    async with open_supervisor([worker(log, "a", restart="temporary")]) as supervisor, trio.open_nursery() as nursery:
+        child = supervisor._engine.children["a"]
+        nursery.start_soon(supervisor.terminate_child, "a")
+        while child.life is not None:
+            await trio.lowlevel.checkpoint()
+        with pytest.raises(ChildNotFound):
+            await supervisor.restart_child("a")
+        supervisor.stop()
+
+
 async def test_a_restart_by_hand_whose_name_is_taken_raises_and_changes_nothing(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
     with trio.CancelScope() as scope:
@@ -615,7 +629,7 @@ async def test_start_or_get_starts_the_first_and_gets_the_second(autojump_clock:
 
 
 @pytest.mark.parametrize("start", [0, 3])
-async def test_a_thousand_concurrent_calls_start_one_child(start: float, autojump_clock: MockClock) -> None:
+async def test_ten_thousand_concurrent_calls_start_one_child(start: float, autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
     log: list[str] = []
     got: list[ActorRef[Worker]] = []
@@ -628,9 +642,9 @@ async def test_a_thousand_concurrent_calls_start_one_child(start: float, autojum
 
         with watching(names):
             async with trio.open_nursery() as nursery:
-                for _ in range(1000):
+                for _ in range(10_000):
                     nursery.start_soon(ask)
-        assert len(got) == 1000
+        assert len(got) == 10_000
         assert len(set(got)) == 1
         assert supervisor.count_children().specs == 1
 
@@ -647,11 +661,11 @@ async def test_a_start_that_fails_fails_for_all_who_wait_for_it(autojump_clock: 
 
         began = trio.current_time()
         async with trio.open_nursery() as nursery:
-            for _ in range(1000):
+            for _ in range(10_000):
                 nursery.start_soon(ask)
         assert trio.current_time() - began == 1
         assert sum(isinstance(failure, Bang) for failure in failures) == 1
-        assert sum(isinstance(failure.__cause__, Bang) for failure in failures) == 999
+        assert sum(isinstance(failure.__cause__, Bang) for failure in failures) == 9_999
         assert names.count() == 0
         assert supervisor.which_children() == []
 

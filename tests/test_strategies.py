@@ -686,6 +686,72 @@ async def test_a_start_by_somebody_else_that_a_group_restart_interrupts_fails_an
     assert log == ["+a", "-a", "+a", "-a"]
 
 
+# Trio runs those that can run in any order: each time may be the one in which it matters.
+@pytest.mark.parametrize("time", range(12))
+async def test_a_start_by_somebody_else_that_fails_when_a_group_restart_begins_leaves_nothing(
+    time: int, autojump_clock: MockClock
+) -> None:
+    log: list[str] = []
+    with trio.CancelScope() as scope:
+        async with open_supervisor([worker(log, "a")], strategy="one_for_all") as supervisor, trio.open_nursery() as n:
+
+            async def start() -> None:
+                with pytest.raises(Bang):
+                    await supervisor.start_child(worker(log, "b", start=1, fails={"b": 1}))
+
+            n.start_soon(start)
+            await trio.sleep(1)
+            bang(supervisor, "a")
+            await trio.sleep(10)
+            assert log == ["+a", "-a", "!b", "+a"] or log == ["+a", "!b", "-a", "+a"]
+            assert states(supervisor) == {"a": "running"}
+            scope.cancel()
+    assert log[4:] == ["-a"]
+
+
+async def test_a_start_by_somebody_else_that_fails_while_a_group_restart_ends_others_leaves_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    log: list[str] = []
+    with trio.CancelScope() as scope:
+        async with open_supervisor([worker(log, "a")], strategy="one_for_all") as supervisor, trio.open_nursery() as n:
+
+            async def start() -> None:
+                with pytest.raises(Bang):
+                    await supervisor.start_child(worker(log, "b", start=2, fails={"b": 1}))
+
+            n.start_soon(start)
+            await wait_all_tasks_blocked()
+            await supervisor.start_child(worker(log, "c", stop=2))
+            await trio.sleep(1)
+            bang(supervisor, "a")
+            await trio.sleep(10)
+            assert log == ["+a", "+c", "-a", "!b", "-c", "+a", "+c"]
+            assert states(supervisor) == {"a": "running", "c": "running"}
+            scope.cancel()
+
+
+@pytest.mark.parametrize("time", range(16))
+async def test_a_child_terminated_when_a_group_restart_begins_is_left_out_of_it(
+    time: int, autojump_clock: MockClock
+) -> None:
+    log: list[str] = []
+    specs = [worker(log, label) for label in "abc"]
+    with trio.CancelScope() as scope:
+        async with open_supervisor(specs, strategy="one_for_all") as supervisor, trio.open_nursery() as n:
+
+            async def terminate() -> None:
+                for _ in range(time % 4):
+                    await trio.lowlevel.checkpoint()
+                await supervisor.terminate_child("a")
+
+            n.start_soon(terminate)
+            bang(supervisor, "c")
+            await wait_all_tasks_blocked()
+            assert states(supervisor) == {"a": "ended", "b": "running", "c": "running"}
+            scope.cancel()
+
+
 @pytest.mark.parametrize("seconds", [0.5, 1.5, 2.5, 3.5])
 async def test_a_supervisor_cancelled_at_any_time_of_a_group_restart_ends_all_and_frees_the_names(
     seconds: float, autojump_clock: MockClock

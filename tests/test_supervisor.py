@@ -686,6 +686,30 @@ async def test_a_nested_supervisor_that_takes_longer_than_its_shutdown_time_is_c
     assert "b stopped" not in log
 
 
+async def test_one_that_shields_itself_does_not_give_those_beside_it_more_time(autojump_clock: MockClock) -> None:
+    log: list[str] = []
+    ended: list[float] = []
+
+    async def stubborn() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(100)
+
+    async with open_dynamic_supervisor() as supervisor:
+        subtree = [worker(log, "a", stop=50, shutdown=math.inf)]
+        await supervisor.start_child(stubborn, shutdown=1)
+        beside = [await supervisor.start_child(Supervisor, subtree, shutdown=seconds) for seconds in (1, 2)]
+
+        began = trio.current_time()
+        supervisor.stop()
+        for ref in beside:
+            await ref.wait()
+            ended.append(trio.current_time() - began)
+    assert ended == [1, 2]
+
+
 async def test_a_function_that_cleans_up_for_longer_than_its_shutdown_time_is_waited_for(
     autojump_clock: MockClock,
 ) -> None:
@@ -985,6 +1009,8 @@ def test_a_child_spec_is_a_fact() -> None:
         ((Worker,), {"name": "James Bond"}, TypeError, "name must come from"),
         ((Worker,), {"restart": "always"}, ValueError, "restart must be one of"),
         ((Worker,), {"shutdown": -1}, ValueError, "shutdown must be"),
+        ((ChildSpec(Worker), 5), {}, TypeError, r"args must be in the ChildSpec, not beside it: \(5,\)"),
+        ((ChildSpec(Worker),), {"restart": "temporary"}, TypeError, "restart must be in the ChildSpec, .*'temporary'"),
     ],
 )
 async def test_start_child_refuses_bad_arguments_before_anything_changes(

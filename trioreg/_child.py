@@ -64,11 +64,25 @@ class Child:
         cell: Its current (or, once it has ended, last) life.
         restarts: How often it has been restarted.
         attempts: How many restarts in a row had to wait.
+        is_new: Whether it has not been started yet: if it is not, nothing is kept of it.
         is_terminated: Whether it is being ended by its supervisor: it is not restarted then.
+        is_dismissed: Whether somebody has asked for that: a restart of several leaves it out.
         pause: Its wait for its next restart.
     """
 
-    __slots__ = ("attempts", "cell", "engine", "id", "is_terminated", "number", "pause", "restarts", "spec")
+    __slots__ = (
+        "attempts",
+        "cell",
+        "engine",
+        "id",
+        "is_dismissed",
+        "is_new",
+        "is_terminated",
+        "number",
+        "pause",
+        "restarts",
+        "spec",
+    )
 
     def __init__(self, engine: Parent, number: int, spec: ChildSpec) -> None:
         self.engine = engine
@@ -78,7 +92,9 @@ class Child:
         self.cell: Cell | None = None
         self.restarts = 0
         self.attempts = 0
+        self.is_new = True
         self.is_terminated = False
+        self.is_dismissed = False
         self.pause: Pause | None = None
 
     @property

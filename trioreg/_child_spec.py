@@ -175,3 +175,13 @@ class ChildSpec:
         if self.shutdown is None:
             return self.kind.shutdown
         return 0.0 if self.shutdown == "kill" else self.shutdown
+
+
+def spec_of(factory: Callable[..., Any] | ChildSpec, args: tuple[object, ...], **options: Any) -> ChildSpec:
+    """The spec of a child that was given as a whole one, or by its parts. What is beside a whole one would be lost."""
+    if not isinstance(factory, ChildSpec):
+        return ChildSpec(factory, args, **options)
+    for name, value in {"args": args or None, **options}.items():
+        if value is not None:
+            raise TypeError(f"{name} must be in the ChildSpec, not beside it: {value!r}")
+    return factory

@@ -32,7 +32,8 @@ async def end(child: Child) -> None:
     try:
         with trio.CancelScope(shield=True):
             _tell(child, life)
-            await _wait(child, life, trio.current_time() + child.spec.seconds)
+            if not await _ends_by(child, life, trio.current_time() + child.spec.seconds):
+                await life.wait_ended()
     finally:
         child.is_terminated = False
 
@@ -57,23 +58,30 @@ async def end_side_by_side(children: Iterable[Child]) -> None:
             lives.setdefault(child.spec.seconds, []).append((child, life))
         if number % CONCURRENT_ENDS == 0:
             await trio.lowlevel.checkpoint()
+    # First all are cut off whose time is up, and only then is any of them waited for any longer: what shields itself
+    # must not give the others more time than they have.
+    cut_off: list[Cell] = []
     for seconds in sorted(lives):
         for number, (child, life) in enumerate(lives[seconds], 1):
             if life.state != ENDED:
-                await _wait(child, life, now + seconds)
+                if not await _ends_by(child, life, now + seconds):
+                    cut_off.append(life)
             elif number % CONCURRENT_ENDS == 0:
                 await trio.lowlevel.checkpoint()
+    for life in cut_off:
+        await life.wait_ended()
 
 
 def _tell(child: Child, life: Cell) -> None:
     life.end(Exit("killed" if child.spec.shutdown == "kill" else "shutdown"))
 
 
-async def _wait(child: Child, life: Cell, deadline: float) -> None:
+async def _ends_by(child: Child, life: Cell, deadline: float) -> bool:
+    """Wait for the end of a life; cut it off, and return False, if its time is up."""
     with trio.move_on_at(deadline):
         await life.wait_ended()
-        return
+        return True
     life.end(Exit("killed"))
     if child.spec.seconds:
         child.engine.child_cut_off(child, life)
-    await life.wait_ended()
+    return False

@@ -17,7 +17,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 from ._actor import Actor
 from ._call import Waiting
 from ._cell import STARTING, STOPPING
-from ._child_spec import ChildSpec, Restart
+from ._child_spec import ChildSpec, Restart, spec_of
 from ._errors import NotRegistered
 from ._function import Function
 from ._ref import ActorRef, Address
@@ -173,11 +173,9 @@ class Partitions(Generic[T]):
             RuntimeError: Called from another thread than that of their Trio run.
             Exception: As for ``DynamicSupervisor.start_child``.
         """
+        spec = spec_of(factory, args, name=name, restart=restart, shutdown=shutdown)
         supervisor = await self._supervisor(self.via(key))
-        if isinstance(factory, ChildSpec):
-            return await supervisor.start_child(factory)
-        ref: ActorRef[Any] = await supervisor.start_child(factory, *args, name=name, restart=restart, shutdown=shutdown)
-        return ref
+        return await supervisor.start_child(spec)
 
     @overload
     async def start_or_get(
@@ -489,9 +487,7 @@ def _specs(
     with_arguments: Callable[[int], tuple[Any, ...]] | None,
 ) -> list[ChildSpec]:
     """What each partition is started from."""
-    spec = factory if isinstance(factory, ChildSpec) else ChildSpec(factory, args)
-    if isinstance(factory, ChildSpec) and args:
-        raise TypeError(f"args must be in the ChildSpec, not beside it: {args!r}")
+    spec = spec_of(factory, args)
     if spec.id is not None:
         raise ValueError(f"id must not be given: that of each partition is its number, not {spec.id!r}")
     if spec.name is not None:

@@ -219,11 +219,12 @@ class Engine:
         child = self._add(spec)
         try:
             cell = self._spawn(child)
-            await self._wait_started(child, cell)
         except BaseException:
             self._forget(child)
             self._close_if_done()
             raise
+        await self._wait_started(child, cell)
+        child.is_new = False
         return cast("ActorRef[Any]", cell.ref)
 
     async def _require_open(self) -> None:
@@ -257,6 +258,11 @@ class Engine:
     def _forget(self, child: Child) -> None:
         if self.children.get(child.id) is child:
             del self.children[child.id]
+
+    def _drop_ended(self, child: Child) -> None:
+        """A child has ended for good: forget it, unless its spec is to be kept."""
+        if not self.keeps_ended or child.spec.restarts == "temporary":
+            self._forget(child)
 
     def _spawn(self, child: Child, predecessor: Cell | None = None) -> Cell:
         """Begin a life: name it, then start its task. All or nothing; not a checkpoint."""
@@ -334,6 +340,10 @@ class Engine:
         exit = cell.exit
         assert exit is not None
         self._alive -= 1
+        if child.is_new and cell.starter is not None:
+            # Not when its starter has its turn: somebody else may have started it again before, for nobody to end it.
+            self._due.drop(child)
+            self._forget(child)
         try:
             self._decide(child, cell, exit)
         except Exception as error:
@@ -359,6 +369,8 @@ class Engine:
             return
         if self._is_closing or child.is_terminated:
             self._trace.ended(child, cell, exit)
+            if not self._is_closing:
+                self._drop_ended(child)  # now, and not when whoever has ended it has its turn: as above
             # Who needed one that was ended before it, or another child, has not failed: that is what a shutdown does.
             is_consequence = isinstance(error, NotRunning) or (
                 isinstance(error, ActorExited) and error.exit.error is None
@@ -373,8 +385,7 @@ class Engine:
             self._restart(child, cell, exit)
             return
         self._trace.ended(child, cell, exit)
-        if not self.keeps_ended or restart == "temporary":
-            self._forget(child)
+        self._drop_ended(child)
         if child.spec.significant and self._is_over():
             self.close()
 
@@ -473,19 +484,22 @@ class Engine:
         """End them in reverse order, then start them again in order."""
         members = self._due.take(self.children.values())
         for member in reversed(members):
-            if member.cell is not None and member.cell.starter is not None:
-                self._due.drop(member)  # whoever starts it gets the error
+            if member.cell in self._starting and not member.cell.is_started:
+                # Whoever starts it gets the error, and may not have had its turn yet where it has failed already.
+                self._due.drop(member)
             elif member.pause is not None:
                 self._due.note(member)
             # Those that crash meanwhile are of this restart: each is restarted once.
             await end(member)
             if member.spec.restarts == "temporary":
                 self._due.drop(member)
-                self._forget(member)
+                self._drop_ended(member)
         await self._start_due(members)
 
     async def _start_due(self, members: list[Child]) -> None:
         for member in members:
+            if member.is_dismissed:
+                self._due.drop(member)  # whoever has terminated it may not have had its turn yet
             # The others were terminated meanwhile.
             if member in self._due and not self._is_closing and not await self._start_again(member):
                 return  # it is tried again, and those behind it with it
@@ -562,6 +576,7 @@ class Engine:
         # In a task of its own: whoever asks may be below that child, and end with it. Where that is ending already it
         # can't be cancelled any more, and would wait for itself.
         ended = trio.Event()
+        child.is_dismissed = True
         self.nursery.start_soon(self._terminate, child, ended, name=f"{self.label}, end of {child}")
         if _is_ending(current_actor.get(None)) and life.owns(current_task()):
             await trio.lowlevel.checkpoint()
@@ -575,9 +590,9 @@ class Engine:
         ended.set()
 
     def _terminated(self, child: Child) -> None:
+        child.is_dismissed = False
         self._due.drop(child)
-        if not self.keeps_ended or child.spec.restarts == "temporary":
-            self._forget(child)
+        self._drop_ended(child)
         self._wake.set()  # those that were held up by it are not any more
         self._close_if_done()
 

@@ -12,7 +12,7 @@ import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
 from ._actor import Actor
-from ._child_spec import ChildSpec, Restart
+from ._child_spec import ChildSpec, Restart, spec_of
 from ._errors import RestartLimitExceeded
 from ._function import Function
 from ._handler import raises
@@ -168,7 +168,7 @@ class SupervisorBase(Actor):
 
         Args:
             factory: An `Actor` class or an async function (or a ``functools.partial`` of one, for keyword arguments),
-                or a whole `ChildSpec`.
+                or a whole `ChildSpec`, with nothing beside it.
             args: Its arguments.
             id, name, restart, shutdown: As in `ChildSpec`.
 
@@ -182,10 +182,7 @@ class SupervisorBase(Actor):
             TypeError, ValueError: An argument is not what `ChildSpec` takes, or the id is taken.
             Exception: What the child's ``__init__`` or ``on_start`` raised.
         """
-        if isinstance(factory, ChildSpec):
-            spec = factory
-        else:
-            spec = ChildSpec(factory, args, id=id, name=name, restart=restart, shutdown=shutdown)
+        spec = spec_of(factory, args, id=id, name=name, restart=restart, shutdown=shutdown)
         return await self._engine.start_child(spec)
 
     @raises(Exception)
