@@ -466,7 +466,10 @@ def as_owner(argument: str, owner: object) -> Owner:
 
 
 def numbers_in(token: Token, at_most: int | None = None) -> list[int]:
-    return list(islice(token, at_most)) if isinstance(token, dict) else [token]
+    if not isinstance(token, dict):
+        return [token]
+    # One call in C copies it whole, whatever another thread's run does; of a part, there is an iterator for a moment.
+    return list(token) if at_most is None else list(islice(token, at_most))
 
 
 def _plus(total: Total, value: float) -> Total:
