@@ -25,7 +25,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import ANY, Owner, Registry, Var
 
-READS = 200
+READS = 60
 
 
 @pytest.fixture(params=KINDS, ids=[*map(kind_id, KINDS)])
@@ -54,13 +54,14 @@ class Reading:
     An error in it, the assertion that failed, leaves the block.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, times: int = READS) -> None:
+        self.times = times
         self.is_done = False
 
     async def run(self, read: Callable[[], object]) -> None:
         def in_thread() -> None:
             try:
-                for _ in range(READS):
+                for _ in range(self.times):
                     read()
             finally:
                 self.is_done = True
@@ -217,7 +218,7 @@ async def test_a_restart_and_a_transfer_are_never_seen_without_a_holder_by_any_t
 
 
 async def test_a_selection_in_another_run_is_safe(registry: Registry[Any, Any], restless: None) -> None:
-    reading = Reading()
+    reading = Reading(10)  # each is a whole run
 
     async def select() -> None:
         found = await registry.select()
@@ -229,7 +230,7 @@ async def test_a_selection_in_another_run_is_safe(registry: Registry[Any, Any], 
         registry.register("stays", 0, owner=stays)
         for number in range(600):
             registry.register(number, number, owner=stays)
-        nursery.start_soon(reading.run, lambda: trio.run(select) if READS else None)
+        nursery.start_soon(reading.run, lambda: trio.run(select))
         while not reading.is_done:
             registry.register("comes and goes", 1, owner=owner)
             assert await registry.count_select("comes and goes") == 1
