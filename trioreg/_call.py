@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 
 class Waiting:
-    """Somebody's wait for an actor: what a cycle of calls is made of.
+    """Somebody's wait for an actor: what a cycle of calls is made of. As a block: the wait itself.
 
     Attributes:
         target: The actor that is waited for.
@@ -41,6 +41,13 @@ class Waiting:
         self.waits = waits
         if waits is not None:
             waits[self] = None
+
+    def __enter__(self) -> None:
+        pass
+
+    @enable_ki_protection
+    def __exit__(self, *_: object) -> None:
+        self.unlink()
 
     def unlink(self) -> None:
         """The target is not blocked by it any more, or nobody waits."""

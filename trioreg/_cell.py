@@ -145,7 +145,6 @@ class Cell(Mailbox):
     __slots__ = (
         "_args",
         "_background",
-        "_calls",
         "_child",
         "_context",
         "_current",

@@ -227,11 +227,8 @@ class Partitions(Generic[T]):
         cell = ref._cell
         if cell is not None and cell.state == STARTING:
             # Linked, so that a supervisor which asks itself before it has started gets a `CallCycle`.
-            waiting = Waiting(ref, cell.link(current_task()))
-            try:
+            with Waiting(ref, cell.link(current_task())):
                 await cell.wait_started()
-            finally:
-                waiting.unlink()
         if cell is None or cell.state >= STOPPING:
             raise ref._exited(ref._cell)
         if not isinstance(cell.actor, DynamicSupervisor):

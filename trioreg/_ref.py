@@ -246,11 +246,8 @@ class Address(Generic[A]):
         else:
             ref._require_thread()
             # An actor whose handler waits here may not be waited for by that other one: nobody would ever go on.
-            waiting = Waiting(ref, cell.link(current_task()))
-            try:
+            with Waiting(ref, cell.link(current_task())):
                 await cell.wait_ended()
-            finally:
-                waiting.unlink()
         assert ref._exit is not None
         return ref._exit
 
@@ -331,12 +328,9 @@ class Address(Generic[A]):
             cell.put(kind, payload)
             return
         # There is room when the actor takes its next message: so this waits for its handler, as a call does.
-        waiting = Waiting(cell.ref, cell.link(current_task()))
-        try:
+        with Waiting(cell.ref, cell.link(current_task())):
             if not await cell.put_when_room(kind, payload):
                 raise self._exited(cell)
-        finally:
-            waiting.unlink()
 
 
 @attrs.frozen

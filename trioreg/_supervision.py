@@ -308,14 +308,13 @@ class Engine:
             return Abort.FAILED
 
         asker = self.asker if task is self.task else None
-        waiting = Waiting(cell.ref, cell.link(asker or task))
-        cell.starter = task
-        self._starting[cell] = child
-        try:
-            await wait_task_rescheduled(abort)
-        finally:
-            del self._starting[cell]
-            waiting.unlink()
+        with Waiting(cell.ref, cell.link(asker or task)):
+            cell.starter = task
+            self._starting[cell] = child
+            try:
+                await wait_task_rescheduled(abort)
+            finally:
+                del self._starting[cell]
         if cell.is_started and cancel is None:
             return
         exit = cell.exit or Exit("shutdown")
@@ -643,11 +642,8 @@ class Engine:
 
     async def _wait_for(self, cell: Cell, event: Callable[[], Awaitable[None]]) -> None:
         """Wait for the start or the end of an actor that somebody else has asked for; a cycle is refused."""
-        waiting = Waiting(cell.ref, cell.link(current_task()))
-        try:
+        with Waiting(cell.ref, cell.link(current_task())):
             await event()
-        finally:
-            waiting.unlink()
 
 
 def _is_ending(actor: Owner | None) -> bool:

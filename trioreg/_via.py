@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, Never, TypeVar, cast
 
-from trio.lowlevel import current_task
+from trio.lowlevel import current_task, enable_ki_protection
 
 from ._call import Waiting
 from ._cell import STOPPING
@@ -119,11 +119,9 @@ class WaitingVia(Via[K, V]):
             # It is ending: the name will be another's, at its end or before, or nobody's for a while.
             await self._wait_for_another(ref)
 
+    @enable_ki_protection
     async def _wait_for_another(self, ref: ActorRef[Never]) -> None:
         # Whoever waits for a name waits for its holder: a cycle of such waits is refused as any other.
         cell = ref._cell
-        waiting = Waiting(ref, None if cell is None else cell.link(current_task()))
-        try:
+        with Waiting(ref, None if cell is None else cell.link(current_task())):
             await self.registry._hub().wait_registered(self.key)
-        finally:
-            waiting.unlink()
