@@ -102,7 +102,7 @@ async def idle(ref: ActorRef[Any]) -> None:
     """Wait until the actor waits for messages: its sync handlers run in the caller's turn."""
     await wait_all_tasks_blocked()
     assert ref._cell is not None
-    assert ref._cell.parked is not None
+    assert ref._cell.is_idle
 
 
 # call
@@ -2068,11 +2068,11 @@ async def test_a_worker_thread_is_refused_and_changes_nothing(operation: str, is
             await wait_all_tasks_blocked()
         cell = ref._cell
         assert cell is not None
-        before = cell.state, cell.parked, cell.queued
+        before = cell.state, cell.is_idle, cell.queued
         with pytest.raises(RuntimeError):
             await trio.to_thread.run_sync(OPERATIONS[operation], ref)
-        after = cell.state, cell.parked, cell.queued
-        cell.state, cell.parked, _ = before  # where it fails, it fails here, and not by waiting forever
+        after = cell.state, cell.is_idle, cell.queued
+        cell.state = before[0]  # where it fails, it fails here, and not by waiting forever
         assert after == before
         event.set()
         await wait_all_tasks_blocked()

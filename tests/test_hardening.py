@@ -31,8 +31,8 @@ from trioreg import (
 )
 from trioreg._call import Call, Waiting
 from trioreg._cell import Cell
+from trioreg._park import wake
 from trioreg._supervision import Child, Engine
-from trioreg._wake import wake
 
 
 class Bang(Exception):
@@ -246,15 +246,15 @@ async def test_an_actors_own_methods_are_refused_in_a_worker_thread(operation: s
             await wait_all_tasks_blocked()
         cell = ref._cell
         assert cell is not None
-        before = cell.state, cell.parked, cell.queued
+        before = cell.state, cell.is_idle, cell.queued
         try:
             await trio.to_thread.run_sync(operations[operation], busy)
         except Exception as caught:
             error = caught
-        after = cell.state, cell.parked, cell.queued
+        after = cell.state, cell.is_idle, cell.queued
         left = 0 if cell._background is None else len(cell._background.scopes)
         # Where it fails, it fails here, and not by waiting forever.
-        cell.state, cell.parked, _ = before
+        cell.state = before[0]
         if cell._background is not None:
             cell._background.scopes.clear()
         ref.kill()

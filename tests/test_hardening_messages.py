@@ -120,7 +120,7 @@ async def test_another_trio_run_is_refused_and_changes_nothing(operation: str) -
         await wait_all_tasks_blocked()
         cell = ref._cell
         assert cell is not None
-        before = cell.state, cell.parked, cell.queued
+        before = cell.state, cell.is_idle, cell.queued
 
         async def elsewhere() -> None:
             with trio.move_on_after(0.2):
@@ -133,9 +133,9 @@ async def test_another_trio_run_is_refused_and_changes_nothing(operation: str) -
                 errors.append(error)
 
         await trio.to_thread.run_sync(run_elsewhere)
-        after = cell.state, cell.parked, cell.queued
+        after = cell.state, cell.is_idle, cell.queued
         # Where it fails, it fails here, and not by waiting forever.
-        cell.state, cell.parked, _ = before
+        cell.state = before[0]
         threads = await ref.call(Agent.read)
         ref.kill()
     assert after == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -362,10 +363,15 @@ def test_a_mailbox_is_a_queue_from_which_any_message_can_be_taken_back(steps: li
 def test_the_place_for_the_message_that_wakes_the_taker_changes_nothing_of_that(
     limit: int | None, compact_at: int, steps: list[str]
 ) -> None:
+    def wake(task: SimpleNamespace) -> None:
+        task.custom_sleep_data = None
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_mailbox, "wake", id)
+        patch.setattr(_mailbox, "wake", wake)
         patch.setattr(_mailbox, "_COMPACT", compact_at)
         mailbox = Mailbox(limit, 0)
+        task = SimpleNamespace(custom_sleep_data=None)
+        mailbox.taker = cast("Any", task)
         model: list[object] = []
         waiting: list[object] = []
         peak = 0
@@ -384,10 +390,10 @@ def test_the_place_for_the_message_that_wakes_the_taker_changes_nothing_of_that(
                 model.insert(0, message)
             elif step == "take":
                 assert mailbox.take() == (("kind", model.pop(0)) if model else None)
-                mailbox.parked = None
+                task.custom_sleep_data = None
                 is_woken = False
             elif step == "park" and not model and mailbox.take() is None:
-                mailbox.parked = cast("Any", "task")
+                task.custom_sleep_data = mailbox
                 is_woken = True
             elif step.startswith("withdraw") and model:
                 mailbox.withdraw(model.pop(-1 if step == "withdraw last" else 0))
@@ -397,7 +403,7 @@ def test_the_place_for_the_message_that_wakes_the_taker_changes_nothing_of_that(
                 model.append(waiting.pop(0))
             peak = max(peak, len(model))
             assert (mailbox.queued, mailbox.peak) == (len(model), peak)
-            assert mailbox.parked is None or not model
+            assert not (mailbox.is_idle and model)
         assert mailbox.drain() == [("kind", message) for message in model]
 
 

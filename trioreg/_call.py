@@ -13,7 +13,7 @@ import trio
 from trio.lowlevel import enable_ki_protection
 
 from ._errors import NoReply
-from ._wake import wake
+from ._park import wake
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

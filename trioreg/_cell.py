@@ -42,13 +42,13 @@ from ._exit import Exit
 from ._handler import Handler, Resumed
 from ._mailbox import Mailbox
 from ._owner import Owner, current_actor
+from ._park import park, wake
 from ._sync import async_result
 from ._unprotected import await_user, run_user
-from ._wake import wake
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
     from contextvars import Context
 
     from ._handler import Handlers, Hooks
@@ -60,6 +60,7 @@ STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
 
 COROUTINE: type[object] = CoroutineType
 NO_KWARGS: dict[str, object] = {}
+NOTHING_QUEUED = ()
 
 BATCH = 256
 """How many messages an actor handles before it lets other tasks run."""
@@ -73,7 +74,7 @@ INFO = object()
 """A plain message, for ``on_message`` or ``receive()``; with it comes that."""
 
 CAST = object()
-"""A cast with keyword arguments; with it come the handler and all arguments."""
+"""A cast with keyword arguments, or the second half of one; with it come the handler and all arguments."""
 
 NOTHING = object()
 """The value of a function actor that has not returned."""
@@ -246,7 +247,10 @@ class Cell(Mailbox):
                                 await self._serve()
                     else:
                         self._set_started()
-                        await self._serve()
+                        if await self._serve():
+                            # From the first async handler on, there is something to cancel.
+                            with trio.CancelScope() as self._scope:
+                                await self._serve()
             except GeneratorExit:
                 raise  # the run itself broke down and throws its coroutines away: nothing can be awaited any more
             except BaseException as error:
@@ -290,90 +294,79 @@ class Cell(Mailbox):
             wake(self.starter)
             self.starter = None
 
-    async def _serve(
-        self,
-        first: Handler | None = None,
-        args: Any = (),
-        kwargs: Mapping[str, object] = NO_KWARGS,
-        call: Call | None = None,
-    ) -> None:
-        """Handle messages, one at a time, until the actor is to end. The first one may be given."""
-        hooks, actor = self._hooks, self.actor
-        assert hooks is not None
+    async def _serve(self) -> bool:
+        """Handle messages, one at a time, until the actor is to end. True if an async handler comes first, for which
+        there has to be a scope: that message is still there, so come again with one."""
+        hooks, actor, task = self._hooks, self.actor, self.task
+        assert hooks is not None and task is not None
+        self.taker = task
         # Nothing is checked twice in here: this loop is the cost of every message.
-        handler: Any = first
-        first = None
-        queue: Any
+        no_kwargs: Mapping[str, object] = NO_KWARGS
+        handler: Any = None
+        args: Any = ()
+        kwargs = no_kwargs
+        call: Call | None = None
         kind: Any = None
         payload: Any = None
         result: Any = None
         budget = BATCH
-        # Once, not for each time: it would be one more young object for the garbage collector in every idle actor.
-        abort_park = self._abort_park
         while True:
-            if handler is None:
-                # `take`, written out.
-                queue = self._queue
-                if queue:
-                    if not budget:
-                        await checkpoint()
-                        budget = BATCH
-                        continue  # what was waiting may have been withdrawn meanwhile
-                    if self.limit is None:
-                        budget = self._run_casts(queue, budget)
-                        if not queue or not budget:
-                            continue
-                    budget -= 1
-                    kind = queue.popleft()
-                    payload = queue.popleft()
-                else:
-                    if self.state == ENDING:
-                        return
-                    # An idle actor keeps nothing of its last message.
-                    args, kwargs, payload, result = (), NO_KWARGS, None, None
-                    if hooks.has_on_idle:
-                        await self._wait_for_message()
-                    else:
-                        # `park`, written out: each frame that a parked task keeps is paid for by every actor.
-                        self.parked = self.task
-                        await wait_task_rescheduled(abort_park)
-                    if self.state == ENDING:
-                        return
-                    kind = self.kind
-                    if kind is None:
-                        continue
-                    payload = self.payload
-                    self.kind = self.payload = None
-                    queue = self._queue or ()
+            # `take`, written out.
+            queue: Any = self._queue
+            if self.kind is not None:
+                if self.state == ENDING:
+                    return False
+                kind, payload = self.kind, self.payload
+                self.kind = self.payload = None
+                queue = queue or NOTHING_QUEUED
+                budget = BATCH
+            elif queue:
+                if not budget:
+                    await checkpoint()
                     budget = BATCH
-                if type(kind) is Handler:
-                    handler, args = kind, payload
-                elif kind is CALL:
-                    if self._withdrawn and self.forget_withdrawn(payload):
+                    continue  # what was waiting may have been withdrawn meanwhile
+                if self.limit is None:
+                    budget = self._run_casts(queue, budget)
+                    if not queue or not budget or self.kind is not None:
                         continue
-                    call = cast("Call", payload)
-                    handler, args, kwargs = payload.handler, payload.args, payload.kwargs
-                elif kind is INFO:
-                    handler, args = hooks.on_message, (payload,)
-                elif kind is CAST:
-                    handler, args, kwargs = payload
-                elif kind is STOP:
-                    return
+                budget -= 1
+                kind = queue.popleft()
+                payload = queue.popleft()
+            elif self.state == ENDING:
+                return False
+            else:
+                # An idle actor keeps nothing of its last message.
+                args, payload, result = (), None, None
+                if hooks.has_on_idle:
+                    await self._wait_for_message()
                 else:
-                    handler, args = kind, ()  # a `Resumed`
-                if len(queue) >= self._peak:
-                    self.note_peak()
-                if self._overflow:
-                    self._admit()
+                    # `Mailbox.park`, written out: each frame that a parked task keeps is paid for by every actor.
+                    task.custom_sleep_data = self
+                    await park()
+                continue
+            if type(kind) is Handler:
+                handler, args = kind, payload
+            elif kind is CALL:
+                if self._withdrawn and self.forget_withdrawn(payload):
+                    continue
+                call = cast("Call", payload)
+                handler, args, kwargs = payload.handler, payload.args, payload.kwargs
+            elif kind is INFO:
+                handler, args = hooks.on_message, (payload,)
+            elif kind is CAST:
+                handler, args, kwargs = payload
+            else:
+                assert kind is STOP
+                return False
+            if handler.is_async and self._scope is None:
+                self.put_first(kind, payload)
+                return True
+            if len(queue) >= self._peak:
+                self.note_peak()
+            if self._overflow:
+                self._admit()
             if call is not None:
                 self._current = call
-            if handler.is_async and self._scope is None:
-                # From the first async handler on, there is something to cancel.
-                serving = self._serve(handler, args, kwargs, call)
-                handler, args, kwargs, call, payload = None, (), NO_KWARGS, None, None
-                with trio.CancelScope() as self._scope:
-                    await serving
-                return
             function = handler.function
             try:
                 if kwargs:
@@ -395,15 +388,9 @@ class Cell(Mailbox):
                 raise
             else:
                 if result is not None and type(result) is COROUTINE and not handler.is_async:
-                    # A sync function around an async one.
-                    handler = resumed = Resumed(handler, cast("Any", result))
-                    if call is not None:
-                        call.has_begun = True
-                    if self.state == ENDING:
-                        resumed.coroutine.close()
-                        return
-                    continue
-                if call is None:
+                    self._resume(cast("Any", result), handler, args, kwargs, call)
+                    self.handled -= 1
+                elif call is None:
                     pass
                 elif type(result) is Reply:
                     self._defer(call, cast("Reply[object]", result))
@@ -412,8 +399,7 @@ class Cell(Mailbox):
             if call is not None:
                 self._current = call = None
             if kwargs:
-                kwargs = NO_KWARGS
-            handler = None
+                kwargs = no_kwargs
             self.handled += 1
 
     @enable_ki_protection
@@ -437,12 +423,7 @@ class Cell(Mailbox):
                 function = handler.function
                 result = function(actor, args[0]) if len(args) == 1 else function(actor, *args)
                 if result is not None and type(result) is COROUTINE:
-                    # For `_serve` too: it has to be awaited, if there is still time.
-                    resumed = Resumed(handler, cast("Any", result))
-                    if self.state == ENDING:
-                        resumed.coroutine.close()
-                    else:
-                        queue.extendleft(((), resumed))
+                    self._resume(cast("Any", result), handler, args, NO_KWARGS, None)
                     break
                 self.handled += 1
         except BaseException as error:
@@ -452,6 +433,26 @@ class Cell(Mailbox):
             logger.error("%r: %s failed with a declared error", self.ref, handler.name, exc_info=error)
             self.handled += 1
         return budget
+
+    def _resume(
+        self,
+        coroutine: Coroutine[Any, Any, object],
+        handler: Handler,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+        call: Call | None,
+    ) -> None:
+        """A sync function around an async one: what it has begun goes on in the actor's own task, before all that
+        waits, if there is still time. It counts when that is done."""
+        resumed = Resumed(handler, coroutine)
+        if call is not None:
+            call.handler = resumed
+            call.has_begun = True
+            self.put_first(CALL, call)
+        elif self.state == ENDING:
+            coroutine.close()
+        else:
+            self.put_first(CAST, (resumed, args, kwargs))
 
     async def _wait_for_message(self) -> None:
         assert self._hooks is not None and self.actor is not None
@@ -506,12 +507,9 @@ class Cell(Mailbox):
             if self._idle_scope is not None:
                 self._put_idle_off(self._idle_scope)
         if type(result) is COROUTINE:
-            # A sync function around an async one. What it began has to go on in the actor's own task, and counts there.
             self.handled -= 1
             call = Call(self.ref, self.link(current_task()), handler, args, kwargs)
-            call.handler = Resumed(handler, cast("Any", result))
-            call.has_begun = True
-            self.put_first(CALL, call)
+            self._resume(cast("Any", result), handler, args, kwargs, call)
             return call
         return result
 
@@ -627,7 +625,7 @@ class Cell(Mailbox):
         while True:
             message = self.take()
             if message is None:
-                if self.parked is not None:
+                if self.is_idle:
                     raise RuntimeError(f"another task of {self.ref!r} is waiting in receive()")
                 await self.park()
             elif message[0] is STOP:
@@ -793,6 +791,8 @@ class Cell(Mailbox):
                 self._refuse(call, exit)
         self._deferred = None
         left = 0
+        kind: object
+        payload: Any
         for kind, payload in self.drain():
             if kind is CALL:
                 call = cast("Call", payload)
@@ -800,8 +800,8 @@ class Cell(Mailbox):
                     call.handler.coroutine.close()
                 self._refuse(call, exit)
             elif kind is not STOP:
-                if isinstance(kind, Resumed):
-                    kind.coroutine.close()
+                if kind is CAST and isinstance(payload[0], Resumed):
+                    payload[0].coroutine.close()
                 left += 1
         if left:
             logger.warning("%r ended (%s) with %d unhandled messages in its mailbox", self.ref, exit, left)
@@ -861,7 +861,7 @@ class Cell(Mailbox):
             for event in (self._started, self._ended):
                 if event is not None:
                     event.set()
-            self.actor = self.task = self._context = self._background = None
+            self.actor = self.task = self.taker = self._context = self._background = None
             self._factory, self._args = type(None), ()
 
     @property

@@ -20,7 +20,7 @@ from typing import Any
 
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, wait_task_rescheduled
 
-from ._wake import wake
+from ._park import park, wake
 
 
 class Sender:
@@ -46,7 +46,8 @@ class Mailbox:
         is_open: Whether messages get in.
         kind, payload: The message that has woken the taker, and comes before those in the queue; None if none has.
         limit: How many messages may wait; None: any number.
-        parked: The actor's task while it waits for a message: not None exactly when the actor is idle.
+        taker: The task that takes the messages, as soon as there is one. It waits for one exactly while it has the
+            mailbox in its ``custom_sleep_data``.
         thread: The thread of the run that it is in. Beside the others because whoever sends reads all of them.
     """
 
@@ -60,8 +61,8 @@ class Mailbox:
         "is_open",
         "kind",
         "limit",
-        "parked",
         "payload",
+        "taker",
         "thread",
     )
 
@@ -78,7 +79,7 @@ class Mailbox:
         # The identities of what is in the queue but does not count any more. Taking one out of the middle of a deque
         # is a walk: ten thousand callers that give up on a stuck actor would walk ten thousand times.
         self._withdrawn: set[int] | None = None
-        self.parked: Task | None = None
+        self.taker: Task | None = None
         self._peak = 0
 
     @property
@@ -92,14 +93,19 @@ class Mailbox:
         return max(self._peak // 2, self.queued)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether the taker waits for a message."""
+        task = self.taker
+        return task is not None and task.custom_sleep_data is self
+
+    @property
     def is_full(self) -> bool:
         return self.limit is not None and self.queued >= self.limit
 
     def put(self, kind: object, payload: object) -> None:
         """Put a message in, whatever the limit says, and wake the taker."""
-        task = self.parked
-        if task is not None:
-            self.parked = None
+        task = self.taker
+        if task is not None and task.custom_sleep_data is self:
             self.kind = kind
             self.payload = payload
             wake(task)
@@ -110,7 +116,7 @@ class Mailbox:
 
     def put_first(self, kind: object, payload: object) -> None:
         """Put a message in before all others, while the taker is parked or has just been woken."""
-        if self.parked is not None:
+        if self.is_idle:
             self.put(kind, payload)
             return
         if self.kind is not None:
@@ -215,18 +221,14 @@ class Mailbox:
 
     async def park(self) -> None:
         """Wait until there is a message, or until somebody unparks the task. A checkpoint."""
-        self.parked = current_task()
-        await wait_task_rescheduled(self._abort_park)
-
-    def _abort_park(self, _: RaiseCancelT) -> Abort:
-        self.parked = None
-        return Abort.SUCCEEDED
+        self.taker = current_task()
+        self.taker.custom_sleep_data = self
+        await park()
 
     def unpark(self) -> None:
         """Wake the taker, if it is parked, without a message."""
-        task = self.parked
-        if task is not None:
-            self.parked = None
+        task = self.taker
+        if task is not None and task.custom_sleep_data is self:
             wake(task)
 
     def close(self) -> None:

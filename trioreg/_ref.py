@@ -17,7 +17,7 @@ from ._call import Call, Reply, Waiting
 from ._cell import CAST, INFO, STOPPING, Reference
 from ._errors import ActorExited, CallCycle, MailboxFull
 from ._exit import Exit
-from ._wake import WOKEN
+from ._park import WOKEN
 
 if TYPE_CHECKING:
     from trio.lowlevel import Task
@@ -52,6 +52,9 @@ class Address(Generic[A]):
     # Of a name in a registry with one table: that, and the key, for those who can't wait for `_find`.
     _table: dict[Any, Any] | None = None
     _key: Any = None
+
+    # Of a reference: what it leads to.
+    _cell: Cell | None = None
 
     def _resolve(self) -> ActorRef[A]:
         """The actor it leads to now; raises if there is none."""
@@ -110,9 +113,11 @@ class Address(Generic[A]):
             handler = None
         if handler is None:
             handler = cell.handlers.find(method, args, kwargs)
-        if cell.parked is not None and not handler.is_async:
+        # `is_idle`, written out, before the checkpoint and behind it.
+        task = cell.taker
+        if task is not None and task.custom_sleep_data is cell and not handler.is_async:
             await checkpoint()
-            if cell.parked is not None:
+            if task.custom_sleep_data is cell:
                 result = cell.answer_now(handler, args, kwargs)
                 return await cell.wait_answer(result) if type(result) is Call else result
             if cell.state >= STOPPING:
@@ -181,9 +186,8 @@ class Address(Generic[A]):
         if kwargs:
             self._deliver_nowait(cell, CAST, (handler, args, kwargs))
             return
-        task = cell.parked
-        if task is not None:
-            cell.parked = None
+        task = cell.taker
+        if task is not None and task.custom_sleep_data is cell:
             cell.kind = handler
             cell.payload = args
             reschedule(task, WOKEN)
@@ -213,15 +217,14 @@ class Address(Generic[A]):
             MailboxFull: The mailbox is bounded and has no room.
             ActorExited, NotRegistered: As `send`.
         """
-        cell = self._find()
+        # As for a cast.
+        cell = self._cell or self._find()
         if cell is None or (not cell.is_open and not cell.leaves_behind()):
             raise self._exited(cell)
         if get_ident() != cell.thread:
             cell.ref._require_thread()
-        # As for a cast.
-        task = cell.parked
-        if task is not None:
-            cell.parked = None
+        task = cell.taker
+        if task is not None and task.custom_sleep_data is cell:
             cell.kind = INFO
             cell.payload = message
             reschedule(task, WOKEN)
