@@ -102,7 +102,15 @@ class Address(Generic[A]):
             TypeError: It is no method of this actor, or the arguments do not fit. The actor lives on.
             Exception: What the method declares with `raises`.
         """
-        cell = self._find()
+        # As in `cast_nowait`.
+        table = self._table
+        if table is None:
+            cell = self._cell or self._find()
+        else:
+            try:
+                cell = table[self._key][0]._cell
+            except (LookupError, TypeError, AttributeError):
+                cell = self._find()
         if cell is None or cell.state >= STOPPING:
             raise self._exited(cell)
         if get_ident() != cell.thread:
@@ -164,7 +172,7 @@ class Address(Generic[A]):
         # This is the path of every cast: what can be is written out.
         table = self._table
         if table is None:
-            cell = self._find()
+            cell = self._cell or self._find()
         else:
             try:
                 cell = table[self._key][0]._cell
@@ -186,14 +194,15 @@ class Address(Generic[A]):
         if kwargs:
             self._deliver_nowait(cell, CAST, (handler, args, kwargs))
             return
+        if inbox:  # then the actor is not idle
+            inbox.append(handler)
+            inbox.append(args)
+            return
         task = cell.taker
         if task is not None and task.custom_sleep_data is cell:
             cell.kind = handler
             cell.payload = args
             reschedule(task, WOKEN)
-        elif inbox is not None:
-            inbox.append(handler)
-            inbox.append(args)
         else:
             self._deliver_nowait(cell, handler, args)
 

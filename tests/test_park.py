@@ -1,0 +1,196 @@
+"""Parking a task and waking it, and what is taken for granted there of Trio."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+import trio
+from _helpers import supervised
+from outcome import Value
+from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, wait_task_rescheduled
+from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
+
+from trioreg import Actor, ActorRef
+from trioreg._park import WOKEN, park, wake
+
+
+class Sleeper:
+    """Parks as often as it is woken."""
+
+    def __init__(self) -> None:
+        self.task: Task | None = None
+        self.woken = 0
+        self.is_cancelled = False
+
+    async def run(self) -> None:
+        self.task = current_task()
+        try:
+            while True:
+                self.task.custom_sleep_data = self
+                await park()
+                self.woken += 1
+        except trio.Cancelled:
+            self.is_cancelled = True
+            raise
+
+    @property
+    def is_parked(self) -> bool:
+        return self.task is not None and self.task.custom_sleep_data is self
+
+    def wake(self) -> None:
+        assert self.task is not None
+        wake(self.task)
+
+
+async def test_a_sleeper_says_to_trios_scheduler_only_how_to_abort(autojump_clock: MockClock) -> None:
+    def abort(_: RaiseCancelT) -> Abort:
+        raise AssertionError("never called")
+
+    first, second = wait_task_rescheduled(abort), wait_task_rescheduled(abort)  # noqa: ASYNC105  # stepped by hand
+    messages = first.send(None), second.send(None)
+    for sleeper, message in zip((first, second), messages, strict=True):
+        assert vars(message) == {"abort_func": abort}
+        with pytest.raises(StopIteration) as stopped:
+            sleeper.send(Value("the outcome"))
+        assert stopped.value.value == "the outcome"
+    assert messages[0] is not messages[1] and messages[0] == messages[1]
+
+
+async def test_a_parked_task_is_woken_any_number_of_times(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        sleepers = [Sleeper() for _ in range(3)]
+        for sleeper in sleepers:
+            nursery.start_soon(sleeper.run)
+        await wait_all_tasks_blocked()
+        for number in range(5):
+            for sleeper in sleepers[1:]:
+                sleeper.wake()
+            await wait_all_tasks_blocked()
+            assert [sleeper.woken for sleeper in sleepers] == [0, number + 1, number + 1]
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_says_that_a_task_is_parked_is_gone_in_the_step_that_wakes_it(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        sleeper = Sleeper()
+        nursery.start_soon(sleeper.run)
+        await wait_all_tasks_blocked()
+        assert sleeper.is_parked
+        sleeper.wake()
+        assert not sleeper.is_parked
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_says_that_a_task_is_parked_is_gone_in_the_step_that_cancels_it(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        sleeper = Sleeper()
+        nursery.start_soon(sleeper.run)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+        assert not sleeper.is_parked
+    assert (sleeper.woken, sleeper.is_cancelled) == (0, True)
+
+
+async def test_to_park_where_it_is_cancelled_already_ends_at_once(autojump_clock: MockClock) -> None:
+    sleeper = Sleeper()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await sleeper.run()
+    assert (sleeper.woken, sleeper.is_cancelled, sleeper.is_parked) == (0, True, False)
+
+
+async def test_to_park_is_a_checkpoint(autojump_clock: MockClock) -> None:
+    task = current_task()
+
+    async def wake_it() -> None:
+        wake(task)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wake_it)
+        with assert_checkpoints():
+            await park()
+
+
+def test_being_woken_can_be_shown() -> None:
+    assert repr(WOKEN) == "<woken>"
+
+
+class Idler(Actor):
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+
+    async def on_message(self, message: object) -> None:
+        self.heard.append(message)
+
+    def count(self) -> int:
+        return len(self.heard)
+
+
+class Timed(Idler):
+    idle_timeout = 1.0
+
+    async def on_idle(self) -> None:
+        self.heard.append("idle")
+
+
+@pytest.mark.parametrize("cls", [Idler, Timed])
+async def test_a_message_between_the_waking_of_an_actor_and_its_turn_is_handled_behind_the_first(
+    cls: type[Idler], autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        ref: ActorRef[Idler] = await supervisor.start_child(cls)
+        await wait_all_tasks_blocked()
+        for number in range(3):
+            ref.send_nowait(number)
+        assert ref.statistics().queued == 3
+        await wait_all_tasks_blocked()
+        actor = ref._cell and ref._cell.actor
+        assert isinstance(actor, Idler)
+        assert actor.heard == [0, 1, 2]
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_message_in_the_step_in_which_an_actor_is_idle_for_too_long_is_handled(
+    late: bool, autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        ref: ActorRef[Timed] = await supervisor.start_child(Timed)
+        await wait_all_tasks_blocked()
+        cell = ref._cell
+        assert cell is not None and isinstance(cell.actor, Timed)
+        actor = cell.actor
+        if late:
+            # Cancelled, and not had its turn yet: who looks now must not take it for parked.
+            assert cell._idle_scope is not None
+            cell._idle_scope.cancel()
+            assert not cell.is_idle
+        ref.send_nowait("message")
+        await wait_all_tasks_blocked()
+        assert actor.heard == ["message"]
+        await trio.sleep(1)
+        await wait_all_tasks_blocked()
+        assert actor.heard == ["message", "idle"]
+
+
+async def test_a_message_to_a_waiting_actor_leaves_one_object_for_the_garbage_collector(
+    autojump_clock: MockClock,
+) -> None:
+    actors = 100
+    async with supervised() as supervisor:
+        refs = [await supervisor.start_child(Idler) for _ in range(actors)]
+        for _ in range(2):  # the first async handler brings a scope with it
+            for ref in refs:
+                ref.send_nowait("message")
+            await wait_all_tasks_blocked()
+        gc.collect()
+        gc.disable()
+        try:
+            for ref in refs:
+                ref.send_nowait("message")
+            await wait_all_tasks_blocked()
+            young = gc.get_objects(generation=0)
+        finally:
+            gc.enable()
+        assert actors <= len(young) < 1.5 * actors
+        del young
