@@ -490,7 +490,12 @@ class Cell(Mailbox):
         assert context is not None
         self._is_inline = True
         try:
-            result = context.run(handler.function, self.actor, *args, **kwargs)
+            if kwargs:
+                result = context.run(handler.function, self.actor, *args, **kwargs)
+            elif len(args) == 1:
+                result = context.run(handler.function, self.actor, args[0])
+            else:
+                result = context.run(handler.function, self.actor, *args)
             if type(result) is Reply:
                 call = Call(self.ref, None, handler, args, kwargs)
                 self._defer(call, cast("Reply[object]", result))
