@@ -29,10 +29,11 @@ from trioreg import (
     open_dynamic_supervisor,
     open_supervisor,
 )
-from trioreg._call import Call, Waiting
+from trioreg._call import Call
 from trioreg._cell import Cell
 from trioreg._park import wake
 from trioreg._supervision import Child, Engine
+from trioreg._waiting import Waiting
 
 
 class Bang(Exception):

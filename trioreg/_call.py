@@ -14,6 +14,7 @@ from trio.lowlevel import enable_ki_protection
 
 from ._errors import NoReply
 from ._park import wake
+from ._waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,36 +25,6 @@ if TYPE_CHECKING:
     from ._owner import Owner
 
 R = TypeVar("R")
-
-
-class Waiting:
-    """Somebody's wait for an actor: what a cycle of calls is made of. As a block: the wait itself.
-
-    Attributes:
-        target: The actor that is waited for.
-        waits: The open waits of the actor that waits (None where a plain task waits).
-    """
-
-    __slots__ = ("target", "waits")
-
-    def __init__(self, target: Owner, waits: dict[Waiting, None] | None) -> None:
-        self.target = target
-        self.waits = waits
-        if waits is not None:
-            waits[self] = None
-
-    def __enter__(self) -> None:
-        pass
-
-    @enable_ki_protection
-    def __exit__(self, *_: object) -> None:
-        self.unlink()
-
-    def unlink(self) -> None:
-        """The target is not blocked by it any more, or nobody waits."""
-        if self.waits is not None:
-            self.waits.pop(self, None)
-            self.waits = None
 
 
 class Call(Waiting):

@@ -20,7 +20,6 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-import reprlib
 from threading import get_ident
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -36,15 +35,17 @@ from trio.lowlevel import (
     wait_task_rescheduled,
 )
 
-from ._call import Call, Reply, Waiting
-from ._errors import ActorExited, CallCycle
+from ._call import Call, Reply
+from ._errors import ActorExited
 from ._exit import Exit
+from ._failure import combine, shown_safely, split, without_runtime_frames
 from ._handler import Handler, Resumed
 from ._mailbox import Mailbox
 from ._owner import Owner, current_actor
 from ._park import park, wake
 from ._sync import async_result
 from ._unprotected import await_user, run_user
+from ._waiting import ancestors, link
 
 if TYPE_CHECKING:
     from collections import deque
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from ._handler import Handlers, Hooks
+    from ._waiting import Waiting
 
 
 logger = logging.getLogger("trioreg")
@@ -160,7 +162,6 @@ class Cell(Mailbox):
         "_receives",
         "_scope",
         "_started",
-        "_waits",
         "actor",
         "exit",
         "handled",
@@ -173,6 +174,7 @@ class Cell(Mailbox):
         "state",
         "task",
         "value",
+        "waits",
     )
 
     def __init__(
@@ -212,7 +214,7 @@ class Cell(Mailbox):
         self._handling: tuple[str, tuple[object, ...], Mapping[str, object]] | None = None
         self.started_at: float | None = None
         self._deferred: dict[Call, None] | None = None
-        self._waits: dict[Waiting, None] | None = None
+        self.waits: dict[Waiting, None] | None = None
         self._background: Background | None = None
         self._errors: list[BaseException] | None = None
         self._ended: trio.Event | None = None
@@ -513,14 +515,14 @@ class Cell(Mailbox):
                 self._put_idle_off(self._idle_scope)
         if type(result) is COROUTINE:
             self.handled -= 1
-            call = Call(self.ref, self.link(current_task()), handler, args, kwargs)
+            call = Call(self.ref, link(self, current_task()), handler, args, kwargs)
             self._resume(cast("Any", result), handler, args, kwargs, call)
             return call
         return result
 
     def ask(self, handler: Handler, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Call:
         """Put a call into the mailbox; `wait_answer` waits for it."""
-        call = Call(self.ref, self.link(current_task()), handler, args, kwargs)
+        call = Call(self.ref, link(self, current_task()), handler, args, kwargs)
         self.put_or_line_up(CALL, call)
         return call
 
@@ -559,64 +561,12 @@ class Cell(Mailbox):
             self._deferred[call] = None
             call.deferred = self._deferred
 
-    def link(self, task: Task) -> dict[Waiting, None] | None:
-        """The open waits of the actor that ``task`` works for, to which a wait for this actor can be added.
-
-        Raises `CallCycle` if that actor could then never go on.
-        """
-        owner = current_actor.get(None)
-        cell = cast("Cell | None", getattr(owner, "_cell", None))
-        if cell is None or not cell.is_blocked_by(task):
-            return None
-        path = self._path_to(cell)
-        if path:
-            path.insert(0, cell)
-            raise CallCycle([step.ref for step in path], [step.title for step in path])
-        if cell._waits is None:
-            cell._waits = {}
-        return cell._waits
-
-    def is_blocked_by(self, task: Task) -> bool:
-        """Whether the actor handles no other message until ``task`` is done."""
-        step: Task | None = task
-        while step is not None:
-            if step is self.task:
-                return True
-            nursery = step.parent_nursery
-            step = None if nursery is None else nursery.parent_task
-        return False
-
     def owns(self, task: Task) -> bool:
         """Whether ``task`` runs the actor's code: its own task, one in a nursery below it, or a background task."""
         if self._is_inline or task is self.task:
             return True
         tasks = self._background.tasks if self._background is not None else ()
-        step: Task | None = task
-        while step is not None:
-            if step is self.task or step in tasks:
-                return True
-            nursery = step.parent_nursery
-            step = None if nursery is None else nursery.parent_task
-        return False
-
-    def _path_to(self, goal: Cell) -> list[Cell]:
-        """The actors along the waits from this actor to ``goal``; empty if it does not wait for it."""
-        came_from: dict[Cell, Cell | None] = {self: None}
-        todo: list[Cell] = [self]
-        for cell in todo:
-            if cell is goal:
-                path: list[Cell] = []
-                step: Cell | None = cell
-                while step is not None:
-                    path.append(step)
-                    step = came_from[step]
-                return path[::-1]
-            for wait in cell._waits or ():
-                target = cast("Cell | None", getattr(wait.target, "_cell", None))
-                if target is not None and target not in came_from:
-                    came_from[target] = cell
-                    todo.append(target)
-        return []
+        return any(step is self.task or step in tasks for step in ancestors(task))
 
     # Function actors
 
@@ -889,33 +839,3 @@ class Cell(Mailbox):
             if self.state == ENDED:
                 self._ended.set()
         await self._ended.wait()
-
-
-def without_runtime_frames(error: BaseException) -> BaseException:
-    """The exception, with a traceback that begins where the runtime called the user's code."""
-    tb = error.__traceback__
-    while tb is not None and tb.tb_frame.f_code.co_filename == __file__:
-        tb = tb.tb_next
-    return error if tb is None else error.with_traceback(tb)
-
-
-def shown_safely(value: object) -> str:
-    """The `repr` of a user's object, cut to a readable length, for the log. Whatever that `repr` does."""
-    try:
-        return reprlib.repr(value)
-    except Exception as error:
-        return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
-
-
-def split(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
-    """Take an exception apart: what belongs to Trio's cancellation, and what is somebody's failure."""
-    if isinstance(error, trio.Cancelled):
-        return error, None
-    if isinstance(error, BaseExceptionGroup):
-        return cast("BaseExceptionGroup[BaseException]", error).split(trio.Cancelled)
-    return None, error
-
-
-def combine(errors: list[BaseException], label: str) -> BaseException:
-    """One exception for several."""
-    return errors[0] if len(errors) == 1 else BaseExceptionGroup(f"{label} failed more than once", errors)

@@ -15,7 +15,6 @@ import attrs
 from trio.lowlevel import current_task, enable_ki_protection
 
 from ._actor import Actor
-from ._call import Waiting
 from ._cell import STARTING, STOPPING
 from ._child_spec import ChildSpec, Restart, spec_of
 from ._errors import NotRegistered
@@ -24,6 +23,7 @@ from ._ref import ActorRef, Address
 from ._registry import Registry
 from ._supervisor import DynamicSupervisor, Supervisor, _opened
 from ._via import Via
+from ._waiting import waiting_for
 
 A = TypeVar("A", bound=Actor)
 R = TypeVar("R")
@@ -227,7 +227,7 @@ class Partitions(Generic[T]):
         cell = ref._cell
         if cell is not None and cell.state == STARTING:
             # Linked, so that a supervisor which asks itself before it has started gets a `CallCycle`.
-            with Waiting(ref, cell.link(current_task())):
+            with waiting_for(cell, current_task()):
                 await cell.wait_started()
         if cell is None or cell.state >= STOPPING:
             raise ref._exited(ref._cell)

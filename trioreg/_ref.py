@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 import attrs
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection, reschedule
 
-from ._call import Call, Reply, Waiting
+from ._call import Call, Reply
 from ._cell import CAST, INFO, STOPPING, Reference
 from ._errors import ActorExited, CallCycle, MailboxFull
 from ._exit import Exit
 from ._park import WOKEN
+from ._waiting import link, waiting_for
 
 if TYPE_CHECKING:
     from trio.lowlevel import Task
@@ -258,7 +259,7 @@ class Address(Generic[A]):
         else:
             ref._require_thread()
             # An actor whose handler waits here may not be waited for by that other one: nobody would ever go on.
-            with Waiting(ref, cell.link(current_task())):
+            with waiting_for(cell, current_task()):
                 await cell.wait_ended()
         assert ref._exit is not None
         return ref._exit
@@ -281,7 +282,7 @@ class Address(Generic[A]):
             ref._require_thread()
             if cell.owns(current_task()):
                 raise CallCycle([ref, ref], [cell.title, cell.title])
-            cell.link(current_task())
+            link(cell, current_task())
             cell.stop()
         return await ref.wait()
 
@@ -340,7 +341,7 @@ class Address(Generic[A]):
             cell.put(kind, payload)
             return
         # There is room when the actor takes its next message: so this waits for its handler, as a call does.
-        with Waiting(cell.ref, cell.link(current_task())):
+        with waiting_for(cell, current_task()):
             if not await cell.put_when_room(kind, payload):
                 raise self._exited(cell)
 

@@ -23,7 +23,6 @@ import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
 
 from ._backoff import Backoff
-from ._call import Waiting
 from ._cell import ENDED, ENDING, RUNNING, STARTING, Cell, Reference
 from ._child import Child, ChildState
 from ._due import Due
@@ -35,6 +34,7 @@ from ._pause import Pauses
 from ._ref import ActorRef
 from ._run import current_run
 from ._trace import Trace
+from ._waiting import waiting_for
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Sequence
@@ -308,7 +308,7 @@ class Engine:
             return Abort.FAILED
 
         asker = self.asker if task is self.task else None
-        with Waiting(cell.ref, cell.link(asker or task)):
+        with waiting_for(cell, asker or task):
             cell.starter = task
             self._starting[cell] = child
             try:
@@ -642,7 +642,7 @@ class Engine:
 
     async def _wait_for(self, cell: Cell, event: Callable[[], Awaitable[None]]) -> None:
         """Wait for the start or the end of an actor that somebody else has asked for; a cycle is refused."""
-        with Waiting(cell.ref, cell.link(current_task())):
+        with waiting_for(cell, current_task()):
             await event()
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Generic, Never, TypeVar, cast
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from ._call import Waiting
 from ._cell import STOPPING
 from ._errors import ActorExited, NotRegistered
 from ._ref import ActorRef, Address
+from ._waiting import Waiting, link
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
@@ -123,5 +123,5 @@ class WaitingVia(Via[K, V]):
     async def _wait_for_another(self, ref: ActorRef[Never]) -> None:
         # Whoever waits for a name waits for its holder: a cycle of such waits is refused as any other.
         cell = ref._cell
-        with Waiting(ref, None if cell is None else cell.link(current_task())):
+        with Waiting(ref, None if cell is None else link(cell, current_task())):
             await self.registry._hub().wait_registered(self.key)
