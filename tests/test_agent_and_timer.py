@@ -236,18 +236,3 @@ async def test_a_crash_report_tells_the_state_where_it_was_asked_to(caplog: pyte
         ref.cast_nowait(Frail.bang, "boom")
         await ref.wait()
     assert "'secret': '007'" in caplog.text
-
-
-@pytest.mark.parametrize("is_queued", [False, True])
-async def test_the_traceback_of_a_crash_begins_in_the_users_code(is_queued: bool) -> None:
-    async with supervised() as supervisor:
-        ref = await supervisor.start_child(Frail, restart="temporary")
-        if is_queued:
-            ref.cast_nowait(Frail.bang, "boom")
-        else:
-            with pytest.raises(ActorExited):
-                await ref.call(Frail.bang, "boom")
-        error = (await ref.wait()).error
-        assert error is not None
-        assert error.__traceback__ is not None
-        assert error.__traceback__.tb_frame.f_code.co_name == "bang"
