@@ -339,3 +339,58 @@ async def test_a_crash_in_the_coroutine_of_a_handler_is_logged_with_the_argument
             await ref.call(Halved.fail, 7, text="seven")
         await ref.wait()
     assert "in Halved.fail(7, text='seven')" in caplog.text
+
+
+# A message whose second half goes on in the actor's own task did not count among those after which others have a turn.
+
+
+class Endless(Actor):
+    """It sends itself the next message, for a long time."""
+
+    def __init__(self) -> None:
+        self.left = 10 * BATCH
+
+    def again(self, send: Callable[[ActorRef[Endless]], None]) -> None:
+        self.left -= 1
+        if self.left:
+            send(self.ref)
+
+    def by_cast(self) -> None:
+        self.again(lambda ref: ref.cast_nowait(Endless.by_cast))
+
+    def by_cast_with_a_keyword(self, *, keyword: int = 0) -> None:
+        self.again(lambda ref: ref.cast_nowait(Endless.by_cast_with_a_keyword, keyword=1))
+
+    async def by_async_cast(self) -> None:
+        self.again(lambda ref: ref.cast_nowait(Endless.by_async_cast))
+
+    def by_cast_around_an_async_one(self) -> Coroutine[Any, Any, None]:
+        async def rest() -> None:
+            self.again(lambda ref: ref.cast_nowait(Endless.by_cast_around_an_async_one))
+
+        return rest()
+
+    async def on_message(self, message: object) -> None:
+        self.again(lambda ref: ref.send_nowait(message))
+
+
+FIRST: dict[str, Callable[[ActorRef[Endless]], None]] = {
+    "cast": lambda ref: ref.cast_nowait(Endless.by_cast),
+    "cast with a keyword": lambda ref: ref.cast_nowait(Endless.by_cast_with_a_keyword),
+    "async cast": lambda ref: ref.cast_nowait(Endless.by_async_cast),
+    "cast around an async one": lambda ref: ref.cast_nowait(Endless.by_cast_around_an_async_one),
+    "message": lambda ref: ref.send_nowait("message"),
+}
+
+
+@pytest.mark.parametrize("first", FIRST)
+async def test_an_actor_that_is_never_done_lets_others_have_their_turns(first: str, autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Endless, restart="temporary")
+        await wait_all_tasks_blocked()
+        FIRST[first](ref)
+        turns = 0
+        while ref.statistics().handled < 10 * BATCH:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+        assert turns >= 10

@@ -321,7 +321,6 @@ class Cell(Mailbox):
                 kind, payload = self.kind, self.payload
                 self.kind = self.payload = None
                 queue = queue or NOTHING_QUEUED
-                budget = BATCH
             elif queue:
                 if not budget:
                     await checkpoint()
@@ -345,6 +344,7 @@ class Cell(Mailbox):
                     # `Mailbox.park`, written out: each frame that a parked task keeps is paid for by every actor.
                     task.custom_sleep_data = self
                     await park()
+                budget = BATCH
                 continue
             if type(kind) is Handler:
                 handler, args = kind, payload
@@ -391,7 +391,6 @@ class Cell(Mailbox):
             else:
                 if result is not None and type(result) is COROUTINE and not handler.is_async:
                     self._resume(cast("Any", result), handler, args, kwargs, call)
-                    self.handled -= 1
                 elif call is None:
                     pass
                 elif type(result) is Reply:
@@ -424,10 +423,10 @@ class Cell(Mailbox):
                 budget -= 1
                 function = handler.function
                 result = function(actor, args[0]) if len(args) == 1 else function(actor, *args)
+                self.handled += 1
                 if result is not None and type(result) is COROUTINE:
                     self._resume(cast("Any", result), handler, args, NO_KWARGS, None)
                     break
-                self.handled += 1
         except BaseException as error:
             if not isinstance(error, handler.declared):
                 self._handling = (handler.name, args, NO_KWARGS)
@@ -446,6 +445,7 @@ class Cell(Mailbox):
     ) -> None:
         """A sync function around an async one: what it has begun goes on in the actor's own task, before all that
         waits, if there is still time. It counts when that is done."""
+        self.handled -= 1
         resumed = Resumed(handler, coroutine)
         if call is not None:
             call.handler = resumed
@@ -514,7 +514,6 @@ class Cell(Mailbox):
             if self._idle_scope is not None:
                 self._put_idle_off(self._idle_scope)
         if type(result) is COROUTINE:
-            self.handled -= 1
             call = Call(self.ref, link(self, current_task()), handler, args, kwargs)
             self._resume(cast("Any", result), handler, args, kwargs, call)
             return call
