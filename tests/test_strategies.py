@@ -912,6 +912,38 @@ async def test_a_significant_child_that_crashes_for_good_is_logged_and_shuts_dow
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [Bang]
 
 
+async def done_at_once() -> None:
+    pass
+
+
+SIGNIFICANT = ChildSpec(done_at_once, restart="transient", significant=True)
+
+
+@pytest.mark.parametrize("others", [0, 1, 2])
+async def test_a_supervisor_that_is_done_before_it_is_entered_has_its_block_cancelled(
+    others: int, autojump_clock: MockClock
+) -> None:
+    log: list[str] = []
+    children = [SIGNIFICANT, *(worker(log, name, start=1) for name in "ab"[:others])]
+    entered = False
+    async with open_supervisor(children, auto_shutdown="any_significant") as supervisor:
+        entered = True
+        assert all(child.ref is None for child in supervisor.which_children())
+        await trio.sleep(1000)
+        raise AssertionError("the block went on")
+    assert entered
+    assert sum(line[0] == "+" for line in log) == sum(line[0] == "-" for line in log)
+
+
+async def test_a_nested_supervisor_that_is_done_before_it_has_started_has_ended(autojump_clock: MockClock) -> None:
+    nested = functools.partial(Supervisor, [SIGNIFICANT], auto_shutdown="any_significant")
+    with trio.CancelScope() as scope:
+        async with open_supervisor([ChildSpec(nested, id="nested", restart="transient")]) as supervisor:
+            await trio.sleep(10)
+            assert states(supervisor) == {"nested": "ended"}
+            scope.cancel()
+
+
 async def test_a_nested_supervisor_that_shuts_down_by_itself_has_ended(autojump_clock: MockClock) -> None:
     log: list[str] = []
     inner = [worker(log, "a"), worker(log, "b", restart="transient", significant=True)]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Self
 
-    from ._supervision import AutoShutdown, Engine, Strategy
+    from ._supervision import AutoShutdown, Strategy
 
     Action: TypeAlias = Callable[[int, FrameType | None], object] | int | signal.Handlers
 
@@ -97,16 +97,6 @@ class Signals:
 def exit_at_once(signum: int, frame: FrameType | None) -> None:
     """End the process as the signal's default would, and with the status that a shell reports for that."""
     os._exit(128 + signum)
-
-
-class Leaving(trio.TaskStatus[None]):
-    """Nobody is in the block of a program's supervisor: once it has started, it ends with its last child."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def started(self, value: None = None) -> None:
-        self._engine.leave()
 
 
 def run(
@@ -210,7 +200,8 @@ async def main(supervisor: Supervisor, signals: Signals) -> None:
         async with trio.open_nursery() as nursery:
 
             async def keep() -> None:
-                await engine.run(supervisor._specs, task_status=Leaving(engine))
+                # Nobody is in the block of a program's supervisor: once it has started, it ends with its last child.
+                await engine.run(supervisor._specs, engine.leave)
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(keep, name=engine.label)

@@ -102,12 +102,11 @@ class Engine:
     # The engine's own task
 
     @enable_ki_protection
-    async def run(
-        self, specs: Sequence[ChildSpec], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def run(self, specs: Sequence[ChildSpec], on_started: Callable[[], object]) -> None:
         """Start the children, keep them, and shut them down when it is time or when this task is cancelled.
 
-        Raises what its children failed with: `RestartLimitExceeded`, or the error of a child that did not start.
+        ``on_started`` is called when all have started; not at all if the supervisor is done before. Raises what its
+        children failed with: `RestartLimitExceeded`, or the error of a child that did not start.
         """
         self._context = copy_context()
         self._trio_run = current_run()
@@ -118,7 +117,7 @@ class Engine:
                 outside.start_soon(self._notice_cancellation)
                 with trio.CancelScope(shield=True):
                     async with trio.open_nursery() as self.nursery:
-                        await self._keep_children(specs, task_status)
+                        await self._keep_children(specs, on_started)
                 outside.cancel_scope.cancel()
         except BaseException:
             if not self._failures and self._gave_up is None:
@@ -128,7 +127,7 @@ class Engine:
             self.failure = self._combined()
             raise self.failure
 
-    async def _keep_children(self, specs: Sequence[ChildSpec], task_status: trio.TaskStatus[None]) -> None:
+    async def _keep_children(self, specs: Sequence[ChildSpec], on_started: Callable[[], object]) -> None:
         self._is_open = True
         try:
             for spec in specs:
@@ -136,7 +135,7 @@ class Engine:
                     await self.start_child(spec)
             self._reserved.clear()
             if not self._is_closing:
-                task_status.started()
+                on_started()
             while not self._is_closing:
                 if self._due.cause is not None:
                     await self._restart_several()

@@ -83,7 +83,7 @@ class SupervisorBase(Actor):
         @enable_ki_protection
         async def run() -> None:
             try:
-                await self._engine.run(self._specs, task_status=_Started(started))
+                await self._engine.run(self._specs, started.set)
                 Actor.stop(self)  # auto_shutdown: without its children, it has nothing left to do
             except BaseException as error:
                 if not started.is_set() and isinstance(error, Exception):
@@ -237,14 +237,6 @@ class SupervisorBase(Actor):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, {len(self._engine.children)} children>"
-
-
-class _Started(trio.TaskStatus[None]):
-    def __init__(self, event: trio.Event) -> None:
-        self._event = event
-
-    def started(self, value: None = None) -> None:
-        self._event.set()
 
 
 class Supervisor(SupervisorBase):
@@ -466,13 +458,18 @@ async def _opened(supervisor: S) -> AsyncGenerator[S]:
     engine = supervisor._engine
     try:
         async with trio.open_nursery() as nursery:
+            started = trio.Event()
 
             @enable_ki_protection
-            async def run(*, task_status: trio.TaskStatus[None]) -> None:
-                await engine.run(supervisor._specs, task_status=task_status)
-                nursery.cancel_scope.cancel()  # it has ended: so has the block, if it has not been left
+            async def run() -> None:
+                await engine.run(supervisor._specs, started.set)
+                # It has ended: so has the block, if it has not been left, or not even been entered. (In this order: who
+                # waits for the start has its turn with the block, and is not cancelled before.)
+                started.set()
+                nursery.cancel_scope.cancel()
 
-            await nursery.start(run)
+            nursery.start_soon(run, name=engine.label)
+            await started.wait()
             try:
                 yield supervisor
             except BaseException:
