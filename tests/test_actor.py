@@ -1426,37 +1426,32 @@ async def test_a_call_from_a_background_task_back_to_its_actor_is_no_cycle(autoj
         assert await a.call(Node.read) == ["from behind"]
 
 
-async def test_a_call_whose_answer_is_deferred_is_no_cycle(autojump_clock: MockClock) -> None:
-    """The one that deferred its answer is free: it may call who waits for it, once that is free too."""
+@pytest.mark.parametrize("is_inline", [False, True])
+async def test_a_call_whose_answer_is_deferred_is_no_cycle(is_inline: bool, autojump_clock: MockClock) -> None:
+    """The one that deferred its answer is free: it may call who waits for it, and comes to an end when that is free too."""
+    reply = Reply[None]()
 
-    class Waiter(Actor):
-        def __init__(self) -> None:
-            self.reply = Reply[str]()
+    class Waiter(Node):
+        def ask(self) -> Reply[None]:
+            return reply
 
-        def ask(self) -> Reply[str]:
-            return self.reply
-
-        async def answer(self, other: Address[Any]) -> None:
-            self.reply.send(await other.call(Node.note, "answer"))
+        async def aask(self) -> Reply[None]:
+            return reply
 
     class Asker(Node):
-        async def ask(self, other: ActorRef[Waiter]) -> str:
-            return await other.call(Waiter.ask)
+        async def ask(self, other: ActorRef[Waiter]) -> None:
+            await other.call(Waiter.ask if is_inline else Waiter.aask)
 
     async with supervised() as supervisor:
-        waiter = await supervisor.start_child(Waiter)
-        asker = await supervisor.start_child(Asker)
-        helper = await supervisor.start_child(Node)
-
-        async def ask() -> None:
-            assert await asker.call(Asker.ask, waiter) == "answer"
-
+        waiter = await supervisor.start_child(Waiter, restart="temporary")
+        asker = await supervisor.start_child(Asker, restart="temporary")
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(ask)
+            nursery.start_soon(lambda: asker.call(Asker.ask, waiter))
             await wait_all_tasks_blocked()
-            await waiter.call(Waiter.answer, helper)
-        assert asker.is_alive
-        assert waiter.is_alive
+            nursery.start_soon(lambda: waiter.call(Node.call_note, asker, "from the waiter"))
+            await wait_all_tasks_blocked()
+            reply.send(None)
+        assert await asker.call(Node.read) == ["from the waiter"]
 
 
 @pytest.mark.parametrize("is_by_name", [False, True])

@@ -78,6 +78,9 @@ INFO = object()
 CAST = object()
 """A cast with keyword arguments, or the second half of one; with it come the handler and all arguments."""
 
+TICK = object()
+"""A plain message of a timer; with it comes that, which gives the message when it is taken."""
+
 NOTHING = object()
 """The value of a function actor that has not returned."""
 
@@ -129,6 +132,14 @@ class Child(Protocol):
 
     def spawn(self, function: Callable[[], Awaitable[object]], name: str) -> None:
         """Start a task beside the actor's own."""
+
+
+class Ticking(Protocol):
+    """The timer's side of an actor."""
+
+    def take(self) -> object:
+        """Its message, which is being taken."""
+        ...
 
 
 class Background:
@@ -357,6 +368,8 @@ class Cell(Mailbox):
                 handler, args = hooks.on_message, (payload,)
             elif kind is CAST:
                 handler, args, kwargs = payload
+            elif kind is TICK:
+                handler, args = hooks.on_message, (payload.take(),)
             else:
                 assert kind is STOP
                 return False
@@ -589,7 +602,8 @@ class Cell(Mailbox):
                 await trio.sleep_forever()
             else:
                 self.handled += 1
-                return message[1]
+                kind, payload = message
+                return cast("Ticking", payload).take() if kind is TICK else payload
 
     # Background tasks
 
