@@ -533,6 +533,26 @@ async def test_handlers_see_the_actors_own_context_on_every_path(autojump_clock:
         assert variable.get() == "of the caller"
 
 
+async def test_a_background_task_is_in_the_actors_context_whoever_starts_it(autojump_clock: MockClock) -> None:
+    class Contextual(Actor):
+        def __init__(self) -> None:
+            self.seen: list[str] = []
+            variable.set("of the actor")
+
+        def itself(self) -> Contextual:
+            return self
+
+        async def look(self) -> None:
+            self.seen.append(variable.get())
+
+    async with supervised() as supervisor:
+        variable.set("of the caller")
+        actor = await (await supervisor.start_child(Contextual)).call(Contextual.itself)
+        actor.start_soon(actor.look)
+        await wait_all_tasks_blocked()
+        assert actor.seen == ["of the actor"]
+
+
 async def test_a_child_begins_in_the_context_of_its_supervisor_in_every_life(autojump_clock: MockClock) -> None:
     seen: list[str] = []
 
@@ -1428,7 +1448,7 @@ async def test_a_call_from_a_background_task_back_to_its_actor_is_no_cycle(autoj
 
 @pytest.mark.parametrize("is_inline", [False, True])
 async def test_a_call_whose_answer_is_deferred_is_no_cycle(is_inline: bool, autojump_clock: MockClock) -> None:
-    """The one that deferred its answer is free: it may call who waits for it, and comes to an end when that is free too."""
+    """The one that deferred its answer is free: it may call who waits for it, and goes on when that is free too."""
     reply = Reply[None]()
 
     class Waiter(Node):

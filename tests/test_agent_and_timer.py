@@ -226,6 +226,18 @@ async def test_statistics_tell_what_an_actor_is_busy_with(autojump_clock: MockCl
         assert (after.queued, after.peak, after.handled, after.calls_in_flight) == (0, 3, 5, 0)
 
 
+async def test_statistics_tell_how_often_an_actor_was_restarted(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Clock)
+        for restarts in range(3):
+            assert ref.statistics().restarts == restarts
+            ref.kill()
+            await ref.wait()
+            (child,) = supervisor.which_children()
+            assert child.ref is not None
+            ref = child.ref
+
+
 async def test_statistics_of_an_ended_actor_are_refused() -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Owing, restart="temporary")
