@@ -816,6 +816,7 @@ async def test_callers_whose_calls_are_queued_learn_of_a_crash_before_on_stop_ta
         with pytest.raises(ActorExited) as caught:
             await ref.call(method)
         assert isinstance(caught.value.__cause__, Bang)
+        assert caught.value.was_sent
         learned.append(trio.current_time() - began)
 
     async with supervised() as supervisor:
@@ -828,8 +829,9 @@ async def test_callers_whose_calls_are_queued_learn_of_a_crash_before_on_stop_ta
                 nursery.start_soon(call, ref, method)
         assert ref.is_alive
         assert learned == [1, 1, 1, 1]
-        with pytest.raises(ActorExited):
+        with pytest.raises(ActorExited) as late:
             await ref.call(Slow.read)
+        assert not late.value.was_sent
         assert trio.current_time() - began == 1
         await ref.wait()
         assert trio.current_time() - began == 4

@@ -714,11 +714,11 @@ class Cell(Mailbox):
         self._errors.append(without_runtime_frames(error))
         self.end(Exit("crashed", error))
 
-    def _refuse(self, payload: object, exit: Exit) -> bool:
+    def _refuse(self, payload: object, exit: Exit, *, was_sent: bool = True) -> bool:
         """Tell the caller behind a message, if there is one, that no answer will come."""
         if type(payload) is not Call:
             return False
-        error = ActorExited(self.ref, exit)
+        error = ActorExited(self.ref, exit, was_sent=was_sent)
         error.__cause__ = exit.error
         payload.fail(error)
         return True
@@ -730,7 +730,7 @@ class Cell(Mailbox):
                 sender.admitted = True
                 self.put(sender.kind, sender.payload)
             else:
-                self._refuse(sender.payload, exit)
+                self._refuse(sender.payload, exit, was_sent=False)
 
     def leaves_behind(self) -> bool:
         """Whether a message that gets in now is the stopping actor's own, to itself.
