@@ -533,6 +533,26 @@ async def test_handlers_see_the_actors_own_context_on_every_path(autojump_clock:
         assert variable.get() == "of the caller"
 
 
+async def test_a_background_task_is_in_the_actors_context_whoever_starts_it(autojump_clock: MockClock) -> None:
+    class Contextual(Actor):
+        def __init__(self) -> None:
+            self.seen: list[str] = []
+            variable.set("of the actor")
+
+        def itself(self) -> Contextual:
+            return self
+
+        async def look(self) -> None:
+            self.seen.append(variable.get())
+
+    async with supervised() as supervisor:
+        variable.set("of the caller")
+        actor = await (await supervisor.start_child(Contextual)).call(Contextual.itself)
+        actor.start_soon(actor.look)
+        await wait_all_tasks_blocked()
+        assert actor.seen == ["of the actor"]
+
+
 async def test_a_child_begins_in_the_context_of_its_supervisor_in_every_life(autojump_clock: MockClock) -> None:
     seen: list[str] = []
 
@@ -796,6 +816,7 @@ async def test_callers_whose_calls_are_queued_learn_of_a_crash_before_on_stop_ta
         with pytest.raises(ActorExited) as caught:
             await ref.call(method)
         assert isinstance(caught.value.__cause__, Bang)
+        assert caught.value.was_sent
         learned.append(trio.current_time() - began)
 
     async with supervised() as supervisor:
@@ -808,8 +829,9 @@ async def test_callers_whose_calls_are_queued_learn_of_a_crash_before_on_stop_ta
                 nursery.start_soon(call, ref, method)
         assert ref.is_alive
         assert learned == [1, 1, 1, 1]
-        with pytest.raises(ActorExited):
+        with pytest.raises(ActorExited) as late:
             await ref.call(Slow.read)
+        assert not late.value.was_sent
         assert trio.current_time() - began == 1
         await ref.wait()
         assert trio.current_time() - began == 4
@@ -1426,37 +1448,32 @@ async def test_a_call_from_a_background_task_back_to_its_actor_is_no_cycle(autoj
         assert await a.call(Node.read) == ["from behind"]
 
 
-async def test_a_call_whose_answer_is_deferred_is_no_cycle(autojump_clock: MockClock) -> None:
-    """The one that deferred its answer is free: it may call who waits for it, once that is free too."""
+@pytest.mark.parametrize("is_inline", [False, True])
+async def test_a_call_whose_answer_is_deferred_is_no_cycle(is_inline: bool, autojump_clock: MockClock) -> None:
+    """The one that deferred its answer is free: it may call who waits for it, and goes on when that is free too."""
+    reply = Reply[None]()
 
-    class Waiter(Actor):
-        def __init__(self) -> None:
-            self.reply = Reply[str]()
+    class Waiter(Node):
+        def ask(self) -> Reply[None]:
+            return reply
 
-        def ask(self) -> Reply[str]:
-            return self.reply
-
-        async def answer(self, other: Address[Any]) -> None:
-            self.reply.send(await other.call(Node.note, "answer"))
+        async def aask(self) -> Reply[None]:
+            return reply
 
     class Asker(Node):
-        async def ask(self, other: ActorRef[Waiter]) -> str:
-            return await other.call(Waiter.ask)
+        async def ask(self, other: ActorRef[Waiter]) -> None:
+            await other.call(Waiter.ask if is_inline else Waiter.aask)
 
     async with supervised() as supervisor:
-        waiter = await supervisor.start_child(Waiter)
-        asker = await supervisor.start_child(Asker)
-        helper = await supervisor.start_child(Node)
-
-        async def ask() -> None:
-            assert await asker.call(Asker.ask, waiter) == "answer"
-
+        waiter = await supervisor.start_child(Waiter, restart="temporary")
+        asker = await supervisor.start_child(Asker, restart="temporary")
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(ask)
+            nursery.start_soon(lambda: asker.call(Asker.ask, waiter))
             await wait_all_tasks_blocked()
-            await waiter.call(Waiter.answer, helper)
-        assert asker.is_alive
-        assert waiter.is_alive
+            nursery.start_soon(lambda: waiter.call(Node.call_note, asker, "from the waiter"))
+            await wait_all_tasks_blocked()
+            reply.send(None)
+        assert await asker.call(Node.read) == ["from the waiter"]
 
 
 @pytest.mark.parametrize("is_by_name", [False, True])

@@ -83,6 +83,41 @@ async def test_send_every_sends_until_it_is_cancelled(autojump_clock: MockClock)
         assert await clock.call(Clock.read) == [(3, "tick"), (6, "tick"), (9, "tick")]
 
 
+@pytest.mark.parametrize("mailbox_size", [None, 1])
+async def test_messages_that_repeat_do_not_pile_up_while_their_actor_is_busy(
+    mailbox_size: int | None, autojump_clock: MockClock
+) -> None:
+    class Busy(Clock):
+        async def work(self, seconds: float) -> None:
+            await trio.sleep(seconds)
+
+    Busy.mailbox_size = mailbox_size
+    async with supervised() as supervisor:
+        busy = await supervisor.start_child(Busy)
+        await busy.call(Clock.every, 3, "tick")
+        await busy.call(Busy.work, 10)
+        await busy.call(Busy.work, 1)
+        await trio.sleep(2)
+        heard = await busy.call(Clock.read)
+        assert [time for time, _ in heard] == [10, 12]
+
+
+async def test_messages_that_repeat_do_not_pile_up_while_a_function_does_not_receive(autojump_clock: MockClock) -> None:
+    heard: list[float] = []
+
+    async def function() -> None:
+        began = trio.current_time()
+        trioreg.send_every(3, "tick")
+        await trio.sleep(10)
+        for _ in range(2):
+            assert await trioreg.receive() == "tick"
+            heard.append(trio.current_time() - began)
+
+    async with supervised() as supervisor:
+        await (await supervisor.start_child(function)).wait()
+    assert heard == [10, 12]
+
+
 async def test_a_cancelled_timer_sends_nothing(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         clock = await supervisor.start_child(Clock)
@@ -189,6 +224,18 @@ async def test_statistics_tell_what_an_actor_is_busy_with(autojump_clock: MockCl
         await wait_all_tasks_blocked()
         after = ref.statistics()
         assert (after.queued, after.peak, after.handled, after.calls_in_flight) == (0, 3, 5, 0)
+
+
+async def test_statistics_tell_how_often_an_actor_was_restarted(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Clock)
+        for restarts in range(3):
+            assert ref.statistics().restarts == restarts
+            ref.kill()
+            await ref.wait()
+            (child,) = supervisor.which_children()
+            assert child.ref is not None
+            ref = child.ref
 
 
 async def test_statistics_of_an_ended_actor_are_refused() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -12,7 +14,7 @@ import trio
 from _helpers import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorExited, ActorRef, CallCycle, Registry, open_dynamic_supervisor
+from trioreg import Actor, ActorExited, ActorRef, CallCycle, Exit, Registry, open_dynamic_supervisor
 from trioreg._cell import BATCH
 from trioreg._mailbox import _COMPACT
 
@@ -339,6 +341,57 @@ async def test_a_crash_in_the_coroutine_of_a_handler_is_logged_with_the_argument
             await ref.call(Halved.fail, 7, text="seven")
         await ref.wait()
     assert "in Halved.fail(7, text='seven')" in caplog.text
+
+
+async def test_to_wait_for_the_next_holder_of_a_name_is_to_wait_for_the_end_of_this_one(
+    autojump_clock: MockClock,
+) -> None:
+    names: Registry[str, None] = Registry("names")
+
+    class Heir(Actor):
+        async def ask(self) -> None:
+            await trio.sleep(1)
+            await names.via("agent", wait=True).call(Heir.nothing)
+
+        def nothing(self) -> None:
+            pass
+
+    class Ending(Actor):
+        async def on_stop(self, exit: Exit) -> None:
+            with pytest.raises(ActorExited) as caught:
+                await heir.call(Heir.ask)
+            cycles.append(caught.value.__cause__)
+
+    cycles: list[object] = []
+    async with supervised() as supervisor:
+        heir = await supervisor.start_child(Heir, restart="temporary")
+        ref = await supervisor.start_child(Ending, name=names.via("agent"), restart="temporary")
+        ref.cancel()
+        await ref.wait()
+    (cycle,) = cycles
+    assert isinstance(cycle, CallCycle)
+    assert cycle.path == (heir, ref, heir)
+
+
+async def test_a_reference_does_not_keep_the_state_of_an_actor_that_has_ended(autojump_clock: MockClock) -> None:
+    class Treasure:
+        pass
+
+    class Chest(Actor):
+        def __init__(self) -> None:
+            self.treasure = Treasure()
+
+        def look(self) -> weakref.ref[Treasure]:
+            return weakref.ref(self.treasure)
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Chest, restart="temporary")
+        treasure = await ref.call(Chest.look)
+        assert treasure() is not None
+        await ref.stop()
+        gc.collect()
+        assert treasure() is None
+        assert ref.exit is not None
 
 
 # A message whose second half goes on in the actor's own task did not count among those after which others have a turn.

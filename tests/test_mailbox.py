@@ -251,6 +251,7 @@ async def test_who_waits_for_room_learns_that_the_actor_has_ended(end: str, auto
             assert error.ref is ref
             assert error.exit.reason == exit.reason
             assert isinstance(error.__cause__, Bang) == (end == "crash")
+            assert not error.was_sent
 
 
 @pytest.mark.parametrize("operation", ["cast", "send", "call"])
@@ -284,6 +285,38 @@ async def test_who_waits_for_room_by_name_learns_of_the_life_it_waited_for(
         nursery.start_soon(send)
         await wait_all_tasks_blocked()
         box.gate.set()
+
+
+@pytest.mark.parametrize("operation", ["cast", "send", "call"])
+async def test_who_waits_for_room_by_a_name_that_it_waits_for_comes_to_the_next_life(
+    operation: str, autojump_clock: MockClock
+) -> None:
+    boxes: Registry[str, None] = Registry("boxes")
+    via = boxes.via("box", wait=True)
+
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        ref = await supervisor.start_child(Box, name=boxes.via("box"))
+        ref.cast_nowait(Box.block_and_crash)
+        await wait_all_tasks_blocked()
+        box = actor_of(ref)
+        ref.cast_nowait(Box.note, 1)
+        ref.cast_nowait(Box.note, 2)
+
+        async def send() -> None:
+            if operation == "cast":
+                await via.cast(Box.note, "mine")
+            elif operation == "send":
+                await via.send("mine")
+            else:
+                await via.call(Box.note, "mine")
+
+        nursery.start_soon(send)
+        await wait_all_tasks_blocked()
+        box.gate.set()
+        await wait_all_tasks_blocked()
+        successor: Any = boxes.whereis("box")
+        assert successor is not ref
+        assert actor_of(successor).notes == ["mine"]
 
 
 async def test_a_stop_finds_room_in_a_full_mailbox(autojump_clock: MockClock) -> None:

@@ -117,8 +117,8 @@ class Actor:
     def send_every(self, seconds: float, message: object) -> Timer:
         """Have ``message`` come to `on_message` every so many seconds, the first time after as many.
 
-        Late messages do not pile up: those that would be due together come once. It ends with the actor, or when the
-        `Timer` is cancelled. Not a checkpoint; constant time.
+        Late messages do not pile up: one that is due while the last still waits in the mailbox does not come. It ends
+        with the actor, or when the `Timer` is cancelled. Not a checkpoint; constant time.
 
         Raises:
             TypeError, ValueError: ``seconds`` is not a number of more than 0.

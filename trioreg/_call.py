@@ -149,7 +149,7 @@ class Reply(Generic[R]):
 
         Raises:
             TypeError: ``error`` is not an instance of `Exception`.
-            RuntimeError: It was answered before.
+            RuntimeError: As `send`.
         """
         if not isinstance(error, Exception):
             raise TypeError(f"error must be an instance of Exception, not {error!r}")

@@ -78,6 +78,9 @@ INFO = object()
 CAST = object()
 """A cast with keyword arguments, or the second half of one; with it come the handler and all arguments."""
 
+TICK = object()
+"""A plain message of a timer; with it comes the `Tick`."""
+
 NOTHING = object()
 """The value of a function actor that has not returned."""
 
@@ -129,6 +132,25 @@ class Child(Protocol):
 
     def spawn(self, function: Callable[[], Awaitable[object]], name: str) -> None:
         """Start a task beside the actor's own."""
+
+
+class Tick:
+    """The message of a timer.
+
+    Attributes:
+        is_waiting: Whether it is in the mailbox, or waits for room there: then the timer does not send it once more.
+    """
+
+    __slots__ = ("is_waiting", "message")
+
+    def __init__(self, message: object) -> None:
+        self.message = message
+        self.is_waiting = False
+
+    def taken(self) -> object:
+        """The message; from now on the next one may come."""
+        self.is_waiting = False
+        return self.message
 
 
 class Background:
@@ -357,6 +379,8 @@ class Cell(Mailbox):
                 handler, args = hooks.on_message, (payload,)
             elif kind is CAST:
                 handler, args, kwargs = payload
+            elif kind is TICK:
+                handler, args = hooks.on_message, (payload.taken(),)
             else:
                 assert kind is STOP
                 return False
@@ -588,7 +612,8 @@ class Cell(Mailbox):
                 await trio.sleep_forever()
             else:
                 self.handled += 1
-                return message[1]
+                kind, payload = message
+                return cast("Tick", payload).taken() if kind is TICK else payload
 
     # Background tasks
 
@@ -699,11 +724,11 @@ class Cell(Mailbox):
         self._errors.append(without_runtime_frames(error))
         self.end(Exit("crashed", error))
 
-    def _refuse(self, payload: object, exit: Exit) -> bool:
+    def _refuse(self, payload: object, exit: Exit, *, was_sent: bool = True) -> bool:
         """Tell the caller behind a message, if there is one, that no answer will come."""
         if type(payload) is not Call:
             return False
-        error = ActorExited(self.ref, exit)
+        error = ActorExited(self.ref, exit, was_sent=was_sent)
         error.__cause__ = exit.error
         payload.fail(error)
         return True
@@ -715,7 +740,7 @@ class Cell(Mailbox):
                 sender.admitted = True
                 self.put(sender.kind, sender.payload)
             else:
-                self._refuse(sender.payload, exit)
+                self._refuse(sender.payload, exit, was_sent=False)
 
     def leaves_behind(self) -> bool:
         """Whether a message that gets in now is the stopping actor's own, to itself.

@@ -12,7 +12,7 @@ import trio
 from trio.lowlevel import enable_ki_protection
 from trio_util import periodic  # pyright: ignore[reportUnknownVariableType]
 
-from ._cell import INFO, STOPPING
+from ._cell import STOPPING, TICK, Tick
 
 if TYPE_CHECKING:
     from ._cell import Cell
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Timer:
     """A message that is to come, from `Actor.send_after` or `Actor.send_every`."""
 
-    __slots__ = ("_cell", "_message", "_scope", "_seconds")
+    __slots__ = ("_cell", "_scope", "_seconds", "_tick")
 
     def __init__(self, cell: Cell, argument: str, seconds: float, message: object, *, repeats: bool) -> None:
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
@@ -29,8 +29,8 @@ class Timer:
         if not 0 <= seconds < math.inf or (repeats and seconds == 0):
             raise ValueError(f"{argument} must be {'more than' if repeats else 'at least'} 0 and finite: {seconds!r}")
         self._cell = cell
-        self._message = message
         self._seconds = seconds
+        self._tick = Tick(message)
         self._scope = trio.CancelScope()
         cell.start_soon(self._send_every if repeats else self._send_after)
 
@@ -50,10 +50,13 @@ class Timer:
         with self._scope:
             await trio.sleep(self._seconds)
             async for _ in periodic(self._seconds):
-                await self._send()
+                # The actor has not come to the last one yet: the two come once.
+                if not self._tick.is_waiting:
+                    await self._send()
 
     @enable_ki_protection
     async def _send(self) -> None:
         # An actor that is to stop takes nothing new: there is nobody to tell. What waits for room then is left behind.
         if self._cell.state < STOPPING:
-            await self._cell.put_when_room(INFO, self._message)
+            self._tick.is_waiting = True
+            await self._cell.put_when_room(TICK, self._tick)
