@@ -31,7 +31,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import trioreg
 
-NAMES = (100, 1_000, 10_000, 100_000, 1_000_000)
+NAMES = (1, 100, 1_000, 10_000, 100_000, 1_000_000)
 OWNERS = (1, 100, 10_000, 150_000)
 ACTORS = (1, 100, 10_000, 100_000)
 HELD = 100_000
