@@ -321,7 +321,6 @@ class Cell(Mailbox):
                 kind, payload = self.kind, self.payload
                 self.kind = self.payload = None
                 queue = queue or NOTHING_QUEUED
-                budget = BATCH
             elif queue:
                 if not budget:
                     await checkpoint()
@@ -345,6 +344,7 @@ class Cell(Mailbox):
                     # `Mailbox.park`, written out: each frame that a parked task keeps is paid for by every actor.
                     task.custom_sleep_data = self
                     await park()
+                budget = BATCH
                 continue
             if type(kind) is Handler:
                 handler, args = kind, payload
