@@ -341,8 +341,8 @@ async def test_a_crash_in_the_coroutine_of_a_handler_is_logged_with_the_argument
     assert "in Halved.fail(7, text='seven')" in caplog.text
 
 
-# The second half of a handler comes before all that waits, as what wakes an actor does, and was taken for that: the actor
-# seemed to have let others run. One whose second halves need not wait for anything never did.
+# The second half of a handler comes before all that waits, as what wakes an actor does, and was taken for that: the
+# actor seemed to have let others run. One whose second halves need not wait for anything never did.
 
 
 class Wrapped(Actor):
