@@ -585,3 +585,35 @@ async def test_a_message_to_oneself_wants_a_number_of_seconds(seconds: Any, erro
 
     async with supervised() as supervisor:
         await (await supervisor.start_child(send)).result()
+
+
+# The second of two tasks got the message that had woken the first, at no checkpoint, and the first one got the error.
+# (In which order Trio runs two tasks that are woken together is left to chance, so there are some rounds.)
+
+
+async def test_a_message_that_has_woken_one_task_in_receive_is_not_taken_by_another(autojump_clock: MockClock) -> None:
+    got: list[object] = []
+    second = trio.Event()
+
+    async def receive_later() -> None:
+        await second.wait()
+        with pytest.raises(RuntimeError, match="another task"):
+            await receive()
+
+    async def receive_both() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive_later)
+            got.extend([await receive(), await receive()])
+
+    async with supervised() as supervisor:
+        for _ in range(16):
+            got.clear()
+            second = trio.Event()
+            ref = await supervisor.start_child(receive_both)
+            await wait_all_tasks_blocked()
+            second.set()
+            ref.send_nowait("first")
+            await wait_all_tasks_blocked()
+            ref.send_nowait("second")
+            assert (await ref.wait()).reason == "normal"
+            assert got == ["first", "second"]

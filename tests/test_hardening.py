@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -439,3 +441,40 @@ def test_ctrl_c_at_the_beginning_of_a_wait_leaves_no_wait_behind(monkeypatch: py
             assert await bob.call(Watcher.ask, ann) == "no cycle"
 
     trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+# Where a supervisor opens and closes its block, Ctrl-C left its tasks behind: Trio itself broke down.
+
+
+def test_ctrl_c_at_any_line_where_a_supervisor_opens_and_closes_its_block_breaks_nothing() -> None:
+    ended: list[bool] = []
+    lines = 0
+    at = 0
+
+    def interrupt(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal lines
+        if frame.f_code.co_name != "_opened":
+            return None
+        if event == "line":
+            lines += 1
+            if lines == at:
+                signal.raise_signal(signal.SIGINT)
+        return interrupt
+
+    async def main() -> None:
+        async with open_supervisor([ChildSpec(Actor)]):
+            raise Bang
+
+    before = sys.gettrace()
+    while at <= lines:
+        at += 1
+        lines = 0
+        sys.settrace(interrupt)
+        try:
+            trio.run(main, clock=MockClock(autojump_threshold=0))
+        except BaseException as error:
+            ended.append({type(leaf) for leaf in leaves(error)} <= {KeyboardInterrupt, Bang})
+        finally:
+            sys.settrace(before)
+    assert len(ended) > 5
+    assert all(ended)

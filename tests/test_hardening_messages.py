@@ -447,3 +447,43 @@ async def test_an_actor_that_is_never_done_lets_others_have_their_turns(first: s
             await trio.lowlevel.checkpoint()
             turns += 1
         assert turns >= 10
+
+
+class Wrapped(Actor):
+    def note(self) -> Coroutine[Any, Any, None]:
+        async def rest() -> None:
+            pass
+
+        return rest()
+
+
+@pytest.mark.parametrize("operation", ["cast", "call"])
+async def test_an_actor_whose_sync_handlers_give_coroutines_lets_others_run(
+    operation: str, autojump_clock: MockClock
+) -> None:
+    most = 0
+
+    class Meter(trio.abc.Instrument):
+        handled = 0
+
+        def before_task_step(self, task: trio.lowlevel.Task) -> None:
+            self.handled = ref.statistics().handled
+
+        def after_task_step(self, task: trio.lowlevel.Task) -> None:
+            nonlocal most
+            most = max(most, ref.statistics().handled - self.handled)
+
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        ref = await supervisor.start_child(Wrapped)
+        await wait_all_tasks_blocked()
+        for _ in range(4 * BATCH):
+            if operation == "cast":
+                ref.cast_nowait(Wrapped.note)
+            else:
+                nursery.start_soon(ref.call, Wrapped.note)
+        meter = Meter()
+        trio.lowlevel.add_instrument(meter)
+        await wait_all_tasks_blocked()
+        trio.lowlevel.remove_instrument(meter)
+        assert ref.statistics().handled == 4 * BATCH
+        assert most <= BATCH + 1

@@ -123,6 +123,9 @@ class Idler(Actor):
     async def on_message(self, message: object) -> None:
         self.heard.append(message)
 
+    def hear(self, message: object) -> None:
+        self.heard.append(message)
+
     def count(self) -> int:
         return len(self.heard)
 
@@ -194,3 +197,43 @@ async def test_a_message_to_a_waiting_actor_leaves_one_object_for_the_garbage_co
             gc.enable()
         assert actors <= len(young) < 1.5 * actors
         del young
+
+
+class Farewell:
+    """Garbage for the collector, that sends a message when it is collected."""
+
+    def __init__(self, ref: ActorRef[Idler]) -> None:
+        self.itself = self
+        self.ref = ref
+
+    def __del__(self) -> None:
+        self.ref.send_nowait("farewell")
+
+
+@pytest.mark.parametrize("operation", ["send_nowait", "cast_nowait", "send"])
+async def test_a_message_from_a_finalizer_in_the_middle_of_another_wakes_the_actor_once(
+    operation: str, autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        for _ in range(20):
+            ref: ActorRef[Idler] = await supervisor.start_child(Idler, restart="temporary")
+            await wait_all_tasks_blocked()
+            actor = ref._cell and ref._cell.actor
+            assert isinstance(actor, Idler)
+            threshold = gc.get_threshold()
+            Farewell(ref)
+            gc.set_threshold(1)
+            try:
+                if operation == "send_nowait":
+                    ref.send_nowait("message")
+                elif operation == "cast_nowait":
+                    ref.cast_nowait(Idler.hear, "message")
+                else:
+                    await ref.send("message")
+            finally:
+                gc.set_threshold(*threshold)
+            gc.collect()
+            await wait_all_tasks_blocked()
+            assert len(actor.heard) == 2
+            assert set(actor.heard) == {"farewell", "message"}
+            ref.kill()

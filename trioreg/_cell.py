@@ -598,7 +598,7 @@ class Cell(Mailbox):
         if self._hooks is not None:
             raise RuntimeError(f"{self.ref!r} is an Actor: its messages come to on_message(), not to receive()")
         self._receives = True
-        if self._queue:
+        if self._queue or self.kind is not None:  # what has woken another task of it is for that one
             await checkpoint()
         while True:
             message = self.take()

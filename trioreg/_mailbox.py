@@ -108,6 +108,7 @@ class Mailbox:
         if task is not None and task.custom_sleep_data is self:
             self.kind = kind
             self.payload = payload
+            task.custom_sleep_data = None
             wake(task)
             return
         queue = self._queue or self._make_queue()
@@ -229,6 +230,7 @@ class Mailbox:
         """Wake the taker, if it is parked, without a message."""
         task = self.taker
         if task is not None and task.custom_sleep_data is self:
+            task.custom_sleep_data = None
             wake(task)
 
     def close(self) -> None:

@@ -6,6 +6,9 @@ same each time, so here they are made once: what is left is the generator that y
 
 Whoever is parked says so in the task's ``custom_sleep_data``, which Trio clears in the moment in which the task is
 rescheduled, for whatever reason. So nobody else has to keep a record, and there is no time in which it is not true.
+
+Who wakes it clears it first all the same: Trio makes an object before it does, so the garbage collector may run, and in
+it a ``__del__`` that sends to the same actor and would wake it twice.
 """
 
 from __future__ import annotations

@@ -203,6 +203,7 @@ class Address(Generic[A]):
         if task is not None and task.custom_sleep_data is cell:
             cell.kind = handler
             cell.payload = args
+            task.custom_sleep_data = None
             reschedule(task, WOKEN)
         else:
             self._deliver_nowait(cell, handler, args)
@@ -237,6 +238,7 @@ class Address(Generic[A]):
         if task is not None and task.custom_sleep_data is cell:
             cell.kind = INFO
             cell.payload = message
+            task.custom_sleep_data = None
             reschedule(task, WOKEN)
         else:
             self._deliver_nowait(cell, INFO, message)

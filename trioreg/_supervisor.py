@@ -454,6 +454,7 @@ def open_dynamic_supervisor(
 
 
 @asynccontextmanager
+@enable_ki_protection
 async def _opened(supervisor: S) -> AsyncGenerator[S]:
     engine = supervisor._engine
     try:
