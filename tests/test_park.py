@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections import deque
+from typing import Any
 
 import pytest
 import trio
@@ -11,7 +13,8 @@ from outcome import Value
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, wait_task_rescheduled
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorRef
+import trioreg
+from trioreg import Actor, ActorRef, _cell, _mailbox
 from trioreg._park import WOKEN, park, wake
 
 
@@ -237,3 +240,68 @@ async def test_a_message_from_a_finalizer_in_the_middle_of_another_wakes_the_act
             assert len(actor.heard) == 2
             assert set(actor.heard) == {"farewell", "message"}
             ref.kill()
+
+
+async def listener() -> None:
+    while True:
+        message = await trioreg.receive()
+        assert message == "message"
+        heard.append(message)
+
+
+heard: list[object] = []
+
+
+@pytest.mark.parametrize("factory", [Idler, Timed, listener])
+@pytest.mark.parametrize("operation", ["send", "stop", "cancel", "kill"])
+async def test_what_a_finalizer_does_while_the_actor_is_about_to_sleep_is_not_slept_through(
+    operation: str, factory: Any, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """To park makes an object, which may run the garbage collector, which may run a ``__del__``."""
+    async with supervised() as supervisor:
+        ref: ActorRef[Any] = await supervisor.start_child(factory, restart="temporary")
+        await wait_all_tasks_blocked()
+        cell = ref._cell
+        assert cell is not None
+        heard.clear()
+        sleeps = 0
+
+        def park_and_collect() -> Any:
+            nonlocal sleeps
+            sleeps += 1
+            if sleeps == 1:
+                if operation == "send":
+                    ref.send_nowait("message")
+                elif operation == "stop":
+                    cell.stop()
+                else:
+                    getattr(ref, operation)()
+            return park()
+
+        monkeypatch.setattr(_cell, "park", park_and_collect)
+        monkeypatch.setattr(_mailbox, "park", park_and_collect)
+        ref.send_nowait("message")
+        with trio.fail_after(0.5):  # before an idle one is idle for too long
+            await wait_all_tasks_blocked()
+            if operation == "send":
+                actor = cell.actor
+                assert (actor.heard if isinstance(actor, Idler) else heard) == ["message", "message"]
+                assert sleeps == 2
+            else:
+                await ref.wait()
+                assert sleeps == 1
+
+
+async def test_a_mailbox_that_a_finalizer_sends_to_while_its_queue_is_made_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    mailbox = _mailbox.Mailbox(None, 0)
+
+    def made() -> deque[object]:
+        monkeypatch.setattr(_mailbox, "deque", deque)
+        mailbox.put("kind", "farewell")
+        return deque()
+
+    monkeypatch.setattr(_mailbox, "deque", made)
+    mailbox.put("kind", "message")
+    assert mailbox.drain() == [("kind", "farewell"), ("kind", "message")]

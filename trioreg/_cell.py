@@ -364,8 +364,11 @@ class Cell(Mailbox):
                     await self._wait_for_message()
                 else:
                     # `Mailbox.park`, written out: each frame that a parked task keeps is paid for by every actor.
+                    sleep = park()
+                    if self.kind is not None or self._queue or self.state == ENDING:
+                        continue
                     task.custom_sleep_data = self
-                    await park()
+                    await sleep
                 budget = BATCH
                 continue
             if type(kind) is Handler:

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, wait_task_rescheduled
+from trio.lowlevel import Abort, RaiseCancelT, Task, checkpoint, current_task, wait_task_rescheduled
 
 from ._park import park, wake
 
@@ -126,10 +126,11 @@ class Mailbox:
         self.payload = payload
 
     def _make_queue(self) -> deque[object]:
+        queue: deque[object] = deque()  # making it may run the collector, and a `__del__` that sends to this one
         if self._queue is None:
-            self._queue = deque()
+            self._queue = queue
             if self.limit is None and self.is_open:
-                self.inbox = self._queue
+                self.inbox = queue
         return self._queue
 
     def put_or_line_up(self, kind: object, payload: object) -> None:
@@ -222,9 +223,15 @@ class Mailbox:
 
     async def park(self) -> None:
         """Wait until there is a message, or until somebody unparks the task. A checkpoint."""
-        self.taker = current_task()
-        self.taker.custom_sleep_data = self
-        await park()
+        task = self.taker = current_task()
+        was_open = self.is_open
+        sleep = park()
+        # Making that may have run the collector, and a `__del__` that sends to this one, or ends it.
+        if self.kind is None and not self._queue and self.is_open is was_open:
+            task.custom_sleep_data = self
+            await sleep
+        else:
+            await checkpoint()
 
     def unpark(self) -> None:
         """Wake the taker, if it is parked, without a message."""
