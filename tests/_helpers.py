@@ -1,4 +1,5 @@
-"""What several test files share: a watcher that looks at each step of the scheduler, and cancellation sweeps."""
+"""What several test files share: a watcher that looks at each step of the scheduler, cancellation sweeps, and small
+actors."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 import trio
 from trio.lowlevel import Task, add_instrument, current_task, remove_instrument
 
-from trioreg import ActorRef, DynamicSupervisor, Owner, Registry, TaskOwner, open_dynamic_supervisor
+from trioreg import Actor, ActorRef, DynamicSupervisor, Exit, Owner, Registry, TaskOwner, open_dynamic_supervisor
 from trioreg._registry import KeysKind
 
 T = TypeVar("T")
@@ -22,6 +23,7 @@ KINDS: list[tuple[KeysKind, int]] = [
     (("duplicate", "key"), 1),
     (("duplicate", "key"), 4),
 ]
+DUPLICATE_KINDS = [kind for kind in KINDS if kind[0] != "unique"]
 
 
 def kind_id(kind: tuple[KeysKind, int]) -> str:
@@ -295,3 +297,31 @@ def leaves(error: BaseException) -> list[BaseException]:
         group = cast("BaseExceptionGroup[BaseException]", error)
         return [leaf for inner in group.exceptions for leaf in leaves(inner)]
     return [error]
+
+
+class Bang(Exception):
+    """A crash."""
+
+
+class Worker(Actor):
+    """It writes down when it starts and when it ends, each after so many seconds."""
+
+    def __init__(self, log: list[str], name: str, *, start: float = 0, stop: float = 0) -> None:
+        self.log = log
+        self.name = name
+        self.start_seconds = start
+        self.stop_seconds = stop
+
+    async def on_start(self) -> None:
+        await trio.sleep(self.start_seconds)
+        self.log.append(f"+{self.name}")
+
+    async def on_stop(self, exit: Exit) -> None:
+        await trio.sleep(self.stop_seconds)
+        self.log.append(f"-{self.name}")
+
+    def ping(self) -> str:
+        return self.name
+
+    def bang(self) -> None:
+        raise Bang(self.name)

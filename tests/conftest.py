@@ -1,13 +1,36 @@
-"""Hypothesis profiles: `ci` gives the same verdict on every run, `dev` looks further each time.
+"""The registries that many tests are about, and Hypothesis profiles.
 
-Choose with the environment variable HYPOTHESIS_PROFILE.
+`ci` gives the same verdict on every run, `dev` looks further each time. Choose with the environment variable
+HYPOTHESIS_PROFILE.
 """
 
 import os
+from typing import Any
 
+import pytest
+from _helpers import DUPLICATE_KINDS, KINDS, kind_id
 from hypothesis import settings
+
+from trioreg import Registry
 
 # No deadline: a first example pays for imports and for Trio's start, and CI machines stall.
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=60, print_blob=True)
 settings.register_profile("dev", deadline=None, max_examples=300)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(params=KINDS, ids=[*map(kind_id, KINDS)])
+def registry(request: pytest.FixtureRequest) -> Registry[Any, Any]:
+    keys, partitions = request.param
+    return Registry("tested", keys=keys, partitions=partitions)
+
+
+@pytest.fixture(params=[1, 4])
+def names(request: pytest.FixtureRequest) -> Registry[Any, Any]:
+    return Registry("names", partitions=request.param)
+
+
+@pytest.fixture(params=DUPLICATE_KINDS, ids=[*map(kind_id, DUPLICATE_KINDS)])
+def topics(request: pytest.FixtureRequest) -> Registry[Any, Any]:
+    keys, partitions = request.param
+    return Registry("topics", keys=keys, partitions=partitions)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import trio
-from _helpers import AtCheckpoint, Cancelling, leaves, settle, supervised, sweep
+from _helpers import AtCheckpoint, Bang, Cancelling, leaves, settle, supervised, sweep
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 import trioreg
@@ -29,10 +29,6 @@ from trioreg import (
     Reply,
     raises,
 )
-
-
-class Bang(Exception):
-    """A crash."""
 
 
 class Refused(Exception):

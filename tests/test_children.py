@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import trio
-from _helpers import supervised, watching
+from _helpers import Bang, Worker, supervised, watching
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from trioreg import (
@@ -31,34 +31,6 @@ from trioreg import (
     open_dynamic_supervisor,
     open_supervisor,
 )
-
-
-class Bang(Exception):
-    """A crash."""
-
-
-class Worker(Actor):
-    """It counts its lives, and writes down when it starts and ends."""
-
-    def __init__(self, log: list[str], name: str, *, start: float = 0, stop: float = 0) -> None:
-        self.log = log
-        self.name = name
-        self.start_seconds = start
-        self.stop_seconds = stop
-
-    async def on_start(self) -> None:
-        await trio.sleep(self.start_seconds)
-        self.log.append(f"+{self.name}")
-
-    async def on_stop(self, exit: Exit) -> None:
-        await trio.sleep(self.stop_seconds)
-        self.log.append(f"-{self.name}")
-
-    def ping(self) -> str:
-        return self.name
-
-    def bang(self) -> None:
-        raise Bang(self.name)
 
 
 class Fails(Actor):

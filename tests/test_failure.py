@@ -8,15 +8,11 @@ from typing import Any, cast
 
 import pytest
 import trio
-from _helpers import supervised
+from _helpers import Bang, supervised
 from trio.testing import MockClock
 
 import trioreg
 from trioreg import Actor, ActorExited, ActorRef, Agent, DynamicSupervisor, Exit
-
-
-class Bang(Exception):
-    """A crash."""
 
 
 class Crashing(Actor):

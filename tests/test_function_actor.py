@@ -9,15 +9,11 @@ from typing import Any
 
 import pytest
 import trio
-from _helpers import Cancelling, settle, supervised, sweep
+from _helpers import Bang, Cancelling, settle, supervised, sweep
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 import trioreg
 from trioreg import Actor, ActorExited, ActorRef, CallCycle, Exit, Function, Registry, current, receive
-
-
-class Bang(Exception):
-    """A crash."""
 
 
 async def test_the_return_value_is_in_the_exit(autojump_clock: MockClock) -> None:

@@ -7,17 +7,13 @@ from typing import Any, cast
 
 import pytest
 import trio
-from _helpers import Cancelling, supervised, sweep
+from _helpers import Bang, Cancelling, supervised, sweep
 from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Actor, ActorExited, ActorRef, MailboxFull, Registry, _mailbox
 from trioreg._mailbox import _COMPACT, Mailbox
-
-
-class Bang(Exception):
-    """A crash."""
 
 
 class Box(Actor):

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from _helpers import Cancelling, sweep, watching
+from _helpers import Bang, Cancelling, sweep, watching
 from hypothesis import example, given
 from hypothesis import strategies as st
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
@@ -36,10 +36,6 @@ from trioreg import (
     open_supervisor,
     receive,
 )
-
-
-class Bang(Exception):
-    """A crash."""
 
 
 class Counter(Actor):

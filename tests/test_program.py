@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import trio
-from _helpers import leaves
+from _helpers import Bang, Worker, leaves
 from trio.testing import MockClock
 
 import trioreg
@@ -26,28 +26,6 @@ from trioreg import Actor, Backoff, ChildSpec, Exit, RestartLimitExceeded, Super
 
 TERM, INT = signal.SIGTERM, signal.SIGINT
 HANDLED = (INT, TERM)
-
-
-class Bang(Exception):
-    """A crash."""
-
-
-class Worker(Actor):
-    """It writes down when it starts and when it ends."""
-
-    def __init__(self, log: list[str], name: str, *, start: float = 0, stop: float = 0) -> None:
-        self.log = log
-        self.name = name
-        self.start_seconds = start
-        self.stop_seconds = stop
-
-    async def on_start(self) -> None:
-        await trio.sleep(self.start_seconds)
-        self.log.append(f"+{self.name}")
-
-    async def on_stop(self, exit: Exit) -> None:
-        await trio.sleep(self.stop_seconds)
-        self.log.append(f"-{self.name}")
 
 
 def worker(log: list[str], name: str, *, start: float = 0, stop: float = 0, **options: Any) -> ChildSpec:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 import trio
-from _helpers import KINDS, Fragile, kind_id, plain_holders, rows, supervised
+from _helpers import DUPLICATE_KINDS, KINDS, Fragile, kind_id, plain_holders, rows, supervised
 from _owners import ENDS, SORTS, End, Holder, Sort, held_by, staged
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -28,25 +28,6 @@ from trioreg import (
     Var,
 )
 from trioreg._registry import KeysKind
-
-DUPLICATE_KINDS = [kind for kind in KINDS if kind[0] != "unique"]
-
-
-@pytest.fixture(params=KINDS, ids=[*map(kind_id, KINDS)])
-def registry(request: pytest.FixtureRequest) -> Registry[Any, Any]:
-    keys, partitions = request.param
-    return Registry("tested", keys=keys, partitions=partitions)
-
-
-@pytest.fixture(params=[1, 4])
-def names(request: pytest.FixtureRequest) -> Registry[Any, Any]:
-    return Registry("names", partitions=request.param)
-
-
-@pytest.fixture(params=DUPLICATE_KINDS, ids=[*map(kind_id, DUPLICATE_KINDS)])
-def topics(request: pytest.FixtureRequest) -> Registry[Any, Any]:
-    keys, partitions = request.param
-    return Registry("topics", keys=keys, partitions=partitions)
 
 
 @pytest.fixture(params=KINDS, ids=[*map(kind_id, KINDS)])

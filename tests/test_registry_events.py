@@ -34,17 +34,6 @@ from trioreg import (
 from trioreg._owner import current_owner
 
 
-@pytest.fixture(params=KINDS, ids=[*map(kind_id, KINDS)])
-def registry(request: pytest.FixtureRequest) -> Registry[Any, Any]:
-    keys, partitions = request.param
-    return Registry("tested", keys=keys, partitions=partitions)
-
-
-@pytest.fixture(params=[1, 4])
-def names(request: pytest.FixtureRequest) -> Registry[Any, Any]:
-    return Registry("names", partitions=request.param)
-
-
 def received(events: trio.MemoryReceiveChannel[Event[Any, Any]]) -> list[Event[Any, Any]]:
     """What has come so far."""
     found: list[Event[Any, Any]] = []

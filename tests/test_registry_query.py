@@ -12,32 +12,13 @@ from typing import Any, cast
 import attrs
 import pytest
 import trio
-from _helpers import KINDS, kind_id, leaves, rows
+from _helpers import leaves, rows
 from _owners import ENDS, SORTS, End, Sort, staged
 from trio.lowlevel import Task, add_instrument, current_task, remove_instrument
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from trioreg import ANY, Entry, Is, NotRegistered, Owner, Registry, Var
 from trioreg._query import ROWS_PER_TURN
-
-DUPLICATE_KINDS = [kind for kind in KINDS if kind[0] != "unique"]
-
-
-@pytest.fixture(params=KINDS, ids=[*map(kind_id, KINDS)])
-def registry(request: pytest.FixtureRequest) -> Registry[Any, Any]:
-    keys, partitions = request.param
-    return Registry("tested", keys=keys, partitions=partitions)
-
-
-@pytest.fixture(params=[1, 4])
-def names(request: pytest.FixtureRequest) -> Registry[Any, Any]:
-    return Registry("names", partitions=request.param)
-
-
-@pytest.fixture(params=DUPLICATE_KINDS, ids=[*map(kind_id, DUPLICATE_KINDS)])
-def topics(request: pytest.FixtureRequest) -> Registry[Any, Any]:
-    keys, partitions = request.param
-    return Registry("topics", keys=keys, partitions=partitions)
 
 
 @attrs.frozen

@@ -19,24 +19,13 @@ from typing import Any
 
 import pytest
 import trio
-from _helpers import KINDS, kind_id, rows
+from _helpers import rows
 from _owners import SORTS, Stage, held_by, staged
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import ANY, Owner, Registry, Var
 
 READS = 60
-
-
-@pytest.fixture(params=KINDS, ids=[*map(kind_id, KINDS)])
-def registry(request: pytest.FixtureRequest) -> Registry[Any, Any]:
-    keys, partitions = request.param
-    return Registry("tested", keys=keys, partitions=partitions)
-
-
-@pytest.fixture(params=[1, 4])
-def names(request: pytest.FixtureRequest) -> Registry[Any, Any]:
-    return Registry("names", partitions=request.param)
 
 
 @pytest.fixture

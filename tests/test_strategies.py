@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import trio
-from _helpers import leaves, watching
+from _helpers import Bang, leaves, watching
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
@@ -24,10 +24,6 @@ from trioreg import (
     Supervisor,
     open_supervisor,
 )
-
-
-class Bang(Exception):
-    """A crash."""
 
 
 class Worker(Actor):

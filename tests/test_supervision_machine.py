@@ -19,7 +19,7 @@ from typing import Any, Literal, cast
 import attrs
 import pytest
 import trio
-from _helpers import leaves
+from _helpers import Bang, leaves
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.lowlevel import Task
@@ -48,10 +48,6 @@ Operation = Literal["crash", "kill", "cancel", "stop", "storm", "terminate", "re
 
 EXAMPLES = 5 * cast("settings", settings.default).max_examples
 """More than elsewhere: most of what can go wrong takes several steps that have to do with one another."""
-
-
-class Bang(Exception):
-    """A crash."""
 
 
 # The program

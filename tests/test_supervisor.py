@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from _helpers import Cancelling, leaves, settle, supervised, sweep, watching
+from _helpers import Bang, Cancelling, leaves, settle, supervised, sweep, watching
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from trioreg import (
@@ -33,10 +33,6 @@ from trioreg import (
     open_supervisor,
     receive,
 )
-
-
-class Bang(Exception):
-    """A crash."""
 
 
 class Worker(Actor):
