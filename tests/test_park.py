@@ -14,7 +14,7 @@ from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, wait_task_res
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import Actor, ActorRef, _cell, _mailbox
+from trioreg import Actor, ActorRef, Exit, _cell, _mailbox
 from trioreg._park import WOKEN, park, wake
 
 
@@ -305,3 +305,30 @@ async def test_a_mailbox_that_a_finalizer_sends_to_while_its_queue_is_made_loses
     monkeypatch.setattr(_mailbox, "deque", made)
     mailbox.put("kind", "message")
     assert mailbox.drain() == [("kind", "farewell"), ("kind", "message")]
+
+
+@pytest.mark.parametrize("operation", ["wait", "stop"])
+async def test_who_is_cancelled_in_the_step_in_which_the_actor_ends_is_not_woken_once_more(
+    operation: str, autojump_clock: MockClock
+) -> None:
+    scope = trio.CancelScope()
+
+    class Last(Idler):
+        async def on_stop(self, exit: Exit) -> None:
+            scope.cancel()
+
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        ref = await supervisor.start_child(Last, restart="temporary")
+        exits: list[Exit] = []
+
+        async def watch() -> None:
+            exits.append(await ref.wait())
+
+        nursery.start_soon(watch)
+        await wait_all_tasks_blocked()
+        with scope:
+            if operation == "wait":
+                ref.cancel()
+            await getattr(ref, operation)()
+            raise AssertionError("not cancelled")
+    assert exits == [ref.exit]

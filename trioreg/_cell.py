@@ -37,7 +37,7 @@ from trio.lowlevel import (
 
 from ._call import Call, Reply
 from ._errors import ActorExited
-from ._exit import Exit
+from ._exit import NORMAL, SHUTDOWN, Exit
 from ._failure import combine, shown_safely, split, without_runtime_frames
 from ._handler import Handler, Resumed
 from ._mailbox import Mailbox
@@ -45,7 +45,7 @@ from ._owner import Owner, current_actor
 from ._park import park, wake
 from ._sync import async_result
 from ._unprotected import await_user, run_user
-from ._waiting import ancestors, link
+from ._waiting import is_within, link
 
 if TYPE_CHECKING:
     from collections import deque
@@ -174,7 +174,6 @@ class Cell(Mailbox):
         "_context",
         "_current",
         "_deferred",
-        "_ended",
         "_errors",
         "_factory",
         "_handling",
@@ -184,6 +183,7 @@ class Cell(Mailbox):
         "_receives",
         "_scope",
         "_started",
+        "_watchers",
         "actor",
         "exit",
         "handled",
@@ -239,7 +239,7 @@ class Cell(Mailbox):
         self.waits: dict[Waiting, None] | None = None
         self._background: Background | None = None
         self._errors: list[BaseException] | None = None
-        self._ended: trio.Event | None = None
+        self._watchers: dict[Task, None] | None = None
         self._started: trio.Event | None = None
 
     # The task
@@ -283,9 +283,10 @@ class Cell(Mailbox):
                     self.fail(failure)
                 del failure
             self._scope = None
-            self.end(Exit("shutdown") if cancelled is not None else Exit("normal"))
+            self.end(SHUTDOWN if cancelled is not None else NORMAL)
             self._settle()
-            await self._wind_down()
+            if self._background is not None or (hooks is not None and hooks.has_on_stop):
+                await self._wind_down()
         finally:
             self._finish()
         if cancelled is not None:
@@ -591,8 +592,7 @@ class Cell(Mailbox):
         """Whether ``task`` runs the actor's code: its own task, one in a nursery below it, or a background task."""
         if self._is_inline or task is self.task:
             return True
-        tasks = self._background.tasks if self._background is not None else ()
-        return any(step is self.task or step in tasks for step in ancestors(task))
+        return is_within(task, self.task, self._background.tasks if self._background is not None else ())
 
     # Function actors
 
@@ -611,7 +611,7 @@ class Cell(Mailbox):
                 await self.park()
             elif message[0] is STOP:
                 # Everything sent before has been received: this is the end that `stop` asked for.
-                self.end(Exit("normal"))
+                self.end(NORMAL)
                 await trio.sleep_forever()
             else:
                 self.handled += 1
@@ -623,7 +623,7 @@ class Cell(Mailbox):
     @enable_ki_protection
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         if self.state >= ENDING:
-            raise ActorExited(self.ref, self.exit or Exit("normal"))
+            raise ActorExited(self.ref, self.exit or NORMAL)
         if not callable(function):
             raise TypeError(f"async_fn must be an async function, not {function!r}")
         background = self._background
@@ -692,10 +692,10 @@ class Cell(Mailbox):
             return
         self.state = STOPPING
         if self._hooks is None and not self._receives:
-            self.end(Exit("normal"))  # it does not take messages, so it would never come to the one that says stop
+            self.end(NORMAL)  # it does not take messages, so it would never come to the one that says stop
         else:
             self.put(STOP, None)
-        self._close(Exit("normal"))
+        self._close(NORMAL)
 
     def end(self, exit: Exit) -> None:
         """End now: cancel what runs, take no other message. The first exit counts, but a kill overrides."""
@@ -820,7 +820,7 @@ class Cell(Mailbox):
 
     def _finish(self) -> None:
         """The last step of the task: from here to its end no other task runs."""
-        exit = self.exit or Exit("shutdown")
+        exit = self.exit or SHUTDOWN
         if self._errors:
             exit = Exit("crashed", combine(self._errors, self.label))
         elif self.value is not NOTHING:
@@ -840,9 +840,11 @@ class Cell(Mailbox):
             if self.starter is not None:
                 wake(self.starter)
                 self.starter = None
-            for event in (self._started, self._ended):
-                if event is not None:
-                    event.set()
+            if self._started is not None:
+                self._started.set()
+            for task in self._watchers or ():
+                if task.custom_sleep_data is self._watchers:  # else it is being cancelled
+                    wake(task)
             self.actor = self.task = self.taker = self._context = self._background = None
             self._factory, self._args = type(None), ()
 
@@ -861,8 +863,16 @@ class Cell(Mailbox):
 
     async def wait_ended(self) -> None:
         """Wait for the end. A checkpoint."""
-        if self._ended is None:
-            self._ended = trio.Event()
-            if self.state == ENDED:
-                self._ended.set()
-        await self._ended.wait()
+        if self.state == ENDED:
+            await checkpoint()
+            return
+        watchers = self._watchers
+        if watchers is None:
+            watchers = self._watchers = {}
+        task = current_task()
+        watchers[task] = None
+        try:
+            task.custom_sleep_data = watchers
+            await park()
+        finally:
+            watchers.pop(task, None)

@@ -76,48 +76,13 @@ def _is_sync(inner: Any) -> bool:
     return inspect.isfunction(inner) and not inspect.iscoroutinefunction(inner)
 
 
-def _one_of(*allowed: object) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value not in allowed:
-            raise ValueError(f"{attribute.name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
-
-    return check
-
-
-def _check_args(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, tuple):
-        raise TypeError(f"args must be a tuple, not {value!r}")
-
-
-def _check_id(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    try:
-        hash(value)
-    except TypeError:
-        raise TypeError(f"id must be hashable: {value!r}") from None
-
-
-def _check_name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and not isinstance(value, Via):
-        raise TypeError(f"name must come from Registry.via(), not {value!r}")
-
-
-def _check_shutdown(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is None or value == "kill":
+def _check_shutdown(shutdown: object) -> None:
+    if shutdown == "kill":
         return
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"shutdown must be a number of seconds, math.inf or 'kill', not {value!r}")
-    if not value >= 0:
-        raise ValueError(f"shutdown must be at least 0 seconds, not {value!r}")
-
-
-def _check_bool(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"{attribute.name} must be a bool, not {value!r}")
-
-
-def _check_backoff(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and not isinstance(value, Backoff):
-        raise TypeError(f"backoff must be a Backoff, not {value!r}")
+    if isinstance(shutdown, bool) or not isinstance(shutdown, int | float):
+        raise TypeError(f"shutdown must be a number of seconds, math.inf or 'kill', not {shutdown!r}")
+    if not shutdown >= 0:
+        raise ValueError(f"shutdown must be at least 0 seconds, not {shutdown!r}")
 
 
 def _find_kind(spec: ChildSpec) -> Kind:
@@ -150,17 +115,36 @@ class ChildSpec:
         TypeError, ValueError: An argument is not what is said above.
     """
 
-    factory: Factory = attrs.field()
-    args: tuple[Any, ...] = attrs.field(default=(), validator=_check_args)
-    id: Hashable = attrs.field(default=None, validator=_check_id)
-    name: Via[Any, Any] | None = attrs.field(default=None, validator=_check_name)
-    restart: Restart | None = attrs.field(default=None, validator=_one_of(None, *RESTARTS))
-    shutdown: float | Literal["kill"] | None = attrs.field(default=None, validator=_check_shutdown)
-    significant: bool = attrs.field(default=False, validator=_check_bool)
-    backoff: Backoff | None = attrs.field(default=None, validator=_check_backoff)
+    factory: Factory
+    args: tuple[Any, ...] = ()
+    id: Hashable = None
+    name: Via[Any, Any] | None = None
+    restart: Restart | None = None
+    shutdown: float | Literal["kill"] | None = None
+    significant: bool = False
+    backoff: Backoff | None = None
     kind: Kind = attrs.field(init=False, repr=False, eq=False, default=attrs.Factory(_find_kind, takes_self=True))
 
     def __attrs_post_init__(self) -> None:
+        # All in one place, and no more than has to be asked: a spec is made for each start under a `DynamicSupervisor`.
+        if not isinstance(self.args, tuple):
+            raise TypeError(f"args must be a tuple, not {self.args!r}")
+        if self.id is not None:
+            try:
+                hash(self.id)
+            except TypeError:
+                raise TypeError(f"id must be hashable: {self.id!r}") from None
+        if self.name is not None and not isinstance(self.name, Via):
+            raise TypeError(f"name must come from Registry.via(), not {self.name!r}")
+        if self.restart is not None and self.restart not in RESTARTS:
+            allowed = ", ".join(map(repr, (None, *RESTARTS)))
+            raise ValueError(f"restart must be one of {allowed}, not {self.restart!r}")
+        if self.shutdown is not None:
+            _check_shutdown(self.shutdown)
+        if not isinstance(self.significant, bool):
+            raise TypeError(f"significant must be a bool, not {self.significant!r}")
+        if self.backoff is not None and not isinstance(self.backoff, Backoff):
+            raise TypeError(f"backoff must be a Backoff, not {self.backoff!r}")
         if self.significant and self.restarts == "permanent":
             raise ValueError("significant must not be True for a permanent child: it is restarted, and never ends")
 

@@ -9,7 +9,7 @@ import trio
 from trio.lowlevel import enable_ki_protection
 
 from ._cell import ENDED
-from ._exit import Exit
+from ._exit import KILLED, SHUTDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,7 +77,7 @@ async def end_side_by_side(children: Iterable[Child]) -> None:
 
 
 def _tell(child: Child, life: Cell) -> None:
-    life.end(Exit("killed" if child.spec.shutdown == "kill" else "shutdown"))
+    life.end(KILLED if child.spec.shutdown == "kill" else SHUTDOWN)
 
 
 async def _ends_by(child: Child, life: Cell, deadline: float) -> bool:
@@ -85,7 +85,7 @@ async def _ends_by(child: Child, life: Cell, deadline: float) -> bool:
     with trio.move_on_at(deadline):
         await life.wait_ended()
         return True
-    life.end(Exit("killed"))
+    life.end(KILLED)
     if child.spec.seconds:
         child.engine.child_cut_off(child, life)
     return False

@@ -41,3 +41,9 @@ class Exit:
 
     def __str__(self) -> str:
         return self.reason if self.error is None else f"{self.reason}: {self.error!r}"
+
+
+# Facts that are always the same need not be made for each end.
+NORMAL = Exit("normal")
+SHUTDOWN = Exit("shutdown")
+KILLED = Exit("killed")

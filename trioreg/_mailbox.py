@@ -258,6 +258,9 @@ class Mailbox:
 
     def drain(self) -> list[tuple[object, object]]:
         """Every message that is in the mailbox, taken out."""
+        if self.kind is None and not self._queue:
+            self.inbox = self._queue = self._withdrawn = None
+            return []
         gone = self._withdrawn or ()
         left = [(self.kind, self.payload)] if self.kind is not None else []
         left += _pairs(self._queue or ())

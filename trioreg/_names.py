@@ -20,7 +20,7 @@ from trio.lowlevel import in_trio_run
 from ._entry import Entry
 from ._errors import ActorExited, AlreadyRegistered
 from ._events import Hub, Registered, Unregistered
-from ._exit import Exit
+from ._exit import NORMAL, Exit
 from ._owner import Owner, Token, current_owner
 from ._partition import DuplicatePartition, UniquePartition
 from ._queue import Queue, Queues
@@ -185,7 +185,7 @@ class Names(Generic[K, V]):
         else:
             owner = as_owner("owner", owner)
             if not owner.is_alive:
-                raise ActorExited(owner, getattr(owner, "exit", None) or Exit("normal"))
+                raise ActorExited(owner, getattr(owner, "exit", None) or NORMAL)
             if owner._run.thread != threading.get_ident():
                 elsewhere = (
                     f"{owner!r} lives in another one"

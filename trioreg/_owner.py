@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from trio.lowlevel import current_task
 
 from ._errors import ActorExited
-from ._exit import Exit
+from ._exit import NORMAL, Exit
 from ._run import current_run
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ class TaskOwner(Owner):
         if self._held is None:
             # A listener that is told of this very end runs with the ended task as the current one.
             if self._coro.cr_frame is None:
-                raise ActorExited(self, Exit("normal"))
+                raise ActorExited(self, NORMAL)
             self._run.hold(self._coro, self)
             self._held = (registry, key, token)
         else:

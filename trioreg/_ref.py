@@ -16,9 +16,9 @@ from trio.lowlevel import checkpoint, current_task, enable_ki_protection, resche
 from ._call import Call, Reply
 from ._cell import CAST, INFO, STOPPING, Reference
 from ._errors import ActorExited, CallCycle, MailboxFull
-from ._exit import Exit
+from ._exit import KILLED, NORMAL, SHUTDOWN, Exit
 from ._park import WOKEN
-from ._waiting import link, waiting_for
+from ._waiting import waiting_for
 
 if TYPE_CHECKING:
     from trio.lowlevel import Task
@@ -280,13 +280,16 @@ class Address(Generic[A]):
         """
         ref = self._resolve()
         cell = ref._cell
-        if cell is not None:
-            ref._require_thread()
-            if cell.owns(current_task()):
-                raise CallCycle([ref, ref], [cell.title, cell.title])
-            link(cell, current_task())
+        if cell is None:
+            return await ref.wait()
+        ref._require_thread()
+        if cell.owns(current_task()):
+            raise CallCycle([ref, ref], [cell.title, cell.title])
+        with waiting_for(cell, current_task()):
             cell.stop()
-        return await ref.wait()
+            await cell.wait_ended()
+        assert ref._exit is not None
+        return ref._exit
 
     @enable_ki_protection
     def cancel(self) -> None:
@@ -300,7 +303,7 @@ class Address(Generic[A]):
         cell = self._find()
         if cell is not None:
             cell.ref._require_thread()
-            cell.end(Exit("shutdown"))
+            cell.end(SHUTDOWN)
 
     @enable_ki_protection
     def kill(self) -> None:
@@ -315,7 +318,7 @@ class Address(Generic[A]):
         cell = self._find()
         if cell is not None:
             cell.ref._require_thread()
-            cell.end(Exit("killed"))
+            cell.end(KILLED)
 
     def _accepting(self) -> Cell:
         cell = self._find()
@@ -328,7 +331,7 @@ class Address(Generic[A]):
     def _exited(self, cell: Cell | None) -> ActorExited:
         ref = self._resolve() if cell is None else cell.ref
         exit = self._resolve()._exit if cell is None else cell.exit
-        error = ActorExited(ref, exit or Exit("normal"), was_sent=False)
+        error = ActorExited(ref, exit or NORMAL, was_sent=False)
         error.__cause__ = exit.error if exit is not None else None
         return error
 

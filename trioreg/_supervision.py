@@ -28,7 +28,7 @@ from ._child import Child, ChildState
 from ._due import Due
 from ._ending import end, end_in_order, end_side_by_side
 from ._errors import ActorExited, ChildNotEnded, ChildNotFound, MaxChildren, NotRunning, RestartLimitExceeded
-from ._exit import Exit
+from ._exit import KILLED, SHUTDOWN, Exit
 from ._owner import current_actor
 from ._pause import Pauses
 from ._ref import ActorRef
@@ -184,7 +184,7 @@ class Engine:
         self.close()
         for child in list(self.children.values()):
             if child.cell is not None:
-                child.cell.end(Exit("killed"))
+                child.cell.end(KILLED)
 
     def _close_if_done(self) -> None:
         if self._is_left and not self._alive and not self._due:
@@ -316,7 +316,7 @@ class Engine:
                 del self._starting[cell]
         if cell.is_started and cancel is None:
             return
-        exit = cell.exit or Exit("shutdown")
+        exit = cell.exit or SHUTDOWN
         if cancel is not None:
             if exit.error is not None:
                 self._trace.start_cancelled(child, cell, exit.error)
@@ -328,7 +328,7 @@ class Engine:
     def _end_start(self, child: Child, cell: Cell) -> None:
         """End a life that has not begun. It may be a whole subtree, which has no more time than when it runs."""
         if cell.state != ENDED:  # its starter may not have had its turn yet
-            cell.end(Exit("shutdown"))
+            cell.end(SHUTDOWN)
             self.nursery.start_soon(end, child)
 
     # Ends

@@ -8,7 +8,6 @@ May never happen: an edge that outlives its wait; one of a task that does not ke
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol, cast
 
 from trio.lowlevel import enable_ki_protection
@@ -17,6 +16,8 @@ from ._errors import CallCycle
 from ._owner import current_actor
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from trio.lowlevel import Task
 
     from ._owner import Owner
@@ -71,13 +72,15 @@ class Waiting:
             self.waits = None
 
 
-def ancestors(task: Task) -> Iterator[Task]:
-    """The task, the one whose nursery it runs in, and so on."""
+def is_within(task: Task, whole: Task | None, parts: Collection[Task] = ()) -> bool:
+    """Whether ``task`` is, or runs in a nursery below, that task or one of those."""
     step: Task | None = task
     while step is not None:
-        yield step
+        if step is whole or step in parts:
+            return True
         nursery = step.parent_nursery
         step = None if nursery is None else nursery.parent_task
+    return False
 
 
 def link(target: Node, task: Task) -> dict[Waiting, None] | None:
@@ -87,7 +90,7 @@ def link(target: Node, task: Task) -> dict[Waiting, None] | None:
     never go on.
     """
     node = cast("Node | None", getattr(current_actor.get(None), "_cell", None))
-    if node is None or all(step is not node.task for step in ancestors(task)):
+    if node is None or not is_within(task, node.task):
         return None
     path = _path(target, node)
     if path:
