@@ -1,8 +1,8 @@
 """Parking a task, and waking it: what `trio.lowlevel.wait_task_rescheduled` and `reschedule` do, without the garbage.
 
-Trio's own make six objects for each sleep: two coroutines, a message to the scheduler with a `dict` of its own, an
-`outcome.Value`. Where ten thousand actors sleep, those are what the garbage collector spends its time on. They are the
-same each time, so here they are made once: what is left is the generator that yields.
+Trio's own make five objects for each sleep: a coroutine, a generator that yields, a message to the scheduler with a
+`dict` of its own, an `outcome.Value`. Where ten thousand actors sleep, those are what the garbage collector spends its
+time on. But the message and the outcome are the same each time, so here they are made once: what is left is the generator.
 
 Whoever is parked says so in the task's ``custom_sleep_data``, which Trio clears in the moment in which the task is
 rescheduled, for whatever reason. So nobody else has to keep a record, and there is no time in which it is not true.
