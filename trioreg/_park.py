@@ -2,7 +2,8 @@
 
 Trio's own make five objects for each sleep: a coroutine, a generator that yields, a message to the scheduler with a
 `dict` of its own, an `outcome.Value`. Where ten thousand actors sleep, those are what the garbage collector spends its
-time on. But the message and the outcome are the same each time, so here they are made once: what is left is the generator.
+time on. But the message and the outcome are the same each time, so here they are made once: what is left is the
+generator.
 
 Whoever is parked says so in the task's ``custom_sleep_data``, which Trio clears in the moment in which the task is
 rescheduled, for whatever reason. So nobody else has to keep a record, and there is no time in which it is not true.
