@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, wait_task_res
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import Actor, ActorRef, Exit, _cell, _mailbox
+from trioreg import Actor, ActorExited, ActorRef, Exit, _cell, _mailbox
 from trioreg._park import WOKEN, park, wake
 
 
@@ -290,6 +291,42 @@ async def test_what_a_finalizer_does_while_the_actor_is_about_to_sleep_is_not_sl
             else:
                 await ref.wait()
                 assert sleeps == 1
+
+
+class Ender:
+    """Garbage for the collector, that does something when it is collected."""
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        self.itself = self
+        self.action = action
+
+    def __del__(self) -> None:
+        self.action()
+
+
+@pytest.mark.parametrize("factory", [Idler, Timed, listener])
+@pytest.mark.parametrize("operation", ["cancel", "kill"])
+async def test_an_actor_that_a_finalizer_ends_in_the_middle_of_a_message_to_it_is_woken_once(
+    operation: str, factory: Any, autojump_clock: MockClock
+) -> None:
+    for count in range(1, 7):
+        async with supervised() as supervisor:
+            ref: ActorRef[Any] = await supervisor.start_child(factory, restart="temporary")
+            await wait_all_tasks_blocked()
+            ref.send_nowait("message")  # the first async handler brings a scope with it
+            await wait_all_tasks_blocked()
+            threshold = gc.get_threshold()
+            Ender(getattr(ref, operation))
+            gc.set_threshold(count)
+            try:
+                ref.send_nowait("message")
+            except ActorExited:
+                pass  # ended before
+            finally:
+                gc.set_threshold(*threshold)
+            gc.collect()
+            exit = await ref.wait()
+            assert exit.reason == ("killed" if operation == "kill" else "shutdown")
 
 
 async def test_a_mailbox_that_a_finalizer_sends_to_while_its_queue_is_made_loses_nothing(

@@ -755,6 +755,34 @@ async def test_an_outer_cancellation_waits_for_the_orderly_shutdown(autojump_clo
     assert trio.current_time() == 12
 
 
+@pytest.mark.parametrize("phase", ["start", "block"])
+async def test_a_supervisor_that_is_cancelled_when_it_has_given_up_says_that_it_has_given_up(
+    phase: str, autojump_clock: MockClock
+) -> None:
+    class Slow(Actor):
+        async def on_stop(self, exit: Exit) -> None:
+            scope.cancel()  # it has given up, and others are still to end
+            await trio.sleep(1)
+
+    async def crash() -> None:
+        await trio.sleep(1)
+        raise Bang
+
+    async def starting() -> None:
+        pass
+
+    class Starting(Actor):
+        async def on_start(self) -> None:
+            await trio.sleep_forever()
+
+    children = [ChildSpec(Slow), ChildSpec(crash), ChildSpec(Starting if phase == "start" else starting)]
+    with pytest.raises(RestartLimitExceeded) as caught, trio.CancelScope() as scope:
+        async with open_supervisor(children, max_restarts=0):
+            assert phase == "block"
+            await trio.sleep_forever()
+    assert [type(error) for error in caught.value.exceptions] == [Bang]
+
+
 async def test_an_outer_cancellation_while_the_block_is_being_left_shuts_down_too(autojump_clock: MockClock) -> None:
     log: list[str] = []
     with trio.move_on_after(10) as scope:

@@ -609,6 +609,8 @@ class Cell(Mailbox):
                 if self.is_idle:
                     raise RuntimeError(f"another task of {self.ref!r} is waiting in receive()")
                 await self.park()
+                if self.state == ENDING and self._scope is not None:
+                    self._scope.cancel()  # not done yet, where it is a message that has woken it: see `_cancel`
             elif message[0] is STOP:
                 # Everything sent before has been received: this is the end that `stop` asked for.
                 self.end(NORMAL)
@@ -702,8 +704,7 @@ class Cell(Mailbox):
         if self.state >= ENDING:
             if exit.reason == "killed" and self.state == ENDING:
                 self.exit = exit
-                if self._scope is not None:
-                    self._scope.cancel()
+                self._cancel()
                 if self.actor is not None:
                     self.actor._killed()
             return
@@ -716,9 +717,15 @@ class Cell(Mailbox):
             # Before all that waits: nobody has to look at the state for each message.
             self._queue.extendleft((None, STOP))
         if self._scope is not None:
-            self._scope.cancel()
+            self._cancel()
         else:
             self.unpark()
+
+    def _cancel(self) -> None:
+        # A task that a message has woken sees for itself that this is the end. It may be in the middle of being woken,
+        # where a ``__del__`` is who ends it: to cancel it would wake it twice.
+        if self._scope is not None and self.kind is None:
+            self._scope.cancel()
 
     def fail(self, error: BaseException) -> None:
         """The actor has crashed. Later errors, of what its end cancels, are kept beside the first."""

@@ -14,6 +14,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 from ._actor import Actor
 from ._child_spec import ChildSpec, Restart, spec_of
 from ._errors import RestartLimitExceeded
+from ._failure import split
 from ._function import Function
 from ._handler import raises
 from ._intensity import Intensity
@@ -376,6 +377,12 @@ class DynamicSupervisor(SupervisorBase):
         return await self._engine.start_or_get(ChildSpec(factory, args, name=name, restart=restart, shutdown=shutdown))
 
 
+def _is_single(group: BaseExceptionGroup[BaseException]) -> bool:
+    """Whether there is one failure in it, beside a cancellation or not."""
+    failures = split(group)[1]
+    return isinstance(failures, BaseExceptionGroup) and len(failures.exceptions) == 1
+
+
 def _require_str(name: object) -> None:
     if not isinstance(name, str):
         raise TypeError(f"name must be a str, not {name!r}")
@@ -480,8 +487,9 @@ async def _opened(supervisor: S) -> AsyncGenerator[S]:
     except BaseExceptionGroup as group:
         # One group is enough: the supervisor's own failure is not wrapped in the nursery's once more. (What is in the
         # group may be a copy of it: that is how `Cancelled` is taken out of groups.)
+        # As in the engine, an error outweighs the cancellation during which it came up.
         failure: object = engine.failure
-        if isinstance(failure, RestartLimitExceeded) and len(group.exceptions) == 1:
+        if isinstance(failure, RestartLimitExceeded) and _is_single(group):
             raise failure from None
         raise
     finally:
