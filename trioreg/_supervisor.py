@@ -14,7 +14,6 @@ from trio.lowlevel import current_task, enable_ki_protection
 from ._actor import Actor
 from ._child_spec import ChildSpec, Restart, spec_of
 from ._errors import RestartLimitExceeded
-from ._failure import split
 from ._function import Function
 from ._handler import raises
 from ._intensity import Intensity
@@ -379,8 +378,8 @@ class DynamicSupervisor(SupervisorBase):
 
 def _is_single(group: BaseExceptionGroup[BaseException]) -> bool:
     """Whether there is one failure in it, beside a cancellation or not."""
-    failures = split(group)[1]
-    return isinstance(failures, BaseExceptionGroup) and len(failures.exceptions) == 1
+    failures = group.split(trio.Cancelled)[1]
+    return failures is not None and len(failures.exceptions) == 1
 
 
 def _require_str(name: object) -> None:
