@@ -314,6 +314,10 @@ class Worker(Actor):
 
     async def on_start(self) -> None:
         await trio.sleep(self.start_seconds)
+        self.begin()
+
+    def begin(self) -> None:
+        """It has started, unless this raises."""
         self.log.append(f"+{self.name}")
 
     async def on_stop(self, exit: Exit) -> None:

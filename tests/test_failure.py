@@ -76,22 +76,13 @@ async def sync_handler(supervisor: DynamicSupervisor) -> ActorRef[Any]:
     return ref
 
 
-async def cast_to_a_sync_handler(supervisor: DynamicSupervisor) -> ActorRef[Any]:
-    ref = await start(supervisor)
-    ref.cast_nowait(Crashing.bang)
-    return ref
+def cast_to(method: Callable[[Crashing], object]) -> Callable[[DynamicSupervisor], Awaitable[ActorRef[Any]]]:
+    async def cast(supervisor: DynamicSupervisor) -> ActorRef[Any]:
+        ref = await start(supervisor)
+        ref.cast_nowait(method)
+        return ref
 
-
-async def async_handler(supervisor: DynamicSupervisor) -> ActorRef[Any]:
-    ref = await start(supervisor)
-    ref.cast_nowait(Crashing.bang_later)
-    return ref
-
-
-async def sync_handler_around_an_async_one(supervisor: DynamicSupervisor) -> ActorRef[Any]:
-    ref = await start(supervisor)
-    ref.cast_nowait(Crashing.bang_behind)
-    return ref
+    return cast
 
 
 async def on_message(supervisor: DynamicSupervisor) -> ActorRef[Any]:
@@ -131,9 +122,9 @@ async def function_of_an_agent(supervisor: DynamicSupervisor) -> ActorRef[Any]:
     "crash",
     [
         sync_handler,
-        cast_to_a_sync_handler,
-        async_handler,
-        sync_handler_around_an_async_one,
+        pytest.param(cast_to(Crashing.bang), id="cast_to_a_sync_handler"),
+        pytest.param(cast_to(Crashing.bang_later), id="async_handler"),
+        pytest.param(cast_to(Crashing.bang_behind), id="sync_handler_around_an_async_one"),
         on_message,
         on_stop,
         on_idle,

@@ -75,25 +75,22 @@ async def test_a_parked_task_is_woken_any_number_of_times(autojump_clock: MockCl
         nursery.cancel_scope.cancel()
 
 
-async def test_what_says_that_a_task_is_parked_is_gone_in_the_step_that_wakes_it(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_what_says_that_a_task_is_parked_is_gone_in_the_step_that_wakes_or_cancels_it(
+    is_cancelled: bool, autojump_clock: MockClock
+) -> None:
     async with trio.open_nursery() as nursery:
         sleeper = Sleeper()
         nursery.start_soon(sleeper.run)
         await wait_all_tasks_blocked()
         assert sleeper.is_parked
-        sleeper.wake()
+        if is_cancelled:
+            nursery.cancel_scope.cancel()
+        else:
+            sleeper.wake()
         assert not sleeper.is_parked
         nursery.cancel_scope.cancel()
-
-
-async def test_what_says_that_a_task_is_parked_is_gone_in_the_step_that_cancels_it(autojump_clock: MockClock) -> None:
-    async with trio.open_nursery() as nursery:
-        sleeper = Sleeper()
-        nursery.start_soon(sleeper.run)
-        await wait_all_tasks_blocked()
-        nursery.cancel_scope.cancel()
-        assert not sleeper.is_parked
-    assert (sleeper.woken, sleeper.is_cancelled) == (0, True)
+    assert (sleeper.woken, sleeper.is_cancelled) == (int(not is_cancelled), True)
 
 
 async def test_to_park_where_it_is_cancelled_already_ends_at_once(autojump_clock: MockClock) -> None:

@@ -641,7 +641,7 @@ class Hanging(Actor):
     async def on_stop(self, exit):
         say("hangs")
         while True:
-            time.sleep(1000)
+            time.sleep(1000)  # in a child process: it blocks the loop until the second signal ends the process
 """,
     "thread": """
 class Hanging(Actor):

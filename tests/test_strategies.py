@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 import trio
-from _helpers import Bang, leaves, watching
+from _helpers import Bang, Worker, leaves, watching
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
-    Actor,
     ActorExited,
     ActorRef,
     Backoff,
@@ -26,35 +25,21 @@ from trioreg import (
 )
 
 
-class Worker(Actor):
-    """It writes down when it starts and when it ends; those named in ``fails`` do not start, as often as is said."""
+class Failing(Worker):
+    """Those named in ``fails`` do not start, as often as is said."""
 
     def __init__(
         self, log: list[str], name: str, *, start: float = 0, stop: float = 0, fails: dict[str, int] | None = None
     ) -> None:
-        self.log = log
-        self.name = name
-        self.start_seconds = start
-        self.stop_seconds = stop
+        super().__init__(log, name, start=start, stop=stop)
         self.fails = {} if fails is None else fails
 
-    async def on_start(self) -> None:
-        await trio.sleep(self.start_seconds)
+    def begin(self) -> None:
         if self.fails.get(self.name, 0):
             self.fails[self.name] -= 1
             self.log.append(f"!{self.name}")
             raise Bang(f"start of {self.name}")
-        self.log.append(f"+{self.name}")
-
-    async def on_stop(self, exit: Exit) -> None:
-        await trio.sleep(self.stop_seconds)
-        self.log.append(f"-{self.name}")
-
-    def ping(self) -> str:
-        return self.name
-
-    def bang(self) -> None:
-        raise Bang(self.name)
+        super().begin()
 
     def exit(self) -> None:
         raise SystemExit(self.name)
@@ -69,11 +54,11 @@ def worker(
     fails: dict[str, int] | None = None,
     **options: Any,
 ) -> ChildSpec:
-    factory = functools.partial(Worker, log, label, start=start, stop=stop, fails=fails)
+    factory = functools.partial(Failing, log, label, start=start, stop=stop, fails=fails)
     return ChildSpec(factory, id=label, **options)
 
 
-def ref_of(supervisor: Supervisor, id: object) -> ActorRef[Worker]:
+def ref_of(supervisor: Supervisor, id: object) -> ActorRef[Failing]:
     ref = next(child.ref for child in supervisor.which_children() if child.id == id)
     assert ref is not None
     return ref
@@ -82,7 +67,7 @@ def ref_of(supervisor: Supervisor, id: object) -> ActorRef[Worker]:
 def bang(supervisor: Supervisor, *ids: str) -> None:
     """Crash them, in this order, before any other task runs."""
     for id in ids:
-        ref_of(supervisor, id).cast_nowait(Worker.bang)
+        ref_of(supervisor, id).cast_nowait(Failing.bang)
 
 
 def restarts(supervisor: Supervisor) -> dict[Any, int]:
@@ -106,25 +91,25 @@ def errors_of(error: BaseException) -> list[str]:
     return [str(leaf) for leaf in leaves(error)]
 
 
-async def crash(ref: ActorRef[Worker]) -> None:
-    ref.cast_nowait(Worker.bang)
+async def crash(ref: ActorRef[Failing]) -> None:
+    ref.cast_nowait(Failing.bang)
 
 
-async def kill(ref: ActorRef[Worker]) -> None:
+async def kill(ref: ActorRef[Failing]) -> None:
     ref.kill()
 
 
-async def cancel(ref: ActorRef[Worker]) -> None:
+async def cancel(ref: ActorRef[Failing]) -> None:
     ref.cancel()
 
 
-async def stop(ref: ActorRef[Worker]) -> None:
+async def stop(ref: ActorRef[Failing]) -> None:
     await ref.stop()
 
 
 # Who is restarted
 
-ENDS: dict[str, Callable[[ActorRef[Worker]], Any]] = {
+ENDS: dict[str, Callable[[ActorRef[Failing]], Any]] = {
     "crashed": crash,
     "killed": kill,
     "shutdown": cancel,
@@ -337,7 +322,7 @@ async def test_a_restart_of_several_keeps_the_names(strategy: Any, autojump_cloc
         async with open_supervisor(children, strategy=strategy) as supervisor:
             bang(supervisor, "b")
             await wait_all_tasks_blocked()
-            assert [await names.via(label).call(Worker.ping) for label in "abc"] == ["a", "b", "c"]
+            assert [await names.via(label).call(Failing.ping) for label in "abc"] == ["a", "b", "c"]
             scope.cancel()
 
 
@@ -811,7 +796,7 @@ async def test_system_exit_is_no_crash_to_restart(autojump_clock: MockClock) -> 
     log: list[str] = []
     with pytest.RaisesGroup(SystemExit):
         async with open_supervisor([worker(log, "a"), worker(log, "b")], strategy="one_for_all") as supervisor:
-            ref_of(supervisor, "b").cast_nowait(Worker.exit)
+            ref_of(supervisor, "b").cast_nowait(Failing.exit)
             await trio.sleep(1000)
             raise AssertionError("the block went on")
     assert log == ["+a", "+b", "-b", "-a"]
@@ -965,7 +950,7 @@ def test_auto_shutdown_is_one_of_three(value: Any) -> None:
 
 def test_a_permanent_child_can_not_be_significant() -> None:
     with pytest.raises(ValueError, match="significant must not be True for a permanent child"):
-        ChildSpec(Worker, significant=True)
+        ChildSpec(Failing, significant=True)
 
 
 def test_a_significant_child_needs_auto_shutdown() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from _helpers import Bang, Cancelling, leaves, settle, supervised, sweep, watching
+from _helpers import Bang, Cancelling, Worker, leaves, settle, supervised, sweep, watching
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from trioreg import (
@@ -35,18 +35,14 @@ from trioreg import (
 )
 
 
-class Worker(Actor):
-    """It writes down when it starts and when it ends."""
+class Verbose(Worker):
+    """It writes down each step of its life, in words."""
 
     def __init__(self, log: list[str], name: str, *, start: float = 0, stop: float = 0) -> None:
-        self.log = log
-        self.name = name
-        self.start_seconds = start
-        self.stop_seconds = stop
+        super().__init__(log, name, start=start, stop=stop)
         log.append(f"{name} init")
 
-    async def on_start(self) -> None:
-        await trio.sleep(self.start_seconds)
+    def begin(self) -> None:
         self.log.append(f"{self.name} started")
 
     async def on_stop(self, exit: Exit) -> None:
@@ -54,18 +50,12 @@ class Worker(Actor):
         await trio.sleep(self.stop_seconds)
         self.log.append(f"{self.name} stopped")
 
-    def ping(self) -> str:
-        return self.name
-
-    def bang(self) -> None:
-        raise Bang(self.name)
-
 
 def worker(log: list[str], label: str, *, start: float = 0, stop: float = 0, **options: Any) -> ChildSpec:
-    return ChildSpec(functools.partial(Worker, log, label, start=start, stop=stop), id=label, **options)
+    return ChildSpec(functools.partial(Verbose, log, label, start=start, stop=stop), id=label, **options)
 
 
-def ref_of(supervisor: Supervisor | DynamicSupervisor, id: object) -> ActorRef[Worker]:
+def ref_of(supervisor: Supervisor | DynamicSupervisor, id: object) -> ActorRef[Verbose]:
     ref = supervisor._engine.children[id].ref
     assert ref is not None
     return ref
@@ -94,7 +84,7 @@ async def test_a_child_can_call_those_before_it_while_it_starts(autojump_clock: 
 
     class Second(Actor):
         async def on_start(self) -> None:
-            answers.append(await names.via("first").call(Worker.ping))
+            answers.append(await names.via("first").call(Verbose.ping))
 
     with trio.CancelScope() as scope:
         async with open_supervisor([worker([], "first", name=names.via("first")), ChildSpec(Second)]):
@@ -130,10 +120,10 @@ async def test_a_child_that_does_not_start_ends_those_before_it_in_reverse_and_i
 
 async def test_start_child_returns_a_reference_that_is_alive_and_can_be_called(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
-        ref = await supervisor.start_child(Worker, list[str](), "a")
+        ref = await supervisor.start_child(Verbose, list[str](), "a")
         assert ref.is_alive
         assert ref.exit is None
-        assert await ref.call(Worker.ping) == "a"
+        assert await ref.call(Verbose.ping) == "a"
 
 
 async def test_children_are_started_by_many_tasks_at_once(autojump_clock: MockClock) -> None:
@@ -176,11 +166,11 @@ async def test_a_supervisor_that_is_left_or_not_yet_entered_starts_nothing(autoj
     supervisor: Supervisor | DynamicSupervisor
     for supervisor in (Supervisor(), DynamicSupervisor()):
         with pytest.raises(RuntimeError, match="is not running"):
-            await supervisor.start_child(Worker, began, "a")
+            await supervisor.start_child(Verbose, began, "a")
     async with open_dynamic_supervisor() as supervisor:
         pass
     with pytest.raises(RuntimeError, match="is not running"):
-        await supervisor.start_child(Worker, began, "a")
+        await supervisor.start_child(Verbose, began, "a")
     assert began == []
 
 
@@ -193,7 +183,7 @@ async def test_a_supervisor_that_is_shutting_down_starts_nothing(autojump_clock:
 
         async def on_stop(self, exit: Exit) -> None:
             with pytest.raises(RuntimeError, match="is not running"):
-                await self.supervisor.start_child(Worker, list[str](), "too late")
+                await self.supervisor.start_child(Verbose, list[str](), "too late")
             refused.append(True)
 
     async with supervised() as supervisor:
@@ -250,7 +240,7 @@ async def test_a_child_that_starts_another_after_the_shutdown_has_begun_does_not
 ) -> None:
     async def start_later(supervisor: Supervisor) -> None:
         await trio.sleep(2)
-        await supervisor.start_child(Worker, list[str](), "too late")
+        await supervisor.start_child(Verbose, list[str](), "too late")
 
     with trio.move_on_after(1) as scope:
         async with open_supervisor() as supervisor:
@@ -268,7 +258,7 @@ async def test_one_that_is_cancelled_with_the_supervisor_learns_that_where_it_st
             with trio.CancelScope(shield=True):
                 scope.cancel()
                 await trio.sleep(1)
-            await supervisor.start_child(Worker, list[str](), "a")
+            await supervisor.start_child(Verbose, list[str](), "a")
     assert scope.cancelled_caught
 
 
@@ -310,11 +300,11 @@ async def test_which_end_leads_to_a_restart(
 ) -> None:
     log: list[str] = []
     async with supervised() as supervisor:
-        ref = await supervisor.start_child(Worker, log, "a", restart=restart)
+        ref = await supervisor.start_child(Verbose, log, "a", restart=restart)
         if end == "stop":
             await ref.stop()
         elif end == "bang":
-            ref.cast_nowait(Worker.bang)
+            ref.cast_nowait(Verbose.bang)
         else:
             getattr(ref, end)()
         exit = await ref.wait()
@@ -331,7 +321,7 @@ async def test_an_actor_class_is_permanent_and_a_function_transient_by_default(a
         await receive()
 
     async with supervised() as supervisor:
-        actor = await supervisor.start_child(Worker, lives, "actor")
+        actor = await supervisor.start_child(Verbose, lives, "actor")
         ref = await supervisor.start_child(function)
         await actor.stop()
         await ref.send("return")
@@ -400,7 +390,7 @@ async def test_a_restart_that_fails_to_start_is_tried_again_and_counts(autojump_
 
 async def crash_by_name(names: Registry[str, None], times: int, pause: float) -> None:
     for _ in range(times):
-        names.via("a").cast_nowait(Worker.bang)
+        names.via("a").cast_nowait(Verbose.bang)
         await trio.sleep(pause)
 
 
@@ -408,9 +398,9 @@ async def test_as_many_restarts_as_are_allowed_in_the_window_are_made(autojump_c
     names: Registry[str, None] = Registry("names")
     log: list[str] = []
     async with supervised() as supervisor:
-        await supervisor.start_child(Worker, log, "a", name=names.via("a"))
+        await supervisor.start_child(Verbose, log, "a", name=names.via("a"))
         await crash_by_name(names, 3, 0.1)
-        assert await names.via("a").call(Worker.ping) == "a"
+        assert await names.via("a").call(Verbose.ping) == "a"
         assert log.count("a init") == 4
 
 
@@ -419,8 +409,8 @@ async def test_one_restart_more_and_the_supervisor_gives_up(autojump_clock: Mock
     log: list[str] = []
     with pytest.raises(RestartLimitExceeded, match="more than 3 restarts in 5 seconds") as caught:
         async with open_dynamic_supervisor() as supervisor:
-            await supervisor.start_child(Worker, log, "other")
-            await supervisor.start_child(Worker, log, "a", name=names.via("a"))
+            await supervisor.start_child(Verbose, log, "other")
+            await supervisor.start_child(Verbose, log, "a", name=names.via("a"))
             await crash_by_name(names, 4, 0.1)
             await went_on()
     assert [str(error) for error in caught.value.exceptions] == ["a"] * 4
@@ -433,7 +423,7 @@ async def test_restarts_that_are_far_enough_apart_go_on_forever(autojump_clock: 
     names: Registry[str, None] = Registry("names")
     log: list[str] = []
     async with supervised() as supervisor:  # 3 in 5 seconds
-        await supervisor.start_child(Worker, log, "a", name=names.via("a"))
+        await supervisor.start_child(Verbose, log, "a", name=names.via("a"))
         await crash_by_name(names, 50, 1.7)
         assert log.count("a init") == 51
 
@@ -442,11 +432,11 @@ async def test_the_restarts_of_all_children_count_together(autojump_clock: MockC
     log: list[str] = []
     with pytest.raises(RestartLimitExceeded) as caught:
         async with open_dynamic_supervisor(max_restarts=1) as supervisor:
-            first = await supervisor.start_child(Worker, log, "a")
-            second = await supervisor.start_child(Worker, log, "b")
-            first.cast_nowait(Worker.bang)
+            first = await supervisor.start_child(Verbose, log, "a")
+            second = await supervisor.start_child(Verbose, log, "b")
+            first.cast_nowait(Verbose.bang)
             await wait_all_tasks_blocked()
-            second.cast_nowait(Worker.bang)
+            second.cast_nowait(Verbose.bang)
             await went_on()
     assert [str(error) for error in caught.value.exceptions] == ["a", "b"]
 
@@ -455,8 +445,8 @@ async def test_no_restart_at_all_can_be_allowed(autojump_clock: MockClock) -> No
     log: list[str] = []
     with pytest.raises(RestartLimitExceeded):
         async with open_dynamic_supervisor(max_restarts=0) as supervisor:
-            ref = await supervisor.start_child(Worker, log, "a")
-            ref.cast_nowait(Worker.bang)
+            ref = await supervisor.start_child(Verbose, log, "a")
+            ref.cast_nowait(Verbose.bang)
             await went_on()
     assert log.count("a init") == 1
 
@@ -465,7 +455,7 @@ async def test_any_number_of_restarts_can_be_allowed(autojump_clock: MockClock) 
     names: Registry[str, None] = Registry("names")
     log: list[str] = []
     async with supervised(max_restarts=math.inf) as supervisor:
-        await supervisor.start_child(Worker, log, "a", name=names.via("a"))
+        await supervisor.start_child(Verbose, log, "a", name=names.via("a"))
         await crash_by_name(names, 100, 0.01)
         assert log.count("a init") == 101
 
@@ -473,10 +463,10 @@ async def test_any_number_of_restarts_can_be_allowed(autojump_clock: MockClock) 
 async def test_a_child_that_was_restarted_too_often_without_an_error_is_there_as_actor_exited(
     autojump_clock: MockClock,
 ) -> None:
-    ref: ActorRef[Worker] | None = None
+    ref: ActorRef[Verbose] | None = None
     with pytest.raises(RestartLimitExceeded) as caught:
         async with open_dynamic_supervisor(max_restarts=0) as supervisor:
-            ref = await supervisor.start_child(Worker, list[str](), "a")
+            ref = await supervisor.start_child(Verbose, list[str](), "a")
             ref.kill()
             await went_on()
     (error,) = caught.value.exceptions
@@ -491,7 +481,7 @@ async def test_a_supervisor_that_gives_up_shuts_the_others_down_in_order(autojum
     with pytest.raises(RestartLimitExceeded):
         async with open_supervisor(children, max_restarts=0) as supervisor:
             log.clear()
-            ref_of(supervisor, "b").cast_nowait(Worker.bang)
+            ref_of(supervisor, "b").cast_nowait(Verbose.bang)
             await went_on()
     assert log == [f"{name} {what}" for name in "bca" for what in ("stopping", "stopped")]
 
@@ -506,7 +496,7 @@ async def test_a_shutdown_that_comes_while_a_restart_waits_for_its_name_leaves_n
         log.clear()
         with trio.fail_after(1000):
             async with supervised(max_restarts=math.inf) as supervisor:
-                ref = await supervisor.start_child(Worker, log, "a", name=names.via("a"))
+                ref = await supervisor.start_child(Verbose, log, "a", name=names.via("a"))
                 names.unregister("a", owner=ref)
                 names.register("a")
                 ref.kill()
@@ -644,7 +634,7 @@ async def test_a_child_can_be_killed_without_its_on_stop(opener: Callable[[], An
 
 
 async def test_the_shutdown_time_is_for_all_of_an_end_background_tasks_included(autojump_clock: MockClock) -> None:
-    class Slow(Worker):
+    class Slow(Verbose):
         async def on_start(self) -> None:
             self.start_soon(self._work)
 
@@ -731,7 +721,7 @@ async def test_a_function_that_cleans_up_for_longer_than_its_shutdown_time_is_wa
 async def test_handlers_at_work_are_cancelled_by_a_shutdown(autojump_clock: MockClock) -> None:
     log: list[str] = []
 
-    class Busy(Worker):
+    class Busy(Verbose):
         async def work(self) -> None:
             try:
                 await trio.sleep_forever()
@@ -800,12 +790,12 @@ async def test_a_block_that_is_cancelled_at_any_step_leaves_nothing_behind(autoj
         children = [worker(log, "a", name=names.via("a")), ChildSpec(Supervisor, ([worker(log, "b")],), id="nested")]
         async with open_supervisor(children) as supervisor:
             ref = await supervisor.start_child(worker(log, "c", name=names.via("c")))
-            await names.via("a").call(Worker.ping)
+            await names.via("a").call(Verbose.ping)
             ref.kill()
             await ref.wait()
-            await names.via("c").call(Worker.ping)
+            await names.via("c").call(Verbose.ping)
             # The end: nobody waits for children that have no end.
-            await names.via("a").cast(Worker.ping)
+            await names.via("a").cast(Verbose.ping)
             supervisor._engine.close()
 
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -829,14 +819,14 @@ async def test_entering_leaving_and_starting_are_checkpoints(autojump_clock: Moc
             pass
     async with supervised() as supervisor:
         with assert_checkpoints():
-            await supervisor.start_child(Worker, list[str](), "a")
+            await supervisor.start_child(Verbose, list[str](), "a")
 
 
 async def test_a_supervisor_ends_its_children_and_no_others(autojump_clock: MockClock) -> None:
     async with supervised() as outer:
-        ref = await outer.start_child(Worker, list[str](), "of the outer")
+        ref = await outer.start_child(Verbose, list[str](), "of the outer")
         async with supervised() as inner:
-            await inner.start_child(Worker, list[str](), "of the inner")
+            await inner.start_child(Verbose, list[str](), "of the inner")
         assert ref.is_alive
 
 
@@ -874,11 +864,11 @@ async def test_a_nested_supervisor_that_gives_up_is_restarted_with_all_its_child
     with trio.CancelScope() as scope, watching(names):
         async with open_supervisor([nested]) as supervisor:
             log.clear()
-            names.via("a").cast_nowait(Worker.bang)
+            names.via("a").cast_nowait(Verbose.bang)
             await trio.sleep(1)
             assert sorted(entry for entry in log if entry.endswith("started")) == ["a started", "b started"]
             assert supervisor._engine.children["nested"].restarts == 1
-            assert await names.via("b").call(Worker.ping) == "b"
+            assert await names.via("b").call(Verbose.ping) == "b"
             scope.cancel()
     assert names.count() == 0
 
@@ -974,7 +964,7 @@ async def test_a_dynamic_supervisor_keeps_nothing_of_a_child_that_has_ended_for_
 
 async def test_a_reference_does_not_keep_the_state_of_an_ended_actor(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
-        ref = await supervisor.start_child(Worker, list[str](), "a", restart="temporary")
+        ref = await supervisor.start_child(Verbose, list[str](), "a", restart="temporary")
         assert ref._cell is not None
         state = weakref.ref(ref._cell.actor)
         ref.kill()
@@ -1013,14 +1003,14 @@ def test_a_child_spec_says_which_argument_is_wrong(
 ) -> None:
     make: Any = ChildSpec
     with pytest.raises(error, match=message):
-        make(**{"factory": Worker, **arguments})
+        make(**{"factory": Verbose, **arguments})
 
 
 def test_a_child_spec_is_a_fact() -> None:
-    spec: Any = ChildSpec(Worker, ([], "a"))
+    spec: Any = ChildSpec(Verbose, ([], "a"))
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         spec.args = ()
-    assert spec == ChildSpec(Worker, ([], "a"))
+    assert spec == ChildSpec(Verbose, ([], "a"))
     assert attrs.evolve(spec, restart="temporary").restart == "temporary"
 
 
@@ -1029,12 +1019,12 @@ def test_a_child_spec_is_a_fact() -> None:
     ("arguments", "options", "error", "message"),
     [
         ((5,), {}, TypeError, "factory must be"),
-        ((Worker,), {"id": ["a list"]}, TypeError, "id must be hashable"),
-        ((Worker,), {"name": "James Bond"}, TypeError, "name must come from"),
-        ((Worker,), {"restart": "always"}, ValueError, "restart must be one of"),
-        ((Worker,), {"shutdown": -1}, ValueError, "shutdown must be"),
-        ((ChildSpec(Worker), 5), {}, TypeError, r"args must be in the ChildSpec, not beside it: \(5,\)"),
-        ((ChildSpec(Worker),), {"restart": "temporary"}, TypeError, "restart must be in the ChildSpec, .*'temporary'"),
+        ((Verbose,), {"id": ["a list"]}, TypeError, "id must be hashable"),
+        ((Verbose,), {"name": "James Bond"}, TypeError, "name must come from"),
+        ((Verbose,), {"restart": "always"}, ValueError, "restart must be one of"),
+        ((Verbose,), {"shutdown": -1}, ValueError, "shutdown must be"),
+        ((ChildSpec(Verbose), 5), {}, TypeError, r"args must be in the ChildSpec, not beside it: \(5,\)"),
+        ((ChildSpec(Verbose),), {"restart": "temporary"}, TypeError, "restart must be in the ChildSpec, .*'temporary'"),
     ],
 )
 async def test_start_child_refuses_bad_arguments_before_anything_changes(
@@ -1079,10 +1069,10 @@ def test_opening_a_supervisor_says_which_argument_is_wrong(
 @pytest.mark.parametrize(
     ("children", "error", "message"),
     [
-        ([Worker], TypeError, "children must be ChildSpecs, not <class"),
+        ([Verbose], TypeError, "children must be ChildSpecs, not <class"),
         (5, TypeError, "children must be .*, not 5"),
-        ([ChildSpec(Worker, id="a"), "b"], TypeError, "children must be ChildSpecs, not 'b'"),
-        ([ChildSpec(Worker, id="a"), ChildSpec(Worker, id="a")], ValueError, "id 'a' is taken"),
+        ([ChildSpec(Verbose, id="a"), "b"], TypeError, "children must be ChildSpecs, not 'b'"),
+        ([ChildSpec(Verbose, id="a"), ChildSpec(Verbose, id="a")], ValueError, "id 'a' is taken"),
     ],
 )
 def test_opening_a_supervisor_refuses_what_are_no_children(children: Any, error: type[Exception], message: str) -> None:
@@ -1114,16 +1104,16 @@ async def test_an_id_that_is_taken_is_refused_and_nothing_changes(autojump_clock
 
 async def test_children_without_an_id_get_one_each(autojump_clock: MockClock) -> None:
     with trio.CancelScope() as scope:
-        specs = [ChildSpec(Worker, ([], str(number))) for number in range(3)]
+        specs = [ChildSpec(Verbose, ([], str(number))) for number in range(3)]
         async with open_supervisor(specs) as supervisor:
-            assert list(supervisor._engine.children) == ["Worker", "Worker 2", "Worker 3"]
+            assert list(supervisor._engine.children) == ["Verbose", "Verbose 2", "Verbose 3"]
             scope.cancel()
 
 
 async def test_a_made_up_id_that_is_not_a_string_is_kept_as_it_is(autojump_clock: MockClock) -> None:
     names: Registry[int, None] = Registry("names")
     with trio.CancelScope() as scope:
-        async with open_supervisor([ChildSpec(Worker, ([], "a"), name=names.via(7))]) as supervisor:
+        async with open_supervisor([ChildSpec(Verbose, ([], "a"), name=names.via(7))]) as supervisor:
             assert list(supervisor._engine.children) == [7]
             scope.cancel()
 
@@ -1134,7 +1124,7 @@ async def test_a_made_up_id_that_is_not_a_string_is_kept_as_it_is(autojump_clock
 async def test_the_tree_shows_references_names_and_restarts(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
     children = [
-        ChildSpec(Worker, ([], "a"), name=names.via("James Bond")),
+        ChildSpec(Verbose, ([], "a"), name=names.via("James Bond")),
         ChildSpec(Supervisor, ([worker([], "b"), worker([], "c")],), id="nested"),
         worker([], "d", restart="transient"),
     ]

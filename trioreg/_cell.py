@@ -108,7 +108,7 @@ class Reference(Owner):
     __slots__ = ()
 
     def _set_ended(self, exit: Exit) -> None:
-        raise NotImplementedError  # pragma: no cover
+        raise NotImplementedError  # pragma: no cover  # abstract
 
 
 class Child(Protocol):
@@ -326,10 +326,9 @@ class Cell(Mailbox):
         assert hooks is not None and task is not None
         self.taker = task
         # Nothing is checked twice in here: this loop is the cost of every message.
-        no_kwargs: Mapping[str, object] = NO_KWARGS
         handler: Any = None
         args: Any = ()
-        kwargs = no_kwargs
+        kwargs: Mapping[str, object] = NO_KWARGS
         call: Call | None = None
         kind: Any = None
         payload: Any = None
@@ -428,7 +427,7 @@ class Cell(Mailbox):
             if call is not None:
                 self._current = call = None
             if kwargs:
-                kwargs = no_kwargs
+                kwargs = NO_KWARGS
             self.handled += 1
 
     @enable_ki_protection

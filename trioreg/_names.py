@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from contextlib import suppress
 from fractions import Fraction
 from itertools import count, islice
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from trio.lowlevel import in_trio_run
 
@@ -431,7 +431,7 @@ class Names(Generic[K, V]):
         assert self.totals is not None
         try:
             total = _plus(self.totals.get(key, _NOTHING), value)
-            self.totals[key] = total if instead_of is None else _minus(total, instead_of.value)
+            self.totals[key] = total if instead_of is None else _plus(total, instead_of.value, -1)
         except Exception:
             self._recount()
 
@@ -441,7 +441,7 @@ class Names(Generic[K, V]):
             if any(key in self.partitions[number].table for number in self.partitions_with(key)):
                 total = self.totals[key]
                 for entry in gone:
-                    total = _minus(total, entry.value)
+                    total = _plus(total, entry.value, -1)
                 self.totals[key] = total
             else:
                 del self.totals[key]
@@ -472,13 +472,7 @@ def numbers_in(token: Token, at_most: int | None = None) -> list[int]:
     return list(token) if at_most is None else list(islice(token, at_most))
 
 
-def _plus(total: Total, value: float) -> Total:
+def _plus(total: Total, value: float, sign: Literal[1, -1] = 1) -> Total:
     if isinstance(value, float):
-        return total[0] + Fraction(value), total[1] + 1
-    return total[0] + value, total[1]
-
-
-def _minus(total: Total, value: float) -> Total:
-    if isinstance(value, float):
-        return total[0] - Fraction(value), total[1] - 1
-    return total[0] - value, total[1]
+        return total[0] + sign * Fraction(value), total[1] + sign
+    return total[0] + sign * value, total[1]

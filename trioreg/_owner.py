@@ -62,11 +62,11 @@ class Owner:
     @property
     def is_alive(self) -> bool:
         """Whether its task has not ended yet. Not a checkpoint; constant time."""
-        raise NotImplementedError  # pragma: no cover
+        raise NotImplementedError  # pragma: no cover  # abstract
 
     def _owns(self, task: Task) -> bool:
         """Whether ``task``, the current one, runs this owner's code."""
-        raise NotImplementedError  # pragma: no cover
+        raise NotImplementedError  # pragma: no cover  # abstract
 
     def _require_thread(self) -> None:
         """Raise `RuntimeError` unless this is the thread of the Trio run that hosts this owner."""

@@ -59,7 +59,7 @@ class Address(Generic[A]):
 
     def _resolve(self) -> ActorRef[A]:
         """The actor it leads to now; raises if there is none."""
-        raise NotImplementedError  # pragma: no cover
+        raise NotImplementedError  # pragma: no cover  # abstract
 
     def _find(self) -> Cell | None:
         """What the actor it leads to now is run by; None if that has ended; raises if there is none."""
@@ -103,15 +103,7 @@ class Address(Generic[A]):
             TypeError: It is no method of this actor, or the arguments do not fit. The actor lives on.
             Exception: What the method declares with `raises`.
         """
-        # As in `cast_nowait`.
-        table = self._table
-        if table is None:
-            cell = self._cell or self._find()
-        else:
-            try:
-                cell = table[self._key][0]._cell
-            except (LookupError, TypeError, AttributeError):
-                cell = self._find()
+        cell = self._cell or self._find()
         if cell is None or cell.state >= STOPPING:
             raise self._exited(cell)
         if get_ident() != cell.thread:
