@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorExited, ActorRef, MailboxFull, Registry, _mailbox
+from trioreg import Actor, ActorExited, ActorRef, Address, MailboxFull, Registry, _mailbox
 from trioreg._mailbox import _COMPACT, Mailbox
 
 
@@ -49,10 +49,28 @@ def actor_of(ref: ActorRef[Box]) -> Box:
 
 async def blocked(supervisor: Any, method: Any = Box.block, **options: Any) -> tuple[ActorRef[Box], Box]:
     """A `Box` that is busy, with an empty mailbox, and its state."""
-    ref: ActorRef[Box] = await supervisor.start_child(Box, restart="temporary", **options)
+    ref: ActorRef[Box] = await supervisor.start_child(Box, **{"restart": "temporary", **options})
     ref.cast_nowait(method)
     await wait_all_tasks_blocked()
     return ref, actor_of(ref)
+
+
+async def full(supervisor: Any, method: Any = Box.block, **options: Any) -> tuple[ActorRef[Box], Box]:
+    """A `Box` that is busy, with a mailbox that has no room, and its state."""
+    ref, box = await blocked(supervisor, method, **options)
+    ref.cast_nowait(Box.note, 1)
+    ref.cast_nowait(Box.note, 2)
+    return ref, box
+
+
+async def note(box: Address[Box], operation: str) -> None:
+    """Have it note "mine", by a cast, a message or a call."""
+    if operation == "cast":
+        await box.cast(Box.note, "mine")
+    elif operation == "send":
+        await box.send("mine")
+    else:
+        await box.call(Box.note, "mine")
 
 
 async def test_a_full_mailbox_refuses_the_nowait_forms(autojump_clock: MockClock) -> None:
@@ -214,18 +232,11 @@ async def test_who_waits_for_room_learns_that_the_actor_has_ended(end: str, auto
     caught: list[ActorExited] = []
 
     async with supervised() as supervisor, trio.open_nursery() as nursery:
-        ref, box = await blocked(supervisor, Box.block_and_crash if end == "crash" else Box.block)
-        ref.cast_nowait(Box.note, 1)
-        ref.cast_nowait(Box.note, 2)
+        ref, box = await full(supervisor, Box.block_and_crash if end == "crash" else Box.block)
 
         async def send(operation: str) -> None:
             with pytest.raises(ActorExited) as info:
-                if operation == "cast":
-                    await ref.cast(Box.note, "mine")
-                elif operation == "send":
-                    await ref.send("mine")
-                else:
-                    await ref.call(Box.note, "mine")
+                await note(ref, operation)
             caught.append(info.value)
 
         for operation in ("cast", "send", "call"):
@@ -259,21 +270,11 @@ async def test_who_waits_for_room_by_name_learns_of_the_life_it_waited_for(
     via = boxes.via("box")
 
     async with supervised() as supervisor, trio.open_nursery() as nursery:
-        ref = await supervisor.start_child(Box, name=via, restart=restart)
-        ref.cast_nowait(Box.block_and_crash)
-        await wait_all_tasks_blocked()
-        box = actor_of(ref)
-        ref.cast_nowait(Box.note, 1)
-        ref.cast_nowait(Box.note, 2)
+        ref, box = await full(supervisor, Box.block_and_crash, name=via, restart=restart)
 
         async def send() -> None:
             with pytest.raises(ActorExited) as caught:
-                if operation == "cast":
-                    await via.cast(Box.note, "mine")
-                elif operation == "send":
-                    await via.send("mine")
-                else:
-                    await via.call(Box.note, "mine")
+                await note(via, operation)
             assert caught.value.ref is ref
             assert caught.value.exit.reason == "crashed"
             assert isinstance(caught.value.__cause__, Bang)
@@ -291,20 +292,10 @@ async def test_who_waits_for_room_by_a_name_that_it_waits_for_comes_to_the_next_
     via = boxes.via("box", wait=True)
 
     async with supervised() as supervisor, trio.open_nursery() as nursery:
-        ref = await supervisor.start_child(Box, name=boxes.via("box"))
-        ref.cast_nowait(Box.block_and_crash)
-        await wait_all_tasks_blocked()
-        box = actor_of(ref)
-        ref.cast_nowait(Box.note, 1)
-        ref.cast_nowait(Box.note, 2)
+        ref, box = await full(supervisor, Box.block_and_crash, name=boxes.via("box"), restart=None)
 
         async def send() -> None:
-            if operation == "cast":
-                await via.cast(Box.note, "mine")
-            elif operation == "send":
-                await via.send("mine")
-            else:
-                await via.call(Box.note, "mine")
+            await note(via, operation)
 
         nursery.start_soon(send)
         await wait_all_tasks_blocked()
@@ -317,9 +308,7 @@ async def test_who_waits_for_room_by_a_name_that_it_waits_for_comes_to_the_next_
 
 async def test_a_stop_finds_room_in_a_full_mailbox(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor, trio.open_nursery() as nursery:
-        ref, box = await blocked(supervisor)
-        ref.cast_nowait(Box.note, 1)
-        ref.cast_nowait(Box.note, 2)
+        ref, box = await full(supervisor)
         nursery.start_soon(ref.stop)
         await wait_all_tasks_blocked()
         box.gate.set()
