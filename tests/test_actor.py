@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import trio
-from _helpers import AtCheckpoint, Bang, Cancelling, leaves, settle, supervised, sweep
+from _helpers import AtCheckpoint, Bang, Cancelling, leaves, supervised, sweep
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 import trioreg
@@ -459,22 +459,6 @@ async def test_a_call_is_not_run_by_an_actor_that_is_ended_while_it_is_at_its_ch
             await ref.call(SecretAgent.note, "too late")
         await ref.wait()
         assert notes == []
-
-
-async def test_an_actor_that_floods_itself_lets_other_tasks_run(autojump_clock: MockClock) -> None:
-    class Flood(Actor):
-        handled = 0
-
-        def again(self) -> None:
-            self.handled += 1
-            self.ref.cast_nowait(Flood.again)
-
-    async with supervised() as supervisor:
-        ref = await supervisor.start_child(Flood)
-        ref.cast_nowait(Flood.again)
-        await settle(10)
-        ref.kill()
-        assert (await ref.wait()).reason == "killed"
 
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")

@@ -457,9 +457,8 @@ class Wrapped(Actor):
         return rest()
 
 
-@pytest.mark.parametrize("operation", ["cast", "call"])
-async def test_an_actor_whose_sync_handlers_give_coroutines_lets_others_run(
-    operation: str, autojump_clock: MockClock
+async def test_an_actor_with_many_calls_whose_handlers_give_coroutines_lets_others_run(
+    autojump_clock: MockClock,
 ) -> None:
     most = 0
 
@@ -477,10 +476,7 @@ async def test_an_actor_whose_sync_handlers_give_coroutines_lets_others_run(
         ref = await supervisor.start_child(Wrapped)
         await wait_all_tasks_blocked()
         for _ in range(4 * BATCH):
-            if operation == "cast":
-                ref.cast_nowait(Wrapped.note)
-            else:
-                nursery.start_soon(ref.call, Wrapped.note)
+            nursery.start_soon(ref.call, Wrapped.note)
         meter = Meter()
         trio.lowlevel.add_instrument(meter)
         await wait_all_tasks_blocked()
