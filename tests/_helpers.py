@@ -3,14 +3,26 @@ actors."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Generic, TypeVar, cast
 
 import trio
 from trio.lowlevel import Task, add_instrument, current_task, remove_instrument
 
-from trioreg import Actor, ActorRef, DynamicSupervisor, Exit, Owner, Registry, TaskOwner, open_dynamic_supervisor
+from trioreg import (
+    Actor,
+    ActorRef,
+    ChildSpec,
+    DynamicSupervisor,
+    Exit,
+    Owner,
+    Registry,
+    Supervisor,
+    TaskOwner,
+    open_dynamic_supervisor,
+    open_supervisor,
+)
 from trioreg._registry import KeysKind
 
 T = TypeVar("T")
@@ -161,6 +173,15 @@ async def supervised(*, max_restarts: float = 3) -> AsyncGenerator[DynamicSuperv
     """A dynamic supervisor that is shut down at the end of the block."""
     with trio.fail_after(10_000), trio.CancelScope() as scope:
         async with open_dynamic_supervisor(max_restarts=max_restarts) as supervisor:
+            yield supervisor
+            scope.cancel()
+
+
+@asynccontextmanager
+async def supervising(children: Sequence[ChildSpec] = (), **options: Any) -> AsyncGenerator[Supervisor]:
+    """A supervisor of these children, shut down at the end of the block."""
+    with trio.CancelScope() as scope:
+        async with open_supervisor(children, **options) as supervisor:
             yield supervisor
             scope.cancel()
 

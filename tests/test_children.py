@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import trio
-from _helpers import Bang, Worker, supervised, watching
+from _helpers import Bang, Worker, supervised, supervising, watching
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from trioreg import (
@@ -64,19 +64,17 @@ async def test_which_children_shows_all_in_start_order(autojump_clock: MockClock
         ChildSpec(Supervisor, id="nested"),
         worker([], "b", restart="transient"),
     ]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(specs) as supervisor:
-            await ref_of(supervisor, "b").stop()
-            ref_of(supervisor, "a").kill()
-            await wait_all_tasks_blocked()
-            shown = supervisor.which_children()
-            assert [child.id for child in shown] == ["a", "nested", "b"]
-            assert [child.state for child in shown] == ["running", "running", "ended"]
-            assert [child.restarts for child in shown] == [1, 0, 0]
-            assert [child.is_supervisor for child in shown] == [False, True, False]
-            assert [child.spec for child in shown] == specs
-            assert [child.ref is not None for child in shown] == [True, True, False]
-            scope.cancel()
+    async with supervising(specs) as supervisor:
+        await ref_of(supervisor, "b").stop()
+        ref_of(supervisor, "a").kill()
+        await wait_all_tasks_blocked()
+        shown = supervisor.which_children()
+        assert [child.id for child in shown] == ["a", "nested", "b"]
+        assert [child.state for child in shown] == ["running", "running", "ended"]
+        assert [child.restarts for child in shown] == [1, 0, 0]
+        assert [child.is_supervisor for child in shown] == [False, True, False]
+        assert [child.spec for child in shown] == specs
+        assert [child.ref is not None for child in shown] == [True, True, False]
 
 
 async def test_a_child_that_starts_is_shown_as_starting(autojump_clock: MockClock) -> None:
@@ -90,12 +88,10 @@ async def test_a_child_that_starts_is_shown_as_starting(autojump_clock: MockCloc
 
 async def test_count_children_tells_specs_active_supervisors_and_workers(autojump_clock: MockClock) -> None:
     specs = [worker([], "a"), ChildSpec(Supervisor, id="nested"), worker([], "b", restart="transient")]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(specs) as supervisor:
-            await ref_of(supervisor, "b").stop()
-            counts = supervisor.count_children()
-            assert (counts.specs, counts.active, counts.supervisors, counts.workers) == (3, 2, 1, 2)
-            scope.cancel()
+    async with supervising(specs) as supervisor:
+        await ref_of(supervisor, "b").stop()
+        counts = supervisor.count_children()
+        assert (counts.specs, counts.active, counts.supervisors, counts.workers) == (3, 2, 1, 2)
 
 
 # Terminating
@@ -107,26 +103,22 @@ async def test_a_terminated_child_is_not_restarted_and_its_spec_is_kept(
 ) -> None:
     names: Registry[str, None] = Registry("names")
     log: list[str] = []
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker(log, "a", restart=restart, name=names.via("a"))]) as supervisor:
-            ref = ref_of(supervisor, "a")
-            await supervisor.terminate_child("a")
-            assert ref.exit == Exit("shutdown")
-            assert names.count() == 0
-            await trio.sleep(10)
-            assert log == ["+a", "-a"]
-            assert states(supervisor) == ["ended"]
-            scope.cancel()
+    async with supervising([worker(log, "a", restart=restart, name=names.via("a"))]) as supervisor:
+        ref = ref_of(supervisor, "a")
+        await supervisor.terminate_child("a")
+        assert ref.exit == Exit("shutdown")
+        assert names.count() == 0
+        await trio.sleep(10)
+        assert log == ["+a", "-a"]
+        assert states(supervisor) == ["ended"]
 
 
 async def test_a_temporary_child_that_is_terminated_is_forgotten(autojump_clock: MockClock) -> None:
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker([], "a", restart="temporary")]) as supervisor:
-            await supervisor.terminate_child("a")
-            assert supervisor.which_children() == []
-            with pytest.raises(ChildNotFound):
-                await supervisor.restart_child("a")
-            scope.cancel()
+    async with supervising([worker([], "a", restart="temporary")]) as supervisor:
+        await supervisor.terminate_child("a")
+        assert supervisor.which_children() == []
+        with pytest.raises(ChildNotFound):
+            await supervisor.restart_child("a")
 
 
 async def test_a_dynamic_supervisor_forgets_a_child_that_is_terminated(autojump_clock: MockClock) -> None:
@@ -165,35 +157,29 @@ async def test_a_crash_while_a_child_is_terminated_does_not_restart_it(
         async def on_stop(self, exit: Exit) -> None:
             raise Bang
 
-    with trio.CancelScope() as scope:
-        async with open_supervisor([ChildSpec(Crashes, id="a")], max_restarts=0) as supervisor:
-            await supervisor.terminate_child("a")
-            await trio.sleep(10)
-            assert states(supervisor) == ["ended"]
-            scope.cancel()
+    async with supervising([ChildSpec(Crashes, id="a")], max_restarts=0) as supervisor:
+        await supervisor.terminate_child("a")
+        await trio.sleep(10)
+        assert states(supervisor) == ["ended"]
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [Bang]
 
 
 async def test_terminating_a_child_that_has_ended_is_no_error(autojump_clock: MockClock) -> None:
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker([], "a")]) as supervisor:
-            for _ in range(2):
-                with assert_checkpoints():
-                    await supervisor.terminate_child("a")
-                assert states(supervisor) == ["ended"]
-            scope.cancel()
+    async with supervising([worker([], "a")]) as supervisor:
+        for _ in range(2):
+            with assert_checkpoints():
+                await supervisor.terminate_child("a")
+            assert states(supervisor) == ["ended"]
 
 
 async def test_two_tasks_can_terminate_one_child(autojump_clock: MockClock) -> None:
     log: list[str] = []
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker(log, "a", stop=1)]) as supervisor:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(supervisor.terminate_child, "a")
-                nursery.start_soon(supervisor.terminate_child, "a")
-            assert log == ["+a", "-a"]
-            assert states(supervisor) == ["ended"]
-            scope.cancel()
+    async with supervising([worker(log, "a", stop=1)]) as supervisor:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(supervisor.terminate_child, "a")
+            nursery.start_soon(supervisor.terminate_child, "a")
+        assert log == ["+a", "-a"]
+        assert states(supervisor) == ["ended"]
 
 
 async def test_terminating_the_last_child_ends_a_supervisor_whose_block_was_left(autojump_clock: MockClock) -> None:
@@ -327,15 +313,13 @@ async def test_a_child_that_terminates_itself_in_its_on_stop_is_ending_already(a
 
 async def test_a_termination_goes_on_when_the_one_who_asked_for_it_is_cancelled(autojump_clock: MockClock) -> None:
     log: list[str] = []
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker(log, "a", stop=3)]) as supervisor:
-            with trio.move_on_after(1) as impatient:
-                await supervisor.terminate_child("a")
-            assert impatient.cancelled_caught
-            await trio.sleep(3)
-            assert log == ["+a", "-a"]
-            assert states(supervisor) == ["ended"]
-            scope.cancel()
+    async with supervising([worker(log, "a", stop=3)]) as supervisor:
+        with trio.move_on_after(1) as impatient:
+            await supervisor.terminate_child("a")
+        assert impatient.cancelled_caught
+        await trio.sleep(3)
+        assert log == ["+a", "-a"]
+        assert states(supervisor) == ["ended"]
 
 
 # Restarting and deleting
@@ -366,16 +350,14 @@ async def test_a_restart_by_hand_that_fails_raises_and_keeps_the_spec(autojump_c
             if fails:
                 raise Bang
 
-    with trio.CancelScope() as scope:
-        async with open_supervisor([ChildSpec(Sometimes, id="a")], max_restarts=0) as supervisor:
-            await supervisor.terminate_child("a")
-            fails.append(True)
-            with pytest.raises(Bang):
-                await supervisor.restart_child("a")
-            assert states(supervisor) == ["ended"]
-            fails.clear()
-            assert (await supervisor.restart_child("a")).is_alive
-            scope.cancel()
+    async with supervising([ChildSpec(Sometimes, id="a")], max_restarts=0) as supervisor:
+        await supervisor.terminate_child("a")
+        fails.append(True)
+        with pytest.raises(Bang):
+            await supervisor.restart_child("a")
+        assert states(supervisor) == ["ended"]
+        fails.clear()
+        assert (await supervisor.restart_child("a")).is_alive
 
 
 async def test_a_temporary_child_that_is_terminated_can_not_be_restarted_in_the_step_in_which_it_ends(
@@ -394,14 +376,12 @@ async def test_a_temporary_child_that_is_terminated_can_not_be_restarted_in_the_
 
 async def test_a_restart_by_hand_whose_name_is_taken_raises_and_changes_nothing(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker([], "a", name=names.via("a"))]) as supervisor:
-            await supervisor.terminate_child("a")
-            with names.hold("a"), pytest.raises(AlreadyRegistered):
-                await supervisor.restart_child("a")
-            assert states(supervisor) == ["ended"]
-            assert names.count() == 0
-            scope.cancel()
+    async with supervising([worker([], "a", name=names.via("a"))]) as supervisor:
+        await supervisor.terminate_child("a")
+        with names.hold("a"), pytest.raises(AlreadyRegistered):
+            await supervisor.restart_child("a")
+        assert states(supervisor) == ["ended"]
+        assert names.count() == 0
 
 
 @pytest.mark.parametrize("method", ["restart_child", "delete_child"])
@@ -430,16 +410,14 @@ async def test_a_child_that_has_not_ended_is_neither_restarted_nor_deleted(
 
 
 async def test_a_deleted_child_is_forgotten_and_its_id_is_free(autojump_clock: MockClock) -> None:
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker([], "a")]) as supervisor:
-            await supervisor.terminate_child("a")
+    async with supervising([worker([], "a")]) as supervisor:
+        await supervisor.terminate_child("a")
+        supervisor.delete_child("a")
+        assert supervisor.which_children() == []
+        with pytest.raises(ChildNotFound):
             supervisor.delete_child("a")
-            assert supervisor.which_children() == []
-            with pytest.raises(ChildNotFound):
-                supervisor.delete_child("a")
-            await supervisor.start_child(worker([], "a"))
-            assert states(supervisor) == ["running"]
-            scope.cancel()
+        await supervisor.start_child(worker([], "a"))
+        assert states(supervisor) == ["running"]
 
 
 async def test_nothing_is_restarted_when_the_supervisor_has_ended(autojump_clock: MockClock) -> None:
@@ -458,16 +436,14 @@ async def test_nothing_is_restarted_when_the_supervisor_has_ended(autojump_clock
 @pytest.mark.parametrize("method", ["terminate_child", "restart_child", "delete_child"])
 @pytest.mark.parametrize("id", ["b", None, 5, ("a",)])
 async def test_an_unknown_id_is_a_child_not_found(method: str, id: Any, autojump_clock: MockClock) -> None:
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker([], "a")]) as supervisor:
-            message = re.escape(f"supervisor has no child {id!r}")
-            with pytest.raises(ChildNotFound, match=message) as caught:
-                result = getattr(supervisor, method)(id)
-                if result is not None:
-                    await result
-            assert (caught.value.supervisor, caught.value.child) == ("supervisor", id)
-            assert states(supervisor) == ["running"]
-            scope.cancel()
+    async with supervising([worker([], "a")]) as supervisor:
+        message = re.escape(f"supervisor has no child {id!r}")
+        with pytest.raises(ChildNotFound, match=message) as caught:
+            result = getattr(supervisor, method)(id)
+            if result is not None:
+                await result
+        assert (caught.value.supervisor, caught.value.child) == ("supervisor", id)
+        assert states(supervisor) == ["running"]
 
 
 async def test_an_id_that_is_not_hashable_is_a_type_error(autojump_clock: MockClock) -> None:
@@ -495,13 +471,11 @@ async def test_a_child_of_another_supervisor_is_not_found(opener: Any, autojump_
 
 
 async def test_a_reference_finds_a_child_that_has_ended(autojump_clock: MockClock) -> None:
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker([], "a")]) as supervisor:
-            ref = ref_of(supervisor, "a")
-            await supervisor.terminate_child(ref)
-            again = await supervisor.restart_child(ref)
-            assert again is not ref
-            scope.cancel()
+    async with supervising([worker([], "a")]) as supervisor:
+        ref = ref_of(supervisor, "a")
+        await supervisor.terminate_child(ref)
+        again = await supervisor.restart_child(ref)
+        assert again is not ref
 
 
 @pytest.mark.parametrize("opener", [open_supervisor, open_dynamic_supervisor])
@@ -903,21 +877,19 @@ async def test_a_child_that_waits_for_its_restart_is_terminated_and_does_not_get
 ) -> None:
     log: list[str] = []
     children = [worker(log, "a", backoff=Backoff(initial=5)), worker(log, "b")]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy=strategy) as supervisor:
-            ref = ref_of(supervisor, "a")
-            ref.kill()
-            await wait_all_tasks_blocked()
-            await trio.sleep(at - 0.001)
-            await supervisor.terminate_child("a")
-            assert states(supervisor) == ["ended", "running"]
-            await trio.sleep(100)
-            assert log == ["+a", "+b"]
-            assert states(supervisor) == ["ended", "running"]
-            await supervisor.restart_child("a")
-            await trio.sleep(100)
-            assert log == ["+a", "+b", "+a"]
-            scope.cancel()
+    async with supervising(children, strategy=strategy) as supervisor:
+        ref = ref_of(supervisor, "a")
+        ref.kill()
+        await wait_all_tasks_blocked()
+        await trio.sleep(at - 0.001)
+        await supervisor.terminate_child("a")
+        assert states(supervisor) == ["ended", "running"]
+        await trio.sleep(100)
+        assert log == ["+a", "+b"]
+        assert states(supervisor) == ["ended", "running"]
+        await supervisor.restart_child("a")
+        await trio.sleep(100)
+        assert log == ["+a", "+b", "+a"]
 
 
 @pytest.mark.parametrize("opener", [open_supervisor, open_dynamic_supervisor])
@@ -981,16 +953,14 @@ async def test_a_restart_of_several_where_a_name_stays_taken_is_tried_again_but_
     names: Registry[str, None] = Registry("names")
     log: list[str] = []
     children = [worker(log, "a", name=names.via("a")), worker(log, "b")]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy=strategy, max_restarts=math.inf) as supervisor:
-            ref = ref_of(supervisor, "a")
-            names.unregister("a", owner=ref)
-            names.register("a")
-            ref.kill()
-            await trio.sleep(60)
-            assert states(supervisor) == ["restarting", "restarting"]
-            names.unregister("a")
-            await trio.sleep(1)
-            assert states(supervisor) == ["running", "running"]
-            assert log == ["+a", "+b", "-b", "+a", "+b"]
-            scope.cancel()
+    async with supervising(children, strategy=strategy, max_restarts=math.inf) as supervisor:
+        ref = ref_of(supervisor, "a")
+        names.unregister("a", owner=ref)
+        names.register("a")
+        ref.kill()
+        await trio.sleep(60)
+        assert states(supervisor) == ["restarting", "restarting"]
+        names.unregister("a")
+        await trio.sleep(1)
+        assert states(supervisor) == ["running", "running"]
+        assert log == ["+a", "+b", "-b", "+a", "+b"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import trio
-from _helpers import Bang, Worker, leaves, watching
+from _helpers import Bang, Worker, leaves, supervising, watching
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
@@ -177,13 +177,11 @@ async def test_a_supervisor_that_may_not_restart_gives_up_for_what_it_would_rest
     children = [worker(log, label, restart=restart if label == ended else "permanent") for label in "abc"]
     is_left = False
     try:
-        with trio.CancelScope() as scope:
-            async with open_supervisor(children, strategy=strategy, max_restarts=0) as supervisor:
-                log.clear()
-                await ENDS[reason](ref_of(supervisor, ended))
-                await wait_all_tasks_blocked()
-                is_left = True
-                scope.cancel()
+        async with supervising(children, strategy=strategy, max_restarts=0) as supervisor:
+            log.clear()
+            await ENDS[reason](ref_of(supervisor, ended))
+            await wait_all_tasks_blocked()
+            is_left = True
     except RestartLimitExceeded as error:
         (cause,) = error.exceptions
         assert isinstance(cause, Bang if reason == "crashed" else ActorExited)
@@ -216,24 +214,22 @@ async def test_what_a_restart_of_several_does_to_each_of_the_others(
     children = [worker(log, "a"), worker(log, "s", restart=restart, backoff=backoff)]
     if place == "before":
         children.reverse()
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy=strategy, max_restarts=2) as supervisor:
-            if before == "has returned":
-                await ref_of(supervisor, "s").stop()
-            elif before == "was terminated":
-                await supervisor.terminate_child("s")
-            elif before != "runs":
-                ref_of(supervisor, "s").kill()
-            await wait_all_tasks_blocked()
-            first, done, then = SIBLINGS[restart, before]
-            assert shown(supervisor)["s"] == first
-            log.clear()
-            bang(supervisor, "a")
-            await wait_all_tasks_blocked()
-            is_member = strategy == "one_for_all" or place == "after"
-            assert [entry for entry in log if entry[1] == "s"] == (done.split() if is_member else [])
-            assert shown(supervisor).get("s") == (then if is_member else first)
-            scope.cancel()
+    async with supervising(children, strategy=strategy, max_restarts=2) as supervisor:
+        if before == "has returned":
+            await ref_of(supervisor, "s").stop()
+        elif before == "was terminated":
+            await supervisor.terminate_child("s")
+        elif before != "runs":
+            ref_of(supervisor, "s").kill()
+        await wait_all_tasks_blocked()
+        first, done, then = SIBLINGS[restart, before]
+        assert shown(supervisor)["s"] == first
+        log.clear()
+        bang(supervisor, "a")
+        await wait_all_tasks_blocked()
+        is_member = strategy == "one_for_all" or place == "after"
+        assert [entry for entry in log if entry[1] == "s"] == (done.split() if is_member else [])
+        assert shown(supervisor).get("s") == (then if is_member else first)
 
 
 @pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
@@ -242,14 +238,12 @@ async def test_a_temporary_child_is_ended_and_dropped_by_a_group_restart(
 ) -> None:
     log: list[str] = []
     children = [worker(log, "a"), worker(log, "b", restart="temporary"), worker(log, "c")]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy=strategy) as supervisor:
-            log.clear()
-            bang(supervisor, "a")
-            await wait_all_tasks_blocked()
-            assert log == ["-a", "-c", "-b", "+a", "+c"]
-            assert list(states(supervisor)) == ["a", "c"]
-            scope.cancel()
+    async with supervising(children, strategy=strategy) as supervisor:
+        log.clear()
+        bang(supervisor, "a")
+        await wait_all_tasks_blocked()
+        assert log == ["-a", "-c", "-b", "+a", "+c"]
+        assert list(states(supervisor)) == ["a", "c"]
 
 
 @pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
@@ -272,29 +266,25 @@ async def test_a_transient_child_that_ended_normally_is_started_again_by_a_group
 
 async def test_a_child_that_was_terminated_is_started_again_by_a_group_restart(autojump_clock: MockClock) -> None:
     log: list[str] = []
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker(log, "a"), worker(log, "b")], strategy="one_for_all") as supervisor:
-            await supervisor.terminate_child("b")
-            log.clear()
-            bang(supervisor, "a")
-            await wait_all_tasks_blocked()
-            assert log == ["-a", "+a", "+b"]
-            scope.cancel()
+    async with supervising([worker(log, "a"), worker(log, "b")], strategy="one_for_all") as supervisor:
+        await supervisor.terminate_child("b")
+        log.clear()
+        bang(supervisor, "a")
+        await wait_all_tasks_blocked()
+        assert log == ["-a", "+a", "+b"]
 
 
 async def test_a_group_restart_starts_each_child_when_the_one_before_has_started(autojump_clock: MockClock) -> None:
     log: list[str] = []
     children = [worker(log, "a", start=2), worker(log, "b", start=1)]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy="one_for_all") as supervisor:
-            log.clear()
-            bang(supervisor, "b")
-            await trio.sleep(2.5)
-            assert log == ["-b", "-a", "+a"]
-            assert states(supervisor) == {"a": "running", "b": "starting"}
-            await trio.sleep(1)
-            assert log == ["-b", "-a", "+a", "+b"]
-            scope.cancel()
+    async with supervising(children, strategy="one_for_all") as supervisor:
+        log.clear()
+        bang(supervisor, "b")
+        await trio.sleep(2.5)
+        assert log == ["-b", "-a", "+a"]
+        assert states(supervisor) == {"a": "running", "b": "starting"}
+        await trio.sleep(1)
+        assert log == ["-b", "-a", "+a", "+b"]
 
 
 async def test_a_child_that_waits_for_its_turn_in_a_group_restart_is_shown_as_restarting(
@@ -302,16 +292,14 @@ async def test_a_child_that_waits_for_its_turn_in_a_group_restart_is_shown_as_re
 ) -> None:
     log: list[str] = []
     children = [worker(log, "a", start=2), worker(log, "b"), worker(log, "c", stop=1)]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy="one_for_all") as supervisor:
-            bang(supervisor, "a")
-            await trio.sleep(0.5)
-            assert states(supervisor) == {"a": "restarting", "b": "running", "c": "running"}
-            await trio.sleep(1)
-            assert states(supervisor) == {"a": "starting", "b": "restarting", "c": "restarting"}
-            await trio.sleep(2)
-            assert set(states(supervisor).values()) == {"running"}
-            scope.cancel()
+    async with supervising(children, strategy="one_for_all") as supervisor:
+        bang(supervisor, "a")
+        await trio.sleep(0.5)
+        assert states(supervisor) == {"a": "restarting", "b": "running", "c": "running"}
+        await trio.sleep(1)
+        assert states(supervisor) == {"a": "starting", "b": "restarting", "c": "restarting"}
+        await trio.sleep(2)
+        assert set(states(supervisor).values()) == {"running"}
 
 
 @pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
@@ -354,17 +342,15 @@ async def test_a_block_that_was_left_stays_for_a_restart(strategy: Any, ended: s
 @pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
 async def test_a_crash_storm_restarts_each_once(strategy: Any, order: str, autojump_clock: MockClock) -> None:
     log: list[str] = []
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker(log, label) for label in "abc"], strategy=strategy) as supervisor:
-            log.clear()
-            bang(supervisor, *order)
-            await wait_all_tasks_blocked()
-            started = [entry for entry in log if entry.startswith("+")]
-            assert sorted(started) == ["+a", "+b", "+c"]
-            if strategy != "one_for_one":
-                assert started == ["+a", "+b", "+c"]
-            assert restarts(supervisor) == {"a": 1, "b": 1, "c": 1}
-            scope.cancel()
+    async with supervising([worker(log, label) for label in "abc"], strategy=strategy) as supervisor:
+        log.clear()
+        bang(supervisor, *order)
+        await wait_all_tasks_blocked()
+        started = [entry for entry in log if entry.startswith("+")]
+        assert sorted(started) == ["+a", "+b", "+c"]
+        if strategy != "one_for_one":
+            assert started == ["+a", "+b", "+c"]
+        assert restarts(supervisor) == {"a": 1, "b": 1, "c": 1}
 
 
 async def test_a_crash_storm_counts_once_for_one_for_all(autojump_clock: MockClock) -> None:
@@ -391,16 +377,14 @@ async def test_a_crash_while_a_group_restart_ends_the_others_is_part_of_that_res
 ) -> None:
     log: list[str] = []
     children = [worker(log, "a"), worker(log, "b"), worker(log, "c", stop=2)]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy="one_for_all", max_restarts=1) as supervisor:
-            log.clear()
-            bang(supervisor, "a")
-            await trio.sleep(1)
-            bang(supervisor, "b")
-            await trio.sleep(2)
-            assert log == ["-a", "-b", "-c", "+a", "+b", "+c"]
-            assert restarts(supervisor) == {"a": 1, "b": 1, "c": 1}
-            scope.cancel()
+    async with supervising(children, strategy="one_for_all", max_restarts=1) as supervisor:
+        log.clear()
+        bang(supervisor, "a")
+        await trio.sleep(1)
+        bang(supervisor, "b")
+        await trio.sleep(2)
+        assert log == ["-a", "-b", "-c", "+a", "+b", "+c"]
+        assert restarts(supervisor) == {"a": 1, "b": 1, "c": 1}
 
 
 @pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
@@ -409,16 +393,14 @@ async def test_a_crash_of_one_that_a_group_restart_has_started_leads_to_another(
 ) -> None:
     log: list[str] = []
     children = [worker(log, "a"), worker(log, "b", start=2)]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy=strategy) as supervisor:
-            log.clear()
-            bang(supervisor, "a")
-            await trio.sleep(1)
-            bang(supervisor, "a")
-            await trio.sleep(10)
-            assert log == ["-a", "-b", "+a", "-a", "+b", "-b", "+a", "+b"]
-            assert restarts(supervisor) == {"a": 2, "b": 2}
-            scope.cancel()
+    async with supervising(children, strategy=strategy) as supervisor:
+        log.clear()
+        bang(supervisor, "a")
+        await trio.sleep(1)
+        bang(supervisor, "a")
+        await trio.sleep(10)
+        assert log == ["-a", "-b", "+a", "-a", "+b", "-b", "+a", "+b"]
+        assert restarts(supervisor) == {"a": 2, "b": 2}
 
 
 # A restart that fails
@@ -434,15 +416,13 @@ async def test_a_child_that_fails_to_restart_is_tried_again_with_its_own_group(
     log: list[str] = []
     fails: dict[str, int] = {}
     children = [worker(log, label, fails=fails) for label in "abc"]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy=strategy, max_restarts=2) as supervisor:
-            log.clear()
-            fails["b"] = 1
-            bang(supervisor, "a")
-            await wait_all_tasks_blocked()
-            assert log == ["-a", "-c", "-b", "+a", "!b", *then.split()]
-            assert states(supervisor) == {"a": "running", "b": "running", "c": "running"}
-            scope.cancel()
+    async with supervising(children, strategy=strategy, max_restarts=2) as supervisor:
+        log.clear()
+        fails["b"] = 1
+        bang(supervisor, "a")
+        await wait_all_tasks_blocked()
+        assert log == ["-a", "-c", "-b", "+a", "!b", *then.split()]
+        assert states(supervisor) == {"a": "running", "b": "running", "c": "running"}
 
 
 @pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
@@ -483,31 +463,27 @@ async def test_a_group_restart_that_finds_a_name_taken_counts_and_is_tried_again
 async def test_a_group_restart_after_a_backoff_starts_all_when_the_wait_is_over(autojump_clock: MockClock) -> None:
     log: list[str] = []
     children = [worker(log, "a", backoff=Backoff(initial=4)), worker(log, "b")]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy="one_for_all") as supervisor:
-            log.clear()
-            bang(supervisor, "a")
-            await trio.sleep(3)
-            assert log == ["-a"]
-            assert states(supervisor) == {"a": "restarting", "b": "running"}
-            await trio.sleep(2)
-            assert log == ["-a", "-b", "+a", "+b"]
-            scope.cancel()
+    async with supervising(children, strategy="one_for_all") as supervisor:
+        log.clear()
+        bang(supervisor, "a")
+        await trio.sleep(3)
+        assert log == ["-a"]
+        assert states(supervisor) == {"a": "restarting", "b": "running"}
+        await trio.sleep(2)
+        assert log == ["-a", "-b", "+a", "+b"]
 
 
 async def test_a_group_restart_restarts_one_that_waits_for_its_backoff_only_once(autojump_clock: MockClock) -> None:
     log: list[str] = []
     children = [worker(log, "a", backoff=Backoff(initial=4)), worker(log, "b")]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy="one_for_all") as supervisor:
-            log.clear()
-            bang(supervisor, "a")
-            await trio.sleep(1)
-            bang(supervisor, "b")
-            await trio.sleep(100)
-            assert log == ["-a", "-b", "+a", "+b"]
-            assert restarts(supervisor) == {"a": 1, "b": 1}
-            scope.cancel()
+    async with supervising(children, strategy="one_for_all") as supervisor:
+        log.clear()
+        bang(supervisor, "a")
+        await trio.sleep(1)
+        bang(supervisor, "b")
+        await trio.sleep(100)
+        assert log == ["-a", "-b", "+a", "+b"]
+        assert restarts(supervisor) == {"a": 1, "b": 1}
 
 
 # One of several that fails to restart, and waits
@@ -524,19 +500,17 @@ async def test_those_behind_one_that_waits_for_its_next_try_are_shown_as_restart
         worker(log, "b", fails=fails, backoff=Backoff(initial=4)),
         worker(log, "c", fails=fails),
     ]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy=strategy, max_restarts=5, max_seconds=100) as supervisor:
-            log.clear()
-            fails["b"] = 1
-            bang(supervisor, "a")
-            await trio.sleep(1)
-            assert log == ["-a", "-c", "-b", "+a", "!b"]
-            assert states(supervisor) == {"a": "running", "b": "restarting", "c": "restarting"}
-            with pytest.raises(ChildNotEnded):
-                await supervisor.restart_child("c")
-            await trio.sleep(10)
-            assert states(supervisor) == {"a": "running", "b": "running", "c": "running"}
-            scope.cancel()
+    async with supervising(children, strategy=strategy, max_restarts=5, max_seconds=100) as supervisor:
+        log.clear()
+        fails["b"] = 1
+        bang(supervisor, "a")
+        await trio.sleep(1)
+        assert log == ["-a", "-c", "-b", "+a", "!b"]
+        assert states(supervisor) == {"a": "running", "b": "restarting", "c": "restarting"}
+        with pytest.raises(ChildNotEnded):
+            await supervisor.restart_child("c")
+        await trio.sleep(10)
+        assert states(supervisor) == {"a": "running", "b": "running", "c": "running"}
 
 
 @pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
@@ -546,19 +520,17 @@ async def test_one_behind_one_that_waits_for_its_next_try_can_be_terminated(
     log: list[str] = []
     fails: dict[str, int] = {}
     children = [worker(log, "a", fails=fails, backoff=Backoff(initial=4)), worker(log, "b"), worker(log, "c")]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy=strategy) as supervisor:
-            fails["a"] = 1
-            ref_of(supervisor, "a").kill()
-            await trio.sleep(5)
-            log.clear()
-            assert states(supervisor) == {"a": "restarting", "b": "restarting", "c": "restarting"}
-            await supervisor.terminate_child("b")
-            assert states(supervisor) == {"a": "restarting", "b": "ended", "c": "restarting"}
-            supervisor.delete_child("b")
-            await trio.sleep(10)
-            assert log == ["+a", "+c"]
-            scope.cancel()
+    async with supervising(children, strategy=strategy) as supervisor:
+        fails["a"] = 1
+        ref_of(supervisor, "a").kill()
+        await trio.sleep(5)
+        log.clear()
+        assert states(supervisor) == {"a": "restarting", "b": "restarting", "c": "restarting"}
+        await supervisor.terminate_child("b")
+        assert states(supervisor) == {"a": "restarting", "b": "ended", "c": "restarting"}
+        supervisor.delete_child("b")
+        await trio.sleep(10)
+        assert log == ["+a", "+c"]
 
 
 @pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
@@ -568,19 +540,17 @@ async def test_those_behind_one_that_is_terminated_while_it_waits_for_its_next_t
     log: list[str] = []
     fails: dict[str, int] = {}
     children = [worker(log, "a"), worker(log, "b", fails=fails, backoff=Backoff(initial=4)), worker(log, "c")]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy=strategy) as supervisor:
-            fails["b"] = 1
-            bang(supervisor, "a")
-            await trio.sleep(1)
-            log.clear()
-            await supervisor.terminate_child("b")
-            await wait_all_tasks_blocked()
-            assert log == ["+c"]
-            assert states(supervisor) == {"a": "running", "b": "ended", "c": "running"}
-            await trio.sleep(10)
-            assert log == ["+c"]
-            scope.cancel()
+    async with supervising(children, strategy=strategy) as supervisor:
+        fails["b"] = 1
+        bang(supervisor, "a")
+        await trio.sleep(1)
+        log.clear()
+        await supervisor.terminate_child("b")
+        await wait_all_tasks_blocked()
+        assert log == ["+c"]
+        assert states(supervisor) == {"a": "running", "b": "ended", "c": "running"}
+        await trio.sleep(10)
+        assert log == ["+c"]
 
 
 @pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
@@ -614,16 +584,14 @@ async def test_a_block_that_was_left_stays_for_those_behind_one_that_waits(
 async def test_a_child_terminated_during_a_group_restart_is_left_out_of_it(autojump_clock: MockClock) -> None:
     log: list[str] = []
     children = [worker(log, "a", start=2), worker(log, "b"), worker(log, "c")]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy="one_for_all") as supervisor:
-            log.clear()
-            bang(supervisor, "a")
-            await trio.sleep(1)
-            await supervisor.terminate_child("b")
-            await trio.sleep(2)
-            assert log == ["-a", "-c", "-b", "+a", "+c"]
-            assert states(supervisor) == {"a": "running", "b": "ended", "c": "running"}
-            scope.cancel()
+    async with supervising(children, strategy="one_for_all") as supervisor:
+        log.clear()
+        bang(supervisor, "a")
+        await trio.sleep(1)
+        await supervisor.terminate_child("b")
+        await trio.sleep(2)
+        assert log == ["-a", "-c", "-b", "+a", "+c"]
+        assert states(supervisor) == {"a": "running", "b": "ended", "c": "running"}
 
 
 async def test_a_child_terminated_while_a_group_restart_starts_it_does_not_count_as_a_failure(
@@ -846,15 +814,13 @@ async def test_a_significant_child_that_is_restarted_has_not_ended(
     log: list[str] = []
     options: dict[str, Any] = {"restart": "transient", "significant": True, "backoff": backoff}
     children = [worker(log, "a", **options), worker(log, "b", **options)]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy=strategy, auto_shutdown="all_significant") as supervisor:
-            ref = ref_of(supervisor, "b")
-            bang(supervisor, "a")
-            await ref_of(supervisor, "a").wait()
-            await ref.stop()
-            await trio.sleep(10)
-            assert states(supervisor)["a"] == "running"
-            scope.cancel()
+    async with supervising(children, strategy=strategy, auto_shutdown="all_significant") as supervisor:
+        ref = ref_of(supervisor, "b")
+        bang(supervisor, "a")
+        await ref_of(supervisor, "a").wait()
+        await ref.stop()
+        await trio.sleep(10)
+        assert states(supervisor)["a"] == "running"
 
 
 async def test_a_child_that_is_not_significant_ends_without_consequences(autojump_clock: MockClock) -> None:
@@ -862,12 +828,10 @@ async def test_a_child_that_is_not_significant_ends_without_consequences(autojum
         worker([], "a", restart="transient"),
         worker([], "b", restart="transient", significant=True),
     ]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, auto_shutdown="any_significant") as supervisor:
-            await ref_of(supervisor, "a").stop()
-            await trio.sleep(10)
-            assert states(supervisor) == {"a": "ended", "b": "running"}
-            scope.cancel()
+    async with supervising(children, auto_shutdown="any_significant") as supervisor:
+        await ref_of(supervisor, "a").stop()
+        await trio.sleep(10)
+        assert states(supervisor) == {"a": "ended", "b": "running"}
 
 
 async def test_a_significant_child_that_is_terminated_from_outside_shuts_nothing_down(
@@ -918,25 +882,21 @@ async def test_a_supervisor_that_is_done_before_it_is_entered_has_its_block_canc
 
 async def test_a_nested_supervisor_that_is_done_before_it_has_started_has_ended(autojump_clock: MockClock) -> None:
     nested = functools.partial(Supervisor, [SIGNIFICANT], auto_shutdown="any_significant")
-    with trio.CancelScope() as scope:
-        async with open_supervisor([ChildSpec(nested, id="nested", restart="transient")]) as supervisor:
-            await trio.sleep(10)
-            assert states(supervisor) == {"nested": "ended"}
-            scope.cancel()
+    async with supervising([ChildSpec(nested, id="nested", restart="transient")]) as supervisor:
+        await trio.sleep(10)
+        assert states(supervisor) == {"nested": "ended"}
 
 
 async def test_a_nested_supervisor_that_shuts_down_by_itself_has_ended(autojump_clock: MockClock) -> None:
     log: list[str] = []
     inner = [worker(log, "a"), worker(log, "b", restart="transient", significant=True)]
     nested = functools.partial(Supervisor, inner, auto_shutdown="any_significant")
-    with trio.CancelScope() as scope:
-        async with open_supervisor([ChildSpec(nested, id="nested", restart="transient")]) as supervisor:
-            actor: Any = supervisor._engine.children["nested"].cell
-            ref_of(actor.actor, "b").cancel()
-            await trio.sleep(10)
-            assert log == ["+a", "+b", "-b", "-a"]
-            assert states(supervisor) == {"nested": "ended"}
-            scope.cancel()
+    async with supervising([ChildSpec(nested, id="nested", restart="transient")]) as supervisor:
+        actor: Any = supervisor._engine.children["nested"].cell
+        ref_of(actor.actor, "b").cancel()
+        await trio.sleep(10)
+        assert log == ["+a", "+b", "-b", "-a"]
+        assert states(supervisor) == {"nested": "ended"}
 
 
 # Bad arguments

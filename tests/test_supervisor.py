@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from _helpers import Bang, Cancelling, Worker, leaves, settle, supervised, sweep, watching
+from _helpers import Bang, Cancelling, Worker, leaves, settle, supervised, supervising, sweep, watching
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from trioreg import (
@@ -333,24 +333,20 @@ async def test_an_actor_class_is_permanent_and_a_function_transient_by_default(a
 
 async def test_one_for_one_restarts_only_the_child_that_ended(autojump_clock: MockClock) -> None:
     log: list[str] = []
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker(log, "a"), worker(log, "b"), worker(log, "c")]) as supervisor:
-            before = [ref_of(supervisor, id) for id in "abc"]
-            before[1].kill()
-            await wait_all_tasks_blocked()
-            after = [ref_of(supervisor, id) for id in "abc"]
-            assert [old is new for old, new in zip(before, after, strict=True)] == [True, False, True]
-            scope.cancel()
+    async with supervising([worker(log, "a"), worker(log, "b"), worker(log, "c")]) as supervisor:
+        before = [ref_of(supervisor, id) for id in "abc"]
+        before[1].kill()
+        await wait_all_tasks_blocked()
+        after = [ref_of(supervisor, id) for id in "abc"]
+        assert [old is new for old, new in zip(before, after, strict=True)] == [True, False, True]
 
 
 async def test_a_restarted_child_is_still_at_its_place_in_the_order(autojump_clock: MockClock) -> None:
     log: list[str] = []
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker(log, "a"), worker(log, "b"), worker(log, "c")]) as supervisor:
-            ref_of(supervisor, "a").kill()
-            await wait_all_tasks_blocked()
-            log.clear()
-            scope.cancel()
+    async with supervising([worker(log, "a"), worker(log, "b"), worker(log, "c")]) as supervisor:
+        ref_of(supervisor, "a").kill()
+        await wait_all_tasks_blocked()
+        log.clear()
     assert log == [f"{name} {what}" for name in "cba" for what in ("stopping", "stopped")]
 
 
@@ -647,12 +643,10 @@ async def test_the_shutdown_time_is_for_all_of_an_end_background_tasks_included(
 
     log: list[str] = []
     began = trio.current_time()
-    with trio.CancelScope() as scope:
-        async with open_supervisor() as supervisor:
-            spec = ChildSpec(functools.partial(Slow, log, "slow", stop=1000), shutdown=5)
-            await supervisor.start_child(spec)
-            await wait_all_tasks_blocked()
-            scope.cancel()
+    async with supervising() as supervisor:
+        spec = ChildSpec(functools.partial(Slow, log, "slow", stop=1000), shutdown=5)
+        await supervisor.start_child(spec)
+        await wait_all_tasks_blocked()
     assert trio.current_time() - began == 5
     assert log == ["slow init", "slow stopping"]
 
@@ -878,17 +872,15 @@ async def test_a_nested_supervisor_that_is_killed_ends_its_children_at_once_and_
 ) -> None:
     log: list[str] = []
     nested = ChildSpec(Supervisor, ([worker(log, "a", stop=3), worker(log, "b", stop=3)],), id="nested")
-    with trio.CancelScope() as scope:
-        async with open_supervisor([nested]) as supervisor:
-            log.clear()
-            began = trio.current_time()
-            ref = ref_of(supervisor, "nested")
-            ref.kill()
-            await ref.wait()
-            assert trio.current_time() == began
-            await wait_all_tasks_blocked()
-            assert log == ["a init", "a started", "b init", "b started"]
-            scope.cancel()
+    async with supervising([nested]) as supervisor:
+        log.clear()
+        began = trio.current_time()
+        ref = ref_of(supervisor, "nested")
+        ref.kill()
+        await ref.wait()
+        assert trio.current_time() == began
+        await wait_all_tasks_blocked()
+        assert log == ["a init", "a started", "b init", "b started"]
 
 
 async def test_a_nested_supervisor_whose_child_does_not_start_does_not_start(autojump_clock: MockClock) -> None:
@@ -1090,16 +1082,14 @@ def test_opening_a_supervisor_refuses_a_strategy_that_there_is_not() -> None:
 async def test_an_id_that_is_taken_is_refused_and_nothing_changes(autojump_clock: MockClock) -> None:
     log: list[str] = []
     names: Registry[str, None] = Registry("names")
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker(log, "a")]) as supervisor:
-            log.clear()
-            tree = supervisor.tree()
-            with pytest.raises(ValueError, match="id 'a' is taken"):
-                await supervisor.start_child(worker(log, "a", name=names.via("a")))
-            assert supervisor.tree() == tree
-            assert names.count() == 0
-            assert log == []
-            scope.cancel()
+    async with supervising([worker(log, "a")]) as supervisor:
+        log.clear()
+        tree = supervisor.tree()
+        with pytest.raises(ValueError, match="id 'a' is taken"):
+            await supervisor.start_child(worker(log, "a", name=names.via("a")))
+        assert supervisor.tree() == tree
+        assert names.count() == 0
+        assert log == []
 
 
 async def test_children_without_an_id_get_one_each(autojump_clock: MockClock) -> None:
@@ -1112,10 +1102,8 @@ async def test_children_without_an_id_get_one_each(autojump_clock: MockClock) ->
 
 async def test_a_made_up_id_that_is_not_a_string_is_kept_as_it_is(autojump_clock: MockClock) -> None:
     names: Registry[int, None] = Registry("names")
-    with trio.CancelScope() as scope:
-        async with open_supervisor([ChildSpec(Verbose, ([], "a"), name=names.via(7))]) as supervisor:
-            assert list(supervisor._engine.children) == [7]
-            scope.cancel()
+    async with supervising([ChildSpec(Verbose, ([], "a"), name=names.via(7))]) as supervisor:
+        assert list(supervisor._engine.children) == [7]
 
 
 # The tree as text
@@ -1128,24 +1116,22 @@ async def test_the_tree_shows_references_names_and_restarts(autojump_clock: Mock
         ChildSpec(Supervisor, ([worker([], "b"), worker([], "c")],), id="nested"),
         worker([], "d", restart="transient"),
     ]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, name="the tree") as supervisor:
-            names.via("James Bond").kill()
-            await wait_all_tasks_blocked()
-            await ref_of(supervisor, "d").stop()
-            bond = names.whereis("James Bond")
-            nested = ref_of(supervisor, "nested")
-            assert nested._cell is not None
-            inner: Any = nested._cell.actor
-            assert supervisor.tree().splitlines() == [
-                "the tree",
-                f"├── 'James Bond'  {bond!r}  restarted 1 time",
-                f"├── nested  {nested!r}",
-                f"│   ├── b  {ref_of(inner, 'b')!r}",
-                f"│   └── c  {ref_of(inner, 'c')!r}",
-                "└── d  (ended)",
-            ]
-            scope.cancel()
+    async with supervising(children, name="the tree") as supervisor:
+        names.via("James Bond").kill()
+        await wait_all_tasks_blocked()
+        await ref_of(supervisor, "d").stop()
+        bond = names.whereis("James Bond")
+        nested = ref_of(supervisor, "nested")
+        assert nested._cell is not None
+        inner: Any = nested._cell.actor
+        assert supervisor.tree().splitlines() == [
+            "the tree",
+            f"├── 'James Bond'  {bond!r}  restarted 1 time",
+            f"├── nested  {nested!r}",
+            f"│   ├── b  {ref_of(inner, 'b')!r}",
+            f"│   └── c  {ref_of(inner, 'c')!r}",
+            "└── d  (ended)",
+        ]
 
 
 async def test_the_tree_of_a_dynamic_supervisor_shows_its_children(autojump_clock: MockClock) -> None:
@@ -1254,12 +1240,10 @@ async def test_a_restart_is_a_line_with_its_reason_its_count_and_the_traceback(
         if next(lives) < 3:
             raise Bang("oh")
 
-    with trio.CancelScope() as scope:
-        async with open_supervisor([ChildSpec(job, id="job"), ChildSpec(Actor, id="a")]) as supervisor:
-            await trio.sleep(5)
-            ref_of(supervisor, "a").kill()
-            await wait_all_tasks_blocked()
-            scope.cancel()
+    async with supervising([ChildSpec(job, id="job"), ChildSpec(Actor, id="a")]) as supervisor:
+        await trio.sleep(5)
+        ref_of(supervisor, "a").kill()
+        await wait_all_tasks_blocked()
     assert [line.replace("DEBUG", "") for line in trace.lines if "job" in line] == [
         " supervisor: child 'job': starting as <job>",
         "ERROR supervisor: child 'job', <job>, ended (crashed: Bang('oh')): restart 1",
@@ -1273,29 +1257,25 @@ async def test_a_restart_is_a_line_with_its_reason_its_count_and_the_traceback(
 
 
 async def test_a_restart_that_waits_says_for_how_long(trace: Lines, autojump_clock: MockClock) -> None:
-    with trio.CancelScope() as scope:
-        async with open_supervisor([ChildSpec(Actor, id="a", backoff=Backoff(initial=2.5))]) as supervisor:
-            ref_of(supervisor, "a").kill()
-            await wait_all_tasks_blocked()
-            scope.cancel()
+    async with supervising([ChildSpec(Actor, id="a", backoff=Backoff(initial=2.5))]) as supervisor:
+        ref_of(supervisor, "a").kill()
+        await wait_all_tasks_blocked()
     assert trace.lines[1:] == ["INFO supervisor: child 'a', <Actor>, ended (killed): restart 1 in 2.5 seconds"]
 
 
 async def test_a_restart_of_several_is_a_line_for_each(trace: Lines, autojump_clock: MockClock) -> None:
     children = [ChildSpec(Actor, id="a"), ChildSpec(Actor, id="b")]
-    with trio.CancelScope() as scope:
-        async with open_supervisor(children, strategy="one_for_all") as supervisor:
-            trace.lines.clear()
-            ref_of(supervisor, "a").kill()
-            await wait_all_tasks_blocked()
-            assert trace.lines == [
-                "INFO supervisor: child 'a', <Actor>, ended (killed): restart 1",
-                "DEBUG supervisor: child 'b', <Actor>, ended (shutdown)",
-                "DEBUG supervisor: child 'a': starting as <Actor>, restart 1",
-                "INFO supervisor: child 'b' is restarted with another: restart 1",
-                "DEBUG supervisor: child 'b': starting as <Actor>, restart 1",
-            ]
-            scope.cancel()
+    async with supervising(children, strategy="one_for_all") as supervisor:
+        trace.lines.clear()
+        ref_of(supervisor, "a").kill()
+        await wait_all_tasks_blocked()
+        assert trace.lines == [
+            "INFO supervisor: child 'a', <Actor>, ended (killed): restart 1",
+            "DEBUG supervisor: child 'b', <Actor>, ended (shutdown)",
+            "DEBUG supervisor: child 'a': starting as <Actor>, restart 1",
+            "INFO supervisor: child 'b' is restarted with another: restart 1",
+            "DEBUG supervisor: child 'b': starting as <Actor>, restart 1",
+        ]
 
 
 @pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all"])

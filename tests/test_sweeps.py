@@ -12,7 +12,17 @@ from typing import Any, cast
 
 import pytest
 import trio
-from _helpers import KINDS, Cancelling, assert_nothing_left, is_followed, kind_id, supervised, sweep_steps, watching
+from _helpers import (
+    KINDS,
+    Cancelling,
+    assert_nothing_left,
+    is_followed,
+    kind_id,
+    supervised,
+    supervising,
+    sweep_steps,
+    watching,
+)
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
@@ -262,21 +272,19 @@ async def test_a_restart_of_a_child_that_is_cancelled_anywhere_starts_it_or_leav
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
         log: list[str] = []
-        with trio.CancelScope() as scope:
-            async with open_supervisor([ChildSpec(Spy, (log,), name=names.via("James Bond"))]) as supervisor:
-                await supervisor.terminate_child("James Bond")
-                tree = supervisor.tree()
-                completed = await cancelling.run(lambda: supervisor.restart_child("James Bond"))
-                if completed:
-                    assert names.whereis("James Bond") is cancelling.value
-                else:
-                    await wait_all_tasks_blocked()
-                    assert names.count() == 0
-                    assert supervisor.tree() == tree
-                    # It can be tried again.
-                    await supervisor.restart_child("James Bond")
-                assert len(supervisor.which_children()) == 1
-                scope.cancel()
+        async with supervising([ChildSpec(Spy, (log,), name=names.via("James Bond"))]) as supervisor:
+            await supervisor.terminate_child("James Bond")
+            tree = supervisor.tree()
+            completed = await cancelling.run(lambda: supervisor.restart_child("James Bond"))
+            if completed:
+                assert names.whereis("James Bond") is cancelling.value
+            else:
+                await wait_all_tasks_blocked()
+                assert names.count() == 0
+                assert supervisor.tree() == tree
+                # It can be tried again.
+                await supervisor.restart_child("James Bond")
+            assert len(supervisor.which_children()) == 1
         assert log.count("started") == log.count("stopped")
         assert_nothing_left(names)
 
