@@ -635,26 +635,24 @@ async def test_a_start_by_somebody_else_that_a_group_restart_interrupts_fails_an
     assert log == ["+a", "-a", "+a", "-a"]
 
 
+async def does_not_start(supervisor: Supervisor, spec: ChildSpec) -> None:
+    with pytest.raises(Bang):
+        await supervisor.start_child(spec)
+
+
 # Trio runs those that can run in any order: each time may be the one in which it matters.
 @pytest.mark.parametrize("time", range(12))
 async def test_a_start_by_somebody_else_that_fails_when_a_group_restart_begins_leaves_nothing(
     time: int, autojump_clock: MockClock
 ) -> None:
     log: list[str] = []
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker(log, "a")], strategy="one_for_all") as supervisor, trio.open_nursery() as n:
-
-            async def start() -> None:
-                with pytest.raises(Bang):
-                    await supervisor.start_child(worker(log, "b", start=1, fails={"b": 1}))
-
-            n.start_soon(start)
-            await trio.sleep(1)
-            bang(supervisor, "a")
-            await trio.sleep(10)
-            assert log == ["+a", "-a", "!b", "+a"] or log == ["+a", "!b", "-a", "+a"]
-            assert states(supervisor) == {"a": "running"}
-            scope.cancel()
+    async with supervising([worker(log, "a")], strategy="one_for_all") as supervisor, trio.open_nursery() as nursery:
+        nursery.start_soon(does_not_start, supervisor, worker(log, "b", start=1, fails={"b": 1}))
+        await trio.sleep(1)
+        bang(supervisor, "a")
+        await trio.sleep(10)
+        assert log == ["+a", "-a", "!b", "+a"] or log == ["+a", "!b", "-a", "+a"]
+        assert states(supervisor) == {"a": "running"}
     assert log[4:] == ["-a"]
 
 
@@ -662,22 +660,15 @@ async def test_a_start_by_somebody_else_that_fails_while_a_group_restart_ends_ot
     autojump_clock: MockClock,
 ) -> None:
     log: list[str] = []
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker(log, "a")], strategy="one_for_all") as supervisor, trio.open_nursery() as n:
-
-            async def start() -> None:
-                with pytest.raises(Bang):
-                    await supervisor.start_child(worker(log, "b", start=2, fails={"b": 1}))
-
-            n.start_soon(start)
-            await wait_all_tasks_blocked()
-            await supervisor.start_child(worker(log, "c", stop=2))
-            await trio.sleep(1)
-            bang(supervisor, "a")
-            await trio.sleep(10)
-            assert log == ["+a", "+c", "-a", "!b", "-c", "+a", "+c"]
-            assert states(supervisor) == {"a": "running", "c": "running"}
-            scope.cancel()
+    async with supervising([worker(log, "a")], strategy="one_for_all") as supervisor, trio.open_nursery() as nursery:
+        nursery.start_soon(does_not_start, supervisor, worker(log, "b", start=2, fails={"b": 1}))
+        await wait_all_tasks_blocked()
+        await supervisor.start_child(worker(log, "c", stop=2))
+        await trio.sleep(1)
+        bang(supervisor, "a")
+        await trio.sleep(10)
+        assert log == ["+a", "+c", "-a", "!b", "-c", "+a", "+c"]
+        assert states(supervisor) == {"a": "running", "c": "running"}
 
 
 @pytest.mark.parametrize("time", range(16))
