@@ -8,8 +8,8 @@ import os
 from typing import Any
 
 import pytest
-from _helpers import DUPLICATE_KINDS, KINDS, kind_id
 from hypothesis import settings
+from support.registry_kinds import DUPLICATE_KINDS, KINDS, kind_id
 
 from trioreg import Registry
 

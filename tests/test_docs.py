@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from trioreg import _owner
+from trioreg._runtime import owner
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -61,7 +61,7 @@ def test_the_examples_of_a_page_run_in_order_and_print_what_it_says(
 ) -> None:
     # Nobody waits for what an example sleeps, and actors are numbered as for one who runs the page as a script.
     monkeypatch.setattr(trio, "run", run_in_virtual_time)
-    monkeypatch.setattr(_owner, "_numbers", count(1))
+    monkeypatch.setattr(owner, "_numbers", count(1))
     # One namespace for a page, named as that of a script is: what an example prints is what a reader would see.
     namespace: dict[str, object] = {"__name__": "__main__"}
     for line, code, output in examples(page):

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import trio
-from _helpers import leaves, supervised
+from support.errors import leaves
+from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
@@ -27,15 +28,15 @@ from trioreg import (
     Registry,
     Reply,
     Supervisor,
-    _mailbox,
     open_dynamic_supervisor,
     open_supervisor,
 )
-from trioreg._call import Call
-from trioreg._cell import Cell
-from trioreg._park import wake
-from trioreg._supervision import Child, Engine
-from trioreg._waiting import Waiting
+from trioreg._actors import mailbox
+from trioreg._actors.call import Call
+from trioreg._actors.cell import Cell
+from trioreg._actors.deadlock import Waiting
+from trioreg._runtime.sleeping import wake
+from trioreg._supervision.engine import Child, Engine
 
 
 class Bang(Exception):
@@ -401,7 +402,7 @@ def test_ctrl_c_in_the_middle_of_a_timers_message_does_not_lose_it(monkeypatch: 
             async with supervised() as supervisor:
                 await supervisor.start_child(Alarm, restart="temporary")
                 await wait_all_tasks_blocked()
-                monkeypatch.setattr(_mailbox, "wake", interrupted)
+                monkeypatch.setattr(mailbox, "wake", interrupted)
                 with suppress(KeyboardInterrupt):
                     await trio.sleep(2)
 

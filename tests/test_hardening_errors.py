@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import trio
-from _helpers import leaves, supervised
+from support.errors import leaves
+from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (

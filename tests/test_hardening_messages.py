@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import trio
-from _helpers import supervised
+from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Actor, ActorExited, ActorRef, CallCycle, Exit, Registry, open_dynamic_supervisor
-from trioreg._cell import BATCH
-from trioreg._mailbox import _COMPACT
+from trioreg._actors.cell import BATCH
+from trioreg._actors.mailbox import _COMPACT
 
 
 class Agent(Actor):

@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 import trio
-from _helpers import KINDS, Cancelling, kind_id, leaves, plain_holders, rows, settle, supervised, sweep, watching
+from support.cancellation import Cancelling, settle, sweep
+from support.errors import leaves
+from support.inside import plain_holders
+from support.registry_kinds import KINDS, kind_id
+from support.supervisors import supervised
+from support.watcher import rows, watching
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg

@@ -12,17 +12,11 @@ from typing import Any, cast
 
 import pytest
 import trio
-from _helpers import (
-    KINDS,
-    Cancelling,
-    assert_nothing_left,
-    is_followed,
-    kind_id,
-    supervised,
-    supervising,
-    sweep_steps,
-    watching,
-)
+from support.cancellation import Cancelling, sweep_steps
+from support.inside import assert_nothing_left, is_followed
+from support.registry_kinds import KINDS, kind_id
+from support.supervisors import supervised, supervising
+from support.watcher import watching
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
@@ -42,8 +36,8 @@ from trioreg import (
     open_supervisor,
     raises,
 )
-from trioreg import _query as query_module
-from trioreg._owner import current_owner
+from trioreg._registry import query as query_module
+from trioreg._runtime.owner import current_owner
 
 
 class Spy(Actor):

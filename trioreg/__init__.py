@@ -3,40 +3,54 @@
 A name belongs to a task and is gone the moment the task ends; a supervisor restarts what crashes, under the same name.
 """
 
-from ._actor import Actor, current, receive, send_after, send_every
-from ._agent import Agent
-from ._backoff import Backoff
-from ._call import Reply
-from ._child_spec import ChildSpec
-from ._entry import Entry
-from ._errors import (
+from ._actors import (
+    Actor,
+    ActorRef,
+    ActorStatistics,
+    Address,
+    Agent,
+    Function,
+    Reply,
+    Timer,
+    current,
+    raises,
+    receive,
+    send_after,
+    send_every,
+)
+from ._registry import ANY, Entry, Event, Is, Listener, Registered, Registry, Table, Unregistered, Var, Via
+from ._runtime import (
     ActorExited,
     AlreadyRegistered,
     CallCycle,
     ChildNotEnded,
     ChildNotFound,
+    Exit,
+    ExitReason,
     MailboxFull,
     MaxChildren,
     NoReply,
     NotRegistered,
+    Owner,
     RestartLimitExceeded,
+    TaskOwner,
     TrioregError,
 )
-from ._events import Event, Listener, Registered, Unregistered
-from ._exit import Exit, ExitReason
-from ._function import Function
-from ._handler import raises
-from ._owner import Owner, TaskOwner
-from ._partition_supervisor import Partitions, PartitionSupervisor, open_partition_supervisor
-from ._pattern import ANY, Is, Var
-from ._program import run
-from ._ref import ActorRef, ActorStatistics, Address
-from ._registry import Registry
-from ._stream import Done, Failed, Outcome, TaskStream, open_stream
-from ._supervisor import ChildCounts, ChildInfo, DynamicSupervisor, Supervisor, open_dynamic_supervisor, open_supervisor
-from ._table_viewer import Table
-from ._timer import Timer
-from ._via import Via
+from ._supervision import (
+    Backoff,
+    ChildCounts,
+    ChildInfo,
+    ChildSpec,
+    DynamicSupervisor,
+    Partitions,
+    PartitionSupervisor,
+    Supervisor,
+    open_dynamic_supervisor,
+    open_partition_supervisor,
+    open_supervisor,
+    run,
+)
+from ._tasks import Done, Failed, Outcome, TaskStream, open_stream
 
 __all__ = [
     "ANY",

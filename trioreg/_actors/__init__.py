@@ -1,0 +1,43 @@
+"""Actors: one task, one mailbox, private state, one message at a time.
+
+Read first: `actor.py` (what a user writes), then `ref.py` (how an actor is reached), then `cell.py` (its life).
+
+This wing never decides about a restart, and never knows registries. Other wings import from here, not from the files.
+"""
+
+from .actor import Actor, current, receive, send_after, send_every, type_of
+from .agent import Agent
+from .call import Reply
+from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
+from .deadlock import Waiting, link, waiting_for
+from .function import Function
+from .handler import raises
+from .ref import ActorRef, ActorStatistics, Address
+from .timer import Timer
+
+__all__ = [
+    "Actor",
+    "ActorRef",
+    "ActorStatistics",
+    "Address",
+    "Agent",
+    "Cell",
+    "ENDED",
+    "ENDING",
+    "Function",
+    "RUNNING",
+    "Reference",
+    "Reply",
+    "STARTING",
+    "STOPPING",
+    "Timer",
+    "Waiting",
+    "current",
+    "link",
+    "raises",
+    "receive",
+    "send_after",
+    "send_every",
+    "type_of",
+    "waiting_for",
+]

@@ -1,0 +1,48 @@
+"""An actor around one value: Elixir's `Agent`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from .._runtime import sync_result
+from .actor import Actor
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Agent(Actor, Generic[T]):
+    """A small actor around one value, for state that several tasks share.
+
+    Synopsis::
+
+        counter = await supervisor.start_child(Agent[int], lambda: 0)
+        await counter.cast(Agent[int].update, lambda n: n + 1)
+        await counter.call(Agent[int].get, lambda n: n)                          # 1
+        await counter.call(Agent[int].get_and_update, lambda n: (n, n + 10))     # 1, and the value is 11
+
+    The functions run in the agent, one at a time; an error in one crashes it, as in any actor. A restarted agent
+    begins with a new value.
+
+    Args:
+        initial: Called without arguments, in the agent's own task: gives the first value.
+    """
+
+    def __init__(self, initial: Callable[[], T]) -> None:
+        if not callable(initial):
+            raise TypeError(f"initial must be callable, so that each life gets a value of its own: {initial!r}")
+        self._value = sync_result("initial", initial, initial())
+
+    def get(self, fn: Callable[[T], R]) -> R:
+        """The result of ``fn(value)``."""
+        return fn(self._value)
+
+    def update(self, fn: Callable[[T], T]) -> None:
+        """The value becomes ``fn(value)``."""
+        self._value = sync_result("fn", fn, fn(self._value))
+
+    def get_and_update(self, fn: Callable[[T], tuple[R, T]]) -> R:
+        """``fn(value)`` gives a result and the new value."""
+        result, self._value = sync_result("fn", fn, fn(self._value))
+        return result

@@ -1,0 +1,183 @@
+"""A call that waits for its answer, and the `Reply` a handler gives when it will answer later.
+
+A `Call` is a message with a caller parked behind it. It is answered once, failed once, or abandoned by its caller;
+whichever comes first wins and the rest does nothing.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Generic, Never, TypeVar, final
+
+import trio
+from trio.lowlevel import enable_ki_protection
+
+from .._runtime import NoReply, wake
+from .deadlock import Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trio.lowlevel import Task
+
+    from .._runtime import Owner
+    from .handler import Handler
+
+R = TypeVar("R")
+
+
+class Call(Waiting):
+    """One call: the method and its arguments, the caller's task, and the answer.
+
+    Attributes:
+        task: The caller's task, while it is parked.
+        is_done: Whether it has been answered, failed or abandoned.
+        has_begun: Whether a part of its handler has run: it can't be withdrawn.
+        deferred: Those that the same actor will answer later, while it is one of them.
+    """
+
+    __slots__ = ("args", "deferred", "error", "handler", "has_begun", "is_done", "kwargs", "task", "value")
+
+    def __init__(
+        self,
+        target: Owner,
+        waits: dict[Waiting, None] | None,
+        handler: Handler,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+    ) -> None:
+        super().__init__(target, waits)
+        self.handler = handler
+        self.args = args
+        self.kwargs = kwargs
+        self.task: Task | None = None
+        self.is_done = False
+        self.has_begun = False
+        self.deferred: dict[Call, None] | None = None
+        self.value: object = None
+        self.error: BaseException | None = None
+
+    def answer(self, value: object) -> None:
+        if not self.is_done:
+            self.value = value
+            self._done()
+
+    def fail(self, error: BaseException) -> None:
+        if not self.is_done:
+            self.error = error
+            self._done()
+
+    def abandon(self) -> None:
+        """The caller has gone (its task is being cancelled: nobody may reschedule it any more)."""
+        self.task = None
+        if not self.is_done:
+            self._done()
+
+    def _done(self) -> None:
+        self.is_done = True
+        if self.waits is not None:
+            self.unlink()
+        if self.deferred is not None:
+            self.deferred.pop(self, None)
+            self.deferred = None
+        task = self.task
+        if task is not None:
+            self.task = None
+            wake(task)
+
+
+@final
+class Reply(Generic[R]):
+    """An answer that comes later: ``GenServer.reply``.
+
+    A handler makes one, keeps it, and returns it; its caller waits, the actor goes on with the next message, and
+    whoever has the reply answers it, from any task of the same Trio run::
+
+        class Lobby(trioreg.Actor):
+            def join(self, player: str) -> trioreg.Reply[str]:
+                reply = trioreg.Reply[str]()
+                self.waiting.append((player, reply))
+                return reply
+
+            def begin(self) -> None:
+                for player, reply in self.waiting:
+                    reply.send(f"welcome, {player}")
+
+    It can't be subclassed. It may also be answered before it is returned. If the actor ends first, the caller gets
+    `ActorExited`; if the reply is thrown away without an answer, `NoReply`.
+    """
+
+    __slots__ = ("__weakref__", "_call", "_error", "_is_answered", "_value")
+
+    def __init_subclass__(cls) -> Never:
+        raise TypeError(f"{cls.__qualname__}: Reply can't be subclassed, keep what belongs to one beside it")
+
+    def __init__(self) -> None:
+        self._call: Call | None = None
+        self._is_answered = False
+        self._value: object = None
+        self._error: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"<Reply, {'answered' if self._is_answered else 'open'}>"
+
+    def __del__(self) -> None:
+        call: Call | None = getattr(self, "_call", None)  # Ctrl-C in `__init__` leaves one without
+        if call is not None:
+            # Whatever thread the collector runs in, and in the middle of whatever: let Trio do it at a good time.
+            with suppress(trio.RunFinishedError):
+                call.target._run.token.run_sync_soon(call.fail, NoReply(call.target))
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether `send` or `fail` has been called."""
+        return self._is_answered
+
+    @enable_ki_protection
+    def send(self, value: R) -> None:
+        """Answer with a value. Not a checkpoint; constant time. If the caller is gone, nothing happens.
+
+        Raises:
+            RuntimeError: It was answered before, or this is another thread than that of the Trio run.
+        """
+        self._answer(value, None)
+
+    @enable_ki_protection
+    def fail(self, error: Exception) -> None:
+        """Answer with an exception, raised in the caller; the actor is not concerned. Not a checkpoint.
+
+        Raises:
+            TypeError: ``error`` is not an instance of `Exception`.
+            RuntimeError: As `send`.
+        """
+        if not isinstance(error, Exception):
+            raise TypeError(f"error must be an instance of Exception, not {error!r}")
+        self._answer(None, error)
+
+    def _answer(self, value: object, error: BaseException | None) -> None:
+        if self._is_answered:
+            raise RuntimeError("this reply has been answered before")
+        call = self._call
+        if call is not None:
+            call.target._require_thread()
+        self._is_answered = True
+        self._value, self._error = value, error
+        self._call = None
+        if call is not None:
+            self._pass_to(call)
+
+    def _bind(self, call: Call) -> bool:
+        """A handler returned it for ``call``: the answer goes there. True if that already happened."""
+        if self._call is not None:
+            raise RuntimeError("this reply was returned for another call before: make one for each call")
+        if self._is_answered:
+            self._pass_to(call)
+            return True
+        self._call = call
+        return False
+
+    def _pass_to(self, call: Call) -> None:
+        if self._error is not None:
+            call.fail(self._error)
+        else:
+            call.answer(self._value)

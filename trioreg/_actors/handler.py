@@ -1,0 +1,218 @@
+"""A message is a method: how ``SecretAgent.echo`` in a call becomes the function that an actor runs.
+
+For each actor class there is one table from method to `Handler`, filled as methods are first used. What it takes to
+know of a method (is it async, which arguments fit, which errors are declared) is found out once.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from .._runtime import await_user, unprotected
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_SHAPES_KEPT = 64
+_COUNTS = 6
+_DECLARED = "__trioreg_raises__"
+_INSTEAD = {"stop": "use ref.stop()", "on_message": "use ref.send(message)"}
+
+
+def raises(*errors: type[Exception]) -> Callable[[F], F]:
+    """Declare errors that belong to a handler's interface: they go to the caller, and the actor lives on.
+
+    ::
+
+        class Account(trioreg.Actor):
+            @trioreg.raises(InsufficientFunds)
+            def withdraw(self, amount: int) -> int: ...
+
+    Any other exception that leaves a handler crashes the actor. An override inherits what the method it overrides
+    declares, and several decorators add up. For a cast, which has no caller, a declared error is logged.
+
+    Args:
+        errors: The exception classes; subclasses of them are declared with them.
+
+    Raises:
+        TypeError: One of ``errors`` is not a subclass of `Exception`.
+    """
+    for error in errors:
+        if not (isinstance(error, type) and issubclass(error, Exception)):
+            raise TypeError(f"raises() takes subclasses of Exception, not {error!r}")
+        if issubclass(error, StopIteration | StopAsyncIteration):
+            raise TypeError(f"raises() can't take {error!r}: Python turns it into a RuntimeError on its way")
+
+    def declare(function: F) -> F:
+        setattr(function, _DECLARED, (*errors, *getattr(function, _DECLARED, ())))
+        return function
+
+    return declare
+
+
+class Handler:
+    """One method of an actor class, as the class itself resolves it (an override is honoured).
+
+    Attributes:
+        function: What is run: the method, `unprotected`.
+        is_async: Whether running it gives something to await.
+        declared: The exception classes that go to the caller.
+        least, most: With no keyword arguments, any count of arguments from ``least`` to ``most`` fits.
+    """
+
+    __slots__ = (
+        "_positional_only",
+        "_shapes",
+        "_signature",
+        "declared",
+        "function",
+        "is_async",
+        "least",
+        "most",
+        "name",
+    )
+
+    def __init__(self, cls: type, name: str) -> None:
+        function: Callable[..., object] = getattr(cls, name)
+        self.name = f"{cls.__qualname__}.{name}"
+        self.function = unprotected(function)
+        self.is_async: bool = bool(inspect.iscoroutinefunction(function))
+        declared: dict[type[Exception], None] = {}
+        for base in cls.__mro__:
+            declared |= dict.fromkeys(getattr(vars(base).get(name), _DECLARED, ()))
+        self.declared: tuple[type[Exception], ...] = tuple(declared)
+        self._signature = inspect.signature(function)
+        self._shapes: set[tuple[int, tuple[str, ...]]] = set()
+        self.least, self.most = _positional(self._signature)
+        self._positional_only = sum(
+            parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is parameter.empty
+            for parameter in list(self._signature.parameters.values())[1:]
+        )
+
+    def check(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        """Raise `TypeError` unless the arguments fit. The common case is asked of ``least`` and ``most`` first."""
+        shape = (len(args), tuple(kwargs))
+        if shape in self._shapes:
+            return
+        try:
+            self._signature.bind(None, *args, **kwargs)
+            if len(args) < self._positional_only:
+                # `bind` of some Pythons takes these by keyword where there is a ``**kwargs`` too.
+                raise TypeError("missing a positional-only argument")
+        except TypeError as error:
+            raise TypeError(f"{self.name}(): {error}") from None
+        if len(self._shapes) < _SHAPES_KEPT:
+            self._shapes.add(shape)
+
+
+class Resumed(Handler):
+    """The second half of a sync handler that gave a coroutine: what goes on with that, whatever the arguments were."""
+
+    __slots__ = ("coroutine",)
+
+    def __init__(self, handler: Handler, coroutine: Coroutine[Any, Any, object]) -> None:
+        self.name, self.declared = handler.name, handler.declared
+        self.coroutine = coroutine
+        self.function = self._go_on
+        self.is_async = True
+
+    def _go_on(self, _actor: object, /, *_args: object, **_kwargs: object) -> Coroutine[Any, Any, object]:
+        return await_user(self.coroutine)
+
+
+def _positional(signature: inspect.Signature) -> tuple[int, int]:
+    least, most = 0, 0
+    for parameter in list(signature.parameters.values())[1:]:
+        required = parameter.default is parameter.empty
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            least, most = least + required, most + 1
+        elif parameter.kind is parameter.KEYWORD_ONLY and required:
+            return 1, 0  # no call without keywords fits
+    return least, most
+
+
+class Handlers:
+    """The handlers of one actor class, or, without a class, of any function actor, which has none.
+
+    Attributes:
+        by_count: For each count of arguments from 0 on, the handlers by method that are known to take as many: where a
+            message without keyword arguments looks first. What is not in there, `find` finds, or refuses.
+    """
+
+    __slots__ = ("_class", "_handlers", "_hooks", "by_count")
+
+    def __init__(self, cls: type | None, hooks: frozenset[str]) -> None:
+        self._class = cls
+        self._hooks = hooks
+        # Only methods of the class get in, so the tables are never larger than the class.
+        self._handlers: dict[object, Handler] = {}
+        self.by_count: tuple[dict[object, Handler], ...] = tuple({} for _ in range(_COUNTS))
+
+    def find(self, method: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Handler:
+        """The handler for a message. `TypeError` if there is no such method, or if it does not take the arguments."""
+        try:
+            handler = self._handlers.get(method)
+        except TypeError:
+            raise TypeError(
+                f"{method!r} is not a method: pass one as the class has it, like SecretAgent.echo"
+            ) from None
+        if handler is None:
+            handler = self._handlers[method] = self._make(method)
+        if kwargs or not handler.least <= len(args) <= handler.most:
+            handler.check(args, kwargs)
+        elif len(args) < _COUNTS:
+            self.by_count[len(args)][method] = handler
+        return handler
+
+    def _make(self, method: object) -> Handler:
+        cls = self._class
+        if cls is None:
+            raise TypeError(f"{_shown(method)} can't be called: this is a function actor, send() it a message instead")
+        name = _name_in(cls, method)
+        if name is None:
+            if inspect.ismethod(method) and not inspect.isclass(method.__self__):
+                name = _name_in(cls, method.__func__)
+            if name is not None:
+                raise TypeError(f"{_shown(method)} is bound to an instance: pass {cls.__qualname__}.{name}")
+            raise TypeError(f"{_shown(method)} is not a method of {cls.__qualname__}: pass {cls.__qualname__}.<method>")
+        if name in self._hooks:
+            is_called = name.startswith(("_", "on_"))
+            why = _INSTEAD.get(name, "it is called by the runtime" if is_called else "it is for the actor itself")
+            raise TypeError(f"{cls.__qualname__}.{name} can't be sent as a message: {why}")
+        function = next(vars(base)[name] for base in cls.__mro__ if name in vars(base))
+        if not inspect.isfunction(function):
+            raise TypeError(f"{_shown(method)} is not a plain method of {cls.__qualname__}")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{_shown(method)} is a generator, which would run in its caller and not in the actor")
+        return Handler(cls, name)
+
+
+def _name_in(cls: type, method: object) -> str | None:
+    """What a class calls a method: its own name, or another one where a decorator or an alias has given it that."""
+    name = getattr(method, "__name__", None)
+    if isinstance(name, str) and any(vars(base).get(name) is method for base in cls.__mro__):
+        return name
+    if not inspect.isfunction(method):
+        return None
+    return next((name for base in cls.__mro__ for name, found in vars(base).items() if found is method), None)
+
+
+def _shown(method: object) -> str:
+    return str(getattr(method, "__qualname__", None) or repr(method))
+
+
+class Hooks:
+    """What the runtime has to know of an actor class besides its handlers: which hooks it overrides."""
+
+    __slots__ = ("has_on_idle", "has_on_start", "has_on_stop", "on_idle", "on_message")
+
+    def __init__(self, cls: type, base: type) -> None:
+        def overrides(name: str) -> bool:
+            return getattr(cls, name) is not getattr(base, name)
+
+        self.has_on_start = overrides("on_start")
+        self.has_on_stop = overrides("on_stop")
+        self.has_on_idle = overrides("on_idle")
+        self.on_message = Handler(cls, "on_message")
+        self.on_idle = Handler(cls, "on_idle")

@@ -1,0 +1,62 @@
+"""Messages that an actor sends to itself later: `Actor.send_after` and `Actor.send_every`.
+
+A timer is a background task of its actor, so it lives and dies with it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import trio
+from trio.lowlevel import enable_ki_protection
+from trio_util import periodic  # pyright: ignore[reportUnknownVariableType]
+
+from .cell import STOPPING, TICK, Tick
+
+if TYPE_CHECKING:
+    from .cell import Cell
+
+
+class Timer:
+    """A message that is to come, from `Actor.send_after` or `Actor.send_every`."""
+
+    __slots__ = ("_cell", "_scope", "_seconds", "_tick")
+
+    def __init__(self, cell: Cell, argument: str, seconds: float, message: object, *, repeats: bool) -> None:
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise TypeError(f"{argument} must be a number, not {seconds!r}")
+        if not 0 <= seconds < math.inf or (repeats and seconds == 0):
+            raise ValueError(f"{argument} must be {'more than' if repeats else 'at least'} 0 and finite: {seconds!r}")
+        self._cell = cell
+        self._seconds = seconds
+        self._tick = Tick(message)
+        self._scope = trio.CancelScope()
+        cell.start_soon(self._send_every if repeats else self._send_after)
+
+    def __repr__(self) -> str:
+        return f"<Timer, {'cancelled' if self._scope.cancel_called else f'{self._seconds:g} seconds'}>"
+
+    def cancel(self) -> None:
+        """Do not send it (any more). Not a checkpoint; constant time. What is in the mailbox already stays there."""
+        self._scope.cancel()
+
+    async def _send_after(self) -> None:
+        with self._scope:
+            await trio.sleep(self._seconds)
+            await self._send()
+
+    async def _send_every(self) -> None:
+        with self._scope:
+            await trio.sleep(self._seconds)
+            async for _ in periodic(self._seconds):
+                # The actor has not come to the last one yet: the two come once.
+                if not self._tick.is_waiting:
+                    await self._send()
+
+    @enable_ki_protection
+    async def _send(self) -> None:
+        # An actor that is to stop takes nothing new: there is nobody to tell. What waits for room then is left behind.
+        if self._cell.state < STOPPING:
+            self._tick.is_waiting = True
+            await self._cell.put_when_room(TICK, self._tick)

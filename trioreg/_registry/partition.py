@@ -1,0 +1,120 @@
+"""The key tables: where a registry keeps its entries.
+
+A registry has one or more partitions, all of one kind. A partition owns one dict and keeps one promise: an entry is
+in it, whole, or it is not. It knows nothing of tasks, runs or other partitions. Everything here is synchronous and
+safe to *read* from any thread: a reader makes one dict operation, or copies in one C call.
+
+What Elixir keeps as a table of owners beside it (``PIDPartition0``) is kept by the owners themselves (see
+`_owner.py`), so the two can't disagree; `Registry.tables` shows it from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import Generic, TypeVar
+
+from .._runtime import Owner
+from .entry import Entry
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_SPARSE = 500
+"""Bytes of a dict for each entry in it, beyond which it is worth while to make it anew: one that is full has 110."""
+
+
+class UniquePartition(Generic[K, V]):
+    """At most one entry for each key."""
+
+    __slots__ = ("table",)
+
+    def __init__(self) -> None:
+        self.table: dict[K, Entry[V]] = {}
+
+    def rows(self) -> Iterator[tuple[K, Entry[V]]]:
+        """All entries, in the order in which their keys came. A snapshot: the table may change meanwhile."""
+        # Copying a dict is one call in C, and makes no tuple for each row: a million names take some milliseconds.
+        return iter(self.table.copy().items())
+
+    def purge(self, owner: Owner) -> list[tuple[K, Entry[V]]]:
+        """Remove what an owner has without looking for any key, for where one can't be found. Costs as much as the
+        table is large."""
+        rows = list(self.table.items())
+        self.table.clear()
+        self.table.update((key, entry) for key, entry in rows if entry.owner is not owner)
+        return [(key, entry) for key, entry in rows if entry.owner is owner]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+class DuplicatePartition(Generic[K, V]):
+    """Any number of entries for each key, in the order in which they came.
+
+    Each entry of a key has a number of its own, so that the end of one subscriber among 150,000 is one deletion.
+    """
+
+    __slots__ = ("count", "table")
+
+    def __init__(self) -> None:
+        self.table: dict[K, dict[int, Entry[V]]] = {}
+        self.count = 0
+
+    def add(self, key: K, number: int, entry: Entry[V]) -> dict[int, Entry[V]]:
+        """Add an entry. Returns the group it is in now."""
+        group = self.table.get(key)
+        if group is None:
+            group = self.table[key] = {number: entry}
+        else:
+            group[number] = entry
+        self.count += 1
+        return group
+
+    def undo_add(self, group: dict[int, Entry[V]]) -> None:
+        """Take back what `add` has just added. What came last goes first: no key is compared."""
+        group.popitem()
+        if not group:
+            self.table.popitem()
+        self.count -= 1
+
+    def remove(self, key: K, numbers: list[int]) -> list[Entry[V]]:
+        """Remove entries of a key: all, or, where the key's own `__eq__` raises, none."""
+        group = self.table[key]
+        if len(group) == len(numbers):
+            del self.table[key]
+        self.count -= len(numbers)
+        removed = [group.pop(number) for number in numbers]
+        # A dict does not shrink: to read the last of 150,000 would take as long as to read them all.
+        if group and group.__sizeof__() > _SPARSE * (len(group) + 8):
+            with suppress(Exception):  # a key whose `__eq__` raises: then it stays as it is
+                self.table[key] = group.copy()
+        return removed
+
+    def entries(self, key: K, at_most: int | None = None) -> list[Entry[V]]:
+        group = self.table.get(key)
+        if group is None:
+            return []
+        return list(group.values() if at_most is None else islice(group.values(), at_most))
+
+    def rows(self) -> Iterator[tuple[K, Entry[V]]]:
+        for key, group in self.table.copy().items():
+            for entry in list(group.values()):
+                yield key, entry
+
+    def purge(self, owner: Owner) -> list[tuple[K, Entry[V]]]:
+        """Remove what an owner has without looking for any key, for where one can't be found. Costs as much as the
+        table is large."""
+        groups = list(self.table.items())
+        purged: list[tuple[K, Entry[V]]] = []
+        for key, group in groups:
+            for number in [number for number, entry in group.items() if entry.owner is owner]:
+                purged.append((key, group.pop(number)))
+        self.table.clear()
+        self.table.update((key, group) for key, group in groups if group)
+        self.count -= len(purged)
+        return purged
+
+    def __len__(self) -> int:
+        return self.count

@@ -1,0 +1,162 @@
+"""Questions to a registry that are more than one key: the work behind `Registry.match` and `Registry.select`.
+
+A `Query` is compiled once. It walks over no more of the registry than it must: one key, where the key is given; one
+owner's entries, where the owner is; else everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, Generic, TypeVar, cast
+
+from trio.lowlevel import checkpoint
+
+from .._runtime import Owner
+from .entry import Entry
+from .names import Changes, Names, as_owner
+from .pattern import compile_into, compile_pattern, compile_where
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+ROWS_PER_TURN = 500
+"""How many rows a selection looks at before it lets other tasks run."""
+
+_RESULTS_TOGETHER = 4_000
+"""How many results of a selection are in one dict, at least."""
+
+_NOTHING = object()
+"""No result: `None` may be one."""
+
+
+class Query(Generic[K, V]):
+    """A pattern for keys, owners and values, a condition, and the shape of the results."""
+
+    __slots__ = ("_has_key", "_into", "_key", "_match", "_names", "_owner", "_where")
+
+    def __init__(
+        self,
+        names: Names[K, V],
+        key: object,
+        owner: object,
+        value: object,
+        where: Callable[..., object] | None,
+        into: object,
+    ) -> None:
+        self._names = names
+        pattern = compile_pattern((key, owner, value))
+        self._where = compile_where(where, pattern.names)
+        self._into = None if into is None else compile_into(into, pattern.names)
+        self._match = pattern.match
+        key_pattern = compile_pattern(key)
+        self._key = key_pattern.literal
+        self._has_key = key_pattern.is_literal
+        self._owner = as_owner("owner", owner) if isinstance(owner, Owner) else None
+
+    def _rows(self) -> Iterator[tuple[K, Entry[V]]]:
+        names = self._names
+        if self._has_key:
+            key = cast("K", self._key)
+            for group in names.groups(key):
+                for entry in group:
+                    yield key, entry
+        elif self._owner is not None:
+            for key in list(names_of(names, self._owner)):
+                for _, entry in names.held(self._owner, key):
+                    yield key, entry
+        else:
+            for partition in names.partitions:
+                yield from partition.rows()
+
+    def _result(self, key: K, entry: Entry[V]) -> object:
+        """What an entry gives, or `_NOTHING`."""
+        row = (key, entry[0], entry[1])
+        found = self._match(row)
+        if found is None or (self._where is not None and not self._where(row, found)):
+            return _NOTHING
+        return row if self._into is None else self._into(found)
+
+    def run_nowait(self) -> list[object]:
+        """The results, in one go."""
+        results = (self._result(key, entry) for key, entry in self._rows())
+        return [result for result in results if result is not _NOTHING]
+
+    async def run(self) -> list[object]:
+        """The results; lets other tasks run on the way. They are as the registry is when it returns: what has gone
+        meanwhile is not among them, and what has changed is asked again."""
+        changes: Changes[K, Any] = Changes()
+        # Each result by the id of its entry, which is not used again meanwhile: the entry is in the registry, or among
+        # the changes. Many dicts, as one that grows stops everything when it moves.
+        results: list[dict[int, object]] = [{}]
+        number = 0
+        await checkpoint()
+        self._names.selections.append(changes)
+        try:
+            for number, (key, row) in enumerate(self._rows(), 1):
+                entry = changes.current(row) if changes.became else row
+                if entry is not None and (entry is row or not _has(results, entry)):
+                    result = self._result(key, entry)
+                    if result is not _NOTHING:
+                        results[-1][id(entry)] = result
+                if number % ROWS_PER_TURN == 0:
+                    if len(results[-1]) >= _RESULTS_TOGETHER:
+                        results.append({})
+                    await checkpoint()
+                    self._apply(changes, results)
+            if number >= ROWS_PER_TURN:
+                await checkpoint()  # the copy of the table has been thrown away
+            self._apply(changes, results)  # what the user's own functions have done, too
+        finally:
+            self._names.selections.remove(changes)
+        return [result for some in results for result in some.values()]
+
+    async def count(self) -> int:
+        """How many results there are: without making them."""
+        self._into = _nothing_at_all
+        return len(await self.run())
+
+    def _apply(self, changes: Changes[K, Any], results: list[dict[int, object]]) -> None:
+        """Bring the results up to date with what other tasks have done, and the user's own functions."""
+        asked = len(changes.untold)
+        while changes.untold:
+            key, old, new = changes.untold.popleft()
+            result = _NOTHING
+            for some in results:
+                result = some.pop(id(old), _NOTHING)
+                if result is not _NOTHING:
+                    break
+            asked -= 1
+            if new is None or _has(results, new):
+                continue
+            # Each change is asked about once. If the question changes something in turn, what was said before stands:
+            # or it would never end.
+            if asked >= 0:
+                result = self._result(key, new)
+            if result is not _NOTHING:
+                results[-1][id(new)] = result
+
+
+def _nothing_at_all(bound: object) -> None:
+    """The shape of a result that is only counted."""
+
+
+def _has(results: list[dict[int, object]], entry: Entry[Any]) -> bool:
+    return any(id(entry) in some for some in results)
+
+
+def names_of(names: Names[K, V], owner: Owner) -> list[K]:
+    """The keys of an owner, each once."""
+    return list(owner._keys(names))
+
+
+def value_query(pattern: object, where: Callable[..., object] | None) -> Callable[[Entry[Any]], bool]:
+    """Whether an entry's value fits, for `Registry.match` and its relatives."""
+    compiled = compile_pattern(pattern)
+    condition = compile_where(where, compiled.names)
+    match = compiled.match
+
+    def fits(entry: Entry[Any]) -> bool:
+        found = match(entry.value)
+        return found is not None and (condition is None or condition(entry.value, found))
+
+    return fits

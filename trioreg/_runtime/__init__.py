@@ -1,0 +1,68 @@
+"""What all other wings stand on: one Trio run, owners of names, exits, errors, and how the user's code is called.
+
+Read first: `owner.py`. An owner holds names, and gives them all back in the step in which it ends.
+
+This wing never knows what an actor, a registry or a supervisor is. Other wings import from here, not from the files.
+"""
+
+from .errors import (
+    ActorExited,
+    AlreadyRegistered,
+    CallCycle,
+    ChildNotEnded,
+    ChildNotFound,
+    MailboxFull,
+    MaxChildren,
+    NoReply,
+    NotRegistered,
+    NotRunning,
+    RestartLimitExceeded,
+    TrioregError,
+)
+from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
+from .failure import combine, shown_safely, split, without_runtime_frames
+from .ki_protection import await_user, run_user, unprotected
+from .owner import Owner, TaskOwner, Token, current_actor, current_owner
+from .sleeping import WOKEN, park, wake
+from .trio_run import Run, current_run
+from .user_functions import async_result, require_sync, sync_result
+
+__all__ = [
+    "ActorExited",
+    "AlreadyRegistered",
+    "CallCycle",
+    "ChildNotEnded",
+    "ChildNotFound",
+    "Exit",
+    "ExitReason",
+    "KILLED",
+    "MailboxFull",
+    "MaxChildren",
+    "NORMAL",
+    "NoReply",
+    "NotRegistered",
+    "NotRunning",
+    "Owner",
+    "RestartLimitExceeded",
+    "Run",
+    "SHUTDOWN",
+    "TaskOwner",
+    "Token",
+    "TrioregError",
+    "WOKEN",
+    "async_result",
+    "await_user",
+    "combine",
+    "current_actor",
+    "current_owner",
+    "current_run",
+    "park",
+    "require_sync",
+    "run_user",
+    "shown_safely",
+    "split",
+    "sync_result",
+    "unprotected",
+    "wake",
+    "without_runtime_frames",
+]

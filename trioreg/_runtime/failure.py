@@ -1,0 +1,41 @@
+"""What went wrong: an exception taken apart, put together, and shown."""
+
+from __future__ import annotations
+
+import os
+import reprlib
+from typing import cast
+
+import trio
+
+_RUNTIME = os.path.dirname(os.path.dirname(__file__)) + os.sep
+
+
+def split(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """Take an exception apart: what belongs to Trio's cancellation, and what is somebody's failure."""
+    if isinstance(error, trio.Cancelled):
+        return error, None
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).split(trio.Cancelled)
+    return None, error
+
+
+def combine(errors: list[BaseException], label: str) -> BaseException:
+    """One exception for several."""
+    return errors[0] if len(errors) == 1 else BaseExceptionGroup(f"{label} failed more than once", errors)
+
+
+def without_runtime_frames(error: BaseException) -> BaseException:
+    """The exception, with a traceback that begins where the runtime called the user's code."""
+    tb = error.__traceback__
+    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_RUNTIME):
+        tb = tb.tb_next
+    return error if tb is None else error.with_traceback(tb)
+
+
+def shown_safely(value: object) -> str:
+    """The `repr` of a user's object, cut to a readable length, for the log. Whatever that `repr` does."""
+    try:
+        return reprlib.repr(value)
+    except Exception as error:
+        return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"

@@ -1,0 +1,171 @@
+"""What a supervisor has to know to start a child, and to start it again: a fact, made once, checked at once."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, Literal, TypeAlias, cast, get_origin
+
+import attrs
+
+from .._actors import Actor, type_of
+from .._registry import Via
+from .backoff import Backoff
+
+Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
+Factory: TypeAlias = Callable[..., Actor] | Callable[..., Awaitable[object]]
+
+RESTARTS = ("permanent", "transient", "temporary")
+
+
+class Kind:
+    """What kind of actor a factory makes.
+
+    Attributes:
+        label: What people call actors of that kind.
+        type: What the runtime knows of the actor class, or of functions.
+        is_function: Whether it is a function actor.
+        is_supervisor: Whether it is a supervisor.
+        restart, shutdown: What a `ChildSpec` means that does not say.
+    """
+
+    __slots__ = ("is_function", "is_supervisor", "label", "restart", "shutdown", "type")
+
+    def __init__(self, cls: type[Actor] | None, name: str) -> None:
+        self.label = name.rsplit(".", 1)[-1]
+        self.type = type_of(cls)
+        self.is_function = cls is None
+        self.restart: Restart = "transient" if cls is None else "permanent"
+        self.is_supervisor = bool(getattr(cls, "_is_supervisor", False))
+        self.shutdown = math.inf if self.is_supervisor else 5.0
+
+
+def kind_of(factory: object) -> Kind:
+    """The kind of actor a factory makes. `TypeError` if it can't make any."""
+    # Told by the class itself, where it has been asked before: this is on the way of every start.
+    kind = vars(factory).get("_trioreg_kind") if isinstance(factory, type) else None
+    if kind is not None:
+        return cast("Kind", kind)
+    inner: Any = factory
+    while isinstance(inner, functools.partial):
+        inner = cast("functools.partial[object]", inner).func
+    alias: object = get_origin(inner)  # of Agent[int]
+    if alias is not None:
+        inner = alias
+    cls = _actor_class(inner)
+    name = str(getattr(inner, "__qualname__", None) or inner.__class__.__qualname__)
+    if cls is not None:
+        kind = Kind(cls, name)
+        if cls is factory:
+            type.__setattr__(cls, "_trioreg_kind", kind)
+        return kind
+    if not callable(inner) or inspect.isclass(inner) or _is_sync(inner):
+        raise TypeError(
+            f"factory must be an Actor class or an async function (or a functools.partial of one), not {factory!r}"
+        )
+    return Kind(None, name)
+
+
+def _actor_class(inner: Any) -> type[Actor] | None:
+    return inner if inspect.isclass(inner) and issubclass(inner, Actor) else None
+
+
+def _is_sync(inner: Any) -> bool:
+    return inspect.isfunction(inner) and not inspect.iscoroutinefunction(inner)
+
+
+def _check_shutdown(shutdown: object) -> None:
+    if shutdown == "kill":
+        return
+    if isinstance(shutdown, bool) or not isinstance(shutdown, int | float):
+        raise TypeError(f"shutdown must be a number of seconds, math.inf or 'kill', not {shutdown!r}")
+    if not shutdown >= 0:
+        raise ValueError(f"shutdown must be at least 0 seconds, not {shutdown!r}")
+
+
+def _find_kind(spec: ChildSpec) -> Kind:
+    return kind_of(spec.factory)
+
+
+@attrs.frozen
+class ChildSpec:
+    """How a supervisor starts a child: ``Supervisor.child_spec``.
+
+    Synopsis::
+
+        open_supervisor(children=[
+            ChildSpec(SecretAgent, args=("James Bond",), name=agents.via("James Bond")),
+            ChildSpec(cleaner, restart="temporary"),
+        ])
+
+    Attributes:
+        factory: An `Actor` class or an async function, or a ``functools.partial`` of one.
+        args: Its arguments.
+        id: What the supervisor knows the child by; None makes one up from the name or the factory.
+        name: The name it has in a registry, in every life, from before it starts: `Registry.via`.
+        restart: ``"permanent"`` (always restarted), ``"transient"`` (after a crash or a kill), ``"temporary"``
+            (never). None means permanent for an actor class, and transient for a function: it may return.
+        shutdown: How long it may take to end, in seconds, ``math.inf``, or ``"kill"``. None means 5 seconds.
+        significant: Whether its end counts for the supervisor's ``auto_shutdown``; not for permanent children.
+        backoff: How long to wait before each restart; None means not at all.
+
+    Raises:
+        TypeError, ValueError: An argument is not what is said above.
+    """
+
+    factory: Factory
+    args: tuple[Any, ...] = ()
+    id: Hashable = None
+    name: Via[Any, Any] | None = None
+    restart: Restart | None = None
+    shutdown: float | Literal["kill"] | None = None
+    significant: bool = False
+    backoff: Backoff | None = None
+    kind: Kind = attrs.field(init=False, repr=False, eq=False, default=attrs.Factory(_find_kind, takes_self=True))
+
+    def __attrs_post_init__(self) -> None:
+        # All in one place, and no more than has to be asked: a spec is made for each start under a `DynamicSupervisor`.
+        if not isinstance(self.args, tuple):
+            raise TypeError(f"args must be a tuple, not {self.args!r}")
+        if self.id is not None:
+            try:
+                hash(self.id)
+            except TypeError:
+                raise TypeError(f"id must be hashable: {self.id!r}") from None
+        if self.name is not None and not isinstance(self.name, Via):
+            raise TypeError(f"name must come from Registry.via(), not {self.name!r}")
+        if self.restart is not None and self.restart not in RESTARTS:
+            allowed = ", ".join(map(repr, (None, *RESTARTS)))
+            raise ValueError(f"restart must be one of {allowed}, not {self.restart!r}")
+        if self.shutdown is not None:
+            _check_shutdown(self.shutdown)
+        if not isinstance(self.significant, bool):
+            raise TypeError(f"significant must be a bool, not {self.significant!r}")
+        if self.backoff is not None and not isinstance(self.backoff, Backoff):
+            raise TypeError(f"backoff must be a Backoff, not {self.backoff!r}")
+        if self.significant and self.restarts == "permanent":
+            raise ValueError("significant must not be True for a permanent child: it is restarted, and never ends")
+
+    @property
+    def restarts(self) -> Restart:
+        """``restart``, or what it is by default."""
+        return self.restart or self.kind.restart
+
+    @property
+    def seconds(self) -> float:
+        """How long the child may take to end, in seconds: 0 for ``"kill"``."""
+        if self.shutdown is None:
+            return self.kind.shutdown
+        return 0.0 if self.shutdown == "kill" else self.shutdown
+
+
+def spec_of(factory: Callable[..., Any] | ChildSpec, args: tuple[object, ...], **options: Any) -> ChildSpec:
+    """The spec of a child that was given as a whole one, or by its parts. What is beside a whole one would be lost."""
+    if not isinstance(factory, ChildSpec):
+        return ChildSpec(factory, args, **options)
+    for name, value in {"args": args or None, **options}.items():
+        if value is not None:
+            raise TypeError(f"{name} must be in the ChildSpec, not beside it: {value!r}")
+    return factory

@@ -1,0 +1,89 @@
+"""The trace of supervision, for people: one line in the log for each start, end, restart and give-up.
+
+All of it goes to the logger ``trioreg``. What is as it should be is at DEBUG; a restart without an error at INFO; a
+crash, with its traceback, and a supervisor that gives up at ERROR.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .._actors import Cell
+    from .._runtime import Exit
+    from .child import Child
+
+logger = logging.getLogger("trioreg")
+
+
+class Trace:
+    """What one supervisor writes into the log."""
+
+    __slots__ = ("_label",)
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+
+    def starting(self, child: Child, cell: Cell) -> None:
+        if logger.isEnabledFor(logging.DEBUG):
+            count = f", restart {child.restarts}" if child.restarts else ""
+            logger.debug("%s: child %s: starting as %r%s", self._label, child, cell.ref, count)
+
+    def not_started(self, child: Child, cell: Cell, exit: Exit) -> None:
+        """At DEBUG: whoever started it gets the error."""
+        self._ended(logging.DEBUG, child, cell, exit, "did not start", "")
+
+    def ended(self, child: Child, cell: Cell, exit: Exit) -> None:
+        """For good, or because its supervisor has ended it. (Ctrl-C and `SystemExit` are no crash: they leave it.)"""
+        level = (
+            logging.DEBUG
+            if exit.error is None
+            else logging.ERROR
+            if isinstance(exit.error, Exception)
+            else logging.INFO
+        )
+        self._ended(level, child, cell, exit, "ended", _after(child))
+
+    def restarting(self, child: Child, cell: Cell, exit: Exit, seconds: float | None = None) -> None:
+        """It has ended, or failed to start, and is restarted: at once, or after so many seconds."""
+        level = logging.INFO if exit.error is None else logging.ERROR
+        wait = "" if seconds is None else f" in {seconds:g} seconds"
+        self._ended(level, child, cell, exit, "ended", f": restart {child.restarts}{wait}")
+
+    def restarting_too(self, child: Child) -> None:
+        """It was ended for a restart of several, and is started again."""
+        if logger.isEnabledFor(logging.INFO):
+            logger.info("%s: child %s is restarted with another: restart %d", self._label, child, child.restarts)
+
+    def gives_up(self, child: Child, cell: Cell, exit: Exit, limit: str) -> None:
+        self._ended(logging.ERROR, child, cell, exit, "ended", f"{_after(child)}: giving up, {limit}")
+
+    def cut_off(self, child: Child, cell: Cell) -> None:
+        """Its time to end is over."""
+        message = "%s: child %s, %r, is killed: its %g seconds to end are over"
+        logger.warning(message, self._label, child, cell.ref, child.spec.seconds)
+
+    def start_cancelled(self, child: Child, cell: Cell, error: BaseException) -> None:
+        """Nobody else gets this error: who started the child is being cancelled."""
+        message = "%s: child %s, %r, failed while its start was cancelled"
+        logger.error(message, self._label, child, cell.ref, exc_info=error)
+
+    def _ended(self, level: int, child: Child, cell: Cell, exit: Exit, what: str, then: str) -> None:
+        if logger.isEnabledFor(level):
+            logger.log(
+                level,
+                "%s: child %s, %r, %s (%s%s)%s",
+                self._label,
+                child,
+                cell.ref,
+                what,
+                exit,
+                cell.last_words(),
+                then,
+                exc_info=exit.error,
+            )
+
+
+def _after(child: Child) -> str:
+    return f", after {child.restarts} restart{'s' if child.restarts > 1 else ''}" if child.restarts else ""
