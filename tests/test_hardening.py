@@ -256,11 +256,11 @@ async def test_an_actors_own_methods_are_refused_in_a_worker_thread(operation: s
         except Exception as caught:
             error = caught
         after = cell.state, cell.is_idle, cell.queued
-        left = 0 if cell._background is None else len(cell._background.scopes)
+        left = 0 if cell.life.background is None else len(cell.life.background.scopes)
         # Where it fails, it fails here, and not by waiting forever.
         cell.state = before[0]
-        if cell._background is not None:
-            cell._background.scopes.clear()
+        if cell.life.background is not None:
+            cell.life.background.scopes.clear()
         ref.kill()
     assert isinstance(error, RuntimeError)
     assert after == before

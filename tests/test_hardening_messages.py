@@ -15,7 +15,7 @@ from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Actor, ActorExited, ActorRef, CallCycle, Exit, Registry, open_dynamic_supervisor
-from trioreg._actors.cell import BATCH
+from trioreg._actors.hot_paths import BATCH
 from trioreg._actors.mailbox import _COMPACT
 
 

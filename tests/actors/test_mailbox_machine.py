@@ -42,8 +42,9 @@ from trioreg import (
     raises,
     receive,
 )
-from trioreg._actors import cell as cell_module
+from trioreg._actors import Cell, hot_paths
 from trioreg._actors import mailbox as mailbox_module
+from trioreg._actors.background import start_background_task
 from trioreg._registry.via import Via, WaitingVia
 
 Operation = Literal["call", "cast", "cast_nowait", "send", "send_nowait"]
@@ -139,7 +140,7 @@ class Program:
     restart: Literal["permanent", "transient", "temporary"] = "permanent"
     ends: tuple[tuple[int, int, End], ...] = ()
     is_drained: bool = True
-    batch: int = cell_module.BATCH
+    batch: int = hot_paths.BATCH
     compact_at: int = mailbox_module._COMPACT
 
     @property
@@ -191,7 +192,7 @@ programs = st.builds(
         tuple
     ),
     is_drained=st.booleans(),
-    batch=st.sampled_from([1, cell_module.BATCH]),
+    batch=st.sampled_from([1, hot_paths.BATCH]),
     compact_at=st.sampled_from([0, mailbox_module._COMPACT]),
 )
 
@@ -245,7 +246,7 @@ class Followed(Via[str, None]):
         self.message.led_to(ref)
         return ref
 
-    def _find(self) -> cell_module.Cell | None:
+    def _find(self) -> Cell | None:
         return self._resolve()._cell
 
 
@@ -263,7 +264,7 @@ class FollowedWaiting(WaitingVia[str, None]):
             self.message.led_to(ref)
         return ref
 
-    def _find(self) -> cell_module.Cell | None:
+    def _find(self) -> Cell | None:
         return self._resolve()._cell
 
     async def _resolve_or_wait(self) -> ActorRef[Never]:
@@ -687,7 +688,7 @@ def behind(world: World, life: Life, message: Message) -> None:
 
     if life._cell is not None and world.program.kind != "function":
         with suppress(ActorExited):  # it is ending
-            life._cell.start_soon(later)
+            start_background_task(life._cell, later)
 
 
 def note(world: World, life: Life) -> None:
@@ -843,7 +844,7 @@ def problems_of(program: Program) -> list[str]:
     world = World(program)
     logger = logging.getLogger("trioreg")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cell_module, "BATCH", program.batch)
+        patch.setattr(hot_paths, "BATCH", program.batch)
         patch.setattr(mailbox_module, "_COMPACT", program.compact_at)
         patch.setattr(logger, "propagate", False)
         logger.addHandler(world)

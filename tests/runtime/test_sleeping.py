@@ -16,7 +16,7 @@ from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 import trioreg
 from trioreg import Actor, ActorExited, ActorRef, Exit
-from trioreg._actors import cell as cell_module
+from trioreg._actors import hot_paths
 from trioreg._actors import mailbox as mailbox_module
 from trioreg._runtime.sleeping import WOKEN, park, wake
 
@@ -168,8 +168,8 @@ async def test_a_message_in_the_step_in_which_an_actor_is_idle_for_too_long_is_h
         actor = cell.actor
         if late:
             # Cancelled, and not had its turn yet: who looks now must not take it for parked.
-            assert cell._idle_scope is not None
-            cell._idle_scope.cancel()
+            assert cell.idle_scope is not None
+            cell.idle_scope.cancel()
             assert not cell.is_idle
         ref.send_nowait("message")
         await wait_all_tasks_blocked()
@@ -278,7 +278,7 @@ async def test_what_a_finalizer_does_while_the_actor_is_about_to_sleep_is_not_sl
                     getattr(ref, operation)()
             return park()
 
-        monkeypatch.setattr(cell_module, "park", park_and_collect)
+        monkeypatch.setattr(hot_paths, "park", park_and_collect)
         monkeypatch.setattr(mailbox_module, "park", park_and_collect)
         ref.send_nowait("message")
         with trio.fail_after(0.5):  # before an idle one is idle for too long

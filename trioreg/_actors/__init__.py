@@ -10,8 +10,9 @@ from .agent import Agent
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
 from .deadlock import Waiting, link, waiting_for
-from .function import Function
+from .function_actor import Function
 from .handler import raises
+from .life import run_actor
 from .ref import ActorRef, ActorStatistics, Address
 from .timer import Timer
 
@@ -36,6 +37,7 @@ __all__ = [
     "link",
     "raises",
     "receive",
+    "run_actor",
     "send_after",
     "send_every",
     "type_of",

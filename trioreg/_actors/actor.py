@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
 from trio.lowlevel import current_task, enable_ki_protection
 
 from .._runtime import async_result, current_actor
+from .background import start_background_task
 from .cell import Cell
+from .function_actor import receive as receive_next
 from .handler import Handlers, Hooks
 from .ref import ActorRef, FunctionRef
 from .timer import Timer
@@ -99,7 +101,7 @@ class Actor:
             TypeError: ``async_fn`` can't be called. (One that turns out not to be async is an error of the actor.)
             RuntimeError: This is another thread than that of the Trio run.
         """
-        self._writable().start_soon(async_fn, *args)
+        start_background_task(self._writable(), async_fn, *args)
 
     def send_after(self, seconds: float, message: object) -> Timer:
         """Have ``message`` come to `on_message` after so many seconds, unless the `Timer` is cancelled before.
@@ -223,7 +225,7 @@ async def receive() -> object:
     Raises:
         RuntimeError: It is not a function actor that calls, or another task of it is waiting already.
     """
-    return await _current_cell("receive").receive()
+    return await receive_next(_current_cell("receive"))
 
 
 def send_after(seconds: float, message: object) -> Timer:

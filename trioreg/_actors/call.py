@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, Never, TypeVar, final
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import NoReply, wake
+from .._runtime import ActorExited, NoReply, wake
 from .deadlock import Waiting
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from trio.lowlevel import Task
 
-    from .._runtime import Owner
+    from .._runtime import Exit, Owner
     from .handler import Handler
 
 R = TypeVar("R")
@@ -84,6 +84,14 @@ class Call(Waiting):
         if task is not None:
             self.task = None
             wake(task)
+
+
+def refuse(payload: object, ref: Owner, exit: Exit, *, was_sent: bool = True) -> None:
+    """If a message is a call, tell its caller that the actor ends and no answer will come."""
+    if type(payload) is Call:
+        error = ActorExited(ref, exit, was_sent=was_sent)
+        error.__cause__ = exit.error
+        payload.fail(error)
 
 
 @final

@@ -53,17 +53,17 @@ class Mailbox:
 
     __slots__ = (
         "__weakref__",
-        "_overflow",
-        "_peak",
-        "_queue",
-        "_withdrawn",
         "inbox",
         "is_open",
         "kind",
         "limit",
+        "longest",
+        "overflow",
         "payload",
+        "queue",
         "taker",
         "thread",
+        "withdrawn",
     )
 
     def __init__(self, limit: int | None, thread: int) -> None:
@@ -73,24 +73,24 @@ class Mailbox:
         self.is_open = True
         self.kind: Any = None
         self.payload: Any = None
-        self._queue: deque[Any] | None = None
+        self.queue: deque[Any] | None = None
         # Those that wait for room, in their order: by the identity of the sender, or of what can be withdrawn.
-        self._overflow: dict[int, Sender] | None = None
+        self.overflow: dict[int, Sender] | None = None
         # The identities of what is in the queue but does not count any more. Taking one out of the middle of a deque
         # is a walk: ten thousand callers that give up on a stuck actor would walk ten thousand times.
-        self._withdrawn: set[int] | None = None
+        self.withdrawn: set[int] | None = None
         self.taker: Task | None = None
-        self._peak = 0
+        self.longest = 0
 
     @property
     def queued(self) -> int:
         """How many messages are in the mailbox."""
-        return (self.kind is not None) + len(self._queue or ()) // 2 - len(self._withdrawn or ())
+        return (self.kind is not None) + len(self.queue or ()) // 2 - len(self.withdrawn or ())
 
     @property
     def peak(self) -> int:
         """The most messages that have waited at once."""
-        return max(self._peak // 2, self.queued)
+        return max(self.longest // 2, self.queued)
 
     @property
     def is_idle(self) -> bool:
@@ -111,7 +111,7 @@ class Mailbox:
             task.custom_sleep_data = None
             wake(task)
             return
-        queue = self._queue or self._make_queue()
+        queue = self.queue or self._make_queue()
         queue.append(kind)
         queue.append(payload)
 
@@ -121,17 +121,17 @@ class Mailbox:
             self.put(kind, payload)
             return
         if self.kind is not None:
-            (self._queue or self._make_queue()).extendleft((self.payload, self.kind))
+            (self.queue or self._make_queue()).extendleft((self.payload, self.kind))
         self.kind = kind
         self.payload = payload
 
     def _make_queue(self) -> deque[object]:
         queue: deque[object] = deque()  # making it may run the collector, and a `__del__` that sends to this one
-        if self._queue is None:
-            self._queue = queue
+        if self.queue is None:
+            self.queue = queue
             if self.limit is None and self.is_open:
                 self.inbox = queue
-        return self._queue
+        return self.queue
 
     def put_or_line_up(self, kind: object, payload: object) -> None:
         """Put in a message whose sender waits for the answer anyway: if there is no room, it waits for that too."""
@@ -149,43 +149,43 @@ class Mailbox:
         self._line_up(id(sender), sender)
 
         def abort(_: RaiseCancelT) -> Abort:
-            assert self._overflow is not None
-            del self._overflow[id(sender)]
+            assert self.overflow is not None
+            del self.overflow[id(sender)]
             return Abort.SUCCEEDED
 
         await wait_task_rescheduled(abort)
         return sender.admitted
 
     def _line_up(self, key: int, sender: Sender) -> None:
-        if self._overflow is None:
-            self._overflow = {}
-        self._overflow[key] = sender
+        if self.overflow is None:
+            self.overflow = {}
+        self.overflow[key] = sender
 
     def withdraw(self, payload: object) -> None:
         """Take back a message that still waits, put in with `put` or `put_or_line_up`. Constant time, on average.
 
         What came with it must be its alone, as the message is told by that.
         """
-        if self._overflow and self._overflow.pop(id(payload), None) is not None:
+        if self.overflow and self.overflow.pop(id(payload), None) is not None:
             return
-        self._peak = max(self._peak, 2 * self.queued)
-        if self._withdrawn is None:
-            self._withdrawn = set()
-        self._withdrawn.add(id(payload))
-        queue = self._queue
-        if queue is not None and len(self._withdrawn) > max(_COMPACT, len(queue) // 4):
+        self.longest = max(self.longest, 2 * self.queued)
+        if self.withdrawn is None:
+            self.withdrawn = set()
+        self.withdrawn.add(id(payload))
+        queue = self.queue
+        if queue is not None and len(self.withdrawn) > max(_COMPACT, len(queue) // 4):
             # In place: whoever has a hand on the queue keeps it.
-            gone, self._withdrawn = self._withdrawn, None
+            gone, self.withdrawn = self.withdrawn, None
             left = [part for message in _pairs(queue) if id(message[1]) not in gone for part in message]
             if id(self.payload) in gone:
-                self._withdrawn = {id(self.payload)}
+                self.withdrawn = {id(self.payload)}
             queue.clear()
             queue.extend(left)
-        self._admit()
+        self.admit()
 
     def take(self) -> tuple[object, object] | None:
         """The first message, or None when there is none, or all that waited have been withdrawn."""
-        queue = self._queue
+        queue = self.queue
         while self.kind is not None or queue:
             if self.kind is not None:
                 kind, payload = self.kind, self.payload
@@ -193,29 +193,29 @@ class Mailbox:
             else:
                 assert queue
                 kind, payload = queue.popleft(), queue.popleft()
-            if len(queue or ()) >= self._peak:
+            if len(queue or ()) >= self.longest:
                 self.note_peak()
-            if self._withdrawn and self.forget_withdrawn(payload):
+            if self.withdrawn and self.forget_withdrawn(payload):
                 continue
-            if self._overflow:
-                self._admit()
+            if self.overflow:
+                self.admit()
             return kind, payload
         return None
 
     def note_peak(self) -> None:
         """A message has been taken out, and before there were more than ever, if those that were withdrawn count."""
-        self._peak = max(self._peak, 2 * self.queued + 2)
+        self.longest = max(self.longest, 2 * self.queued + 2)
 
     def forget_withdrawn(self, payload: object) -> bool:
         """A message has been taken out: whether it had been withdrawn."""
-        if not self._withdrawn or id(payload) not in self._withdrawn:
+        if not self.withdrawn or id(payload) not in self.withdrawn:
             return False
-        self._withdrawn.remove(id(payload))
+        self.withdrawn.remove(id(payload))
         return True
 
-    def _admit(self) -> None:
-        while self._overflow and not self.is_full:
-            sender = self._overflow.pop(next(iter(self._overflow)))
+    def admit(self) -> None:
+        while self.overflow and not self.is_full:
+            sender = self.overflow.pop(next(iter(self.overflow)))
             self.put(sender.kind, sender.payload)
             sender.admitted = True
             if sender.task is not None:
@@ -227,7 +227,7 @@ class Mailbox:
         was_open = self.is_open
         sleep = park()
         # Making that may have run the collector, and a `__del__` that sends to this one, or ends it.
-        if self.kind is None and not self._queue and self.is_open is was_open:
+        if self.kind is None and not self.queue and self.is_open is was_open:
             task.custom_sleep_data = self
             await sleep
         else:
@@ -248,9 +248,9 @@ class Mailbox:
     def refuse_senders(self) -> list[Sender]:
         """Nothing more gets in: give back what waits for room, and wake those senders. None has had its turn yet."""
         self.close()
-        if self._overflow is None:
+        if self.overflow is None:
             return []
-        senders, self._overflow = list(self._overflow.values()), None
+        senders, self.overflow = list(self.overflow.values()), None
         for sender in senders:
             if sender.task is not None:
                 wake(sender.task)
@@ -258,13 +258,13 @@ class Mailbox:
 
     def drain(self) -> list[tuple[object, object]]:
         """Every message that is in the mailbox, taken out."""
-        if self.kind is None and not self._queue:
-            self.inbox = self._queue = self._withdrawn = None
+        if self.kind is None and not self.queue:
+            self.inbox = self.queue = self.withdrawn = None
             return []
-        gone = self._withdrawn or ()
+        gone = self.withdrawn or ()
         left = [(self.kind, self.payload)] if self.kind is not None else []
-        left += _pairs(self._queue or ())
-        self.kind = self.payload = self.inbox = self._queue = self._withdrawn = None
+        left += _pairs(self.queue or ())
+        self.kind = self.payload = self.inbox = self.queue = self.withdrawn = None
         return [message for message in left if id(message[1]) not in gone]
 
 

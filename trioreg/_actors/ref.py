@@ -6,24 +6,25 @@ lines over the actor's `Cell`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, TypeVarTuple, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple, cast, overload
 
 import attrs
-from trio.lowlevel import checkpoint, current_task, enable_ki_protection, reschedule
+from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
-from .._runtime import KILLED, NORMAL, SHUTDOWN, WOKEN, ActorExited, CallCycle, Exit, MailboxFull
-from .call import Call, Reply
-from .cell import CAST, INFO, STOPPING, Reference
+from .._runtime import KILLED, NORMAL, SHUTDOWN, ActorExited, CallCycle, Exit
+from .cell import STOPPING, Reference
 from .deadlock import waiting_for
+from .hot_paths import MessagePaths
+from .message import CAST, INFO
 
 if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from .._runtime import Run
     from .cell import Cell
-    from .function import Function
+    from .function_actor import Function
 
 A = TypeVar("A", covariant=True)
 R = TypeVar("R")
@@ -31,7 +32,7 @@ P = ParamSpec("P")
 Ts = TypeVarTuple("Ts")
 
 
-class Address(Generic[A]):
+class Address(MessagePaths[A]):
     """Where messages can be sent: an `ActorRef` (one life of an actor) or a `Via` (whoever has the name).
 
     =====================  ==============================================  ==================================
@@ -48,13 +49,6 @@ class Address(Generic[A]):
 
     __slots__ = ()
 
-    # Of a name in a registry with one table: that, and the key, for those who can't wait for `_find`.
-    _table: dict[Any, Any] | None = None
-    _key: Any = None
-
-    # Of a reference: what it leads to.
-    _cell: Cell | None = None
-
     def _resolve(self) -> ActorRef[A]:
         """The actor it leads to now; raises if there is none."""
         raise NotImplementedError  # pragma: no cover  # abstract
@@ -62,66 +56,6 @@ class Address(Generic[A]):
     def _find(self) -> Cell | None:
         """What the actor it leads to now is run by; None if that has ended; raises if there is none."""
         return self._resolve()._cell
-
-    @overload
-    async def call(
-        self, method: Callable[Concatenate[A, P], Awaitable[Reply[R]]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R: ...
-    @overload
-    async def call(
-        self, method: Callable[Concatenate[A, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R: ...
-    @overload
-    async def call(self, method: Callable[Concatenate[A, P], Reply[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
-    @overload
-    async def call(self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
-    # Not for calls, but for ``nursery.start_soon(ref.call, ...)``: the checkers can't see through a `ParamSpec` there.
-    @overload
-    async def call(self, method: Callable[[A, *Ts], R], /, *args: *Ts) -> R: ...
-    @enable_ki_protection
-    async def call(self, method: Callable[..., Any], /, *args: object, **kwargs: object) -> object:
-        """Have the actor run one of its methods, and wait for the result: ``GenServer.call``.
-
-        The actor handles one message at a time. If this task is cancelled while the message still waits, it is
-        withdrawn; a handler that has begun goes on, and its result is dropped. A checkpoint. Constant time; an idle
-        actor's sync method costs one checkpoint, anything else two task switches.
-
-        Args:
-            method: A method of the actor's class (or of a base class), sync or async.
-            args, kwargs: Its arguments.
-
-        Returns:
-            What the method returns; the answer, where it returns a `Reply`.
-
-        Raises:
-            ActorExited: The actor has ended, is ending, or ends before it answers; an error of the handler that
-                crashed it is the ``__cause__``.
-            CallCycle: The actor can't answer before the caller has ended its own handler.
-            NotRegistered: The address is a name that nobody has.
-            TypeError: It is no method of this actor, or the arguments do not fit. The actor lives on.
-            Exception: What the method declares with `raises`.
-        """
-        cell = self._cell or self._find()
-        if cell is None or cell.state >= STOPPING:
-            raise self._exited(cell)
-        if get_ident() != cell.thread:
-            cell.ref._require_thread()
-        try:
-            handler = None if kwargs else cell.handlers.by_count[len(args)][method]
-        except (LookupError, TypeError):
-            handler = None
-        if handler is None:
-            handler = cell.handlers.find(method, args, kwargs)
-        # `is_idle`, written out, before the checkpoint and behind it.
-        task = cell.taker
-        if task is not None and task.custom_sleep_data is cell and not handler.is_async:
-            await checkpoint()
-            if task.custom_sleep_data is cell:
-                result = cell.answer_now(handler, args, kwargs)
-                return await cell.wait_answer(result) if type(result) is Call else result
-            if cell.state >= STOPPING:
-                raise self._exited(cell)
-        return await cell.wait_answer(cell.ask(handler, args, kwargs))
 
     @overload
     async def cast(self, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
@@ -153,52 +87,6 @@ class Address(Generic[A]):
             await self._deliver(cell, handler, args)
 
     @enable_ki_protection
-    def cast_nowait(self, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """`cast` without waiting. Not a checkpoint; constant time.
-
-        Raises:
-            MailboxFull: The mailbox is bounded and has no room.
-            ActorExited, NotRegistered, TypeError: As `cast`.
-        """
-        # This is the path of every cast: what can be is written out.
-        table = self._table
-        if table is None:
-            cell = self._cell or self._find()
-        else:
-            try:
-                cell = table[self._key][0]._cell
-            except (LookupError, TypeError, AttributeError):
-                cell = self._find()
-        if cell is None:
-            raise self._exited(None)
-        inbox = cell.inbox
-        if inbox is None and not cell.is_open and not cell.leaves_behind():
-            raise self._exited(cell)
-        try:
-            handler = None if kwargs else cell.handlers.by_count[len(args)][method]
-        except (LookupError, TypeError):
-            handler = None
-        if handler is None:
-            handler = cell.handlers.find(method, args, kwargs)
-        if get_ident() != cell.thread:
-            cell.ref._require_thread()
-        if kwargs:
-            self._deliver_nowait(cell, CAST, (handler, args, kwargs))
-            return
-        if inbox:  # then the actor is not idle
-            inbox.append(handler)
-            inbox.append(args)
-            return
-        task = cell.taker
-        if task is not None and task.custom_sleep_data is cell:
-            cell.kind = handler
-            cell.payload = args
-            task.custom_sleep_data = None
-            reschedule(task, WOKEN)
-        else:
-            self._deliver_nowait(cell, handler, args)
-
-    @enable_ki_protection
     async def send(self, message: object) -> None:
         """Send any object to the actor's ``on_message``, or to a function actor's ``receive()``.
 
@@ -209,29 +97,6 @@ class Address(Generic[A]):
         """
         await checkpoint()
         await self._deliver(self._accepting(), INFO, message)
-
-    @enable_ki_protection
-    def send_nowait(self, message: object) -> None:
-        """`send` without waiting. Not a checkpoint; constant time.
-
-        Raises:
-            MailboxFull: The mailbox is bounded and has no room.
-            ActorExited, NotRegistered: As `send`.
-        """
-        # As for a cast.
-        cell = self._cell or self._find()
-        if cell is None or (not cell.is_open and not cell.leaves_behind()):
-            raise self._exited(cell)
-        if get_ident() != cell.thread:
-            cell.ref._require_thread()
-        task = cell.taker
-        if task is not None and task.custom_sleep_data is cell:
-            cell.kind = INFO
-            cell.payload = message
-            task.custom_sleep_data = None
-            reschedule(task, WOKEN)
-        else:
-            self._deliver_nowait(cell, INFO, message)
 
     @enable_ki_protection
     async def wait(self) -> Exit:
@@ -320,16 +185,10 @@ class Address(Generic[A]):
 
     def _exited(self, cell: Cell | None) -> ActorExited:
         ref = self._resolve() if cell is None else cell.ref
-        exit = self._resolve()._exit if cell is None else cell.exit
+        exit = self._resolve()._exit if cell is None else cell.life.exit
         error = ActorExited(ref, exit or NORMAL, was_sent=False)
         error.__cause__ = exit.error if exit is not None else None
         return error
-
-    def _deliver_nowait(self, cell: Cell, kind: object, payload: object) -> None:
-        if cell.is_full and cell.is_open:
-            assert cell.limit is not None
-            raise MailboxFull(cell.ref, cell.limit)
-        cell.put(kind, payload)
 
     async def _deliver(self, cell: Cell, kind: object, payload: object) -> None:
         if cell.limit is None or not cell.is_full or not cell.is_open:
@@ -370,7 +229,7 @@ class ActorRef(Reference, Address[A]):
     state alive.
     """
 
-    __slots__ = ("_cell", "_exit", "_label")
+    __slots__ = ("_cell", "_exit")
 
     _is_function = False
 
@@ -407,8 +266,8 @@ class ActorRef(Reference, Address[A]):
             peak=cell.peak,
             handled=cell.handled,
             calls_in_flight=cell.calls_in_flight,
-            started_at=cell.started_at,
-            restarts=cell.restarts,
+            started_at=cell.life.started_at,
+            restarts=cell.life.child.restarts,
         )
 
     async def result(self: ActorRef[Function[R]]) -> R:

@@ -12,7 +12,9 @@ import trio
 from trio.lowlevel import enable_ki_protection
 from trio_util import periodic  # pyright: ignore[reportUnknownVariableType]
 
-from .cell import STOPPING, TICK, Tick
+from .background import start_background_task
+from .cell import STOPPING
+from .message import TICK, Tick
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -32,7 +34,7 @@ class Timer:
         self._seconds = seconds
         self._tick = Tick(message)
         self._scope = trio.CancelScope()
-        cell.start_soon(self._send_every if repeats else self._send_after)
+        start_background_task(cell, self._send_every if repeats else self._send_after)
 
     def __repr__(self) -> str:
         return f"<Timer, {'cancelled' if self._scope.cancel_called else f'{self._seconds:g} seconds'}>"

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
 
-from .._actors import ENDED, ENDING, RUNNING, STARTING, ActorRef, Cell, Reference, waiting_for
+from .._actors import ENDED, ENDING, RUNNING, STARTING, ActorRef, Cell, Reference, run_actor, waiting_for
 from .._runtime import (
     KILLED,
     SHUTDOWN,
@@ -278,9 +278,6 @@ class Engine:
         cell = Cell(
             ref,
             child,
-            spec.factory,
-            spec.args,
-            label=label,
             handlers=kind.handlers,
             hooks=kind.hooks,
             mailbox_size=kind.mailbox_size,
@@ -289,7 +286,7 @@ class Engine:
         if spec.name is not None:
             spec.name._claim(ref, None if predecessor is None else predecessor.ref)
         # Every life begins in the context of the supervisor, whoever asked for it and whatever the last one left.
-        self._context.run(self._start_task, cell, label)
+        self._context.run(self._start_task, cell, spec)
         child.cell = cell
         self._alive += 1
         try:
@@ -298,8 +295,8 @@ class Engine:
             self._fail(error)  # of a log handler: the child is there all the same, and ends with the others
         return cell
 
-    def _start_task(self, cell: Cell, label: str) -> None:
-        self.nursery.start_soon(cell.run, name=label)
+    def _start_task(self, cell: Cell, spec: ChildSpec) -> None:
+        self.nursery.start_soon(run_actor, cell, spec.factory, spec.args, name=spec.kind.label)
 
     async def _wait_started(self, child: Child, cell: Cell) -> None:
         """Wait until a life has started. Raises its error if it does not. Cancelled: it is ended first."""
@@ -314,15 +311,15 @@ class Engine:
 
         asker = self.asker if task is self.task else None
         with waiting_for(cell, asker or task):
-            cell.starter = task
+            cell.life.starter = task
             self._starting[cell] = child
             try:
                 await wait_task_rescheduled(abort)
             finally:
                 del self._starting[cell]
-        if cell.is_started and cancel is None:
+        if cell.life.has_started and cancel is None:
             return
-        exit = cell.exit or SHUTDOWN
+        exit = cell.life.exit or SHUTDOWN
         if cancel is not None:
             if exit.error is not None:
                 self._trace.start_cancelled(child, cell, exit.error)
@@ -341,10 +338,10 @@ class Engine:
 
     def child_ended(self, child: Child, cell: Cell) -> None:
         """The last step of a life."""
-        exit = cell.exit
+        exit = cell.life.exit
         assert exit is not None
         self._alive -= 1
-        if child.is_new and cell.starter is not None:
+        if child.is_new and cell.life.starter is not None:
             # Not when its starter has its turn: somebody else may have started it again before, for nobody to end it.
             self._due.drop(child)
             self._forget(child)
@@ -366,7 +363,7 @@ class Engine:
             self._trace.ended(child, cell, exit)
             self._fail(error)
             return
-        if cell.starter is not None:
+        if cell.life.starter is not None:
             # Whoever started it gets the error. (Where that is a restart of several, it is traced as what comes of it.)
             if child not in self._due:
                 self._trace.not_started(child, cell, exit)
@@ -413,8 +410,8 @@ class Engine:
             self._trace.restarting(child, cell, exit)
         elif self._may_restart(child, cell, exit):
             backoff = child.spec.backoff
-            now = trio.current_time()
-            if backoff is not None and cell.started_at is not None and now - cell.started_at >= backoff.maximum:
+            since = cell.life.started_at
+            if backoff is not None and since is not None and trio.current_time() - since >= backoff.maximum:
                 child.attempts = 0  # a life as long as that was a success
             self._begin_again_after(backoff, child, cell, exit)
 
@@ -488,7 +485,7 @@ class Engine:
         """End them in reverse order, then start them again in order."""
         members = self._due.take(self.children.values())
         for member in reversed(members):
-            if member.cell in self._starting and not member.cell.is_started:
+            if member.cell in self._starting and not member.cell.life.has_started:
                 # Whoever starts it gets the error, and may not have had its turn yet where it has failed already.
                 self._due.drop(member)
             elif member.pause is not None:
@@ -545,7 +542,7 @@ class Engine:
         child: Child | None = None
         if isinstance(which, Reference):
             ref = cast("ActorRef[Any]", which)
-            owner = None if ref._cell is None else ref._cell.child
+            owner = None if ref._cell is None else ref._cell.life.child
             paused = self._pauses.after(ref)
             if isinstance(owner, Child) and owner.engine is self:
                 child = owner
@@ -635,10 +632,10 @@ class Engine:
             assert cell is not None
             if cell.state == STARTING:
                 await self._wait_for(cell, cell.wait_started)
-                if cell.is_started:
+                if cell.life.has_started:
                     return ref
-                if cell.exit is not None and cell.exit.error is not None:
-                    raise ActorExited(ref, cell.exit) from cell.exit.error
+                if cell.life.exit is not None and cell.life.exit.error is not None:
+                    raise ActorExited(ref, cell.life.exit) from cell.life.exit.error
             elif cell.state == RUNNING:
                 await trio.lowlevel.checkpoint()
                 return ref

@@ -1,0 +1,146 @@
+"""How a call is answered: by the actor's own task, in the turn of its caller, or later, by a `Reply`.
+
+An idle actor's sync handler runs in the turn of its caller (`answer_in_callers_turn`): the actor's task is parked, its
+mailbox is empty and nothing of the actor runs. So order and exclusion hold, and two task switches are saved.
+"""
+
+from __future__ import annotations
+
+import math
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, cast
+
+import trio
+from trio.lowlevel import Abort, RaiseCancelT, checkpoint, current_task, wait_task_rescheduled
+
+from .._runtime import ActorExited, Exit
+from .call import Call, Reply
+from .cell import ENDING
+from .deadlock import link
+from .handler import Resumed
+from .message import CALL, CAST
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping
+
+    from .cell import Cell
+    from .handler import Handler
+
+COROUTINE: type[object] = CoroutineType
+
+
+def ask(cell: Cell, handler: Handler, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Call:
+    """Put a call into the mailbox; `wait_answer` waits for it."""
+    call = Call(cell.ref, link(cell, current_task()), handler, args, kwargs)
+    cell.put_or_line_up(CALL, call)
+    return call
+
+
+async def wait_answer(cell: Cell, call: Call) -> object:
+    """Wait until a call is answered, and give the answer or raise the error. A checkpoint."""
+    if call.is_done:  # by the handler that returned the reply
+        await checkpoint()
+    else:
+        call.task = current_task()
+
+        def abort(_: RaiseCancelT) -> Abort:
+            _abandon(cell, call)
+            return Abort.SUCCEEDED
+
+        await wait_task_rescheduled(abort)
+    if call.error is not None:
+        try:
+            raise call.error
+        finally:
+            del call
+    return call.value
+
+
+def _abandon(cell: Cell, call: Call) -> None:
+    """The caller was cancelled. A call that waits is taken back; one in work goes on, for nobody."""
+    is_waiting = call is not cell.call and call.deferred is None and not call.has_begun
+    call.abandon()
+    if is_waiting and cell.state < ENDING:
+        cell.withdraw(call)
+
+
+def answer_in_callers_turn(
+    cell: Cell, handler: Handler, args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> object:
+    """Run a sync handler of this idle actor here and now. A `Call` comes back where the answer must be awaited."""
+    context = cell.context
+    assert context is not None
+    cell.runs_in_callers_turn = True
+    try:
+        if kwargs:
+            result = context.run(handler.function, cell.actor, *args, **kwargs)
+        elif len(args) == 1:
+            result = context.run(handler.function, cell.actor, args[0])
+        else:
+            result = context.run(handler.function, cell.actor, *args)
+        if type(result) is Reply:
+            call = Call(cell.ref, None, handler, args, kwargs)
+            answer_later(cell, call, cast("Reply[object]", result))
+            return call
+    except handler.declared:
+        raise
+    except BaseException as error:
+        cell.life.crashed_in = (handler.name, args, kwargs)
+        cell.fail(error)
+        raise ActorExited(cell.ref, Exit("crashed", error)) from error
+    finally:
+        cell.runs_in_callers_turn = False
+        cell.handled += 1
+        if cell.idle_scope is not None:
+            _put_idle_off(cell, cell.idle_scope)
+    if type(result) is COROUTINE:
+        call = Call(cell.ref, link(cell, current_task()), handler, args, kwargs)
+        go_on_in_own_task(cell, cast("Any", result), handler, args, kwargs, call)
+        return call
+    return result
+
+
+def answer_later(cell: Cell, call: Call, reply: Reply[object]) -> None:
+    """A handler returned ``reply`` for ``call``: the answer comes with it."""
+    # From here on the caller waits for whoever has the reply: the actor is free, so there can't be a cycle.
+    call.unlink()
+    if not reply._bind(call) and not call.is_done:
+        if cell.deferred is None:
+            cell.deferred = {}
+        cell.deferred[call] = None
+        call.deferred = cell.deferred
+
+
+def go_on_in_own_task(
+    cell: Cell,
+    coroutine: Coroutine[Any, Any, object],
+    handler: Handler,
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+    call: Call | None,
+) -> None:
+    """A sync function around an async one: what it has begun goes on in the actor's own task, before all that
+    waits, if there is still time. It counts when that is done."""
+    cell.handled -= 1
+    resumed = Resumed(handler, coroutine)
+    if call is not None:
+        call.handler = resumed
+        call.has_begun = True
+        cell.put_first(CALL, call)
+    elif cell.state == ENDING:
+        coroutine.close()
+    else:
+        cell.put_first(CAST, (resumed, args, kwargs))
+
+
+def idle_deadline(cell: Cell) -> float:
+    """When this actor has been idle for too long, if it is idle from now on."""
+    timeout = None if cell.actor is None else cell.actor.idle_timeout
+    return math.inf if timeout is None else trio.current_time() + timeout
+
+
+def _put_idle_off(cell: Cell, scope: trio.CancelScope) -> None:
+    try:
+        scope.deadline = idle_deadline(cell)
+    except Exception as error:  # an `idle_timeout` that is none: an error of the actor, not of whoever calls it
+        cell.fail(error)

@@ -1,0 +1,66 @@
+"""The background tasks of an actor: they live and die with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+from trio.lowlevel import current_task, enable_ki_protection
+
+from .._runtime import NORMAL, ActorExited, async_result, await_user, run_user, split
+from .cell import ENDING, Background
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .cell import Cell
+
+
+@enable_ki_protection
+def start_background_task(cell: Cell, function: Callable[..., Awaitable[object]], *args: object) -> None:
+    """Run ``await function(*args)`` beside the handlers. If it raises, the actor crashes."""
+    if cell.state >= ENDING:
+        raise ActorExited(cell.ref, cell.life.exit or NORMAL)
+    if not callable(function):
+        raise TypeError(f"async_fn must be an async function, not {function!r}")
+    background = cell.life.background
+    if background is None:
+        background = cell.life.background = Background()
+    scope = trio.CancelScope()
+    background.scopes.add(scope)
+
+    @enable_ki_protection
+    async def run() -> None:
+        task = current_task()
+        background.tasks.add(task)
+        try:
+            with scope:
+                try:
+                    await await_user(async_result(function, run_user(function, *args)))
+                except GeneratorExit:
+                    raise
+                except BaseException as error:
+                    cancelled, failure = split(error)
+                    if failure is not None:
+                        cell.fail(failure)
+                    if cancelled is not None:
+                        raise cancelled from None
+        finally:
+            background.tasks.discard(task)
+            background.scopes.discard(scope)
+            if background.gone is not None and not background.scopes:
+                background.gone.set()
+
+    # In a copy of the actor's context, whoever calls: what runs there is the actor's code.
+    assert cell.context is not None
+    cell.context.copy().run(cell.life.child.spawn, run, f"{cell.ref._label}, background")
+
+
+async def end_background_tasks(background: Background) -> None:
+    """Cancel them all, and wait until they have ended. Shielded."""
+    if background.scopes:
+        for scope in list(background.scopes):
+            scope.cancel()
+        background.gone = trio.Event()
+        with trio.CancelScope(shield=True):
+            await background.gone.wait()

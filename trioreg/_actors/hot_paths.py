@@ -1,0 +1,382 @@
+"""The paths that every message takes, written out by hand for speed: sending one, and handling one.
+
+A function call is what a message costs most, so these paths do in place what a plain function does elsewhere. A
+comment at each such place names the plain function. tests/actors/test_hot_paths.py drives both and compares them: if
+you change one, change the other.
+
+| here | stands for |
+|---|---|
+| `serve` | a loop of `Mailbox.take`, `Mailbox.park`, and running the handler |
+| `serve_casts` | `serve`, for casts to sync methods only |
+| `MessagePaths.call` | `Mailbox.is_idle`, then `answer_in_callers_turn` or `ask` |
+| `MessagePaths.cast_nowait`, `send_nowait` | `Handlers.find`, `Mailbox.put` |
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, TypeVarTuple, cast, overload
+
+import trio
+from trio.lowlevel import checkpoint, enable_ki_protection, reschedule
+
+from .._runtime import WOKEN, MailboxFull, park, split
+from .answers import (
+    COROUTINE,
+    answer_in_callers_turn,
+    answer_later,
+    ask,
+    go_on_in_own_task,
+    idle_deadline,
+    wait_answer,
+)
+from .call import Call, Reply
+from .cell import ENDING, STOPPING
+from .handler import Handler
+from .message import CALL, CAST, INFO, STOP, TICK
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Mapping
+
+    from .._runtime import ActorExited
+    from .cell import Cell
+
+A = TypeVar("A", covariant=True)
+R = TypeVar("R")
+P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
+
+logger = logging.getLogger("trioreg")
+
+NO_KWARGS: dict[str, object] = {}
+NOTHING_QUEUED = ()
+
+BATCH = 256
+"""How many messages an actor handles before it lets other tasks run."""
+
+
+async def serve(cell: Cell) -> bool:
+    """Handle messages, one at a time, until the actor is to end.
+
+    Returns:
+        True if an async handler comes first and there is no scope to cancel it by. That message is still there: make a
+        scope and call this again.
+    """
+    hooks, actor, task = cell.hooks, cell.actor, cell.task
+    assert hooks is not None and task is not None
+    cell.taker = task
+    # Nothing is checked twice in here: this loop is the cost of every message.
+    handler: Any = None
+    args: Any = ()
+    kwargs: Mapping[str, object] = NO_KWARGS
+    call: Call | None = None
+    kind: Any = None
+    payload: Any = None
+    result: Any = None
+    budget = BATCH
+    while True:
+        # `Mailbox.take`, written out.
+        queue: Any = cell.queue
+        if cell.kind is not None:
+            if cell.state == ENDING:
+                return False
+            kind, payload = cell.kind, cell.payload
+            cell.kind = cell.payload = None
+            queue = queue or NOTHING_QUEUED
+        elif queue:
+            if not budget:
+                await checkpoint()
+                budget = BATCH
+                continue  # what was waiting may have been withdrawn meanwhile
+            if cell.limit is None:
+                budget = serve_casts(cell, queue, budget)
+                if not queue or not budget or cell.kind is not None:
+                    continue
+            budget -= 1
+            kind = queue.popleft()
+            payload = queue.popleft()
+        elif cell.state == ENDING:
+            return False
+        else:
+            # An idle actor keeps nothing of its last message.
+            args, payload, result = (), None, None
+            if hooks.has_on_idle:
+                await _wait_for_message(cell)
+            else:
+                # `Mailbox.park`, written out: each frame that a parked task keeps is paid for by every actor.
+                sleep = park()
+                if cell.kind is not None or cell.queue or cell.state == ENDING:
+                    continue
+                task.custom_sleep_data = cell
+                await sleep
+            budget = BATCH
+            continue
+        if type(kind) is Handler:
+            handler, args = kind, payload
+        elif kind is CALL:
+            # `Mailbox.take`, written out, goes on: only a call can have been withdrawn.
+            if cell.withdrawn and cell.forget_withdrawn(payload):
+                continue
+            call = cast("Call", payload)
+            handler, args, kwargs = payload.handler, payload.args, payload.kwargs
+        elif kind is INFO:
+            handler, args = hooks.on_message, (payload,)
+        elif kind is CAST:
+            handler, args, kwargs = payload
+        elif kind is TICK:
+            handler, args = hooks.on_message, (payload.taken(),)
+        else:
+            assert kind is STOP
+            return False
+        if handler.is_async and cell.scope is None:
+            cell.put_first(kind, payload)
+            return True
+        # `Mailbox.take`, written out, ends here: the message is not put back any more.
+        if len(queue) >= cell.longest:
+            cell.note_peak()
+        if cell.overflow:
+            cell.admit()
+        if call is not None:
+            cell.call = call
+        function = handler.function
+        try:
+            if kwargs:
+                result = function(actor, *args, **kwargs)
+            elif len(args) == 1:
+                result = function(actor, args[0])
+            else:
+                result = function(actor, *args)
+            if handler.is_async:
+                result = await result
+        except handler.declared as error:
+            if call is not None:
+                call.fail(error)
+            else:
+                logger.error("%r: %s failed with a declared error", cell.ref, handler.name, exc_info=error)
+        except BaseException as error:
+            if split(error)[1] is not None:  # else it was only cancelled: if there is a crash, it is another's
+                cell.life.crashed_in = (handler.name, args, kwargs)
+            raise
+        else:
+            if result is not None and type(result) is COROUTINE and not handler.is_async:
+                go_on_in_own_task(cell, cast("Any", result), handler, args, kwargs, call)
+            elif call is None:
+                pass
+            elif type(result) is Reply:
+                answer_later(cell, call, cast("Reply[object]", result))
+            else:
+                call.answer(result)
+        if call is not None:
+            cell.call = call = None
+        if kwargs:
+            kwargs = NO_KWARGS
+        cell.handled += 1
+
+
+@enable_ki_protection
+def serve_casts(cell: Cell, queue: deque[Any], budget: int) -> int:
+    """Handle what is next, as `serve` does, as long as it is a cast to a sync method: most messages are, and a loop
+    for nothing else is quicker. Returns how much of the budget is left."""
+    actor = cell.actor
+    handler: Any = None
+    args: Any = None
+    result: Any
+    try:
+        while budget and queue:
+            # `Mailbox.take`, written out: nothing waits for room, and no cast is ever withdrawn.
+            handler = queue.popleft()
+            if type(handler) is not Handler or handler.is_async:
+                queue.appendleft(handler)  # for `serve`
+                break
+            args = queue.popleft()
+            if len(queue) >= cell.longest:
+                cell.note_peak()
+            budget -= 1
+            function = handler.function
+            result = function(actor, args[0]) if len(args) == 1 else function(actor, *args)
+            cell.handled += 1
+            if result is not None and type(result) is COROUTINE:
+                go_on_in_own_task(cell, cast("Any", result), handler, args, NO_KWARGS, None)
+                break
+    except BaseException as error:
+        if not isinstance(error, handler.declared):
+            cell.life.crashed_in = (handler.name, args, NO_KWARGS)
+            raise
+        logger.error("%r: %s failed with a declared error", cell.ref, handler.name, exc_info=error)
+        cell.handled += 1
+    return budget
+
+
+async def _wait_for_message(cell: Cell) -> None:
+    """`Mailbox.park`; after `idle_timeout` seconds, `on_idle` is the message."""
+    assert cell.hooks is not None
+    with trio.CancelScope(deadline=idle_deadline(cell)) as cell.idle_scope:
+        try:
+            await cell.park()
+        finally:
+            cell.idle_scope = None
+        return
+    if not cell.queue:  # what has come since the time was up is there
+        cell.kind, cell.payload = cell.hooks.on_idle, ()
+
+
+class MessagePaths(Generic[A]):
+    """The half of `Address` through which most messages go."""
+
+    __slots__ = ()
+
+    # Of a name in a registry with one table: that, and the key, for those who can't wait for `_find`.
+    _table: dict[Any, Any] | None = None
+    _key: Any = None
+
+    # Of a reference: what it leads to.
+    _cell: Cell | None = None
+
+    def _find(self) -> Cell | None:
+        """What the actor it leads to now is run by; None if that has ended; raises if there is none."""
+        raise NotImplementedError  # pragma: no cover  # abstract
+
+    def _exited(self, cell: Cell | None) -> ActorExited:
+        """The error for a message that does not get in."""
+        raise NotImplementedError  # pragma: no cover  # abstract
+
+    @overload
+    async def call(
+        self, method: Callable[Concatenate[A, P], Awaitable[Reply[R]]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    async def call(
+        self, method: Callable[Concatenate[A, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    async def call(self, method: Callable[Concatenate[A, P], Reply[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def call(self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    # Not for calls, but for ``nursery.start_soon(ref.call, ...)``: the checkers can't see through a `ParamSpec` there.
+    @overload
+    async def call(self, method: Callable[[A, *Ts], R], /, *args: *Ts) -> R: ...
+    @enable_ki_protection
+    async def call(self, method: Callable[..., Any], /, *args: object, **kwargs: object) -> object:
+        """Have the actor run one of its methods, and wait for the result: ``GenServer.call``.
+
+        The actor handles one message at a time. If this task is cancelled while the message still waits, it is
+        withdrawn; a handler that has begun goes on, and its result is dropped. A checkpoint. Constant time; an idle
+        actor's sync method costs one checkpoint, anything else two task switches.
+
+        Args:
+            method: A method of the actor's class (or of a base class), sync or async.
+            args, kwargs: Its arguments.
+
+        Returns:
+            What the method returns; the answer, where it returns a `Reply`.
+
+        Raises:
+            ActorExited: The actor has ended, is ending, or ends before it answers; an error of the handler that
+                crashed it is the ``__cause__``.
+            CallCycle: The actor can't answer before the caller has ended its own handler.
+            NotRegistered: The address is a name that nobody has.
+            TypeError: It is no method of this actor, or the arguments do not fit. The actor lives on.
+            Exception: What the method declares with `raises`.
+        """
+        cell = self._cell or self._find()
+        if cell is None or cell.state >= STOPPING:
+            raise self._exited(cell)
+        if get_ident() != cell.thread:
+            cell.ref._require_thread()
+        # `Handlers.find`, written out, for a method and a count of arguments that are known to fit.
+        try:
+            handler = None if kwargs else cell.handlers.by_count[len(args)][method]
+        except (LookupError, TypeError):
+            handler = None
+        if handler is None:
+            handler = cell.handlers.find(method, args, kwargs)
+        # `Mailbox.is_idle`, written out, before the checkpoint and behind it.
+        task = cell.taker
+        if task is not None and task.custom_sleep_data is cell and not handler.is_async:
+            await checkpoint()
+            if task.custom_sleep_data is cell:
+                result = answer_in_callers_turn(cell, handler, args, kwargs)
+                return await wait_answer(cell, result) if type(result) is Call else result
+            if cell.state >= STOPPING:
+                raise self._exited(cell)
+        return await wait_answer(cell, ask(cell, handler, args, kwargs))
+
+    @enable_ki_protection
+    def cast_nowait(self, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """`cast` without waiting. Not a checkpoint; constant time.
+
+        Raises:
+            MailboxFull: The mailbox is bounded and has no room.
+            ActorExited, NotRegistered, TypeError: As `cast`.
+        """
+        # `Via._find`, written out.
+        table = self._table
+        if table is None:
+            cell = self._cell or self._find()
+        else:
+            try:
+                cell = table[self._key][0]._cell
+            except (LookupError, TypeError, AttributeError):
+                cell = self._find()
+        if cell is None:
+            raise self._exited(None)
+        inbox = cell.inbox
+        if inbox is None and not cell.is_open and not cell.leaves_behind():
+            raise self._exited(cell)
+        # `Handlers.find`, written out, as in `call`.
+        try:
+            handler = None if kwargs else cell.handlers.by_count[len(args)][method]
+        except (LookupError, TypeError):
+            handler = None
+        if handler is None:
+            handler = cell.handlers.find(method, args, kwargs)
+        if get_ident() != cell.thread:
+            cell.ref._require_thread()
+        if kwargs:
+            self._deliver_nowait(cell, CAST, (handler, args, kwargs))
+            return
+        # `Mailbox.put`, written out.
+        if inbox:  # then the actor is not idle
+            inbox.append(handler)
+            inbox.append(args)
+            return
+        task = cell.taker
+        if task is not None and task.custom_sleep_data is cell:
+            cell.kind = handler
+            cell.payload = args
+            task.custom_sleep_data = None
+            reschedule(task, WOKEN)
+        else:
+            self._deliver_nowait(cell, handler, args)
+
+    @enable_ki_protection
+    def send_nowait(self, message: object) -> None:
+        """`send` without waiting. Not a checkpoint; constant time.
+
+        Raises:
+            MailboxFull: The mailbox is bounded and has no room.
+            ActorExited, NotRegistered: As `send`.
+        """
+        cell = self._cell or self._find()
+        if cell is None or (not cell.is_open and not cell.leaves_behind()):
+            raise self._exited(cell)
+        if get_ident() != cell.thread:
+            cell.ref._require_thread()
+        # `Mailbox.put`, written out.
+        task = cell.taker
+        if task is not None and task.custom_sleep_data is cell:
+            cell.kind = INFO
+            cell.payload = message
+            task.custom_sleep_data = None
+            reschedule(task, WOKEN)
+        else:
+            self._deliver_nowait(cell, INFO, message)
+
+    def _deliver_nowait(self, cell: Cell, kind: object, payload: object) -> None:
+        if cell.is_full and cell.is_open:
+            assert cell.limit is not None
+            raise MailboxFull(cell.ref, cell.limit)
+        cell.put(kind, payload)
