@@ -34,7 +34,7 @@ from trioreg import (
 from trioreg._actors import mailbox
 from trioreg._actors.call import Call
 from trioreg._actors.cell import Cell
-from trioreg._actors.deadlock import Waiting
+from trioreg._actors.deadlock import Wait
 from trioreg._runtime.sleeping import wake
 from trioreg._supervision.engine import Child, Engine
 
@@ -358,13 +358,13 @@ def test_ctrl_c_in_the_middle_of_a_stop_still_stops(monkeypatch: pytest.MonkeyPa
 
 
 def test_ctrl_c_in_the_middle_of_receive_does_not_lose_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    note_peak = Cell.note_peak
+    update_peak = Cell.update_peak
     received: list[object] = []
 
     def interrupted(self: Cell) -> None:
         monkeypatch.undo()
         signal.raise_signal(signal.SIGINT)
-        note_peak(self)
+        update_peak(self)
 
     async def function() -> None:
         received.append(await trioreg.receive())
@@ -373,7 +373,7 @@ def test_ctrl_c_in_the_middle_of_receive_does_not_lose_the_message(monkeypatch: 
         async with supervised() as supervisor:
             ref = await supervisor.start_child(function, restart="temporary")
             await wait_all_tasks_blocked()
-            monkeypatch.setattr(Cell, "note_peak", interrupted)
+            monkeypatch.setattr(Cell, "update_peak", interrupted)
             ref.send_nowait("message")
             with suppress(KeyboardInterrupt):
                 await wait_all_tasks_blocked()
@@ -411,16 +411,16 @@ def test_ctrl_c_in_the_middle_of_a_timers_message_does_not_lose_it(monkeypatch: 
 
 
 def test_ctrl_c_at_the_beginning_of_a_wait_leaves_no_wait_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    begin = Waiting.__init__
+    begin = Wait.__init__
 
-    def interrupted(self: Waiting, target: ActorRef[Any], waits: dict[Waiting, None] | None) -> None:
+    def interrupted(self: Wait, target: ActorRef[Any], waits: dict[Wait, None] | None) -> None:
         monkeypatch.undo()
         begin(self, target, waits)
         signal.raise_signal(signal.SIGINT)
 
     class Watcher(Actor):
         async def watch(self, other: ActorRef[Any]) -> None:
-            monkeypatch.setattr(Waiting, "__init__", interrupted)
+            monkeypatch.setattr(Wait, "__init__", interrupted)
             with suppress(KeyboardInterrupt), trio.move_on_after(1):
                 await other.wait()
 

@@ -9,7 +9,7 @@ from .actor import Actor, current, receive, send_after, send_every, type_of
 from .agent import Agent
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
-from .deadlock import Waiting, link, waiting_for
+from .deadlock import waiting_for
 from .function_actor import Function
 from .handler import raises
 from .life import run_actor
@@ -32,9 +32,7 @@ __all__ = [
     "STARTING",
     "STOPPING",
     "Timer",
-    "Waiting",
     "current",
-    "link",
     "raises",
     "receive",
     "run_actor",

@@ -71,7 +71,7 @@ class Actor:
             # The first instance that an actor's task makes is the actor; made anywhere else, it is a plain object.
             ref = current_actor.get(None)
             cell = ref._cell if isinstance(ref, ActorRef) else None
-            self._cell = cell if cell is not None and cell.adopt(self) else None
+            self._cell = cell if cell is not None and cell.bind_instance(self) else None
             return self
 
     @property

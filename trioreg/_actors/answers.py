@@ -16,7 +16,7 @@ from trio.lowlevel import Abort, RaiseCancelT, checkpoint, current_task, wait_ta
 from .._runtime import ActorExited, Exit
 from .call import Call, Reply
 from .cell import ENDING
-from .deadlock import link
+from .deadlock import check_for_cycle
 from .handler import Resumed
 from .message import CALL, CAST
 
@@ -31,7 +31,7 @@ COROUTINE: type[object] = CoroutineType
 
 def ask(cell: Cell, handler: Handler, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Call:
     """Put a call into the mailbox; `wait_answer` waits for it."""
-    call = Call(cell.ref, link(cell, current_task()), handler, args, kwargs)
+    call = Call(cell.ref, check_for_cycle(cell, current_task()), handler, args, kwargs)
     cell.put_or_line_up(CALL, call)
     return call
 
@@ -94,7 +94,7 @@ def answer_in_callers_turn(
         if cell.idle_scope is not None:
             _put_idle_off(cell, cell.idle_scope)
     if type(result) is COROUTINE:
-        call = Call(cell.ref, link(cell, current_task()), handler, args, kwargs)
+        call = Call(cell.ref, check_for_cycle(cell, current_task()), handler, args, kwargs)
         go_on_in_own_task(cell, cast("Any", result), handler, args, kwargs, call)
         return call
     return result
@@ -103,7 +103,7 @@ def answer_in_callers_turn(
 def answer_later(cell: Cell, call: Call, reply: Reply[object]) -> None:
     """A handler returned ``reply`` for ``call``: the answer comes with it."""
     # From here on the caller waits for whoever has the reply: the actor is free, so there can't be a cycle.
-    call.unlink()
+    call.end_wait()
     if not reply._bind(call) and not call.is_done:
         if cell.deferred is None:
             cell.deferred = {}

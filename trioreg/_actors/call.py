@@ -13,7 +13,7 @@ import trio
 from trio.lowlevel import enable_ki_protection
 
 from .._runtime import ActorExited, NoReply, wake
-from .deadlock import Waiting
+from .deadlock import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-class Call(Waiting):
+class Call(Wait):
     """One call: the method and its arguments, the caller's task, and the answer.
 
     Attributes:
@@ -41,7 +41,7 @@ class Call(Waiting):
     def __init__(
         self,
         target: Owner,
-        waits: dict[Waiting, None] | None,
+        waits: dict[Wait, None] | None,
         handler: Handler,
         args: tuple[object, ...],
         kwargs: Mapping[str, object],
@@ -76,7 +76,7 @@ class Call(Waiting):
     def _done(self) -> None:
         self.is_done = True
         if self.waits is not None:
-            self.unlink()
+            self.end_wait()
         if self.deferred is not None:
             self.deferred.pop(self, None)
             self.deferred = None

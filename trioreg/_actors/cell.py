@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from .call import Call
-    from .deadlock import Waiting
+    from .deadlock import Wait
     from .handler import Handlers, Hooks
 
 STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
@@ -210,7 +210,7 @@ class Cell(Mailbox):
         self.runs_in_callers_turn = False
         self.call: Call | None = None
         self.deferred: dict[Call, None] | None = None
-        self.waits: dict[Waiting, None] | None = None
+        self.waits: dict[Wait, None] | None = None
         self.handled = 0
 
     @property
@@ -222,7 +222,7 @@ class Cell(Mailbox):
         """How many calls have begun and are not answered yet."""
         return (self.call is not None) + self.runs_in_callers_turn + len(self.deferred or ())
 
-    def adopt(self, actor: Behaviour) -> bool:
+    def bind_instance(self, actor: Behaviour) -> bool:
         """Whether ``actor``, just made by this actor's own code, is its instance."""
         if self.actor is not None or self.hooks is None or self.state >= ENDED:
             return False
@@ -259,7 +259,7 @@ class Cell(Mailbox):
             self.end(NORMAL)  # it does not take messages, so it would never come to the one that says stop
         else:
             self.put(STOP, None)
-        self.refuse_waiting(NORMAL)
+        self.refuse_senders(NORMAL)
 
     def end(self, exit: Exit) -> None:
         """End now: cancel what runs, take no other message. The first exit counts, but a kill overrides."""
@@ -282,7 +282,7 @@ class Cell(Mailbox):
         if self.scope is not None:
             self._cancel()
         else:
-            self.unpark()
+            self.wake_taker()
 
     def _cancel(self) -> None:
         # A task that a message has woken sees for itself that this is the end. It may be in the middle of being woken,
@@ -298,16 +298,16 @@ class Cell(Mailbox):
         life.errors.append(without_runtime_frames(error))
         self.end(Exit("crashed", error))
 
-    def refuse_waiting(self, exit: Exit) -> None:
-        """Nothing more gets in. Who waits for room is refused, but not the actor itself: see `leaves_behind`."""
-        for sender in self.refuse_senders():
+    def refuse_senders(self, exit: Exit) -> None:
+        """Nothing more gets in. Who waits for room is refused, but not the actor itself: see `is_sent_by_itself`."""
+        for sender in self.remove_senders():
             if sender.task is not None and self.owns(sender.task):
                 sender.admitted = True
                 self.put(sender.kind, sender.payload)
             else:
                 refuse(sender.payload, self.ref, exit, was_sent=False)
 
-    def leaves_behind(self) -> bool:
+    def is_sent_by_itself(self) -> bool:
         """Whether a message that gets in now is the stopping actor's own, to itself.
 
         It lies behind `STOP`: it is not handled, or an actor that goes on by sending to itself would never end, but it
@@ -320,7 +320,7 @@ class Cell(Mailbox):
             and self.owns(current_task())
         )
 
-    # Waiting for the start and for the end
+    # Wait for the start and for the end
 
     async def wait_started(self) -> None:
         """Wait until it has started, or has ended without. A checkpoint."""
@@ -348,7 +348,7 @@ class Cell(Mailbox):
         finally:
             watchers.pop(task, None)
 
-    def last_words(self) -> str:
+    def crash_details(self) -> str:
         """What it was doing when it crashed, for the log."""
         words = ""
         if self.life.crashed_in is not None:

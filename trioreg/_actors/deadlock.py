@@ -38,10 +38,10 @@ class Node(Protocol):
     @property
     def title(self) -> str: ...
 
-    waits: dict[Waiting, None] | None
+    waits: dict[Wait, None] | None
 
 
-class Waiting:
+class Wait:
     """Somebody's wait for an actor. As a block: the wait itself.
 
     Attributes:
@@ -51,7 +51,7 @@ class Waiting:
 
     __slots__ = ("target", "waits")
 
-    def __init__(self, target: Owner, waits: dict[Waiting, None] | None) -> None:
+    def __init__(self, target: Owner, waits: dict[Wait, None] | None) -> None:
         self.target = target
         self.waits = waits
         if waits is not None:
@@ -62,9 +62,9 @@ class Waiting:
 
     @enable_ki_protection
     def __exit__(self, *_: object) -> None:
-        self.unlink()
+        self.end_wait()
 
-    def unlink(self) -> None:
+    def end_wait(self) -> None:
         """The target is not blocked by it any more, or nobody waits."""
         if self.waits is not None:
             self.waits.pop(self, None)
@@ -82,7 +82,7 @@ def is_within(task: Task, whole: Task | None, parts: Collection[Task] = ()) -> b
     return False
 
 
-def link(target: Node, task: Task) -> dict[Waiting, None] | None:
+def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
     """The open waits of the actor that ``task`` works for, to which a wait for ``target`` can be added.
 
     None where it works for none, or does not keep it from the next message. Raises `CallCycle` if that actor could then
@@ -100,9 +100,9 @@ def link(target: Node, task: Task) -> dict[Waiting, None] | None:
     return node.waits
 
 
-def waiting_for(target: Node, task: Task) -> Waiting:
-    """A block in which ``task`` waits for an actor. Raises `CallCycle` as `link` does."""
-    return Waiting(target.ref, link(target, task))
+def waiting_for(target: Node, task: Task) -> Wait:
+    """A block in which ``task`` waits for an actor. Raises `CallCycle` as `check_for_cycle` does."""
+    return Wait(target.ref, check_for_cycle(target, task))
 
 
 def _path(start: Node, goal: Node) -> list[Node]:

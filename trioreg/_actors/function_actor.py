@@ -68,7 +68,7 @@ async def receive(cell: Cell) -> object:
         if message is None:
             if cell.is_idle:
                 raise RuntimeError(f"another task of {cell.ref!r} is waiting in receive()")
-            await cell.park()
+            await cell.wait_for_message()
             if cell.state == ENDING and cell.scope is not None:
                 cell.scope.cancel()  # not done yet, where it is a message that has woken it: see `Cell.end`
         elif message[0] is STOP:

@@ -6,7 +6,7 @@ you change one, change the other.
 
 | here | stands for |
 |---|---|
-| `serve` | a loop of `Mailbox.take`, `Mailbox.park`, and running the handler |
+| `serve` | a loop of `Mailbox.take`, `Mailbox.wait_for_message`, and running the handler |
 | `serve_casts` | `serve`, for casts to sync methods only |
 | `MessagePaths.call` | `Mailbox.is_idle`, then `answer_in_callers_turn` or `ask` |
 | `MessagePaths.cast_nowait`, `send_nowait` | `Handlers.find`, `Mailbox.put` |
@@ -104,9 +104,9 @@ async def serve(cell: Cell) -> bool:
             # An idle actor keeps nothing of its last message.
             args, payload, result = (), None, None
             if hooks.has_on_idle:
-                await _wait_for_message(cell)
+                await _wait_for_message_or_idle(cell)
             else:
-                # `Mailbox.park`, written out: each frame that a parked task keeps is paid for by every actor.
+                # `Mailbox.wait_for_message`, written out: every actor pays for each frame that a parked task keeps.
                 sleep = park()
                 if cell.kind is not None or cell.queue or cell.state == ENDING:
                     continue
@@ -136,7 +136,7 @@ async def serve(cell: Cell) -> bool:
             return True
         # `Mailbox.take`, written out, ends here: the message is not put back any more.
         if len(queue) >= cell.longest:
-            cell.note_peak()
+            cell.update_peak()
         if cell.overflow:
             cell.admit()
         if call is not None:
@@ -193,7 +193,7 @@ def serve_casts(cell: Cell, queue: deque[Any], budget: int) -> int:
                 break
             args = queue.popleft()
             if len(queue) >= cell.longest:
-                cell.note_peak()
+                cell.update_peak()
             budget -= 1
             function = handler.function
             result = function(actor, args[0]) if len(args) == 1 else function(actor, *args)
@@ -210,12 +210,12 @@ def serve_casts(cell: Cell, queue: deque[Any], budget: int) -> int:
     return budget
 
 
-async def _wait_for_message(cell: Cell) -> None:
-    """`Mailbox.park`; after `idle_timeout` seconds, `on_idle` is the message."""
+async def _wait_for_message_or_idle(cell: Cell) -> None:
+    """`Mailbox.wait_for_message`; after `idle_timeout` seconds, `on_idle` is the message."""
     assert cell.hooks is not None
     with trio.CancelScope(deadline=idle_deadline(cell)) as cell.idle_scope:
         try:
-            await cell.park()
+            await cell.wait_for_message()
         finally:
             cell.idle_scope = None
         return
@@ -324,7 +324,7 @@ class MessagePaths(Generic[A]):
         if cell is None:
             raise self._exited(None)
         inbox = cell.inbox
-        if inbox is None and not cell.is_open and not cell.leaves_behind():
+        if inbox is None and not cell.is_open and not cell.is_sent_by_itself():
             raise self._exited(cell)
         # `Handlers.find`, written out, as in `call`.
         try:
@@ -361,7 +361,7 @@ class MessagePaths(Generic[A]):
             ActorExited, NotRegistered: As `send`.
         """
         cell = self._cell or self._find()
-        if cell is None or (not cell.is_open and not cell.leaves_behind()):
+        if cell is None or (not cell.is_open and not cell.is_sent_by_itself()):
             raise self._exited(cell)
         if get_ident() != cell.thread:
             cell.ref._require_thread()

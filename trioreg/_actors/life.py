@@ -105,7 +105,7 @@ def _refuse_unanswered(cell: Cell) -> None:
     assert exit is not None
     if life.errors and exit.error is None:
         exit = Exit("crashed", combine(life.errors, cell.ref._label))  # it was being ended, and crashed on the way
-    cell.refuse_waiting(exit)
+    cell.refuse_senders(exit)
     if cell.call is not None:
         refuse(cell.call, cell.ref, exit)
         cell.call = None

@@ -194,7 +194,7 @@ class Mailbox:
                 assert queue
                 kind, payload = queue.popleft(), queue.popleft()
             if len(queue or ()) >= self.longest:
-                self.note_peak()
+                self.update_peak()
             if self.withdrawn and self.forget_withdrawn(payload):
                 continue
             if self.overflow:
@@ -202,7 +202,7 @@ class Mailbox:
             return kind, payload
         return None
 
-    def note_peak(self) -> None:
+    def update_peak(self) -> None:
         """A message has been taken out, and before there were more than ever, if those that were withdrawn count."""
         self.longest = max(self.longest, 2 * self.queued + 2)
 
@@ -221,7 +221,7 @@ class Mailbox:
             if sender.task is not None:
                 wake(sender.task)
 
-    async def park(self) -> None:
+    async def wait_for_message(self) -> None:
         """Wait until there is a message, or until somebody unparks the task. A checkpoint."""
         task = self.taker = current_task()
         was_open = self.is_open
@@ -233,7 +233,7 @@ class Mailbox:
         else:
             await checkpoint()
 
-    def unpark(self) -> None:
+    def wake_taker(self) -> None:
         """Wake the taker, if it is parked, without a message."""
         task = self.taker
         if task is not None and task.custom_sleep_data is self:
@@ -245,7 +245,7 @@ class Mailbox:
         self.is_open = False
         self.inbox = None
 
-    def refuse_senders(self) -> list[Sender]:
+    def remove_senders(self) -> list[Sender]:
         """Nothing more gets in: give back what waits for room, and wake those senders. None has had its turn yet."""
         self.close()
         if self.overflow is None:

@@ -177,7 +177,7 @@ class Address(MessagePaths[A]):
 
     def _accepting(self) -> Cell:
         cell = self._find()
-        if cell is None or (cell.state >= STOPPING and not cell.leaves_behind()):
+        if cell is None or (cell.state >= STOPPING and not cell.is_sent_by_itself()):
             raise self._exited(cell)
         if get_ident() != cell.thread:
             cell.ref._require_thread()

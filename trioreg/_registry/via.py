@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Generic, Never, TypeVar, cast
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import STOPPING, ActorRef, Address, Waiting, link
+from .._actors import STOPPING, ActorRef, Address, waiting_for
 from .._runtime import ActorExited, NotRegistered
 
 if TYPE_CHECKING:
@@ -121,5 +122,5 @@ class WaitingVia(Via[K, V]):
     async def _wait_for_another(self, ref: ActorRef[Never]) -> None:
         # Whoever waits for a name waits for its holder: a cycle of such waits is refused as any other.
         cell = ref._cell
-        with Waiting(ref, None if cell is None else link(cell, current_task())):
+        with nullcontext() if cell is None else waiting_for(cell, current_task()):
             await self.registry._hub().wait_registered(self.key)

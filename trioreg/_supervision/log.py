@@ -79,7 +79,7 @@ class Trace:
                 cell.ref,
                 what,
                 exit,
-                cell.last_words(),
+                cell.crash_details(),
                 then,
                 exc_info=exit.error,
             )
