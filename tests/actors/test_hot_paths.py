@@ -7,7 +7,7 @@ of the paths that are written out. Everything that can be seen must be the same.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, cast
 
@@ -22,10 +22,18 @@ from trio.testing import MockClock
 
 from trioreg import Actor, ActorExited, ActorRef, Address, MailboxFull, Registry, Reply, raises
 from trioreg._actors import ENDING, STOPPING, Cell, hot_paths, life
-from trioreg._actors.answers import answer_in_callers_turn, answer_later, ask, go_on_in_own_task, wait_answer
+from trioreg._actors.answers import (
+    COROUTINE,
+    answer_in_callers_turn,
+    answer_later,
+    ask,
+    go_on_in_own_task,
+    idle_deadline,
+    wait_answer,
+)
 from trioreg._actors.call import Call
 from trioreg._actors.handler import Handler
-from trioreg._actors.hot_paths import MessagePaths, idle_deadline
+from trioreg._actors.hot_paths import MessagePaths
 from trioreg._actors.message import CALL, CAST, INFO, STOP, TICK, Tick
 
 Operation = Literal["call", "cast_nowait", "cast by keyword", "send_nowait", "stop", "cancel", "kill"]
@@ -149,7 +157,7 @@ async def plain_handle(cell: Cell, kind: object, payload: Any) -> None:
         if call is not None:
             call.fail(error)
     else:
-        if hot_paths.COROUTINE is type(result):
+        if type(result) is COROUTINE:
             go_on_in_own_task(cell, cast("Any", result), handler, args, kwargs, call)
         elif call is not None and isinstance(result, Reply):
             answer_later(cell, call, cast("Reply[object]", result))
@@ -160,7 +168,7 @@ async def plain_handle(cell: Cell, kind: object, payload: Any) -> None:
 
 
 @contextmanager
-def plain_functions() -> Iterator[None]:
+def plain_functions() -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MessagePaths, "call", plain_call)
         patch.setattr(MessagePaths, "cast_nowait", plain_cast_nowait)
@@ -199,8 +207,8 @@ class Program:
     Attributes:
         has_on_idle: Whether the actor has an `on_idle`: it waits for its messages in another way then.
         by_name: Whether the messages are sent to its name.
-        batch: After how many messages the actor lets others run. Short only where no call is withdrawn: a withdrawn call
-            counts in one of the two ways, and not in the other.
+        batch: After how many messages the actor lets others run. A withdrawn call counts as a message in only one of
+            the two ways, so this is short only where no call is withdrawn.
     """
 
     senders: tuple[tuple[Step, ...], ...]
@@ -407,7 +415,7 @@ def run(program: Program) -> list[object]:
         else:
             address.cast_nowait(METHODS[step.form], number, effect=step.effect, duration=step.duration)
 
-    scheduler: Any = trio._core._run  # type: ignore[attr-defined]  # Trio shows no way to have one schedule twice
+    scheduler: Any = trio._core._run  # Trio shows no way to have one schedule twice
     scheduler._r.seed(program.seed)
     handler = Unhandled(log)
     logger = logging.getLogger("trioreg")
@@ -437,6 +445,12 @@ def compare(program: Program) -> list[object]:
     return written_out
 
 
+def handled(log: list[object]) -> list[object]:
+    """The numbers of the messages whose handler has begun, in order."""
+    entries = [cast("tuple[object, ...]", entry) for entry in log if isinstance(entry, tuple)]
+    return [entry[1] for entry in entries if entry[0] == "begins"]
+
+
 # The tests
 
 
@@ -454,7 +468,7 @@ def test_what_is_written_out_lets_other_tasks_run_as_often_as_the_plain_function
 def test_casts_in_a_row_are_handled_in_order_and_counted() -> None:
     casts = Step("cast_nowait", pause=None, repeats=5)
     log = compare(Program(((casts, casts, Step("call", pause=None)),)))
-    assert [entry[1] for entry in log if isinstance(entry, tuple) and entry[0] == "begins"] == [*range(101, 112)]
+    assert handled(log) == [*range(101, 112)]
     assert (111, "gives", 111) in log
     assert log[-2] == (0, 11, 11, 0)
 
@@ -465,12 +479,11 @@ def test_a_withdrawn_call_is_not_handled_and_its_room_is_free(size: int | None) 
     waits = (Step("call", pause=1, patience=1), Step("cast_nowait"), Step("cast_nowait"))
     log = compare(Program((busy, waits), mailbox_size=size))
     assert (201, "is cancelled", True) in log
-    assert [entry[1] for entry in log if isinstance(entry, tuple) and entry[0] == "begins"] == [101, 202, 203]
+    assert handled(log) == [101, 202, 203]
 
 
 @pytest.mark.parametrize("effect", ["stop", "cancel", "kill", "crash"])
 def test_an_end_in_the_middle_of_casts_leaves_what_it_leaves(effect: Effect) -> None:
     before, ends, after = (Step("cast_nowait", effect=e, pause=None) for e in ("answer", effect, "answer"))
     log = compare(Program(((before, ends, after, after),)))
-    handled = [entry[1] for entry in log if isinstance(entry, tuple) and entry[0] == "begins"]
-    assert handled == ([101, 102, 103, 104] if effect == "stop" else [101, 102])
+    assert handled(log) == ([101, 102, 103, 104] if effect == "stop" else [101, 102])

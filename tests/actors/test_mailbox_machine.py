@@ -309,7 +309,7 @@ class World(logging.Handler):
         self.ends_to_come = len(program.ends)
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "unhandled messages" in str(record.msg):
+        if "unhandled message" in str(record.msg):
             life, _, left = cast("tuple[Life, Exit, int]", record.args)
             self.unhandled[life] += left
 

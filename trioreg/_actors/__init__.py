@@ -1,8 +1,10 @@
 """Actors: one task, one mailbox, private state, one message at a time.
 
-Read first: `actor.py` (what a user writes), then `ref.py` (how an actor is reached), then `cell.py` (its life).
+Read first: `actor.py` (what a user writes), then `ref.py` (how you reach an actor). Then `cell.py` (the record of a
+living actor), `life.py` (from its start to its end) and `hot_paths.py` (the way of a message).
 
-This wing never decides about a restart, and never knows registries. Other wings import from here, not from the files.
+This wing never decides about a restart, and never knows a registry or a supervisor. Other wings import from here, not
+from the files.
 """
 
 from .actor import Actor, current, receive, send_after, send_every, type_of

@@ -1,6 +1,6 @@
-"""What a user writes: `Actor` classes, and the two functions of a function actor.
+"""What a user writes: `Actor` classes, and the functions that a function actor calls.
 
-Everything of an actor that is not the user's is in its `Cell`; the class here is a thin end over it.
+The runtime's side of an actor is its `Cell`. What is here is a thin layer over that.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ logger = logging.getLogger("trioreg")
 
 
 class Actor:
-    """One task, one mailbox, private state, one message at a time: subclass it, as one writes a ``GenServer``.
+    """One task, one mailbox, private state, one message at a time. Subclass it, as you would write a ``GenServer``.
 
     Synopsis::
 
@@ -45,13 +45,14 @@ class Actor:
         await bond.call(SecretAgent.echo, "My name is Bond, James Bond.")
 
     A method that raises crashes the actor ("let it crash"), unless it declares the error with `raises`. Override the
-    ``on_...`` methods you need.
+    ``on_...`` methods that you need.
 
     Attributes:
-        mailbox_size: Class attribute: how many messages may wait. None (the default): any number.
-        idle_timeout: Class or instance attribute: after so many seconds without a message, `on_idle` is called.
-        log_state: Class or instance attribute: whether the attributes of an actor that crashes are in its log line.
-            They may hold what should not be in a log, so they are not unless you say so.
+        mailbox_size: How many messages may wait; None (the default): any number. A class attribute.
+        idle_timeout: After how many seconds without a message `on_idle` is called; None (the default): never. A class
+            or an instance attribute.
+        log_state: Whether the log line of a crash shows the actor's attributes. False by default, because they may hold
+            secrets. A class or an instance attribute.
     """
 
     __slots__ = ("__weakref__", "_cell")
@@ -62,13 +63,13 @@ class Actor:
 
     _cell: Cell | None
 
-    if not TYPE_CHECKING:  # for a type checker, the arguments are those of `__init__`
+    if not TYPE_CHECKING:  # a type checker takes the arguments from `__init__`
 
         def __new__(cls, *args: object, **kwargs: object) -> Self:
             if (args or kwargs) and cls.__init__ is object.__init__:
                 raise TypeError(f"{cls.__qualname__}() takes no arguments")
             self = super().__new__(cls)
-            # The first instance that an actor's task makes is the actor; made anywhere else, it is a plain object.
+            # The first instance that an actor's own code makes is the actor. Any other is a plain object.
             ref = current_actor.get(None)
             cell = ref._cell if isinstance(ref, ActorRef) else None
             self._cell = cell if cell is not None and cell.bind_instance(self) else None
@@ -76,81 +77,81 @@ class Actor:
 
     @property
     def ref(self) -> ActorRef[Self]:
-        """The actor's own reference. `RuntimeError` for an instance that no supervisor started."""
+        """The actor's own reference. Raises `RuntimeError` if no supervisor started this instance."""
         return cast("ActorRef[Self]", self._living().ref)
 
     @enable_ki_protection
     def stop(self) -> None:
-        """End this actor, with exit ``"normal"``, once it has handled what is in its mailbox.
+        """End this actor when it has handled the messages in its mailbox. The exit is ``"normal"``.
 
         Not a checkpoint; constant time.
 
         Raises:
-            RuntimeError: This is another thread than that of the Trio run.
+            RuntimeError: This is not the thread of the Trio run.
         """
         self._writable().stop()
 
     def start_soon(self, async_fn: Callable[[*Ts], Awaitable[object]], /, *args: *Ts) -> None:
         """Run ``await async_fn(*args)`` beside the handlers: work that lives and dies with the actor.
 
-        If it raises, the actor crashes; when the actor ends, it is cancelled, and the actor (and its names) last
-        until it is done. Not a checkpoint; constant time.
+        If it raises, the actor crashes. When the actor ends, it is cancelled; the actor and its names stay until it is
+        done. Not a checkpoint; constant time.
 
         Raises:
             ActorExited: The actor is ending.
-            TypeError: ``async_fn`` can't be called. (One that turns out not to be async is an error of the actor.)
-            RuntimeError: This is another thread than that of the Trio run.
+            TypeError: ``async_fn`` can't be called. (If it can be called but is not async, the actor crashes.)
+            RuntimeError: This is not the thread of the Trio run.
         """
         start_background_task(self._writable(), async_fn, *args)
 
     def send_after(self, seconds: float, message: object) -> Timer:
-        """Have ``message`` come to `on_message` after so many seconds, unless the `Timer` is cancelled before.
+        """Send ``message`` to this actor's `on_message` after ``seconds``: ``Process.send_after(self(), ...)``.
 
-        It ends with the actor. Not a checkpoint; constant time. The idea is ``Process.send_after``.
+        It does not come if you cancel the `Timer`, or if the actor ends first. Not a checkpoint; constant time.
 
         Raises:
             TypeError, ValueError: ``seconds`` is not a number of at least 0.
             ActorExited: The actor is ending.
-            RuntimeError: This is another thread than that of the Trio run.
+            RuntimeError: This is not the thread of the Trio run.
         """
         return Timer(self._writable(), "seconds", seconds, message, repeats=False)
 
     def send_every(self, seconds: float, message: object) -> Timer:
-        """Have ``message`` come to `on_message` every so many seconds, the first time after as many.
+        """Send ``message`` to this actor's `on_message` every ``seconds``, the first time after ``seconds``.
 
-        Late messages do not pile up: one that is due while the last still waits in the mailbox does not come. It ends
-        with the actor, or when the `Timer` is cancelled. Not a checkpoint; constant time.
+        Late messages do not pile up: if the last one still waits in the mailbox, the next one is left out. The messages
+        end with the actor, or when you cancel the `Timer`. Not a checkpoint; constant time.
 
         Raises:
             TypeError, ValueError: ``seconds`` is not a number of more than 0.
             ActorExited: The actor is ending.
-            RuntimeError: This is another thread than that of the Trio run.
+            RuntimeError: This is not the thread of the Trio run.
         """
         return Timer(self._writable(), "seconds", seconds, message, repeats=True)
 
     def _killed(self) -> None:
-        """The runtime's own hook: the actor is being killed, and what shields itself has to go too."""
+        """The runtime's own hook: the actor is being killed, and code that shields itself has to end too."""
 
     async def _run_on_start(self) -> None:
-        """The runtime's own hook: all that has to be done before the first message."""
+        """The runtime's own hook: everything that comes before the first message."""
         await async_result(self.on_start, self.on_start())
 
     async def on_start(self) -> None:
-        """Called once, after ``__init__``, before any message. ``start_child`` returns when it is done."""
+        """Called once, after ``__init__`` and before any message. ``start_child`` returns when it is done."""
 
     async def on_message(self, message: Any) -> None:
-        """Called for each object that was sent with `~Address.send`. By default it is logged as unexpected."""
+        """Called for each object that was sent with `~Address.send`. The default logs the object as unexpected."""
         logger.warning("%r got an unexpected message: %r", self.ref, message)
 
     async def on_stop(self, exit: Exit) -> None:
-        """Called at the end, unless the actor was killed, shielded from cancellation.
+        """Called at the end, unless the actor was killed. Shielded from cancellation.
 
-        It has at most the ``shutdown`` seconds of the actor's `ChildSpec`. The actor's names are still held. An error
-        that it raises makes the exit a crash.
+        It may take the ``shutdown`` seconds of the actor's `ChildSpec`, then it is cancelled. The actor still has its
+        names. If it raises, the exit is a crash.
         """
 
     async def on_idle(self) -> None:
-        """Called when ``idle_timeout`` seconds have passed without a message, and again after as many more."""
+        """Called after ``idle_timeout`` seconds without a message, and again after each ``idle_timeout`` more."""
 
     def _living(self) -> Cell:
         if self._cell is None:
@@ -158,7 +159,7 @@ class Actor:
         return self._cell
 
     def _writable(self) -> Cell:
-        """The same, to change something: refused in a worker thread, where nothing can be woken or started."""
+        """The cell, to change something. `RuntimeError` in a worker thread, where nothing can be woken or started."""
         cell = self._living()
         cell.ref._require_thread()
         return cell
@@ -168,7 +169,7 @@ _HOOKS = frozenset(dir(Actor))
 
 
 class ActorType:
-    """What the runtime knows of an actor class (or, with ``cls`` None, of any function actor)."""
+    """What the runtime knows of an actor class. With ``cls`` None: of any function actor."""
 
     __slots__ = ("handlers", "hooks", "mailbox_size", "reference")
 
@@ -189,7 +190,7 @@ _function_type = ActorType(None)
 
 
 def type_of(cls: type[Actor] | None) -> ActorType:
-    """The `ActorType` of a class: made when it is first started, and kept."""
+    """The `ActorType` of a class. It is made when the class is first started, and kept."""
     if cls is None:
         return _function_type
     known = vars(cls).get("_trioreg_type")
@@ -207,45 +208,46 @@ def _current(caller: str) -> ActorRef[Any]:
 
 
 def current() -> ActorRef[Any]:
-    """The reference of the actor whose code this is: ``self()``. Not a checkpoint.
+    """The reference of the actor whose code calls this: ``self()``. Not a checkpoint.
 
     Raises:
-        RuntimeError: No actor's code calls it.
+        RuntimeError: The caller is not an actor's code.
     """
     return _current("current()")
 
 
 @enable_ki_protection
 async def receive() -> object:
-    """The next message from the mailbox of the function actor that calls it: ``receive do ... end``.
+    """Wait for the next message to the function actor that calls this: ``receive do ... end``.
 
-    When the actor is asked to stop, and everything sent before has been received, it does not return: the actor is
+    If the actor was asked to stop and has received every message from before, this does not return: the actor is
     cancelled here. A checkpoint; constant time.
 
     Raises:
-        RuntimeError: It is not a function actor that calls, or another task of it is waiting already.
+        RuntimeError: The caller is not a function actor, or another task of the actor already waits here.
     """
     return await receive_next(_current_cell("receive"))
 
 
 def send_after(seconds: float, message: object) -> Timer:
-    """Have ``message`` come to the actor that calls after so many seconds: ``Process.send_after(self(), ...)``.
+    """Send ``message`` to the actor that calls this after ``seconds``: ``Process.send_after(self(), ...)``.
 
-    For function actors: it comes to `receive`. (`Actor.send_after` is the same for classes.) It ends with the actor, or
-    when the `Timer` is cancelled. Not a checkpoint; constant time.
+    For function actors: the message comes to `receive`. (An `Actor` has `Actor.send_after`.) It does not come
+    if you cancel the `Timer`, or if the actor ends first. Not a checkpoint; constant time.
 
     Raises:
         TypeError, ValueError: ``seconds`` is not a number of at least 0.
-        RuntimeError: No actor's code calls it.
+        RuntimeError: The caller is not an actor's code.
         ActorExited: The actor is ending.
     """
     return Timer(_current_cell("send_after"), "seconds", seconds, message, repeats=False)
 
 
 def send_every(seconds: float, message: object) -> Timer:
-    """Have ``message`` come to the actor that calls every so many seconds, the first time after as many.
+    """Send ``message`` to the actor that calls this every ``seconds``, the first time after ``seconds``.
 
-    As `send_after`, and as `Actor.send_every`: late messages do not pile up. Not a checkpoint; constant time.
+    For function actors: the messages come to `receive`. As with `Actor.send_every`, late messages do not pile up. Not a
+    checkpoint; constant time.
 
     Raises:
         TypeError, ValueError: ``seconds`` is not a number of more than 0.

@@ -22,27 +22,27 @@ class Agent(Actor, Generic[T]):
         await counter.call(Agent[int].get, lambda n: n)                          # 1
         await counter.call(Agent[int].get_and_update, lambda n: (n, n + 10))     # 1, and the value is 11
 
-    The functions run in the agent, one at a time; an error in one crashes it, as in any actor. A restarted agent
-    begins with a new value.
+    The functions run in the agent, one at a time. An error in one of them crashes the agent, as in any actor. A
+    restarted agent begins with a new value.
 
     Args:
-        initial: Called without arguments, in the agent's own task: gives the first value.
+        initial: Gives the first value. It is called without arguments, in the agent's own task.
     """
 
     def __init__(self, initial: Callable[[], T]) -> None:
         if not callable(initial):
-            raise TypeError(f"initial must be callable, so that each life gets a value of its own: {initial!r}")
+            raise TypeError(f"initial must be callable, so that each life gets a value of its own, not {initial!r}")
         self._value = sync_result("initial", initial, initial())
 
     def get(self, fn: Callable[[T], R]) -> R:
-        """The result of ``fn(value)``."""
+        """Give the result of ``fn(value)``."""
         return fn(self._value)
 
     def update(self, fn: Callable[[T], T]) -> None:
-        """The value becomes ``fn(value)``."""
+        """Make ``fn(value)`` the new value."""
         self._value = sync_result("fn", fn, fn(self._value))
 
     def get_and_update(self, fn: Callable[[T], tuple[R, T]]) -> R:
-        """``fn(value)`` gives a result and the new value."""
+        """Give a result and set a new value: ``fn(value)`` returns both, as a tuple."""
         result, self._value = sync_result("fn", fn, fn(self._value))
         return result

@@ -1,7 +1,7 @@
 """How a call is answered: by the actor's own task, in the turn of its caller, or later, by a `Reply`.
 
-An idle actor's sync handler runs in the turn of its caller (`answer_in_callers_turn`): the actor's task is parked, its
-mailbox is empty and nothing of the actor runs. So order and exclusion hold, and two task switches are saved.
+A call to an idle actor's sync handler runs in the turn of its caller (`answer_in_callers_turn`). The actor's task is
+parked, its mailbox is empty and none of its code runs. So order and exclusion hold, and two task switches are saved.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COROUTINE: type[object] = CoroutineType
 
 
 def ask(cell: Cell, handler: Handler, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Call:
-    """Put a call into the mailbox; `wait_answer` waits for it."""
+    """Put a call into the mailbox. `wait_answer` waits for its answer."""
     call = Call(cell.ref, check_for_cycle(cell, current_task()), handler, args, kwargs)
     cell.put_or_line_up(CALL, call)
     return call
@@ -38,7 +38,7 @@ def ask(cell: Cell, handler: Handler, args: tuple[object, ...], kwargs: Mapping[
 
 async def wait_answer(cell: Cell, call: Call) -> object:
     """Wait until a call is answered, and give the answer or raise the error. A checkpoint."""
-    if call.is_done:  # by the handler that returned the reply
+    if call.is_done:  # the handler returned a reply that was answered already
         await checkpoint()
     else:
         call.task = current_task()
@@ -57,7 +57,7 @@ async def wait_answer(cell: Cell, call: Call) -> object:
 
 
 def _abandon(cell: Cell, call: Call) -> None:
-    """The caller was cancelled. A call that waits is taken back; one in work goes on, for nobody."""
+    """The caller was cancelled. A call that still waits is withdrawn; a handler that has begun goes on without it."""
     is_waiting = call is not cell.call and call.deferred is None and not call.has_begun
     call.abandon()
     if is_waiting and cell.state < ENDING:
@@ -67,7 +67,7 @@ def _abandon(cell: Cell, call: Call) -> None:
 def answer_in_callers_turn(
     cell: Cell, handler: Handler, args: tuple[object, ...], kwargs: Mapping[str, object]
 ) -> object:
-    """Run a sync handler of this idle actor here and now. A `Call` comes back where the answer must be awaited."""
+    """Run a sync handler of this idle actor here and now. Returns a `Call` if the answer comes later."""
     context = cell.context
     assert context is not None
     cell.runs_in_callers_turn = True
@@ -101,8 +101,8 @@ def answer_in_callers_turn(
 
 
 def answer_later(cell: Cell, call: Call, reply: Reply[object]) -> None:
-    """A handler returned ``reply`` for ``call``: the answer comes with it."""
-    # From here on the caller waits for whoever has the reply: the actor is free, so there can't be a cycle.
+    """A handler returned ``reply`` for ``call``: the reply brings the answer."""
+    # From here on the caller waits for the reply, which any task may answer. The actor is free: there can't be a cycle.
     call.end_wait()
     if not reply._bind(call) and not call.is_done:
         if cell.deferred is None:
@@ -119,8 +119,11 @@ def go_on_in_own_task(
     kwargs: Mapping[str, object],
     call: Call | None,
 ) -> None:
-    """A sync function around an async one: what it has begun goes on in the actor's own task, before all that
-    waits, if there is still time. It counts when that is done."""
+    """A sync handler returned a coroutine: run that in the actor's own task, before all that waits.
+
+    A call may be refused instead if the actor ends first; a cast to an ending actor is dropped. The message is counted
+    as handled when the coroutine is done.
+    """
     cell.handled -= 1
     resumed = Resumed(handler, coroutine)
     if call is not None:
@@ -134,7 +137,7 @@ def go_on_in_own_task(
 
 
 def idle_deadline(cell: Cell) -> float:
-    """When this actor has been idle for too long, if it is idle from now on."""
+    """When `on_idle` is due, if the actor is idle from now on."""
     timeout = None if cell.actor is None else cell.actor.idle_timeout
     return math.inf if timeout is None else trio.current_time() + timeout
 
@@ -142,5 +145,5 @@ def idle_deadline(cell: Cell) -> float:
 def _put_idle_off(cell: Cell, scope: trio.CancelScope) -> None:
     try:
         scope.deadline = idle_deadline(cell)
-    except Exception as error:  # an `idle_timeout` that is none: an error of the actor, not of whoever calls it
+    except Exception as error:  # an invalid `idle_timeout` is an error of the actor, not of its caller
         cell.fail(error)

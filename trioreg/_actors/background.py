@@ -51,13 +51,13 @@ def start_background_task(cell: Cell, function: Callable[..., Awaitable[object]]
             if background.gone is not None and not background.scopes:
                 background.gone.set()
 
-    # In a copy of the actor's context, whoever calls: what runs there is the actor's code.
+    # In a copy of the actor's context, whatever task calls this: what runs there is the actor's code.
     assert cell.context is not None
     cell.context.copy().run(cell.life.child.spawn, run, f"{cell.ref._label}, background")
 
 
 async def end_background_tasks(background: Background) -> None:
-    """Cancel them all, and wait until they have ended. Shielded."""
+    """Cancel all background tasks, and wait until they have ended. Shielded."""
     if background.scopes:
         for scope in list(background.scopes):
             scope.cancel()

@@ -1,7 +1,7 @@
-"""A call that waits for its answer, and the `Reply` a handler gives when it will answer later.
+"""A call that waits for its answer, and the `Reply` that a handler returns when it will answer later.
 
-A `Call` is a message with a caller parked behind it. It is answered once, failed once, or abandoned by its caller;
-whichever comes first wins and the rest does nothing.
+A `Call` is a message with a caller parked behind it. It is answered, failed, or abandoned by its caller. The first of
+these counts, and later ones do nothing.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ class Call(Wait):
     Attributes:
         task: The caller's task, while it is parked.
         is_done: Whether it has been answered, failed or abandoned.
-        has_begun: Whether a part of its handler has run: it can't be withdrawn.
-        deferred: Those that the same actor will answer later, while it is one of them.
+        has_begun: Whether a part of its handler has run. Then it can't be withdrawn.
+        deferred: All calls that the same actor will answer later, while this is one of them.
+        value, error: The answer, or the exception to raise in the caller.
     """
 
     __slots__ = ("args", "deferred", "error", "handler", "has_begun", "is_done", "kwargs", "task", "value")
@@ -68,7 +69,7 @@ class Call(Wait):
             self._done()
 
     def abandon(self) -> None:
-        """The caller has gone (its task is being cancelled: nobody may reschedule it any more)."""
+        """The caller is gone: its task is being cancelled, so it must not be rescheduled any more."""
         self.task = None
         if not self.is_done:
             self._done()
@@ -98,8 +99,8 @@ def refuse(payload: object, ref: Owner, exit: Exit, *, was_sent: bool = True) ->
 class Reply(Generic[R]):
     """An answer that comes later: ``GenServer.reply``.
 
-    A handler makes one, keeps it, and returns it; its caller waits, the actor goes on with the next message, and
-    whoever has the reply answers it, from any task of the same Trio run::
+    A handler makes a reply, keeps it, and returns it. The caller waits, and the actor goes on with the next message.
+    Later any task of the same Trio run answers, with `send` or `fail`::
 
         class Lobby(trioreg.Actor):
             def join(self, player: str) -> trioreg.Reply[str]:
@@ -111,8 +112,8 @@ class Reply(Generic[R]):
                 for player, reply in self.waiting:
                     reply.send(f"welcome, {player}")
 
-    It can't be subclassed. It may also be answered before it is returned. If the actor ends first, the caller gets
-    `ActorExited`; if the reply is thrown away without an answer, `NoReply`.
+    You may also answer it before you return it. If the actor ends first, the caller gets `ActorExited`. If the reply is
+    thrown away without an answer, the caller gets `NoReply`. It can't be subclassed.
     """
 
     __slots__ = ("__weakref__", "_call", "_error", "_is_answered", "_value")
@@ -130,9 +131,9 @@ class Reply(Generic[R]):
         return f"<Reply, {'answered' if self._is_answered else 'open'}>"
 
     def __del__(self) -> None:
-        call: Call | None = getattr(self, "_call", None)  # Ctrl-C in `__init__` leaves one without
+        call: Call | None = getattr(self, "_call", None)  # Ctrl-C in `__init__` may leave no `_call`
         if call is not None:
-            # Whatever thread the collector runs in, and in the middle of whatever: let Trio do it at a good time.
+            # The garbage collector may run in any thread, and in the middle of anything: let Trio do it at a good time.
             with suppress(trio.RunFinishedError):
                 call.target._run.token.run_sync_soon(call.fail, NoReply(call.target))
 
@@ -146,13 +147,13 @@ class Reply(Generic[R]):
         """Answer with a value. Not a checkpoint; constant time. If the caller is gone, nothing happens.
 
         Raises:
-            RuntimeError: It was answered before, or this is another thread than that of the Trio run.
+            RuntimeError: The reply was answered before, or this is not the thread of the Trio run.
         """
         self._answer(value, None)
 
     @enable_ki_protection
     def fail(self, error: Exception) -> None:
-        """Answer with an exception, raised in the caller; the actor is not concerned. Not a checkpoint.
+        """Answer with an exception, which is raised in the caller. The actor goes on. Not a checkpoint; constant time.
 
         Raises:
             TypeError: ``error`` is not an instance of `Exception`.
@@ -164,7 +165,7 @@ class Reply(Generic[R]):
 
     def _answer(self, value: object, error: BaseException | None) -> None:
         if self._is_answered:
-            raise RuntimeError("this reply has been answered before")
+            raise RuntimeError("this reply has been answered before: a reply is answered once")
         call = self._call
         if call is not None:
             call.target._require_thread()
@@ -175,9 +176,9 @@ class Reply(Generic[R]):
             self._pass_to(call)
 
     def _bind(self, call: Call) -> bool:
-        """A handler returned it for ``call``: the answer goes there. True if that already happened."""
+        """A handler returned this reply for ``call``: send the answer there. True if there was an answer already."""
         if self._call is not None:
-            raise RuntimeError("this reply was returned for another call before: make one for each call")
+            raise RuntimeError("this reply was returned for another call before: make a new Reply for each call")
         if self._is_answered:
             self._pass_to(call)
             return True

@@ -8,8 +8,8 @@ STOPPING: the actor still handles what is in its mailbox, and nothing more gets 
 handlers and background tasks are being cancelled, then `on_stop` runs. ENDED: the last step of its task, in which its
 names go.
 
-The methods here are the small steps that other tasks may cause: `stop`, `end`, `fail`, and to wait for the start or the
-end. The actor's own task is in `life.py`.
+The methods here are the small steps that any task may cause: `stop`, `end`, `fail`, and waiting for the start or the
+end. What the actor's own task does is in `life.py`.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Child(Protocol):
         ...
 
     def ended(self, cell: Cell) -> None:
-        """Called in the last step of the actor's task, before its names go: the place to start a successor."""
+        """Called in the last step of the actor's task, before its names go. Start a successor here."""
 
     def spawn(self, function: Callable[[], Awaitable[object]], name: str) -> None:
         """Start a task beside the actor's own."""
@@ -111,15 +111,15 @@ class Life:
     """What only the start and the end of an actor touch.
 
     Attributes:
-        child: The supervisor's side of it.
-        starter: The task that waits in ``start_child``. It is woken when the actor has started, or has ended without.
-        started_at: When it had started, as `trio.current_time`, in seconds; None while it has not.
-        started: Set when it has started, or has ended without; None while no other task waits for that.
-        background: Its background tasks; None if it has never had one.
+        child: The supervisor's side of the actor.
+        starter: The task that waits in ``start_child``. It is woken when the actor has started, or has ended instead.
+        started_at: When it started, as `trio.current_time`, in seconds; None if it has not.
+        started: Set when it has started, or has ended instead. None until another task waits for that.
+        background: Its background tasks; None if there was none yet.
         crashed_in: The name and the arguments of the handler that crashed, for the log.
-        errors: Its errors, the one that ended it first.
-        value: What a function actor returned.
-        exit: How it ends, as soon as that is decided.
+        errors: Its errors. The first one is the crash that ended it.
+        value: What a function actor returned; `NOTHING` if it has not.
+        exit: How it ends; None until that is decided.
         watchers: The tasks that wait for its end.
     """
 
@@ -150,7 +150,7 @@ class Life:
 
     @property
     def has_started(self) -> bool:
-        """Whether it has started: the first message may come."""
+        """Whether it has started. It takes no message before that."""
         return self.started_at is not None
 
 
@@ -161,17 +161,17 @@ class Cell(Mailbox):
         ref: Its reference.
         life: What only its start and its end touch.
         state: One of the five states above.
-        handlers: The methods that can be sent to it.
+        handlers: The methods that can be sent to it as messages.
         hooks: Which hooks its class overrides; None for a function actor.
         actor: Its `Actor` instance; None before ``__init__``, after the end, and for a function actor.
         task: Its own task.
         context: The context of that task, in which all its code runs.
         scope: Cancels what its own task does. None while there is nothing to cancel.
-        idle_scope: Ends its wait for a message when it has been idle for too long. None while it does not wait so.
-        runs_in_callers_turn: Whether a handler of it runs in a caller's turn.
-        call: The call that its own task handles.
-        deferred: The calls whose handler has returned a `Reply` that is not answered yet; None if there was none.
-        waits: Its open waits for other actors; None if there was none.
+        idle_scope: Ends its wait for a message after ``idle_timeout``. None while it does not wait with a timeout.
+        runs_in_callers_turn: Whether one of its handlers runs now, in the turn of a caller.
+        call: The call that its own task is handling.
+        deferred: The calls whose handler returned a `Reply` that is not answered yet; None if there was none yet.
+        waits: Its open waits for other actors; None if there was none yet.
         handled: How many messages it has handled.
     """
 
@@ -223,7 +223,7 @@ class Cell(Mailbox):
         return (self.call is not None) + self.runs_in_callers_turn + len(self.deferred or ())
 
     def bind_instance(self, actor: Behaviour) -> bool:
-        """Whether ``actor``, just made by this actor's own code, is its instance."""
+        """Keep the first instance that this actor's own code has made. False if ``actor`` is not that one."""
         if self.actor is not None or self.hooks is None or self.state >= ENDED:
             return False
         self.actor = actor
@@ -237,7 +237,7 @@ class Cell(Mailbox):
         return is_within(task, self.task, background.tasks if background is not None else ())
 
     def set_started(self) -> None:
-        """It has started: its first message may come, and who waits for its start goes on."""
+        """The actor has started: wake all tasks that wait for that."""
         life = self.life
         life.started_at = trio.current_time()
         if self.state == STARTING:
@@ -256,13 +256,13 @@ class Cell(Mailbox):
             return
         self.state = STOPPING
         if self.hooks is None and self.taker is None:
-            self.end(NORMAL)  # it does not take messages, so it would never come to the one that says stop
+            self.end(NORMAL)  # it has never taken a message, and may never come to `STOP`
         else:
             self.put(STOP, None)
         self.refuse_senders(NORMAL)
 
     def end(self, exit: Exit) -> None:
-        """End now: cancel what runs, take no other message. The first exit counts, but a kill overrides."""
+        """End now: cancel what runs, take no other message. The first exit counts, but a kill overrides it."""
         life = self.life
         if self.state >= ENDING:
             if exit.reason == "killed" and self.state == ENDING:
@@ -273,11 +273,11 @@ class Cell(Mailbox):
             return
         life.exit = exit
         self.state = ENDING
-        self.close()  # where nothing waits, nothing below keeps the actor from what would come now
+        self.close()  # with an empty queue there will be no `STOP` in front of a message that comes now
         if exit.reason == "killed" and self.actor is not None:
             self.actor._killed()
         if self.queue:
-            # Before all that waits: nobody has to look at the state for each message.
+            # `STOP` in front of all messages: so the loop need not look at the state for each message.
             self.queue.extendleft((None, STOP))
         if self.scope is not None:
             self._cancel()
@@ -285,13 +285,13 @@ class Cell(Mailbox):
             self.wake_taker()
 
     def _cancel(self) -> None:
-        # A task that a message has woken sees for itself that this is the end. It may be in the middle of being woken,
-        # where a ``__del__`` is who ends it: to cancel it would wake it twice.
+        # If a message has woken the task, it finds the end by itself. It may be in the middle of being woken: the
+        # garbage collector can run there, and a ``__del__`` may end the actor. To cancel it would wake it twice.
         if self.scope is not None and self.kind is None:
             self.scope.cancel()
 
     def fail(self, error: BaseException) -> None:
-        """The actor has crashed. Later errors, of what its end cancels, are kept beside the first."""
+        """The actor has crashed. Later errors, from code that its end cancels, are kept beside the first."""
         life = self.life
         if life.errors is None:
             life.errors = []
@@ -299,7 +299,7 @@ class Cell(Mailbox):
         self.end(Exit("crashed", error))
 
     def refuse_senders(self, exit: Exit) -> None:
-        """Nothing more gets in. Who waits for room is refused, but not the actor itself: see `is_sent_by_itself`."""
+        """Nothing more gets in. Refuse senders that wait for room, but not the actor itself: `is_sent_by_itself`."""
         for sender in self.remove_senders():
             if sender.task is not None and self.owns(sender.task):
                 sender.admitted = True
@@ -308,10 +308,10 @@ class Cell(Mailbox):
                 refuse(sender.payload, self.ref, exit, was_sent=False)
 
     def is_sent_by_itself(self) -> bool:
-        """Whether a message that gets in now is the stopping actor's own, to itself.
+        """Whether the actor is stopping, and its own code is sending it a message now.
 
-        It lies behind `STOP`: it is not handled, or an actor that goes on by sending to itself would never end, but it
-        is counted among what was left. Refused, it would be an error of the actor, and a crash instead of the end.
+        Such a message gets in behind `STOP`. It is not handled, or an actor that goes on by sending to itself would
+        never end, but it is counted as unhandled. If it were refused, the error would crash an actor that is to stop.
         """
         return (
             self.state == STOPPING
@@ -323,7 +323,7 @@ class Cell(Mailbox):
     # Wait for the start and for the end
 
     async def wait_started(self) -> None:
-        """Wait until it has started, or has ended without. A checkpoint."""
+        """Wait until it has started, or has ended instead. A checkpoint."""
         life = self.life
         if life.started is None:
             life.started = trio.Event()
@@ -349,7 +349,7 @@ class Cell(Mailbox):
             watchers.pop(task, None)
 
     def crash_details(self) -> str:
-        """What it was doing when it crashed, for the log."""
+        """For the log: what the actor was doing when it crashed, and its attributes if ``log_state`` says so."""
         words = ""
         if self.life.crashed_in is not None:
             name, args, kwargs = self.life.crashed_in

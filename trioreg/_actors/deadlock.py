@@ -1,9 +1,10 @@
-"""Who waits for whom, and the wait that could never end.
+"""Deadlock detection: the wait-for graph of the actors.
 
-An actor handles one message at a time, so while its handler waits for another actor, all who wait for the first one
-wait for that too. Each such wait is an edge; one that would close a cycle is refused before it begins.
+An actor handles one message at a time. While its handler waits for another actor, it answers no other caller, so its
+callers wait for that actor too. The actors are the nodes of the graph, and each `Wait` is an edge. A wait that would
+close a cycle could never end: it is refused before it begins.
 
-May never happen: an edge that outlives its wait; one of a task that does not keep its actor from the next message.
+May never happen: an edge that outlives its wait; an edge for a task that does not keep its actor from the next message.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 
 
 class Node(Protocol):
-    """What an actor is in here: its `Cell`.
+    """An actor as a node of the graph: its `Cell`.
 
     Attributes:
         ref: Its reference.
         task: The task that handles its messages.
-        waits: Its open waits; None as long as there was none.
+        title: What its supervisor calls it.
+        waits: Its open waits for other actors; None if there was none yet.
     """
 
     @property
@@ -42,11 +44,11 @@ class Node(Protocol):
 
 
 class Wait:
-    """Somebody's wait for an actor. As a block: the wait itself.
+    """One wait for an actor: an edge of the graph until `end_wait`. Used as a block, it ends with the block.
 
     Attributes:
         target: The actor that is waited for.
-        waits: The open waits of the actor that waits (None where a plain task waits).
+        waits: The open waits of the actor that waits. None if no actor waits, or if the wait has ended.
     """
 
     __slots__ = ("target", "waits")
@@ -65,14 +67,14 @@ class Wait:
         self.end_wait()
 
     def end_wait(self) -> None:
-        """The target is not blocked by it any more, or nobody waits."""
+        """The actor does not wait for the target any more."""
         if self.waits is not None:
             self.waits.pop(self, None)
             self.waits = None
 
 
 def is_within(task: Task, whole: Task | None, parts: Collection[Task] = ()) -> bool:
-    """Whether ``task`` is, or runs in a nursery below, that task or one of those."""
+    """Whether ``task`` is ``whole`` or one of ``parts``, or runs in a nursery below one of them."""
     step: Task | None = task
     while step is not None:
         if step is whole or step in parts:
@@ -83,10 +85,11 @@ def is_within(task: Task, whole: Task | None, parts: Collection[Task] = ()) -> b
 
 
 def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
-    """The open waits of the actor that ``task`` works for, to which a wait for ``target`` can be added.
+    """Raise `CallCycle` if ``task``, waiting for ``target``, could wait for ever.
 
-    None where it works for none, or does not keep it from the next message. Raises `CallCycle` if that actor could then
-    never go on.
+    Returns:
+        The open waits of the actor that ``task`` works for: add the new `Wait` to these. None if ``task`` works for no
+        actor, or does not keep its actor from the next message.
     """
     node = cast("Node | None", getattr(current_actor.get(None), "_cell", None))
     if node is None or not is_within(task, node.task):
@@ -101,12 +104,12 @@ def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
 
 
 def waiting_for(target: Node, task: Task) -> Wait:
-    """A block in which ``task`` waits for an actor. Raises `CallCycle` as `check_for_cycle` does."""
+    """A block in which ``task`` waits for an actor. Raises `CallCycle` if that wait could never end."""
     return Wait(target.ref, check_for_cycle(target, task))
 
 
 def _path(start: Node, goal: Node) -> list[Node]:
-    """The actors along the waits from one to the other; empty if there is no way."""
+    """The actors along the waits from ``start`` to ``goal``; empty if there is no such path."""
     came_from: dict[Node, Node | None] = {start: None}
     todo = [start]
     for node in todo:

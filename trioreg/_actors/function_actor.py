@@ -1,6 +1,6 @@
-"""What a function actor does differently: it has no methods and no hooks, and takes its messages itself.
+"""Function actors: any async function, started under a supervisor. It has no methods and no hooks.
 
-`Function` is what the reference to one is a reference to.
+`run_function` runs it, `receive` gives it the next message, and `Function` is its type.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .message import STOP, TICK
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    # Type checkers know it even where it is not installed; at run time the default of PEP 696 plays no part.
+    # Type checkers know this module even if it is not installed. At run time the default of PEP 696 is not needed.
     from typing_extensions import TypeVar
 
     from .cell import Cell
@@ -32,9 +32,10 @@ else:
 
 
 class Function(Generic[R_co]):
-    """The type of a function actor, in ``ActorRef[Function[int]]``: it has no methods to call.
+    """The type of a function actor, as in ``ActorRef[Function[int]]``. It has no methods to call.
 
-    Its parameter is what the function returns, as `ActorRef.result` gives it; ``Function`` alone is of any result.
+    Its parameter is the type of the function's result, which `ActorRef.result` gives you. ``Function`` alone means any
+    result.
     """
 
     __slots__ = ()
@@ -42,11 +43,11 @@ class Function(Generic[R_co]):
 
 async def run_function(cell: Cell, function: Callable[..., object], args: tuple[object, ...]) -> None:
     """Run the function of a function actor, and keep what it returns."""
-    # Arguments that do not fit are an error of the start.
+    # Arguments that do not fit raise here, before the start: so `start_child` raises that.
     result = run_user(function, *args)
     if not inspect.isawaitable(result):
         raise TypeError(f"{cell.ref._label} must be an Actor class or an async function, but it returned {result!r}")
-    if cell.state == ENDING:  # it has ended itself
+    if cell.state == ENDING:  # the call itself has ended the actor
         if inspect.iscoroutine(result):
             result.close()
         return
@@ -60,8 +61,8 @@ async def receive(cell: Cell) -> object:
     if cell.hooks is not None:
         raise RuntimeError(f"{cell.ref!r} is an Actor: its messages come to on_message(), not to receive()")
     if cell.taker is None:
-        cell.taker = current_task()  # from now on `Cell.stop` leaves the end to the message that says so
-    if cell.queue or cell.kind is not None:  # what has woken another task of it is for that one
+        cell.taker = current_task()  # from now on `Cell.stop` knows that this function takes messages
+    if cell.queue or cell.kind is not None:  # a message that has woken another task of the actor is for that task
         await checkpoint()
     while True:
         message = cell.take()
@@ -70,9 +71,9 @@ async def receive(cell: Cell) -> object:
                 raise RuntimeError(f"another task of {cell.ref!r} is waiting in receive()")
             await cell.wait_for_message()
             if cell.state == ENDING and cell.scope is not None:
-                cell.scope.cancel()  # not done yet, where it is a message that has woken it: see `Cell.end`
+                cell.scope.cancel()  # `Cell.end` has not done it if a message had woken this task
         elif message[0] is STOP:
-            # Everything sent before has been received: this is the end that `stop` asked for.
+            # Every message before `STOP` has been received: now the actor ends, as `Cell.stop` has asked.
             cell.end(NORMAL)
             await trio.sleep_forever()
         else:

@@ -1,7 +1,7 @@
 """A message is a method: how ``SecretAgent.echo`` in a call becomes the function that an actor runs.
 
-For each actor class there is one table from method to `Handler`, filled as methods are first used. What it takes to
-know of a method (is it async, which arguments fit, which errors are declared) is found out once.
+Each actor class has one table from method to `Handler`. A handler is made when its method is first used, and knows all
+about it from then on: whether it is async, which arguments fit, which errors it declares.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _INSTEAD = {"stop": "use ref.stop()", "on_message": "use ref.send(message)"}
 
 
 def raises(*errors: type[Exception]) -> Callable[[F], F]:
-    """Declare errors that belong to a handler's interface: they go to the caller, and the actor lives on.
+    """Declare the errors that belong to a handler's interface. They go to the caller, and the actor lives on.
 
-    ::
+    Synopsis::
 
         class Account(trioreg.Actor):
             @trioreg.raises(InsufficientFunds)
             def withdraw(self, amount: int) -> int: ...
 
-    Any other exception that leaves a handler crashes the actor. An override inherits what the method it overrides
-    declares, and several decorators add up. For a cast, which has no caller, a declared error is logged.
+    Any other exception that leaves a handler crashes the actor. A cast has no caller, so its declared error is logged.
+    An override inherits the errors that the overridden method declares. Several decorators add up.
 
     Args:
-        errors: The exception classes; subclasses of them are declared with them.
+        errors: The exception classes. Their subclasses are declared too.
 
     Raises:
         TypeError: One of ``errors`` is not a subclass of `Exception`.
@@ -52,13 +52,14 @@ def raises(*errors: type[Exception]) -> Callable[[F], F]:
 
 
 class Handler:
-    """One method of an actor class, as the class itself resolves it (an override is honoured).
+    """One method of an actor class. It is looked up by name on that class, so an override counts.
 
     Attributes:
-        function: What is run: the method, `unprotected`.
-        is_async: Whether running it gives something to await.
+        name: The method's name with its class, for errors and the log.
+        function: What the actor runs: the method, `unprotected` from Ctrl-C.
+        is_async: Whether you have to await its result.
         declared: The exception classes that go to the caller.
-        least, most: With no keyword arguments, any count of arguments from ``least`` to ``most`` fits.
+        least, most: Without keyword arguments, any count of arguments from ``least`` to ``most`` fits.
     """
 
     __slots__ = (
@@ -91,14 +92,14 @@ class Handler:
         )
 
     def check(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
-        """Raise `TypeError` unless the arguments fit. The common case is asked of ``least`` and ``most`` first."""
+        """Raise `TypeError` unless the arguments fit. Ask ``least`` and ``most`` first: that is the common case."""
         shape = (len(args), tuple(kwargs))
         if shape in self._shapes:
             return
         try:
             self._signature.bind(None, *args, **kwargs)
             if len(args) < self._positional_only:
-                # `bind` of some Pythons takes these by keyword where there is a ``**kwargs`` too.
+                # In some Pythons `bind` takes a positional-only argument by keyword if there is also a ``**kwargs``.
                 raise TypeError("missing a positional-only argument")
         except TypeError as error:
             raise TypeError(f"{self.name}(): {error}") from None
@@ -107,7 +108,7 @@ class Handler:
 
 
 class Resumed(Handler):
-    """The second half of a sync handler that gave a coroutine: what goes on with that, whatever the arguments were."""
+    """The second half of a sync handler that returned a coroutine: it awaits that, whatever the arguments are."""
 
     __slots__ = ("coroutine",)
 
@@ -133,11 +134,11 @@ def _positional(signature: inspect.Signature) -> tuple[int, int]:
 
 
 class Handlers:
-    """The handlers of one actor class, or, without a class, of any function actor, which has none.
+    """The handlers of one actor class. Without a class: of any function actor, which has none.
 
     Attributes:
-        by_count: For each count of arguments from 0 on, the handlers by method that are known to take as many: where a
-            message without keyword arguments looks first. What is not in there, `find` finds, or refuses.
+        by_count: For each count of arguments from 0 on: the handlers that are known to take as many, by method. A
+            message without keyword arguments looks here first. `find` looks for all others, and refuses what is wrong.
     """
 
     __slots__ = ("_class", "_handlers", "_hooks", "by_count")
@@ -145,7 +146,7 @@ class Handlers:
     def __init__(self, cls: type | None, hooks: frozenset[str]) -> None:
         self._class = cls
         self._hooks = hooks
-        # Only methods of the class get in, so the tables are never larger than the class.
+        # Only methods of the class are kept, so the tables are never larger than the class.
         self._handlers: dict[object, Handler] = {}
         self.by_count: tuple[dict[object, Handler], ...] = tuple({} for _ in range(_COUNTS))
 
@@ -189,7 +190,7 @@ class Handlers:
 
 
 def _name_in(cls: type, method: object) -> str | None:
-    """What a class calls a method: its own name, or another one where a decorator or an alias has given it that."""
+    """The name of a method in a class: its own, or another one that a decorator or an alias has given it."""
     name = getattr(method, "__name__", None)
     if isinstance(name, str) and any(vars(base).get(name) is method for base in cls.__mro__):
         return name
@@ -203,7 +204,7 @@ def _shown(method: object) -> str:
 
 
 class Hooks:
-    """What the runtime has to know of an actor class besides its handlers: which hooks it overrides."""
+    """Which hooks an actor class overrides, and the handlers for two of them."""
 
     __slots__ = ("has_on_idle", "has_on_start", "has_on_stop", "on_idle", "on_message")
 

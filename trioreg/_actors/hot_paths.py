@@ -90,7 +90,7 @@ async def serve(cell: Cell) -> bool:
             if not budget:
                 await checkpoint()
                 budget = BATCH
-                continue  # what was waiting may have been withdrawn meanwhile
+                continue  # the next message may have been withdrawn meanwhile
             if cell.limit is None:
                 budget = serve_casts(cell, queue, budget)
                 if not queue or not budget or cell.kind is not None:
@@ -157,7 +157,7 @@ async def serve(cell: Cell) -> bool:
             else:
                 logger.error("%r: %s failed with a declared error", cell.ref, handler.name, exc_info=error)
         except BaseException as error:
-            if split(error)[1] is not None:  # else it was only cancelled: if there is a crash, it is another's
+            if split(error)[1] is not None:  # else it was only cancelled: a crash, if any, is not of this handler
                 cell.life.crashed_in = (handler.name, args, kwargs)
             raise
         else:
@@ -178,8 +178,10 @@ async def serve(cell: Cell) -> bool:
 
 @enable_ki_protection
 def serve_casts(cell: Cell, queue: deque[Any], budget: int) -> int:
-    """Handle what is next, as `serve` does, as long as it is a cast to a sync method: most messages are, and a loop
-    for nothing else is quicker. Returns how much of the budget is left."""
+    """Handle the next messages as `serve` does, as long as they are casts to sync methods. Returns the budget left.
+
+    Most messages are such casts, and a loop for nothing else is quicker.
+    """
     actor = cell.actor
     handler: Any = None
     args: Any = None
@@ -219,7 +221,7 @@ async def _wait_for_message_or_idle(cell: Cell) -> None:
         finally:
             cell.idle_scope = None
         return
-    if not cell.queue:  # what has come since the time was up is there
+    if not cell.queue:  # messages that have come since the time was up are in the queue
         cell.kind, cell.payload = cell.hooks.on_idle, ()
 
 
@@ -228,15 +230,15 @@ class MessagePaths(Generic[A]):
 
     __slots__ = ()
 
-    # Of a name in a registry with one table: that, and the key, for those who can't wait for `_find`.
+    # Of a name in a registry with one table: the table and the key, for a lookup without a call of `_find`.
     _table: dict[Any, Any] | None = None
     _key: Any = None
 
-    # Of a reference: what it leads to.
+    # Of a reference: the cell of its actor.
     _cell: Cell | None = None
 
     def _find(self) -> Cell | None:
-        """What the actor it leads to now is run by; None if that has ended; raises if there is none."""
+        """The cell of the actor that the address leads to now. None if that has ended; raises if there is none."""
         raise NotImplementedError  # pragma: no cover  # abstract
 
     def _exited(self, cell: Cell | None) -> ActorExited:
@@ -255,15 +257,15 @@ class MessagePaths(Generic[A]):
     async def call(self, method: Callable[Concatenate[A, P], Reply[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
     async def call(self, method: Callable[Concatenate[A, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
-    # Not for calls, but for ``nursery.start_soon(ref.call, ...)``: the checkers can't see through a `ParamSpec` there.
+    # For ``nursery.start_soon(ref.call, ...)``: the type checkers can't see through a `ParamSpec` there.
     @overload
     async def call(self, method: Callable[[A, *Ts], R], /, *args: *Ts) -> R: ...
     @enable_ki_protection
     async def call(self, method: Callable[..., Any], /, *args: object, **kwargs: object) -> object:
         """Have the actor run one of its methods, and wait for the result: ``GenServer.call``.
 
-        The actor handles one message at a time. If this task is cancelled while the message still waits, it is
-        withdrawn; a handler that has begun goes on, and its result is dropped. A checkpoint. Constant time; an idle
+        The actor handles one message at a time. If you cancel the call while the message still waits, the message is
+        withdrawn. A handler that has begun goes on, and its result is dropped. A checkpoint. Constant time: an idle
         actor's sync method costs one checkpoint, anything else two task switches.
 
         Args:
@@ -271,15 +273,15 @@ class MessagePaths(Generic[A]):
             args, kwargs: Its arguments.
 
         Returns:
-            What the method returns; the answer, where it returns a `Reply`.
+            The result of the method. If it returns a `Reply`, the answer that comes with that.
 
         Raises:
-            ActorExited: The actor has ended, is ending, or ends before it answers; an error of the handler that
-                crashed it is the ``__cause__``.
-            CallCycle: The actor can't answer before the caller has ended its own handler.
-            NotRegistered: The address is a name that nobody has.
-            TypeError: It is no method of this actor, or the arguments do not fit. The actor lives on.
-            Exception: What the method declares with `raises`.
+            ActorExited: The actor has ended, is ending, or ends before it answers. If the handler crashed it, that
+                error is the ``__cause__``.
+            CallCycle: The actor waits for the caller: it could not answer before the caller's own handler ends.
+            NotRegistered: The address is a name that no actor has.
+            TypeError: The actor has no such method, or the arguments do not fit. The actor lives on.
+            Exception: The method raised an error that it declares with `raises`.
         """
         cell = self._cell or self._find()
         if cell is None or cell.state >= STOPPING:
@@ -306,7 +308,7 @@ class MessagePaths(Generic[A]):
 
     @enable_ki_protection
     def cast_nowait(self, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """`cast` without waiting. Not a checkpoint; constant time.
+        """`cast` that never waits. Not a checkpoint; constant time.
 
         Raises:
             MailboxFull: The mailbox is bounded and has no room.
@@ -339,7 +341,7 @@ class MessagePaths(Generic[A]):
             self._deliver_nowait(cell, CAST, (handler, args, kwargs))
             return
         # `Mailbox.put`, written out.
-        if inbox:  # then the actor is not idle
+        if inbox:  # messages wait, so the actor is not idle
             inbox.append(handler)
             inbox.append(args)
             return
@@ -354,7 +356,7 @@ class MessagePaths(Generic[A]):
 
     @enable_ki_protection
     def send_nowait(self, message: object) -> None:
-        """`send` without waiting. Not a checkpoint; constant time.
+        """`send` that never waits. Not a checkpoint; constant time.
 
         Raises:
             MailboxFull: The mailbox is bounded and has no room.

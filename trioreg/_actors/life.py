@@ -53,7 +53,7 @@ async def run_actor(cell: Cell, factory: Callable[..., object], args: tuple[obje
     hooks = cell.hooks
     try:
         try:
-            # As few frames as can be: an idle actor is waiting in each of them, and wakes through them.
+            # As few frames as possible: an idle actor waits in all of them, and wakes through all of them.
             if cell.state >= ENDING:
                 pass
             elif hooks is None:
@@ -71,11 +71,11 @@ async def run_actor(cell: Cell, factory: Callable[..., object], args: tuple[obje
                 else:
                     cell.set_started()
                     if await serve(cell):
-                        # From the first async handler on, there is something to cancel.
+                        # From the first async handler on there is something to cancel.
                         with trio.CancelScope() as cell.scope:
                             await serve(cell)
         except GeneratorExit:
-            raise  # the run itself broke down and throws its coroutines away: nothing can be awaited any more
+            raise  # the Trio run has broken down and throws its coroutines away: nothing can be awaited any more
         except BaseException as error:
             cancelled, failure = split(error)
             if failure is not None:
@@ -99,7 +99,7 @@ async def run_actor(cell: Cell, factory: Callable[..., object], args: tuple[obje
 
 
 def _refuse_unanswered(cell: Cell) -> None:
-    """Nothing more is handled: everybody who waits for an answer learns it, before `on_stop` takes its time."""
+    """Nothing more is handled. Tell all callers before `on_stop` takes its time; log how many messages are left."""
     life = cell.life
     exit = life.exit
     assert exit is not None
@@ -127,7 +127,8 @@ def _refuse_unanswered(cell: Cell) -> None:
                 payload[0].coroutine.close()
             left += 1
     if left:
-        logger.warning("%r ended (%s) with %d unhandled messages in its mailbox", cell.ref, exit, left)
+        messages = "message" if left == 1 else "messages"
+        logger.warning(f"%r ended (%s) with %d unhandled {messages} in its mailbox", cell.ref, exit, left)
 
 
 async def _run_on_stop(cell: Cell) -> None:
@@ -170,7 +171,7 @@ def _finish(cell: Cell) -> None:
     try:
         life.child.ended(cell)
     finally:
-        # After the supervisor: what the successor takes over, it takes over before anybody can see it free.
+        # After the supervisor has started a successor, which takes its name over: so the name is never seen free.
         cell.ref._release(exit)
         if is_outermost:
             run.end_step()

@@ -1,15 +1,15 @@
-"""A mailbox: what has been sent to an actor and not been taken yet.
+"""A mailbox: the messages that were sent to an actor and not taken yet.
 
-It is the one task that takes messages, parked while there is none; a place for the message that wakes it; and a deque
-for those that come before it has taken that one, made when it is first needed. `put` is the truth; waiting for room is
-built on it.
+One task takes the messages (the taker), and is parked while there is none. The message that wakes it has a place of its
+own (`kind` and `payload`). Messages that come before the taker has had its turn go into a deque, which is made when it
+is first needed. `put` is the basic operation; waiting for room is built on it.
 
-A message is two objects, what kind it is and what comes with it, and lies in the queue as these two, one behind the
-other: a tuple around them would be all that the garbage collector finds in a full mailbox, for each message. What
-either of them means is the taker's business.
+A message is two objects, its kind and its payload, and lies in the queue as these two, one behind the other. With a
+tuple around them, each message in a full mailbox would be one more object for the garbage collector to visit. The
+mailbox does not look at either of them.
 
 May never happen: a message both in `queue` and in `overflow`; a message in `overflow` while there is room; the taker
-parked while there is a message; an odd number of objects in the queue where anybody can see it.
+parked while there is a message; an odd number of objects in the queue that other code can see.
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ from .._runtime import park, wake
 
 
 class Sender:
-    """A message that waits for room: with its task, or None where the sender goes on waiting, for an answer."""
+    """A message that waits for room.
+
+    Attributes:
+        task: The task to wake when the message gets in. None for a call, whose caller goes on waiting for the answer.
+        admitted: Whether the message got in.
+    """
 
     __slots__ = ("admitted", "kind", "payload", "task")
 
@@ -42,13 +47,20 @@ class Mailbox:
     """The mailbox half of an actor.
 
     Attributes:
-        inbox: The queue, while whoever has a message may put it there without asking: it is unbounded, and open.
+        inbox: The queue, while a sender may append to it without asking: the mailbox is unbounded and open.
         is_open: Whether messages get in.
-        kind, payload: The message that has woken the taker, and comes before those in the queue; None if none has.
+        kind, payload: The message that has woken the taker. It comes before those in the queue. None if there is none.
         limit: How many messages may wait; None: any number.
-        taker: The task that takes the messages, as soon as there is one. It waits for one exactly while it has the
-            mailbox in its ``custom_sleep_data``.
-        thread: The thread of the run that it is in. Beside the others because whoever sends reads all of them.
+        longest: The most objects that have been in the queue, two for each message. `peak` counts messages.
+        overflow: The messages that wait for room, in order. The key is the identity of the payload for a call, and of
+            the `Sender` for other messages.
+        queue: The messages behind the first; None until there is one.
+        taker: The task that takes the messages; None before it first does. It waits for a message exactly while it has
+            the mailbox in its ``custom_sleep_data``.
+        thread: The thread of the Trio run. It is here because each sender reads it together with the others.
+        withdrawn: The identities of payloads that are in the queue but do not count any more. To take one out of the
+            middle of a deque is a walk: ten thousand callers that give up on a stuck actor would walk ten thousand
+            times.
     """
 
     __slots__ = (
@@ -74,10 +86,7 @@ class Mailbox:
         self.kind: Any = None
         self.payload: Any = None
         self.queue: deque[Any] | None = None
-        # Those that wait for room, in their order: by the identity of the sender, or of what can be withdrawn.
         self.overflow: dict[int, Sender] | None = None
-        # The identities of what is in the queue but does not count any more. Taking one out of the middle of a deque
-        # is a walk: ten thousand callers that give up on a stuck actor would walk ten thousand times.
         self.withdrawn: set[int] | None = None
         self.taker: Task | None = None
         self.longest = 0
@@ -103,7 +112,7 @@ class Mailbox:
         return self.limit is not None and self.queued >= self.limit
 
     def put(self, kind: object, payload: object) -> None:
-        """Put a message in, whatever the limit says, and wake the taker."""
+        """Put a message in, even over the limit, and wake the taker."""
         task = self.taker
         if task is not None and task.custom_sleep_data is self:
             self.kind = kind
@@ -116,7 +125,7 @@ class Mailbox:
         queue.append(payload)
 
     def put_first(self, kind: object, payload: object) -> None:
-        """Put a message in before all others, while the taker is parked or has just been woken."""
+        """Put a message in before all others. The taker must be parked, or have just been woken."""
         if self.is_idle:
             self.put(kind, payload)
             return
@@ -126,7 +135,8 @@ class Mailbox:
         self.payload = payload
 
     def _make_queue(self) -> deque[object]:
-        queue: deque[object] = deque()  # making it may run the collector, and a `__del__` that sends to this one
+        # To make one may run the garbage collector, and a `__del__` that sends to this mailbox.
+        queue: deque[object] = deque()
         if self.queue is None:
             self.queue = queue
             if self.limit is None and self.is_open:
@@ -134,7 +144,7 @@ class Mailbox:
         return self.queue
 
     def put_or_line_up(self, kind: object, payload: object) -> None:
-        """Put in a message whose sender waits for the answer anyway: if there is no room, it waits for that too."""
+        """Put in a message whose sender waits for the answer anyway. If there is no room, the message waits for it."""
         if self.limit is not None and self.is_full:
             self._line_up(id(payload), Sender(kind, payload, None))
         else:
@@ -164,7 +174,7 @@ class Mailbox:
     def withdraw(self, payload: object) -> None:
         """Take back a message that still waits, put in with `put` or `put_or_line_up`. Constant time, on average.
 
-        What came with it must be its alone, as the message is told by that.
+        The payload identifies the message, so no other message may have the same one.
         """
         if self.overflow and self.overflow.pop(id(payload), None) is not None:
             return
@@ -174,7 +184,7 @@ class Mailbox:
         self.withdrawn.add(id(payload))
         queue = self.queue
         if queue is not None and len(self.withdrawn) > max(_COMPACT, len(queue) // 4):
-            # In place: whoever has a hand on the queue keeps it.
+            # In place: `inbox` and the taker's loop hold the same queue.
             gone, self.withdrawn = self.withdrawn, None
             left = [part for message in _pairs(queue) if id(message[1]) not in gone for part in message]
             if id(self.payload) in gone:
@@ -184,7 +194,7 @@ class Mailbox:
         self.admit()
 
     def take(self) -> tuple[object, object] | None:
-        """The first message, or None when there is none, or all that waited have been withdrawn."""
+        """Take the first message out. None if there is none, or if all that waited have been withdrawn."""
         queue = self.queue
         while self.kind is not None or queue:
             if self.kind is not None:
@@ -203,17 +213,18 @@ class Mailbox:
         return None
 
     def update_peak(self) -> None:
-        """A message has been taken out, and before there were more than ever, if those that were withdrawn count."""
+        """A message has just been taken out of the longest queue so far, withdrawn ones included: keep its length."""
         self.longest = max(self.longest, 2 * self.queued + 2)
 
     def forget_withdrawn(self, payload: object) -> bool:
-        """A message has been taken out: whether it had been withdrawn."""
+        """Whether a message that has just been taken out had been withdrawn."""
         if not self.withdrawn or id(payload) not in self.withdrawn:
             return False
         self.withdrawn.remove(id(payload))
         return True
 
     def admit(self) -> None:
+        """Let in the messages that wait for room, as far as there is room."""
         while self.overflow and not self.is_full:
             sender = self.overflow.pop(next(iter(self.overflow)))
             self.put(sender.kind, sender.payload)
@@ -222,11 +233,11 @@ class Mailbox:
                 wake(sender.task)
 
     async def wait_for_message(self) -> None:
-        """Wait until there is a message, or until somebody unparks the task. A checkpoint."""
+        """Wait until there is a message, or until `wake_taker`. The current task becomes the taker. A checkpoint."""
         task = self.taker = current_task()
         was_open = self.is_open
         sleep = park()
-        # Making that may have run the collector, and a `__del__` that sends to this one, or ends it.
+        # To make that may have run the garbage collector, and a `__del__` that sends to this mailbox, or closes it.
         if self.kind is None and not self.queue and self.is_open is was_open:
             task.custom_sleep_data = self
             await sleep
@@ -241,12 +252,15 @@ class Mailbox:
             wake(task)
 
     def close(self) -> None:
-        """Nothing more gets in from those who ask `is_open`, or look for the `inbox`."""
+        """Nothing more gets in from a sender that asks `is_open` or looks for the `inbox`."""
         self.is_open = False
         self.inbox = None
 
     def remove_senders(self) -> list[Sender]:
-        """Nothing more gets in: give back what waits for room, and wake those senders. None has had its turn yet."""
+        """Close the mailbox, give back the messages that wait for room, and wake their senders.
+
+        No sender has had its turn yet, so you can still say whether its message was admitted.
+        """
         self.close()
         if self.overflow is None:
             return []
@@ -257,7 +271,7 @@ class Mailbox:
         return senders
 
     def drain(self) -> list[tuple[object, object]]:
-        """Every message that is in the mailbox, taken out."""
+        """Take all messages out."""
         if self.kind is None and not self.queue:
             self.inbox = self.queue = self.withdrawn = None
             return []

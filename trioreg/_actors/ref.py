@@ -1,7 +1,7 @@
-"""How an actor is reached: `Address`, and the reference to one life of an actor, `ActorRef`.
+"""How you reach an actor: `Address`, and the reference to one life of an actor, `ActorRef`.
 
-Both ends of trioreg meet here: names (`Via`) and references share one interface, and everything they do is a few
-lines over the actor's `Cell`.
+References and names (`Via`) share one interface, the `Address`. Each of its methods is a few lines over the actor's
+`Cell`. The methods that most messages go through are in `hot_paths.py`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Ts = TypeVarTuple("Ts")
 
 
 class Address(MessagePaths[A]):
-    """Where messages can be sent: an `ActorRef` (one life of an actor) or a `Via` (whoever has the name).
+    """Where you can send messages: an `ActorRef` (one life of an actor) or a `Via` (the actor that has the name now).
 
     =====================  ==============================================  ==================================
     to                     waits for the answer / for room                 never waits
@@ -43,18 +43,17 @@ class Address(MessagePaths[A]):
     send any object        ``await ref.send(message)``                     ``ref.send_nowait(message)``
     =====================  ==============================================  ==================================
 
-    A method is passed as the class has it, with its arguments behind it, as to ``nursery.start_soon``; it is resolved
-    by name on the actor's own class, so overrides are honoured. There are no timeout arguments: `trio.fail_after`.
+    You pass a method as the class has it, and its arguments behind it, as with ``nursery.start_soon``. The actor looks
+    it up by name on its own class, so an override is used. There are no timeout arguments: use `trio.fail_after`.
     """
 
     __slots__ = ()
 
     def _resolve(self) -> ActorRef[A]:
-        """The actor it leads to now; raises if there is none."""
+        """The reference of the actor that the address leads to now; raises if there is none."""
         raise NotImplementedError  # pragma: no cover  # abstract
 
     def _find(self) -> Cell | None:
-        """What the actor it leads to now is run by; None if that has ended; raises if there is none."""
         return self._resolve()._cell
 
     @overload
@@ -63,20 +62,22 @@ class Address(MessagePaths[A]):
     async def cast(self, method: Callable[[A, *Ts], object], /, *args: *Ts) -> None: ...
     @enable_ki_protection
     async def cast(self, method: Callable[..., Any], /, *args: object, **kwargs: object) -> None:
-        """Have the actor run one of its methods, and do not wait for it: ``GenServer.cast``.
+        """Have the actor run one of its methods, and do not wait for the result: ``GenServer.cast``.
 
-        Where the mailbox is bounded, it waits for room; if it is cancelled while it waits, nothing was sent. What a
-        stopping actor sends to itself is no error, and is counted among what was left. A checkpoint. Constant time.
+        If the mailbox is bounded and full, this waits for room. If you cancel it while it waits, nothing is sent. A
+        stopping actor may send to itself without an error: the message counts as unhandled. A checkpoint. Constant
+        time.
 
         Args:
             method: A method of the actor's class (or of a base class), sync or async.
             args, kwargs: Its arguments.
 
         Raises:
-            ActorExited: The actor has ended or is ending, or ends before there is room.
-            CallCycle: There is no room, and can't be any before the caller has ended its own handler.
-            NotRegistered: The address is a name that nobody has.
-            TypeError: It is no method of this actor, or the arguments do not fit. The actor lives on.
+            ActorExited: The actor has ended, is ending, or ends before there is room.
+            CallCycle: There is no room, and the actor waits for the caller: it can't make room before the caller's own
+                handler ends.
+            NotRegistered: The address is a name that no actor has.
+            TypeError: The actor has no such method, or the arguments do not fit. The actor lives on.
         """
         await checkpoint()
         cell = self._accepting()
@@ -90,7 +91,7 @@ class Address(MessagePaths[A]):
     async def send(self, message: object) -> None:
         """Send any object to the actor's ``on_message``, or to a function actor's ``receive()``.
 
-        A checkpoint. Waits for room where the mailbox is bounded. Constant time.
+        If the mailbox is bounded and full, this waits for room. A checkpoint. Constant time.
 
         Raises:
             ActorExited, CallCycle, NotRegistered: As `cast`.
@@ -100,14 +101,14 @@ class Address(MessagePaths[A]):
 
     @enable_ki_protection
     async def wait(self) -> Exit:
-        """Wait until the actor has ended: ``Process.monitor``. A checkpoint. Any number of tasks may wait.
+        """Wait until the actor has ended: ``Process.monitor``. Any number of tasks may wait. A checkpoint.
 
         Returns:
-            How it ended; at once if it already has. When this returns, the names of that actor are gone.
+            How the actor ended. When this returns, its names are gone.
 
         Raises:
-            CallCycle: That actor waits for the caller, and can't end before the caller has ended its own handler.
-            NotRegistered: The address is a name that nobody has.
+            CallCycle: The actor waits for the caller: it could not end before the caller's own handler ends.
+            NotRegistered: The address is a name that no actor has.
         """
         ref = self._resolve()
         cell = ref._cell
@@ -115,7 +116,7 @@ class Address(MessagePaths[A]):
             await checkpoint()
         else:
             ref._require_thread()
-            # An actor whose handler waits here may not be waited for by that other one: nobody would ever go on.
+            # If that actor waits for this one too, neither could ever go on: `waiting_for` refuses it.
             with waiting_for(cell, current_task()):
                 await cell.wait_ended()
         assert ref._exit is not None
@@ -123,15 +124,18 @@ class Address(MessagePaths[A]):
 
     @enable_ki_protection
     async def stop(self) -> Exit:
-        """Ask the actor to end when it has handled what is in its mailbox, and wait until it has.
+        """Ask the actor to end when it has handled the messages in its mailbox, and wait until it has ended.
 
         Its exit is ``"normal"``, unless something else ends it first. Nothing new gets into the mailbox meanwhile. A
-        function actor that never calls ``receive()`` is cancelled at once. If the wait is cancelled, the actor still
-        ends. A checkpoint.
+        function actor that has never called ``receive()`` is cancelled at once. If you cancel the wait, the actor ends
+        all the same. A checkpoint.
+
+        Returns:
+            How the actor ended.
 
         Raises:
-            CallCycle: It is the actor itself that asks, and would wait for itself (it has ``self.stop()``).
-            NotRegistered: The address is a name that nobody has.
+            CallCycle: The actor would wait for itself: in its own code use ``self.stop()``. Or it waits for the caller.
+            NotRegistered: The address is a name that no actor has.
         """
         ref = self._resolve()
         cell = ref._cell
@@ -148,12 +152,12 @@ class Address(MessagePaths[A]):
 
     @enable_ki_protection
     def cancel(self) -> None:
-        """End the actor now: what it is doing is cancelled, ``on_stop`` runs, the exit is ``"shutdown"``.
+        """End the actor now: its handler is cancelled, ``on_stop`` runs, and the exit is ``"shutdown"``.
 
-        Not a checkpoint: it does not wait, and does nothing if the actor has ended. Constant time.
+        This does not wait for the end, and does nothing if the actor has ended. Not a checkpoint; constant time.
 
         Raises:
-            NotRegistered: The address is a name that nobody has.
+            NotRegistered: The address is a name that no actor has.
         """
         cell = self._find()
         if cell is not None:
@@ -164,11 +168,12 @@ class Address(MessagePaths[A]):
     def kill(self) -> None:
         """End the actor at once, without its ``on_stop``: ``Process.exit(pid, :kill)``. The exit is ``"killed"``.
 
-        Python can't end a task that shields itself from cancellation: until such a block is left the actor, and its
-        names, stay. Not a checkpoint; does nothing if the actor has ended. Constant time.
+        Python can't end a task that shields itself from cancellation. The actor and its names stay until it leaves the
+        shielded block. This does not wait for the end, and does nothing if the actor has ended. Not a checkpoint;
+        constant time.
 
         Raises:
-            NotRegistered: The address is a name that nobody has.
+            NotRegistered: The address is a name that no actor has.
         """
         cell = self._find()
         if cell is not None:
@@ -194,7 +199,7 @@ class Address(MessagePaths[A]):
         if cell.limit is None or not cell.is_full or not cell.is_open:
             cell.put(kind, payload)
             return
-        # There is room when the actor takes its next message: so this waits for its handler, as a call does.
+        # There is room when the actor takes its next message. So this waits for its handler, as a call does.
         with waiting_for(cell, current_task()):
             if not await cell.put_when_room(kind, payload):
                 raise self._exited(cell)
@@ -202,14 +207,14 @@ class Address(MessagePaths[A]):
 
 @attrs.frozen
 class ActorStatistics:
-    """A look at an actor, from `ActorRef.statistics`.
+    """The numbers of an actor at one moment, from `ActorRef.statistics`.
 
     Attributes:
         queued: How many messages wait in its mailbox.
-        peak: The most that have waited at once.
-        handled: How many it has handled in this life.
-        calls_in_flight: How many calls it has begun and not answered, deferred replies included.
-        started_at: When it had started, as `trio.current_time`, in seconds; None while it starts.
+        peak: The most messages that have waited at once.
+        handled: How many messages it has handled in this life.
+        calls_in_flight: How many calls it has begun and not answered yet, deferred replies included.
+        started_at: When it started, as `trio.current_time`, in seconds; None while it starts.
         restarts: How often its supervisor has restarted it.
     """
 
@@ -224,9 +229,9 @@ class ActorStatistics:
 class ActorRef(Reference, Address[A]):
     """The reference to one life of an actor: what a pid is on the BEAM.
 
-    You get one from ``start_child`` (or as ``self.ref``, or from `current`). It stays what it is when the actor has
-    ended: a restarted actor has another. Compared by identity, hashable, safe to keep; it does not keep the actor's
-    state alive.
+    ``start_child`` gives you one; inside of an actor it is ``self.ref``, or `current`. A reference never leads to
+    another life: a restarted actor has a new one. References are compared by identity, hashable, and safe to keep. They
+    do not keep the actor's state alive.
     """
 
     __slots__ = ("_cell", "_exit")
@@ -244,7 +249,7 @@ class ActorRef(Reference, Address[A]):
 
     @property
     def is_alive(self) -> bool:
-        """Whether the actor has not ended yet (it may be starting, or ending). Not a checkpoint; constant time."""
+        """Whether the actor has not ended yet: it may be starting or ending. Not a checkpoint; constant time."""
         return self._exit is None
 
     @property
@@ -253,7 +258,7 @@ class ActorRef(Reference, Address[A]):
         return self._exit
 
     def statistics(self) -> ActorStatistics:
-        """What the actor is busy with. Not a checkpoint; constant time.
+        """How busy the actor is. Not a checkpoint; constant time.
 
         Raises:
             ActorExited: The actor has ended.
@@ -273,13 +278,13 @@ class ActorRef(Reference, Address[A]):
     async def result(self: ActorRef[Function[R]]) -> R:
         """Wait until a function actor has ended, and give what it returned: ``Task.await``.
 
-        Any number of tasks may ask, as often as they like. It is the result of this one life: a restarted function
-        has another reference. A checkpoint; if it is cancelled, the function goes on.
+        Any number of tasks may ask, as often as they like. This is the result of one life: a restarted function has a
+        new reference. If you cancel the wait, the function goes on. A checkpoint.
 
         Raises:
-            ActorExited: It has not returned: it crashed (its error is the ``__cause__``), or was ended.
+            ActorExited: The function did not return. It crashed (its error is the ``__cause__``) or was ended.
             CallCycle: As `~Address.wait`.
-            TypeError: It is no function actor.
+            TypeError: This is not the reference of a function actor.
         """
         if not self._is_function:
             raise TypeError(f"{self!r} is an Actor: only a function actor has a result")
@@ -303,7 +308,7 @@ class ActorRef(Reference, Address[A]):
 
 
 class FunctionRef(ActorRef[A]):
-    """What the reference to a function actor is at run time: so a reference knows it without a field for it."""
+    """The reference to a function actor. A class of its own, so that no reference needs a field that says so."""
 
     __slots__ = ()
 

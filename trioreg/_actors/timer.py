@@ -1,6 +1,6 @@
 """Messages that an actor sends to itself later: `Actor.send_after` and `Actor.send_every`.
 
-A timer is a background task of its actor, so it lives and dies with it.
+A timer is a background task of its actor, so it lives and dies with the actor.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Timer:
-    """A message that is to come, from `Actor.send_after` or `Actor.send_every`."""
+    """A message that comes later, or again and again: from `Actor.send_after` and `Actor.send_every`."""
 
     __slots__ = ("_cell", "_scope", "_seconds", "_tick")
 
@@ -40,7 +40,7 @@ class Timer:
         return f"<Timer, {'cancelled' if self._scope.cancel_called else f'{self._seconds:g} seconds'}>"
 
     def cancel(self) -> None:
-        """Do not send it (any more). Not a checkpoint; constant time. What is in the mailbox already stays there."""
+        """Send no more messages. One that is in the mailbox already stays there. Not a checkpoint; constant time."""
         self._scope.cancel()
 
     async def _send_after(self) -> None:
@@ -52,13 +52,14 @@ class Timer:
         with self._scope:
             await trio.sleep(self._seconds)
             async for _ in periodic(self._seconds):
-                # The actor has not come to the last one yet: the two come once.
+                # If the actor has not come to the last message yet, leave this one out.
                 if not self._tick.is_waiting:
                     await self._send()
 
     @enable_ki_protection
     async def _send(self) -> None:
-        # An actor that is to stop takes nothing new: there is nobody to tell. What waits for room then is left behind.
+        # A stopping actor takes nothing new, and a timer has no caller to tell. A message that waits for room when the
+        # actor is asked to stop is counted as unhandled.
         if self._cell.state < STOPPING:
             self._tick.is_waiting = True
             await self._cell.put_when_room(TICK, self._tick)
