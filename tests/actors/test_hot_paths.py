@@ -36,7 +36,7 @@ from trioreg._actors.handler import Handler
 from trioreg._actors.hot_paths import MessagePaths
 from trioreg._actors.message import CALL, CAST, INFO, STOP, TICK, Tick
 
-Operation = Literal["call", "cast_nowait", "cast by keyword", "send_nowait", "stop", "cancel", "kill"]
+Operation = Literal["call", "cast_nowait", "cast by keyword", "send_nowait", "look", "stop", "cancel", "kill"]
 Form = Literal["sync", "async", "mixed"]
 Effect = Literal["answer", "refuse", "defer", "note", "crash", "stop", "cancel", "kill"]
 
@@ -97,6 +97,7 @@ async def plain_loop(cell: Cell) -> bool:
     assert cell.hooks is not None
     cell.taker = cell.task
     budget = hot_paths.BATCH
+    is_first_async = True
     while True:
         if cell.kind is None and cell.queue:
             if not budget:
@@ -111,7 +112,12 @@ async def plain_loop(cell: Cell) -> bool:
             kind, payload = message
             if kind is STOP:
                 return False
-            await plain_handle(cell, kind, payload)
+            handler = handler_of(cell, kind, payload)
+            if handler.is_async and is_first_async:
+                # `serve` returns here, to be called again with a scope: a new batch begins.
+                is_first_async = False
+                budget = hot_paths.BATCH
+            await plain_handle(cell, handler, kind, payload)
         else:
             await plain_wait(cell)
             budget = hot_paths.BATCH
@@ -133,21 +139,29 @@ async def plain_wait(cell: Cell) -> None:
         cell.put_first(cell.hooks.on_idle, ())
 
 
-async def plain_handle(cell: Cell, kind: object, payload: Any) -> None:
+def handler_of(cell: Cell, kind: object, payload: Any) -> Handler:
     assert cell.hooks is not None
+    if isinstance(kind, Handler):
+        return kind
+    if kind is CALL:
+        return cast("Handler", payload.handler)
+    return cast("Handler", payload[0]) if kind is CAST else cell.hooks.on_message
+
+
+async def plain_handle(cell: Cell, handler: Handler, kind: object, payload: Any) -> None:
     call: Call | None = None
     args: tuple[object, ...]
     kwargs: Mapping[str, object] = {}
     if isinstance(kind, Handler):
-        handler, args = kind, payload
+        args = payload
     elif kind is CALL:
         call = cast("Call", payload)
-        handler, args, kwargs = call.handler, call.args, call.kwargs
+        args, kwargs = call.args, call.kwargs
     elif kind is CAST:
-        handler, args, kwargs = payload
+        _, args, kwargs = payload
     else:
         assert kind is INFO or kind is TICK
-        handler, args = cell.hooks.on_message, (cast("Tick", payload).taken() if kind is TICK else payload,)
+        args = (cast("Tick", payload).taken() if kind is TICK else payload,)
     cell.call = call
     try:
         result = handler.function(cell.actor, *args, **kwargs)
@@ -223,7 +237,7 @@ def steps(*, patience: st.SearchStrategy[int | None]) -> st.SearchStrategy[Step]
     return st.builds(
         Step,
         operation=st.sampled_from(
-            cast("list[Operation]", ["call", "cast_nowait", "send_nowait"] * 6 + ["cast by keyword"] * 3)
+            cast("list[Operation]", ["call", "cast_nowait", "send_nowait"] * 6 + ["cast by keyword", "look"] * 3)
             + cast("list[Operation]", ["stop", "cancel", "kill"])
         ),
         form=st.sampled_from(cast("list[Form]", ["sync", "sync", "async", "mixed"])),
@@ -391,7 +405,7 @@ def run(program: Program) -> list[object]:
                 await call(number, step, address)
             elif step.operation in ("stop", "cancel", "kill"):
                 ref._cell.stop() if step.operation == "stop" and ref._cell else getattr(ref, step.operation)()
-            else:
+            elif step.operation != "look":
                 for _ in range(step.repeats):
                     number += 1
                     log.append(outcome(lambda: send(number, step, address)))  # noqa: B023  # called at once
@@ -471,6 +485,16 @@ def test_casts_in_a_row_are_handled_in_order_and_counted() -> None:
     assert handled(log) == [*range(101, 112)]
     assert (111, "gives", 111) in log
     assert log[-2] == (0, 11, 11, 0)
+
+
+def test_casts_in_a_row_let_other_tasks_run_after_each_batch() -> None:
+    casts = (Step("cast_nowait", pause=None, repeats=9),)
+    looks = (Step("look", pause=0),) * 9
+    log = compare(Program((casts, looks), batch=2))
+    entries = [cast("tuple[Any, ...]", entry) for entry in log if isinstance(entry, tuple)]
+    seen = [entry[-1][2] for entry in entries if entry[0] == 200]
+    # The first one has woken the actor, and belongs to no batch.
+    assert [*dict.fromkeys(seen)] == [0, 3, 5, 7, 9]
 
 
 @pytest.mark.parametrize("size", [None, 2])
