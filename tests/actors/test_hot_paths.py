@@ -7,7 +7,7 @@ of the paths that are written out. Everything that can be seen must be the same.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, cast
 
@@ -459,10 +459,15 @@ def compare(program: Program) -> list[object]:
     return written_out
 
 
+def about(subject: object, log: list[object]) -> list[Sequence[Any]]:
+    """The entries of a log about one sender (before its first message: its number), or of one kind."""
+    entries = [cast("Sequence[Any]", entry) for entry in log]
+    return [entry for entry in entries if entry[0] == subject]
+
+
 def handled(log: list[object]) -> list[object]:
     """The numbers of the messages whose handler has begun, in order."""
-    entries = [cast("tuple[object, ...]", entry) for entry in log if isinstance(entry, tuple)]
-    return [entry[1] for entry in entries if entry[0] == "begins"]
+    return [entry[1] for entry in about("begins", log)]
 
 
 # The tests
@@ -491,8 +496,7 @@ def test_casts_in_a_row_let_other_tasks_run_after_each_batch() -> None:
     casts = (Step("cast_nowait", pause=None, repeats=9),)
     looks = (Step("look", pause=0),) * 9
     log = compare(Program((casts, looks), batch=2))
-    entries = [cast("tuple[Any, ...]", entry) for entry in log if isinstance(entry, tuple)]
-    seen = [entry[-1][2] for entry in entries if entry[0] == 200]
+    seen = [entry[-1][2] for entry in about(200, log)]
     # The first one has woken the actor, and belongs to no batch.
     assert [*dict.fromkeys(seen)] == [0, 3, 5, 7, 9]
 
