@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal, cast
 
 import attrs
@@ -515,3 +515,30 @@ def test_an_end_in_the_middle_of_casts_leaves_what_it_leaves(effect: Effect) -> 
     before, ends, after = (Step("cast_nowait", effect=e, pause=None) for e in ("answer", effect, "answer"))
     log = compare(Program(((before, ends, after, after),)))
     assert handled(log) == ([101, 102, 103, 104] if effect == "stop" else [101, 102])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_call_to_an_actor_that_is_asked_to_stop_at_the_same_time_is_refused_or_answered(seed: int) -> None:
+    senders = ((Step("call", pause=1),), (Step("stop", pause=1),))
+    log = compare(Program(senders, seed=seed))
+    assert {(101, "raises", "ActorExited", False), (101, "gives", 101)} & set(log)
+
+
+class Pair(Actor):
+    def two(self, first: object, second: object) -> None: ...
+
+
+@pytest.mark.parametrize("is_plain", [False, True])
+async def test_arguments_that_do_not_fit_are_refused_after_some_that_do(
+    is_plain: bool, autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        ref: ActorRef[Any] = await supervisor.start_child(Pair)
+        with plain_functions() if is_plain else nullcontext():
+            for args in [(1,), (1, 2, 3)]:
+                ref.cast_nowait(Pair.two, 1, 2)
+                with pytest.raises(TypeError, match="two"):
+                    ref.cast_nowait(Pair.two, *args)
+                await ref.call(Pair.two, 1, 2)
+                with pytest.raises(TypeError, match="two"):
+                    await ref.call(Pair.two, *args)
