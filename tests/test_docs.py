@@ -6,14 +6,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
 import trio
+from support.inside import number_actors_from_one
 from trio.testing import MockClock
-
-from trioreg._runtime import owner
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -59,10 +57,10 @@ def test_the_readme_names_two_commands() -> None:
 def test_the_examples_of_a_page_run_in_order_and_print_what_it_says(
     page: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Nobody waits for what an example sleeps, and actors are numbered as for one who runs the page as a script.
+    # The sleeps of an example take no time, and actors are numbered as where a reader runs the page as a script.
     monkeypatch.setattr(trio, "run", run_in_virtual_time)
-    monkeypatch.setattr(owner, "_numbers", count(1))
-    # One namespace for a page, named as that of a script is: what an example prints is what a reader would see.
+    number_actors_from_one(monkeypatch)
+    # One namespace for a page, named as in a script: what an example prints is what a reader would see.
     namespace: dict[str, object] = {"__name__": "__main__"}
     for line, code, output in examples(page):
         # The empty lines in front make a traceback name the line of the page.

@@ -1155,9 +1155,9 @@ async def test_promise_5_an_error_of_a_restart_that_the_shutdown_interrupts_is_n
     with trio.CancelScope() as scope:
         try:
             async with open_supervisor([ChildSpec(Slow, id="slow")]) as supervisor:
-                ref = supervisor._engine.children["slow"].ref
-                assert ref is not None
-                ref.kill()
+                (child,) = supervisor.which_children()
+                assert child.ref is not None
+                child.ref.kill()
                 await trio.sleep(1)
                 assert lives == ["life", "life"]
                 scope.cancel()

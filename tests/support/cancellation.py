@@ -54,7 +54,7 @@ class Cancelling(trio.abc.Instrument, Generic[T]):
 
 
 class AtCheckpoint(trio.abc.Instrument):
-    """Does something while a task is at its next checkpoint: after its step, and before anybody else's.
+    """Does something while a task is at its next checkpoint: after its step, before any other task's.
 
     Used with ``with``, by the task in question, around what has the checkpoint.
     """

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias, cast
 import attrs
 import trio
 
+from support.inside import current_owner
 from support.supervisors import supervised
 from trioreg import Actor, ActorRef, DynamicSupervisor, Owner, Registry
-from trioreg._runtime.owner import current_owner
 
 End: TypeAlias = Literal["returns", "crashes", "is cancelled", "is killed"]
 Sort: TypeAlias = Literal["actor", "task"]
@@ -113,7 +113,7 @@ class Stage:
 
 @asynccontextmanager
 async def staged(*, max_restarts: float = 1_000) -> AsyncGenerator[Stage]:
-    """A stage; whoever is left on it at the end of the block is cancelled."""
+    """A stage; the owners that are left on it at the end of the block are cancelled."""
     async with supervised(max_restarts=max_restarts) as supervisor, trio.open_nursery() as nursery:
         yield Stage(supervisor, nursery)
         nursery.cancel_scope.cancel()

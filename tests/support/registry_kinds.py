@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from trioreg._registry.registry import KeysKind
+from typing import Literal, TypeAlias
+
+KeysKind: TypeAlias = Literal["unique", "duplicate"] | tuple[Literal["duplicate"], Literal["owner", "key"]]
 
 KINDS: list[tuple[KeysKind, int]] = [
     ("unique", 1),
@@ -23,7 +25,7 @@ def kind_id(kind: tuple[KeysKind, int]) -> str:
 
 
 class Fragile:
-    """A key whose comparison fails, once, when it has been compared so many times. All have the same hash."""
+    """A key whose comparison fails, once, after it has been compared `left` times. All have the same hash."""
 
     left: int | None = None
 

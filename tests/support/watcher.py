@@ -9,12 +9,8 @@ from typing import Any, cast
 import trio
 from trio.lowlevel import Task, add_instrument, remove_instrument
 
-from trioreg import (
-    ActorRef,
-    Owner,
-    Registry,
-    TaskOwner,
-)
+from support.inside import coroutine_of
+from trioreg import Owner, Registry
 
 
 class Watcher(trio.abc.Instrument):
@@ -70,12 +66,9 @@ class Watcher(trio.abc.Instrument):
         self._before = now
 
     def _task_of(self, owner: Owner) -> object:
-        if isinstance(owner, TaskOwner):
-            return owner._coro
-        if owner not in self._tasks:
-            cell = cast("ActorRef[Any]", owner)._cell
-            if cell is not None and cell.task is not None:
-                self._tasks[owner] = cell.task.coro
+        task = coroutine_of(owner)
+        if task is not None:
+            self._tasks[owner] = task
         return self._tasks.get(owner)
 
 

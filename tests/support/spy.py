@@ -1,0 +1,43 @@
+"""An actor that takes checkpoints to start and to stop, and writes down what it did."""
+
+from __future__ import annotations
+
+import trio
+
+from trioreg import (
+    Actor,
+    Exit,
+    raises,
+)
+
+
+class Spy(Actor):
+    """It takes a few checkpoints to begin and to end, and says what it has come to."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        log.append("made")
+
+    async def on_start(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.log.append("started")
+
+    async def on_stop(self, exit: Exit) -> None:
+        await trio.lowlevel.checkpoint()
+        self.log.append("stopped")
+
+    def note(self, text: str) -> str:
+        self.log.append(text)
+        return text
+
+    async def anote(self, text: str) -> str:
+        await trio.lowlevel.checkpoint()
+        return self.note(text)
+
+    @raises(KeyError)
+    def refuse(self, text: str) -> str:
+        self.log.append(text)
+        raise KeyError(text)
+
+    async def on_message(self, message: str) -> None:
+        self.log.append(message)
