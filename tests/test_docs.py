@@ -54,7 +54,7 @@ def test_the_readme_names_two_commands() -> None:
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in PAGES])
-def test_the_examples_of_a_page_run_in_order_and_print_what_it_says(
+def test_the_examples_of_a_page_run_in_order_and_print_its_output(
     page: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The sleeps of an example take no time, and actors are numbered as where a reader runs the page as a script.
@@ -72,5 +72,5 @@ PROMISES = README.parent / "docs" / "promises.md"
 
 
 @pytest.mark.parametrize(("name", "file"), re.findall(r"`(test_\w+)`\s+in\s+`([\w/.]+)`", PROMISES.read_text("utf-8")))
-def test_what_a_promise_names_as_its_proof_exists(name: str, file: str) -> None:
+def test_each_test_that_a_promise_names_exists(name: str, file: str) -> None:
     assert f"def {name}(" in (README.parent / file).read_text("utf-8")

@@ -98,7 +98,7 @@ def test_every_expected_output_belongs_to_an_example() -> None:
     assert {path.stem for path in (EXAMPLES / "expected").iterdir()} == {path.stem for path in EXAMPLES.glob("*.py")}
 
 
-def test_the_story_has_really_looked() -> None:
+def test_the_story_counts_thousands_of_look_ups() -> None:
     looks = [int(number.replace(",", "")) for number in re.findall(r"([\d,]+) look-ups", run(AGENTS).stdout)]
     once, a_thousand_times = looks
     assert once >= 2  # at the very least: the end of the old James Bond, and the start of the new one
@@ -177,7 +177,7 @@ def lives(evening: Evening) -> Iterator[tuple[str, str, dict[str, str]]]:
             yield line, "", now
 
 
-def test_dialogue_is_as_large_as_promised(evening: Evening) -> None:
+def test_the_dialogue_has_all_commands_and_many_speakers(evening: Evening) -> None:
     assert len(evening.script) > 300
     assert len({name for name, _ in evening.speech}) >= 36
     assert all(evening.performed(word) for word in ("kill", "stop", "keys", "whereis"))
@@ -194,7 +194,7 @@ def test_every_line_of_speech_is_answered_once_and_in_order(evening: Evening) ->
     assert evening.events(r'(.+?) says: "(.*)"') == evening.speech
 
 
-def test_only_who_is_not_there_is_started(evening: Evening) -> None:
+def test_only_absent_agents_are_started(evening: Evening) -> None:
     speakers = (
         (line.partition(":")[0].strip(), present) for _, line, present in presence(evening.script) if ":" in line
     )
@@ -236,7 +236,7 @@ def test_count_is_the_number_of_agents_that_are_there(evening: Evening) -> None:
     assert max(shown for shown, _ in counts) >= 30
 
 
-def test_trees_show_who_is_there_with_their_references(evening: Evening) -> None:
+def test_trees_show_the_present_agents_with_their_references(evening: Evening) -> None:
     tree: dict[str, str] | None = None
     trees = 0
     for line, _, now in lives(evening):
@@ -325,7 +325,7 @@ def test_no_number_of_kills_ends_the_dialogue() -> None:
 
 
 @pytest.mark.parametrize("word", ["kill", "stop", "keys", "whereis"])
-def test_command_for_a_name_that_nobody_has_is_reported(word: str) -> None:
+def test_command_for_a_free_name_is_reported(word: str) -> None:
     done = agents(f"Q: One.\n{word} Blofeld\nQ: Two.\n")
     assert done.stderr == "line 2: nobody is registered as 'Blofeld' in 'agents'\n"
     assert done.stdout.endswith('Q says: "Two."\n')

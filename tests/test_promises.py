@@ -9,27 +9,13 @@ import trio
 from support.cancellation import settle
 from support.errors import Bang
 from support.inside import plain_holders
-from support.promises import (
-    Agent,
-    End,
-    StopsSlowly,
-    actor_ends,
-    assert_empty,
-    kill,
-)
+from support.promises import Agent, End, StopsSlowly, actor_ends, assert_empty, kill
 from support.supervisors import supervised
 from support.watcher import rows, watching
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import (
-    ActorRef,
-    AlreadyRegistered,
-    Exit,
-    NotRegistered,
-    Registry,
-    open_dynamic_supervisor,
-)
+from trioreg import ActorRef, AlreadyRegistered, Exit, NotRegistered, Registry, open_dynamic_supervisor
 
 
 @pytest.fixture
@@ -62,7 +48,7 @@ TASK_ENDS = [_return, _raise, _get_cancelled, _raise_base_exception]
 
 
 @pytest.mark.parametrize("end", TASK_ENDS, ids=[end.__name__.strip("_") for end in TASK_ENDS])
-async def test_promise_1_no_stale_names_of_a_plain_task(
+async def test_promise_1_a_plain_task_has_no_stale_names(
     registry: Registry[str, int], end: Callable[[trio.Event], Awaitable[None]], autojump_clock: MockClock
 ) -> None:
     is_ready = trio.Event()
@@ -100,7 +86,7 @@ async def test_promise_1_no_stale_names_of_a_plain_task(
     assert plain_holders() == 0
 
 
-async def test_promise_1_no_stale_names_when_the_parent_nursery_goes_on(
+async def test_promise_1_a_plain_task_has_no_stale_names_when_its_nursery_ends(
     registry: Registry[str, int], autojump_clock: MockClock
 ) -> None:
     async def holder() -> None:
@@ -112,7 +98,7 @@ async def test_promise_1_no_stale_names_when_the_parent_nursery_goes_on(
         assert_empty(registry)
 
 
-def test_promise_1_no_stale_names_of_the_main_task_after_the_run(registry: Registry[str, int]) -> None:
+def test_promise_1_the_main_task_has_no_stale_names_after_the_run(registry: Registry[str, int]) -> None:
     async def main() -> None:
         registry.register("name", 1)
         assert registry.count() == 1
@@ -121,7 +107,7 @@ def test_promise_1_no_stale_names_of_the_main_task_after_the_run(registry: Regis
     assert_empty(registry)
 
 
-def test_promise_1_no_stale_names_of_a_system_task_after_the_run(registry: Registry[str, int]) -> None:
+def test_promise_1_a_system_task_has_no_stale_names_after_the_run(registry: Registry[str, int]) -> None:
     async def holder() -> None:
         registry.register("name", 1)
         await trio.sleep_forever()
@@ -137,7 +123,7 @@ def test_promise_1_no_stale_names_of_a_system_task_after_the_run(registry: Regis
 
 @actor_ends
 @pytest.mark.parametrize("cls", [Agent, StopsSlowly])
-async def test_promise_1_no_stale_names_of_an_actor(
+async def test_promise_1_an_actor_has_no_stale_names(
     registry: Registry[str, int], end: End, cls: type[Agent], autojump_clock: MockClock
 ) -> None:
     with watching(registry) as watcher:
@@ -152,7 +138,7 @@ async def test_promise_1_no_stale_names_of_an_actor(
 
 
 @actor_ends
-async def test_promise_1_no_stale_names_through_a_via(
+async def test_promise_1_a_via_finds_no_stale_names(
     names: Registry[str, None], end: End, autojump_clock: MockClock
 ) -> None:
     with watching(names):
@@ -167,7 +153,7 @@ async def test_promise_1_no_stale_names_through_a_via(
 
 
 @pytest.mark.parametrize("how", ["return", "raise", "cancel", "kill", "stop"])
-async def test_promise_1_no_stale_names_of_a_function_actor(
+async def test_promise_1_a_function_actor_has_no_stale_names(
     registry: Registry[str, int], how: str, autojump_clock: MockClock
 ) -> None:
     async def worker() -> None:
@@ -220,7 +206,9 @@ async def test_promise_1_a_name_is_gone_before_its_supervisors_block_is_left(
     assert_empty(names)
 
 
-async def test_promise_1_no_stale_names_in_a_storm(registry: Registry[str, int], autojump_clock: MockClock) -> None:
+async def test_promise_1_many_owners_that_end_at_once_have_no_stale_names(
+    registry: Registry[str, int], autojump_clock: MockClock
+) -> None:
     """Many owners of many kinds end at once, in Trio's random order."""
 
     async def plain(number: int) -> None:
@@ -249,7 +237,7 @@ async def test_promise_1_no_stale_names_in_a_storm(registry: Registry[str, int],
 
 
 @actor_ends
-async def test_promise_2_no_early_release_on_stop_still_has_the_name(
+async def test_promise_2_on_stop_still_has_the_name(
     names: Registry[str, None], end: End, autojump_clock: MockClock
 ) -> None:
     held: list[object] = []
@@ -268,7 +256,7 @@ async def test_promise_2_no_early_release_on_stop_still_has_the_name(
 
 
 @actor_ends
-async def test_promise_2_no_early_release_background_tasks_still_have_the_name(
+async def test_promise_2_background_tasks_still_have_the_name(
     names: Registry[str, None], end: End, autojump_clock: MockClock
 ) -> None:
     held: list[object] = []
@@ -295,7 +283,7 @@ async def test_promise_2_no_early_release_background_tasks_still_have_the_name(
     assert held == [(ref, True)]
 
 
-async def test_promise_2_no_early_release_what_shields_itself_from_a_kill_has_the_name(
+async def test_promise_2_a_handler_shielded_from_a_kill_still_has_the_name(
     names: Registry[str, None], autojump_clock: MockClock
 ) -> None:
     class Stubborn(Agent):

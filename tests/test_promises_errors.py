@@ -114,7 +114,7 @@ async def test_promise_5_an_actor_that_crashes_right_after_its_start_is_restarte
         assert await names.via("hasty").call(Agent.ping) == "pong"
 
 
-async def test_promise_5_giving_up_raises_what_except_star_takes_apart(autojump_clock: MockClock) -> None:
+async def test_promise_5_the_errors_of_giving_up_can_be_caught_with_except_star(autojump_clock: MockClock) -> None:
     caught: list[BaseException] = []
     try:
         async with open_dynamic_supervisor(max_restarts=2) as supervisor:

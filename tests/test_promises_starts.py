@@ -178,7 +178,7 @@ async def test_promise_3_a_start_under_a_taken_name_leaves_no_trace(
 
 
 @pytest.mark.parametrize("opener", [open_dynamic_supervisor, open_supervisor])
-async def test_promise_3_a_start_that_is_cancelled_anywhere_leaves_no_trace(
+async def test_promise_3_a_start_cancelled_at_any_checkpoint_leaves_no_trace(
     registry: Registry[str, int], names: Registry[str, None], opener: Callable[[], Any], autojump_clock: MockClock
 ) -> None:
     ends: list[str] = []
@@ -221,7 +221,7 @@ async def test_promise_3_a_start_that_is_cancelled_anywhere_leaves_no_trace(
 
 
 @pytest.mark.parametrize("after", range(6))
-async def test_promise_3_a_start_that_is_cancelled_while_the_child_is_at_its_nth_step_leaves_no_trace(
+async def test_promise_3_a_start_cancelled_at_any_step_of_the_child_leaves_no_trace(
     registry: Registry[str, int], names: Registry[str, None], after: int, autojump_clock: MockClock
 ) -> None:
     class Slow(Actor):
@@ -282,7 +282,7 @@ async def test_promise_4_a_restarted_child_has_its_name_before_its_init_runs(
 
 @pytest.mark.parametrize("end", [end for end in ACTOR_ENDS if end is not stop], ids=lambda end: end.__name__.strip("_"))
 @pytest.mark.parametrize("cls", [Agent, StopsSlowly])
-async def test_promise_4_nobody_ever_sees_the_name_free_in_a_restart(
+async def test_promise_4_the_name_is_never_free_during_a_restart(
     names: Registry[str, None], end: End, cls: type[Agent], autojump_clock: MockClock
 ) -> None:
     with watching(names) as watcher:
@@ -319,7 +319,7 @@ async def test_promise_4_a_function_actor_keeps_its_name_too(
     assert watcher.shown["worker"] == [first, second, None]
 
 
-async def test_promise_4_only_the_name_is_kept_not_what_the_last_life_registered(
+async def test_promise_4_only_the_name_of_the_child_is_kept(
     names: Registry[str, None], registry: Registry[str, int], autojump_clock: MockClock
 ) -> None:
     with watching(names, registry):
@@ -356,7 +356,7 @@ async def test_promise_4_a_name_that_was_given_away_is_not_taken_back_by_a_resta
     assert_empty(names)
 
 
-async def test_promise_4_a_restart_that_cannot_have_its_name_does_not_hold_the_loop(
+async def test_promise_4_a_restart_whose_name_is_taken_does_not_hold_the_loop(
     names: Registry[str, None], autojump_clock: MockClock
 ) -> None:
     """However many restarts are allowed, and however long somebody else has the name."""

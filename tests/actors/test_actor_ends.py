@@ -9,13 +9,10 @@ from support.secret_agent import SecretAgent, idle
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    ActorExited,
-    Exit,
-)
+from trioreg import ActorExited, Exit
 
 
-async def test_stop_handles_what_is_in_the_mailbox_and_ends_normally(autojump_clock: MockClock) -> None:
+async def test_stop_handles_the_messages_in_the_mailbox_and_ends_normally(autojump_clock: MockClock) -> None:
     notes: list[object] = []
 
     class Last(SecretAgent):
@@ -30,7 +27,7 @@ async def test_stop_handles_what_is_in_the_mailbox_and_ends_normally(autojump_cl
     assert notes == [*range(100), "normal"]
 
 
-async def test_nothing_new_gets_into_the_mailbox_of_an_actor_that_stops(autojump_clock: MockClock) -> None:
+async def test_a_stopping_actor_refuses_new_messages(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor, trio.open_nursery() as nursery:
         ref = await supervisor.start_child(SecretAgent, restart="temporary")
         busy = trio.Event()
@@ -51,7 +48,7 @@ async def test_nothing_new_gets_into_the_mailbox_of_an_actor_that_stops(autojump
         busy.set()
 
 
-async def test_an_actor_stops_itself_behind_what_is_in_its_mailbox(autojump_clock: MockClock) -> None:
+async def test_an_actor_that_stops_itself_first_handles_its_mailbox(autojump_clock: MockClock) -> None:
     class Self(SecretAgent):
         def finish(self) -> str:
             self.stop()
@@ -67,7 +64,7 @@ async def test_an_actor_stops_itself_behind_what_is_in_its_mailbox(autojump_cloc
             assert await ref.wait() == Exit("normal")
 
 
-async def test_cancel_ends_now_with_on_stop_and_is_a_shutdown(autojump_clock: MockClock) -> None:
+async def test_cancel_ends_the_actor_at_once_with_on_stop_as_a_shutdown(autojump_clock: MockClock) -> None:
     exits: list[Exit] = []
 
     class Last(SecretAgent):
@@ -119,7 +116,7 @@ async def test_a_kill_overtakes_a_stop_and_a_cancel(autojump_clock: MockClock) -
         assert trio.current_time() == began
 
 
-async def test_to_end_what_has_ended_does_nothing(autojump_clock: MockClock) -> None:
+async def test_ending_an_ended_actor_does_nothing(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(SecretAgent, restart="temporary")
         ref.kill()

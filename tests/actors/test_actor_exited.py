@@ -12,16 +12,13 @@ from support.secret_agent import SecretAgent
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    Actor,
-    ActorExited,
-    ActorRef,
-    Exit,
-)
+from trioreg import Actor, ActorExited, ActorRef, Exit
 
 
 @pytest.mark.parametrize("reason", ["killed", "shutdown"])
-async def test_callers_learn_at_once_that_their_actor_is_being_ended(reason: str, autojump_clock: MockClock) -> None:
+async def test_callers_of_an_actor_that_is_killed_or_cancelled_get_actor_exited_at_once(
+    reason: str, autojump_clock: MockClock
+) -> None:
     exits: list[Exit] = []
 
     async def call(ref: ActorRef[SecretAgent], method: Any, *args: object) -> None:
@@ -43,7 +40,7 @@ async def test_callers_learn_at_once_that_their_actor_is_being_ended(reason: str
     assert [exit.reason for exit in exits] == [reason, reason]
 
 
-async def test_what_is_left_in_the_mailbox_of_an_ended_actor_is_reported(
+async def test_messages_left_in_the_mailbox_of_an_ended_actor_are_logged(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor:
@@ -100,7 +97,7 @@ async def test_actor_exited_says_how_the_actor_ends_or_has_ended(autojump_clock:
 
 @pytest.mark.parametrize("is_idle", [True, False])
 @pytest.mark.parametrize("size", [None, 1])
-async def test_what_a_stopping_actor_sends_to_itself_is_left_and_reported(
+async def test_messages_of_a_stopping_actor_to_itself_are_left_and_logged(
     size: int | None, is_idle: bool, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     class Talking(SecretAgent):
@@ -125,7 +122,7 @@ async def test_what_a_stopping_actor_sends_to_itself_is_left_and_reported(
 
 
 @pytest.mark.parametrize("end", ["stop", "cancel"])
-async def test_what_a_background_task_has_waiting_for_room_when_its_actor_ends_is_left_and_reported(
+async def test_messages_of_background_tasks_that_wait_for_room_at_the_end_are_left_and_logged(
     end: str, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     class Full(SecretAgent):
@@ -197,7 +194,7 @@ class Ending(Actor):
 @pytest.mark.parametrize("end", [Ending.end, Ending.aend])
 @pytest.mark.parametrize("how", ["cancel", "kill"])
 @pytest.mark.parametrize("has_scope", [False, True])
-async def test_an_actor_that_ends_itself_handles_nothing_that_it_sends_itself_then(
+async def test_an_actor_that_ends_itself_refuses_its_own_later_messages(
     end: Callable[[Ending, str], object], how: str, has_scope: bool, autojump_clock: MockClock
 ) -> None:
     notes: list[str] = []
@@ -210,7 +207,7 @@ async def test_an_actor_that_ends_itself_handles_nothing_that_it_sends_itself_th
     assert notes == ["refused", "refused"]
 
 
-async def test_an_idle_actor_that_is_ended_takes_nothing_more_in_the_same_step(autojump_clock: MockClock) -> None:
+async def test_an_idle_actor_that_is_cancelled_refuses_messages_in_the_same_step(autojump_clock: MockClock) -> None:
     notes: list[str] = []
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Ending, notes, restart="temporary")
@@ -222,7 +219,7 @@ async def test_an_idle_actor_that_is_ended_takes_nothing_more_in_the_same_step(a
             ref.send_nowait("message")
 
 
-async def test_a_handler_that_ends_its_actor_and_gives_a_coroutine_leaves_no_message(
+async def test_a_handler_that_cancels_its_actor_and_returns_a_coroutine_leaves_no_message(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with supervised() as supervisor:

@@ -7,9 +7,7 @@ from support.secret_agent import SecretAgent
 from support.supervisors import supervised
 from trio.testing import MockClock
 
-from trioreg import (
-    Actor,
-)
+from trioreg import Actor
 
 
 def test_an_actor_object_that_no_supervisor_started_is_a_plain_object() -> None:

@@ -11,10 +11,7 @@ from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import (
-    ActorExited,
-    Agent,
-)
+from trioreg import ActorExited, Agent
 
 
 async def test_an_agent_gets_and_updates_its_value() -> None:
@@ -37,14 +34,14 @@ async def test_each_life_of_an_agent_begins_with_a_new_value() -> None:
         assert await via.call(Agent[list[int]].get, len) == 0
 
 
-async def test_an_agent_needs_a_way_to_make_its_value() -> None:
+async def test_an_agent_needs_a_function_that_makes_its_value() -> None:
     async with supervised() as supervisor:
         wrong: Any = 7
         with pytest.raises(TypeError, match=r"initial must be callable.*7"):
             await supervisor.start_child(Agent[int], wrong)
 
 
-async def test_an_async_function_is_no_new_value_of_an_agent(autojump_clock: MockClock) -> None:
+async def test_an_agent_refuses_async_functions(autojump_clock: MockClock) -> None:
     async def later(value: int) -> int:
         return value
 
@@ -60,7 +57,7 @@ async def test_an_async_function_is_no_new_value_of_an_agent(autojump_clock: Moc
 
 
 @pytest.mark.parametrize("change", ["update", "cast", "get", "get_and_update"])
-async def test_what_is_asked_of_an_agent_and_is_cancelled_anywhere_is_done_once_or_not_at_all(
+async def test_an_agent_operation_cancelled_at_any_checkpoint_is_done_once_or_not_at_all(
     change: str, autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:

@@ -8,11 +8,7 @@ from support.errors import Bang, leaves
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    Actor,
-    ActorExited,
-    Exit,
-)
+from trioreg import Actor, ActorExited, Exit
 
 
 class Parent(Actor):
@@ -95,7 +91,7 @@ async def test_a_background_task_cannot_be_started_while_the_actor_is_ending(aut
         assert log == ["refused"]
 
 
-async def test_several_crashes_at_the_end_are_all_in_the_exit(autojump_clock: MockClock) -> None:
+async def test_the_exit_has_the_errors_of_all_background_tasks(autojump_clock: MockClock) -> None:
     class Fragile(Parent):
         def __init__(self) -> None:
             super().__init__()
@@ -117,7 +113,7 @@ async def test_several_crashes_at_the_end_are_all_in_the_exit(autojump_clock: Mo
         assert [type(leaf) for leaf in leaves(error)] == [Bang] * 3
 
 
-async def test_what_can_not_be_called_is_no_background_task(autojump_clock: MockClock) -> None:
+async def test_start_soon_refuses_an_object_that_is_not_callable(autojump_clock: MockClock) -> None:
     class Wrong(Actor):
         def work(self) -> str:
             with pytest.raises(TypeError, match="async_fn must be an async function, not None"):

@@ -12,16 +12,7 @@ from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import (
-    Actor,
-    ActorExited,
-    ActorRef,
-    Address,
-    CallCycle,
-    Registry,
-    Reply,
-    raises,
-)
+from trioreg import Actor, ActorExited, ActorRef, Address, CallCycle, Registry, Reply, raises
 
 
 class Node(Actor):
@@ -96,7 +87,7 @@ async def test_a_cycle_of_calls_is_refused_at_once_with_its_path(
             assert await ref.call(Node.read) == []
 
 
-async def test_a_cycle_that_is_not_declared_crashes_the_actor_that_closed_it(autojump_clock: MockClock) -> None:
+async def test_an_undeclared_call_cycle_crashes_the_actor_that_closes_it(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         a = await supervisor.start_child(Node, restart="temporary")
         b = await supervisor.start_child(Node, restart="temporary")
@@ -108,7 +99,7 @@ async def test_a_cycle_that_is_not_declared_crashes_the_actor_that_closed_it(aut
         assert caught.value.__cause__ is exits[1]
 
 
-async def test_a_cycle_through_a_nursery_in_a_handler_is_seen(autojump_clock: MockClock) -> None:
+async def test_a_call_cycle_through_a_nursery_in_a_handler_is_refused(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         a = await supervisor.start_child(Node, restart="temporary")
         b = await supervisor.start_child(Node, restart="temporary")
@@ -157,7 +148,7 @@ async def test_a_call_from_a_background_task_back_to_its_actor_is_no_cycle(autoj
 
 
 @pytest.mark.parametrize("is_inline", [False, True])
-async def test_a_call_whose_answer_is_deferred_is_no_cycle(is_inline: bool, autojump_clock: MockClock) -> None:
+async def test_a_call_whose_reply_is_deferred_is_no_cycle(is_inline: bool, autojump_clock: MockClock) -> None:
     """The one that deferred its answer is free: it may call who waits for it, and goes on when that is free too."""
     reply = Reply[None]()
 
@@ -185,7 +176,7 @@ async def test_a_call_whose_answer_is_deferred_is_no_cycle(is_inline: bool, auto
 
 
 @pytest.mark.parametrize("is_by_name", [False, True])
-async def test_a_call_that_has_been_answered_is_no_part_of_a_cycle(is_by_name: bool, autojump_clock: MockClock) -> None:
+async def test_an_answered_call_is_not_part_of_a_cycle(is_by_name: bool, autojump_clock: MockClock) -> None:
     """B answers A, and calls A for its next message, before A's task has come to run: no cycle, just a wait."""
     names: Registry[str, None] = Registry("nodes")
     async with supervised() as supervisor:
@@ -205,7 +196,7 @@ async def test_a_call_that_has_been_answered_is_no_part_of_a_cycle(is_by_name: b
         assert await a.call(Node.read) == ["from b"]
 
 
-async def test_a_call_that_was_refused_is_no_part_of_a_cycle(autojump_clock: MockClock) -> None:
+async def test_a_call_answered_with_a_declared_error_is_not_part_of_a_cycle(autojump_clock: MockClock) -> None:
     """As above, where the answer is a declared error."""
 
     class Refusing(Node):
@@ -233,7 +224,7 @@ async def test_a_call_that_was_refused_is_no_part_of_a_cycle(autojump_clock: Moc
         assert await a.call(Node.read) == ["from b"]
 
 
-async def test_a_call_whose_caller_gave_up_is_no_part_of_a_cycle(autojump_clock: MockClock) -> None:
+async def test_a_call_whose_caller_gave_up_is_not_part_of_a_cycle(autojump_clock: MockClock) -> None:
     class Impatient(Node):
         async def try_call(self, other: Address[Any]) -> None:
             with trio.move_on_after(1):
@@ -251,7 +242,7 @@ async def test_a_call_whose_caller_gave_up_is_no_part_of_a_cycle(autojump_clock:
         assert await b.call(Node.read) == []
 
 
-async def test_a_child_that_calls_the_actor_that_starts_it_is_a_cycle(autojump_clock: MockClock) -> None:
+async def test_a_child_that_calls_the_actor_that_starts_it_closes_a_cycle(autojump_clock: MockClock) -> None:
     class Child(Actor):
         def __init__(self, parent: ActorRef[Any]) -> None:
             self.parent = parent
@@ -283,7 +274,7 @@ class Mixed(Actor):
 
 
 @pytest.mark.parametrize("length", [2, 3])
-async def test_a_cycle_through_sync_handlers_that_give_coroutines_is_refused_at_once(
+async def test_a_cycle_through_sync_handlers_that_return_coroutines_is_refused_at_once(
     length: int, autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor:

@@ -10,12 +10,10 @@ from support.secret_agent import SecretAgent, idle
 from support.supervisors import supervised
 from trio.testing import MockClock
 
-from trioreg import (
-    Actor,
-)
+from trioreg import Actor
 
 
-async def test_call_gives_what_a_sync_handler_returns(autojump_clock: MockClock) -> None:
+async def test_a_call_returns_the_value_of_a_sync_handler(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         bond = await supervisor.start_child(SecretAgent, "James Bond")
         expected = 'James Bond says: "My name is Bond, James Bond."'
@@ -24,13 +22,13 @@ async def test_call_gives_what_a_sync_handler_returns(autojump_clock: MockClock)
         assert await bond.call(SecretAgent.echo, "My name is Bond, James Bond.") == expected
 
 
-async def test_call_gives_what_an_async_handler_returns(autojump_clock: MockClock) -> None:
+async def test_a_call_returns_the_value_of_an_async_handler(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         bond = await supervisor.start_child(SecretAgent)
         assert await bond.call(SecretAgent.aecho, "hi") == 'James Bond says: "hi"'
 
 
-async def test_an_override_is_what_runs(autojump_clock: MockClock) -> None:
+async def test_a_call_of_a_base_method_runs_the_override(autojump_clock: MockClock) -> None:
     class DoubleAgent(SecretAgent):
         def echo(self, text: str) -> str:
             return super().echo(text[::-1])
@@ -47,7 +45,7 @@ async def test_an_override_is_what_runs(autojump_clock: MockClock) -> None:
             await idle(ref)
 
 
-async def test_an_override_can_be_async_where_the_method_was_sync(autojump_clock: MockClock) -> None:
+async def test_an_async_override_of_a_sync_method_is_awaited(autojump_clock: MockClock) -> None:
     class Base(Actor):
         def get(self) -> Any:
             return "sync"
@@ -75,7 +73,7 @@ async def test_keyword_arguments_are_passed(autojump_clock: MockClock) -> None:
         assert await ref.call(SecretAgent.read) == ["a", "a", "b", "c"] * 2
 
 
-async def test_arguments_with_the_names_of_our_own_parameters_are_passed(autojump_clock: MockClock) -> None:
+async def test_arguments_named_like_parameters_of_the_runtime_are_passed(autojump_clock: MockClock) -> None:
     class Odd(Actor):
         def get(self, method: int, ref: int, args: int, kwargs: int, cell: int) -> list[int]:
             return [method, ref, args, kwargs, cell]
@@ -118,7 +116,7 @@ WRONG: list[tuple[Any, tuple[object, ...], dict[str, object]]] = [
 
 
 @pytest.mark.parametrize(("method", "args", "kwargs"), WRONG)
-async def test_wrong_arguments_are_a_type_error_of_the_caller_and_the_actor_lives(
+async def test_wrong_arguments_raise_type_error_in_the_caller_and_the_actor_lives(
     method: Any, args: tuple[object, ...], kwargs: dict[str, object], autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor:
@@ -135,7 +133,7 @@ async def test_wrong_arguments_are_a_type_error_of_the_caller_and_the_actor_live
         await ref.call(Shapes.none)
 
 
-async def test_right_arguments_of_every_shape_fit(autojump_clock: MockClock) -> None:
+async def test_right_arguments_for_every_kind_of_signature_are_accepted(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Shapes)
         for _ in range(2):

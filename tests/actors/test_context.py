@@ -10,14 +10,12 @@ from support.secret_agent import idle
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    Actor,
-)
+from trioreg import Actor
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
 
-async def test_handlers_see_the_actors_own_context_on_every_path(autojump_clock: MockClock) -> None:
+async def test_every_kind_of_handler_runs_in_the_actors_own_context(autojump_clock: MockClock) -> None:
     class Contextual(Actor):
         def __init__(self) -> None:
             self.seen: list[str] = []
@@ -66,7 +64,7 @@ async def test_handlers_see_the_actors_own_context_on_every_path(autojump_clock:
         assert variable.get() == "of the caller"
 
 
-async def test_a_background_task_is_in_the_actors_context_whoever_starts_it(autojump_clock: MockClock) -> None:
+async def test_a_background_task_started_from_outside_runs_in_the_actors_context(autojump_clock: MockClock) -> None:
     class Contextual(Actor):
         def __init__(self) -> None:
             self.seen: list[str] = []
@@ -86,7 +84,7 @@ async def test_a_background_task_is_in_the_actors_context_whoever_starts_it(auto
         assert actor.seen == ["of the actor"]
 
 
-async def test_a_child_begins_in_the_context_of_its_supervisor_in_every_life(autojump_clock: MockClock) -> None:
+async def test_every_life_of_a_child_begins_in_the_context_of_its_supervisor(autojump_clock: MockClock) -> None:
     seen: list[str] = []
 
     class Contextual(Actor):

@@ -14,10 +14,7 @@ from support.secret_agent import idle
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    Actor,
-    ActorExited,
-)
+from trioreg import Actor, ActorExited
 
 
 class Wrapper(Actor):
@@ -58,7 +55,7 @@ class Wrapper(Actor):
     partial_note = functools.partialmethod(note, "partial")
 
 
-async def test_a_sync_handler_that_returns_a_coroutine_has_it_awaited(autojump_clock: MockClock) -> None:
+async def test_the_coroutine_that_a_sync_handler_returns_is_awaited(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         for is_idle in (False, True):
             ref = await supervisor.start_child(Wrapper)
@@ -72,7 +69,7 @@ async def test_a_sync_handler_that_returns_a_coroutine_has_it_awaited(autojump_c
 
 
 @pytest.mark.parametrize("is_idle", [False, True])
-async def test_a_sync_handler_may_return_a_coroutine_at_one_time_and_a_value_at_another(
+async def test_a_sync_handler_may_return_a_coroutine_now_and_a_value_later(
     is_idle: bool, autojump_clock: MockClock
 ) -> None:
     class Own(Wrapper):  # what is found out about a method is kept with the class
@@ -89,7 +86,7 @@ async def test_a_sync_handler_may_return_a_coroutine_at_one_time_and_a_value_at_
 
 
 @pytest.mark.parametrize("is_idle", [False, True])
-async def test_no_message_gets_between_the_two_halves_of_a_handler_that_returns_a_coroutine(
+async def test_no_message_is_handled_between_a_sync_handler_and_its_coroutine(
     is_idle: bool, autojump_clock: MockClock
 ) -> None:
     class Own(Wrapper):
@@ -124,7 +121,7 @@ async def test_the_coroutine_of_a_handler_goes_on_when_its_caller_is_cancelled(
 
 
 @pytest.mark.parametrize("is_idle", [False, True])
-async def test_the_coroutine_of_a_handler_that_ended_its_actor_is_not_forgotten(
+async def test_the_coroutine_of_a_handler_that_cancels_its_actor_is_closed(
     is_idle: bool, autojump_clock: MockClock
 ) -> None:
     class Own(Wrapper):

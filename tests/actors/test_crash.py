@@ -13,17 +13,12 @@ from support.secret_agent import SecretAgent, idle
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    Actor,
-    ActorExited,
-    ActorRef,
-    Exit,
-)
+from trioreg import Actor, ActorExited, ActorRef, Exit
 
 
 @pytest.mark.parametrize("method", [SecretAgent.bang, SecretAgent.abang])
 @pytest.mark.parametrize("is_idle", [False, True])
-async def test_the_caller_of_a_handler_that_crashes_gets_actor_exited_from_the_error(
+async def test_the_caller_of_a_crashing_handler_gets_actor_exited_caused_by_the_error(
     method: Callable[[SecretAgent], Any], is_idle: bool, autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor:
@@ -42,7 +37,7 @@ async def test_the_caller_of_a_handler_that_crashes_gets_actor_exited_from_the_e
         assert exit.error is caught.value.__cause__
 
 
-async def test_after_a_crash_calls_casts_and_sends_to_the_old_reference_raise_actor_exited(
+async def test_calls_casts_and_sends_to_a_crashed_actor_raise_actor_exited(
     autojump_clock: MockClock,
 ) -> None:
     async with supervised() as supervisor:
@@ -68,7 +63,7 @@ async def test_after_a_crash_calls_casts_and_sends_to_the_old_reference_raise_ac
                 now()
 
 
-async def test_callers_whose_calls_are_queued_learn_of_a_crash_before_on_stop_takes_its_time(
+async def test_queued_callers_get_actor_exited_as_soon_as_the_actor_crashes(
     autojump_clock: MockClock,
 ) -> None:
     class Slow(SecretAgent):
@@ -106,7 +101,7 @@ async def test_callers_whose_calls_are_queued_learn_of_a_crash_before_on_stop_ta
         assert trio.current_time() - began == 4
 
 
-async def test_an_error_of_on_stop_makes_the_exit_a_crash(autojump_clock: MockClock) -> None:
+async def test_an_error_in_on_stop_makes_the_exit_a_crash(autojump_clock: MockClock) -> None:
     class Fragile(SecretAgent):
         async def on_stop(self, exit: Exit) -> None:
             raise Bang
@@ -130,7 +125,7 @@ class Frail(Actor):
 
 
 @pytest.mark.parametrize("is_queued", [False, True])
-async def test_a_crash_report_tells_the_message_and_not_the_state(
+async def test_the_log_of_a_crash_shows_the_message_and_not_the_state(
     is_queued: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with supervised() as supervisor:
@@ -149,7 +144,7 @@ async def test_a_crash_report_tells_the_message_and_not_the_state(
     assert isinstance(record.exc_info[1], ZeroDivisionError)
 
 
-async def test_a_crash_report_tells_the_state_where_it_was_asked_to(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_of_a_crash_shows_the_state_if_log_state_is_set(caplog: pytest.LogCaptureFixture) -> None:
     class Open(Frail):
         log_state = True
 
@@ -161,7 +156,7 @@ async def test_a_crash_report_tells_the_state_where_it_was_asked_to(caplog: pyte
 
 
 @pytest.mark.parametrize("has_dict", [False, True])
-async def test_a_crash_is_not_lost_where_the_state_can_not_be_shown(
+async def test_a_crash_is_logged_although_the_state_has_no_repr(
     has_dict: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Unshowable:
@@ -186,7 +181,7 @@ async def test_a_crash_is_not_lost_where_the_state_can_not_be_shown(
     assert [record for record in caplog.records if record.levelno == logging.ERROR and "bang" in record.getMessage()]
 
 
-async def test_a_handler_that_was_only_cancelled_is_not_named_in_the_log_of_a_crash(
+async def test_the_log_of_a_background_crash_does_not_name_the_cancelled_handler(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     class Worker(Actor):

@@ -11,11 +11,7 @@ from support.supervisors import supervised
 from trio.testing import MockClock
 
 import trioreg
-from trioreg import (
-    Actor,
-    ActorExited,
-    raises,
-)
+from trioreg import Actor, ActorExited, raises
 
 
 @pytest.mark.parametrize("method", [SecretAgent.refuse, SecretAgent.arefuse])
@@ -34,7 +30,7 @@ async def test_a_declared_error_goes_to_the_caller_and_the_actor_lives_on(
 
 
 @pytest.mark.parametrize("method", [SecretAgent.refuse, SecretAgent.arefuse])
-async def test_an_error_that_is_not_declared_crashes_even_where_others_are(
+async def test_an_undeclared_error_crashes_an_actor_that_declares_others(
     method: Any, autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor:
@@ -45,7 +41,7 @@ async def test_an_error_that_is_not_declared_crashes_even_where_others_are(
         assert (await ref.wait()).error is caught.value.__cause__
 
 
-async def test_an_override_inherits_what_its_method_declares(autojump_clock: MockClock) -> None:
+async def test_an_override_inherits_the_declared_errors(autojump_clock: MockClock) -> None:
     class Sub(SecretAgent):
         def refuse(self, error: type[Exception] = Refused) -> None:
             raise error("still no")
@@ -84,7 +80,7 @@ class Picky(Actor):
 
 
 @pytest.mark.parametrize("error", [KeyError, ValueError, IndexError])
-async def test_errors_that_are_declared_one_decorator_after_the_other_are_all_declared(
+async def test_errors_declared_by_several_decorators_are_all_declared(
     error: type[Exception], autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor:
@@ -97,6 +93,6 @@ async def test_errors_that_are_declared_one_decorator_after_the_other_are_all_de
 
 
 @pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration])
-def test_an_error_that_python_does_not_let_through_can_not_be_declared(error: type[Exception]) -> None:
+def test_stop_iteration_cannot_be_declared(error: type[Exception]) -> None:
     with pytest.raises(TypeError, match="RuntimeError"):
         trioreg.raises(error)

@@ -35,7 +35,7 @@ async def test_an_exception_is_in_the_exit(autojump_clock: MockClock) -> None:
         assert isinstance(exit.error, Bang)
 
 
-async def test_current_is_the_functions_own_reference_in_all_its_tasks(autojump_clock: MockClock) -> None:
+async def test_current_gives_a_function_its_reference_in_all_its_tasks(autojump_clock: MockClock) -> None:
     seen: list[object] = []
 
     async def worker() -> None:
@@ -54,7 +54,7 @@ async def test_current_is_the_functions_own_reference_in_all_its_tasks(autojump_
     assert seen == [ref, ref, ref]
 
 
-async def test_current_in_an_actor_is_the_actor(autojump_clock: MockClock) -> None:
+async def test_current_gives_an_actor_its_reference(autojump_clock: MockClock) -> None:
     class Own(Actor):
         def sync(self) -> object:
             return current()
@@ -119,7 +119,7 @@ async def test_a_function_actor_has_no_methods_to_call(autojump_clock: MockClock
         assert ref.is_alive
 
 
-async def test_stop_ends_a_function_actor_behind_the_messages_it_has_yet_to_receive(
+async def test_a_stopped_function_actor_first_receives_its_messages(
     autojump_clock: MockClock,
 ) -> None:
     got: list[object] = []
@@ -147,7 +147,7 @@ async def test_stop_ends_a_function_actor_that_never_receives(autojump_clock: Mo
         assert await ref.stop() == Exit("normal")
 
 
-async def test_stop_of_a_function_actor_that_is_just_starting_does_not_lose_its_messages(
+async def test_a_function_actor_stopped_while_it_starts_ends_normally(
     autojump_clock: MockClock,
 ) -> None:
     got: list[object] = []
@@ -198,7 +198,7 @@ async def test_messages_to_a_function_actor_that_has_ended_are_refused(autojump_
             ref.send_nowait("too late")
 
 
-async def test_what_a_function_actor_did_not_receive_is_reported(
+async def test_messages_that_a_function_actor_did_not_receive_are_logged(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     async def worker() -> None:
@@ -212,7 +212,7 @@ async def test_what_a_function_actor_did_not_receive_is_reported(
     assert any("2 unhandled messages" in record.getMessage() for record in caplog.records)
 
 
-async def test_a_partial_gives_keyword_arguments(autojump_clock: MockClock) -> None:
+async def test_a_partial_passes_keyword_arguments(autojump_clock: MockClock) -> None:
     async def worker(a: int, *, b: int) -> tuple[int, int]:
         return a, b
 
@@ -222,7 +222,7 @@ async def test_a_partial_gives_keyword_arguments(autojump_clock: MockClock) -> N
         assert repr(ref).startswith("<worker #")
 
 
-async def test_wrong_arguments_are_an_error_of_the_start_and_not_a_crash(autojump_clock: MockClock) -> None:
+async def test_wrong_arguments_raise_in_the_start_and_are_no_crash(autojump_clock: MockClock) -> None:
     async def worker(a: int) -> None: ...
 
     start: Any

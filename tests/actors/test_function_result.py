@@ -14,7 +14,7 @@ from trio.testing import MockClock, assert_checkpoints
 from trioreg import Actor, ActorExited, ActorRef, CallCycle, Exit, Function, current
 
 
-async def test_result_gives_what_the_function_returns(autojump_clock: MockClock) -> None:
+async def test_result_returns_the_value_of_the_function(autojump_clock: MockClock) -> None:
     async def add(a: int, b: int) -> int:
         await trio.sleep(1)
         return a + b
@@ -52,7 +52,7 @@ async def test_any_number_of_tasks_may_ask_for_a_result(autojump_clock: MockCloc
     assert got == ["done"] * 3
 
 
-async def test_result_of_a_crash_has_the_original_error_as_its_cause(autojump_clock: MockClock) -> None:
+async def test_result_of_a_crashed_function_raises_actor_exited_caused_by_the_error(autojump_clock: MockClock) -> None:
     async def crash() -> int:
         await trio.sleep(1)
         raise Bang
@@ -68,7 +68,7 @@ async def test_result_of_a_crash_has_the_original_error_as_its_cause(autojump_cl
 
 
 @pytest.mark.parametrize(("end", "reason"), [("cancel", "shutdown"), ("kill", "killed"), ("stop", "normal")])
-async def test_what_was_ended_before_it_returned_has_no_result(
+async def test_a_function_ended_before_it_returned_has_no_result(
     end: str, reason: str, autojump_clock: MockClock
 ) -> None:
     async def endless() -> int:
@@ -89,7 +89,7 @@ async def test_what_was_ended_before_it_returned_has_no_result(
         assert not caught.value.exit.has_returned
 
 
-async def test_what_returns_although_it_was_ended_has_a_result(autojump_clock: MockClock) -> None:
+async def test_a_function_that_returns_after_its_cancellation_has_a_result(autojump_clock: MockClock) -> None:
     async def persistent() -> str:
         with trio.CancelScope(shield=True):
             await trio.sleep(1)
@@ -102,7 +102,7 @@ async def test_what_returns_although_it_was_ended_has_a_result(autojump_clock: M
         assert await ref.result() == "done"
 
 
-async def test_an_actor_has_no_result_alive_or_not(autojump_clock: MockClock) -> None:
+async def test_an_actor_of_a_class_has_no_result(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref: Any = await supervisor.start_child(Actor, restart="temporary")
         for _ in range(2):
@@ -111,7 +111,7 @@ async def test_an_actor_has_no_result_alive_or_not(autojump_clock: MockClock) ->
             await ref.stop()
 
 
-async def test_a_function_that_waits_for_its_own_result_is_a_cycle(autojump_clock: MockClock) -> None:
+async def test_a_function_that_waits_for_its_own_result_closes_a_cycle(autojump_clock: MockClock) -> None:
     async def own() -> object:
         with pytest.raises(CallCycle):
             await current().result()
@@ -134,7 +134,7 @@ async def test_result_is_a_checkpoint(autojump_clock: MockClock) -> None:
             await ref.result()
 
 
-async def test_a_wait_for_a_result_that_is_cancelled_anywhere_leaves_the_function_alone(
+async def test_a_wait_for_a_result_cancelled_at_any_checkpoint_changes_nothing(
     autojump_clock: MockClock,
 ) -> None:
     async def slow() -> str:
@@ -169,5 +169,5 @@ async def test_each_life_has_a_result_of_its_own(autojump_clock: MockClock) -> N
         assert await lives[1].result() == 2
 
 
-async def test_a_function_type_can_be_written_with_its_result_at_run_time() -> None:
+async def test_the_type_of_a_function_reference_can_be_subscripted_at_run_time() -> None:
     assert repr(ActorRef[Function[int]]) == "trioreg.ActorRef[trioreg.Function[int]]"

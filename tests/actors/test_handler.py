@@ -11,10 +11,7 @@ from support.supervisors import supervised
 from trio.lowlevel import currently_ki_protected, enable_ki_protection
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    Actor,
-    DynamicSupervisor,
-)
+from trioreg import Actor, DynamicSupervisor
 
 
 def doubled(function: Callable[..., int]) -> Callable[..., int]:
@@ -63,7 +60,7 @@ class Other(Counter):
     [(Counter.one, 2), (Counter.two, 22), (Counter.drei, 3), (Counter.four, 4), (Counter.private(), 5)],
     ids=["decorated", "overridden", "alias", "lambda", "private"],
 )
-async def test_a_method_whose_function_has_another_name_is_found_by_that_of_the_class(
+async def test_a_method_is_found_by_its_name_in_the_class_not_by_the_name_of_its_function(
     method: Callable[[Counter], int], answer: int, autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor:
@@ -72,9 +69,7 @@ async def test_a_method_whose_function_has_another_name_is_found_by_that_of_the_
 
 
 @pytest.mark.parametrize("method", [Counter.numbers, Counter.anumbers])
-async def test_a_generator_is_refused_since_it_would_run_in_the_caller(
-    method: Callable[[Counter], object], autojump_clock: MockClock
-) -> None:
+async def test_a_generator_method_is_refused(method: Callable[[Counter], object], autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Counter)
         with pytest.raises(TypeError, match="generator"):
@@ -97,7 +92,9 @@ class Interruptible(Actor):
         return self.marked()
 
 
-async def test_a_handler_is_open_to_ctrl_c_and_what_it_calls_may_be_protected(autojump_clock: MockClock) -> None:
+async def test_a_handler_is_open_to_ctrl_c_and_a_function_that_it_calls_may_be_protected(
+    autojump_clock: MockClock,
+) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Interruptible)
         assert not await ref.call(Interruptible.amarked)
@@ -106,7 +103,7 @@ async def test_a_handler_is_open_to_ctrl_c_and_what_it_calls_may_be_protected(au
         assert await ref.call(Interruptible.calls_one_that_is_marked)
 
 
-async def test_a_method_that_is_replaced_where_it_is_defined_is_the_new_one(
+async def test_a_method_replaced_in_its_class_is_replaced_for_calls(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with supervised() as supervisor:
@@ -142,7 +139,7 @@ NOT_METHODS: list[tuple[object, str]] = [
 
 
 @pytest.mark.parametrize(("method", "message"), NOT_METHODS)
-async def test_what_is_no_method_of_the_actor_is_a_type_error_and_the_actor_lives(
+async def test_an_object_that_is_no_method_of_the_actor_is_refused_and_the_actor_lives(
     method: Any, message: str, autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor:
@@ -156,7 +153,7 @@ async def test_what_is_no_method_of_the_actor_is_a_type_error_and_the_actor_live
         assert await ref.call(SecretAgent.read) == []
 
 
-async def test_a_method_that_is_not_hashable_is_a_type_error_that_says_so(autojump_clock: MockClock) -> None:
+async def test_an_unhashable_object_as_a_method_is_refused_with_its_repr(autojump_clock: MockClock) -> None:
     not_a_method: Any = ["echo"]
     async with supervised() as supervisor:
         ref = await supervisor.start_child(SecretAgent)
@@ -165,7 +162,7 @@ async def test_a_method_that_is_not_hashable_is_a_type_error_that_says_so(autoju
         assert ref.is_alive
 
 
-async def test_properties_and_static_methods_are_no_messages(autojump_clock: MockClock) -> None:
+async def test_static_methods_and_class_methods_are_refused(autojump_clock: MockClock) -> None:
     class Odd(Actor):
         @staticmethod
         def static() -> int:
@@ -183,7 +180,7 @@ async def test_properties_and_static_methods_are_no_messages(autojump_clock: Moc
         assert ref.is_alive
 
 
-async def test_a_supervisors_stop_as_a_message_names_the_class_and_the_way(autojump_clock: MockClock) -> None:
+async def test_a_call_of_a_supervisors_stop_is_refused_and_names_ref_stop(autojump_clock: MockClock) -> None:
     async with supervised() as top:
         ref = await top.start_child(DynamicSupervisor)
         with pytest.raises(TypeError, match=r"^DynamicSupervisor.stop can't be sent as a message: use ref.stop\(\)"):

@@ -12,14 +12,7 @@ from support.secret_agent import Refused, SecretAgent
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    Actor,
-    ActorExited,
-    ActorRef,
-    Exit,
-    Registry,
-    raises,
-)
+from trioreg import Actor, ActorExited, ActorRef, Exit, Registry, raises
 
 
 async def test_on_start_runs_before_any_message_and_before_start_child_returns(autojump_clock: MockClock) -> None:
@@ -38,7 +31,7 @@ async def test_on_start_runs_before_any_message_and_before_start_child_returns(a
         assert await ref.call(SecretAgent.read) == ["started", "message"]
 
 
-async def test_send_goes_to_on_message(autojump_clock: MockClock) -> None:
+async def test_send_calls_on_message(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(SecretAgent)
         messages: list[Any] = [1, None, ("a", "tuple"), {"a": "dict"}, SecretAgent.note, Exit("normal")]
@@ -54,7 +47,7 @@ class Silent(Actor):
         return "pong"
 
 
-async def test_a_message_that_nobody_expected_is_logged_and_the_actor_lives(
+async def test_a_message_without_on_message_is_logged_and_the_actor_lives(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor:
@@ -99,7 +92,7 @@ async def test_on_idle_runs_after_each_idle_timeout_without_a_message(autojump_c
 
 
 @pytest.mark.parametrize("way", ["inline", "async", "cast", "refused"])
-async def test_any_message_puts_on_idle_off(way: str, autojump_clock: MockClock) -> None:
+async def test_every_kind_of_message_delays_on_idle(way: str, autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Idle)
         await trio.sleep(6)
@@ -121,7 +114,7 @@ async def test_any_message_puts_on_idle_off(way: str, autojump_clock: MockClock)
 
 
 @pytest.mark.parametrize("is_inline", [False, True])
-async def test_the_idle_timeout_can_be_changed_by_a_handler(is_inline: bool, autojump_clock: MockClock) -> None:
+async def test_a_handler_can_change_the_idle_timeout(is_inline: bool, autojump_clock: MockClock) -> None:
     async def set_timeout(ref: ActorRef[Idle], seconds: float | None) -> None:
         if is_inline:
             await ref.call(Idle.set_timeout, seconds)
@@ -140,7 +133,7 @@ async def test_the_idle_timeout_can_be_changed_by_a_handler(is_inline: bool, aut
         assert await ref.call(Idle.read) == [150]
 
 
-async def test_an_actor_that_crashes_in_on_idle_crashes(autojump_clock: MockClock) -> None:
+async def test_an_error_in_on_idle_crashes_the_actor(autojump_clock: MockClock) -> None:
     class Fragile(Actor):
         idle_timeout = 1
 
@@ -152,7 +145,7 @@ async def test_an_actor_that_crashes_in_on_idle_crashes(autojump_clock: MockCloc
         assert isinstance((await ref.wait()).error, Bang)
 
 
-async def test_an_actor_that_stops_when_it_is_idle_ends_normally(autojump_clock: MockClock) -> None:
+async def test_an_actor_that_stops_in_on_idle_ends_normally(autojump_clock: MockClock) -> None:
     class Session(Actor):
         idle_timeout = 5
 
@@ -185,7 +178,7 @@ async def test_a_wrong_idle_timeout_crashes_the_actor_and_is_not_raised_in_its_c
         assert isinstance(exit.error, TypeError)
 
 
-async def test_a_sync_on_start_is_named(autojump_clock: MockClock) -> None:
+async def test_a_sync_on_start_is_refused_by_name(autojump_clock: MockClock) -> None:
     class Wrong(Actor):
         def on_start(self) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
             pass
@@ -196,7 +189,9 @@ async def test_a_sync_on_start_is_named(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize("place", ["on_stop", "start_soon"])
-async def test_a_sync_function_that_should_be_async_is_named(place: str, autojump_clock: MockClock) -> None:
+async def test_a_sync_on_stop_or_background_function_crashes_the_actor_and_is_named(
+    place: str, autojump_clock: MockClock
+) -> None:
     class Wrong(Actor):
         def on_stop(self, exit: Exit) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
             pass

@@ -13,15 +13,10 @@ from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import (
-    Actor,
-    ActorRef,
-    Reply,
-    open_dynamic_supervisor,
-)
+from trioreg import Actor, ActorRef, Reply, open_dynamic_supervisor
 
 
-def test_ctrl_c_in_the_middle_of_start_soon_does_not_hang_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_within_start_soon_does_not_hang_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Busy(Actor):
         def begin(self) -> None:
@@ -40,7 +35,7 @@ def test_ctrl_c_in_the_middle_of_start_soon_does_not_hang_the_end(monkeypatch: p
     assert {type(leaf) for leaf in leaves(caught.value)} == {KeyboardInterrupt}
 
 
-def test_ctrl_c_in_the_middle_of_an_answer_does_not_lose_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_within_reply_send_does_not_lose_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: list[str] = []
 
     class Lobby(Actor):
@@ -69,7 +64,7 @@ def test_ctrl_c_in_the_middle_of_an_answer_does_not_lose_it(monkeypatch: pytest.
     assert answers == ["welcome"]
 
 
-def test_ctrl_c_in_the_middle_of_a_stop_still_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_within_stop_still_stops_the_actor(monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Stopping(Actor):
         def end(self) -> None:
@@ -90,7 +85,7 @@ def test_ctrl_c_in_the_middle_of_a_stop_still_stops(monkeypatch: pytest.MonkeyPa
     trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
-def test_ctrl_c_in_the_middle_of_receive_does_not_lose_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_within_receive_does_not_lose_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
     received: list[object] = []
 
     async def function() -> None:
@@ -109,7 +104,7 @@ def test_ctrl_c_in_the_middle_of_receive_does_not_lose_the_message(monkeypatch: 
     assert received == ["message"]
 
 
-def test_ctrl_c_in_the_middle_of_a_timers_message_does_not_lose_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_within_the_message_of_a_timer_does_not_lose_it(monkeypatch: pytest.MonkeyPatch) -> None:
     received: list[object] = []
 
     class Alarm(Actor):
@@ -132,7 +127,7 @@ def test_ctrl_c_in_the_middle_of_a_timers_message_does_not_lose_it(monkeypatch: 
     assert received == ["now"]
 
 
-def test_ctrl_c_at_the_beginning_of_a_wait_leaves_no_wait_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_at_the_beginning_of_a_wait_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Watcher(Actor):
         async def watch(self, other: ActorRef[Any]) -> None:

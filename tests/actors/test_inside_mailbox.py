@@ -16,7 +16,7 @@ from trioreg._actors.mailbox import _COMPACT, Mailbox
 
 
 @given(st.lists(st.sampled_from(["put", "take", "withdraw first", "withdraw middle", "withdraw last"]), max_size=200))
-def test_a_mailbox_is_a_queue_from_which_any_message_can_be_taken_back(steps: list[str]) -> None:
+def test_the_mailbox_class_is_a_queue_from_which_any_message_can_be_withdrawn(steps: list[str]) -> None:
     mailbox = Mailbox(None, 0)
     model: list[object] = []
     for step in steps:
@@ -43,7 +43,7 @@ def test_a_mailbox_is_a_queue_from_which_any_message_can_be_taken_back(steps: li
         max_size=100,
     ),
 )
-def test_the_place_for_the_message_that_wakes_the_taker_changes_nothing_of_that(
+def test_the_mailbox_class_with_a_parked_taker_and_a_limit_is_still_that_queue(
     limit: int | None, compact_at: int, steps: list[str]
 ) -> None:
     def wake(task: SimpleNamespace) -> None:
@@ -90,7 +90,7 @@ def test_the_place_for_the_message_that_wakes_the_taker_changes_nothing_of_that(
         assert mailbox.drain() == [("kind", message) for message in model]
 
 
-async def test_messages_withdrawn_by_the_hundred_leave_the_others_in_order(autojump_clock: MockClock) -> None:
+async def test_hundreds_of_withdrawn_messages_leave_the_others_in_order(autojump_clock: MockClock) -> None:
     mailbox = Mailbox(None, 0)
     messages = [object() for _ in range(1000)]
     for message in messages:
@@ -103,7 +103,7 @@ async def test_messages_withdrawn_by_the_hundred_leave_the_others_in_order(autoj
     assert mailbox.take() is None
 
 
-async def test_a_mailbox_that_a_finalizer_sends_to_while_its_queue_is_made_loses_nothing(
+async def test_a_message_from_a_finalizer_while_the_queue_is_made_is_not_lost(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     mailbox = mailbox_module.Mailbox(None, 0)

@@ -16,7 +16,7 @@ from trioreg import ActorRef
 
 
 @pytest.mark.parametrize("late", [False, True])
-async def test_a_message_in_the_step_in_which_an_actor_is_idle_for_too_long_is_handled(
+async def test_a_message_in_the_step_in_which_the_idle_timeout_ends_is_handled(
     late: bool, autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor:
@@ -37,7 +37,7 @@ async def test_a_message_in_the_step_in_which_an_actor_is_idle_for_too_long_is_h
 
 @pytest.mark.parametrize("factory", [Idler, Timed, listener])
 @pytest.mark.parametrize("operation", ["send", "stop", "cancel", "kill"])
-async def test_what_a_finalizer_does_while_the_actor_is_about_to_sleep_is_not_slept_through(
+async def test_an_actor_about_to_sleep_notices_what_a_finalizer_does(
     operation: str, factory: Any, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     """Falling asleep makes an object, which may run the garbage collector, which may run a ``__del__``."""

@@ -69,7 +69,7 @@ async def note(box: Address[Box], operation: str) -> None:
         await box.call(Box.note, "mine")
 
 
-async def test_a_full_mailbox_refuses_the_nowait_forms(autojump_clock: MockClock) -> None:
+async def test_a_full_mailbox_raises_mailbox_full_in_the_nowait_forms(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref, box = await blocked(supervisor)
         ref.cast_nowait(Box.note, 1)
@@ -113,7 +113,7 @@ async def test_the_waiting_forms_wait_for_room_and_keep_their_order(autojump_clo
         assert box.notes == list(range(10))
 
 
-async def test_those_who_wait_for_room_get_it_first_come_first_served(autojump_clock: MockClock) -> None:
+async def test_senders_get_room_first_come_first_served(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref, box = await blocked(supervisor)
 
@@ -134,7 +134,7 @@ async def test_those_who_wait_for_room_get_it_first_come_first_served(autojump_c
         assert box.notes == list(range(12))
 
 
-async def test_there_are_never_more_messages_than_the_mailbox_has_room_for(autojump_clock: MockClock) -> None:
+async def test_a_mailbox_never_has_more_messages_than_its_size(autojump_clock: MockClock) -> None:
     most = 0
 
     class Counting(Box):
@@ -164,7 +164,7 @@ async def test_a_call_of_an_idle_actor_needs_no_room(autojump_clock: MockClock) 
 
 
 @pytest.mark.parametrize("operation", ["cast", "send", "call"])
-async def test_one_that_waits_for_room_and_is_cancelled_anywhere_was_not_sent_or_was_handled_once(
+async def test_a_message_cancelled_at_any_checkpoint_of_its_wait_for_room_is_handled_once_or_withdrawn(
     operation: str, autojump_clock: MockClock
 ) -> None:
     async def open_later(box: Box) -> None:
@@ -196,7 +196,7 @@ async def test_one_that_waits_for_room_and_is_cancelled_anywhere_was_not_sent_or
     await sweep(attempt)
 
 
-async def test_a_call_that_is_withdrawn_makes_room_for_who_waits(autojump_clock: MockClock) -> None:
+async def test_a_withdrawn_call_makes_room_for_the_next_sender(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref, box = await blocked(supervisor)
         async with trio.open_nursery() as nursery:
@@ -223,7 +223,9 @@ async def test_a_call_that_is_withdrawn_makes_room_for_who_waits(autojump_clock:
 
 
 @pytest.mark.parametrize("end", ["crash", "kill", "cancel", "stop"])
-async def test_who_waits_for_room_learns_that_the_actor_has_ended(end: str, autojump_clock: MockClock) -> None:
+async def test_a_sender_that_waits_for_room_gets_actor_exited_when_the_actor_ends(
+    end: str, autojump_clock: MockClock
+) -> None:
     caught: list[ActorExited] = []
 
     async with supervised() as supervisor, trio.open_nursery() as nursery:
@@ -258,7 +260,7 @@ async def test_who_waits_for_room_learns_that_the_actor_has_ended(end: str, auto
 
 @pytest.mark.parametrize("operation", ["cast", "send", "call"])
 @pytest.mark.parametrize("restart", ["temporary", "permanent"])
-async def test_who_waits_for_room_by_name_learns_of_the_life_it_waited_for(
+async def test_a_sender_by_name_that_waits_for_room_gets_actor_exited_for_that_life(
     operation: str, restart: Any, autojump_clock: MockClock
 ) -> None:
     boxes: Registry[str, None] = Registry("boxes")
@@ -280,7 +282,7 @@ async def test_who_waits_for_room_by_name_learns_of_the_life_it_waited_for(
 
 
 @pytest.mark.parametrize("operation", ["cast", "send", "call"])
-async def test_who_waits_for_room_by_a_name_that_it_waits_for_comes_to_the_next_life(
+async def test_a_sender_by_a_waiting_name_that_waits_for_room_reaches_the_next_life(
     operation: str, autojump_clock: MockClock
 ) -> None:
     boxes: Registry[str, None] = Registry("boxes")
@@ -312,9 +314,7 @@ async def test_a_stop_finds_room_in_a_full_mailbox(autojump_clock: MockClock) ->
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, "2", True])
-async def test_a_mailbox_size_that_is_none_is_refused_before_anything_starts(
-    size: Any, autojump_clock: MockClock
-) -> None:
+async def test_a_wrong_mailbox_size_is_refused_before_anything_starts(size: Any, autojump_clock: MockClock) -> None:
     class Odd(Actor):
         mailbox_size = size
 
@@ -330,7 +330,7 @@ async def test_a_mailbox_size_that_is_none_is_refused_before_anything_starts(
         assert supervisor.tree() == before
 
 
-async def test_an_unbounded_mailbox_takes_what_comes(autojump_clock: MockClock) -> None:
+async def test_an_unbounded_mailbox_takes_any_number_of_messages(autojump_clock: MockClock) -> None:
     class Endless(Box):
         mailbox_size = None
 

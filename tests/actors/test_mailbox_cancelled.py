@@ -13,18 +13,12 @@ from support.lobby import Lobby, SmallLobby, assert_at_rest
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    ActorExited,
-    ActorRef,
-    NoReply,
-    Registry,
-    Reply,
-)
+from trioreg import ActorExited, ActorRef, NoReply, Registry, Reply
 
 
 @pytest.mark.parametrize("is_busy", [False, True])
 @pytest.mark.parametrize("join", [Lobby.join, Lobby.ajoin])
-async def test_a_call_whose_reply_is_deferred_and_that_is_cancelled_anywhere_leaves_nothing_in_flight(
+async def test_a_call_with_a_deferred_reply_cancelled_at_any_step_leaves_nothing_in_flight(
     join: Callable[[Lobby], Reply[str]], is_busy: bool, autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -58,7 +52,7 @@ async def test_a_call_whose_reply_is_deferred_and_that_is_cancelled_anywhere_lea
     [(Lobby.mixed, ["mixed", "rest"]), (Lobby.answered, ["answered"]), (Lobby.forget, ["forget"])],
     ids=["mixed", "answered", "forget"],
 )
-async def test_a_call_that_is_answered_in_another_way_and_is_cancelled_anywhere_is_handled_once_or_withdrawn(
+async def test_a_call_answered_in_another_way_cancelled_at_any_step_is_handled_once_or_withdrawn(
     method: Callable[[Lobby], Any], notes: list[str], is_busy: bool, autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -86,7 +80,7 @@ async def test_a_call_that_is_answered_in_another_way_and_is_cancelled_anywhere_
 
 @pytest.mark.parametrize("is_busy", [False, True])
 @pytest.mark.parametrize("method", [Lobby.bang, Lobby.abang])
-async def test_a_call_that_crashes_its_actor_and_is_cancelled_anywhere_crashes_it_once_or_not_at_all(
+async def test_a_crashing_call_cancelled_at_any_step_crashes_the_actor_once_or_not_at_all(
     method: Callable[[Lobby], Any], is_busy: bool, autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -119,7 +113,7 @@ async def test_a_call_that_crashes_its_actor_and_is_cancelled_anywhere_crashes_i
 
 @pytest.mark.parametrize("end", ["stop", "cancel", "kill"])
 @pytest.mark.parametrize("operation", ["call", "cast", "send"])
-async def test_one_whose_actor_ends_while_it_waits_for_room_and_that_is_cancelled_anywhere_was_not_sent(
+async def test_a_message_that_waits_for_room_in_an_ending_actor_and_is_cancelled_at_any_step_was_not_sent(
     operation: str, end: str, autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -157,7 +151,7 @@ async def test_one_whose_actor_ends_while_it_waits_for_room_and_that_is_cancelle
 
 
 @pytest.mark.parametrize("is_by_name", [False, True])
-async def test_a_stop_of_a_busy_actor_with_a_full_mailbox_that_is_cancelled_anywhere_still_stops_behind_it(
+async def test_a_stop_behind_a_full_mailbox_cancelled_at_any_step_still_stops_the_actor(
     is_by_name: bool, autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -185,7 +179,7 @@ async def test_a_stop_of_a_busy_actor_with_a_full_mailbox_that_is_cancelled_anyw
     await sweep_steps(attempt)
 
 
-async def test_a_wait_for_a_life_that_ends_in_its_time_and_that_is_cancelled_anywhere_changes_nothing(
+async def test_a_wait_for_a_crashing_actor_cancelled_at_any_step_changes_nothing(
     autojump_clock: MockClock,
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:

@@ -23,7 +23,7 @@ def one_call(**step: Any) -> tuple[Sender, ...]:
 
 @pytest.mark.parametrize("how", ["cancel", "kill"])
 @pytest.mark.parametrize("form", ["async", "mixed"])
-def test_the_caller_of_a_handler_that_crashes_just_when_its_actor_is_ended_learns_of_the_crash(
+def test_the_caller_of_a_handler_that_crashes_while_its_actor_is_ended_learns_of_the_crash(
     how: End, form: Form
 ) -> None:
     # Which of the two comes first is for the scheduler to choose.
@@ -33,30 +33,30 @@ def test_the_caller_of_a_handler_that_crashes_just_when_its_actor_is_ended_learn
 
 @pytest.mark.parametrize("checkpoints", range(6))
 @pytest.mark.parametrize("how", ["cancel", "kill"])
-def test_an_actor_that_is_ended_between_two_messages_takes_no_other(how: End, checkpoints: int) -> None:
+def test_an_actor_ended_between_two_messages_takes_no_other(how: End, checkpoints: int) -> None:
     burst = (Step(pause=1, operation="cast_nowait", form="sync"), *[Step(operation="cast_nowait", form="sync")] * 9)
     program = Program((Sender(burst),), ends=((1, checkpoints, how),), batch=1)
     assert [problems_of(program) for _ in range(10)] == [[]] * 10
 
 
-def test_what_a_handler_sends_itself_waits_until_the_handler_has_gone_on_and_ended() -> None:
+def test_a_message_of_a_handler_to_itself_waits_until_the_coroutine_of_the_handler_has_ended() -> None:
     program = Program(one_call(pause=1, form="mixed", effect="note", duration=1))
     assert problems_of(program) == []
 
 
-def test_a_handler_that_goes_on_in_the_actors_own_task_is_counted_once() -> None:
+def test_a_handler_that_returns_a_coroutine_is_counted_once() -> None:
     program = Program(one_call(pause=1, form="mixed", duration=2))
     assert problems_of(program) == []
 
 
 @pytest.mark.parametrize("form", ["async", "mixed"])
-def test_a_caller_that_gave_up_before_its_reply_was_deferred_is_not_in_flight(form: Form) -> None:
+def test_a_call_given_up_before_its_reply_was_deferred_is_not_in_flight(form: Form) -> None:
     given_up = Step(form=form, effect="defer", duration=2, patience=("seconds", 1))
     program = Program((Sender((given_up, Step(pause=4, form="async", duration=1))),))
     assert problems_of(program) == []
 
 
-def test_calls_that_were_withdrawn_do_not_count_for_the_peak() -> None:
+def test_withdrawn_calls_never_raise_the_peak_above_the_mailbox_size() -> None:
     busy = Step(operation="cast", duration=9)
     withdrawn = Step(patience=("seconds", 1))
     program = Program((Sender((busy, withdrawn, withdrawn, withdrawn, withdrawn)),), mailbox_size=1)

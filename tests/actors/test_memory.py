@@ -12,14 +12,12 @@ from support.secret_agent import SecretAgent, idle
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    Actor,
-)
+from trioreg import Actor
 
 
 @pytest.mark.parametrize("method", [SecretAgent.echo, SecretAgent.aecho])
 @pytest.mark.parametrize("operation", ["call", "cast"])
-async def test_an_idle_actor_keeps_nothing_of_the_last_message_it_handled(
+async def test_an_idle_actor_keeps_nothing_of_its_last_message(
     method: Any, operation: str, autojump_clock: MockClock
 ) -> None:
     class Text(str):
@@ -39,7 +37,8 @@ async def test_an_idle_actor_keeps_nothing_of_the_last_message_it_handled(
         assert kept() is None
 
 
-async def test_a_reference_does_not_keep_the_state_of_an_actor_that_has_ended(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("end", ["stop", "kill"])
+async def test_the_state_of_an_ended_actor_is_not_kept_by_its_reference(end: str, autojump_clock: MockClock) -> None:
     class Treasure:
         pass
 
@@ -54,13 +53,17 @@ async def test_a_reference_does_not_keep_the_state_of_an_actor_that_has_ended(au
         ref = await supervisor.start_child(Chest, restart="temporary")
         treasure = await ref.call(Chest.look)
         assert treasure() is not None
-        await ref.stop()
+        if end == "stop":
+            await ref.stop()
+        else:
+            ref.kill()
+            await ref.wait()
         gc.collect()
         assert treasure() is None
         assert ref.exit is not None
 
 
-async def test_a_message_to_a_waiting_actor_leaves_one_object_for_the_garbage_collector(
+async def test_a_message_to_an_idle_actor_leaves_one_object_for_the_garbage_collector(
     autojump_clock: MockClock,
 ) -> None:
     actors = 100

@@ -12,13 +12,10 @@ from support.secret_agent import SecretAgent, idle
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    Actor,
-    ActorExited,
-)
+from trioreg import Actor, ActorExited
 
 
-async def test_one_message_at_a_time(autojump_clock: MockClock) -> None:
+async def test_an_actor_handles_one_message_at_a_time(autojump_clock: MockClock) -> None:
     running = 0
     most = 0
 
@@ -43,7 +40,7 @@ async def test_one_message_at_a_time(autojump_clock: MockClock) -> None:
     assert most == 1
 
 
-async def test_messages_of_one_sender_arrive_in_order_whatever_they_are(autojump_clock: MockClock) -> None:
+async def test_messages_of_one_sender_of_every_kind_arrive_in_order(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         for is_idle in (False, True):
             ref = await supervisor.start_child(SecretAgent)
@@ -62,7 +59,7 @@ async def test_messages_of_one_sender_arrive_in_order_whatever_they_are(autojump
             assert await ref.call(SecretAgent.read) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
 
 
-async def test_a_call_does_not_overtake_what_came_while_it_waited_for_its_turn(autojump_clock: MockClock) -> None:
+async def test_a_call_does_not_overtake_messages_sent_before_its_turn(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor, trio.open_nursery() as nursery:
         ref = await supervisor.start_child(SecretAgent)
 
@@ -86,7 +83,7 @@ async def test_a_call_does_not_overtake_what_came_while_it_waited_for_its_turn(a
 
 
 @pytest.mark.parametrize("first", [SecretAgent.note, SecretAgent.anote])
-async def test_a_call_of_an_idle_actor_stays_behind_what_is_sent_while_it_is_at_its_checkpoint(
+async def test_a_call_of_an_idle_actor_does_not_overtake_a_message_sent_during_its_checkpoint(
     first: Callable[[SecretAgent, str], object], autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor:
@@ -97,7 +94,7 @@ async def test_a_call_of_an_idle_actor_stays_behind_what_is_sent_while_it_is_at_
         assert await ref.call(SecretAgent.read) == ["first", "second"]
 
 
-async def test_a_call_does_not_run_beside_a_handler_that_began_while_it_was_at_its_checkpoint(
+async def test_a_call_does_not_run_beside_a_handler_that_began_during_its_checkpoint(
     autojump_clock: MockClock,
 ) -> None:
     async with supervised() as supervisor:
@@ -112,9 +109,7 @@ async def test_a_call_does_not_run_beside_a_handler_that_began_while_it_was_at_i
 
 
 @pytest.mark.parametrize("end", ["kill", "cancel", "crash"])
-async def test_a_call_is_not_run_by_an_actor_that_is_ended_while_it_is_at_its_checkpoint(
-    end: str, autojump_clock: MockClock
-) -> None:
+async def test_a_call_is_not_run_by_an_actor_ended_during_its_checkpoint(end: str, autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(SecretAgent, restart="temporary")
         notes = await ref.call(SecretAgent.own_notes)

@@ -11,10 +11,7 @@ from support.secret_agent import SecretAgent, idle
 from support.supervisors import supervised
 from trio.testing import wait_all_tasks_blocked
 
-from trioreg import (
-    Actor,
-    ActorRef,
-)
+from trioreg import Actor, ActorRef
 
 
 def visible(ref: ActorRef[Any]) -> tuple[object, ...]:
@@ -32,7 +29,7 @@ OPERATIONS: dict[str, Callable[[ActorRef[SecretAgent]], object]] = {
 
 @pytest.mark.parametrize("operation", list(OPERATIONS))
 @pytest.mark.parametrize("is_idle", [False, True])
-async def test_a_worker_thread_is_refused_and_changes_nothing(operation: str, is_idle: bool) -> None:
+async def test_operations_from_a_worker_thread_are_refused_and_change_nothing(operation: str, is_idle: bool) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(SecretAgent, restart="temporary")
         event = trio.Event()
@@ -100,7 +97,7 @@ ASYNC_FORMS: dict[str, Callable[[ActorRef[SecretAgent]], Awaitable[object]]] = {
 
 
 @pytest.mark.parametrize("operation", list(ASYNC_FORMS))
-async def test_another_trio_run_is_refused_and_changes_nothing(operation: str) -> None:
+async def test_operations_from_another_trio_run_are_refused_and_change_nothing(operation: str) -> None:
     errors: list[BaseException] = []
 
     async with supervised() as supervisor:

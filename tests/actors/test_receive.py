@@ -31,7 +31,7 @@ async def test_receive_takes_messages_in_order(autojump_clock: MockClock) -> Non
         assert got == [0, 1, 2, 3, 4, None]
 
 
-async def test_receive_can_be_given_up_and_loses_nothing(autojump_clock: MockClock) -> None:
+async def test_receive_with_a_timeout_loses_nothing(autojump_clock: MockClock) -> None:
     got: list[object] = []
 
     async def worker() -> None:
@@ -49,7 +49,7 @@ async def test_receive_can_be_given_up_and_loses_nothing(autojump_clock: MockClo
         assert got == ["nothing", "nothing", "message"]
 
 
-async def test_a_receive_that_is_cancelled_anywhere_loses_and_doubles_nothing(autojump_clock: MockClock) -> None:
+async def test_a_receive_cancelled_at_any_checkpoint_loses_and_doubles_nothing(autojump_clock: MockClock) -> None:
     for waits_first in (False, True):
 
         async def attempt(cancelling: Cancelling[Any], waits_first: bool = waits_first) -> None:
@@ -83,7 +83,7 @@ async def test_a_receive_that_is_cancelled_anywhere_loses_and_doubles_nothing(au
         await sweep(attempt)
 
 
-async def test_receive_is_a_checkpoint_also_when_there_is_a_message(autojump_clock: MockClock) -> None:
+async def test_receive_is_a_checkpoint_even_if_there_is_a_message(autojump_clock: MockClock) -> None:
     done = trio.Event()
 
     async def worker() -> None:
@@ -132,7 +132,7 @@ async def test_receive_is_not_for_actor_classes(autojump_clock: MockClock) -> No
         await ref.call(Wrong.take)
 
 
-async def test_a_message_that_has_woken_one_task_in_receive_is_not_taken_by_another(autojump_clock: MockClock) -> None:
+async def test_a_message_that_wakes_one_task_in_receive_is_not_taken_by_another(autojump_clock: MockClock) -> None:
     got: list[object] = []
     second = trio.Event()
 

@@ -16,11 +16,7 @@ from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import (
-    Actor,
-    ActorExited,
-    Reply,
-)
+from trioreg import Actor, ActorExited, Reply
 
 
 class Lobby(Actor):
@@ -109,9 +105,7 @@ async def test_a_reply_is_answered_from_any_other_task(join: Join, autojump_cloc
 
 
 @joins
-async def test_a_reply_that_fails_raises_in_the_caller_and_the_actor_lives(
-    join: Join, autojump_clock: MockClock
-) -> None:
+async def test_reply_fail_raises_in_the_caller_and_the_actor_lives(join: Join, autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Lobby)
 
@@ -152,7 +146,7 @@ def test_a_reply_is_answered_once() -> None:
         reply.fail(Refused())
 
 
-def test_a_reply_whose_making_was_interrupted_goes_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_half_made_reply_is_collected_without_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     problems: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", problems.append)
     reply: object = object.__new__(Reply[str]().__class__)
@@ -161,13 +155,13 @@ def test_a_reply_whose_making_was_interrupted_goes_quietly(monkeypatch: pytest.M
     assert problems == []
 
 
-def test_a_reply_can_not_be_subclassed() -> None:
+def test_reply_cannot_be_subclassed() -> None:
     # The runtime asks for the very class, and would give the caller the object.
     with pytest.raises(TypeError, match="Receipt: Reply can't be subclassed"):
         type("Receipt", (Reply,), {})
 
 
-def test_a_reply_fails_with_an_exception_only() -> None:
+def test_reply_fail_refuses_objects_that_are_no_exceptions() -> None:
     reply = Reply[str]()
     wrong: list[Any] = [KeyboardInterrupt(), "no", ValueError]
     for error in wrong:
@@ -178,7 +172,7 @@ def test_a_reply_fails_with_an_exception_only() -> None:
 
 @joins
 @pytest.mark.parametrize("end", ["crash", "kill", "cancel", "stop"])
-async def test_a_caller_that_waits_for_a_reply_learns_that_the_actor_has_ended(
+async def test_a_caller_that_waits_for_a_reply_gets_actor_exited_when_the_actor_ends(
     join: Join, end: str, autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor:
@@ -202,7 +196,7 @@ async def test_a_caller_that_waits_for_a_reply_learns_that_the_actor_has_ended(
 
 
 @joins
-async def test_a_reply_whose_caller_has_gone_is_answered_for_nobody(join: Join, autojump_clock: MockClock) -> None:
+async def test_a_reply_to_a_cancelled_caller_does_nothing(join: Join, autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Lobby)
         with trio.move_on_after(1) as scope:
@@ -212,7 +206,7 @@ async def test_a_reply_whose_caller_has_gone_is_answered_for_nobody(join: Join, 
         assert ref.is_alive
 
 
-async def test_a_reply_after_the_end_of_the_actor_does_nothing(autojump_clock: MockClock) -> None:
+async def test_a_reply_after_the_end_of_its_actor_does_nothing(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor, trio.open_nursery() as nursery:
         ref = await supervisor.start_child(Lobby, restart="temporary")
 
@@ -253,7 +247,7 @@ async def test_a_reply_serves_one_call(autojump_clock: MockClock) -> None:
 
 
 @joins
-async def test_a_caller_learns_that_nobody_can_answer_any_more(join: Join, autojump_clock: MockClock) -> None:
+async def test_a_caller_gets_no_reply_when_its_reply_is_thrown_away(join: Join, autojump_clock: MockClock) -> None:
     class Forgetful(Lobby):
         def forget(self) -> None:
             self.waiting.clear()
@@ -273,7 +267,7 @@ async def test_a_caller_learns_that_nobody_can_answer_any_more(join: Join, autoj
         assert ref.is_alive
 
 
-async def test_a_reply_from_a_worker_thread_is_refused_and_can_still_be_sent() -> None:
+async def test_a_reply_refused_in_a_worker_thread_can_still_be_sent() -> None:
     answers: list[str] = []
     async with supervised() as supervisor, trio.open_nursery() as nursery:
         ref = await supervisor.start_child(Lobby)
@@ -293,7 +287,7 @@ async def test_a_reply_from_a_worker_thread_is_refused_and_can_still_be_sent() -
 
 
 @joins
-async def test_nothing_is_kept_of_a_call_whose_reply_was_sent(join: Join, autojump_clock: MockClock) -> None:
+async def test_nothing_is_kept_of_a_call_after_its_reply(join: Join, autojump_clock: MockClock) -> None:
     class Player(str):
         __slots__ = ("__weakref__",)
 

@@ -8,12 +8,7 @@ from support.secret_agent import SecretAgent
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    Actor,
-    ActorExited,
-    ActorStatistics,
-    Reply,
-)
+from trioreg import Actor, ActorExited, ActorStatistics, Reply
 
 
 class Owing(Actor):
@@ -32,7 +27,7 @@ class Owing(Actor):
         await event.wait()
 
 
-async def test_statistics_tell_what_an_actor_is_busy_with(autojump_clock: MockClock) -> None:
+async def test_statistics_count_queued_handled_and_open_messages(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         await trio.sleep(7)
         ref = await supervisor.start_child(Owing)
@@ -62,7 +57,7 @@ async def test_statistics_tell_what_an_actor_is_busy_with(autojump_clock: MockCl
         assert (after.queued, after.peak, after.handled, after.calls_in_flight) == (0, 3, 5, 0)
 
 
-async def test_statistics_tell_how_often_an_actor_was_restarted(autojump_clock: MockClock) -> None:
+async def test_statistics_count_restarts(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Owing)
         for restarts in range(3):
@@ -82,7 +77,7 @@ async def test_statistics_of_an_ended_actor_are_refused() -> None:
             ref.statistics()
 
 
-async def test_a_call_in_its_callers_turn_is_in_flight_while_its_handler_runs(autojump_clock: MockClock) -> None:
+async def test_a_call_handled_in_the_callers_turn_is_in_flight_meanwhile(autojump_clock: MockClock) -> None:
     class Curious(Actor):
         def look(self) -> int:
             return self.ref.statistics().calls_in_flight
@@ -93,7 +88,7 @@ async def test_a_call_in_its_callers_turn_is_in_flight_while_its_handler_runs(au
         assert await ref.call(Curious.look) == 1
 
 
-async def test_the_peak_counts_calls_that_have_waited_and_were_withdrawn(autojump_clock: MockClock) -> None:
+async def test_the_peak_counts_withdrawn_calls(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(SecretAgent)
         ref.cast_nowait(SecretAgent.wait_for, trio.Event())

@@ -12,10 +12,7 @@ from support.supervisors import supervised
 from trio.testing import MockClock
 
 import trioreg
-from trioreg import (
-    Actor,
-    Timer,
-)
+from trioreg import Actor, Timer
 
 
 class Clock(Actor):
@@ -41,7 +38,7 @@ class Clock(Actor):
         return self.heard
 
 
-async def test_send_after_sends_once_when_it_is_time(autojump_clock: MockClock) -> None:
+async def test_send_after_sends_once_after_its_seconds(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         clock = await supervisor.start_child(Clock)
         await clock.call(Clock.after, 5, "tick")
@@ -60,7 +57,7 @@ async def test_send_every_sends_until_it_is_cancelled(autojump_clock: MockClock)
 
 
 @pytest.mark.parametrize("mailbox_size", [None, 1])
-async def test_messages_that_repeat_do_not_pile_up_while_their_actor_is_busy(
+async def test_repeated_messages_do_not_pile_up_while_the_actor_is_busy(
     mailbox_size: int | None, autojump_clock: MockClock
 ) -> None:
     class Busy(Clock):
@@ -78,7 +75,7 @@ async def test_messages_that_repeat_do_not_pile_up_while_their_actor_is_busy(
         assert [time for time, _ in heard] == [10, 12]
 
 
-async def test_messages_that_repeat_do_not_pile_up_while_a_function_does_not_receive(autojump_clock: MockClock) -> None:
+async def test_repeated_messages_do_not_pile_up_while_a_function_does_not_receive(autojump_clock: MockClock) -> None:
     heard: list[float] = []
 
     async def function() -> None:
@@ -112,7 +109,7 @@ async def test_a_timer_does_not_outlive_its_actor(autojump_clock: MockClock) -> 
         assert trio.current_time() == began
 
 
-async def test_a_timer_that_is_due_while_its_actor_stops_does_not_crash_it(autojump_clock: MockClock) -> None:
+async def test_a_timer_due_while_its_actor_stops_does_not_crash_it(autojump_clock: MockClock) -> None:
     class Busy(Clock):
         async def work(self) -> None:
             self.after(1, "tick")
@@ -126,7 +123,7 @@ async def test_a_timer_that_is_due_while_its_actor_stops_does_not_crash_it(autoj
 
 
 @pytest.mark.parametrize(("seconds", "error"), [(-1, ValueError), ("1", TypeError), (True, TypeError)])
-async def test_a_wrong_time_is_refused(seconds: Any, error: type[Exception]) -> None:
+async def test_wrong_seconds_are_refused(seconds: Any, error: type[Exception]) -> None:
     class Wrong(Clock):
         @trioreg.raises(TypeError, ValueError)
         def wrong(self) -> None:
@@ -139,7 +136,7 @@ async def test_a_wrong_time_is_refused(seconds: Any, error: type[Exception]) -> 
         assert clock.is_alive
 
 
-async def test_a_function_gets_what_it_sends_itself_when_it_is_time(autojump_clock: MockClock) -> None:
+async def test_a_function_receives_its_send_after_message(autojump_clock: MockClock) -> None:
     async def wait_for_tea() -> tuple[object, float]:
         began = trio.current_time()
         trioreg.send_after(180, "tea")
@@ -150,7 +147,7 @@ async def test_a_function_gets_what_it_sends_itself_when_it_is_time(autojump_clo
         assert await ref.result() == ("tea", 180)
 
 
-async def test_a_function_gets_what_it_sends_itself_again_and_again_until_it_cancels_that(
+async def test_a_function_receives_its_send_every_messages_until_it_cancels_them(
     autojump_clock: MockClock,
 ) -> None:
     async def count() -> list[float]:
@@ -172,7 +169,7 @@ async def test_a_function_gets_what_it_sends_itself_again_and_again_until_it_can
 
 
 @pytest.mark.parametrize("send", [trioreg.send_after, trioreg.send_every])
-async def test_a_message_to_oneself_is_refused_outside_of_an_actor(
+async def test_timers_are_refused_outside_of_an_actor(
     send: Callable[[float, object], trioreg.Timer],
 ) -> None:
     with pytest.raises(RuntimeError, match=rf"{send.__name__}\(\) was called outside of an actor"):
@@ -180,7 +177,7 @@ async def test_a_message_to_oneself_is_refused_outside_of_an_actor(
 
 
 @pytest.mark.parametrize(("seconds", "error"), [(-1, ValueError), (math.inf, ValueError), ("1", TypeError)])
-async def test_a_message_to_oneself_wants_a_number_of_seconds(seconds: Any, error: type[Exception]) -> None:
+async def test_timers_of_a_function_refuse_wrong_seconds(seconds: Any, error: type[Exception]) -> None:
     async def send() -> None:
         with pytest.raises(error, match="seconds must be"):
             trioreg.send_after(seconds, "tea")

@@ -55,7 +55,7 @@ FIRST: dict[str, Callable[[ActorRef[Endless]], None]] = {
 
 
 @pytest.mark.parametrize("first", FIRST)
-async def test_an_actor_that_is_never_done_lets_others_have_their_turns(first: str, autojump_clock: MockClock) -> None:
+async def test_an_actor_that_is_never_done_lets_other_tasks_run(first: str, autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Endless, restart="temporary")
         await wait_all_tasks_blocked()
@@ -75,7 +75,7 @@ class Wrapped(Actor):
         return rest()
 
 
-async def test_an_actor_with_many_calls_whose_handlers_give_coroutines_lets_others_run(
+async def test_an_actor_with_many_coroutine_handlers_lets_other_tasks_run(
     autojump_clock: MockClock,
 ) -> None:
     most = 0
@@ -104,7 +104,7 @@ async def test_an_actor_with_many_calls_whose_handlers_give_coroutines_lets_othe
 
 
 @pytest.mark.parametrize("notes", [BATCH - 1, BATCH, BATCH + 1])
-async def test_calls_that_are_withdrawn_while_the_actor_lets_others_run_do_not_crash_it(
+async def test_calls_withdrawn_between_two_batches_do_not_crash_the_actor(
     notes: int, autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor, trio.open_nursery() as nursery:

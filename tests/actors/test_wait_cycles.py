@@ -11,13 +11,7 @@ from support.secret_agent import SecretAgent
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    Actor,
-    ActorExited,
-    ActorRef,
-    CallCycle,
-    raises,
-)
+from trioreg import Actor, ActorExited, ActorRef, CallCycle, raises
 
 
 async def test_an_actor_that_waits_for_its_own_stop_is_refused(autojump_clock: MockClock) -> None:
@@ -35,7 +29,7 @@ async def test_an_actor_that_waits_for_its_own_stop_is_refused(autojump_clock: M
 
 @pytest.mark.parametrize("is_stop_first", [False, True])
 @pytest.mark.parametrize("operation", ["stop", "wait"])
-async def test_to_wait_for_the_end_of_an_actor_that_waits_for_an_answer_is_a_cycle_too(
+async def test_waiting_for_the_end_of_an_actor_that_waits_for_an_answer_closes_a_cycle(
     operation: str, is_stop_first: bool, autojump_clock: MockClock
 ) -> None:
     class Boss(SecretAgent):
@@ -95,7 +89,7 @@ async def test_an_actor_that_waits_for_room_in_its_own_mailbox_is_refused(
         assert [type(error) for error in leaves(exit.error)] == [CallCycle]
 
 
-async def test_two_actors_that_wait_for_room_in_each_others_mailbox_are_refused(autojump_clock: MockClock) -> None:
+async def test_two_actors_that_wait_for_room_in_each_others_mailboxes_are_refused(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ann = await supervisor.start_child(Narrow, restart="temporary")
         bob = await supervisor.start_child(Narrow, restart="temporary")
@@ -110,7 +104,7 @@ async def test_two_actors_that_wait_for_room_in_each_others_mailbox_are_refused(
         assert trio.current_time() == 1
 
 
-async def test_a_wait_for_room_that_is_over_is_part_of_no_cycle(autojump_clock: MockClock) -> None:
+async def test_a_wait_for_room_that_is_over_is_not_part_of_a_cycle(autojump_clock: MockClock) -> None:
     class Slow(Actor):
         mailbox_size = 1
 

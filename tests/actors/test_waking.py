@@ -17,7 +17,7 @@ from trioreg import ActorExited, ActorRef, Exit
 
 
 @pytest.mark.parametrize("cls", [Idler, Timed])
-async def test_a_message_between_the_waking_of_an_actor_and_its_turn_is_handled_behind_the_first(
+async def test_messages_sent_before_a_woken_actor_runs_are_handled_in_order(
     cls: type[Idler], autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor:
@@ -43,7 +43,7 @@ class Garbage:
 
 
 @pytest.mark.parametrize("operation", ["send_nowait", "cast_nowait", "send"])
-async def test_a_message_from_a_finalizer_in_the_middle_of_another_wakes_the_actor_once(
+async def test_a_message_from_a_finalizer_during_another_message_wakes_the_actor_once(
     operation: str, autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor:
@@ -72,7 +72,7 @@ async def test_a_message_from_a_finalizer_in_the_middle_of_another_wakes_the_act
 
 @pytest.mark.parametrize("factory", [Idler, Timed, listener])
 @pytest.mark.parametrize("operation", ["cancel", "kill"])
-async def test_an_actor_that_a_finalizer_ends_in_the_middle_of_a_message_to_it_is_woken_once(
+async def test_an_actor_ended_by_a_finalizer_during_a_message_to_it_is_woken_once(
     operation: str, factory: Any, autojump_clock: MockClock
 ) -> None:
     for count in range(1, 7):
@@ -96,7 +96,7 @@ async def test_an_actor_that_a_finalizer_ends_in_the_middle_of_a_message_to_it_i
 
 
 @pytest.mark.parametrize("operation", ["wait", "stop"])
-async def test_who_is_cancelled_in_the_step_in_which_the_actor_ends_is_not_woken_once_more(
+async def test_a_waiting_task_cancelled_in_the_step_in_which_the_actor_ends_is_woken_once(
     operation: str, autojump_clock: MockClock
 ) -> None:
     scope = trio.CancelScope()

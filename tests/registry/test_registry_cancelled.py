@@ -20,14 +20,7 @@ from support.spy import Spy
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    ANY,
-    Entry,
-    Registered,
-    Registry,
-    Unregistered,
-    Var,
-)
+from trioreg import ANY, Entry, Registered, Registry, Unregistered, Var
 
 
 @pytest.fixture
@@ -41,7 +34,7 @@ def living() -> int:
 
 @pytest.mark.parametrize("end", ["unregisters", "ends", "transfers"])
 @pytest.mark.parametrize("is_actor", [False, True])
-async def test_an_acquire_that_is_cancelled_anywhere_holds_the_name_or_is_out_of_the_queue(
+async def test_acquire_cancelled_at_any_step_holds_the_name_or_leaves_the_queue(
     is_actor: bool, end: str, names: Registry[str, Any], autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -79,7 +72,7 @@ async def test_an_acquire_that_is_cancelled_anywhere_holds_the_name_or_is_out_of
 
 
 @pytest.mark.parametrize("is_free", [False, True])
-async def test_a_lock_whose_entering_is_cancelled_anywhere_is_free_for_the_next(
+async def test_a_lock_whose_entering_is_cancelled_at_any_step_is_free_for_the_next_task(
     is_free: bool, names: Registry[str, Any], autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -109,7 +102,7 @@ async def test_a_lock_whose_entering_is_cancelled_anywhere_is_free_for_the_next(
     await sweep_steps(attempt)
 
 
-async def test_a_block_with_a_lock_that_is_cancelled_anywhere_frees_it(
+async def test_a_locked_block_cancelled_at_any_step_frees_the_lock(
     names: Registry[str, Any], autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -126,9 +119,7 @@ async def test_a_block_with_a_lock_that_is_cancelled_anywhere_frees_it(
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=kind_id)
-async def test_a_wait_for_a_name_that_is_cancelled_anywhere_leaves_nothing(
-    kind: Any, autojump_clock: MockClock
-) -> None:
+async def test_wait_for_cancelled_at_any_step_leaves_nothing(kind: Any, autojump_clock: MockClock) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
         names: Registry[str, Any] = Registry("names", keys=kind[0], partitions=kind[1])
         async with trio.open_nursery() as nursery:
@@ -155,7 +146,7 @@ async def test_a_wait_for_a_name_that_is_cancelled_anywhere_leaves_nothing(
 
 @pytest.mark.parametrize("operation", ["select", "count_select"])
 @pytest.mark.parametrize("kind", KINDS, ids=kind_id)
-async def test_a_selection_that_is_cancelled_anywhere_leaves_nothing(
+async def test_a_selection_cancelled_at_any_step_leaves_nothing(
     kind: Any, operation: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     rows_per_turn(monkeypatch, 2)
@@ -190,9 +181,7 @@ async def test_a_selection_that_is_cancelled_anywhere_leaves_nothing(
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=kind_id)
-async def test_a_parallel_dispatch_that_is_cancelled_anywhere_leaves_no_task(
-    kind: Any, autojump_clock: MockClock
-) -> None:
+async def test_dispatch_parallel_cancelled_at_any_step_leaves_no_task(kind: Any, autojump_clock: MockClock) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
         names: Registry[str, int] = Registry("names", keys=kind[0], partitions=kind[1])
         begun: list[int] = []
@@ -224,7 +213,7 @@ async def test_a_parallel_dispatch_that_is_cancelled_anywhere_leaves_no_task(
 
 
 @pytest.mark.parametrize("key", ["James Bond", ANY])
-async def test_a_watcher_that_is_cancelled_anywhere_and_goes_on_misses_nothing_and_gets_nothing_twice(
+async def test_a_watcher_cancelled_at_any_step_goes_on_without_missing_or_doubling_an_event(
     key: Any, names: Registry[str, Any], autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -255,7 +244,7 @@ async def test_a_watcher_that_is_cancelled_anywhere_and_goes_on_misses_nothing_a
     await sweep_steps(attempt)
 
 
-async def test_a_block_that_watches_and_is_cancelled_anywhere_leaves_no_watcher(
+async def test_a_watching_block_cancelled_at_any_step_leaves_no_watcher(
     names: Registry[str, Any], autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:

@@ -14,11 +14,7 @@ from support.spy import Spy
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    ActorRef,
-    Exit,
-    Registry,
-)
+from trioreg import ActorRef, Exit, Registry
 
 
 @pytest.fixture
@@ -28,7 +24,7 @@ def names() -> Registry[str, Any]:
 
 @pytest.mark.parametrize("is_busy", [False, True])
 @pytest.mark.parametrize("operation", ["call", "async call", "refused call", "cast", "send"])
-async def test_a_message_by_name_that_is_cancelled_anywhere_was_not_sent_or_was_handled_once(
+async def test_a_message_by_name_cancelled_at_any_step_is_handled_once_or_not_sent(
     operation: str, is_busy: bool, names: Registry[str, Any], autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -65,7 +61,7 @@ async def test_a_message_by_name_that_is_cancelled_anywhere_was_not_sent_or_was_
 
 
 @pytest.mark.parametrize("operation", ["wait", "stop"])
-async def test_a_wait_or_stop_by_name_that_is_cancelled_anywhere_leaves_nobody_waiting(
+async def test_a_wait_or_stop_by_name_cancelled_at_any_step_leaves_no_waiting_task(
     operation: str, names: Registry[str, Any], autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -89,7 +85,7 @@ async def test_a_wait_or_stop_by_name_that_is_cancelled_anywhere_leaves_nobody_w
 
 @pytest.mark.parametrize("cls", [Lobby, SmallLobby])
 @pytest.mark.parametrize("operation", ["call", "cast", "send"])
-async def test_one_that_waits_for_a_name_and_is_cancelled_anywhere_was_not_sent_or_was_handled_once(
+async def test_a_message_that_waits_for_a_name_cancelled_at_any_step_is_handled_once_or_not_sent(
     operation: str, cls: type[Lobby], autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -119,7 +115,7 @@ async def test_one_that_waits_for_a_name_and_is_cancelled_anywhere_was_not_sent_
 
 
 @pytest.mark.parametrize("operation", ["call", "cast", "send"])
-async def test_one_that_waits_for_the_next_life_and_is_cancelled_anywhere_was_not_sent_or_was_handled_once(
+async def test_a_message_that_waits_for_the_next_life_cancelled_at_any_step_is_handled_once_or_not_sent(
     operation: str, autojump_clock: MockClock
 ) -> None:
     class Slow(Lobby):

@@ -11,18 +11,10 @@ from support.secret_agent import SecretAgent
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    Actor,
-    ActorExited,
-    ActorRef,
-    CallCycle,
-    Exit,
-    NotRegistered,
-    Registry,
-)
+from trioreg import Actor, ActorExited, ActorRef, CallCycle, Exit, NotRegistered, Registry
 
 
-async def test_call_by_name_is_the_same(autojump_clock: MockClock) -> None:
+async def test_all_kinds_of_messages_can_be_sent_by_name(autojump_clock: MockClock) -> None:
     agents: Registry[str, None] = Registry("agents")
     async with supervised() as supervisor:
         await supervisor.start_child(SecretAgent, name=agents.via("James Bond"))
@@ -34,7 +26,7 @@ async def test_call_by_name_is_the_same(autojump_clock: MockClock) -> None:
         assert await agents.via("James Bond").call(SecretAgent.read) == [1, 2, 3, 4]
 
 
-async def test_a_name_that_nobody_has_is_not_registered(autojump_clock: MockClock) -> None:
+async def test_operations_on_a_free_name_raise_not_registered(autojump_clock: MockClock) -> None:
     agents: Registry[str, None] = Registry("agents")
     via = agents.via("James Bond")
     operations: list[Callable[[], Awaitable[object]]] = [
@@ -59,7 +51,7 @@ async def test_a_name_that_nobody_has_is_not_registered(autojump_clock: MockCloc
             now()
 
 
-async def test_a_name_that_a_plain_task_has_is_no_address(autojump_clock: MockClock) -> None:
+async def test_a_call_by_the_name_of_a_plain_task_is_refused(autojump_clock: MockClock) -> None:
     agents: Registry[str, None] = Registry("agents")
     with agents.hold("James Bond"), pytest.raises(TypeError, match="which is not an actor"):
         await agents.via("James Bond").call(SecretAgent.read)
@@ -85,7 +77,7 @@ class Killing(trio.abc.Instrument):
 
 @pytest.mark.parametrize("operation", ["cast", "send"])
 @pytest.mark.parametrize("checkpoint", [1, 2])
-async def test_an_address_that_waits_for_its_name_waits_through_an_end_at_its_own_checkpoint(
+async def test_a_message_by_a_waiting_name_outlasts_an_end_during_its_checkpoint(
     checkpoint: int, operation: str, autojump_clock: MockClock
 ) -> None:
     names: Registry[str, None] = Registry("names")
@@ -101,7 +93,7 @@ async def test_an_address_that_waits_for_its_name_waits_through_an_end_at_its_ow
         assert await waiting.call(SecretAgent.read) == ["message"]
 
 
-async def test_to_wait_for_the_next_holder_of_a_name_is_to_wait_for_the_end_of_this_one(
+async def test_waiting_for_the_next_holder_of_a_name_can_close_a_cycle(
     autojump_clock: MockClock,
 ) -> None:
     names: Registry[str, None] = Registry("names")

@@ -160,7 +160,7 @@ async def test_between_the_caller_and_its_error_are_at_most_two_frames_of_the_ru
     assert 1 <= len([frame for frame in frames if frame.filename.startswith(runtime)]) <= 2
 
 
-async def test_an_error_that_is_the_runtimes_own_keeps_its_frames(autojump_clock: MockClock) -> None:
+async def test_an_error_raised_by_the_runtime_keeps_its_frames(autojump_clock: MockClock) -> None:
     """To cut all of them off would leave nothing to look at."""
     async with supervised() as supervisor:
         with pytest.raises(TypeError, match="initial must be callable") as caught:

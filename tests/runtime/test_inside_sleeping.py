@@ -39,7 +39,7 @@ class Sleeper:
         wake(self.task)
 
 
-async def test_a_sleeper_says_to_trios_scheduler_only_how_to_abort(autojump_clock: MockClock) -> None:
+async def test_wait_task_rescheduled_yields_only_the_abort_function(autojump_clock: MockClock) -> None:
     def abort(_: RaiseCancelT) -> Abort:
         raise AssertionError("never called")
 
@@ -68,7 +68,7 @@ async def test_a_parked_task_is_woken_any_number_of_times(autojump_clock: MockCl
 
 
 @pytest.mark.parametrize("is_cancelled", [False, True])
-async def test_what_says_that_a_task_is_parked_is_gone_in_the_step_that_wakes_or_cancels_it(
+async def test_a_task_is_not_marked_as_parked_after_the_step_that_wakes_or_cancels_it(
     is_cancelled: bool, autojump_clock: MockClock
 ) -> None:
     async with trio.open_nursery() as nursery:
@@ -85,7 +85,7 @@ async def test_what_says_that_a_task_is_parked_is_gone_in_the_step_that_wakes_or
     assert (sleeper.woken, sleeper.is_cancelled) == (int(not is_cancelled), True)
 
 
-async def test_to_park_where_it_is_cancelled_already_ends_at_once(autojump_clock: MockClock) -> None:
+async def test_park_in_a_cancelled_scope_ends_at_once(autojump_clock: MockClock) -> None:
     sleeper = Sleeper()
     with trio.CancelScope() as scope:
         scope.cancel()
@@ -93,7 +93,7 @@ async def test_to_park_where_it_is_cancelled_already_ends_at_once(autojump_clock
     assert (sleeper.woken, sleeper.is_cancelled, sleeper.is_parked) == (0, True, False)
 
 
-async def test_to_park_is_a_checkpoint(autojump_clock: MockClock) -> None:
+async def test_park_is_a_checkpoint(autojump_clock: MockClock) -> None:
     task = current_task()
 
     async def wake_it() -> None:
@@ -105,5 +105,5 @@ async def test_to_park_is_a_checkpoint(autojump_clock: MockClock) -> None:
             await park()
 
 
-def test_being_woken_can_be_shown() -> None:
+def test_the_woken_outcome_has_a_repr() -> None:
     assert repr(WOKEN) == "<woken>"

@@ -13,14 +13,10 @@ from support.errors import Bang, leaves
 from support.inside import OPENING, interrupt_at
 from trio.testing import MockClock
 
-from trioreg import (
-    Actor,
-    ChildSpec,
-    open_supervisor,
-)
+from trioreg import Actor, ChildSpec, open_supervisor
 
 
-def test_ctrl_c_where_a_supervisor_notices_its_cancellation_does_not_hang_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_while_a_supervisor_notices_its_cancellation_does_not_hang_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def main() -> None:
         with trio.CancelScope() as scope:
@@ -35,7 +31,7 @@ def test_ctrl_c_where_a_supervisor_notices_its_cancellation_does_not_hang_it(mon
     assert {type(leaf) for leaf in leaves(caught.value)} == {KeyboardInterrupt}
 
 
-def test_ctrl_c_at_any_line_where_a_supervisor_opens_and_closes_its_block_breaks_nothing() -> None:
+def test_ctrl_c_at_any_line_that_opens_or_closes_a_supervisor_breaks_nothing() -> None:
     ended: list[bool] = []
     lines = 0
     at = 0

@@ -42,7 +42,7 @@ async def keep(ref: ActorRef[Any], ask: Callable[[], Awaitable[object]], error: 
     assert [child.ref for child in await ref.call(DynamicSupervisor.which_children)] == children
 
 
-async def test_a_call_of_a_dynamic_supervisor_that_fails_is_its_callers_error(autojump_clock: MockClock) -> None:
+async def test_a_failed_call_of_a_dynamic_supervisor_raises_in_its_caller(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
     async with supervised() as top:
         ref: ActorRef[Any] = await top.start_child(partial(DynamicSupervisor, max_children=1))
@@ -62,7 +62,7 @@ async def test_a_call_of_a_dynamic_supervisor_that_fails_is_its_callers_error(au
         )
 
 
-async def test_a_call_of_a_supervisor_that_fails_is_its_callers_error(autojump_clock: MockClock) -> None:
+async def test_a_failed_call_of_a_supervisor_raises_in_its_caller(autojump_clock: MockClock) -> None:
     async with supervised() as top:
         ref = await top.start_child(Supervisor, [ChildSpec(SecretAgent, id="a")])
         await keep(ref, lambda: ref.call(Supervisor.start_child, Bad), Bang)
@@ -72,7 +72,7 @@ async def test_a_call_of_a_supervisor_that_fails_is_its_callers_error(autojump_c
         await keep(ref, lambda: ref.call(Supervisor.terminate_child, "b"), ChildNotFound)
 
 
-async def test_a_child_that_calls_its_supervisor_while_that_starts_it_by_a_call_does_not_start(
+async def test_a_child_that_calls_the_supervisor_that_starts_it_does_not_start(
     autojump_clock: MockClock,
 ) -> None:
     async with supervised() as top:
@@ -88,7 +88,7 @@ async def test_a_child_that_calls_its_supervisor_while_that_starts_it_by_a_call_
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-async def test_a_child_of_the_list_that_calls_its_supervisor_while_both_start_is_refused_at_once(
+async def test_a_listed_child_that_calls_its_starting_supervisor_is_refused_at_once(
     depth: int, autojump_clock: MockClock
 ) -> None:
     names: Registry[str, None] = Registry("names")
@@ -107,7 +107,7 @@ async def test_a_child_of_the_list_that_calls_its_supervisor_while_both_start_is
         assert trio.current_time() == 0
 
 
-async def test_a_start_or_get_of_a_child_whose_start_waits_for_the_asker_is_refused_as_a_cycle(
+async def test_start_or_get_of_a_child_whose_start_waits_for_the_caller_closes_a_cycle(
     autojump_clock: MockClock,
 ) -> None:
     names: Registry[str, None] = Registry("names")

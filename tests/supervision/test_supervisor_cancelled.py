@@ -14,14 +14,7 @@ from support.supervisors import supervised, supervising
 from support.watcher import watching
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    ActorExited,
-    ActorRef,
-    ChildSpec,
-    Registry,
-    open_dynamic_supervisor,
-    open_supervisor,
-)
+from trioreg import ActorExited, ActorRef, ChildSpec, Registry, open_dynamic_supervisor, open_supervisor
 
 
 @pytest.fixture
@@ -34,7 +27,7 @@ def living() -> int:
 
 
 @pytest.mark.parametrize("state", ["missing", "starting", "running", "ending"])
-async def test_a_start_or_get_that_is_cancelled_anywhere_starts_one_or_leaves_no_trace(
+async def test_start_or_get_cancelled_at_any_step_starts_one_child_or_leaves_no_trace(
     state: str, names: Registry[str, Any], autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -68,7 +61,7 @@ async def test_a_start_or_get_that_is_cancelled_anywhere_starts_one_or_leaves_no
         await sweep_steps(attempt)
 
 
-async def test_of_two_who_start_or_get_the_one_that_is_not_cancelled_gets_it(
+async def test_of_two_start_or_get_calls_the_other_gets_the_child_when_one_is_cancelled(
     names: Registry[str, Any], autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -95,7 +88,7 @@ async def test_of_two_who_start_or_get_the_one_that_is_not_cancelled_gets_it(
 
 @pytest.mark.parametrize("restart", ["permanent", "temporary"])
 @pytest.mark.parametrize("opener", [open_dynamic_supervisor, open_supervisor])
-async def test_a_termination_that_is_cancelled_anywhere_has_not_begun_or_is_complete(
+async def test_terminate_child_cancelled_at_any_step_has_not_begun_or_is_completed(
     opener: Callable[[], Any], restart: Any, names: Registry[str, Any], autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -119,7 +112,7 @@ async def test_a_termination_that_is_cancelled_anywhere_has_not_begun_or_is_comp
         await sweep_steps(attempt)
 
 
-async def test_a_restart_of_a_child_that_is_cancelled_anywhere_starts_it_or_leaves_it_as_it_was(
+async def test_restart_child_cancelled_at_any_step_starts_the_child_or_leaves_it_as_it_was(
     names: Registry[str, Any], autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -146,7 +139,7 @@ async def test_a_restart_of_a_child_that_is_cancelled_anywhere_starts_it_or_leav
 
 @pytest.mark.parametrize("way", ["enters", "waits inside", "leaves"])
 @pytest.mark.parametrize("is_dynamic", [False, True])
-async def test_a_supervisor_whose_block_is_cancelled_anywhere_ends_what_it_began(
+async def test_a_supervisor_block_cancelled_at_any_step_ends_every_child_that_it_started(
     is_dynamic: bool, way: str, names: Registry[str, Any], autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -178,7 +171,7 @@ async def test_a_supervisor_whose_block_is_cancelled_anywhere_ends_what_it_began
 
 
 @pytest.mark.parametrize("operation", ["start_child", "start_or_get", "restart_child"])
-async def test_who_asks_for_a_child_in_a_block_that_is_cancelled_is_just_cancelled(
+async def test_starting_a_child_in_a_cancelled_supervisor_block_is_cancelled(
     operation: str, names: Registry[str, Any], autojump_clock: MockClock
 ) -> None:
     with trio.CancelScope() as scope:

@@ -32,7 +32,7 @@ from trioreg import (
 
 @pytest.mark.parametrize("restart", ["temporary", "transient", "permanent"])
 @pytest.mark.parametrize("opener", [open_supervisor, open_dynamic_supervisor])
-async def test_a_crash_that_is_not_restarted_any_more_leaves_the_block_unless_its_child_is_temporary(
+async def test_a_crash_during_the_shutdown_leaves_the_block_unless_its_child_is_temporary(
     opener: Any, restart: Any, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     raised: list[BaseException] = []
@@ -48,7 +48,7 @@ async def test_a_crash_that_is_not_restarted_any_more_leaves_the_block_unless_it
     assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"]
 
 
-async def test_an_error_of_a_temporary_child_in_the_shutdown_is_logged(
+async def test_an_error_of_a_temporary_child_during_the_shutdown_is_logged(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     class Sore(Actor):
@@ -62,7 +62,7 @@ async def test_an_error_of_a_temporary_child_in_the_shutdown_is_logged(
 
 @pytest.mark.parametrize("opener", [open_supervisor, open_dynamic_supervisor])
 @pytest.mark.parametrize("how", ["stop", "terminate_child"])
-async def test_a_child_that_is_killed_because_its_time_was_over_is_a_warning(
+async def test_a_child_killed_after_its_shutdown_seconds_is_logged_as_a_warning(
     opener: Any, how: str, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     async def slow() -> None:
@@ -85,7 +85,7 @@ async def test_a_child_that_is_killed_because_its_time_was_over_is_a_warning(
     )
 
 
-async def test_an_error_of_the_log_ends_the_supervisor_beside_the_crash_that_was_to_be_logged() -> None:
+async def test_an_error_of_a_log_handler_leaves_the_block_with_the_crash_that_it_was_to_log() -> None:
     class Broken(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             raise ZeroDivisionError
@@ -107,7 +107,7 @@ async def test_an_error_of_the_log_ends_the_supervisor_beside_the_crash_that_was
     assert {type(leaf) for leaf in leaves(caught.value)} == {Bang, ZeroDivisionError}
 
 
-async def test_a_shutdown_ends_a_supervisor_whose_child_can_not_have_its_name() -> None:
+async def test_a_shutdown_ends_a_supervisor_whose_child_waits_for_its_name() -> None:
     names: Registry[str, None] = Registry("names")
 
     class Giving(Actor):
@@ -132,7 +132,7 @@ async def test_a_shutdown_ends_a_supervisor_whose_child_can_not_have_its_name() 
 # Starts
 
 
-async def test_an_error_of_a_start_keeps_its_cause() -> None:
+async def test_an_error_in_on_start_keeps_its_cause() -> None:
     class Fails(Actor):
         async def on_start(self) -> None:
             raise Bang from ZeroDivisionError()
@@ -145,7 +145,7 @@ async def test_an_error_of_a_start_keeps_its_cause() -> None:
     assert isinstance(error.__cause__, ZeroDivisionError)
 
 
-async def test_a_callable_that_ends_its_own_actor_while_it_makes_the_coroutine_ends_it() -> None:
+async def test_a_factory_that_cancels_its_own_actor_ends_the_start() -> None:
     class Factory:
         def __call__(self) -> Awaitable[None]:
             trioreg.current().cancel()
@@ -170,7 +170,7 @@ class Hanging(Actor):
 STARTING = ChildSpec(Supervisor, ([ChildSpec(Hanging, shutdown=math.inf), ChildSpec(Slow)],), shutdown=5)
 
 
-async def test_a_supervisor_that_is_cancelled_while_a_subtree_starts_gives_it_its_shutdown_time(
+async def test_a_supervisor_cancelled_while_a_subtree_starts_waits_its_shutdown_seconds(
     autojump_clock: MockClock,
 ) -> None:
     now = trio.current_time()
@@ -180,7 +180,7 @@ async def test_a_supervisor_that_is_cancelled_while_a_subtree_starts_gives_it_it
     assert trio.current_time() == now + 1 + 5
 
 
-async def test_a_start_of_a_subtree_that_is_cancelled_ends_within_its_shutdown_time(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_start_of_a_subtree_ends_within_its_shutdown_seconds(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         now = trio.current_time()
         with trio.move_on_after(1):
@@ -194,7 +194,7 @@ class Forgetful(DynamicSupervisor):
         await trio.lowlevel.checkpoint()
 
 
-async def test_a_supervisor_whose_on_start_does_not_start_the_children_says_so(autojump_clock: MockClock) -> None:
+async def test_an_on_start_of_a_supervisor_without_super_is_refused(autojump_clock: MockClock) -> None:
     async with supervised() as top:
         with pytest.raises(RuntimeError, match=r"^Forgetful.on_start\(\) must call await super\(\).on_start\(\)"):
             await top.start_child(Forgetful)
@@ -203,7 +203,7 @@ async def test_a_supervisor_whose_on_start_does_not_start_the_children_says_so(a
 # Ids
 
 
-async def test_a_made_up_id_leaves_those_that_are_given_alone(autojump_clock: MockClock) -> None:
+async def test_a_generated_id_never_takes_a_given_one(autojump_clock: MockClock) -> None:
     async with open_supervisor(
         [ChildSpec(SecretAgent), ChildSpec(SecretAgent, id="SecretAgent"), ChildSpec(SecretAgent)]
     ) as supervisor:

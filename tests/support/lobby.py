@@ -8,11 +8,7 @@ from typing import Any
 import trio
 
 from support.errors import Bang
-from trioreg import (
-    Actor,
-    ActorRef,
-    Reply,
-)
+from trioreg import Actor, ActorRef, Reply
 
 
 class Lobby(Actor):

@@ -16,15 +16,7 @@ from support.inside import tuned
 from support.mailbox_programs import IDLE, START, STOP, Form, Life, Program, Step
 from support.mailbox_world import Message, World
 from support.secret_agent import Refused
-from trioreg import (
-    Actor,
-    ActorExited,
-    Exit,
-    Reply,
-    current,
-    raises,
-    receive,
-)
+from trioreg import Actor, ActorExited, Exit, Reply, current, raises, receive
 
 StartSoon: TypeAlias = Callable[[Callable[[], Awaitable[None]]], None]
 """`Actor.start_soon`, for a function without arguments."""

@@ -8,9 +8,7 @@ import attrs
 from hypothesis import strategies as st
 
 from support.inside import BATCH, COMPACT
-from trioreg import (
-    ActorRef,
-)
+from trioreg import ActorRef
 
 Operation = Literal["call", "cast", "cast_nowait", "send", "send_nowait"]
 

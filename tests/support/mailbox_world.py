@@ -18,16 +18,7 @@ from support.inside import following_via
 from support.mailbox_programs import START, STOP, End, Form, Life, Program, Sender, Step, Told
 from support.secret_agent import Refused
 from support.supervisors import supervised
-from trioreg import (
-    ActorExited,
-    Address,
-    ChildSpec,
-    Exit,
-    MailboxFull,
-    NoReply,
-    NotRegistered,
-    Registry,
-)
+from trioreg import ActorExited, Address, ChildSpec, Exit, MailboxFull, NoReply, NotRegistered, Registry
 
 
 @attrs.define(eq=False)

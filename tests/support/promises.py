@@ -10,13 +10,7 @@ import trio
 
 from support.errors import Bang
 from support.watcher import rows
-from trioreg import (
-    Actor,
-    ActorExited,
-    ActorRef,
-    Exit,
-    Registry,
-)
+from trioreg import Actor, ActorExited, ActorRef, Exit, Registry
 
 
 def assert_empty(*registries: Registry[Any, Any]) -> None:

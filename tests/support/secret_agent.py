@@ -9,11 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from support.errors import Bang
 from support.inside import is_idle
-from trioreg import (
-    Actor,
-    ActorRef,
-    raises,
-)
+from trioreg import Actor, ActorRef, raises
 
 
 class Refused(Exception):

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from trioreg import (
-    Actor,
-    Exit,
-    raises,
-)
+from trioreg import Actor, Exit, raises
 
 
 class Spy(Actor):

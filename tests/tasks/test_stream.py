@@ -30,7 +30,7 @@ async def test_unordered_results_come_as_they_are_ready(autojump_clock: MockCloc
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-async def test_the_items_are_in_work_side_by_side(ordered: bool, autojump_clock: MockClock) -> None:
+async def test_items_are_worked_on_at_the_same_time(ordered: bool, autojump_clock: MockClock) -> None:
     async with open_stream(Work(), [1] * 10, max_concurrency=5, ordered=ordered) as stream:
         await taken(stream)
     assert trio.current_time() == pytest.approx(2)
@@ -45,7 +45,7 @@ async def test_without_items_there_are_no_results(
         assert await taken(stream) == []
 
 
-async def test_at_the_end_it_stays_at_the_end(autojump_clock: MockClock) -> None:
+async def test_an_exhausted_stream_stays_exhausted(autojump_clock: MockClock) -> None:
     async with open_stream(double, [1], max_concurrency=1) as stream:
         assert await taken(stream) == [2]
         assert await taken(stream) == []
@@ -59,12 +59,12 @@ async def test_none_is_an_item_and_a_result(autojump_clock: MockClock) -> None:
         assert await taken(stream) == [None, None]
 
 
-async def test_a_lambda_that_gives_an_awaitable_will_do(autojump_clock: MockClock) -> None:
+async def test_a_lambda_that_returns_an_awaitable_is_accepted(autojump_clock: MockClock) -> None:
     async with open_stream(lambda number: double(number + 1), [1, 2], max_concurrency=2) as stream:
         assert await taken(stream) == [4, 6]
 
 
-async def test_awaiting_an_awaitable_object_will_do(autojump_clock: MockClock) -> None:
+async def test_a_function_that_returns_an_awaitable_object_is_accepted(autojump_clock: MockClock) -> None:
     class Later:
         def __await__(self) -> Generator[Any, Any, int]:
             return double(3).__await__()
@@ -78,14 +78,14 @@ async def test_awaiting_an_awaitable_object_will_do(autojump_clock: MockClock) -
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-async def test_never_more_than_max_concurrency_are_in_work(ordered: bool, autojump_clock: MockClock) -> None:
+async def test_at_most_max_concurrency_items_are_worked_on_at_once(ordered: bool, autojump_clock: MockClock) -> None:
     work = Work()
     async with open_stream(work, [1, 5, 2, 2, 3, 1, 1], max_concurrency=3, ordered=ordered) as stream:
         await taken(stream)
     assert work.peak == 3
 
 
-async def test_an_endless_input_is_pulled_only_as_there_is_room(autojump_clock: MockClock) -> None:
+async def test_an_endless_input_is_pulled_only_while_there_is_room(autojump_clock: MockClock) -> None:
     pulled = itertools.count()
     async with open_stream(double, pulled, max_concurrency=2, buffer=3) as stream:
         await wait_all_tasks_blocked()
@@ -95,7 +95,7 @@ async def test_an_endless_input_is_pulled_only_as_there_is_room(autojump_clock: 
         assert next(pulled) == 2 + 3 + 2  # one of the numbers was taken by this test
 
 
-async def test_behind_a_slow_first_item_no_more_is_begun_than_fits_in_the_buffer(autojump_clock: MockClock) -> None:
+async def test_behind_a_slow_first_item_only_as_many_items_begin_as_the_buffer_holds(autojump_clock: MockClock) -> None:
     work = Work()
     async with open_stream(work, itertools.chain([100], itertools.repeat(1)), max_concurrency=2, buffer=3) as stream:
         await trio.sleep(50)
@@ -104,14 +104,14 @@ async def test_behind_a_slow_first_item_no_more_is_begun_than_fits_in_the_buffer
     assert work.peak == 2
 
 
-async def test_the_buffer_is_as_large_as_the_concurrency_unless_told(autojump_clock: MockClock) -> None:
+async def test_the_buffer_is_by_default_as_large_as_max_concurrency(autojump_clock: MockClock) -> None:
     work = Work()
     async with open_stream(work, itertools.repeat(1), max_concurrency=3):
         await trio.sleep(50)
     assert len(work.started) == 6
 
 
-async def test_unordered_results_that_nobody_takes_hold_the_input_back(autojump_clock: MockClock) -> None:
+async def test_unordered_results_that_are_not_taken_hold_the_input_back(autojump_clock: MockClock) -> None:
     work = Work()
     async with open_stream(work, itertools.repeat(1), max_concurrency=2, buffer=1, ordered=False):
         await trio.sleep(50)
@@ -164,7 +164,7 @@ async def test_an_async_iterable_is_an_input(autojump_clock: MockClock) -> None:
         assert await taken(stream) == [0, 2, 4, 6]
 
 
-async def test_results_come_while_an_async_input_keeps_its_next_item_waiting(autojump_clock: MockClock) -> None:
+async def test_results_come_while_an_async_input_has_no_next_item_yet(autojump_clock: MockClock) -> None:
     send, receive = trio.open_memory_channel[int](0)
     async with send, open_stream(double, receive, max_concurrency=2) as stream:
         await send.send(1)
@@ -175,7 +175,7 @@ async def test_results_come_while_an_async_input_keeps_its_next_item_waiting(aut
         assert await taken(stream) == []
 
 
-async def test_what_is_both_is_taken_as_async(autojump_clock: MockClock) -> None:
+async def test_an_input_that_is_both_is_used_as_async(autojump_clock: MockClock) -> None:
     class Both:
         def __iter__(self) -> Iterator[int]:
             raise AssertionError("it blocks")
@@ -252,7 +252,7 @@ WRONG: list[tuple[tuple[Any, ...], dict[str, Any], Exception]] = [
 
 
 @pytest.mark.parametrize(("arguments", "options", "error"), WRONG)
-def test_wrong_arguments_are_named_at_once(arguments: Any, options: Any, error: Exception) -> None:
+def test_open_stream_names_wrong_arguments_at_once(arguments: Any, options: Any, error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
         open_stream(*arguments, **options)
     assert str(caught.value) == str(error)
@@ -261,7 +261,7 @@ def test_wrong_arguments_are_named_at_once(arguments: Any, options: Any, error: 
 # Several consumers
 
 
-async def test_several_tasks_may_take_and_each_result_goes_to_one_of_them(autojump_clock: MockClock) -> None:
+async def test_each_result_goes_to_one_of_several_tasks(autojump_clock: MockClock) -> None:
     got: list[tuple[int, str]] = []
 
     async def take(consumer: int) -> None:

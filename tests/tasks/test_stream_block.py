@@ -17,7 +17,7 @@ from trioreg import Actor, CallCycle, Done, Failed, Outcome, Registry, current, 
 # Leaving
 
 
-async def test_leaving_the_block_cancels_what_is_in_work_and_waits_for_it(autojump_clock: MockClock) -> None:
+async def test_leaving_the_block_cancels_the_running_items_and_waits_for_them(autojump_clock: MockClock) -> None:
     over: list[float] = []
 
     async def clean_up(seconds: float) -> None:
@@ -36,7 +36,7 @@ async def test_leaving_the_block_cancels_what_is_in_work_and_waits_for_it(autoju
     assert trio.current_time() == pytest.approx(201)
 
 
-async def test_after_the_block_there_is_nothing_to_take(autojump_clock: MockClock) -> None:
+async def test_taking_from_a_closed_stream_is_refused(autojump_clock: MockClock) -> None:
     async with open_stream(double, [1, 2], max_concurrency=2) as stream:
         pass
     with pytest.raises(trio.ClosedResourceError):
@@ -44,7 +44,7 @@ async def test_after_the_block_there_is_nothing_to_take(autojump_clock: MockCloc
     assert repr(stream) == "<TaskStream, closed>"
 
 
-async def test_its_repr_says_how_much_is_going_on(autojump_clock: MockClock) -> None:
+async def test_the_repr_of_a_stream_counts_running_items_and_waiting_results(autojump_clock: MockClock) -> None:
     async with open_stream(Work(), [1, 1, 5], max_concurrency=3) as stream:
         await trio.sleep(2)
         assert repr(stream) == "<TaskStream, 1 running, 2 waiting>"
@@ -69,7 +69,7 @@ async def test_entering_taking_and_leaving_are_checkpoints(autojump_clock: MockC
 
 
 @pytest.mark.parametrize("seconds", [0, 1])
-async def test_a_taking_that_is_cancelled_anywhere_takes_nothing(seconds: float, autojump_clock: MockClock) -> None:
+async def test_a_take_cancelled_at_any_checkpoint_takes_nothing(seconds: float, autojump_clock: MockClock) -> None:
     async def attempt(cancelling: Cancelling[str]) -> None:
         async with open_stream(Work(), [seconds, 2], max_concurrency=2) as stream:
             got: list[str] = []
@@ -84,7 +84,7 @@ async def test_a_taking_that_is_cancelled_anywhere_takes_nothing(seconds: float,
 @pytest.mark.parametrize("on_error", BOTH)
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("is_async", [True, False])
-async def test_a_stream_that_is_cancelled_anywhere_leaves_nothing_behind(
+async def test_a_stream_cancelled_at_any_checkpoint_leaves_nothing_behind(
     is_async: bool, ordered: bool, on_error: OnError, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     registry: Registry[int, None] = Registry("at work")
@@ -160,7 +160,7 @@ async def test_each_item_has_a_copy_of_the_callers_context(autojump_clock: MockC
     assert variable.get() == "of later"
 
 
-async def test_a_name_that_an_item_takes_goes_with_it(autojump_clock: MockClock) -> None:
+async def test_a_name_that_an_item_registers_ends_with_the_item(autojump_clock: MockClock) -> None:
     registry: Registry[str, None] = Registry("at work")
     held: list[list[str]] = []
 
@@ -175,7 +175,7 @@ async def test_a_name_that_an_item_takes_goes_with_it(autojump_clock: MockClock)
     assert held == [["James Bond"], ["Mr. White"]]
 
 
-async def test_the_items_of_a_stream_in_an_actor_are_that_actors_code(autojump_clock: MockClock) -> None:
+async def test_the_items_of_a_stream_in_an_actor_run_as_that_actor(autojump_clock: MockClock) -> None:
     async def who(item: int) -> object:
         return current()
 
@@ -189,7 +189,7 @@ async def test_the_items_of_a_stream_in_an_actor_are_that_actors_code(autojump_c
         assert await ref.call(Own.ask) == [ref, ref]
 
 
-async def test_an_item_that_calls_the_actor_that_waits_for_the_stream_is_a_cycle(autojump_clock: MockClock) -> None:
+async def test_an_item_that_calls_the_actor_that_waits_for_the_stream_closes_a_cycle(autojump_clock: MockClock) -> None:
     class Own(Actor):
         async def ask(self) -> list[object]:
             async with open_stream(self.ask_again, [1], max_concurrency=2, on_error="return") as stream:

@@ -54,7 +54,7 @@ async def test_an_error_of_an_async_input_ends_the_stream_and_leaves_the_block(
     assert work.cancelled == [10]
 
 
-async def test_an_iterable_that_can_not_be_begun_is_an_error_of_the_input(autojump_clock: MockClock) -> None:
+async def test_an_error_of_iter_is_an_error_of_the_input(autojump_clock: MockClock) -> None:
     class Wrong:
         def __iter__(self) -> Iterator[int]:
             raise Bang
@@ -81,7 +81,7 @@ async def test_an_error_in_the_clean_up_of_a_generator_leaves_the_block(autojump
 # Errors of the items
 
 
-async def test_raise_the_first_error_cancels_the_others_and_leaves_the_block_as_from_a_nursery(
+async def test_on_error_raise_the_first_error_cancels_the_others_and_leaves_the_block_in_a_group(
     autojump_clock: MockClock,
 ) -> None:
     work = Work()
@@ -107,14 +107,14 @@ async def test_raise_the_first_error_cancels_the_others_and_leaves_the_block_as_
     assert trio.current_time() == pytest.approx(1)
 
 
-async def test_raise_an_error_interrupts_what_the_block_does_otherwise(autojump_clock: MockClock) -> None:
+async def test_on_error_raise_an_error_interrupts_the_block(autojump_clock: MockClock) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         async with open_stream(fail, [1], max_concurrency=3):
             await trio.sleep_forever()
     assert [type(leaf) for leaf in leaves(caught.value)] == [Bang]
 
 
-async def test_raise_an_error_wakes_a_task_outside_of_the_block_that_waits_for_a_result(
+async def test_on_error_raise_an_error_wakes_a_task_outside_of_the_block_that_waits_for_a_result(
     autojump_clock: MockClock,
 ) -> None:
     async def sleep_and_fail(seconds: float) -> None:
@@ -132,7 +132,7 @@ async def test_raise_an_error_wakes_a_task_outside_of_the_block_that_waits_for_a
                 await trio.sleep_forever()
 
 
-async def test_return_each_item_has_its_outcome_and_the_rest_goes_on(autojump_clock: MockClock) -> None:
+async def test_on_error_return_each_item_has_its_outcome_and_the_others_go_on(autojump_clock: MockClock) -> None:
     async with open_stream(Work(), [2, -1, 1], max_concurrency=2, on_error="return") as stream:
         outcomes = await taken(stream)
     assert outcomes[0] == Done(2, "2 s")
@@ -143,7 +143,7 @@ async def test_return_each_item_has_its_outcome_and_the_rest_goes_on(autojump_cl
     assert isinstance(failed.error, Bang)
 
 
-async def test_return_unordered_outcomes_come_as_they_are_ready(autojump_clock: MockClock) -> None:
+async def test_on_error_return_unordered_outcomes_come_as_they_are_ready(autojump_clock: MockClock) -> None:
     async with open_stream(Work(), [2, -1, 1], max_concurrency=3, on_error="return", ordered=False) as stream:
         assert [outcome.item async for outcome in stream] == [-1, 1, 2]
 
@@ -162,7 +162,7 @@ async def test_an_outcome_can_be_matched(autojump_clock: MockClock) -> None:
         assert [shown(outcome) async for outcome in stream] == ["1: 1 s", "-1: bang"]
 
 
-async def test_return_a_group_is_an_error_as_any_other(autojump_clock: MockClock) -> None:
+async def test_on_error_return_an_exception_group_is_an_error_like_any_other(autojump_clock: MockClock) -> None:
     async def fail_in_a_nursery(item: int) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(fail, item)
@@ -188,7 +188,7 @@ async def test_ctrl_c_and_exit_leave_the_block_in_either_mode(
 
 
 @pytest.mark.parametrize("where", ["function", "input", "async input"])
-def test_ctrl_c_gets_into_the_users_code(where: str) -> None:
+def test_ctrl_c_is_raised_in_the_users_code(where: str) -> None:
     def interrupt() -> None:
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("it was protected")
@@ -217,7 +217,7 @@ def test_ctrl_c_gets_into_the_users_code(where: str) -> None:
 
 
 @pytest.mark.parametrize("on_error", BOTH)
-async def test_a_function_that_is_not_async_is_named(on_error: OnError, autojump_clock: MockClock) -> None:
+async def test_a_stream_names_a_function_that_is_not_async(on_error: OnError, autojump_clock: MockClock) -> None:
     wrong: Any = len
     with pytest.raises(ExceptionGroup) as caught:
         async with open_stream(wrong, ["text"], max_concurrency=1, on_error=on_error) as stream:
@@ -226,7 +226,7 @@ async def test_a_function_that_is_not_async_is_named(on_error: OnError, autojump
     assert str(error) == "async_fn must be an async function, but <built-in function len> returned 4"
 
 
-async def test_what_takes_too_long_says_so_itself(autojump_clock: MockClock) -> None:
+async def test_an_item_limits_its_own_time(autojump_clock: MockClock) -> None:
     async def fetch(seconds: float) -> str:
         with trio.fail_after(5):
             await trio.sleep(seconds)
@@ -243,7 +243,7 @@ async def test_what_takes_too_long_says_so_itself(autojump_clock: MockClock) -> 
 # Errors at the end
 
 
-async def test_an_error_of_the_block_cancels_what_is_in_work_and_leaves_in_a_group(autojump_clock: MockClock) -> None:
+async def test_an_error_of_the_block_cancels_the_running_items_and_leaves_in_a_group(autojump_clock: MockClock) -> None:
     work = Work()
     with Gone(), pytest.raises(ExceptionGroup) as caught:
         async with open_stream(work, [10, 10], max_concurrency=2):
@@ -253,7 +253,9 @@ async def test_an_error_of_the_block_cancels_what_is_in_work_and_leaves_in_a_gro
     assert work.cancelled == [10, 10]
 
 
-async def test_return_an_error_in_the_clean_up_of_what_is_cancelled_leaves_the_block(autojump_clock: MockClock) -> None:
+async def test_on_error_return_an_error_in_the_clean_up_of_a_cancelled_item_leaves_the_block(
+    autojump_clock: MockClock,
+) -> None:
     async def fail_at_the_end(item: int) -> None:
         try:
             await trio.sleep_forever()
@@ -266,7 +268,7 @@ async def test_return_an_error_in_the_clean_up_of_what_is_cancelled_leaves_the_b
     assert [type(leaf) for leaf in leaves(caught.value)] == [Bang, Bang]
 
 
-async def test_return_failures_that_nobody_has_taken_are_logged(
+async def test_on_error_return_failures_that_were_not_taken_are_logged(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "trioreg"):
@@ -279,7 +281,7 @@ async def test_return_failures_that_nobody_has_taken_are_logged(
     assert isinstance(record.exc_info[1], Bang)
 
 
-async def test_a_failure_that_was_taken_is_not_kept_alive_by_a_cycle(autojump_clock: MockClock) -> None:
+async def test_a_taken_failure_is_not_kept_alive_by_a_reference_cycle(autojump_clock: MockClock) -> None:
     gc.collect()
     gc.disable()
     try:

@@ -12,7 +12,7 @@ from support.supervisors import supervised
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 
-async def test_a_call_that_waits_is_withdrawn_when_its_caller_is_cancelled(autojump_clock: MockClock) -> None:
+async def test_a_waiting_call_is_withdrawn_when_its_caller_is_cancelled(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(SecretAgent)
         busy = trio.Event()
@@ -25,7 +25,7 @@ async def test_a_call_that_waits_is_withdrawn_when_its_caller_is_cancelled(autoj
         assert await ref.call(SecretAgent.read) == ["before", "after"]
 
 
-async def test_a_handler_that_has_begun_goes_on_when_its_caller_is_cancelled(autojump_clock: MockClock) -> None:
+async def test_a_running_handler_goes_on_when_its_caller_is_cancelled(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(SecretAgent)
 
@@ -42,7 +42,7 @@ async def test_a_handler_that_has_begun_goes_on_when_its_caller_is_cancelled(aut
         assert ref.is_alive
 
 
-async def test_of_many_calls_just_the_cancelled_ones_are_withdrawn(autojump_clock: MockClock) -> None:
+async def test_of_many_calls_only_the_cancelled_ones_are_withdrawn(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(SecretAgent)
         busy = trio.Event()
@@ -68,7 +68,7 @@ async def test_of_many_calls_just_the_cancelled_ones_are_withdrawn(autojump_cloc
 
 @pytest.mark.parametrize("method", [SecretAgent.note, SecretAgent.anote])
 @pytest.mark.parametrize("is_busy", [False, True])
-async def test_a_call_that_is_cancelled_anywhere_is_handled_once_or_withdrawn(
+async def test_a_call_cancelled_at_any_checkpoint_is_handled_once_or_withdrawn(
     method: Any, is_busy: bool, autojump_clock: MockClock
 ) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
@@ -90,7 +90,9 @@ async def test_a_call_that_is_cancelled_anywhere_is_handled_once_or_withdrawn(
 
 
 @pytest.mark.parametrize("operation", ["cast", "send"])
-async def test_a_cast_or_send_that_is_cancelled_was_not_sent(operation: str, autojump_clock: MockClock) -> None:
+async def test_a_cast_or_send_cancelled_at_any_checkpoint_was_not_sent(
+    operation: str, autojump_clock: MockClock
+) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
         async with supervised() as supervisor:
             ref = await supervisor.start_child(SecretAgent)
@@ -104,7 +106,7 @@ async def test_a_cast_or_send_that_is_cancelled_was_not_sent(operation: str, aut
     await sweep(attempt)
 
 
-async def test_a_stop_that_is_cancelled_anywhere_still_stops_if_it_began(autojump_clock: MockClock) -> None:
+async def test_a_stop_cancelled_at_any_checkpoint_still_stops_the_actor(autojump_clock: MockClock) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
         async with supervised() as supervisor:
             ref = await supervisor.start_child(SecretAgent, restart="temporary")
@@ -115,7 +117,7 @@ async def test_a_stop_that_is_cancelled_anywhere_still_stops_if_it_began(autojum
     await sweep(attempt)
 
 
-async def test_a_wait_that_is_cancelled_anywhere_leaves_the_actor_alone(autojump_clock: MockClock) -> None:
+async def test_a_wait_cancelled_at_any_checkpoint_changes_nothing(autojump_clock: MockClock) -> None:
     async def attempt(cancelling: Cancelling[Any]) -> None:
         async with supervised() as supervisor:
             ref = await supervisor.start_child(SecretAgent, restart="temporary")
