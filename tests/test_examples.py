@@ -27,7 +27,7 @@ def command(script: Path, *arguments: str | Path) -> list[str]:
     return [sys.executable, str(script), *map(str, arguments)]
 
 
-# What the examples print is UTF-8 here, whatever the locale of the machine, and nothing helps them to print it at once.
+# What the examples print is UTF-8 here, whatever the locale of the machine, and it is buffered as usual.
 ENVIRONMENT = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "", "COLUMNS": "120"}
 
 
@@ -119,7 +119,7 @@ class Evening:
 
     @property
     def speech(self) -> list[tuple[str, str]]:
-        """Who is to say what."""
+        """Each speaker, with the line to say."""
         said = (line.partition(":") for line in self.script if ":" in line and not line.startswith("#"))
         return [(name.strip(), text.strip()) for name, _, text in said if name.strip()]
 
@@ -160,7 +160,7 @@ def presence(script: list[str]) -> Iterator[tuple[int, str, set[str]]]:
 
 
 def lives(evening: Evening) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Follows the output: each event that changes who is who, and who has which reference after it."""
+    """Follows the output: each event that changes the agents, and the reference of each agent after it."""
     now: dict[str, str] = {}
     for line in evening.stdout:
         if new := re.fullmatch(rf"(.+) is new: ({REF})", line):

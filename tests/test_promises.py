@@ -305,18 +305,18 @@ async def test_promise_2_a_handler_shielded_from_a_kill_still_has_the_name(
 async def test_promise_2_a_unique_key_never_has_two_live_holders(
     names: Registry[str, None], autojump_clock: MockClock
 ) -> None:
-    """Everybody tries to get the name all the time, while holders of all kinds come and go."""
+    """All tasks try to get the name all the time, while holders of both kinds come and go."""
     holding: list[str] = []
     refused_by: list[bool] = []
     most = 0
 
-    async def hold(who: str) -> None:
+    async def hold(holder: str) -> None:
         nonlocal most
-        holding.append(who)
+        holding.append(holder)
         most = max(most, len(holding))
         await trio.sleep(0.5)
 
-    async def plain(who: str) -> None:
+    async def plain(holder: str) -> None:
         for _ in range(50):
             try:
                 names.register("one")
@@ -324,8 +324,8 @@ async def test_promise_2_a_unique_key_never_has_two_live_holders(
                 refused_by.append(error.holder.is_alive)
                 await trio.sleep(0.1)
             else:
-                await hold(who)
-                holding.remove(who)
+                await hold(holder)
+                holding.remove(holder)
                 names.unregister("one")
                 await trio.sleep(0.1)
 
@@ -338,18 +338,17 @@ async def test_promise_2_a_unique_key_never_has_two_live_holders(
             holding.remove("actor")
 
     async with supervised(max_restarts=1000) as supervisor, trio.open_nursery() as nursery:
-        with watching():
-            for number in range(3):
-                nursery.start_soon(plain, f"task {number}")
-            for _ in range(50):
-                try:
-                    ref = await supervisor.start_child(Holder, name=names.via("one"), restart="temporary")
-                except AlreadyRegistered:
-                    await trio.sleep(0.07)
-                else:
-                    ref.cancel()
-                    with pytest.raises(AlreadyRegistered):
-                        names.register("one")
+        for number in range(3):
+            nursery.start_soon(plain, f"task {number}")
+        for _ in range(50):
+            try:
+                ref = await supervisor.start_child(Holder, name=names.via("one"), restart="temporary")
+            except AlreadyRegistered:
+                await trio.sleep(0.07)
+            else:
+                ref.cancel()
+                with pytest.raises(AlreadyRegistered):
+                    names.register("one")
     assert most == 1
     assert refused_by
     assert all(refused_by)

@@ -158,6 +158,8 @@ async def test_messages_of_background_tasks_that_wait_for_room_at_the_end_are_le
 
 
 class Ending(Actor):
+    """It ends itself in a handler, and then sends itself messages."""
+
     def __init__(self, notes: list[str]) -> None:
         self.notes = notes
 
@@ -217,6 +219,8 @@ async def test_an_idle_actor_that_is_cancelled_refuses_messages_in_the_same_step
             ref.cast_nowait(Ending.note)
         with pytest.raises(ActorExited):
             ref.send_nowait("message")
+        await ref.wait()
+    assert notes == []
 
 
 async def test_a_handler_that_cancels_its_actor_and_returns_a_coroutine_leaves_no_message(

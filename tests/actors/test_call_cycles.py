@@ -149,7 +149,7 @@ async def test_a_call_from_a_background_task_back_to_its_actor_is_no_cycle(autoj
 
 @pytest.mark.parametrize("is_inline", [False, True])
 async def test_a_call_whose_reply_is_deferred_is_no_cycle(is_inline: bool, autojump_clock: MockClock) -> None:
-    """The one that deferred its answer is free: it may call who waits for it, and goes on when that is free too."""
+    """An actor that deferred its answer is free: it may call its caller, and goes on when the caller is free too."""
     reply = Reply[None]()
 
     class Waiter(Node):

@@ -14,7 +14,7 @@ from support.secret_agent import idle
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorExited
+from trioreg import Actor, ActorExited, ActorRef, DynamicSupervisor
 
 
 class Wrapper(Actor):
@@ -55,6 +55,19 @@ class Wrapper(Actor):
     partial_note = functools.partialmethod(note, "partial")
 
 
+async def started(supervisor: DynamicSupervisor, is_idle: bool) -> ActorRef[Wrapper]:
+    """A `Wrapper` of a new class, since an actor's class remembers how a method behaved; idle, or with a message."""
+
+    class Own(Wrapper):
+        pass
+
+    ref = await supervisor.start_child(Own, restart="temporary")
+    await idle(ref)
+    if not is_idle:
+        ref.cast_nowait(Wrapper.read)
+    return ref
+
+
 async def test_the_coroutine_that_a_sync_handler_returns_is_awaited(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         for is_idle in (False, True):
@@ -72,11 +85,8 @@ async def test_the_coroutine_that_a_sync_handler_returns_is_awaited(autojump_clo
 async def test_a_sync_handler_may_return_a_coroutine_now_and_a_value_later(
     is_idle: bool, autojump_clock: MockClock
 ) -> None:
-    class Own(Wrapper):  # what is found out about a method is kept with the class
-        pass
-
     async with supervised() as supervisor:
-        ref = await supervisor.start_child(Own)
+        ref = await started(supervisor, is_idle)
         for is_later in (False, True, False, True, False):
             await idle(ref)
             if not is_idle:
@@ -89,14 +99,8 @@ async def test_a_sync_handler_may_return_a_coroutine_now_and_a_value_later(
 async def test_no_message_is_handled_between_a_sync_handler_and_its_coroutine(
     is_idle: bool, autojump_clock: MockClock
 ) -> None:
-    class Own(Wrapper):
-        pass
-
     async with supervised() as supervisor:
-        ref = await supervisor.start_child(Own)
-        await idle(ref)
-        if not is_idle:
-            ref.cast_nowait(Wrapper.read)
+        ref = await started(supervisor, is_idle)
         assert await ref.call(Wrapper.cast_then_later) == "first"
         assert await ref.call(Wrapper.read) == ["first", "after"]
 
@@ -105,14 +109,8 @@ async def test_no_message_is_handled_between_a_sync_handler_and_its_coroutine(
 async def test_the_coroutine_of_a_handler_goes_on_when_its_caller_is_cancelled(
     is_idle: bool, autojump_clock: MockClock
 ) -> None:
-    class Own(Wrapper):
-        pass
-
     async with supervised() as supervisor:
-        ref = await supervisor.start_child(Own)
-        await idle(ref)
-        if not is_idle:
-            ref.cast_nowait(Wrapper.read)
+        ref = await started(supervisor, is_idle)
         with trio.CancelScope() as scope:
             await ref.call(Wrapper.cancel_caller, scope)
         await wait_all_tasks_blocked()
@@ -124,14 +122,8 @@ async def test_the_coroutine_of_a_handler_goes_on_when_its_caller_is_cancelled(
 async def test_the_coroutine_of_a_handler_that_cancels_its_actor_is_closed(
     is_idle: bool, autojump_clock: MockClock
 ) -> None:
-    class Own(Wrapper):
-        pass
-
     async with supervised() as supervisor:
-        ref = await supervisor.start_child(Own, restart="temporary")
-        await idle(ref)
-        if not is_idle:
-            ref.cast_nowait(Wrapper.read)
+        ref = await started(supervisor, is_idle)
         with pytest.raises(ActorExited):
             await ref.call(Wrapper.end_then_later)
         await ref.wait()

@@ -1,4 +1,4 @@
-"""Tests the inside: Ctrl-C at the points of an actor's life where it once broke something."""
+"""Tests the inside: Ctrl-C at the points of an actor's life where a message or a wait would be lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 from support.errors import leaves
-from support.inside import interrupt_at
+from support.inside import interrupted_at
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -16,8 +16,7 @@ import trioreg
 from trioreg import Actor, ActorRef, Reply, open_dynamic_supervisor
 
 
-def test_ctrl_c_within_start_soon_does_not_hang_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-
+def test_ctrl_c_within_start_soon_does_not_hang_the_end() -> None:
     class Busy(Actor):
         def begin(self) -> None:
             self.start_soon(trio.sleep_forever)
@@ -26,16 +25,19 @@ def test_ctrl_c_within_start_soon_does_not_hang_the_end(monkeypatch: pytest.Monk
         with trio.move_on_after(5):
             async with open_dynamic_supervisor() as supervisor:
                 ref = await supervisor.start_child(Busy)
-                interrupt_at(monkeypatch, "before a background task is started")
+                interrupt()
                 await ref.cast(Busy.begin)
                 await trio.sleep_forever()
 
-    with pytest.raises(BaseExceptionGroup) as caught:
+    with (
+        interrupted_at("before a background task is started") as interrupt,
+        pytest.raises(BaseExceptionGroup) as caught,
+    ):
         trio.run(main, clock=MockClock(autojump_threshold=0))
     assert {type(leaf) for leaf in leaves(caught.value)} == {KeyboardInterrupt}
 
 
-def test_ctrl_c_within_reply_send_does_not_lose_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_within_reply_send_does_not_lose_the_answer() -> None:
     answers: list[str] = []
 
     class Lobby(Actor):
@@ -53,22 +55,22 @@ def test_ctrl_c_within_reply_send_does_not_lose_the_answer(monkeypatch: pytest.M
             await wait_all_tasks_blocked()
             nursery.start_soon(join)
             await wait_all_tasks_blocked()
-            interrupt_at(monkeypatch, "before a call is answered")
+            interrupt()
             with suppress(KeyboardInterrupt):
                 reply.send("welcome")
             with suppress(KeyboardInterrupt):
                 await wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
 
-    trio.run(main, clock=MockClock(autojump_threshold=0))
+    with interrupted_at("before a call is answered") as interrupt:
+        trio.run(main, clock=MockClock(autojump_threshold=0))
     assert answers == ["welcome"]
 
 
-def test_ctrl_c_within_stop_still_stops_the_actor(monkeypatch: pytest.MonkeyPatch) -> None:
-
+def test_ctrl_c_within_stop_still_stops_the_actor() -> None:
     class Stopping(Actor):
         def end(self) -> None:
-            interrupt_at(monkeypatch, "before a message is put into a mailbox")
+            interrupt()
             with suppress(KeyboardInterrupt):
                 self.stop()
 
@@ -82,10 +84,11 @@ def test_ctrl_c_within_stop_still_stops_the_actor(monkeypatch: pytest.MonkeyPatc
             with trio.fail_after(1):
                 assert (await ref.wait()).reason == "normal"
 
-    trio.run(main, clock=MockClock(autojump_threshold=0))
+    with interrupted_at("before a message is put into a mailbox") as interrupt:
+        trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
-def test_ctrl_c_within_receive_does_not_lose_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_within_receive_does_not_lose_the_message() -> None:
     received: list[object] = []
 
     async def function() -> None:
@@ -95,16 +98,17 @@ def test_ctrl_c_within_receive_does_not_lose_the_message(monkeypatch: pytest.Mon
         async with supervised() as supervisor:
             ref = await supervisor.start_child(function, restart="temporary")
             await wait_all_tasks_blocked()
-            interrupt_at(monkeypatch, "after a message was taken from a mailbox")
+            interrupt()
             ref.send_nowait("message")
             with suppress(KeyboardInterrupt):
                 await wait_all_tasks_blocked()
 
-    trio.run(main, clock=MockClock(autojump_threshold=0))
+    with interrupted_at("after a message was taken from a mailbox") as interrupt:
+        trio.run(main, clock=MockClock(autojump_threshold=0))
     assert received == ["message"]
 
 
-def test_ctrl_c_within_the_message_of_a_timer_does_not_lose_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_within_the_message_of_a_timer_does_not_lose_it() -> None:
     received: list[object] = []
 
     class Alarm(Actor):
@@ -119,19 +123,19 @@ def test_ctrl_c_within_the_message_of_a_timer_does_not_lose_it(monkeypatch: pyte
             async with supervised() as supervisor:
                 await supervisor.start_child(Alarm, restart="temporary")
                 await wait_all_tasks_blocked()
-                interrupt_at(monkeypatch, "before an actor is woken for a message")
+                interrupt()
                 with suppress(KeyboardInterrupt):
                     await trio.sleep(2)
 
-    trio.run(main, clock=MockClock(autojump_threshold=0))
+    with interrupted_at("before an actor is woken for a message") as interrupt:
+        trio.run(main, clock=MockClock(autojump_threshold=0))
     assert received == ["now"]
 
 
-def test_ctrl_c_at_the_beginning_of_a_wait_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-
+def test_ctrl_c_at_the_beginning_of_a_wait_ends_the_wait() -> None:
     class Watcher(Actor):
         async def watch(self, other: ActorRef[Any]) -> None:
-            interrupt_at(monkeypatch, "after a wait for an actor has begun")
+            interrupt()
             with suppress(KeyboardInterrupt), trio.move_on_after(1):
                 await other.wait()
 
@@ -152,4 +156,5 @@ def test_ctrl_c_at_the_beginning_of_a_wait_ends_the_wait(monkeypatch: pytest.Mon
             await trio.sleep(2)
             assert await bob.call(Watcher.ask, ann) == "no cycle"
 
-    trio.run(main, clock=MockClock(autojump_threshold=0))
+    with interrupted_at("after a wait for an actor has begun") as interrupt:
+        trio.run(main, clock=MockClock(autojump_threshold=0))

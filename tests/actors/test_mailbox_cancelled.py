@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 import trio
 from support.cancellation import Cancelling, sweep_steps
 from support.errors import Bang
-from support.lobby import Lobby, SmallLobby, assert_at_rest
+from support.lobby import Lobby, SmallLobby, assert_at_rest, open_later, ways_to_note
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -123,11 +123,7 @@ async def test_a_message_that_waits_for_room_in_an_ending_actor_and_is_cancelled
             ref.cast_nowait(Lobby.block)
             await wait_all_tasks_blocked()
             ref.cast_nowait(Lobby.note, "first")
-            sends: dict[str, Callable[[], Awaitable[object]]] = {
-                "call": lambda: ref.call(Lobby.note, "mine"),
-                "cast": lambda: ref.cast(Lobby.note, "mine"),
-                "send": lambda: ref.send("mine"),
-            }
+            sends = ways_to_note(ref, "mine")
 
             async def end_it() -> None:
                 await trio.sleep(1)
@@ -163,12 +159,7 @@ async def test_a_stop_behind_a_full_mailbox_cancelled_at_any_step_still_stops_th
             await wait_all_tasks_blocked()
             ref.cast_nowait(Lobby.note, "first")
             async with trio.open_nursery() as nursery:
-
-                async def open_later() -> None:
-                    await trio.sleep(1)
-                    lobby.gate.set()
-
-                nursery.start_soon(open_later)
+                nursery.start_soon(open_later, lobby)
                 completed = await cancelling.run(names.via("lobby").stop if is_by_name else ref.stop)
                 assert not completed or cancelling.value is ref.exit
                 exit = await ref.wait()
@@ -191,12 +182,7 @@ async def test_a_wait_for_a_crashing_actor_cancelled_at_any_step_changes_nothing
             ref.cast_nowait(Lobby.bang)
             await wait_all_tasks_blocked()
             async with trio.open_nursery() as nursery:
-
-                async def open_later() -> None:
-                    await trio.sleep(1)
-                    lobby.gate.set()
-
-                nursery.start_soon(open_later)
+                nursery.start_soon(open_later, lobby)
                 completed = await cancelling.run(names.via("lobby").wait)
                 assert not completed or cancelling.value is ref.exit
                 assert (await ref.wait()).reason == "crashed"

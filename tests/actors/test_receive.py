@@ -147,7 +147,7 @@ async def test_a_message_that_wakes_one_task_in_receive_is_not_taken_by_another(
             got.extend([await receive(), await receive()])
 
     async with supervised() as supervisor:
-        for _ in range(16):
+        for _ in range(16):  # Trio runs two tasks that are woken together in random order
             got.clear()
             second = trio.Event()
             ref = await supervisor.start_child(receive_both)

@@ -35,9 +35,9 @@ class Endless(Actor):
     async def by_async_cast(self) -> None:
         self.again(lambda ref: ref.cast_nowait(Endless.by_async_cast))
 
-    def by_cast_around_an_async_one(self) -> Coroutine[Any, Any, None]:
+    def by_coroutine_cast(self) -> Coroutine[Any, Any, None]:
         async def rest() -> None:
-            self.again(lambda ref: ref.cast_nowait(Endless.by_cast_around_an_async_one))
+            self.again(lambda ref: ref.cast_nowait(Endless.by_coroutine_cast))
 
         return rest()
 
@@ -49,7 +49,7 @@ FIRST: dict[str, Callable[[ActorRef[Endless]], None]] = {
     "cast": lambda ref: ref.cast_nowait(Endless.by_cast),
     "cast with a keyword": lambda ref: ref.cast_nowait(Endless.by_cast_with_a_keyword),
     "async cast": lambda ref: ref.cast_nowait(Endless.by_async_cast),
-    "cast around an async one": lambda ref: ref.cast_nowait(Endless.by_cast_around_an_async_one),
+    "cast around an async one": lambda ref: ref.cast_nowait(Endless.by_coroutine_cast),
     "message": lambda ref: ref.send_nowait("message"),
 }
 
@@ -68,6 +68,8 @@ async def test_an_actor_that_is_never_done_lets_other_tasks_run(first: str, auto
 
 
 class Wrapped(Actor):
+    """Its handler returns a coroutine, which goes on in the actor's own task and counts for the batch too."""
+
     def note(self) -> Coroutine[Any, Any, None]:
         async def rest() -> None:
             pass
@@ -101,6 +103,9 @@ async def test_an_actor_with_many_coroutine_handlers_lets_other_tasks_run(
         trio.lowlevel.remove_instrument(meter)
         assert ref.statistics().handled == 4 * BATCH
         assert most <= BATCH + 1
+
+
+# After a batch the actor lets other tasks run, and all the calls in its mailbox may be withdrawn in that time.
 
 
 @pytest.mark.parametrize("notes", [BATCH - 1, BATCH, BATCH + 1])

@@ -78,12 +78,12 @@ async def test_a_lock_whose_entering_is_cancelled_at_any_step_is_free_for_the_ne
     async def attempt(cancelling: Cancelling[Any]) -> None:
         inside: list[str] = []
 
-        async def use(who: str, seconds: int) -> None:
+        async def use(task: str, seconds: int) -> None:
             async with names.lock("door"):
-                inside.append(who)
+                inside.append(task)
                 assert len(inside) == 1
                 await trio.sleep(seconds)
-                inside.remove(who)
+                inside.remove(task)
 
         async with trio.open_nursery() as nursery:
             if not is_free:

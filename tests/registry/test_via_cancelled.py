@@ -9,7 +9,7 @@ import pytest
 import trio
 from support.cancellation import Cancelling, sweep_steps
 from support.inside import assert_nothing_left
-from support.lobby import Lobby, SmallLobby, assert_at_rest
+from support.lobby import Lobby, SmallLobby, assert_at_rest, ways_to_note
 from support.spy import Spy
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -91,11 +91,7 @@ async def test_a_message_that_waits_for_a_name_cancelled_at_any_step_is_handled_
     async def attempt(cancelling: Cancelling[Any]) -> None:
         names: Registry[str, None] = Registry("names")
         via = names.via("lobby", wait=True)
-        sends: dict[str, Callable[[], Awaitable[object]]] = {
-            "call": lambda: via.call(Lobby.note, "mine"),
-            "cast": lambda: via.cast(Lobby.note, "mine"),
-            "send": lambda: via.send("mine"),
-        }
+        sends = ways_to_note(via, "mine")
         async with supervised() as supervisor, trio.open_nursery() as nursery:
 
             async def start_later() -> None:
@@ -125,11 +121,7 @@ async def test_a_message_that_waits_for_the_next_life_cancelled_at_any_step_is_h
     async def attempt(cancelling: Cancelling[Any]) -> None:
         names: Registry[str, None] = Registry("names")
         via = names.via("lobby", wait=True)
-        sends: dict[str, Callable[[], Awaitable[object]]] = {
-            "call": lambda: via.call(Lobby.note, "mine"),
-            "cast": lambda: via.cast(Lobby.note, "mine"),
-            "send": lambda: via.send("mine"),
-        }
+        sends = ways_to_note(via, "mine")
         async with supervised() as supervisor:
             first = await supervisor.start_child(Slow, name=names.via("lobby"))
             await wait_all_tasks_blocked()

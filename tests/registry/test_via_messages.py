@@ -85,7 +85,7 @@ async def test_a_message_by_a_waiting_name_outlasts_an_end_during_its_checkpoint
     async with supervised() as supervisor:
         ref = await supervisor.start_child(SecretAgent, name=names.via("agent"), restart="permanent")
         await wait_all_tasks_blocked()
-        killing = Killing(checkpoint, ref)
+        killing = Killing(checkpoint, ref)  # at this checkpoint the message is not sent yet
         trio.lowlevel.add_instrument(killing)
         await (waiting.cast(SecretAgent.note, "message") if operation == "cast" else waiting.send("message"))
         assert not ref.is_alive

@@ -10,25 +10,30 @@ from typing import Any
 import pytest
 import trio
 from support.errors import Bang, leaves
-from support.inside import OPENING, interrupt_at
+from support.inside import OPENING, interrupted_at
 from trio.testing import MockClock
 
 from trioreg import Actor, ChildSpec, open_supervisor
 
 
-def test_ctrl_c_while_a_supervisor_notices_its_cancellation_does_not_hang_it(monkeypatch: pytest.MonkeyPatch) -> None:
-
+def test_ctrl_c_while_a_supervisor_notices_its_cancellation_does_not_hang_it() -> None:
     async def main() -> None:
         with trio.CancelScope() as scope:
             async with open_supervisor([ChildSpec(Actor)]):
-                interrupt_at(monkeypatch, "before a supervisor closes", is_protected=True)
+                interrupt()
                 scope.cancel()
                 await trio.sleep_forever()
         await trio.lowlevel.checkpoint()
 
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 - alone or in a group, as it comes
+    with (
+        interrupted_at("before a supervisor closes", is_protected=True) as interrupt,
+        pytest.raises(BaseException) as caught,
+    ):
         trio.run(main, clock=MockClock(autojump_threshold=0))
     assert {type(leaf) for leaf in leaves(caught.value)} == {KeyboardInterrupt}
+
+
+# Ctrl-C while a supervisor opens or closes its block once left tasks behind, and Trio itself broke down.
 
 
 def test_ctrl_c_at_any_line_that_opens_or_closes_a_supervisor_breaks_nothing() -> None:

@@ -35,7 +35,7 @@ class Bad(Actor):
 
 
 async def keep(ref: ActorRef[Any], ask: Callable[[], Awaitable[object]], error: type[Exception]) -> None:
-    """``ask`` fails with that error, and the supervisor and its children live on."""
+    """``ask`` raises that error in the caller; the supervisor does not crash, and its children live on."""
     children = [child.ref for child in await ref.call(DynamicSupervisor.which_children)]
     with pytest.raises(error):
         await ask()

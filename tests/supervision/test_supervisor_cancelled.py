@@ -101,7 +101,7 @@ async def test_terminate_child_cancelled_at_any_step_has_not_begun_or_is_complet
                 await wait_all_tasks_blocked()  # once begun, it goes on
                 assert ref.is_alive == ("stopped" not in log)
                 assert names.count() == ref.is_alive
-                # A supervisor that keeps specs keeps that of a permanent child that has ended.
+                # A supervisor that keeps specs keeps the spec of a permanent child that has ended.
                 is_kept = opener is open_supervisor and restart == "permanent"
                 assert len(supervisor.which_children()) == (ref.is_alive or is_kept)
                 scope.cancel()

@@ -39,7 +39,7 @@ __all__ = [
     "do_before_sleep",
     "end_idle_time",
     "following_via",
-    "interrupt_at",
+    "interrupted_at",
     "is_candidate_waiting",
     "is_followed",
     "is_idle",
@@ -238,12 +238,20 @@ OPENING = "_opened"
 """The name of the function that opens and closes the block of a supervisor."""
 
 
-def interrupt_at(monkeypatch: pytest.MonkeyPatch, point: str, *, is_protected: bool = False) -> None:
-    """Raise SIGINT the next time a task comes to a point; ``is_protected`` defers it as Trio does for its own code."""
+@contextmanager
+def interrupted_at(point: str, *, is_protected: bool = False) -> Generator[Callable[[], None]]:
+    """Gives a function that has SIGINT raised when a task next comes to a point. The block must come there.
+
+    ``is_protected`` defers the `KeyboardInterrupt` as Trio does for its own code.
+    """
     holder, name = _POINTS[point]
     original = getattr(holder, name)
+    monkeypatch = pytest.MonkeyPatch()
+    is_reached = False
 
     def interrupted(*args: Any) -> Any:
+        nonlocal is_reached
+        is_reached = True
         monkeypatch.undo()
         if point == "after a wait for an actor has begun":
             original(*args)
@@ -252,4 +260,11 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, point: str, *, is_protected: b
         signal.raise_signal(signal.SIGINT)
         return original(*args)
 
-    monkeypatch.setattr(holder, name, enable_ki_protection(interrupted) if is_protected else interrupted)
+    def arm() -> None:
+        monkeypatch.setattr(holder, name, enable_ki_protection(interrupted) if is_protected else interrupted)
+
+    try:
+        yield arm
+    finally:
+        monkeypatch.undo()
+    assert is_reached, point

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import trio
 
 from support.errors import Bang
-from trioreg import Actor, ActorRef, Reply
+from trioreg import Actor, ActorRef, Address, Reply
 
 
 class Lobby(Actor):
@@ -82,6 +82,21 @@ class SmallLobby(Lobby):
     """It has room for one."""
 
     mailbox_size = 1
+
+
+def ways_to_note(address: Address[Any], text: str) -> dict[str, Callable[[], Awaitable[object]]]:
+    """Have a lobby note a text, by a call, a cast or a message."""
+    return {
+        "call": lambda: address.call(Lobby.note, text),
+        "cast": lambda: address.cast(Lobby.note, text),
+        "send": lambda: address.send(text),
+    }
+
+
+async def open_later(lobby: Lobby) -> None:
+    """Let a lobby that is blocked go on after a second."""
+    await trio.sleep(1)
+    lobby.gate.set()
 
 
 def assert_at_rest(ref: ActorRef[Lobby]) -> None:

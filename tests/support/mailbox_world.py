@@ -132,7 +132,7 @@ class World(logging.Handler):
                 self.ended.add(life)
 
     async def pass_time(self, seconds: int) -> None:
-        """Sleep, but so that one who is woken and cancelled at the same moment is not cancelled."""
+        """Sleep. A task that is woken and cancelled at the same moment goes on, and is not cancelled."""
         is_over = trio.Event()
 
         async def wake() -> None:
@@ -198,7 +198,7 @@ class World(logging.Handler):
             message.told, message.error = "exited", error
         except NotRegistered:
             message.told = "unknown"
-            self.require(self.names.whereis("box") is None, "not registered, but somebody is")
+            self.require(self.names.whereis("box") is None, "not registered, but an actor is")
         finally:
             self.check_told(message)
 
@@ -303,7 +303,7 @@ class World(logging.Handler):
     # Looking
 
     def look(self) -> None:
-        """Compare what is with the model, at a moment at which nobody can run."""
+        """Compare what is with the model, at a moment at which no task can run."""
         for message in self.messages:
             if message.told is None and message.life is not None:
                 is_over = not message.life.is_alive or message.life in self.stopped
@@ -312,7 +312,7 @@ class World(logging.Handler):
         if life is None:
             return
         sent = [message for message in self.messages if message.life is life]
-        # While an actor ends, these may be in its mailbox, or may wait for the next one: nobody can tell from outside.
+        # While an actor ends, these may be in its mailbox, or may wait for the next one: that cannot be told from outside.
         unclear: list[Message] = []
         if life in self.stopping or life in self.stopped:
             unclear = [message for message in sent if message.told is None and self.is_for_the_next_life(message)]
@@ -357,10 +357,10 @@ class World(logging.Handler):
         )
         return self.senders_at_work == 0 and self.ends_to_come == 0 and (is_idle or not self.program.is_drained)
 
-    def check_nobody_hangs(self) -> None:
+    def check_no_sender_hangs(self) -> None:
         for message in self.messages:
             if message.told is None and not message.is_kept:
-                # Nobody may ever have the name that it waits for.
+                # Perhaps no actor ever has the name that it waits for.
                 is_waiting = self.program.senders[message.key[0]].address == "waiting name"
                 self.require(is_waiting and self.names.whereis("box") is None, "hangs:", message)
             if message.told == "accepted" and not message.is_begun and message.life is not None:
@@ -412,17 +412,17 @@ class World(logging.Handler):
                         await trio.sleep(1)
                     self.look()
                     if self.program.is_drained:
-                        self.check_nobody_hangs()
+                        self.check_no_sender_hangs()
                     for life in self.begun:
                         self.cause(life, "shutdown")
             except* Bang:
-                # A crash that comes when there is nobody left to restart it: its life's exit has it too.
-                self.require(any(exit.reason == "crashed" for exit in self.exits.values()), "an error of nobody's")
+                # A crash during the shutdown, which is not restarted: the exit of that life has it too.
+                self.require(any(exit.reason == "crashed" for exit in self.exits.values()), "an error of no life")
             await wait_all_tasks_blocked()
             self.require(self.names.count() == 0, "a name is left")
             for message in self.messages:
                 is_waiting = self.program.senders[message.key[0]].address == "waiting name"
-                self.require(message.told is not None or is_waiting, "nobody told the sender of", message)
+                self.require(message.told is not None or is_waiting, "the sender was not told:", message)
             self.nursery.cancel_scope.cancel()
         self.require(trio.lowlevel.current_statistics().tasks_living == tasks, "a task is left")
         self.check_end()

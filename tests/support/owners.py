@@ -120,5 +120,5 @@ async def staged(*, max_restarts: float = 1_000) -> AsyncGenerator[Stage]:
 
 
 def held_by(registry: Registry[Any, Any], key: object) -> list[Owner]:
-    """Who is registered as ``key``."""
+    """The owners that are registered as ``key``."""
     return [entry.owner for entry in registry.lookup(key)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -187,6 +187,13 @@ async def test_an_input_that_is_both_is_used_as_async(autojump_clock: MockClock)
         assert await taken(stream) == [14]
 
 
+async def take_one(items: Iterable[int] | AsyncIterable[int]) -> None:
+    """Take one result, and leave the block while the items are still referred to."""
+    async with open_stream(double, items, max_concurrency=2) as stream:
+        async for _ in stream:
+            break
+
+
 async def test_a_generator_is_closed_when_the_block_is_left(autojump_clock: MockClock) -> None:
     closed: list[bool] = []
 
@@ -196,10 +203,7 @@ async def test_a_generator_is_closed_when_the_block_is_left(autojump_clock: Mock
         finally:
             closed.append(True)
 
-    generator = numbers()
-    async with open_stream(double, generator, max_concurrency=2) as stream:
-        async for _ in stream:
-            break
+    await take_one(numbers())
     assert closed == [True]
 
 
@@ -213,10 +217,7 @@ async def test_an_async_generator_is_closed_when_the_block_is_left(autojump_cloc
         finally:
             closed.append(True)
 
-    generator = numbers()
-    async with open_stream(double, generator, max_concurrency=2) as stream:
-        async for _ in stream:
-            break
+    await take_one(numbers())
     assert closed == [True]
 
 

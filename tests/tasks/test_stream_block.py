@@ -176,12 +176,12 @@ async def test_a_name_that_an_item_registers_ends_with_the_item(autojump_clock: 
 
 
 async def test_the_items_of_a_stream_in_an_actor_run_as_that_actor(autojump_clock: MockClock) -> None:
-    async def who(item: int) -> object:
+    async def ask_current(item: int) -> object:
         return current()
 
     class Own(Actor):
         async def ask(self) -> list[object]:
-            async with open_stream(who, [1, 2], max_concurrency=2) as stream:
+            async with open_stream(ask_current, [1, 2], max_concurrency=2) as stream:
                 return await taken(stream)
 
     async with supervised() as supervisor:

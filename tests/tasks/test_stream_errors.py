@@ -7,7 +7,7 @@ import itertools
 import logging
 import signal
 import weakref
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +21,17 @@ from trioreg import Done, Failed, Outcome, TaskStream, open_stream
 # Errors of the input
 
 
+async def assert_bang_of_the_input_ends_the_stream(
+    items: Iterable[float] | AsyncIterable[float], on_error: OnError
+) -> None:
+    work = Work()
+    with Gone(), pytest.raises(ExceptionGroup) as caught:
+        async with open_stream(work, items, max_concurrency=3, on_error=on_error) as stream:
+            await taken(stream)
+    assert [type(leaf) for leaf in leaves(caught.value)] == [Bang]
+    assert work.cancelled == [10]
+
+
 @pytest.mark.parametrize("on_error", BOTH)
 async def test_an_error_of_the_input_ends_the_stream_and_leaves_the_block(
     on_error: OnError, autojump_clock: MockClock
@@ -29,12 +40,7 @@ async def test_an_error_of_the_input_ends_the_stream_and_leaves_the_block(
         yield 10
         raise Bang
 
-    work = Work()
-    with Gone(), pytest.raises(ExceptionGroup) as caught:
-        async with open_stream(work, numbers(), max_concurrency=3, on_error=on_error) as stream:
-            await taken(stream)
-    assert [type(leaf) for leaf in leaves(caught.value)] == [Bang]
-    assert work.cancelled == [10]
+    await assert_bang_of_the_input_ends_the_stream(numbers(), on_error)
 
 
 @pytest.mark.parametrize("on_error", BOTH)
@@ -46,12 +52,7 @@ async def test_an_error_of_an_async_input_ends_the_stream_and_leaves_the_block(
         await trio.sleep(1)
         raise Bang
 
-    work = Work()
-    with Gone(), pytest.raises(ExceptionGroup) as caught:
-        async with open_stream(work, numbers(), max_concurrency=3, on_error=on_error) as stream:
-            await taken(stream)
-    assert [type(leaf) for leaf in leaves(caught.value)] == [Bang]
-    assert work.cancelled == [10]
+    await assert_bang_of_the_input_ends_the_stream(numbers(), on_error)
 
 
 async def test_an_error_of_iter_is_an_error_of_the_input(autojump_clock: MockClock) -> None:
