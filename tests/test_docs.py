@@ -16,6 +16,7 @@ from trio.testing import MockClock
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+GUIDES = {"actors", "registry", "supervision", "tasks"}  # pages that live by their examples
 
 RUN = trio.run
 
@@ -62,15 +63,24 @@ def test_the_examples_of_a_page_run_in_order_and_print_its_output(
     number_actors_from_one(monkeypatch)
     # One namespace for a page, named as in a script: what an example prints is what a reader would see.
     namespace: dict[str, object] = {"__name__": "__main__"}
-    for line, code, output in examples(page):
+    blocks = list(examples(page))
+    assert blocks or page.stem not in GUIDES
+    for line, code, output in blocks:
         # The empty lines in front make a traceback name the line of the page.
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
         assert capsys.readouterr().out == output, f"{page.name}, line {line + 1}"
 
 
-PROMISES = README.parent / "docs" / "promises.md"
+PROMISES = (ROOT / "docs" / "promises.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize(("name", "file"), re.findall(r"`(test_\w+)`\s+in\s+`([\w/.]+)`", PROMISES.read_text("utf-8")))
+def test_each_promise_names_a_test_or_figures() -> None:
+    _, *promises = PROMISES.split("\n## ")
+    assert len(promises) == 10
+    for promise in promises:
+        assert "`test_" in promise or "figures" in promise, promise
+
+
+@pytest.mark.parametrize(("name", "file"), re.findall(r"`(test_\w+)`\s+in\s+`([\w/.]+)`", PROMISES))
 def test_each_test_that_a_promise_names_exists(name: str, file: str) -> None:
-    assert f"def {name}(" in (README.parent / file).read_text("utf-8")
+    assert f"def {name}(" in (ROOT / file).read_text("utf-8")

@@ -38,15 +38,6 @@ from trioreg import (
 )
 
 
-async def _return(is_ready: trio.Event) -> None:
-    await is_ready.wait()
-
-
-async def _raise(is_ready: trio.Event) -> None:
-    await is_ready.wait()
-    raise Bang
-
-
 def logged_errors(caplog: pytest.LogCaptureFixture) -> list[BaseException]:
     """The exceptions that were logged with their tracebacks, in order."""
     errors: list[BaseException] = []

@@ -47,11 +47,6 @@ def names() -> Registry[str, None]:
     return Registry("names", keys="unique", partitions=2)
 
 
-async def _raise(is_ready: trio.Event) -> None:
-    await is_ready.wait()
-    raise Bang
-
-
 async def test_promise_3_a_refused_registration_leaves_no_trace(
     names: Registry[str, None], autojump_clock: MockClock
 ) -> None:
@@ -387,4 +382,4 @@ async def test_promise_4_a_restart_whose_name_is_taken_does_not_hold_the_loop(
     finally:
         logger.removeHandler(counter)
         names.unregister("James Bond")
-    assert counter.seen <= 1000
+    assert 0 < counter.seen <= 1000

@@ -113,15 +113,19 @@ async def test_a_call_cycle_through_a_nursery_in_a_handler_is_refused(autojump_c
 
 
 async def test_a_diamond_of_calls_is_no_cycle(autojump_clock: MockClock) -> None:
+    answers: list[str] = []
+
     async with supervised() as supervisor:
-        nodes: list[Any] = [await supervisor.start_child(Node) for _ in range(4)]
-        a, b, c, d = nodes
+        a, b, c, d = [await supervisor.start_child(Node) for _ in range(4)]
+
+        async def call(*path: Address[Any]) -> None:
+            answers.append(await path[0].call(Node.through, list(path[1:])))
+
         async with trio.open_nursery() as nursery:
             for _ in range(10):
-                nursery.start_soon(a.call, Node.through, [b, d])
-                nursery.start_soon(a.call, Node.through, [c, d])
-                nursery.start_soon(b.call, Node.through, [d])
-                nursery.start_soon(c.call, Node.through, [d])
+                for path in ((a, b, d), (a, c, d), (b, d), (c, d)):
+                    nursery.start_soon(call, *path)
+    assert answers == ["end"] * 40
 
 
 async def test_a_cast_back_is_no_cycle(autojump_clock: MockClock) -> None:

@@ -145,3 +145,4 @@ async def test_right_arguments_for_every_kind_of_signature_are_accepted(autojump
             await ref.call(Shapes.mixed, 1, b=2, d=4)
             await ref.call(Shapes.asynchronous, 1)
             await idle(ref)
+        assert ref.statistics().handled == 14

@@ -27,7 +27,7 @@ def test_ctrl_c_while_a_supervisor_notices_its_cancellation_does_not_hang_it() -
 
     with (
         interrupted_at("before a supervisor closes", is_protected=True) as interrupt,
-        pytest.raises(BaseException) as caught,
+        pytest.raises(BaseException) as caught,  # noqa: PT011 - alone or in a group, as it comes
     ):
         trio.run(main, clock=MockClock(autojump_threshold=0))
     assert {type(leaf) for leaf in leaves(caught.value)} == {KeyboardInterrupt}

@@ -11,11 +11,7 @@ from support.inside import BATCH, COMPACT
 from trioreg import ActorRef
 
 Operation = Literal["call", "cast", "cast_nowait", "send", "send_nowait"]
-
-
 Form = Literal["sync", "async", "mixed"]
-
-
 Effect = Literal[
     "answer",
     "refuse",
@@ -44,14 +40,8 @@ Effect = Literal[
     "keep",
     "forget",
 ]
-
-
 End = Literal["stop", "cancel", "kill"]
-
-
 Told = Literal["accepted", "answered", "refused", "no reply", "exited", "full", "unknown", "cancelled"]
-
-
 Life: TypeAlias = ActorRef[Any]
 
 

@@ -312,7 +312,7 @@ class World(logging.Handler):
         if life is None:
             return
         sent = [message for message in self.messages if message.life is life]
-        # While an actor ends, these may be in its mailbox, or may wait for the next one: that cannot be told from outside.
+        # While an actor ends, these are in its mailbox or wait for the next one: it cannot be told from outside.
         unclear: list[Message] = []
         if life in self.stopping or life in self.stopped:
             unclear = [message for message in sent if message.told is None and self.is_for_the_next_life(message)]
