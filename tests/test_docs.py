@@ -28,7 +28,7 @@ def fenced(language: str) -> list[str]:
 
 
 def examples(page: Path) -> Iterator[tuple[int, str, str]]:
-    """Each ``python`` block of a page: its line, its code, and what it prints: the ``text`` block next after it."""
+    """Each ``python`` block of a page: its line, its code, and its output: the ``text`` block after it."""
     text = page.read_text(encoding="utf-8")
     blocks = list(FENCE.finditer(text))
     for number, block in enumerate(blocks, 1):
@@ -66,7 +66,7 @@ def test_the_examples_of_a_page_run_in_order_and_print_its_output(
     blocks = list(examples(page))
     assert blocks or page.stem not in GUIDES
     for line, code, output in blocks:
-        # The empty lines in front make a traceback name the line of the page.
+        # The empty lines before the code make a traceback name the line of the page.
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
         assert capsys.readouterr().out == output, f"{page.name}, line {line + 1}"
 

@@ -81,7 +81,7 @@ def agents(dialogue: str | bytes) -> subprocess.CompletedProcess[str]:
 
 
 def settled(text: str) -> str:
-    """Without what Pythons and Trios may do differently: the bytes of a table, the steps of the scheduler."""
+    """The text without numbers that differ between versions of Python and Trio: bytes and look-ups."""
     text = re.sub(r"[\d,]+ bytes", "N bytes", text)
     return re.sub(r"[\d,]+ look-ups", "N look-ups", text)
 
@@ -110,7 +110,7 @@ def test_the_story_counts_thousands_of_look_ups() -> None:
 
 @frozen
 class Evening:
-    """The dialogue as it was written, and what became of it."""
+    """The dialogue as it was written, and what the program made of it."""
 
     script: list[str]
     status: int

@@ -142,7 +142,7 @@ async def test_promise_3_a_start_that_fails_leaves_no_trace(
             assert_empty(registry)
             assert rows(names) == before
             assert supervisor.tree() == tree
-            # Everything is as if it had not been tried: it can be tried again.
+            # The same name can be started now.
             await supervisor.start_child(Agent, name=names.via("James Bond"))
             scope.cancel()
     assert_empty(names)
@@ -344,7 +344,7 @@ async def test_promise_4_a_name_that_was_given_away_is_not_taken_back_by_a_resta
     except* AlreadyRegistered as group:
         caught = leaves(group)
     except* ActorExited:
-        pass  # the kill, which was the first reason to restart
+        pass  # the kill, which caused the first restart
     assert len(caught) == 1
     assert names.whereis("James Bond") is mine
     names.unregister("James Bond")

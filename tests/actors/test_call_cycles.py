@@ -16,7 +16,7 @@ from trioreg import Actor, ActorExited, ActorRef, Address, CallCycle, Registry, 
 
 
 class Node(Actor):
-    """It passes a call on."""
+    """It passes a call on to the next actor of a path."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -181,7 +181,7 @@ async def test_a_call_whose_reply_is_deferred_is_no_cycle(is_inline: bool, autoj
 
 @pytest.mark.parametrize("is_by_name", [False, True])
 async def test_an_answered_call_is_not_part_of_a_cycle(is_by_name: bool, autojump_clock: MockClock) -> None:
-    """B answers A, and calls A for its next message, before A's task has come to run: no cycle, just a wait."""
+    """B answers A, and then calls A before A's task runs again: a wait, and no cycle."""
     names: Registry[str, None] = Registry("nodes")
     async with supervised() as supervisor:
         a = await supervisor.start_child(Node, name=names.via("a"), restart="temporary")
@@ -201,7 +201,7 @@ async def test_an_answered_call_is_not_part_of_a_cycle(is_by_name: bool, autojum
 
 
 async def test_a_call_answered_with_a_declared_error_is_not_part_of_a_cycle(autojump_clock: MockClock) -> None:
-    """As above, where the answer is a declared error."""
+    """As above, and the answer is a declared error."""
 
     class Refusing(Node):
         @raises(Refused)

@@ -53,7 +53,7 @@ async def test_every_kind_of_handler_runs_in_the_actors_own_context(autojump_clo
         ref.send_nowait("message")
         await wait_all_tasks_blocked()
         assert await ref.call(Contextual.read) == ["of the actor"] * 6
-        # What one handler sets, the next sees, whichever way each of them runs; the caller sees none of it.
+        # The next handler sees what one handler sets, whichever way each runs. The caller does not see it.
         await idle(ref)
         await ref.call(Contextual.put, "new")
         assert await ref.call(Contextual.get) == "new"

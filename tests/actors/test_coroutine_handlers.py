@@ -18,7 +18,7 @@ from trioreg import Actor, ActorExited, ActorRef, DynamicSupervisor
 
 
 class Wrapper(Actor):
-    """Sync methods that give a coroutine."""
+    """Sync methods that return a coroutine."""
 
     def __init__(self) -> None:
         self.notes: list[object] = []
@@ -56,7 +56,7 @@ class Wrapper(Actor):
 
 
 async def started(supervisor: DynamicSupervisor, is_idle: bool) -> ActorRef[Wrapper]:
-    """A `Wrapper` of a new class, since an actor's class remembers how a method behaved; idle, or with a message."""
+    """A `Wrapper`, idle or with a message; of a new class, as a class remembers which methods returned a coroutine."""
 
     class Own(Wrapper):
         pass

@@ -58,7 +58,7 @@ async def test_a_message_without_on_message_is_logged_and_the_actor_lives(
 
 
 class Idle(Actor):
-    """It notes when it was idle."""
+    """It notes at which times `on_idle` ran."""
 
     idle_timeout = 10
 

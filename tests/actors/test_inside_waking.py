@@ -24,7 +24,7 @@ async def test_a_message_in_the_step_in_which_the_idle_timeout_ends_is_handled(
         ref = await supervisor.start_child(Timed, heard)
         await wait_all_tasks_blocked()
         if late:
-            # The actor is cancelled, and has not had its turn yet: a sender must not take it for parked.
+            # The actor is cancelled, and has not run yet: a sender must not take it for parked.
             end_idle_time(ref)
             assert not is_idle(ref)
         ref.send_nowait("message")
@@ -53,7 +53,7 @@ async def test_an_actor_about_to_sleep_notices_what_a_finalizer_does(
         }
         sleeps = do_before_sleep(monkeypatch, finalizers[operation])
         ref.send_nowait("message")
-        with trio.fail_after(0.5):  # before an idle one is idle for too long
+        with trio.fail_after(0.5):  # shorter than the idle timeout
             await wait_all_tasks_blocked()
             if operation == "send":
                 assert heard == ["message", "message"]

@@ -15,7 +15,7 @@ from trioreg import Actor, ActorExited, ActorRef, Address, MailboxFull, Registry
 
 
 class Box(Actor):
-    """It has room for two messages, and can be made to wait."""
+    """Its mailbox has room for two messages, and a handler can block it."""
 
     mailbox_size: int | None = 2
 
@@ -60,7 +60,7 @@ async def full(supervisor: Any, method: Any = Box.block, **options: Any) -> tupl
 
 
 async def note(box: Address[Box], operation: str) -> None:
-    """Have it note "mine", by a cast, a message or a call."""
+    """Have the box note "mine", by a cast, a message or a call."""
     if operation == "cast":
         await box.cast(Box.note, "mine")
     elif operation == "send":
@@ -187,7 +187,7 @@ async def test_a_message_cancelled_at_any_checkpoint_of_its_wait_for_room_is_han
             await wait_all_tasks_blocked()
             assert box.notes in ([1, 2], [1, 2, "mine"])
             assert not completed or box.notes == [1, 2, "mine"]
-            # Room is room again.
+            # The mailbox has all its room again.
             ref.cast_nowait(Box.note, 3)
             ref.cast_nowait(Box.note, 4)
             await wait_all_tasks_blocked()

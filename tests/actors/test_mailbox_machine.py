@@ -26,7 +26,7 @@ def one_call(**step: Any) -> tuple[Sender, ...]:
 def test_the_caller_of_a_handler_that_crashes_while_its_actor_is_ended_learns_of_the_crash(
     how: End, form: Form
 ) -> None:
-    # Which of the two comes first is for the scheduler to choose.
+    # The scheduler chooses which of the two comes first.
     program = Program(one_call(form=form, effect="crash", duration=1), ends=((1, 0, how),))
     assert [problems_of(program) for _ in range(10)] == [[]] * 10
 

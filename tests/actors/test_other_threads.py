@@ -15,7 +15,7 @@ from trioreg import Actor, ActorRef
 
 
 def visible(ref: ActorRef[Any]) -> tuple[object, ...]:
-    """What can be seen of an actor from outside."""
+    """All that can be seen of an actor from outside."""
     return ref.is_alive, ref.exit, ref.statistics()
 
 
@@ -82,7 +82,7 @@ async def test_an_actors_own_methods_are_refused_in_a_worker_thread(operation: s
         with trio.fail_after(5):
             assert await ref.call(Busy.me) is busy
             assert trio.lowlevel.current_statistics().tasks_living == tasks
-            # No background task is left that its end would wait for.
+            # Its end waits for no background task.
             assert (await ref.stop()).reason == "normal"
 
 

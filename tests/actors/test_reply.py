@@ -20,7 +20,7 @@ from trioreg import Actor, ActorExited, Reply
 
 
 class Lobby(Actor):
-    """It answers later."""
+    """It answers a player who joins when the game begins."""
 
     def __init__(self) -> None:
         self.waiting: list[tuple[str, Reply[str]]] = []
@@ -156,7 +156,7 @@ def test_a_half_made_reply_is_collected_without_an_error(monkeypatch: pytest.Mon
 
 
 def test_reply_cannot_be_subclassed() -> None:
-    # The runtime asks for the very class, and would give the caller the object.
+    # The runtime compares with the class itself: the caller would get an instance of a subclass as the answer.
     with pytest.raises(TypeError, match="Receipt: Reply can't be subclassed"):
         type("Receipt", (Reply,), {})
 

@@ -99,7 +99,7 @@ async def test_two_actors_that_wait_for_room_in_each_others_mailboxes_are_refuse
         await ann.cast(Narrow.flood, bob)
         await bob.cast(Narrow.flood, ann)
         errors = [(await ref.wait()).error for ref in (ann, bob)]
-        # The second to wait is refused; the first learns that there will be no room.
+        # The second actor that waits is refused and crashes; so the first gets `ActorExited`.
         assert {type(error) for error in errors} == {CallCycle, ActorExited}
         assert trio.current_time() == 1
 

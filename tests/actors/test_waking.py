@@ -32,7 +32,7 @@ async def test_messages_sent_before_a_woken_actor_runs_are_handled_in_order(
 
 
 class Garbage:
-    """Garbage for the collector, that does something when it is collected."""
+    """A reference cycle that does something when the garbage collector finds it."""
 
     def __init__(self, action: Callable[[], object]) -> None:
         self.itself = self
@@ -87,7 +87,7 @@ async def test_an_actor_ended_by_a_finalizer_during_a_message_to_it_is_woken_onc
             try:
                 ref.send_nowait("message")
             except ActorExited:
-                pass  # ended before
+                pass  # the actor ended before the message was put in
             finally:
                 gc.set_threshold(*threshold)
             gc.collect()

@@ -61,7 +61,7 @@ async def test_a_call_by_the_name_of_a_plain_task_is_refused(autojump_clock: Moc
 
 
 class Killing(trio.abc.Instrument):
-    """Kills an actor when the task that makes it has come to its n-th checkpoint."""
+    """Kills an actor at the n-th checkpoint of the task that makes this."""
 
     def __init__(self, n: int, ref: ActorRef[Any]) -> None:
         self.left = n

@@ -12,7 +12,7 @@ from trioreg._runtime.sleeping import WOKEN, park, wake
 
 
 class Sleeper:
-    """Parks as often as it is woken."""
+    """It parks again each time it is woken."""
 
     def __init__(self) -> None:
         self.task: Task | None = None

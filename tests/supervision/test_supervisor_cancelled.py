@@ -98,7 +98,7 @@ async def test_terminate_child_cancelled_at_any_step_has_not_begun_or_is_complet
                 ref = await supervisor.start_child(Spy, log, name=names.via("James Bond"), restart=restart)
                 completed = await cancelling.run(lambda: supervisor.terminate_child(ref))
                 assert not completed or not ref.is_alive
-                await wait_all_tasks_blocked()  # once begun, it goes on
+                await wait_all_tasks_blocked()  # a termination that has begun goes on
                 assert ref.is_alive == ("stopped" not in log)
                 assert names.count() == ref.is_alive
                 # A supervisor that keeps specs keeps the spec of a permanent child that has ended.
@@ -161,7 +161,7 @@ async def test_a_supervisor_block_cancelled_at_any_step_ends_every_child_that_it
         tasks = living()
         await cancelling.run(use)
         assert log.count("started") == log.count("stopped")
-        assert log.count("made") - log.count("started") in (0, 1)  # one that was just starting
+        assert log.count("made") - log.count("started") in (0, 1)  # a child that was just starting
         assert_nothing_left(names)
         await wait_all_tasks_blocked()
         assert living() == tasks
@@ -182,7 +182,7 @@ async def test_starting_a_child_in_a_cancelled_supervisor_block_is_cancelled(
             await supervisor.terminate_child("M")
             scope.cancel()
             with trio.CancelScope(shield=True):
-                await wait_all_tasks_blocked()  # both are closing now, and this task has not been told yet
+                await wait_all_tasks_blocked()  # both supervisors are closing now, and this task does not know yet
             if operation == "start_child":
                 await dynamic.start_child(Spy, list[str]())
             elif operation == "start_or_get":

@@ -122,7 +122,7 @@ async def test_a_shutdown_ends_a_supervisor_whose_child_waits_for_its_name() -> 
         await ref.call(Giving.give)
         with names.hold("name"):
             ref.cast_nowait(Giving.bang)
-            for _ in range(20):  # it tries again and again: time does not go on by itself here
+            for _ in range(20):  # it tries again and again, so `wait_all_tasks_blocked` would never end
                 await trio.lowlevel.checkpoint()
             supervisor.stop()
             await wait_all_tasks_blocked()

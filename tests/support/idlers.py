@@ -7,7 +7,7 @@ from trioreg import Actor
 
 
 class Idler(Actor):
-    """It keeps what it hears, in a list that the test has too."""
+    """It adds each message to a list that the test has too."""
 
     def __init__(self, heard: list[object]) -> None:
         self.heard = heard
@@ -29,7 +29,7 @@ class Timed(Idler):
 
 
 async def listener(heard: list[object]) -> None:
-    """The same as a function."""
+    """`Idler` as a function."""
     while True:
         message = await trioreg.receive()
         assert message == "message"

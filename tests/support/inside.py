@@ -62,7 +62,7 @@ COMPACT = _mailbox._COMPACT
 
 
 def plain_holders() -> int:
-    """How many plain tasks trioreg thinks hold a name in this run."""
+    """The number of plain tasks in this run that hold a name, as trioreg counts them."""
     return len(current_run().holders)
 
 
@@ -105,7 +105,7 @@ def assert_nothing_left(*registries: Registry[Any, Any]) -> None:
 
 
 def rows_per_turn(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    """Have a selection let other tasks run after so few rows."""
+    """Have a selection let other tasks run after each ``rows`` rows."""
     monkeypatch.setattr(_query, "ROWS_PER_TURN", rows)
 
 
@@ -146,7 +146,7 @@ def ask_to_stop(ref: ActorRef[Any]) -> None:
 def do_before_sleep(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> Callable[[], int]:
     """Do something when an actor next falls asleep, at the moment at which the garbage collector may run.
 
-    Gives a function that tells how often an actor has fallen asleep since.
+    Returns a function that tells how often an actor has fallen asleep since.
     """
     sleeps = 0
 
@@ -240,7 +240,7 @@ OPENING = "_opened"
 
 @contextmanager
 def interrupted_at(point: str, *, is_protected: bool = False) -> Generator[Callable[[], None]]:
-    """Gives a function that has SIGINT raised when a task next comes to a point. The block must come there.
+    """A block that must come to a point. The function that it gives has SIGINT raised there the next time.
 
     ``is_protected`` defers the `KeyboardInterrupt` as Trio does for its own code.
     """

@@ -12,7 +12,7 @@ from trioreg import Actor, ActorRef, Address, Reply
 
 
 class Lobby(Actor):
-    """It answers later; or ends, at once or a checkpoint later."""
+    """It answers at once, later, or never; or crashes, at once or a checkpoint later."""
 
     mailbox_size: int | None = None
 
@@ -79,7 +79,7 @@ class Lobby(Actor):
 
 
 class SmallLobby(Lobby):
-    """It has room for one."""
+    """Its mailbox has room for one message."""
 
     mailbox_size = 1
 

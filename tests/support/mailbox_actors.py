@@ -25,7 +25,7 @@ StartSoon: TypeAlias = Callable[[Callable[[], Awaitable[None]]], None]
 def behave(
     world: World, life: Life, message: Message, stop: Callable[[], None], start_soon: StartSoon | None = None
 ) -> object:
-    """What a handler does when it has taken its time."""
+    """Do what a message says, after the handler has waited; returns the answer."""
     answer = (message.key, life)
     for effect in message.step.effect.split():
         if effect == "refuse":
@@ -55,7 +55,7 @@ def behave(
 
 
 def behind(world: World, life: Life, message: Message, start_soon: StartSoon) -> None:
-    """What the background task of a handler does later, while its actor goes on."""
+    """Start a background task that does later what the message says."""
 
     async def later() -> None:
         await trio.sleep(message.step.duration)
@@ -64,12 +64,12 @@ def behind(world: World, life: Life, message: Message, start_soon: StartSoon) ->
             raise Bang(message.key)
         note(world, life)
 
-    with suppress(ActorExited):  # it is ending
+    with suppress(ActorExited):  # the actor is ending
         start_soon(later)
 
 
 def note(world: World, life: Life) -> None:
-    """A message of the actor to itself."""
+    """Send a message of the actor to itself."""
     is_function = world.program.kind == "function"
     step = Step(operation="send_nowait" if is_function else "cast_nowait", form="sync")
     message = Message((-1, len(world.messages)), step)
@@ -145,7 +145,7 @@ class Box(Actor):
     def mixed(self, message: Message) -> Coroutine[Any, Any, object]:
         self.begin(message)
         if message.step.effect == "note":
-            note(self.world, self.ref)  # and another one at the end of the other half
+            note(self.world, self.ref)  # it notes once more at the end of its coroutine
         return self.do_slowly(message)
 
     @raises(Refused)
@@ -157,7 +157,7 @@ METHODS: dict[Form, Callable[..., object]] = {"sync": Box.now, "async": Box.late
 
 
 class HookedBox(Box):
-    """It overrides every hook, and those that can take their time do."""
+    """It overrides every hook; `on_start` and `on_stop` take some seconds."""
 
     idle_timeout = IDLE
 
@@ -178,7 +178,7 @@ class HookedBox(Box):
 
 
 async def function_box(world: World) -> None:
-    """The same as a function."""
+    """`Box` as a function."""
     life = current()
     world.born(life)
     is_stopped = False
@@ -217,7 +217,7 @@ KINDS: dict[tuple[str, int | None], Callable[..., Any]] = {
 
 
 def problems_of(program: Program) -> list[str]:
-    """Run a program; what was wrong."""
+    """Run a program. Returns everything that differs from the model."""
     world = World(program, KINDS[program.kind, program.mailbox_size], METHODS)
     logger = logging.getLogger("trioreg")
     with pytest.MonkeyPatch.context() as patch, tuned(batch=program.batch, compact_at=program.compact_at):

@@ -50,10 +50,10 @@ class Step:
     """One message of a sender.
 
     Attributes:
-        pause: Seconds before it; 0 is no checkpoint at all.
-        form: Of the handler; "mixed" is a sync one that gives a coroutine. A plain message has an async one.
-        effect: What the handler does when it has taken its time.
-        duration: How many seconds an async handler takes, or a deferred reply.
+        pause: Seconds before it; 0 is not even a checkpoint.
+        form: The handler's; "mixed" is a sync handler that returns a coroutine. A plain message has an async handler.
+        effect: What the handler does after its duration.
+        duration: The seconds that an async handler or a deferred reply takes.
         patience: After how many seconds, or at which checkpoint, the operation is cancelled.
     """
 
@@ -79,11 +79,11 @@ class Program:
     """Everything that happens.
 
     Attributes:
-        kind: "plain" overrides no hook, "hooked" all of them (which are other ways through the runtime), "function" is
-            a function actor: what would be a call or a cast to it is a plain message.
-        ends: When the life that has the name then is ended: in seconds, and how many checkpoints later; and how.
+        kind: "plain" overrides no hook, "hooked" all of them (the runtime takes other ways then), "function" is
+            a function actor: calls and casts to it become plain messages.
+        ends: For each end of the life that has the name: after how many seconds, how many checkpoints later, and how.
         is_drained: Whether the supervisor's end waits until everything has been handled.
-        batch, compact_at: For the constants of the runtime that short programs would never reach.
+        batch, compact_at: Values for constants of the runtime that short programs never reach.
     """
 
     senders: tuple[Sender, ...]
@@ -97,7 +97,7 @@ class Program:
 
     @property
     def horizon(self) -> float:
-        """By when everything that can come to its end has."""
+        """The seconds after which everything that can end has ended."""
         steps = [step for sender in self.senders for step in sender.steps]
         lives = 1 + len(steps) + len(self.ends)
         return (

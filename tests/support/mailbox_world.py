@@ -26,12 +26,12 @@ class Message:
     """What the model knows of one message.
 
     Attributes:
-        life: Where it was sent: the last that its address led to.
-        sent_at: When it led there.
-        is_begun, is_finished: Whether a handler has begun it, and has come to its end.
-        is_kept: Whether its reply is one that the next message will answer.
-        is_left: Whether a stopping actor sent it to itself: it gets in, but is not handled.
-        told: What its sender learned; None while it waits.
+        life: The life it was sent to: the last one that its address led to.
+        sent_at: When its address led there.
+        is_begun, is_finished: Whether its handler has begun, and has ended.
+        is_kept: Whether the next message will answer its reply.
+        is_left: Whether a stopping actor sent it to itself: it gets into the mailbox, and is not handled.
+        told: The result that its sender got; None while the sender waits.
     """
 
     key: tuple[int, int]
@@ -59,9 +59,9 @@ class World(logging.Handler):
 
     Attributes:
         begun: For each life, the messages its handlers have begun, in turn.
-        running: What a life is at work on.
-        causes: Why a life may end: what its exit may be.
-        exits: How those that have ended did.
+        running: The message or hook that a life runs now.
+        causes: The reasons that the exit of a life may have.
+        exits: The exits of the lives that have ended.
         stopping, ended, stopped: The lives that were asked to stop; those that were cancelled, killed or have crashed;
             those whose `on_stop` has begun.
         unhandled: How many messages the log says each life has left.
@@ -114,7 +114,7 @@ class World(logging.Handler):
         self.require(self.names.whereis("box") is not life, "an ended actor has its name")
         causes = self.cause_of(life)
         if "crashed" in causes or "killed" in causes:
-            # The errors of an actor are never lost, and a kill overrides.
+            # The errors of an actor are never lost, and a kill overrides a stop and a cancel.
             causes = {"crashed" if "crashed" in causes else "killed"}
         self.require(exit.reason in causes, "exit", exit, "for", causes)
         errors = [] if exit.error is None else leaves(exit.error)
@@ -253,7 +253,7 @@ class World(logging.Handler):
         self.require(value == expected, "the answer", value, "to", message)
 
     def check_told(self, message: Message) -> None:
-        """Whether what the sender of a message learns is true."""
+        """Check that the result that a sender got is right."""
         told, life, effect = message.told, message.life, message.step.effect
         if told == "exited":
             error = message.error
@@ -331,7 +331,7 @@ class World(logging.Handler):
         is_right = queued <= statistics.queued <= queued + len(unclear)
         self.require(is_right, "queued", statistics.queued, "not", queued)
         self.require(statistics.peak >= queued, "peak", statistics.peak, "with", queued)
-        # That it is idle, that it is to stop, and the second half of a handler are messages too.
+        # An idle time that ends, a stop, and the coroutine of a sync handler are messages too.
         most = len(sent) + (self.program.kind == "hooked") if size is None else size
         most += any(message.step.form == "mixed" for message in self.begun.get(life, ()))
         most += sum(message.is_left for message in sent) if size is not None else 0
@@ -344,12 +344,12 @@ class World(logging.Handler):
             self.require(statistics.handled == handled, "handled", statistics.handled, "not", handled)
 
     def is_for_the_next_life(self, message: Message) -> bool:
-        """Whether it is one that, where an actor ends before it was sent, waits for the next one that has the name."""
+        """Whether it waits for the next life that has the name, if this one ends before it is sent."""
         return self.program.senders[message.key[0]].address == "waiting name"
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing more will happen by itself."""
+        """Whether nothing more will happen without a new message."""
         is_idle = not any(life.is_alive for life in self.running) and not any(
             not message.is_begun
             for message in self.messages

@@ -21,11 +21,11 @@ SORTS: list[Sort] = ["actor", "task"]
 
 
 class Crash(Exception):
-    """What an owner crashes with."""
+    """The error of an owner that crashes."""
 
 
 class Holder(Actor):
-    """It lives until it is ended, and runs what it is given as its own code."""
+    """It lives until it is ended, and runs a function that it is given as its own code."""
 
     def run(self, function: Callable[[], object]) -> object:
         return function()

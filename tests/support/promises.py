@@ -56,7 +56,7 @@ class StopsSlowly(Agent):
 
 
 async def went_on() -> None:
-    """The end of a block that an error of its children should have left before."""
+    """Fail if the block goes on: an error of its children should leave it."""
     await trio.sleep(1000)
     raise AssertionError("the block went on")
 

@@ -21,7 +21,7 @@ class RefusedPolitely(Refused):
 
 
 class SecretAgent(Actor):
-    """The actor of most of these tests."""
+    """It notes what it is told, answers, refuses, and crashes: the actor of most tests."""
 
     def __init__(self, codename: str = "James Bond") -> None:
         self.codename = codename
@@ -76,6 +76,6 @@ class SecretAgent(Actor):
 
 
 async def idle(ref: ActorRef[Any]) -> None:
-    """Wait until the actor waits for messages: its sync handlers run in the caller's turn."""
+    """Wait until the actor is idle: it waits for messages, and runs sync handlers in the caller's turn."""
     await wait_all_tasks_blocked()
     assert is_idle(ref)

@@ -8,7 +8,7 @@ from trioreg import Actor, Exit, raises
 
 
 class Spy(Actor):
-    """It takes a few checkpoints to begin and to end, and says what it has come to."""
+    """It writes each step of its life into a log, with a checkpoint in `on_start` and in `on_stop`."""
 
     def __init__(self, log: list[str]) -> None:
         self.log = log

@@ -18,12 +18,12 @@ BOTH: list[OnError] = ["raise", "return"]
 
 
 class Work:
-    """A function for items that are seconds: it sleeps as long, and counts.
+    """A function for `open_stream`: it sleeps for the seconds that an item says, and counts. Negative items fail.
 
     Attributes:
         started: The items it was called with, in order.
-        running: How many are in work.
-        peak: The most that have been in work at once.
+        running: How many items it works on now.
+        peak: The most that it has worked on at once.
         cancelled: The items that were cancelled.
     """
 
@@ -63,7 +63,7 @@ async def taken(stream: TaskStream[T]) -> list[T]:
 
 
 class Gone:
-    """Sees that a number of tasks that were there before is there again: none was left behind."""
+    """A block that leaves no task behind."""
 
     def __enter__(self) -> None:
         self.before = trio.lowlevel.current_statistics().tasks_living

@@ -14,13 +14,13 @@ from trioreg import Owner, Registry
 
 
 class Watcher(trio.abc.Instrument):
-    """Compares registries with the truth, Trio's own, before and after each step of each task.
+    """Compares registries with Trio's own tasks, before and after each step of each task.
 
     Attributes:
-        steps: How many steps were looked at.
-        stale: What was shown for an owner whose task had exited: promise 1.
-        early: What went while the task of its owner was still there: promise 2.
-        shown: For each key, the owners it was shown with, in turn; None while it was free.
+        steps: The number of looks.
+        stale: Names shown with an owner whose task had exited, against promise 1.
+        early: Names that left an owner whose task still lived, against promise 2.
+        shown: For each key, its owners in turn; None while it was free.
     """
 
     def __init__(self, *registries: Registry[Any, Any]) -> None:
@@ -74,11 +74,11 @@ class Watcher(trio.abc.Instrument):
 
 @contextmanager
 def watching(*registries: Registry[Any, Any]) -> Generator[Watcher]:
-    """Watch for a block; at its end, fail if there was a stale name or an early release at any step."""
+    """Watch during a block, and fail at its end if a name was stale or released early at any step."""
     watcher = Watcher(*registries)
     add_instrument(watcher)
     yield watcher
-    remove_instrument(watcher)  # KeyError if it raised, and Trio has thrown it out
+    remove_instrument(watcher)  # KeyError if the watcher raised, and Trio has removed it
     assert watcher.steps > 0
     assert watcher.stale == []
     assert watcher.early == []

@@ -301,7 +301,7 @@ def test_a_stream_does_what_a_plain_loop_does(
         nonlocal pulled
         for item in items:
             pulled += 1
-            assert pulled - len(got) <= limit + 1  # one that the consumer has got and not noted yet
+            assert pulled - len(got) <= limit + 1  # the consumer has one more that it has not noted yet
             yield item
 
     async def async_numbers() -> AsyncIterator[int]:
