@@ -9,10 +9,10 @@ import trio
 from support.cancellation import Cancelling, sweep_steps
 from support.inside import (
     assert_nothing_left,
-    current_owner,
     is_candidate_waiting,
     is_followed,
     is_selection_running,
+    owner_of_this_task,
     rows_per_turn,
 )
 from support.registry_kinds import KINDS, kind_id
@@ -40,7 +40,7 @@ async def test_acquire_cancelled_at_any_step_holds_the_name_or_leaves_the_queue(
     async def attempt(cancelling: Cancelling[Any]) -> None:
         async with supervised() as supervisor, trio.open_nursery() as nursery:
             holder, rival = [await supervisor.start_child(Spy, list[str](), restart="temporary") for _ in range(2)]
-            candidate = await supervisor.start_child(Spy, list[str]()) if is_actor else current_owner()
+            candidate = await supervisor.start_child(Spy, list[str]()) if is_actor else owner_of_this_task()
             names.register("leader", 1, owner=holder)
 
             async def release() -> None:

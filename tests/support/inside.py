@@ -14,7 +14,7 @@ from typing import Any, Never, cast
 import pytest
 from trio.lowlevel import add_instrument, enable_ki_protection, remove_instrument
 
-from trioreg import ActorRef, Owner, Registry, TaskOwner, Via
+from trioreg import ActorRef, Owner, Partitions, Registry, TaskOwner, Via
 from trioreg._actors import cell as _cell
 from trioreg._actors import mailbox as _mailbox
 from trioreg._actors.call import Call
@@ -32,10 +32,11 @@ __all__ = [
     "BATCH",
     "COMPACT",
     "OPENING",
+    "ROWS_PER_TURN",
     "ask_to_stop",
     "assert_nothing_left",
+    "assert_nothing_waits",
     "coroutine_of",
-    "current_owner",
     "do_before_sleep",
     "end_idle_time",
     "following_via",
@@ -46,8 +47,10 @@ __all__ = [
     "is_instrument_installed",
     "is_selection_running",
     "number_actors_from_one",
+    "owner_of_this_task",
     "plain_holders",
     "rows_per_turn",
+    "table_of",
     "tuned",
 ]
 
@@ -56,6 +59,9 @@ BATCH = _cell.BATCH
 
 COMPACT = _mailbox._COMPACT
 """How many withdrawn messages a mailbox keeps, at least, before it removes them from its queue."""
+
+ROWS_PER_TURN = _query.ROWS_PER_TURN
+"""How many rows a selection looks at before it lets other tasks run."""
 
 
 # Registries and the Trio run
@@ -97,11 +103,22 @@ def assert_nothing_left(*registries: Registry[Any, Any]) -> None:
     """No task holds a name in these registries, waits for one, follows one, or locks one."""
     for registry in registries:
         assert registry.count() == 0
+    assert_nothing_waits(*registries)
+    assert plain_holders() == 0
+
+
+def assert_nothing_waits(*registries: Registry[Any, Any]) -> None:
+    """No task waits in these registries, selects from them, follows them, or has a lock in them. Needs no Trio run."""
+    for registry in registries:
         assert not is_candidate_waiting(registry)
         assert not is_selection_running(registry)
         assert not is_followed(registry)
         assert len(registry._locks) == 0
-    assert plain_holders() == 0
+
+
+def table_of(partitions: Partitions[Any]) -> Registry[Any, Any]:
+    """The registry that the children of a partition supervisor are in."""
+    return partitions._names
 
 
 def rows_per_turn(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
@@ -110,6 +127,11 @@ def rows_per_turn(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
 
 
 # Owners and actors
+
+
+def owner_of_this_task() -> Owner:
+    """The owner that names of this task go to, also where it has none yet: a new object, equal to the others."""
+    return current_owner()
 
 
 def coroutine_of(owner: Owner) -> object:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, cast
 import attrs
 import trio
 
-from support.inside import current_owner
+from support.inside import owner_of_this_task
 from support.supervisors import supervised
 from trioreg import Actor, ActorRef, DynamicSupervisor, Owner, Registry
 
@@ -96,7 +96,7 @@ class Stage:
     async def _live(self, ended: trio.Event, *, task_status: trio.TaskStatus[Owner]) -> None:
         orders, next_order = trio.open_memory_channel[End | Callable[[], object]](1)
         result, results = trio.open_memory_channel[object](1)
-        owner = current_owner()
+        owner = owner_of_this_task()
         self._tasks[owner] = _Life(orders, results, ended)
         with trio.CancelScope() as scope:
             task_status.started(owner)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from trioreg import Registry
 
 KeysKind: TypeAlias = Literal["unique", "duplicate"] | tuple[Literal["duplicate"], Literal["owner", "key"]]
 
@@ -42,3 +44,8 @@ class Fragile:
                 Fragile.left = None
                 raise ZeroDivisionError
         return isinstance(other, Fragile) and other.name == self.name
+
+
+def is_unique(registry: Registry[Any, Any]) -> bool:
+    """Whether a registry has unique keys."""
+    return ", unique keys, " in repr(registry)
