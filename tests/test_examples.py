@@ -7,18 +7,17 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from threading import Timer
 
 import pytest
 from attrs import frozen
+from support.processes import SECONDS, running
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 AGENTS = EXAMPLES / "secret_agents.py"
 CASINO = EXAMPLES / "data" / "casino_royale.txt"
-SECONDS = 30  # for a program that hangs; each takes less than one
 
 REF = r"<SecretAgent #\d+>"
 
@@ -41,24 +40,9 @@ def run(script: Path, *arguments: str | Path, stdin: str | bytes = b"") -> subpr
     return subprocess.CompletedProcess(done.args, done.returncode, stdout, stderr)
 
 
-@contextmanager
-def running(script: Path, *arguments: str | Path) -> Generator[subprocess.Popen[str]]:
-    """Run a script while the test talks to it; it is killed if it takes too long, so that no read waits for ever."""
-    with subprocess.Popen(
-        command(script, *arguments),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        env=ENVIRONMENT,
-    ) as process:
-        timer = Timer(SECONDS, process.kill)
-        timer.start()
-        try:
-            yield process
-        finally:
-            timer.cancel()
-            process.kill()
+def talking(script: Path, *arguments: str | Path) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Run a script while the test talks to it."""
+    return running(command(script, *arguments), stdin=subprocess.PIPE, env=ENVIRONMENT)
 
 
 def say(process: subprocess.Popen[str], line: str) -> None:
@@ -380,7 +364,7 @@ def test_empty_input_is_an_evening_without_guests() -> None:
 
 
 def test_answers_come_as_soon_as_their_lines_do() -> None:
-    with running(AGENTS, "-") as process:
+    with talking(AGENTS, "-") as process:
         say(process, "Q: One.")
         assert [hear(process), hear(process)] == ["Q is new: <SecretAgent #1>", 'Q says: "One."']
         say(process, "count")
@@ -436,7 +420,7 @@ def test_help_names_every_command() -> None:
 
 @pytest.mark.parametrize("arguments", [(), (CASINO,)], ids=["story", "dialogue"])
 def test_closed_pipe_ends_it_quietly(arguments: tuple[Path, ...]) -> None:
-    with running(AGENTS, *arguments) as process:
+    with talking(AGENTS, *arguments) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
@@ -455,7 +439,7 @@ def interruptible() -> Iterator[None]:
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a single process")
 def test_ctrl_c_ends_it_quietly_while_it_waits_for_a_line() -> None:
-    with running(AGENTS, "-") as process:
+    with talking(AGENTS, "-") as process:
         say(process, "Q: One.")
         assert [hear(process), hear(process)] == ["Q is new: <SecretAgent #1>", 'Q says: "One."']
         process.send_signal(signal.SIGINT)
@@ -473,7 +457,7 @@ PROGRAM = EXAMPLES / "program.py"
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals for a single process")
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_service_in_order(signum: signal.Signals) -> None:
-    with running(PROGRAM, "--serve") as process:
+    with talking(PROGRAM, "--serve") as process:
         while hear(process) != "station: on the air":
             assert process.poll() is None
         process.send_signal(signum)
