@@ -21,14 +21,14 @@ from typing import Any
 import pytest
 import trio
 from support.owners import SORTS, Stage, held_by, staged
+from support.side_by_side import reading
 from support.watcher import rows
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import ANY, Owner, Registry, Var
 from trioreg._registry import query
+from trioreg._registry.names import Changes
 from trioreg._registry.query import ROWS_PER_TURN
-
-READS = 60
 
 
 @pytest.fixture
@@ -38,27 +38,6 @@ def restless() -> Iterator[None]:
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(before)
-
-
-class Reading:
-    """A thread that reads so many times. `is_done` when it is.
-
-    An error in it, the assertion that failed, leaves the block.
-    """
-
-    def __init__(self, times: int = READS) -> None:
-        self.times = times
-        self.is_done = False
-
-    async def run(self, read: Callable[[], object]) -> None:
-        def in_thread() -> None:
-            try:
-                for _ in range(self.times):
-                    read()
-            finally:
-                self.is_done = True
-
-        await trio.to_thread.run_sync(in_thread)
 
 
 # Reading from any thread
@@ -93,71 +72,67 @@ async def test_names_come_and_go_while_a_thread_reads_in_every_way(
         assert registry.meta("fact", 0) >= 0
         assert "tested" in repr(registry)
 
-    reading = Reading()
-    async with staged() as stage, trio.open_nursery() as nursery:
+    async with staged() as stage:
         stays, owner = await stage.actor(), await stage.task()
         registry.register("stays", 0, owner=stays)
-        nursery.start_soon(reading.run, read)
-        fact = 0
-        while not reading.is_done:
-            for number in range(1 if is_unique else 3):
-                registry.register("comes and goes", number, owner=owner)
-                registry.register(("other", number), number, owner=owner)
-            if is_unique:
-                registry.update_value("comes and goes", lambda value: value + 1, owner=owner)
-                registry.transfer("comes and goes", stays, owner=owner)
-                registry.transfer("comes and goes", owner, owner=stays)
-            else:
-                registry.unregister_match("comes and goes", 1, owner=owner)
-            registry.unregister("comes and goes", owner=owner)
-            for number in range(3):
-                registry.unregister(("other", number), owner=owner)
-            fact += 1
-            registry.put_meta("fact", fact)
-            await trio.lowlevel.checkpoint()
-            registry.delete_meta("fact")
+        async with reading(read) as rounds:
+            for fact in rounds:
+                for number in range(1 if is_unique else 3):
+                    registry.register("comes and goes", number, owner=owner)
+                    registry.register(("other", number), number, owner=owner)
+                if is_unique:
+                    registry.update_value("comes and goes", lambda value: value + 1, owner=owner)
+                    registry.transfer("comes and goes", stays, owner=owner)
+                    registry.transfer("comes and goes", owner, owner=stays)
+                else:
+                    registry.unregister_match("comes and goes", 1, owner=owner)
+                registry.unregister("comes and goes", owner=owner)
+                for number in range(3):
+                    registry.unregister(("other", number), owner=owner)
+                registry.put_meta("fact", fact)
+                await trio.lowlevel.checkpoint()
+                registry.delete_meta("fact")
         assert registry.count() == 1
 
 
 async def test_the_entries_of_an_owner_are_read_in_a_thread_while_they_go_one_by_one(restless: None) -> None:
     topics: Registry[str, int] = Registry("topics", keys="duplicate", partitions=2)
-    reading = Reading()
 
     def read() -> None:
         for _ in range(10):
-            for values in (
-                topics.values("key", owner),
-                topics.select_nowait(owner=owner, value=Var("x"), into=Var("x")),
-            ):
-                assert values == sorted(set(values))
+            values = topics.values("key", owner)
+            assert values == sorted(set(values))
+            selected = topics.select_nowait(owner=owner, value=Var("x"), into=Var("x"))
+            assert selected == [-1, *sorted(set(selected[1:]))]
 
-    async with staged() as stage, trio.open_nursery() as nursery:
+    async with staged() as stage:
         owner = await stage.actor()
-        nursery.start_soon(reading.run, read)
-        while not reading.is_done:
-            for value in range(100):
-                topics.register("key", value, owner=owner)
-            topics.unregister("key", owner=owner)
-            await trio.lowlevel.checkpoint()
+        topics.register("stays", -1, owner=owner)
+        async with reading(read) as rounds:
+            for _ in rounds:
+                for value in range(100):
+                    topics.register("key", value, owner=owner)
+                await trio.lowlevel.checkpoint()
+                topics.unregister("key", owner=owner)
+                await trio.lowlevel.checkpoint()
 
 
 async def test_totals_are_read_in_a_thread_while_they_change(restless: None) -> None:
     counters: Registry[str, int] = Registry("counters", keys="duplicate", partitions=2, totals=True)
-    reading = Reading()
 
     def read() -> None:
         assert counters.total("key") >= 5
         counters.total("other")
 
-    async with staged() as stage, trio.open_nursery() as nursery:
+    async with staged() as stage:
         counters.register("key", 5, owner=await stage.actor())
         counters.register("key", 0)
-        nursery.start_soon(reading.run, read)
-        while not reading.is_done:
-            counters.add("key", 1)
-            counters.register("other", 1)
-            counters.unregister("other")
-            await trio.lowlevel.checkpoint()
+        async with reading(read, reads=3_000) as rounds:
+            for _ in rounds:
+                counters.add("key", 1)
+                counters.register("other", 1)
+                counters.unregister("other")
+                await trio.lowlevel.checkpoint()
 
 
 async def test_what_has_been_told_to_have_ended_is_shown_to_no_thread_any_more(
@@ -169,64 +144,62 @@ async def test_what_has_been_told_to_have_ended_is_shown_to_no_thread_any_more(
 
     def read() -> None:
         known = set(ended)
+        assert known
         shown = set(held_by(registry, "key"))
         shown.update(owner for _, owner in rows(registry))
         shown.update(owner for _, owner, _ in registry.select_nowait())
         assert not shown & known
         assert all(registry.keys(owner) == [] for owner in known)
 
-    reading = Reading()
-    async with staged() as stage, trio.open_nursery() as nursery:
-        nursery.start_soon(reading.run, read)
-        number = 0
-        while not reading.is_done:
-            owner = await stage.start(SORTS[number % 2])
-            registry.register("key", number, owner=owner)
-            registry.register(("other", number), number, owner=owner)
-            await stage.end(owner)
-            ended.append(owner)
-            del ended[:-5]
-            number += 1
+    async def start_and_end(number: int) -> None:
+        owner = await stage.start(SORTS[number % 2])
+        registry.register("key", number, owner=owner)
+        registry.register(("other", number), number, owner=owner)
+        await stage.end(owner)
+        ended.append(owner)
+        del ended[:-5]
+
+    async with staged() as stage:
+        await start_and_end(0)
+        async with reading(read, reads=300) as rounds:
+            for number in rounds:
+                await start_and_end(number)
     assert registry.count() == 0
 
 
 async def test_a_restart_and_a_transfer_are_never_seen_without_a_holder_by_any_thread(
     names: Registry[str, int], restless: None
 ) -> None:
-    reading = Reading()
-
     def read() -> None:
         assert len(names.lookup("name")) == 1
         assert names.whereis("name") is not None
 
-    async with staged() as stage, trio.open_nursery() as nursery:
+    async with staged() as stage:
         owners = [await stage.start(sort) for sort in SORTS]
         names.register("name", 1, owner=owners[0])
-        nursery.start_soon(reading.run, read)
-        while not reading.is_done:
-            names.transfer("name", owners[1], owner=owners[0])
-            owners.reverse()
-            await trio.lowlevel.checkpoint()
+        async with reading(read, reads=3_000) as rounds:
+            for _ in rounds:
+                names.transfer("name", owners[1], owner=owners[0])
+                owners.reverse()
+                await trio.lowlevel.checkpoint()
 
 
 async def test_a_selection_in_another_run_is_safe(registry: Registry[Any, Any], restless: None) -> None:
-    reading = Reading(10)  # each is a whole run
-
     async def select() -> None:
         found = await registry.select()
         assert ("stays", stays, 0) in found
         assert await registry.count_select("stays") == 1
 
-    async with staged() as stage, trio.open_nursery() as nursery:
+    async with staged() as stage:
         stays, owner = await stage.actor(), await stage.actor()
         registry.register("stays", 0, owner=stays)
         for number in range(600):
             registry.register(number, number, owner=stays)
-        nursery.start_soon(reading.run, lambda: trio.run(select))
-        while not reading.is_done:
-            registry.register("comes and goes", 1, owner=owner)
-            assert await registry.count_select("comes and goes") == 1
-            registry.unregister("comes and goes", owner=owner)
+        async with reading(lambda: trio.run(select), reads=10) as rounds:
+            for _ in rounds:
+                registry.register("comes and goes", 1, owner=owner)
+                assert await registry.count_select("comes and goes") == 1
+                registry.unregister("comes and goes", owner=owner)
     assert registry._names.selections == []
 
 
@@ -266,7 +239,7 @@ async def test_a_selection_in_another_run_ends_while_a_writer_keeps_up_with_it(
             writer.write()
             return taken
 
-    class EndlessChanges(query.Changes[Any, Any]):
+    class EndlessChanges(Changes[Any, Any]):
         def __init__(self) -> None:
             super().__init__()
             self.untold = Untold()
@@ -534,7 +507,7 @@ def test_of_two_runs_that_come_at_once_one_has_the_registry(restless: None) -> N
             thread.join()
         return sorted(told)
 
-    assert all(race() == ["has it", "refused"] for _ in range(50))
+    assert [race() for _ in range(50)] == [["has it", "refused"]] * 50
 
 
 def test_a_run_that_broke_down_while_its_tasks_waited_is_in_nobodys_way() -> None:
