@@ -37,7 +37,7 @@ from trioreg import (
     raises,
 )
 from trioreg._registry import query as query_module
-from trioreg._runtime.owner import current_owner
+from trioreg._runtime.task_owner import current_owner
 
 
 class Spy(Actor):

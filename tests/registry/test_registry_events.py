@@ -33,7 +33,7 @@ from trioreg import (
     Registry,
     Unregistered,
 )
-from trioreg._runtime.owner import current_owner
+from trioreg._runtime.task_owner import current_owner
 
 
 def received(events: trio.MemoryReceiveChannel[Event[Any, Any]]) -> list[Event[Any, Any]]:

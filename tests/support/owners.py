@@ -11,7 +11,7 @@ import trio
 
 from support.supervisors import supervised
 from trioreg import Actor, ActorRef, DynamicSupervisor, Owner, Registry
-from trioreg._runtime.owner import current_owner
+from trioreg._runtime.task_owner import current_owner
 
 End: TypeAlias = Literal["returns", "crashes", "is cancelled", "is killed"]
 Sort: TypeAlias = Literal["actor", "task"]

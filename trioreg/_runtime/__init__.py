@@ -22,8 +22,9 @@ from .errors import (
 from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
 from .failure import combine, shown_safely, split, without_runtime_frames
 from .ki_protection import await_user, run_user, unprotected
-from .owner import Owner, TaskOwner, Token, current_actor, current_owner
+from .owner import Owner, Token
 from .sleeping import WOKEN, park, wake
+from .task_owner import TaskOwner, current_actor, current_owner
 from .trio_run import Run, current_run
 from .user_functions import async_result, require_sync, sync_result
 
