@@ -1,8 +1,8 @@
-"""What all other wings stand on: one Trio run, owners of names, exits, errors, and how the user's code is called.
+"""The base of all other wings: one Trio run, owners of names, exits, errors, sleeping, and calls of the user's code.
 
 Read first: `owner.py`. An owner holds names, and gives them all back in the step in which it ends.
 
-This wing never knows what an actor, a registry or a supervisor is. Other wings import from here, not from the files.
+This wing never knows an actor, a registry or a supervisor. Other wings import from here, not from the files.
 """
 
 from .errors import (
