@@ -22,7 +22,7 @@ from support.supervisors import supervised
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from trioreg import Actor, CallCycle, Done, Failed, Outcome, Registry, TaskStream, current, open_stream
-from trioreg._tasks.stream import OnError
+from trioreg._tasks.open_stream import OnError
 
 T = TypeVar("T")
 
@@ -565,7 +565,7 @@ async def test_return_failures_that_nobody_has_taken_are_logged(
             await wait_all_tasks_blocked()
             await anext(stream)
     (record,) = caplog.records
-    assert record.getMessage() == "a stream was left with 2 failures that nobody had taken; the first:"
+    assert record.getMessage() == "a stream ended with 2 failures that you did not take; the first:"
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], Bang)
 
