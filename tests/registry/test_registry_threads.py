@@ -286,6 +286,40 @@ async def test_a_selection_in_another_run_asks_again_about_a_change_that_came_wh
     assert len(selected) == 3 * ROWS_PER_TURN
 
 
+async def test_a_selection_in_another_run_lets_its_tasks_run_however_much_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each question makes two changes, so that there is always more to ask about."""
+    names: Registry[int, int] = Registry("names")
+    turn, turns = 10, 12
+    asked_in_a_step: list[int] = [0]
+
+    class Steps(trio.abc.Instrument):
+        def before_task_step(self, task: trio.lowlevel.Task) -> None:
+            asked_in_a_step.append(0)
+
+    def change_twice(row: tuple[object, object, int]) -> bool:
+        asked_in_a_step[-1] += 1
+        if row[0] == 0:
+            writer.write()
+            writer.write()
+        return True
+
+    async def select() -> None:
+        selected.extend(await names.select(where=change_twice))
+
+    selected: list[Any] = []
+    owner = names.register(0, 0)
+    for number in range(1, turn * turns):
+        names.register(number, 0)
+    writer = Writer(names, 0, owner, at_most=3_000)
+    monkeypatch.setattr(query, "ROWS_PER_TURN", turn)
+    await trio.to_thread.run_sync(partial(trio.run, select, instruments=[Steps()]))
+    assert max(asked_in_a_step) <= 2 * turn
+    assert writer.written < 1_000
+    assert sorted(key for key, _, _ in selected) == list(range(turn * turns))
+
+
 async def test_a_thread_has_no_names_of_its_own(registry: Registry[str, int]) -> None:
     def in_thread() -> None:
         with pytest.raises(RuntimeError):

@@ -84,7 +84,7 @@ class Query(Generic[K, V]):
     async def run(self) -> list[object]:
         """The results; lets other tasks run on the way. They are as the registry is when it returns: what has gone
         meanwhile is not among them, and what has changed is asked again. In another run than the registry's, they are
-        as the registry is a moment before."""
+        as the registry is when the last row has been looked at."""
         changes: Changes[K, Any] = Changes()
         results = _Results()
         changed = results.changed
@@ -105,6 +105,11 @@ class Query(Generic[K, V]):
                     self._apply(changes, results)
             if number >= ROWS_PER_TURN:
                 await checkpoint()  # the copy of the table has been thrown away
+            left = len(changes.untold)
+            while left > ROWS_PER_TURN and not self._names.is_written_here():
+                self._apply(changes, results)
+                left -= ROWS_PER_TURN
+                await checkpoint()
             self._apply(changes, results)  # what the user's own functions have done, too
         finally:
             self._names.selections.remove(changes)
@@ -118,11 +123,13 @@ class Query(Generic[K, V]):
     def _apply(self, changes: Changes[K, Any], results: _Results) -> None:
         """Bring the results up to date with what other tasks have done, and the user's own functions.
 
-        In another run than the registry's it takes in only the changes that are there when it begins. The registry's
-        run writes in another thread then, and may be faster: `_apply` would never end. The rest waits for the next
-        `_apply`; what comes after the last one is as if it came after the selection.
+        In another run than the registry's it takes in at most `ROWS_PER_TURN` of the changes that are there. The
+        registry's run writes in another thread then, and may be faster: to take in all of them would never end, or take
+        longer each time. The rest waits for the next call.
         """
         asked = len(changes.untold)
+        if not self._names.is_written_here():
+            asked = min(asked, ROWS_PER_TURN)
         while changes.untold and (asked > 0 or self._names.is_written_here()):
             key, old, new = changes.untold.popleft()
             result = results.pop(old)
