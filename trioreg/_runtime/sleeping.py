@@ -57,7 +57,7 @@ def _message_of_a_sleeper() -> object:
 
     This uses no private name of Trio's, but it relies on something that Trio does not document: the message is one
     object, yielded once. It says only how to abort, so it can be sent again. An outcome comes back.
-    tests/runtime/test_sleeping.py fails if Trio changes that.
+    tests/runtime/test_inside_sleeping.py fails if Trio changes that.
     """
     sleeper = wait_task_rescheduled(_abort)  # noqa: ASYNC105  # run by hand
     try:
