@@ -12,9 +12,10 @@ from typing import Any, Generic, TypeVar, cast
 from trio.lowlevel import checkpoint
 
 from .._runtime import Owner
+from .compiled_pattern import compile_pattern
 from .entry import Entry
 from .names import Changes, Names, as_owner
-from .pattern import compile_into, compile_pattern, compile_where
+from .where_and_into import compile_into, compile_where
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
