@@ -44,7 +44,7 @@ from trioreg import (
 )
 from trioreg._actors import cell as cell_module
 from trioreg._actors import mailbox as mailbox_module
-from trioreg._registry.via import Via, WaitingVia
+from trioreg._registry.registry import Via, WaitingVia
 
 Operation = Literal["call", "cast", "cast_nowait", "send", "send_nowait"]
 Form = Literal["sync", "async", "mixed"]

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import trio
+from support.inside import exact_totals
 from support.owners import SORTS, Stage, held_by, staged
 from support.watcher import rows
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -255,12 +256,12 @@ WRITES: list[tuple[str, Write]] = [
 
 @contextmanager
 def unchanged(registry: Registry[Any, Any]) -> Generator[None]:
-    before = rows(registry), registry.select_nowait(), dict(registry._names.totals or {})
+    before = rows(registry), registry.select_nowait(), exact_totals(registry)
     with registry.watch() as events:
         yield
         with pytest.raises(trio.WouldBlock):
             events.receive_nowait()
-    assert (rows(registry), registry.select_nowait(), dict(registry._names.totals or {})) == before
+    assert (rows(registry), registry.select_nowait(), exact_totals(registry)) == before
 
 
 async def started(stage: Stage, registry: Registry[Any, Any]) -> list[Owner]:

@@ -37,6 +37,12 @@ def is_followed(registry: Registry[Any, Any]) -> bool:
     return hub is not None and bool(hub._everything or hub._watchers or hub._waiters)
 
 
+def exact_totals(registry: Registry[Any, Any]) -> dict[Any, Any]:
+    """The exact total of each key, and how many floats are in it; none where the registry keeps no totals."""
+    totals = registry._names.totals
+    return {} if totals is None else dict(totals.by_key)
+
+
 def assert_nothing_left(*registries: Registry[Any, Any]) -> None:
     """Nobody holds anything in these registries, waits for it, follows it, or locks it."""
     for registry in registries:

@@ -8,8 +8,7 @@ This wing never starts or ends an actor. Other wings import from here, not from 
 from .entry import Entry
 from .events import Event, Listener, Registered, Unregistered
 from .pattern import ANY, Is, Var
-from .registry import Registry
+from .registry import Registry, Via
 from .table_viewer import Table
-from .via import Via
 
 __all__ = ["ANY", "Entry", "Event", "Is", "Listener", "Registered", "Registry", "Table", "Unregistered", "Var", "Via"]

@@ -4,14 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
 from .._runtime import Run, current_run
+from .arguments import require_hashable
+from .core import RegistryCore
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Locking(RegistryCore[K, V]):
+    """The method that locks a key."""
+
+    _locks: KeyLocks
+
+    def lock(self, key: Hashable) -> AbstractAsyncContextManager[None]:
+        """Only one task at a time in the block: ``async with registry.lock(key): ...``.
+
+        First come first served. The keys of locks are a namespace of their own. However the block is left, crash and
+        cancellation included, the lock is free. Entering is a checkpoint; constant time.
+
+        Raises:
+            TypeError: ``key`` is not hashable.
+            RuntimeError: When it is entered: this task has the lock, or the registry belongs to another Trio run.
+        """
+        require_hashable("key", key)
+        return KeyLock(self._locks, key)
 
 
 class KeyLocks:

@@ -8,29 +8,26 @@ unique name to the first in its queue (`_queue.py`), and tells the `Hub`. Nothin
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
-from fractions import Fraction
-from itertools import count, islice
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
+from itertools import count
+from typing import Any, TypeVar, cast
 
 from trio.lowlevel import in_trio_run
 
-from .._runtime import NORMAL, ActorExited, AlreadyRegistered, Exit, Owner, Run, Token, current_owner
+from .._runtime import NORMAL, ActorExited, AlreadyRegistered, Exit, Owner, Run, Token, current_owner, current_run
 from .acquire_queue import Queue, Queues
+from .arguments import as_owner
+from .changes import Changes
 from .entry import Entry
 from .events import Hub, Registered, Unregistered
-from .partition import DuplicatePartition, UniquePartition
+from .tables import Tables, numbers_in
+from .totals import Totals
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-Total: TypeAlias = tuple[int | Fraction, int]
-"""The exact sum of the values of a key, and how many of them are floats."""
-
 _numbers = count()
-_NOTHING: Total = (0, 0)
 _entering = threading.RLock()  # not a Lock: a finalizer may run inside of it, and that may be anybody's code
 
 # What `Entry(...)` comes down to, without the Python function that a named tuple has around it.
@@ -40,119 +37,26 @@ _new_entry = cast(
 )
 
 
-class Changes(Generic[K, V]):
-    """What has become of entries since a selection began.
+class Names(Tables[K, V]):
+    """What a registry keeps: its tables, and all that changes with them.
 
     Attributes:
-        became: By the id of an entry, what is in its place now: None if nothing is. With the entry itself, as an id
-            is used again when its object is gone.
-        untold: What the selection has not heard of yet: key, old entry, new entry.
-    """
-
-    __slots__ = ("became", "untold")
-
-    def __init__(self) -> None:
-        self.became: dict[int, tuple[Entry[V], Entry[V] | None]] = {}
-        self.untold: deque[tuple[K, Entry[V], Entry[V] | None]] = deque()
-
-    def note(self, key: K, old: Entry[V], new: Entry[V] | None) -> None:
-        self.became[id(old)] = (old, new)
-        self.untold.append((key, old, new))
-
-    def current(self, entry: Entry[V]) -> Entry[V] | None:
-        """What is in the place of an entry now."""
-        current: Entry[V] | None = entry
-        while current is not None and id(current) in self.became:
-            current = self.became[id(current)][1]
-        return current
-
-
-class Names(Generic[K, V]):
-    """What a registry keeps.
-
-    Attributes:
-        unique, duplicate: The partitions: one of the two lists is empty.
-        sole: The key table itself, where keys are unique and there is one partition: the hottest path there is.
         hub: Those who listen; None while nobody does.
         queues: Those who wait for a unique name.
         selections: For each selection that has let other tasks run: what has changed since it began.
         totals: The sum of the values of each key, or None where nobody asked for it.
     """
 
-    __slots__ = (
-        "_run",
-        "by_owner",
-        "duplicate",
-        "hub",
-        "n",
-        "name",
-        "queues",
-        "selections",
-        "sole",
-        "totals",
-        "unique",
-    )
+    __slots__ = ("_run", "hub", "name", "queues", "selections", "totals")
 
     def __init__(self, name: str, kind: str, partitions: int, *, by_owner: bool, totals: bool) -> None:
+        super().__init__(kind, partitions, by_owner=by_owner)
         self.name = name
-        self.n = partitions
-        self.by_owner = by_owner
-        is_unique = kind == "unique"
-        self.unique: list[UniquePartition[K, V]] = [UniquePartition() for _ in range(partitions)] if is_unique else []
-        self.duplicate: list[DuplicatePartition[K, V]] = (
-            [] if is_unique else [DuplicatePartition() for _ in range(partitions)]
-        )
-        self.sole: dict[K, Entry[V]] | None = self.unique[0].table if is_unique and partitions == 1 else None
         self.hub: Hub[K, V] | None = None
-        self.totals: dict[K, Total] | None = {} if totals else None
+        self.totals: Totals[K] | None = Totals() if totals else None
         self.queues: Queues[K, V] = Queues()
         self.selections: list[Changes[K, V]] = []
         self._run: Run | None = None
-
-    # Reading: any thread
-
-    @property
-    def partitions(self) -> Sequence[UniquePartition[K, V] | DuplicatePartition[K, V]]:
-        return self.unique or self.duplicate
-
-    def count(self) -> int:
-        return sum(map(len, self.partitions))
-
-    def entry(self, key: K) -> Entry[V] | None:
-        """The entry of a unique key."""
-        if self.sole is not None:
-            return self.sole.get(key)
-        return self._table(key).get(key)
-
-    def _table(self, key: K) -> dict[K, Entry[V]]:
-        """The table that a unique key is in."""
-        return self.unique[hash(key) % self.n].table
-
-    def groups(self, key: K) -> Iterator[list[Entry[V]]]:
-        """The entries of a key, one list for each partition that has any."""
-        for partition in self.partitions_with(key):
-            entries = self.group(key, partition)
-            if entries:
-                yield entries
-
-    def partitions_with(self, key: K) -> list[int]:
-        """The numbers of the partitions that may have entries of a key."""
-        return list(range(self.n)) if self.duplicate and self.by_owner else [hash(key) % self.n]
-
-    def first(self, key: K) -> Entry[V] | None:
-        """The first entry of a key, however many there are."""
-        return next((entry for n in self.partitions_with(key) for entry in self.group(key, n, at_most=1)), None)
-
-    def group(self, key: K, partition: int, at_most: int | None = None) -> list[Entry[V]]:
-        """The entries of a key in one partition."""
-        if self.duplicate:
-            return self.duplicate[partition].entries(key, at_most)
-        entry = self.unique[partition].table.get(key)
-        return [] if entry is None else [entry]
-
-    def partition_of(self, owner: Owner, key: K) -> int:
-        """The number of the partition that an entry is in."""
-        return (owner._number if self.duplicate and self.by_owner else hash(key)) % self.n
 
     def held(self, owner: Owner, key: K, at_most: int | None = None) -> list[tuple[int, Entry[V]]]:
         """What an owner has under a key: the number and the entry of each, oldest first."""
@@ -213,6 +117,13 @@ class Names(Generic[K, V]):
                     self.hub.forget_tasks()
             self._run = run
 
+    def open_hub(self) -> Hub[K, V]:
+        """The hub, made when it is first needed, for a task of the running run to follow the registry."""
+        self.enter(current_run())
+        if self.hub is None:
+            self.hub = Hub(())
+        return self.hub
+
     # Writing: the thread of the run, one step
 
     def insert(self, owner: Owner, key: K, value: V) -> int:
@@ -221,7 +132,7 @@ class Names(Generic[K, V]):
         number = next(_numbers)
         if self.unique:
             # One dict operation both asks and takes: should the key's own `__eq__` raise, nothing has happened.
-            table = self._table(key) if self.sole is None else self.sole
+            table = self.table_of(key) if self.sole is None else self.sole
             taken = table.setdefault(key, entry)
             if taken is not entry:
                 raise AlreadyRegistered(self.name, key, taken.owner, taken.value)
@@ -246,7 +157,7 @@ class Names(Generic[K, V]):
                 partition.undo_add(group)
                 raise
         if self.totals is not None:
-            self._count(key, value)
+            self.totals.add(self, key, value)
         if self.hub is not None:
             self.hub.note(Registered(self.name, key, owner, value))
             self._tell(self.hub)
@@ -283,7 +194,7 @@ class Names(Generic[K, V]):
         """Give one entry of an owner another value; the entry must be there."""
         new: Entry[V] = _new_entry(Entry, (owner, value))
         if self.unique:
-            table = self._table(key)
+            table = self.table_of(key)
             old, table[key] = table[key], new
         else:
             group = self.duplicate[self.partition_of(owner, key)].table[key]
@@ -291,14 +202,14 @@ class Names(Generic[K, V]):
         if self.selections:
             self._changed(key, old, new)
         if self.totals is not None:
-            self._count(key, value, instead_of=old)
+            self.totals.add(self, key, value, instead_of=old)
 
     def hand_over(self, key: K, owner: Owner, to: Owner, value: V, exit: Exit | None = None) -> bool:
         """Put ``to`` in the place of ``owner``: no moment without a holder, none with two.
 
         Returns False, having done nothing, if ``owner`` does not hold the unique key.
         """
-        table = self._table(key)
+        table = self.table_of(key)
         entry = table.get(key)
         if entry is None or entry.owner is not owner:
             return False
@@ -321,7 +232,7 @@ class Names(Generic[K, V]):
         if self.selections:
             self._changed(key, entry, new)
         if self.totals is not None:
-            self._count(key, value, instead_of=entry)
+            self.totals.add(self, key, value, instead_of=entry)
         if queue is not None:
             self.queues.wake(queue, to)
         if self.hub is not None:
@@ -353,7 +264,7 @@ class Names(Generic[K, V]):
                 with suppress(Exception):
                     self._pass_on(key, self.queues.by_key.get(key))
         if self.totals is not None:
-            self._recount()
+            self.totals.recount(self)
 
     def _give_back(self, owner: Owner, key: K, token: Token) -> int:
         """Take all entries that an owner has for a key out of its lease and out of the table, or out of neither."""
@@ -372,7 +283,7 @@ class Names(Generic[K, V]):
     def _remove(self, owner: Owner, key: K, token: Token, exit: Exit | None) -> int:
         """Take entries out of the table; the lease with the owner is the caller's."""
         if self.unique:
-            table = self._table(key) if self.sole is None else self.sole
+            table = self.table_of(key) if self.sole is None else self.sole
             entry = table.pop(key)
             if entry[0] is not owner:
                 table[key] = entry
@@ -380,14 +291,14 @@ class Names(Generic[K, V]):
             if self.selections or self.hub is not None:
                 self._gone(owner, key, entry, exit)
             if self.totals is not None:
-                self._discount(key, [entry])
+                self.totals.subtract(self, key, [entry])
             return 1
         entries = self.duplicate[self.partition_of(owner, key)].remove(key, numbers_in(token))
         if self.selections or self.hub is not None:
             for entry in entries:
                 self._gone(owner, key, entry, exit)
         if self.totals is not None:
-            self._discount(key, entries)
+            self.totals.subtract(self, key, entries)
         return len(entries)
 
     def _gone(self, owner: Owner, key: K, entry: Entry[V], exit: Exit | None) -> None:
@@ -421,55 +332,3 @@ class Names(Generic[K, V]):
             hub.tell()
         else:
             self._run.untold[hub] = None
-
-    # Totals: exact, as a sum of floats that come and go would not be
-
-    def _count(self, key: K, value: Any, instead_of: Entry[Any] | None = None) -> None:
-        assert self.totals is not None
-        try:
-            total = _plus(self.totals.get(key, _NOTHING), value)
-            self.totals[key] = total if instead_of is None else _plus(total, instead_of.value, -1)
-        except Exception:
-            self._recount()
-
-    def _discount(self, key: K, gone: Iterable[Entry[Any]]) -> None:
-        assert self.totals is not None
-        try:
-            if any(key in self.partitions[number].table for number in self.partitions_with(key)):
-                total = self.totals[key]
-                for entry in gone:
-                    total = _plus(total, entry.value, -1)
-                self.totals[key] = total
-            else:
-                del self.totals[key]
-        except Exception:
-            self._recount()
-
-    def _recount(self) -> None:
-        """Add up all values anew, where a key that can't be compared has got in the way: the change itself is done."""
-        assert self.totals is not None
-        totals: dict[K, Total] = {}
-        for partition in self.partitions:
-            for key, entry in partition.rows():
-                with suppress(Exception):
-                    totals[key] = _plus(totals.get(key, _NOTHING), cast("Any", entry.value))
-        self.totals = totals
-
-
-def as_owner(argument: str, owner: object) -> Owner:
-    if not isinstance(owner, Owner):
-        raise TypeError(f"{argument} must be an ActorRef or a TaskOwner, not {owner!r}")
-    return owner._canonical()
-
-
-def numbers_in(token: Token, at_most: int | None = None) -> list[int]:
-    if not isinstance(token, dict):
-        return [token]
-    # One call in C copies it whole, whatever another thread's run does; of a part, there is an iterator for a moment.
-    return list(token) if at_most is None else list(islice(token, at_most))
-
-
-def _plus(total: Total, value: float, sign: Literal[1, -1] = 1) -> Total:
-    if isinstance(value, float):
-        return total[0] + sign * Fraction(value), total[1] + sign
-    return total[0] + sign * value, total[1]

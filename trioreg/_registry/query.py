@@ -12,9 +12,11 @@ from typing import Any, Generic, TypeVar, cast
 from trio.lowlevel import checkpoint
 
 from .._runtime import Owner
+from .arguments import as_owner
+from .changes import Changes
 from .compiled_pattern import compile_pattern
 from .entry import Entry
-from .names import Changes, Names, as_owner
+from .names import Names
 from .where_and_into import compile_into, compile_where
 
 K = TypeVar("K", bound=Hashable)

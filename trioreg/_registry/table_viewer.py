@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeVar
 from unicodedata import combining, east_asian_width
 
 import attrs
+
+from .._runtime import Owner
+from .core import RegistryCore
+from .names import Names
+from .partition import DuplicatePartition, UniquePartition
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 @attrs.frozen
@@ -36,6 +46,52 @@ class Table:
         if not self.rows:
             return head
         return head + "\n" + format_rows(self.columns, self.rows, indent="  ")
+
+
+class TableViewer(RegistryCore[K, V]):
+    """Methods that show the tables."""
+
+    def tables(self) -> list[Table]:
+        """The tables of this registry, as Elixir's table viewer shows them: a key table and an owner table for each
+        partition.
+
+        Not a checkpoint; safe from any thread. Costs as much as there are entries: for people, not for programs.
+        """
+        return tables_of(self._names)
+
+    def dump(self) -> str:
+        """`tables`, laid out as text for people. Not a checkpoint; safe from any thread; costs what `tables` does."""
+        return "\n".join([f"registry {self.name!r}, {self._kind} keys", *map(str, self.tables())])
+
+
+def tables_of(names: Names[K, V]) -> list[Table]:
+    """A table of keys and a table of owners for each partition."""
+    partitions: Sequence[UniquePartition[K, V] | DuplicatePartition[K, V]] = names.partitions
+    keys: list[Table] = []
+    counts: list[dict[tuple[Owner, K, str], int]] = [{} for _ in partitions]
+    for index, partition in enumerate(partitions):
+        name = f"KeyPartition{index}"
+        rows = [(key, entry.owner, entry.value) for key, entry in partition.rows()]
+        keys.append(Table(name, ("key", "owner", "value"), tuple(rows), _size_of(partition)))
+        for key, owner, _ in rows:
+            count = counts[owner._number % len(partitions)]
+            count[owner, key, name] = count.get((owner, key, name), 0) + 1
+    owners: list[Table] = []
+    for index, count in enumerate(counts):
+        held = {id(owner): sys.getsizeof(owner._held) for owner, _, _ in count}
+        rows_ = tuple((owner, key, TableName(name), number) for (owner, key, name), number in count.items())
+        columns = ("owner", "key", "table", "entries")
+        owners.append(Table(f"PIDPartition{index}", columns, rows_, sum(held.values())))
+    return keys + owners
+
+
+def _size_of(partition: UniquePartition[K, V] | DuplicatePartition[K, V]) -> int:
+    if isinstance(partition, UniquePartition):
+        return sys.getsizeof(partition.table) + sum(map(sys.getsizeof, list(partition.table.values())))
+    size = sys.getsizeof(partition.table)
+    for group in list(partition.table.values()):
+        size += sys.getsizeof(group) + sum(map(sys.getsizeof, list(group.values())))
+    return size
 
 
 def format_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], *, indent: str = "") -> str:

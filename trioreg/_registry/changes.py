@@ -1,0 +1,39 @@
+"""What has changed in a registry while a selection let other tasks run."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from .entry import Entry
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Changes(Generic[K, V]):
+    """What has become of entries since a selection began.
+
+    Attributes:
+        became: By the id of an entry, what is in its place now: None if nothing is. With the entry itself, as an id
+            is used again when its object is gone.
+        untold: What the selection has not heard of yet: key, old entry, new entry.
+    """
+
+    __slots__ = ("became", "untold")
+
+    def __init__(self) -> None:
+        self.became: dict[int, tuple[Entry[V], Entry[V] | None]] = {}
+        self.untold: deque[tuple[K, Entry[V], Entry[V] | None]] = deque()
+
+    def note(self, key: K, old: Entry[V], new: Entry[V] | None) -> None:
+        self.became[id(old)] = (old, new)
+        self.untold.append((key, old, new))
+
+    def current(self, entry: Entry[V]) -> Entry[V] | None:
+        """What is in the place of an entry now."""
+        current: Entry[V] | None = entry
+        while current is not None and id(current) in self.became:
+            current = self.became[id(current)][1]
+        return current

@@ -1,0 +1,235 @@
+"""Registering a name, and everything that its owner may do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import TypeVar, cast, overload
+
+import trio
+from trio.lowlevel import checkpoint_if_cancelled, enable_ki_protection
+
+from .._runtime import NotRegistered, Owner, require_sync, run_user, sync_result
+from .arguments import AcceptsNone, as_owner, require_hashable, unhashable
+from .core import RegistryCore
+from .entry import Entry
+from .query import value_query
+from .totals import require_number
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Registration(RegistryCore[K, V]):
+    """Methods that register a name, change it, hand it over and give it back."""
+
+    @overload
+    def register(self: AcceptsNone, key: K, *, owner: Owner | None = ...) -> Owner: ...
+    @overload
+    def register(self, key: K, value: V, *, owner: Owner | None = ...) -> Owner: ...
+    @enable_ki_protection
+    def register(  # pyright: ignore[reportInconsistentOverload]  # it does not see that the default is a V there
+        self,
+        key: K,
+        value: V = None,  # type: ignore[assignment]
+        *,
+        owner: Owner | None = None,
+    ) -> Owner:
+        """Register ``key``: all or nothing, and until the owner ends or `unregister` is called.
+
+        Not a checkpoint; constant time.
+
+        Args:
+            key: Any hashable.
+            value: What `lookup` shows beside the owner.
+            owner: Whose name it is. By default the actor whose code is running (its handlers, its background
+                tasks), or else the current Trio task.
+
+        Returns:
+            The owner.
+
+        Raises:
+            AlreadyRegistered: Keys are unique and this one is held; by the same owner too.
+            ActorExited: ``owner`` has ended.
+            TypeError: ``key`` is not hashable, ``owner`` is not an owner, or ``value`` is not a number where the
+                registry keeps totals.
+            RuntimeError: Called outside of the Trio run that hosts the owner, or the registry belongs to another run.
+        """
+        names = self._names
+        owner = names.writer(owner)
+        if names.totals is not None:
+            require_number("value", value)
+        try:
+            names.insert(owner, key, value)
+        except TypeError as error:
+            raise unhashable("key", key, error) from None
+        return owner
+
+    @enable_ki_protection
+    def unregister(self, key: K, *, owner: Owner | None = None) -> int:
+        """Give ``key`` back: every entry that the owner has for it.
+
+        Not a checkpoint; costs as much as the owner has entries for the key.
+
+        Args:
+            key: The key.
+            owner: Whose entries; by default the caller's own.
+
+        Returns:
+            How many entries were removed: 0 if the owner did not hold the key.
+
+        Raises:
+            ActorExited: ``owner`` was given and has ended.
+            TypeError: ``key`` is not hashable, or ``owner`` is not an owner.
+            RuntimeError: As for `register`.
+        """
+        owner = self._names.writer(owner)
+        try:
+            return self._names.delete_all(owner, key)
+        except TypeError as error:
+            raise unhashable("key", key, error) from None
+
+    @enable_ki_protection
+    def unregister_match(
+        self,
+        key: K,
+        pattern: object,
+        *,
+        where: Callable[..., object] | None = None,
+        owner: Owner | None = None,
+    ) -> int:
+        """Give back those entries for ``key`` whose value fits a pattern; the owner's others stay.
+
+        Not a checkpoint; costs as much as the owner has entries for the key.
+
+        Args:
+            key: The key.
+            pattern, where: As in `match`.
+            owner: Whose entries; by default the caller's own.
+
+        Returns:
+            How many entries were removed.
+
+        Raises:
+            ActorExited, TypeError, RuntimeError: As for `unregister`; and what `match` raises for its arguments.
+        """
+        require_hashable("key", key)
+        fits = value_query(pattern, where)
+        owner = self._names.writer(owner)
+        # First all are asked, then all are removed: should the pattern raise, nothing has happened.
+        numbers = [number for number, entry in self._names.held(owner, key) if run_user(fits, entry)]
+        return sum(self._names.delete(owner, key, number) for number in numbers)
+
+    @overload
+    async def acquire(self: AcceptsNone, key: K, *, owner: Owner | None = ...) -> Owner: ...
+    @overload
+    async def acquire(self, key: K, value: V, *, owner: Owner | None = ...) -> Owner: ...
+    async def acquire(  # pyright: ignore[reportInconsistentOverload]  # it does not see that the default is a V there
+        self,
+        key: K,
+        value: V = None,  # type: ignore[assignment]
+        *,
+        owner: Owner | None = None,
+    ) -> Owner:
+        """Wait until the unique ``key`` is free, then hold it: a leader election, a hot standby.
+
+        First come first served: each release wakes one waiter, whose name it is before anybody can see it free. It is
+        held as with `register`, until its owner ends or `unregister` is called. A checkpoint. Cancelled: it is out of
+        the queue and holds nothing. Who is handed the name by `transfer` waits no longer. Constant time.
+
+        Args:
+            key, value, owner: As for `register`.
+
+        Returns:
+            The owner.
+
+        Raises:
+            ActorExited: ``owner`` has ended, or ends while it waits.
+            ValueError: The keys of this registry are not unique.
+            RuntimeError: The owner holds the key itself, and would wait for itself; or as for `register`.
+            TypeError: As for `register`.
+        """
+        self._require_unique("acquire")
+        require_hashable("key", key)
+        if self._names.totals is not None:
+            require_number("value", value)
+        owner = self._names.writer(owner)
+        await checkpoint_if_cancelled()
+        owner = self._names.writer(owner)
+        return await self._acquire(key, value, owner)
+
+    @enable_ki_protection
+    async def _acquire(self, key: K, value: V, owner: Owner) -> Owner:
+        entry = self._names.entry(key)
+        if entry is None:
+            self._names.insert(owner, key, value)
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        elif entry.owner is owner:
+            raise RuntimeError(f"{owner!r} holds {key!r} in {self.name!r} already: it would wait for itself")
+        else:
+            await self._names.queues.wait(key, owner, value)
+        return self._names.writer(owner)
+
+    @enable_ki_protection
+    def update_value(self, key: K, fn: Callable[[V], V], *, owner: Owner | None = None) -> tuple[V, V]:
+        """Change the value beside a unique ``key`` that the caller (or ``owner``) holds.
+
+        Not a checkpoint; constant time, plus what ``fn`` takes. Should ``fn`` raise, nothing has changed.
+
+        Args:
+            key: The key.
+            fn: Gets the old value, gives the new one.
+            owner: Who holds it; by default the caller.
+
+        Returns:
+            The new and the old value.
+
+        Raises:
+            NotRegistered: The owner does not hold the key (any more, when ``fn`` returns).
+            ValueError: The keys of this registry are not unique.
+            TypeError: ``key`` is not hashable, ``fn`` is not callable, is async or returns a coroutine, or ``owner`` is
+                not an owner.
+            RuntimeError, ActorExited: As for `register`.
+        """
+        self._require_unique("update_value")
+        require_hashable("key", key)
+        require_sync("fn", fn)
+        names = self._names
+        owner = names.writer(owner)
+        for number, entry in names.held(owner, key):
+            new = sync_result("fn", fn, run_user(fn, entry.value))
+            if names.totals is not None:
+                require_number("value", new)
+            if owner._keys(names).get(key) == number:
+                old = cast("Entry[V]", names.entry(key)).value
+                names.replace(owner, key, number, new)
+                return new, old
+        raise NotRegistered(self.name, key, owner)
+
+    @enable_ki_protection
+    def transfer(self, key: K, to: Owner, *, owner: Owner | None = None) -> None:
+        """Hand a unique name over, with its value: no moment without a holder, none with two.
+
+        Not a checkpoint; constant time.
+
+        Args:
+            key: The name.
+            to: The new holder.
+            owner: The present holder; by default the caller.
+
+        Raises:
+            NotRegistered: The owner does not hold the key.
+            ActorExited: ``to``, or ``owner``, has ended.
+            ValueError: The keys of this registry are not unique.
+            TypeError: ``key`` is not hashable, or ``to`` or ``owner`` is not an owner.
+            RuntimeError: As for `register`.
+        """
+        self._require_unique("transfer")
+        require_hashable("key", key)
+        as_owner("to", to)
+        owner = self._names.writer(owner)
+        to = self._names.writer(to)
+        held = self._names.held(owner, key)
+        if not held:
+            raise NotRegistered(self.name, key, owner)
+        if to is not owner:
+            self._names.hand_over(key, owner, to, held[0][1].value)
