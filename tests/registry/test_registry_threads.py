@@ -12,6 +12,7 @@ import gc
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +26,8 @@ from support.watcher import rows
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import ANY, Owner, Registry, Var
+from trioreg._registry import query
+from trioreg._registry.query import ROWS_PER_TURN
 
 READS = 60
 
@@ -226,6 +229,89 @@ async def test_a_selection_in_another_run_is_safe(registry: Registry[Any, Any], 
             assert await registry.count_select("comes and goes") == 1
             registry.unregister("comes and goes", owner=owner)
     assert registry._names.selections == []
+
+
+class Writer:
+    """It changes a value in the run of a registry, for a thread that waits until that is done."""
+
+    def __init__(self, names: Registry[Any, Any], key: object, owner: Owner, *, at_most: int) -> None:
+        self.names = names
+        self.key = key
+        self.owner = owner
+        self.at_most = at_most
+        self.written = 0
+        self._token = trio.lowlevel.current_trio_token()
+
+    def write(self) -> None:
+        if self.written == self.at_most:
+            return
+        self.written += 1
+        done = threading.Event()
+
+        def update() -> None:
+            self.names.update_value(self.key, lambda value: value + 1, owner=self.owner)
+            done.set()
+
+        self._token.run_sync_soon(update)
+        assert done.wait(10)
+
+
+async def test_a_selection_in_another_run_ends_while_a_writer_keeps_up_with_it(
+    names: Registry[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For each change that the selection takes in, the writer makes the next one."""
+
+    class Untold(deque[Any]):
+        def popleft(self) -> Any:
+            taken = super().popleft()
+            writer.write()
+            return taken
+
+    class EndlessChanges(query.Changes[Any, Any]):
+        def __init__(self) -> None:
+            super().__init__()
+            self.untold = Untold()
+
+    def write_first(row: object) -> bool:
+        if writer.written == 0:
+            writer.write()
+        return True
+
+    async def select() -> None:
+        selected.extend(await names.select(where=write_first))
+
+    selected: list[Any] = []
+    owner = names.register(0, 0)
+    writer = Writer(names, 0, owner, at_most=100)
+    monkeypatch.setattr(query, "Changes", EndlessChanges)
+    await trio.to_thread.run_sync(trio.run, select)
+    assert writer.written == 2  # one for the question, and one for the change that the selection took in
+    assert selected == [(0, owner, 1)]
+
+
+async def test_a_selection_in_another_run_asks_again_about_a_change_that_came_while_it_asked(
+    names: Registry[Any, Any],
+) -> None:
+    asked: list[int] = []
+
+    def change(row: tuple[object, object, int]) -> bool:
+        if row[0] == 0:
+            asked.append(row[2])
+            writer.write()
+        return True
+
+    async def select() -> None:
+        selected.extend(await names.select(where=change))
+
+    selected: list[Any] = []
+    owner = names.register(0, 0)
+    for number in range(1, 3 * ROWS_PER_TURN):
+        names.register(number, 0)
+    writer = Writer(names, 0, owner, at_most=3)
+    await trio.to_thread.run_sync(trio.run, select)
+    assert asked == [0, 1, 2, 3]
+    assert [row for row in selected if row[0] == 0] == [(0, owner, 3)]
+    assert len(selected) == 3 * ROWS_PER_TURN
 
 
 async def test_a_thread_has_no_names_of_its_own(registry: Registry[str, int]) -> None:

@@ -34,6 +34,9 @@ class Changes(Generic[K, V]):
     def current(self, entry: Entry[V]) -> Entry[V] | None:
         """What is in the place of an entry now."""
         current: Entry[V] | None = entry
-        while current is not None and id(current) in self.became:
+        # No more steps than there are changes now: a writer in another thread may go on adding. Those are untold yet.
+        for _ in range(len(self.became)):
+            if current is None or id(current) not in self.became:
+                break
             current = self.became[id(current)][1]
         return current

@@ -74,6 +74,10 @@ class Names(Tables[K, V]):
 
     # Who may write
 
+    def is_written_here(self) -> bool:
+        """Whether the run that writes is in this thread: nothing is written while this thread is busy."""
+        return self._run is not None and self._run.thread == threading.get_ident()
+
     def writer(self, owner: Owner | None) -> Owner:
         """The owner to write for, once it is certain that it may be written for, from here, now."""
         if owner is None:
