@@ -26,6 +26,7 @@ from support.watcher import rows
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import ANY, Owner, Registry, Var
+from trioreg._registry import changes as changes_module
 from trioreg._registry import query
 from trioreg._registry.query import ROWS_PER_TURN
 
@@ -267,7 +268,7 @@ async def test_a_selection_in_another_run_ends_while_a_writer_keeps_up_with_it(
             writer.write()
             return taken
 
-    class EndlessChanges(query.Changes[Any, Any]):
+    class EndlessChanges(changes_module.Changes[Any, Any]):
         def __init__(self) -> None:
             super().__init__()
             self.untold = Untold()

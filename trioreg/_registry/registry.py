@@ -7,11 +7,13 @@ gives the names back when their holder ends is the holder's own (`_owner.py`).
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from types import FunctionType
 from typing import TYPE_CHECKING, Literal, Never, TypeAlias, TypeVar, overload
 
 from .._actors import Address
 from .._runtime import require_sync
 from .arguments import AcceptsNone, require_hashable
+from .core import RegistryCore
 from .counters import Counters
 from .dispatch import Dispatch
 from .events import Hub, Listener
@@ -187,3 +189,16 @@ class WaitingVia(WaitingNameAddress[K, V], Via[K, V]):
     """An address by name whose async forms wait until the name has a holder: ``registry.via(key, wait=True)``."""
 
     __slots__ = ()
+
+
+def _show_as_public() -> None:
+    # In an error a method stands where its user finds it: ``Registry.register() missing 1 required ...``.
+    classes: dict[type, str] = {base: "Registry" for base in Registry.__mro__ if issubclass(base, RegistryCore)}
+    classes |= {base: "Via" for base in WaitingVia.__mro__ if issubclass(base, NameAddress)}
+    for cls, name in classes.items():
+        for method in vars(cls).values():
+            if isinstance(method, FunctionType):
+                method.__qualname__ = f"{name}.{method.__name__}"
+
+
+_show_as_public()
