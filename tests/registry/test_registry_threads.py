@@ -262,7 +262,7 @@ async def test_a_selection_in_another_run_ends_while_a_writer_keeps_up_with_it(
 ) -> None:
     """For each change that the selection takes in, the writer makes the next one."""
 
-    class Untold(deque[Any]):
+    class Unapplied(deque[Any]):
         def popleft(self) -> Any:
             taken = super().popleft()
             writer.write()
@@ -271,7 +271,7 @@ async def test_a_selection_in_another_run_ends_while_a_writer_keeps_up_with_it(
     class EndlessChanges(changes_module.Changes[Any, Any]):
         def __init__(self) -> None:
             super().__init__()
-            self.untold = Untold()
+            self.unapplied = Unapplied()
 
     def write_first(row: object) -> bool:
         if writer.written == 0:

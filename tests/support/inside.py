@@ -33,8 +33,8 @@ def is_instrument_installed() -> bool:
 
 def is_followed(registry: Registry[Any, Any]) -> bool:
     """Whether a task watches a registry, or waits for a name in it."""
-    hub = registry._names.hub
-    return hub is not None and bool(hub._everything or hub._watchers or hub._waiters)
+    notifier = registry._names.notifier
+    return notifier is not None and bool(notifier._watchers_of_all or notifier._watchers or notifier._waiters)
 
 
 def exact_totals(registry: Registry[Any, Any]) -> dict[Any, Any]:

@@ -47,7 +47,7 @@ class Pattern:
 
 
 def compile_pattern(pattern: object) -> Pattern:
-    """Turn a pattern into a function that matches values with it.
+    """Waiter a pattern into a function that matches values with it.
 
     ============================ ==================================================================================
     pattern                      matches

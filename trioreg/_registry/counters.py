@@ -51,8 +51,8 @@ class Counters(RegistryCore[K, V]):
         self._totals("add")
         require_hashable("key", key)
         require_number("amount", amount)
-        owner = self._names.writer(owner)
-        for number, entry in self._names.held(owner, key, at_most=1):
+        owner = self._names.writable_owner(owner)
+        for number, entry in self._names.entries_of(owner, key, at_most=1):
             try:
                 new = cast("V", cast("Any", entry.value) + amount)
             except OverflowError:

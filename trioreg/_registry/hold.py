@@ -58,7 +58,7 @@ class Hold(AbstractContextManager[None], Generic[K, V]):
         if self._entered is not None:
             raise RuntimeError(f"this hold({key!r}) is already entered: make another one")
         names = self._names
-        owner = names.writer(owner)
+        owner = names.writable_owner(owner)
         if names.totals is not None:
             require_number("value", value)
         try:

@@ -92,7 +92,7 @@ class Lookup(RegistryCore[K, V]):
         """
         asked = owner_or_caller(owner)
         require_hashable("key", key)
-        return [entry.value for _, entry in self._names.held(asked, key)]
+        return [entry.value for _, entry in self._names.entries_of(asked, key)]
 
     def count(self) -> int:
         """How many entries there are. Not a checkpoint; safe from any thread; one step for each partition."""

@@ -2,7 +2,7 @@
 
 `Names` owns the partitions and every change to them. A change keeps three things together, with no step of the
 scheduler in between: the key table, the lease with the owner (`_owner.py`), and the totals; then it hands a freed
-unique name to the first in its queue (`_queue.py`), and tells the `Hub`. Nothing in here waits.
+unique name to the first in its queue (`_queue.py`), and tells the `Notifier`. Nothing in here waits.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any, TypeVar, cast
 from trio.lowlevel import in_trio_run
 
 from .._runtime import NORMAL, ActorExited, AlreadyRegistered, Exit, Owner, Run, Token, current_owner, current_run
-from .acquire_queue import Queue, Queues
+from .acquire_queue import AcquireQueue, AcquireQueues
 from .arguments import as_owner
 from .changes import Changes
 from .entry import Entry
-from .events import Hub, Registered, Unregistered
+from .events import Registered, Unregistered
+from .notifier import Notifier
 from .tables import Tables, numbers_in
 from .totals import Totals
 
@@ -28,7 +29,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 _numbers = count()
-_entering = threading.RLock()  # not a Lock: a finalizer may run inside of it, and that may be anybody's code
+_binding = threading.RLock()  # not a Lock: a finalizer may run inside of it, and that may be anybody's code
 
 # What `Entry(...)` comes down to, without the Python function that a named tuple has around it.
 _new_entry = cast(
@@ -41,24 +42,24 @@ class Names(Tables[K, V]):
     """What a registry keeps: its tables, and all that changes with them.
 
     Attributes:
-        hub: Those who listen; None while nobody does.
+        notifier: Those who listen; None while nobody does.
         queues: Those who wait for a unique name.
         selections: For each selection that has let other tasks run: what has changed since it began.
         totals: The sum of the values of each key, or None where nobody asked for it.
     """
 
-    __slots__ = ("_run", "hub", "name", "queues", "selections", "totals")
+    __slots__ = ("_run", "name", "notifier", "queues", "selections", "totals")
 
     def __init__(self, name: str, kind: str, partitions: int, *, by_owner: bool, totals: bool) -> None:
         super().__init__(kind, partitions, by_owner=by_owner)
         self.name = name
-        self.hub: Hub[K, V] | None = None
+        self.notifier: Notifier[K, V] | None = None
         self.totals: Totals[K] | None = Totals() if totals else None
-        self.queues: Queues[K, V] = Queues()
+        self.queues: AcquireQueues[K, V] = AcquireQueues()
         self.selections: list[Changes[K, V]] = []
         self._run: Run | None = None
 
-    def held(self, owner: Owner, key: K, at_most: int | None = None) -> list[tuple[int, Entry[V]]]:
+    def entries_of(self, owner: Owner, key: K, at_most: int | None = None) -> list[tuple[int, Entry[V]]]:
         """What an owner has under a key: the number and the entry of each, oldest first."""
         token = owner._token(self, key)
         if token is None:
@@ -78,7 +79,7 @@ class Names(Tables[K, V]):
         """Whether the run that writes is in this thread: nothing is written while this thread is busy."""
         return self._run is not None and self._run.thread == threading.get_ident()
 
-    def writer(self, owner: Owner | None) -> Owner:
+    def writable_owner(self, owner: Owner | None) -> Owner:
         """The owner to write for, once it is certain that it may be written for, from here, now."""
         if owner is None:
             try:
@@ -102,31 +103,31 @@ class Names(Tables[K, V]):
                     f"and {elsewhere}"
                 )
         if owner._run is not self._run:
-            self.enter(owner._run)
+            self.bind_to_run(owner._run)
         return owner
 
-    def enter(self, run: Run) -> None:
+    def bind_to_run(self, run: Run) -> None:
         """From here on, and until it ends, the names are those of this run; refused if they are another one's.
 
         Not until its last name is gone: in another thread that run may be about to take the next one, and to ask would
         need a lock around every change. A run that has ended changes nothing, so that two can only meet here.
         """
-        with _entering:
+        with _binding:
             if self._run is not run and self._run is not None:
                 if not self._run.is_over:
                     raise RuntimeError(f"registry {self.name!r} is in use by another Trio run ({self._run!r})")
                 # Where that run broke down, its tasks still seem to wait.
                 self.queues.by_key.clear()
-                if self.hub is not None:
-                    self.hub.forget_tasks()
+                if self.notifier is not None:
+                    self.notifier.forget_tasks()
             self._run = run
 
-    def open_hub(self) -> Hub[K, V]:
-        """The hub, made when it is first needed, for a task of the running run to follow the registry."""
-        self.enter(current_run())
-        if self.hub is None:
-            self.hub = Hub(())
-        return self.hub
+    def open_notifier(self) -> Notifier[K, V]:
+        """The notifier, made when it is first needed, for a task of the running run to follow the registry."""
+        self.bind_to_run(current_run())
+        if self.notifier is None:
+            self.notifier = Notifier(())
+        return self.notifier
 
     # Writing: the thread of the run, one step
 
@@ -162,9 +163,9 @@ class Names(Tables[K, V]):
                 raise
         if self.totals is not None:
             self.totals.add(self, key, value)
-        if self.hub is not None:
-            self.hub.note(Registered(self.name, key, owner, value))
-            self._tell(self.hub)
+        if self.notifier is not None:
+            self.notifier.post(Registered(self.name, key, owner, value))
+            self._deliver_events(self.notifier)
         return number
 
     def delete(self, owner: Owner, key: K, number: int) -> bool:
@@ -173,14 +174,14 @@ class Names(Tables[K, V]):
         if isinstance(token, dict) and len(token) > 1:
             if number not in token:
                 return False
-            self._remove(owner, key, number, None)
+            self._remove_from_tables(owner, key, number, None)
             del token[number]
         elif token is None or number not in numbers_in(token):
             return False
         else:
-            self._give_back(owner, key, token)
-        if self.hub is not None:
-            self._tell(self.hub)
+            self._remove_all(owner, key, token)
+        if self.notifier is not None:
+            self._deliver_events(self.notifier)
         return True
 
     def delete_all(self, owner: Owner, key: K) -> int:
@@ -189,9 +190,9 @@ class Names(Tables[K, V]):
         if token is None:
             hash(key)  # an owner without names has compared it with nothing
             return 0
-        removed = self._give_back(owner, key, token)
-        if self.hub is not None:
-            self._tell(self.hub)
+        removed = self._remove_all(owner, key, token)
+        if self.notifier is not None:
+            self._deliver_events(self.notifier)
         return removed
 
     def replace(self, owner: Owner, key: K, number: int, value: V) -> None:
@@ -204,7 +205,7 @@ class Names(Tables[K, V]):
             group = self.duplicate[self.partition_of(owner, key)].table[key]
             old, group[number] = group[number], new
         if self.selections:
-            self._changed(key, old, new)
+            self._record_change(key, old, new)
         if self.totals is not None:
             self.totals.add(self, key, value, instead_of=old)
 
@@ -234,15 +235,15 @@ class Names(Tables[K, V]):
             owner._take(self, key, token)
             raise
         if self.selections:
-            self._changed(key, entry, new)
+            self._record_change(key, entry, new)
         if self.totals is not None:
             self.totals.add(self, key, value, instead_of=entry)
         if queue is not None:
             self.queues.wake(queue, to)
-        if self.hub is not None:
-            self.hub.note(Unregistered(self.name, key, owner, entry.value, exit))
-            self.hub.note(Registered(self.name, key, to, value))
-            self._tell(self.hub)
+        if self.notifier is not None:
+            self.notifier.post(Unregistered(self.name, key, owner, entry.value, exit))
+            self.notifier.post(Registered(self.name, key, to, value))
+            self._deliver_events(self.notifier)
         return True
 
     def _reclaim(self, owner: Owner, keys: Mapping[Any, Token], exit: Exit | None) -> None:
@@ -250,41 +251,41 @@ class Names(Tables[K, V]):
         for key, token in keys.items():
             try:
                 queue = self.queues.by_key.get(key) if self.queues.by_key else None
-                self._remove(owner, key, token, exit)
+                self._remove_from_tables(owner, key, token, exit)
                 if queue is not None:
-                    self._pass_on(key, queue)
+                    self._give_to_next(key, queue)
             except Exception:
                 # Only a key whose `__hash__` or `__eq__` does not do today what it did when it was registered gets
                 # here. Its entries still must go: look for them by their owner instead.
                 self._purge(owner, exit)
                 break
-        if self.hub is not None:
-            self._tell(self.hub)
+        if self.notifier is not None:
+            self._deliver_events(self.notifier)
 
     def _purge(self, owner: Owner, exit: Exit | None) -> None:
         for partition in self.partitions:
             for key, entry in partition.purge(owner):
-                self._gone(owner, key, entry, exit)
+                self._record_removal(owner, key, entry, exit)
                 with suppress(Exception):
-                    self._pass_on(key, self.queues.by_key.get(key))
+                    self._give_to_next(key, self.queues.by_key.get(key))
         if self.totals is not None:
             self.totals.recount(self)
 
-    def _give_back(self, owner: Owner, key: K, token: Token) -> int:
+    def _remove_all(self, owner: Owner, key: K, token: Token) -> int:
         """Take all entries that an owner has for a key out of its lease and out of the table, or out of neither."""
         queue = self.queues.by_key.get(key) if self.queues.by_key else None
         owner._drop(self, key)
         try:
-            removed = self._remove(owner, key, token, None)
+            removed = self._remove_from_tables(owner, key, token, None)
         except BaseException:
             # A key whose `__eq__` raises, or whose hash has changed.
             owner._take(self, key, token)
             raise
         if queue is not None:
-            self._pass_on(key, queue)
+            self._give_to_next(key, queue)
         return removed
 
-    def _remove(self, owner: Owner, key: K, token: Token, exit: Exit | None) -> int:
+    def _remove_from_tables(self, owner: Owner, key: K, token: Token, exit: Exit | None) -> int:
         """Take entries out of the table; the lease with the owner is the caller's."""
         if self.unique:
             table = self.table_of(key) if self.sole is None else self.sole
@@ -292,47 +293,47 @@ class Names(Tables[K, V]):
             if entry[0] is not owner:
                 table[key] = entry
                 raise KeyError(key)  # only where a key has misbehaved; and nobody takes another's name
-            if self.selections or self.hub is not None:
-                self._gone(owner, key, entry, exit)
+            if self.selections or self.notifier is not None:
+                self._record_removal(owner, key, entry, exit)
             if self.totals is not None:
                 self.totals.subtract(self, key, [entry])
             return 1
         entries = self.duplicate[self.partition_of(owner, key)].remove(key, numbers_in(token))
-        if self.selections or self.hub is not None:
+        if self.selections or self.notifier is not None:
             for entry in entries:
-                self._gone(owner, key, entry, exit)
+                self._record_removal(owner, key, entry, exit)
         if self.totals is not None:
             self.totals.subtract(self, key, entries)
         return len(entries)
 
-    def _gone(self, owner: Owner, key: K, entry: Entry[V], exit: Exit | None) -> None:
+    def _record_removal(self, owner: Owner, key: K, entry: Entry[V], exit: Exit | None) -> None:
         if self.selections:
-            self._changed(key, entry, None)
-        if self.hub is not None:
-            self.hub.note(Unregistered(self.name, key, owner, entry.value, exit))
+            self._record_change(key, entry, None)
+        if self.notifier is not None:
+            self.notifier.post(Unregistered(self.name, key, owner, entry.value, exit))
 
-    def _changed(self, key: K, old: Entry[V], new: Entry[V] | None) -> None:
+    def _record_change(self, key: K, old: Entry[V], new: Entry[V] | None) -> None:
         # A copy: a selection in another thread may come to its end.
         for changes in self.selections[:]:
-            changes.note(key, old, new)
+            changes.record(key, old, new)
 
-    def _pass_on(self, key: K, queue: Queue[V] | None) -> None:
+    def _give_to_next(self, key: K, queue: AcquireQueue[V] | None) -> None:
         """If somebody waits for a name that is free, it is theirs before anybody else can see it."""
         while True:
-            turn = self.queues.wake_next(queue)
-            if turn is None:
+            waiter = self.queues.wake_next(queue)
+            if waiter is None:
                 return
             try:
-                self.insert(turn.owner, key, turn.value)
+                self.insert(waiter.owner, key, waiter.value)
             except Exception as error:
-                turn.error = error  # a key whose `__eq__` raises: the next one, then
+                waiter.error = error  # a key whose `__eq__` raises: the next one, then
             else:
                 return
 
-    def _tell(self, hub: Hub[K, V]) -> None:
+    def _deliver_events(self, notifier: Notifier[K, V]) -> None:
         # While an owner ends, its names go one by one: nobody is told before the last one is gone.
         assert self._run is not None
-        if self._run.untold is None:
-            hub.tell()
+        if self._run.undelivered is None:
+            notifier.deliver()
         else:
-            self._run.untold[hub] = None
+            self._run.undelivered[notifier] = None

@@ -64,8 +64,8 @@ class Query(Generic[K, V]):
                 for entry in group:
                     yield key, entry
         elif self._owner is not None:
-            for key in list(names_of(names, self._owner)):
-                for _, entry in names.held(self._owner, key):
+            for key in list(keys_of(names, self._owner)):
+                for _, entry in names.entries_of(self._owner, key):
                     yield key, entry
         else:
             for partition in names.partitions:
@@ -96,7 +96,7 @@ class Query(Generic[K, V]):
         self._names.selections.append(changes)
         try:
             for number, (key, row) in enumerate(self._rows(), 1):
-                entry = changes.current(row) if changes.became else row
+                entry = changes.current(row) if changes.replaced else row
                 if entry is not None and id(entry) not in changed:
                     result = self._result(key, entry)
                     if result is not _NOTHING:
@@ -125,11 +125,11 @@ class Query(Generic[K, V]):
         run writes in another thread then, and may be faster: `_apply` would never end. The rest waits for the next
         `_apply`; what comes after the last one is as if it came after the selection.
         """
-        asked = len(changes.untold)
-        while changes.untold and (asked > 0 or self._names.is_written_here()):
-            key, old, new = changes.untold.popleft()
+        asked = len(changes.unapplied)
+        while changes.unapplied and (asked > 0 or self._names.is_written_here()):
+            key, old, new = changes.unapplied.popleft()
             result = results.pop(old)
-            # Each change is asked about once. If the question changes something in turn, what was said before stands:
+            # Each change is asked about once. If the question changes something in waiter, what was said before stands:
             # or it would never end.
             if new is not None and not results.has(new):
                 if asked > 0:
@@ -175,7 +175,7 @@ def _nothing_at_all(bound: object) -> None:
     """The shape of a result that is only counted."""
 
 
-def names_of(names: Names[K, V], owner: Owner) -> list[K]:
+def keys_of(names: Names[K, V], owner: Owner) -> list[K]:
     """The keys of an owner, each once."""
     return list(owner._keys(names))
 

@@ -55,7 +55,7 @@ class Registration(RegistryCore[K, V]):
             RuntimeError: Called outside of the Trio run that hosts the owner, or the registry belongs to another run.
         """
         names = self._names
-        owner = names.writer(owner)
+        owner = names.writable_owner(owner)
         if names.totals is not None:
             require_number("value", value)
         try:
@@ -82,7 +82,7 @@ class Registration(RegistryCore[K, V]):
             TypeError: ``key`` is not hashable, or ``owner`` is not an owner.
             RuntimeError: As for `register`.
         """
-        owner = self._names.writer(owner)
+        owner = self._names.writable_owner(owner)
         try:
             return self._names.delete_all(owner, key)
         except TypeError as error:
@@ -114,9 +114,9 @@ class Registration(RegistryCore[K, V]):
         """
         require_hashable("key", key)
         fits = value_query(pattern, where)
-        owner = self._names.writer(owner)
+        owner = self._names.writable_owner(owner)
         # First all are asked, then all are removed: should the pattern raise, nothing has happened.
-        numbers = [number for number, entry in self._names.held(owner, key) if run_user(fits, entry)]
+        numbers = [number for number, entry in self._names.entries_of(owner, key) if run_user(fits, entry)]
         return sum(self._names.delete(owner, key, number) for number in numbers)
 
     @overload
@@ -152,9 +152,9 @@ class Registration(RegistryCore[K, V]):
         require_hashable("key", key)
         if self._names.totals is not None:
             require_number("value", value)
-        owner = self._names.writer(owner)
+        owner = self._names.writable_owner(owner)
         await checkpoint_if_cancelled()
-        owner = self._names.writer(owner)
+        owner = self._names.writable_owner(owner)
         return await self._acquire(key, value, owner)
 
     @enable_ki_protection
@@ -167,7 +167,7 @@ class Registration(RegistryCore[K, V]):
             raise RuntimeError(f"{owner!r} holds {key!r} in {self.name!r} already: it would wait for itself")
         else:
             await self._names.queues.wait(key, owner, value)
-        return self._names.writer(owner)
+        return self._names.writable_owner(owner)
 
     @enable_ki_protection
     def update_value(self, key: K, fn: Callable[[V], V], *, owner: Owner | None = None) -> tuple[V, V]:
@@ -194,8 +194,8 @@ class Registration(RegistryCore[K, V]):
         require_hashable("key", key)
         require_sync("fn", fn)
         names = self._names
-        owner = names.writer(owner)
-        for number, entry in names.held(owner, key):
+        owner = names.writable_owner(owner)
+        for number, entry in names.entries_of(owner, key):
             new = sync_result("fn", fn, run_user(fn, entry.value))
             if names.totals is not None:
                 require_number("value", new)
@@ -226,9 +226,9 @@ class Registration(RegistryCore[K, V]):
         self._require_unique("transfer")
         require_hashable("key", key)
         as_owner("to", to)
-        owner = self._names.writer(owner)
-        to = self._names.writer(to)
-        held = self._names.held(owner, key)
+        owner = self._names.writable_owner(owner)
+        to = self._names.writable_owner(to)
+        held = self._names.entries_of(owner, key)
         if not held:
             raise NotRegistered(self.name, key, owner)
         if to is not owner:

@@ -16,12 +16,13 @@ from .arguments import AcceptsNone, require_hashable
 from .core import RegistryCore
 from .counters import Counters
 from .dispatch import Dispatch
-from .events import Hub, Listener
+from .events import Listener
 from .hold import Holding
 from .key_lock import KeyLocks, Locking
 from .matching import Matching
 from .meta import Meta
 from .names import Names
+from .notifier import Notifier
 from .registration import Registration
 from .table_viewer import TableViewer
 from .via import NameAddress, WaitingNameAddress
@@ -115,11 +116,11 @@ class Registry(
                 require_sync("listeners", listener)
         self._kind = kind
         self._names: Names[K, V] = Names(name, kind, partitions, by_owner=keys != ("duplicate", "key"), totals=totals)
-        self._locks = KeyLocks(self._names.enter)
+        self._locks = KeyLocks(self._names.bind_to_run)
         self._meta: dict[Hashable, object] = {}
         self._sole = self._names.sole
         if listeners:
-            self._names.hub = Hub(listeners)
+            self._names.notifier = Notifier(listeners)
 
     def __repr__(self) -> str:
         return f"<Registry {self.name!r}, {self._kind} keys, {self.count()} registered>"

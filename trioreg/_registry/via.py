@@ -109,4 +109,4 @@ class WaitingNameAddress(NameAddress[K, V]):
         # Whoever waits for a name waits for its holder: a cycle of such waits is refused as any other.
         cell = ref._cell
         with Waiting(ref, None if cell is None else link(cell, current_task())):
-            await self._names.open_hub().wait_registered(self.key)
+            await self._names.open_notifier().wait_registered(self.key)

@@ -55,7 +55,7 @@ class Watching(RegistryCore[K, V]):
         everything = key is ANY
         if not everything:
             require_hashable("key", key)
-        return self._names.open_hub().watch(key, everything)
+        return self._names.open_notifier().watch(key, everything)
 
 
 async def wait_for_holder(names: Names[K, V], key: K) -> Owner:
@@ -65,4 +65,4 @@ async def wait_for_holder(names: Names[K, V], key: K) -> Owner:
         entry = names.first(key)
         if entry is not None:
             return entry.owner
-        await names.open_hub().wait_registered(key)
+        await names.open_notifier().wait_registered(key)

@@ -17,7 +17,7 @@ from .pattern_code import FunctionBuilder, tuple_of
 def compile_where(
     where: Callable[..., object] | None, names: tuple[str, ...]
 ) -> Callable[[object, Bound], bool] | None:
-    """Turn a user's predicate into a function of a value that has matched, and of what its pattern has bound.
+    """Waiter a user's predicate into a function of a value that has matched, and of what its pattern has bound.
 
     Args:
         where: Called with the variables as keyword arguments; or, if there are none, with the value itself. Its
@@ -52,7 +52,7 @@ def compile_where(
 
 
 def compile_into(into: object, names: tuple[str, ...]) -> Callable[[Bound], object]:
-    """Turn the shape that a result is to have into a function of what a pattern has bound.
+    """Waiter the shape that a result is to have into a function of what a pattern has bound.
 
     Args:
         into: A callable (a class is one), which is called with the variables as keyword arguments. Or a template:

@@ -28,10 +28,10 @@ class Holder(Protocol):
     def _task_ended(self) -> None: ...
 
 
-class Teller(Protocol):
-    """What a `Run` knows of those who tell what has happened to names."""
+class EventSource(Protocol):
+    """What a `Run` knows of a registry with listeners: that it has events to deliver."""
 
-    def tell(self) -> None: ...
+    def deliver(self) -> None: ...
 
 
 class Run(trio.abc.Instrument):
@@ -42,7 +42,7 @@ class Run(trio.abc.Instrument):
         token: What gets a function called there, from anywhere.
         holders: The plain Trio tasks that hold a name, by their coroutines, each with its holder.
         is_over: It has ended: nothing in it runs any more, or ever will.
-        untold: While an owner gives its names back: who has something to tell when that is done.
+        undelivered: While an owner gives its names back: the registries that have events to deliver when that is done.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Run(trio.abc.Instrument):
         self.token = current_trio_token()
         self.is_over = False
         self.holders: dict[CoroutineType[Any, Any, Any], Holder] = {}
-        self.untold: dict[Teller, None] | None = None
+        self.undelivered: dict[EventSource, None] | None = None
         self._installed = False
 
     def __repr__(self) -> str:
@@ -72,19 +72,19 @@ class Run(trio.abc.Instrument):
         self.holders.pop(coro, None)
 
     def begin_step(self) -> bool:
-        """A change of many names that is one step: what happens is told at its `end_step`. False: it is inside one."""
-        if self.untold is not None:
+        """Begin a change of many names: its events are delivered at `end_step`. False: inside another such change."""
+        if self.undelivered is not None:
             return False
-        self.untold = {}
+        self.undelivered = {}
         return True
 
     def end_step(self) -> None:
-        untold, self.untold = self.untold, None
-        for teller in untold or ():
+        undelivered, self.undelivered = self.undelivered, None
+        for source in undelivered or ():
             try:
-                teller.tell()
+                source.deliver()
             except BaseException:
-                # A listener that raises `SystemExit`. There is nobody's code here that it could leave: a task ends.
+                # A listener that raises `SystemExit`. A task ends here: there is no user code that the error could leave.
                 logger.exception("a listener failed when it was told of an end")
 
     # Trio's hooks. An instrument that raises is thrown out by Trio, so nothing in here may.
