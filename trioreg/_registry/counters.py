@@ -1,4 +1,4 @@
-"""Counting with a registry: `Registry.total` and `Registry.add`."""
+"""Counters: the sum of the values of a key, and values that count."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ V = TypeVar("V")
 
 
 class Counters(RegistryCore[K, V]):
-    """Methods that add values up."""
+    """The methods for counters."""
 
     def total(self, key: K) -> Any:
-        """The sum of the values of all entries for ``key``, kept up to date: an aggregated counter. 0 without any.
+        """The sum of the values of all entries for ``key``, kept up to date: an aggregated counter.
 
-        With a float among the values it is a float, rounded once; infinite where that is too large for one.
+        Without entries it is 0. With a float among the values it is a float: exact, rounded once at the end, and
+        infinite if it is too large for a float.
 
         Not a checkpoint; safe from any thread; constant time.
 
@@ -35,7 +36,9 @@ class Counters(RegistryCore[K, V]):
 
     @enable_ki_protection
     def add(self, key: K, amount: V, *, owner: Owner | None = None) -> V:
-        """Add to the value of the (oldest) entry for ``key`` that the caller (or ``owner``) holds: a counter.
+        """Add to the value of a ``key`` that the caller (or ``owner``) holds: a counter.
+
+        If the owner has several entries for the key, this changes the oldest.
 
         Not a checkpoint; constant time.
 

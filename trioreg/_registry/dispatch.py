@@ -1,4 +1,4 @@
-"""Passing the entries of a key to a function: a dispatcher, a local PubSub."""
+"""Dispatch: a function is called with the entries for a key."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ V = TypeVar("V")
 
 
 class Dispatch(RegistryCore[K, V]):
-    """Methods that pass the entries of a key to a function."""
+    """The methods that call a function with the entries for a key."""
 
     def dispatch(self, key: K, fn: Callable[[list[Entry[V]]], object]) -> int:
-        """Call ``fn`` with the entries for ``key``, those of one partition at a time: a dispatcher, a local PubSub.
+        """Call ``fn`` with the entries for ``key``, one partition at a time: a dispatcher, a local PubSub.
 
         ::
 
             registry.dispatch("topic", lambda entries: [owner.send_nowait("hello") for owner, _ in entries])
 
-        It is never called with none. Not a checkpoint. Costs as much as there are entries for the key. What ``fn``
-        raises leaves, and the partitions after it are not dispatched to.
+        ``fn`` is never called with an empty list. If it raises, the error goes to you, and the remaining partitions
+        are skipped. Not a checkpoint. The cost grows with the entries for the key.
 
         Returns:
-            How many entries were dispatched to.
+            The number of entries that ``fn`` was called with.
 
         Raises:
-            TypeError: ``key`` is not hashable, ``fn`` is not callable, or it is async (or returns a coroutine, which
-                nobody would await).
+            TypeError: ``key`` is not hashable, or ``fn`` is not callable, is async or returns a coroutine.
         """
         require_sync("fn", fn)
         require_hashable("key", key)
@@ -46,16 +45,16 @@ class Dispatch(RegistryCore[K, V]):
         return total
 
     async def dispatch_parallel(self, key: K, async_fn: Callable[[list[Entry[V]]], Awaitable[object]]) -> int:
-        """`dispatch` with one task for each partition that has entries, side by side in a nursery.
+        """`dispatch` with an async function: one task for each partition that has entries, side by side in a nursery.
 
-        A checkpoint; it returns when all of them are done. Costs as much as there are entries for the key.
+        A checkpoint; returns when all tasks are done. The cost grows with the entries for the key.
 
         Returns:
-            How many entries were dispatched to.
+            The number of entries that ``async_fn`` was called with.
 
         Raises:
             TypeError: ``key`` is not hashable, or ``async_fn`` is not callable.
-            ExceptionGroup: What ``async_fn`` raised, as with any nursery; a `TypeError` if it is not async.
+            ExceptionGroup: Errors of ``async_fn``, as with any nursery; with a `TypeError` in it if it is not async.
         """
         if not callable(async_fn):
             raise TypeError(f"async_fn must be callable, not {async_fn!r}")
@@ -65,7 +64,7 @@ class Dispatch(RegistryCore[K, V]):
 
         async def dispatch(partition: int) -> None:
             nonlocal total
-            # Asked in the task's own first step: who has ended before it is not among them.
+            # Looked up in the task's own first step, so that owners that ended before are not among the entries.
             entries = self._names.group(key, partition)
             if entries:
                 total += len(entries)

@@ -1,4 +1,4 @@
-"""Holding a name for a block: `Registry.hold`."""
+"""A name for the time of a block: `Registry.hold`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ V = TypeVar("V")
 
 
 class Holding(RegistryCore[K, V]):
-    """The method that holds a name for a block."""
+    """The method that registers a name for a block."""
 
     @overload
     def hold(self: AcceptsNone, key: K, *, owner: Owner | None = ...) -> AbstractContextManager[None]: ...
@@ -36,10 +36,10 @@ class Holding(RegistryCore[K, V]):
         *,
         owner: Owner | None = None,
     ) -> AbstractContextManager[None]:
-        """Hold a name for a block instead of for a whole life: ``with registry.hold("leader"): ...``.
+        """Register a name for the time of a block: ``with registry.hold("leader"): ...``.
 
-        The entry is gone when the block is left or when its owner ends, whichever comes first; other entries of the
-        same owner stay. Arguments, errors and costs are those of `register`, raised when the block is entered.
+        The entry goes when the block is left, or when its owner ends if that comes first. Other entries of the owner
+        stay. Arguments and cost are as for `register`. Errors are raised when the block is entered.
         """
         return Hold(self._names, key, value, owner)
 

@@ -1,4 +1,4 @@
-"""Looking a name up: what a registry knows of a key, and of an owner."""
+"""Look-ups: who holds a key, and which keys an owner holds."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ V = TypeVar("V")
 
 
 class Lookup(RegistryCore[K, V]):
-    """Methods that look names up."""
+    """The methods that look names up."""
 
     def lookup(self, key: K) -> list[Entry[V]]:
-        """Everybody registered as ``key``: at most one where keys are unique, else those of one partition after the
-        other, each in the order in which they came.
+        """All entries for ``key``: at most one where keys are unique.
 
-        Not a checkpoint; safe from any thread. Costs as much as there are entries for the key, however many other
-        keys there are (and one step for each partition, where keys are partitioned by owner).
+        Entries of duplicate keys are in the order in which they were registered, one partition after the other.
+
+        Not a checkpoint; safe from any thread. The cost grows with the entries for this key, not with the number of
+        keys (plus one step for each partition, where keys are partitioned by owner).
 
         Raises:
             TypeError: ``key`` is not hashable.
@@ -37,7 +38,7 @@ class Lookup(RegistryCore[K, V]):
         return groups[0] if len(groups) == 1 else [entry for group in groups for entry in group]
 
     def whereis(self, key: K) -> Owner | None:
-        """Who holds the unique ``key``, or None.
+        """The owner of the unique ``key``, or None.
 
         Not a checkpoint; safe from any thread; constant time.
 
@@ -60,18 +61,18 @@ class Lookup(RegistryCore[K, V]):
     @overload
     def keys(self, owner: Owner) -> list[K]: ...
     def keys(self, owner: object = MISSING) -> list[K]:
-        """The keys that ``owner`` (if none is given: the caller) holds here, each as often as it registered it.
+        """The keys that ``owner`` holds in this registry, each as often as it is registered. By default the caller's.
 
-        Not a checkpoint; safe from any thread if ``owner`` is given. Costs as much as it holds in this registry. An
-        owner that has ended holds nothing.
+        An owner that has ended holds nothing. Not a checkpoint; safe from any thread if ``owner`` is given. The cost
+        grows with the keys that the owner holds here.
 
         Raises:
-            TypeError: ``owner`` is not an owner; None is not either, so what `whereis` did not find is an error.
-            RuntimeError: No ``owner``, and no Trio task calls.
+            TypeError: ``owner`` is not an owner. None is not one either: check what `whereis` returns.
+            RuntimeError: There is no ``owner``, and the call does not come from a Trio task.
         """
         asked = owner_or_caller(owner)
         keys: list[K] = []
-        # First copied in one go: its run may be changing it.
+        # Copied in one go first: the owner may live in another thread's run, which may change it meanwhile.
         for key, token in dict(asked._keys(self._names)).items():
             keys.extend([key] * (len(token) if isinstance(token, dict) else 1))
         return keys
@@ -81,19 +82,19 @@ class Lookup(RegistryCore[K, V]):
     @overload
     def values(self, key: K, owner: Owner) -> list[V]: ...
     def values(self, key: K, owner: object = MISSING) -> list[V]:
-        """The values under which ``owner`` (if none is given: the caller) is registered as ``key``.
+        """The values that ``owner`` has registered under ``key``. By default the caller's.
 
-        Not a checkpoint; safe from any thread if ``owner`` is given. Costs as much as the owner has entries for the
+        Not a checkpoint; safe from any thread if ``owner`` is given. The cost grows with the owner's entries for the
         key.
 
         Raises:
             TypeError: ``key`` is not hashable, or ``owner`` is not an owner.
-            RuntimeError: No ``owner``, and no Trio task calls.
+            RuntimeError: There is no ``owner``, and the call does not come from a Trio task.
         """
         asked = owner_or_caller(owner)
         require_hashable("key", key)
         return [entry.value for _, entry in self._names.entries_of(asked, key)]
 
     def count(self) -> int:
-        """How many entries there are. Not a checkpoint; safe from any thread; one step for each partition."""
+        """The number of entries. Not a checkpoint; safe from any thread; one step for each partition."""
         return self._names.count()

@@ -1,4 +1,4 @@
-"""Asking a registry for the entries that fit a pattern: `Registry.match` and `Registry.select`."""
+"""Entries found by patterns: `Registry.match` (one key) and `Registry.select` (the whole registry)."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ T = TypeVar("T")
 
 
 class Matching(Lookup[K, V]):
-    """Methods that find entries by patterns."""
+    """The methods that find entries by patterns."""
 
     def match(self, key: K, pattern: object, *, where: Callable[..., object] | None = None) -> list[Entry[V]]:
-        """The entries for ``key`` whose value fits a pattern.
+        """The entries for ``key`` whose values match a pattern.
 
         ::
 
             registry.match("topic", (ANY, int))
             registry.match("topic", (Var("low"), Var("high")), where=lambda low, high: low < high)
 
-        Not a checkpoint; safe from any thread. Costs as much as there are entries for the key.
+        Not a checkpoint; safe from any thread. The cost grows with the entries for the key.
 
         Args:
-            key: The key; never a pattern.
-            pattern: A value, in which `ANY`, `Var`, and classes stand for others: see `Var`.
-            where: A condition: gets the pattern's variables as keyword arguments or, if it has none, the value.
+            key: The key itself, not a pattern.
+            pattern: An example of the value, in which `ANY`, `Var` and classes stand for other values: see `Var`.
+            where: A condition: a function that takes the pattern's variables as keyword arguments or, if there are
+                none, the value.
 
         Raises:
-            TypeError, ValueError: ``key`` is not hashable, or ``pattern`` or ``where`` is not what is said above.
+            TypeError: ``key`` is not hashable, or ``where`` does not take these arguments or is async.
+            TypeError, ValueError: ``pattern`` is not a pattern.
         """
         fits = value_query(pattern, where)
         return [entry for entry in self.lookup(key) if fits(entry)]
 
     def count_match(self, key: K, pattern: object, *, where: Callable[..., object] | None = None) -> int:
-        """How many entries `match` would give. Same arguments, errors and cost."""
+        """The number of entries that `match` would return. Same arguments, errors and cost."""
         return len(self.match(key, pattern, where=where))
 
     @overload
@@ -83,27 +85,29 @@ class Matching(Lookup[K, V]):
         where: Callable[..., object] | None = None,
         into: object = None,
     ) -> object:
-        """Everything in the registry that fits a pattern for keys, one for owners and one for values.
+        """All entries whose key, owner and value match three patterns.
 
         ::
 
             await registry.select(value=int)
             await registry.select(Var("name"), value=Var("rank"), where=lambda name, rank: rank > 7, into=Var("name"))
 
-        A checkpoint; it lets other tasks run on the way. What holds the loop for longest is to copy a partition's table
-        and to make one list of the results: some milliseconds for 100,000 entries. What was there all the time is among
-        the results, with its value as it is now; what has gone by the time it returns is not. Costs as much as the
-        registry has entries; where ``key`` or ``owner`` is given as a value, only as much as that one has.
+        A checkpoint; it lets other tasks run on the way. An entry that is there all the time is among the results,
+        with its present value. An entry that has gone by the time this returns is not.
+
+        The cost grows with the entries in the registry; if ``key`` or ``owner`` is a plain value, only with the entries
+        of that key or owner. The longest steps that hold the loop are the copy of a partition's table and the list of
+        results: some milliseconds for 100,000 entries.
 
         Args:
-            key, owner, value: Patterns, as in `match`; the same variable may stand in several.
-            where: A condition: gets the variables as keyword arguments or, if there are none, the (key, owner,
-                value) tuple.
-            into: The shape of a result: a callable that gets the variables as keyword arguments, or a tuple, list or
+            key, owner, value: Patterns, as for `match`. The same variable may stand in several of them.
+            where: A condition: a function that takes the variables as keyword arguments or, if there are none, the
+                (key, owner, value) tuple.
+            into: The shape of a result: a callable that takes the variables as keyword arguments, or a tuple, list or
                 dict with variables in it, or one variable. By default a (key, owner, value) tuple.
 
         Raises:
-            TypeError, ValueError: An argument is not what is said above.
+            TypeError, ValueError: A pattern, ``where`` or ``into`` is not as described here.
         """
         return await Query(self._names, key, owner, value, where, into).run()
 
@@ -116,7 +120,7 @@ class Matching(Lookup[K, V]):
         where: Callable[..., object] | None = None,
         into: object = None,
     ) -> list[Any]:
-        """`select` in one go: not a checkpoint, and safe from any thread. In a large registry it holds the loop."""
+        """`select` without a checkpoint, and safe from any thread. In a large registry it holds the loop for long."""
         return Query(self._names, key, owner, value, where, into).run_nowait()
 
     async def count_select(
@@ -127,5 +131,5 @@ class Matching(Lookup[K, V]):
         *,
         where: Callable[..., object] | None = None,
     ) -> int:
-        """How many results `select` would give. Same arguments, errors and cost; a checkpoint."""
+        """The number of results that `select` would return. Same arguments, errors and cost; a checkpoint."""
         return await Query(self._names, key, owner, value, where, None).count()

@@ -1,4 +1,4 @@
-"""Facts about a registry itself: `Registry.meta`."""
+"""Metadata: facts about the registry itself, without an owner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Meta(RegistryCore[K, V]):
-    """Methods that keep facts about the registry."""
+    """The methods for metadata."""
 
     _meta: dict[Hashable, object]
 
@@ -23,10 +23,14 @@ class Meta(RegistryCore[K, V]):
     @overload
     def meta(self, key: Hashable, default: T) -> Any | T: ...
     def meta(self, key: Hashable, default: object = MISSING) -> Any:
-        """What was put with `put_meta`; without a ``default``, `KeyError` if nothing was.
+        """The fact that `put_meta` has stored under ``key``, or else ``default``.
 
-        Not a checkpoint; safe from any thread, as are `put_meta` and `delete_meta`; constant time. Facts about the
-        registry belong to nobody and stay until they are deleted.
+        Facts about the registry have no owner, and stay until you delete them. Not a checkpoint; constant time; safe
+        from any thread, as are `put_meta` and `delete_meta`.
+
+        Raises:
+            KeyError: There is no such fact, and no ``default``.
+            TypeError: ``key`` is not hashable.
         """
         require_hashable("key", key)
         found = self._meta.get(key, default)
@@ -35,11 +39,11 @@ class Meta(RegistryCore[K, V]):
         return found
 
     def put_meta(self, key: Hashable, value: object) -> None:
-        """Keep a fact about the registry itself. `TypeError` if ``key`` is not hashable."""
+        """Store a fact about the registry itself. `TypeError` if ``key`` is not hashable."""
         require_hashable("key", key)
         self._meta[key] = value
 
     def delete_meta(self, key: Hashable) -> None:
-        """Forget a fact, if it is there. `TypeError` if ``key`` is not hashable."""
+        """Delete a fact, if it is there. `TypeError` if ``key`` is not hashable."""
         require_hashable("key", key)
         self._meta.pop(key, None)

@@ -1,4 +1,4 @@
-"""Registering a name, and everything that its owner may do with it."""
+"""Registrations: take a name, change its value, hand it over, give it back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ V = TypeVar("V")
 
 
 class Registration(RegistryCore[K, V]):
-    """Methods that register a name, change it, hand it over and give it back."""
+    """The methods that change registrations."""
 
     @overload
     def register(self: AcceptsNone, key: K, *, owner: Owner | None = ...) -> Owner: ...
@@ -34,25 +34,25 @@ class Registration(RegistryCore[K, V]):
         *,
         owner: Owner | None = None,
     ) -> Owner:
-        """Register ``key``: all or nothing, and until the owner ends or `unregister` is called.
+        """Register ``key`` until its owner ends or calls `unregister`.
 
-        Not a checkpoint; constant time.
+        If this raises, nothing has changed. Not a checkpoint; constant time.
 
         Args:
             key: Any hashable.
-            value: What `lookup` shows beside the owner.
-            owner: Whose name it is. By default the actor whose code is running (its handlers, its background
+            value: `lookup` gives it together with the owner.
+            owner: The owner of the name. By default the actor whose code is running (its handlers, its background
                 tasks), or else the current Trio task.
 
         Returns:
             The owner.
 
         Raises:
-            AlreadyRegistered: Keys are unique and this one is held; by the same owner too.
+            AlreadyRegistered: Keys are unique and this one is held, maybe by the same owner.
             ActorExited: ``owner`` has ended.
             TypeError: ``key`` is not hashable, ``owner`` is not an owner, or ``value`` is not a number where the
                 registry keeps totals.
-            RuntimeError: Called outside of the Trio run that hosts the owner, or the registry belongs to another run.
+            RuntimeError: The call comes from outside the owner's Trio run, or the registry belongs to another run.
         """
         names = self._names
         owner = names.writable_owner(owner)
@@ -66,16 +66,16 @@ class Registration(RegistryCore[K, V]):
 
     @enable_ki_protection
     def unregister(self, key: K, *, owner: Owner | None = None) -> int:
-        """Give ``key`` back: every entry that the owner has for it.
+        """Give ``key`` back: remove every entry that the owner has for it.
 
-        Not a checkpoint; costs as much as the owner has entries for the key.
+        Not a checkpoint; the cost grows with the owner's entries for the key.
 
         Args:
             key: The key.
-            owner: Whose entries; by default the caller's own.
+            owner: The owner of the entries; by default the caller.
 
         Returns:
-            How many entries were removed: 0 if the owner did not hold the key.
+            The number of entries that were removed: 0 if the owner did not hold the key.
 
         Raises:
             ActorExited: ``owner`` was given and has ended.
@@ -97,25 +97,26 @@ class Registration(RegistryCore[K, V]):
         where: Callable[..., object] | None = None,
         owner: Owner | None = None,
     ) -> int:
-        """Give back those entries for ``key`` whose value fits a pattern; the owner's others stay.
+        """Remove the owner's entries for ``key`` whose values match a pattern. Its other entries stay.
 
-        Not a checkpoint; costs as much as the owner has entries for the key.
+        Not a checkpoint; the cost grows with the owner's entries for the key.
 
         Args:
             key: The key.
-            pattern, where: As in `match`.
-            owner: Whose entries; by default the caller's own.
+            pattern, where: As for `match`.
+            owner: The owner of the entries; by default the caller.
 
         Returns:
-            How many entries were removed.
+            The number of entries that were removed.
 
         Raises:
-            ActorExited, TypeError, RuntimeError: As for `unregister`; and what `match` raises for its arguments.
+            ActorExited, RuntimeError: As for `unregister`.
+            TypeError, ValueError: As for `unregister` and `match`.
         """
         require_hashable("key", key)
         fits = value_query(pattern, where)
         owner = self._names.writable_owner(owner)
-        # First all are asked, then all are removed: should the pattern raise, nothing has happened.
+        # Ask about all entries first, remove them then: if the pattern raises, nothing has changed.
         numbers = [number for number, entry in self._names.entries_of(owner, key) if run_user(fits, entry)]
         return sum(self._names.delete(owner, key, number) for number in numbers)
 
@@ -130,11 +131,11 @@ class Registration(RegistryCore[K, V]):
         *,
         owner: Owner | None = None,
     ) -> Owner:
-        """Wait until the unique ``key`` is free, then hold it: a leader election, a hot standby.
+        """Wait until the unique ``key`` is free, then register it: for a leader election or a hot standby.
 
-        First come first served: each release wakes one waiter, whose name it is before anybody can see it free. It is
-        held as with `register`, until its owner ends or `unregister` is called. A checkpoint. Cancelled: it is out of
-        the queue and holds nothing. Who is handed the name by `transfer` waits no longer. Constant time.
+        First come, first served. A name that is given back goes straight to the first waiter, and is never seen free
+        in between. The owner then holds it as after `register`. An owner that gets the name by `transfer` stops
+        waiting too. A checkpoint; if it is cancelled, the caller leaves the queue and holds nothing. Constant time.
 
         Args:
             key, value, owner: As for `register`.
@@ -145,7 +146,7 @@ class Registration(RegistryCore[K, V]):
         Raises:
             ActorExited: ``owner`` has ended, or ends while it waits.
             ValueError: The keys of this registry are not unique.
-            RuntimeError: The owner holds the key itself, and would wait for itself; or as for `register`.
+            RuntimeError: The owner already holds the key, and would wait for itself. Or as for `register`.
             TypeError: As for `register`.
         """
         self._require_unique("acquire")
@@ -171,23 +172,22 @@ class Registration(RegistryCore[K, V]):
 
     @enable_ki_protection
     def update_value(self, key: K, fn: Callable[[V], V], *, owner: Owner | None = None) -> tuple[V, V]:
-        """Change the value beside a unique ``key`` that the caller (or ``owner``) holds.
+        """Change the value of a unique ``key`` that the caller (or ``owner``) holds.
 
-        Not a checkpoint; constant time, plus what ``fn`` takes. Should ``fn`` raise, nothing has changed.
+        If ``fn`` raises, nothing has changed. Not a checkpoint; constant time, plus the time of ``fn``.
 
         Args:
             key: The key.
-            fn: Gets the old value, gives the new one.
-            owner: Who holds it; by default the caller.
+            fn: A function that takes the old value and returns the new one.
+            owner: The owner of the key; by default the caller.
 
         Returns:
             The new and the old value.
 
         Raises:
-            NotRegistered: The owner does not hold the key (any more, when ``fn`` returns).
+            NotRegistered: The owner does not hold the key, or no longer holds it when ``fn`` returns.
             ValueError: The keys of this registry are not unique.
-            TypeError: ``key`` is not hashable, ``fn`` is not callable, is async or returns a coroutine, or ``owner`` is
-                not an owner.
+            TypeError: ``key`` is not hashable, ``fn`` is not callable or is async, or ``owner`` is not an owner.
             RuntimeError, ActorExited: As for `register`.
         """
         self._require_unique("update_value")
@@ -207,14 +207,14 @@ class Registration(RegistryCore[K, V]):
 
     @enable_ki_protection
     def transfer(self, key: K, to: Owner, *, owner: Owner | None = None) -> None:
-        """Hand a unique name over, with its value: no moment without a holder, none with two.
+        """Hand a unique name to another owner, with its value. At every moment it has exactly one owner.
 
         Not a checkpoint; constant time.
 
         Args:
             key: The name.
-            to: The new holder.
-            owner: The present holder; by default the caller.
+            to: The new owner.
+            owner: The present owner; by default the caller.
 
         Raises:
             NotRegistered: The owner does not hold the key.

@@ -1,4 +1,4 @@
-"""Following what happens in a registry: `Registry.wait_for` and `Registry.watch`."""
+"""Waiting for a name, and watching what happens: `Registry.wait_for` and `Registry.watch`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ V = TypeVar("V")
 
 
 class Watching(RegistryCore[K, V]):
-    """Methods that wait for what happens."""
+    """The methods that wait for names and events."""
 
     async def wait_for(self, key: K) -> Owner:
-        """Wait until somebody is registered as ``key``: at once if somebody is.
+        """Wait until ``key`` is registered. Returns at once if it is.
 
         A checkpoint; constant time.
 
         Returns:
-            The holder (where keys are duplicate, the first of `lookup`), who has not ended when this returns.
+            The owner; for duplicate keys the first that `lookup` gives. It has not ended when this returns.
 
         Raises:
             TypeError: ``key`` is not hashable.
@@ -39,11 +39,11 @@ class Watching(RegistryCore[K, V]):
         return await wait_for_holder(self._names, key)
 
     def watch(self, key: K = ANY) -> AbstractContextManager[trio.MemoryReceiveChannel[Event[K, V]]]:
-        """Follow what happens: ``with registry.watch("leader") as events: async for event in events: ...``.
+        """Watch a key, or all of them: ``with registry.watch("leader") as events: async for event in events: ...``.
 
         The channel gives each `Registered` and `Unregistered` since the block was entered, in the order in which they
-        happened; an `Unregistered` by a crash has the `Exit`. Nothing is lost: what is not received is kept. Not a
-        checkpoint. Each change costs as much as there are those who watch its key.
+        happened. If an actor's end freed the name, the `Unregistered` has its `Exit`. No event is lost: the channel
+        keeps what you have not received yet. Not a checkpoint. The cost of a change grows with the watchers of its key.
 
         Args:
             key: The key to watch, or `ANY` (the default) for all.
@@ -59,7 +59,7 @@ class Watching(RegistryCore[K, V]):
 
 
 async def wait_for_holder(names: Names[K, V], key: K) -> Owner:
-    """Wait until a key has a holder. A checkpoint."""
+    """Wait until a key has an owner. A checkpoint."""
     await checkpoint()
     while True:
         entry = names.first(key)
