@@ -1,8 +1,8 @@
-"""Who waits for a unique name: the queues behind `Registry.acquire`.
+"""The tasks that wait for a unique name: the queues behind `Registry.acquire`.
 
-A place in a queue is leased to its owner as a name is (`_owner.py`): whoever waits for an owner that ends is woken in
-that step, and a plain task that waits is known to its run by the very owner that will hold the name. The queues know
-nothing of the names; `Names` gives each one to whom `AcquireQueues.wake_next` says.
+A place in a queue is leased to an owner, as a name is (`owner.py`). So a task that waits is woken in the step in which
+its owner ends, and a plain Trio task that waits has the same owner that will hold the name. The queues know nothing of
+names: `Names` gives a name to the waiter that `wake_next` returns.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _numbers = count()
 
 
 class Waiter(Generic[V]):
-    """Somebody's place in the queue for a name.
+    """One place in the queue for a name.
 
     Attributes:
-        error: What the task is to raise when it has been woken: why it could not be given the name.
+        error: The error that the task raises when it is woken: the reason why it did not get the name.
     """
 
     __slots__ = ("error", "key", "number", "owner", "queue", "task", "value")
@@ -52,14 +52,14 @@ class Waiter(Generic[V]):
 
 
 AcquireQueue: TypeAlias = OrderedDict[int, Waiter[V]]
-"""Not a deque: of 100,000 who wait, any one may be cancelled."""
+"""Not a deque: any one of 100,000 waiting tasks may be cancelled, in constant time."""
 
 
 class AcquireQueues(Generic[K, V]):
-    """A queue for each name that somebody waits for, first come first served.
+    """A queue for each name that tasks wait for: first come, first served.
 
-    A key is compared with others when somebody comes, and when its queue is looked for; never when somebody leaves: an
-    error of the key's own ``__eq__`` would have nowhere to go.
+    A key is compared with other keys when a waiter comes, and when its queue is looked up. It is not compared when a
+    waiter leaves, because an error of the key's own ``__eq__`` would have nowhere to go.
 
     Attributes:
         by_key: The turns of each queue by number, in order. Empty while nobody waits for any name.

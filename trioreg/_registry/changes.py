@@ -1,4 +1,4 @@
-"""What has changed in a registry while a selection let other tasks run."""
+"""The changes to a registry since a selection began: a selection lets other tasks run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ V = TypeVar("V")
 
 
 class Changes(Generic[K, V]):
-    """What has become of entries since a selection began.
+    """The entries that were replaced or removed since a selection began.
 
     Attributes:
-        replaced: By the id of an entry, what is in its place now: None if nothing is. With the entry itself, as an id
-            is used again when its object is gone.
-        unapplied: What the selection has not heard of yet: key, old entry, new entry.
+        replaced: For the id of an entry: that entry and its replacement, None if it was removed. Keeping the entry
+            keeps its id from being used again.
+        unapplied: Changes that the selection has not applied yet: key, old entry, new entry.
     """
 
     __slots__ = ("replaced", "unapplied")
@@ -32,9 +32,10 @@ class Changes(Generic[K, V]):
         self.unapplied.append((key, old, new))
 
     def current(self, entry: Entry[V]) -> Entry[V] | None:
-        """What is in the place of an entry now."""
+        """The entry that is in the place of an entry now, or None."""
         current: Entry[V] | None = entry
-        # No more steps than there are changes now: a writer in another thread may go on adding. Those are not applied yet.
+        # No more steps than there are changes now. A writer in another thread may go on adding: those are not applied
+        # yet.
         for _ in range(len(self.replaced)):
             if current is None or id(current) not in self.replaced:
                 break

@@ -1,4 +1,4 @@
-"""What happens in a registry, as facts: what its listeners and watchers get."""
+"""The events that a registry's listeners and watchers get."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Registered(Generic[K, V]):
     Attributes:
         registry: The name of the registry.
         key: The key.
-        owner: Who holds it now.
-        value: The value beside it.
+        owner: Its owner now.
+        value: The value that it is registered with.
     """
 
     registry: str
@@ -38,9 +38,9 @@ class Unregistered(Generic[K, V]):
     Attributes:
         registry: The name of the registry.
         key: The key.
-        owner: Who held it.
-        value: The value beside it, as it was last.
-        exit: How the owner ended, where it is an actor and that was the reason; else None.
+        owner: The owner that held it.
+        value: The last value that it was registered with.
+        exit: How the owner ended, if it is an actor and its end freed the name; else None.
     """
 
     registry: str

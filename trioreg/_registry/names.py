@@ -1,8 +1,8 @@
-"""The names of one registry: who holds what, changed whole or not at all.
+"""Every change to the names of one registry. A change happens whole, or not at all.
 
-`Names` owns the partitions and every change to them. A change keeps three things together, with no step of the
-scheduler in between: the key table, the lease with the owner (`_owner.py`), and the totals; then it hands a freed
-unique name to the first in its queue (`_queue.py`), and tells the `Notifier`. Nothing in here waits.
+A change keeps three things together, without a step of the scheduler in between: the key table (`tables.py`), the lease
+with the owner (`owner.py`) and the totals (`totals.py`). Then it gives a freed unique name to the first task in its
+queue (`acquire_queue.py`), and tells the notifier (`notifier.py`). Nothing in here waits.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 _numbers = count()
-_binding = threading.RLock()  # not a Lock: a finalizer may run inside of it, and that may be anybody's code
+_binding = threading.RLock()  # not a Lock: a finalizer may run while it is held, and may use a registry too
 
-# What `Entry(...)` comes down to, without the Python function that a named tuple has around it.
+# `Entry(...)` without the Python function that a named tuple has around it.
 _new_entry = cast(
     "Callable[[type[Entry[Any]], tuple[Owner, Any]], Entry[Any]]",
     tuple.__new__,  # pyright: ignore[reportUnknownMemberType]
@@ -39,13 +39,13 @@ _new_entry = cast(
 
 
 class Names(Tables[K, V]):
-    """What a registry keeps: its tables, and all that changes with them.
+    """The tables of a registry, and everything that changes together with them.
 
     Attributes:
-        notifier: Those who listen; None while nobody does.
-        queues: Those who wait for a unique name.
-        selections: For each selection that has let other tasks run: what has changed since it began.
-        totals: The sum of the values of each key, or None where nobody asked for it.
+        notifier: Delivers events; None until there is a listener, a watcher or a waiting task.
+        queues: The tasks that wait for a unique name in `Registry.acquire`.
+        selections: For each selection that lets other tasks run: what has changed since it began.
+        totals: The sum of the values of each key; None in a registry without totals.
     """
 
     __slots__ = ("_run", "name", "notifier", "queues", "selections", "totals")
@@ -60,7 +60,7 @@ class Names(Tables[K, V]):
         self._run: Run | None = None
 
     def entries_of(self, owner: Owner, key: K, at_most: int | None = None) -> list[tuple[int, Entry[V]]]:
-        """What an owner has under a key: the number and the entry of each, oldest first."""
+        """The entries of an owner for a key, each with its number, oldest first. Safe from any thread."""
         token = owner._token(self, key)
         if token is None:
             return []
@@ -69,18 +69,18 @@ class Names(Tables[K, V]):
             assert isinstance(token, int)
             return [(token, entry)] if entry is not None and entry.owner is owner else []
         group = self.duplicate[self.partition_of(owner, key)].table.get(key, {})
-        # Each number is asked for once: in another thread's run it may go at any time.
+        # Each number is looked up once: another thread's run may remove its entry at any time.
         found = [(number, group.get(number)) for number in numbers_in(token, at_most)]
         return [(number, entry) for number, entry in found if entry is not None]
 
-    # Who may write
+    # Before a change: may this thread write, and for which owner?
 
     def is_written_here(self) -> bool:
-        """Whether the run that writes is in this thread: nothing is written while this thread is busy."""
+        """Whether the run that writes is in this thread. If so, nothing changes while this thread is busy."""
         return self._run is not None and self._run.thread == threading.get_ident()
 
     def writable_owner(self, owner: Owner | None) -> Owner:
-        """The owner to write for, once it is certain that it may be written for, from here, now."""
+        """The owner of a change, by default the caller. Raises unless it may be changed here and now."""
         if owner is None:
             try:
                 owner = current_owner()
@@ -107,36 +107,37 @@ class Names(Tables[K, V]):
         return owner
 
     def bind_to_run(self, run: Run) -> None:
-        """From here on, and until it ends, the names are those of this run; refused if they are another one's.
+        """Let the registry belong to a run until that run ends. Raises while it belongs to another run.
 
-        Not until its last name is gone: in another thread that run may be about to take the next one, and to ask would
-        need a lock around every change. A run that has ended changes nothing, so that two can only meet here.
+        It does not become free when its last name goes: the other run, in another thread, may be about to add the next
+        name, and to find out would need a lock around every change. A run that has ended changes nothing, so two runs
+        can only meet here.
         """
         with _binding:
             if self._run is not run and self._run is not None:
                 if not self._run.is_over:
                     raise RuntimeError(f"registry {self.name!r} is in use by another Trio run ({self._run!r})")
-                # Where that run broke down, its tasks still seem to wait.
+                # If that run broke down, its tasks still seem to wait.
                 self.queues.by_key.clear()
                 if self.notifier is not None:
                     self.notifier.forget_tasks()
             self._run = run
 
     def open_notifier(self) -> Notifier[K, V]:
-        """The notifier, made when it is first needed, for a task of the running run to follow the registry."""
+        """The notifier, for a task of this run to watch the registry or wait for a name. Made when first needed."""
         self.bind_to_run(current_run())
         if self.notifier is None:
             self.notifier = Notifier(())
         return self.notifier
 
-    # Writing: the thread of the run, one step
+    # Changes: in the thread of the run, in one step
 
     def insert(self, owner: Owner, key: K, value: V) -> int:
-        """Add an entry, or raise and change nothing. Returns the number that tells it from every other one."""
+        """Add an entry, or raise and change nothing. Returns the number of the entry: each has its own."""
         entry: Entry[V] = _new_entry(Entry, (owner, value))
         number = next(_numbers)
         if self.unique:
-            # One dict operation both asks and takes: should the key's own `__eq__` raise, nothing has happened.
+            # One dict operation both looks and takes: if the key's own `__eq__` raises, nothing has happened.
             table = self.table_of(key) if self.sole is None else self.sole
             taken = table.setdefault(key, entry)
             if taken is not entry:
@@ -144,7 +145,7 @@ class Names(Tables[K, V]):
             try:
                 owner._take(self, key, number)
             except BaseException:
-                # A key whose `__eq__` raises. What came last goes first, without comparing any key.
+                # The key's `__eq__` raised. This removes the last item of the table without comparing any key.
                 table.popitem()
                 raise
         else:
@@ -185,10 +186,10 @@ class Names(Tables[K, V]):
         return True
 
     def delete_all(self, owner: Owner, key: K) -> int:
-        """Remove every entry that an owner has for a key. Returns how many."""
+        """Remove all entries of an owner for a key. Returns their number."""
         token = owner._token(self, key)
         if token is None:
-            hash(key)  # an owner without names has compared it with nothing
+            hash(key)  # raises if the key is not hashable: nothing has looked at it yet
             return 0
         removed = self._remove_all(owner, key, token)
         if self.notifier is not None:
@@ -196,7 +197,7 @@ class Names(Tables[K, V]):
         return removed
 
     def replace(self, owner: Owner, key: K, number: int, value: V) -> None:
-        """Give one entry of an owner another value; the entry must be there."""
+        """Change the value of one entry of an owner. The entry must be there."""
         new: Entry[V] = _new_entry(Entry, (owner, value))
         if self.unique:
             table = self.table_of(key)
@@ -210,9 +211,9 @@ class Names(Tables[K, V]):
             self.totals.add(self, key, value, instead_of=old)
 
     def hand_over(self, key: K, owner: Owner, to: Owner, value: V, exit: Exit | None = None) -> bool:
-        """Put ``to`` in the place of ``owner``: no moment without a holder, none with two.
+        """Give a unique key of ``owner`` to another owner. At every moment it has exactly one.
 
-        Returns False, having done nothing, if ``owner`` does not hold the unique key.
+        Returns False and does nothing if ``owner`` does not hold the key.
         """
         table = self.table_of(key)
         entry = table.get(key)
@@ -231,7 +232,7 @@ class Names(Tables[K, V]):
                 to._drop(self, key)
                 raise
         except BaseException:
-            # A key whose `__eq__` raises.
+            # The key's `__eq__` raised.
             owner._take(self, key, token)
             raise
         if self.selections:
@@ -247,7 +248,7 @@ class Names(Tables[K, V]):
         return True
 
     def _reclaim(self, owner: Owner, keys: Mapping[Any, Token], exit: Exit | None) -> None:
-        """The owner has ended (`Lessor`): forget its entries. Must not raise, and must not leave one behind."""
+        """Remove the entries of an owner that has ended (`Lessor`). Must not raise, and must not leave an entry."""
         for key, token in keys.items():
             try:
                 queue = self.queues.by_key.get(key) if self.queues.by_key else None
@@ -255,8 +256,8 @@ class Names(Tables[K, V]):
                 if queue is not None:
                     self._give_to_next(key, queue)
             except Exception:
-                # Only a key whose `__hash__` or `__eq__` does not do today what it did when it was registered gets
-                # here. Its entries still must go: look for them by their owner instead.
+                # A key's `__hash__` or `__eq__` does not do now what it did when the key was registered. The entries
+                # still must go: find them by their owner instead.
                 self._purge(owner, exit)
                 break
         if self.notifier is not None:
@@ -272,13 +273,13 @@ class Names(Tables[K, V]):
             self.totals.recount(self)
 
     def _remove_all(self, owner: Owner, key: K, token: Token) -> int:
-        """Take all entries that an owner has for a key out of its lease and out of the table, or out of neither."""
+        """Remove all entries of an owner for a key: from its lease and from the table, or from neither."""
         queue = self.queues.by_key.get(key) if self.queues.by_key else None
         owner._drop(self, key)
         try:
             removed = self._remove_from_tables(owner, key, token, None)
         except BaseException:
-            # A key whose `__eq__` raises, or whose hash has changed.
+            # The key's `__eq__` raised, or its hash has changed.
             owner._take(self, key, token)
             raise
         if queue is not None:
@@ -286,13 +287,13 @@ class Names(Tables[K, V]):
         return removed
 
     def _remove_from_tables(self, owner: Owner, key: K, token: Token, exit: Exit | None) -> int:
-        """Take entries out of the table; the lease with the owner is the caller's."""
+        """Remove entries from the table. The caller takes care of the lease with the owner."""
         if self.unique:
             table = self.table_of(key) if self.sole is None else self.sole
             entry = table.pop(key)
             if entry[0] is not owner:
                 table[key] = entry
-                raise KeyError(key)  # only where a key has misbehaved; and nobody takes another's name
+                raise KeyError(key)  # a key that compares wrongly must not remove the name of another owner
             if self.selections or self.notifier is not None:
                 self._record_removal(owner, key, entry, exit)
             if self.totals is not None:
@@ -313,12 +314,12 @@ class Names(Tables[K, V]):
             self.notifier.post(Unregistered(self.name, key, owner, entry.value, exit))
 
     def _record_change(self, key: K, old: Entry[V], new: Entry[V] | None) -> None:
-        # A copy: a selection in another thread may come to its end.
+        # A copy: a selection in another thread may end meanwhile.
         for changes in self.selections[:]:
             changes.record(key, old, new)
 
     def _give_to_next(self, key: K, queue: AcquireQueue[V] | None) -> None:
-        """If somebody waits for a name that is free, it is theirs before anybody else can see it."""
+        """Give a free name to the first owner that waits for it, before any code can see it free."""
         while True:
             waiter = self.queues.wake_next(queue)
             if waiter is None:
@@ -326,12 +327,12 @@ class Names(Tables[K, V]):
             try:
                 self.insert(waiter.owner, key, waiter.value)
             except Exception as error:
-                waiter.error = error  # a key whose `__eq__` raises: the next one, then
+                waiter.error = error  # the key's `__eq__` raised: try the next waiter
             else:
                 return
 
     def _deliver_events(self, notifier: Notifier[K, V]) -> None:
-        # While an owner ends, its names go one by one: nobody is told before the last one is gone.
+        # While an owner ends, its names go one by one. Events are delivered when the last one is gone.
         assert self._run is not None
         if self._run.undelivered is None:
             notifier.deliver()

@@ -39,7 +39,7 @@ logger = logging.getLogger("trioreg")
 
 
 class Notifier(Generic[K, V]):
-    """Those who want to hear of a registry's changes."""
+    """Passes the events of one registry on to its listeners, its watchers and the tasks that wait for a name."""
 
     __slots__ = ("_is_delivering", "_listeners", "_posted", "_waiters", "_watchers", "_watchers_of_all")
 
@@ -52,7 +52,7 @@ class Notifier(Generic[K, V]):
         self._is_delivering = False
 
     def forget_tasks(self) -> None:
-        """The run whose tasks have waited and watched is over."""
+        """Drop the watchers and waiting tasks of a run that is over."""
         self._watchers_of_all = {}
         self._watchers = {}
         self._waiters = {}
@@ -60,20 +60,20 @@ class Notifier(Generic[K, V]):
         self._is_delivering = False
 
     def post(self, event: Event[K, V]) -> None:
-        """Something has happened; `tell` will tell it."""
+        """Keep an event for the next `deliver`."""
         self._posted.append(event)
 
     def deliver(self) -> None:
-        """Tell everybody what has been noted: only when all that belongs to one step is done."""
+        """Deliver the posted events. Called when all changes of one step are done."""
         if self._is_delivering:
-            return  # a listener changed the registry: told when those before it have been told to everybody
+            return  # a listener changed the registry: the loop below delivers that after the events before it
         self._is_delivering = True
         exits: list[BaseException] = []
         try:
             while self._posted:
                 self._deliver_one(self._posted.popleft(), exits)
         finally:
-            self._is_delivering = False  # what is logged may fail: a filter or handler of the user's that raises
+            self._is_delivering = False  # logging may raise: the user's filters and handlers run
         if exits:
             raise exits[0] if len(exits) == 1 else BaseExceptionGroup("what listeners raised", exits)
 
@@ -81,7 +81,7 @@ class Notifier(Generic[K, V]):
         for listener in self._listeners:
             try:
                 if isinstance(listener, Address):
-                    # Nobody may be there to hear it, as with a listener's name in Elixir.
+                    # The actor may not be there: no error, as for the name of a listener in Elixir.
                     with suppress(ActorExited, NotRegistered):
                         listener.send_nowait(event)
                 else:
@@ -93,15 +93,15 @@ class Notifier(Generic[K, V]):
                     "registry %r: the listener %r failed with %r", event.registry, cast("object", listener), event
                 )
             except BaseException as error:
-                exits.append(error)  # `SystemExit` and the like: no error to be logged, but all are told first
+                exits.append(error)  # `SystemExit` and the like leave, but after every listener was called
         channels, tasks = [*self._watchers_of_all], list[Task]()
         try:
             channels += self._watchers.get(event.key, ())
             if isinstance(event, Registered):
                 tasks += self._waiters.pop(event.key, ())
         except Exception:
-            # A key that raises where it is compared with one that somebody watches. The change itself is done.
-            logger.exception("registry %r: nobody is told of %r who watches its key", event.registry, event)
+            # The key's `__eq__` raised where it was compared with a watched key. The change itself is done.
+            logger.exception("registry %r: the watchers of its key do not get %r", event.registry, event)
         for channel in channels:
             with suppress(trio.BrokenResourceError):
                 channel.send_nowait(event)
@@ -111,7 +111,7 @@ class Notifier(Generic[K, V]):
     @contextmanager
     @enable_ki_protection
     def watch(self, key: K, everything: bool) -> Generator[trio.MemoryReceiveChannel[Event[K, V]]]:
-        """A channel with every event from now on, of one key or of all. Unbounded: nothing is lost."""
+        """A channel with every event from now on, of one key or of all. It is unbounded: no event is lost."""
         send, receive = trio.open_memory_channel[Event[K, V]](math.inf)
         channels = self._watchers_of_all if everything else self._watchers.setdefault(key, {})
         channels[send] = None
@@ -126,7 +126,7 @@ class Notifier(Generic[K, V]):
 
     @enable_ki_protection
     async def wait_registered(self, key: K) -> None:
-        """Wait until the key is registered the next time. A checkpoint."""
+        """Wait until a key is registered the next time. A checkpoint."""
         task = current_task()
         waiters = self._waiters.setdefault(key, {})
         waiters[task] = None
@@ -140,7 +140,7 @@ class Notifier(Generic[K, V]):
 
 
 def _forget(groups: dict[K, dict[T, None]], key: K, group: dict[T, None]) -> None:
-    """Drop a group that is empty. An error of the key's own has nowhere to go: then the empty group stays."""
+    """Drop an empty group. If the key's own `__eq__` raises, the group stays: the error has nowhere to go."""
     with suppress(Exception):
         if not group and groups.get(key) is group:
             del groups[key]

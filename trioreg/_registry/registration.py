@@ -187,7 +187,8 @@ class Registration(RegistryCore[K, V]):
         Raises:
             NotRegistered: The owner does not hold the key, or no longer holds it when ``fn`` returns.
             ValueError: The keys of this registry are not unique.
-            TypeError: ``key`` is not hashable, ``fn`` is not callable or is async, or ``owner`` is not an owner.
+            TypeError: ``key`` is not hashable, ``fn`` is not callable, is async or returns a coroutine, or ``owner`` is
+                not an owner.
             RuntimeError, ActorExited: As for `register`.
         """
         self._require_unique("update_value")

@@ -1,4 +1,4 @@
-"""The tables of one registry together: in which partition a key is, and what is there."""
+"""All tables of one registry: which partition a key is in, and its entries there."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ V = TypeVar("V")
 
 
 class Tables(Generic[K, V]):
-    """The partitions of a registry, for reading: safe from any thread. `Names` changes them.
+    """The partitions of a registry, for reading, which is safe from any thread. `Names` changes them.
 
     Attributes:
-        unique, duplicate: The partitions: one of the two lists is empty.
-        sole: The key table itself, where keys are unique and there is one partition: the hottest path there is.
-        n: How many partitions there are.
-        by_owner: Whether the entries of duplicate keys are partitioned by their owners, not by their keys.
+        unique, duplicate: The partitions. One of the two lists is empty.
+        sole: The table of the only partition, if keys are unique; else None. Look-ups go straight to it.
+        n: The number of partitions.
+        by_owner: Whether duplicate keys are partitioned by owner (else by key).
     """
 
     __slots__ = ("by_owner", "duplicate", "n", "sole", "unique")
@@ -50,11 +50,11 @@ class Tables(Generic[K, V]):
         return self.table_of(key).get(key)
 
     def table_of(self, key: K) -> dict[K, Entry[V]]:
-        """The table that a unique key is in."""
+        """The table for a unique key."""
         return self.unique[hash(key) % self.n].table
 
     def groups(self, key: K) -> Iterator[list[Entry[V]]]:
-        """The entries of a key, one list for each partition that has any."""
+        """The entries of a key: one list for each partition that has some."""
         for partition in self.partitions_with(key):
             entries = self.group(key, partition)
             if entries:
@@ -65,7 +65,7 @@ class Tables(Generic[K, V]):
         return list(range(self.n)) if self.duplicate and self.by_owner else [hash(key) % self.n]
 
     def first(self, key: K) -> Entry[V] | None:
-        """The first entry of a key, however many there are."""
+        """The first entry of a key, at the same cost however many there are."""
         return next((entry for n in self.partitions_with(key) for entry in self.group(key, n, at_most=1)), None)
 
     def group(self, key: K, partition: int, at_most: int | None = None) -> list[Entry[V]]:

@@ -1,4 +1,4 @@
-"""The sum of the values of each key: the work behind `Registry.total` and `Registry.add`."""
+"""The sum of the values of each key, kept up to date. `counters.py` has the public methods."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NOTHING: Total = (0, 0)
 
 
 class Totals(Generic[K]):
-    """The totals of one registry: exact, as a sum of floats that come and go would not be.
+    """The totals of one registry. They are exact: a running sum of floats would drift as values come and go.
 
     Attributes:
         by_key: The total of each key that has entries.
@@ -32,7 +32,7 @@ class Totals(Generic[K]):
         self.by_key: dict[K, Total] = {}
 
     def total(self, key: K) -> int | float:
-        """The total of a key, rounded once if there are floats in it."""
+        """The total of a key as a number: rounded once if there are floats in it."""
         total, floats = self.by_key.get(key, _NOTHING)
         if not floats:
             return int(total)
@@ -42,7 +42,7 @@ class Totals(Generic[K]):
             return inf if total > 0 else -inf
 
     def add(self, tables: Tables[K, Any], key: K, value: Any, instead_of: Entry[Any] | None = None) -> None:
-        """Count a value that is in the tables now; ``instead_of`` an entry that was there."""
+        """Add the value of an entry that is in the tables now, and maybe subtract the entry that it replaces."""
         try:
             total = _plus(self.by_key.get(key, _NOTHING), value)
             self.by_key[key] = total if instead_of is None else _plus(total, instead_of.value, -1)
@@ -50,7 +50,7 @@ class Totals(Generic[K]):
             self.recount(tables)
 
     def subtract(self, tables: Tables[K, Any], key: K, gone: Iterable[Entry[Any]]) -> None:
-        """Take away the values of entries that are no longer in the tables."""
+        """Subtract the values of entries that are no longer in the tables."""
         try:
             if any(key in tables.partitions[number].table for number in tables.partitions_with(key)):
                 total = self.by_key[key]
@@ -63,7 +63,7 @@ class Totals(Generic[K]):
             self.recount(tables)
 
     def recount(self, tables: Tables[K, Any]) -> None:
-        """Add up all values anew, where a key that can't be compared has got in the way: the change itself is done."""
+        """Add up all values anew, after a key could not be compared. The change itself is done."""
         totals: dict[K, Total] = {}
         for partition in tables.partitions:
             for key, entry in partition.rows():
@@ -79,7 +79,7 @@ def _plus(total: Total, value: float, sign: Literal[1, -1] = 1) -> Total:
 
 
 def require_number(argument: str, value: object) -> None:
-    """Refuse what a registry with totals can't add up."""
+    """Raise unless a value can be added up."""
     if not isinstance(value, int | float):
         raise TypeError(f"{argument} must be a number in a registry with totals, not {value!r}")
     if isinstance(value, float) and not isfinite(value):

@@ -84,7 +84,7 @@ class Run(trio.abc.Instrument):
             try:
                 source.deliver()
             except BaseException:
-                # A listener that raises `SystemExit`. A task ends here: there is no user code that the error could leave.
+                # A listener raised `SystemExit`. A task ends here: there is no user code that the error could leave.
                 logger.exception("a listener failed when it was told of an end")
 
     # Trio's hooks. An instrument that raises is thrown out by Trio, so nothing in here may.
