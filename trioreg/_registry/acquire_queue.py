@@ -62,7 +62,7 @@ class AcquireQueues(Generic[K, V]):
     waiter leaves, because an error of the key's own ``__eq__`` would have nowhere to go.
 
     Attributes:
-        by_key: The turns of each queue by number, in order. Empty while nobody waits for any name.
+        by_key: The queue of each key. Empty while no task waits for a name.
     """
 
     __slots__ = ("by_key",)
@@ -72,7 +72,7 @@ class AcquireQueues(Generic[K, V]):
 
     @enable_ki_protection
     async def wait(self, key: K, owner: Owner, value: V) -> None:
-        """Wait for a waiter, or for the end of the owner. A checkpoint; cancelled: it is out of the queue."""
+        """Wait for the name, or for the end of the owner. A checkpoint; if it is cancelled, it leaves the queue."""
         queue = self.by_key.setdefault(key, OrderedDict())
         waiter = Waiter(key, queue, owner, value, current_task())
         queue[waiter.number] = waiter
@@ -87,7 +87,7 @@ class AcquireQueues(Generic[K, V]):
             raise waiter.error
 
     def wake_next(self, queue: AcquireQueue[V] | None) -> Waiter[V] | None:
-        """Take the first one who is alive out of a queue, and wake the task."""
+        """Take the first waiter with a living owner out of a queue, and wake its task."""
         while queue:
             waiter = queue[next(iter(queue))]
             self._remove(waiter)
@@ -97,7 +97,7 @@ class AcquireQueues(Generic[K, V]):
         return None
 
     def wake(self, queue: AcquireQueue[V] | None, owner: Owner) -> None:
-        """Take an owner that need not wait any more out of a queue, if it is there, and wake the task."""
+        """If an owner is in a queue, take it out and wake its task: it has the name already."""
         for waiter in owner._keys(self):
             if waiter.queue is queue:
                 self._remove(waiter)
@@ -107,13 +107,13 @@ class AcquireQueues(Generic[K, V]):
     def _remove(self, waiter: Waiter[V]) -> None:
         del waiter.queue[waiter.number]
         if not waiter.queue:
-            with suppress(Exception):  # an empty queue may stay, if the key can't be compared
+            with suppress(Exception):  # an empty queue may stay if the key can't be compared
                 del self.by_key[cast("K", waiter.key)]
-        if waiter in waiter.owner._keys(self):  # or it is just giving everything back
+        if waiter in waiter.owner._keys(self):  # else the owner is giving everything back already
             waiter.owner._drop(self, waiter)
 
     def _reclaim(self, owner: Owner, keys: Mapping[Any, Token], exit: Exit | None) -> None:
-        """The owner has ended (`Lessor`): its tasks need not wait any more."""
+        """Wake the waiters of an owner that has ended (`Lessor`)."""
         for waiter in keys:
             if waiter.number in waiter.queue:
                 self._remove(waiter)

@@ -1,9 +1,9 @@
 """Patterns over values: the match specifications of Elixir and Erlang, in Python's manner.
 
-A pattern is written as an example of what it matches, with holes in it: ``("score", Var("who"), int)``. It is turned
-into a Python function once; that function is what runs for each entry. The source of the function says only what
-shape the pattern has: the values in it are handed in beside the source and never become part of it. So nothing that a
-user writes is ever executed, and patterns of one shape share one compiled code object.
+A pattern is an example of the values that it matches, with holes in it: ``("score", Var("who"), int)``. It becomes a
+Python function once, and that function runs for each entry. The function's source says only the shape of the pattern.
+The values in the pattern are passed in beside the source, and never become part of it. So no text of a user is ever
+executed, and patterns of one shape share one code object.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Pattern:
     Attributes:
         pattern: What was compiled.
         names: The variables, in the order of their first appearance.
-        is_any: It matches everything and binds nothing: there is no need to call `match`.
-        is_literal: It matches what is equal to one hashable value, as a key of a dict does: instead of calling
-            `match` for all keys of a dict, `literal` may be looked up in it.
-        literal: That value (without the `Is` around it, if there is one); None if ``is_literal`` is not True.
-        match: Takes a value; returns the values of the variables in the order of `names` (so ``()`` if there are
-            none), or None if the value does not match. Costs as much as the pattern is large.
+        is_any: Whether it matches everything and binds nothing. Then you need not call `match`.
+        is_literal: Whether it matches just the values that equal one hashable value. Then you can look up `literal` in
+            a dict, instead of calling `match` for all its keys.
+        literal: That value, without an `Is` around it; None if ``is_literal`` is False.
+        match: A function of a value. It returns the values of the variables in the order of `names` (``()`` if there
+            are none), or None if the value does not match. The cost grows with the size of the pattern.
     """
 
     pattern: object
@@ -47,7 +47,7 @@ class Pattern:
 
 
 def compile_pattern(pattern: object) -> Pattern:
-    """Waiter a pattern into a function that matches values with it.
+    """Compile a pattern to a function that matches values.
 
     ============================ ==================================================================================
     pattern                      matches
@@ -67,18 +67,18 @@ def compile_pattern(pattern: object) -> Pattern:
     Equal means identical or ``==``, as for the keys of a dict and the items of a list: ``1``, ``1.0`` and ``True``
     match each other, and ``nan`` matches the very same ``nan``. Instances of subclasses match wherever instances of a
     class do, as in Python's own class patterns. An attrs or dataclass object whose class has no equality of its own
-    (``eq=False``, as that of a `trio.Event`) equals only itself, and is a pattern only where a field *is* `ANY`, a
+    (``eq=False``, such as `trio.Event`) equals only itself, and is a pattern only where a field *is* `ANY`, a
     `Var` or an `Is`. The keys of a dict and the items of a set are plain values.
 
-    The pattern is read once: its lists, dicts and sets may be changed afterwards (not those in an attrs or dataclass
-    object that holds no pattern: such an object is compared as it is). The idea, and dicts that match dicts
-    with more in them, is that of Elixir's match specifications.
+    The pattern is read once: you may change its lists, dicts and sets afterwards. The exception is an attrs or
+    dataclass object that holds no pattern, as it is compared as it is. The idea, and that dicts match dicts with more
+    items, comes from Elixir's match specifications.
 
     Args:
         pattern: Any object.
 
     Returns:
-        The compiled pattern. This costs some microseconds, and some 100 for each new shape: the last 256 are kept.
+        The compiled pattern. It takes some microseconds, and about 100 for a new shape; the last 256 shapes are kept.
 
     Raises:
         TypeError: The pattern holds a class that can have no instances, such as `typing.Any` or ``list[int]``.

@@ -1,4 +1,4 @@
-"""What all uses of a registry share. Each use has a file of its own, and `Registry` is all of them together."""
+"""The base that all parts of `Registry` share. Each use of a registry is a part with its own file."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ V = TypeVar("V")
 
 
 class RegistryCore(Generic[K, V]):
-    """The base of each use: the names of one registry."""
+    """The names of one registry, and their kind."""
 
     _kind: str
     _names: Names[K, V]
-    # The table itself, where there is only one: the look-up of a name is the hottest path there is.
+    # The table of the only partition, if keys are unique: look-ups go straight to it, as they are the hottest path.
     _sole: dict[K, Entry[V]] | None
 
     if TYPE_CHECKING:
@@ -26,12 +26,12 @@ class RegistryCore(Generic[K, V]):
 
     @property
     def name(self) -> str:
-        """The name it was made with."""
+        """The name of the registry."""
         return self._names.name
 
     @property
     def partitions(self) -> int:
-        """How many partitions it has."""
+        """The number of partitions."""
         return self._names.n
 
     def _require_unique(self, operation: str) -> None:

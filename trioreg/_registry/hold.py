@@ -45,6 +45,8 @@ class Holding(RegistryCore[K, V]):
 
 
 class Hold(AbstractContextManager[None], Generic[K, V]):
+    """The context manager of `Registry.hold`."""
+
     __slots__ = ("_arguments", "_entered", "_names")
 
     def __init__(self, names: Names[K, V], key: K, value: V, owner: Owner | None) -> None:

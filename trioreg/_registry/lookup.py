@@ -1,4 +1,4 @@
-"""Look-ups: who holds a key, and which keys an owner holds."""
+"""Look-ups: the owners of a key, and the keys of an owner."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A change keeps three things together, without a step of the scheduler in between: the key table (`tables.py`), the lease
 with the owner (`owner.py`) and the totals (`totals.py`). Then it gives a freed unique name to the first task in its
-queue (`acquire_queue.py`), and tells the notifier (`notifier.py`). Nothing in here waits.
+queue (`acquire_queue.py`), and the notifier delivers the events (`notifier.py`). Nothing in here waits.
 """
 
 from __future__ import annotations

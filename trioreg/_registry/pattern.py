@@ -29,11 +29,11 @@ class _Any(_Hole):  # type: ignore[misc]
         return "ANY"
 
     def __reduce__(self) -> str:
-        return "ANY"  # a copy, or an unpickled one, is the one there is
+        return "ANY"  # copies and unpickled ones are this object
 
 
 ANY = _Any()
-"""Matches anything and binds nothing. What it matches need not be the same twice."""
+"""Matches anything and binds nothing. Twice in a pattern, it may match two different values."""
 
 
 def _check_name(_: object, attribute: attrs.Attribute[Any], name: object) -> None:
@@ -49,13 +49,13 @@ def _check_name(_: object, attribute: attrs.Attribute[Any], name: object) -> Non
 class Var(_Hole):  # type: ignore[misc]
     """Matches anything, and gives it a name.
 
-    The same variable twice in a pattern matches equal values only (identical or ``==``, as the items of a list are
-    compared), of which the first is bound. Where variables compare values, exceptions of a user's ``__eq__`` go
-    through. The idea is the ``:"$1"`` of Erlang's match specifications, with names instead of numbers. What else a
-    pattern may be is told in the registry's guide.
+    The same variable twice in a pattern matches equal values only: identical or ``==``, as the items of a list.
+    The variable is bound to the first of them. An exception from a value's own ``__eq__`` goes through. The idea is
+    ``:"$1"`` in Erlang's match specifications, with names instead of numbers. The registry's guide shows what else a
+    pattern may be.
 
     Args:
-        name: What ``where=`` and ``into=`` call it: an identifier, but not ``_``, which is `ANY`.
+        name: The name in ``where=`` and ``into=``: an identifier, but not ``_`` (write `ANY`).
 
     Raises:
         TypeError: ``name`` is not a str.
@@ -70,7 +70,7 @@ class Var(_Hole):  # type: ignore[misc]
 
 @attrs.frozen(repr=False)
 class Is(_Hole):  # type: ignore[misc]
-    """Matches what is equal to ``value``, even where ``value`` would be a pattern itself.
+    """Matches values that are equal to ``value``, even if ``value`` could be a pattern itself.
 
     ::
 
@@ -78,7 +78,7 @@ class Is(_Hole):  # type: ignore[misc]
         Is({"state": "up"})     # this dict, not every dict that has this item
         Is(ANY)                 # ANY, as a value
 
-    In a template (``into=``) it stands for the value.
+    In a template (``into=``) it stands for ``value``.
     """
 
     value: object
@@ -92,7 +92,7 @@ def is_hole(value: object) -> bool:
 
 
 def deeper(argument: str, path: tuple[object, ...], value: object) -> tuple[object, ...]:
-    """The path to what is in ``value``."""
+    """The path to the items of ``value``. Raises if ``value`` contains itself, or is nested too deep."""
     if any(outer is value for outer in path):
         raise ValueError(f"{argument} contains itself, by way of a {type(value).__name__}")
     if len(path) >= _DEEPEST:

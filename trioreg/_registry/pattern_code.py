@@ -1,4 +1,4 @@
-"""Python functions made from source: what the other pattern files write a pattern as."""
+"""Makes a Python function from source: the last step of compiling a pattern or a template."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class FunctionBuilder:
     """The body of one function.
 
     Attributes:
-        lines: Its statements: only what is written in this module, never anything of a user's.
-        bound: The variables of the pattern, and the local variable in which each is.
+        lines: Its statements. All text comes from the pattern files, never from a user.
+        bound: For each variable of the pattern, the local variable that holds its value.
     """
 
     __slots__ = ("_constants", "_locals", "_missing", "bound", "lines")
@@ -34,23 +34,23 @@ class FunctionBuilder:
         return f"k{len(self._constants) - 1}"
 
     def missing(self) -> str:
-        """A name for the default that no value can be."""
+        """A name for a default that equals no value."""
         if self._missing is None:
             self._missing = self.constant(MISSING)
         return self._missing
 
     def local(self, expression: str) -> str:
-        """A new local variable with that value."""
+        """A new local variable with the value of an expression."""
         self._locals += 1
         self.lines.append(f"v{self._locals} = {expression}")
         return f"v{self._locals}"
 
     def unless(self, condition: str) -> None:
-        """No match, unless that is true."""
+        """Add a step that returns None, no match, unless the condition is true."""
         self.lines.append(f"if not ({condition}): return None")
 
     def function(self, parameter: str) -> Callable[[Any], Any]:
-        """The function, as it stands now."""
+        """The function that has these lines."""
         return _factory(parameter, len(self._constants), "\n        ".join(self.lines))(*self._constants)
 
 

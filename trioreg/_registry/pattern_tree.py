@@ -1,4 +1,4 @@
-"""A pattern as a tree: what each part of it asks of a value, and how that is written as code."""
+"""A pattern as a tree. Each node asks something of a value, and writes that as code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .pattern_code import MISSING, FunctionBuilder
 
 
 class Node:
-    """A part of a pattern: what it asks of a value, and how that is written as code."""
+    """A part of a pattern."""
 
     __slots__ = ()
 
@@ -42,10 +42,10 @@ class Bind(Node):
 
 @attrs.frozen
 class Equal(Node):
-    """Matches by ``==``: a value with no pattern in it.
+    """Matches by ``==``: a value without a pattern in it.
 
     Attributes:
-        is_plain: ``value`` is what the user wrote; no `Is` has been taken off anywhere in it.
+        is_plain: ``value`` is just as the user wrote it: no `Is` was removed from it or from its items.
     """
 
     value: object
@@ -87,7 +87,7 @@ class Items(Node):
         n = len(self.items)
         code.unless(f"isinstance({subject}, {code.constant(self.cls)}) and len({subject}) == {n}")
         if issubclass(self.cls, list):
-            # A copy: another thread, or some value's __eq__, may make the list shorter meanwhile.
+            # A copy: another thread, or a value's `__eq__`, may make the list shorter meanwhile.
             subject = code.local(f"tuple({subject})")
             code.unless(f"len({subject}) == {n}")
         for number, item in enumerate(self.items):
@@ -102,7 +102,7 @@ class Mapping(Node):
     def emit(self, code: FunctionBuilder, subject: str) -> None:
         code.unless(f"isinstance({subject}, dict)")
         for key, item in self.items:
-            # Not subject[key], which a defaultdict would answer.
+            # Not `subject[key]`: a defaultdict would add the key.
             value = code.local(f"{subject}.get({code.constant(key)}, {code.missing()})")
             code.unless(f"{value} is not {code.missing()}")
             item.emit(code, value)
@@ -151,14 +151,14 @@ def read_pattern(pattern: object, path: tuple[object, ...]) -> Node:
         members = cast("set[object] | frozenset[object]", pattern)
         for member in members:
             _check_plain(member, "a member of a set")
-        # A frozenset equals the same sets as the set, and stays as it is.
+        # A frozenset equals the same sets as the set, and can't change.
         return Equal(frozenset(members) if type(members) is set else members)
     return Equal(pattern)
 
 
 def _read_class(cls: type | UnionType) -> Node:
     try:
-        # `isinstance` looks at the members of a union only until one fits: each has to be asked by itself.
+        # `isinstance` looks at the members of a union only until one matches, so each is checked alone.
         for member in get_args(cls) if get_origin(cls) in (Union, UnionType) else (cls,):
             isinstance(None, member)
     except TypeError as error:
@@ -169,7 +169,7 @@ def _read_class(cls: type | UnionType) -> Node:
 
 def _read_items(pattern: tuple[object, ...] | list[object], inside: tuple[object, ...]) -> Node:
     items = tuple(read_pattern(item, inside) for item in pattern)
-    # An instance of a subclass, a named tuple, equals plain tuples, but is meant to match its own class.
+    # An instance of a subclass, such as a named tuple, equals plain tuples, but should match its own class.
     cls = type(pattern)
     if cls in (tuple, list):
         equals = [item for item in items if isinstance(item, Equal)]
@@ -183,7 +183,7 @@ _Field: TypeAlias = tuple[str, Callable[[Any], object] | None]
 
 
 def _fields_of(pattern: object) -> list[_Field] | None:
-    """The fields by which ``pattern`` is compared, each with its key for that; None: it is to be taken as a whole."""
+    """The fields by which ``pattern`` is compared, each with its comparison key. None: compare it as a whole."""
     cls = type(pattern)
     if attrs.has(cls):
         fields: list[_Field] = [(field.name, field.eq_key) for field in attrs.fields(cls) if field.eq]
@@ -191,8 +191,8 @@ def _fields_of(pattern: object) -> list[_Field] | None:
         fields = [(field.name, None) for field in dataclasses.fields(cls) if field.compare]
     else:
         return None
-    # Objects that are equal to none but themselves (events, channels, tasks) are not looked into: they are no values,
-    # and what is behind them may be anything. One with a hole in it, however, was made to be a pattern.
+    # An object that equals only itself (an event, a channel, a task) is not a value, and its fields may hold anything:
+    # compare it as a whole. But if it has a hole in it, it was made to be a pattern.
     if cls.__eq__ is object.__eq__ and not any(is_hole(getattr(pattern, name, None)) for name, _ in fields):
         return None
     return fields

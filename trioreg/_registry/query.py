@@ -1,7 +1,7 @@
-"""Questions to a registry that are more than one key: the work behind `Registry.match` and `Registry.select`.
+"""Queries: the work behind `Registry.match` and `Registry.select`.
 
-A `Query` is compiled once. It walks over no more of the registry than it must: one key, where the key is given; one
-owner's entries, where the owner is; else everything.
+A `Query` is compiled once. It looks at no more entries than it must: those of one key if the key is given, those of one
+owner if the owner is given, else all.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 ROWS_PER_TURN = 500
-"""How many rows a selection looks at before it lets other tasks run."""
+"""The number of rows that a selection looks at before it lets other tasks run."""
 
 _RESULTS_TOGETHER = 4_000
-"""How many results of a selection are in one dict, at least."""
+"""The least number of results of a selection that one dict holds."""
 
 _NOTHING = object()
 """No result: `None` may be one."""
@@ -72,7 +72,7 @@ class Query(Generic[K, V]):
                 yield from partition.rows()
 
     def _result(self, key: K, entry: Entry[V]) -> object:
-        """What an entry gives, or `_NOTHING`."""
+        """The result for an entry, or `_NOTHING`."""
         row = (key, entry[0], entry[1])
         found = self._match(row)
         if found is None or (self._where is not None and not self._where(row, found)):
@@ -80,14 +80,16 @@ class Query(Generic[K, V]):
         return row if self._into is None else self._into(found)
 
     def run_nowait(self) -> list[object]:
-        """The results, in one go."""
+        """All results, without a checkpoint."""
         results = (self._result(key, entry) for key, entry in self._rows())
         return [result for result in results if result is not _NOTHING]
 
     async def run(self) -> list[object]:
-        """The results; lets other tasks run on the way. They are as the registry is when it returns: what has gone
-        meanwhile is not among them, and what has changed is asked again. In another run than the registry's, they are
-        as the registry is a moment before."""
+        """All results. Lets other tasks run on the way.
+
+        The results are those of the registry when this returns: an entry that has gone is not among them, and an entry
+        that has changed is matched again. In another run than the registry's, they are those of a moment before.
+        """
         changes: Changes[K, Any] = Changes()
         results = _Results()
         changed = results.changed
@@ -107,14 +109,14 @@ class Query(Generic[K, V]):
                     await checkpoint()
                     self._apply(changes, results)
             if number >= ROWS_PER_TURN:
-                await checkpoint()  # the copy of the table has been thrown away
-            self._apply(changes, results)  # what the user's own functions have done, too
+                await checkpoint()  # to throw the copy of the table away took time
+            self._apply(changes, results)  # `where` and `into` may have changed the registry, too
         finally:
             self._names.selections.remove(changes)
         return [result for some in results.all() for result in some.values()]
 
     async def count(self) -> int:
-        """How many results there are: without making them."""
+        """The number of results, without making them."""
         self._into = _nothing_at_all
         return len(await self.run())
 
@@ -129,8 +131,8 @@ class Query(Generic[K, V]):
         while changes.unapplied and (asked > 0 or self._names.is_written_here()):
             key, old, new = changes.unapplied.popleft()
             result = results.pop(old)
-            # Each change is asked about once. If the question changes something in waiter, what was said before stands:
-            # or it would never end.
+            # Each change is asked about once. If the question itself changes something, the answer before it stands:
+            # this would never end otherwise.
             if new is not None and not results.has(new):
                 if asked > 0:
                     result = self._result(key, new)
@@ -172,7 +174,7 @@ class _Results:
 
 
 def _nothing_at_all(bound: object) -> None:
-    """The shape of a result that is only counted."""
+    """The shape of results that are only counted."""
 
 
 def keys_of(names: Names[K, V], owner: Owner) -> list[K]:
@@ -181,7 +183,7 @@ def keys_of(names: Names[K, V], owner: Owner) -> list[K]:
 
 
 def value_query(pattern: object, where: Callable[..., object] | None) -> Callable[[Entry[Any]], bool]:
-    """Whether an entry's value fits, for `Registry.match` and its relatives."""
+    """A test for the values of entries, for `Registry.match` and `Registry.unregister_match`."""
     compiled = compile_pattern(pattern)
     condition = compile_where(where, compiled.names)
     match = compiled.match

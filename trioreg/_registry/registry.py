@@ -1,7 +1,8 @@
-"""Names for actors and tasks, each tied to the life of the one that holds it: the public end of it.
+"""`Registry` and `Via`: names for actors and tasks, and addresses by name.
 
-`Registry` checks what it is given and asks `Names`, which owns the tables and every change to them; the lease that
-gives the names back when their holder ends is the holder's own (`_owner.py`).
+`Registry` is put together from parts, one file for each use: `lookup.py`, `registration.py`, `hold.py`, `matching.py`,
+`watching.py`, `dispatch.py`, `key_lock.py`, `counters.py`, `meta.py`, `table_viewer.py`. Each part checks its arguments
+and asks `Names` (`names.py`), which makes every change.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Registry(
     Meta[K, V],
     TableViewer[K, V],
 ):
-    """Names for actors and tasks; a name is gone the moment its holder ends.
+    """Names for actors and tasks. A name is gone in the moment in which its owner ends.
 
     Synopsis::
 
@@ -63,26 +64,26 @@ class Registry(
         for owner, value in topics.lookup("weather"):
             ...
 
-    Keys are hashable and compare as the keys of a dict do, so ``1 == 1.0 == True`` is one key (Elixir compares with
-    ``===``). A registry may be made at import time and outlive many Trio runs, but is written by one run at a time:
-    it belongs to the first that writes, waits or locks in it, until that run ends. Reading is safe from any thread.
-    The idea is Elixir's `Registry`.
+    Keys are hashable, and compare as the keys of a dict do: ``1``, ``1.0`` and ``True`` are one key (Elixir compares
+    with ``===``). You can make a registry at import time and use it in many Trio runs, one after the other. It belongs
+    to the first run that writes, waits or locks in it, until that run ends. Reading is safe from any thread. The idea
+    is Elixir's `Registry`.
 
     Args:
-        name: What the registry is called in errors and tables.
-        keys: ``"unique"``: one holder for each key. ``"duplicate"`` (or ``("duplicate", "owner")``): any number,
-            partitioned by owner.
-            ``("duplicate", "key")``: any number, partitioned by key, so that a look-up reads one partition.
-        partitions: How many partitions, at least 1.
-        listeners: Who is told of every `Registered` and `Unregistered`, in the step in which it happens: callables,
-            or addresses of actors (`ActorRef`, `Via`), which get the event as a message. A listener that raises (or
-            returns a coroutine) is logged. `SystemExit` and `KeyboardInterrupt` leave the call that made the change,
-            when it is made and everybody is told; where that is the end of an owner, they are logged too.
-        totals: Keep the sum of the values of each key, for `total` and `add`; the values must be ints or finite
-            floats.
+        name: The name of the registry, for errors and tables.
+        keys: ``"unique"``: one owner for each key. ``"duplicate"`` (or ``("duplicate", "owner")``): any number of
+            entries for each key, partitioned by owner. ``("duplicate", "key")``: any number, partitioned by key, so
+            that a look-up reads one partition.
+        partitions: The number of partitions, at least 1.
+        listeners: Callables, or addresses of actors (`ActorRef`, `Via`). Each gets every `Registered` and
+            `Unregistered` in the step in which it happens, an actor as a message. If a listener raises (or returns a
+            coroutine), that is logged. `SystemExit` and `KeyboardInterrupt` leave the call that made the change, after
+            all listeners got the event; if an owner's end made it, they are logged too.
+        totals: Keep the sum of the values of each key, for `total` and `add`. The values must be ints or finite floats.
 
     Raises:
-        TypeError: ``name`` is not a str, ``partitions`` is not an int, or a listener is neither, or async.
+        TypeError: ``name`` is not a str, ``partitions`` is not an int, ``totals`` is not a bool, or a listener is
+            neither a callable nor an address, or is async.
         ValueError: ``keys`` is none of the above, or ``partitions`` is less than 1.
     """
 
@@ -138,16 +139,16 @@ class Registry(
         *,
         wait: bool = False,
     ) -> Via[K, V]:
-        """An address that finds its actor by name, each time it is used: Elixir's ``{:via, Registry, ...}``.
+        """An address that finds its actor by name each time you use it: Elixir's ``{:via, Registry, ...}``.
 
-        It goes wherever an `ActorRef` goes, and as ``name=`` into ``start_child``. Not a checkpoint; constant time.
+        Use it wherever you use an `ActorRef`, and as ``name=`` of ``start_child``. Not a checkpoint; constant time.
 
         Args:
             key: The name.
-            value: Where the address is used as ``name=``: what the actor is registered with. Without one, in a registry
-                whose values can't be None, a type checker takes it for an address only, and for no ``name=``.
-            wait: Whether the async forms (`~Address.call`, `~Address.cast`, `~Address.send`) wait for somebody to
-                have the name who is not ending: through a restart. What has been sent once is not sent again.
+            value: The value that an actor is registered with, if the address is its ``name=``. Without a value, in a
+                registry whose values can't be None, a type checker refuses the address as ``name=``.
+            wait: Whether the async forms (`~Address.call`, `~Address.cast`, `~Address.send`) wait until the name has
+                an owner that is not ending: through a restart. A message that was sent once is not sent again.
 
         Raises:
             TypeError: ``key`` is not hashable.
@@ -159,14 +160,14 @@ class Registry(
 
 
 class Via(NameAddress[K, V]):
-    """An address by name, from `Registry.via`. It finds its actor anew each time it is used.
+    """An address by name, from `Registry.via`. It finds its actor each time you use it.
 
-    Equal to another one with the same registry and key; hashable.
+    Two are equal if their registry and key are the same. Hashable.
 
     Attributes:
         registry: The registry that the name is in.
         key: The name.
-        value: What the actor is registered with, where it is used as ``name=``.
+        value: The value that an actor is registered with, if this is its ``name=``.
     """
 
     __slots__ = ("registry",)
@@ -179,7 +180,7 @@ class Via(NameAddress[K, V]):
         self.value = value
 
     def _claim(self, owner: Owner, predecessor: Owner | None) -> None:
-        """Register the name for an actor that is about to start; from its predecessor, if that still has it."""
+        """Register the name for an actor that is about to start, or take it over from the actor's last life."""
         if predecessor is None or not self._names.hand_over(
             self.key, predecessor, owner, self.value, getattr(predecessor, "exit", None)
         ):

@@ -26,7 +26,7 @@ class Table:
         name: ``KeyPartition0``, ``PIDPartition0``, ... : a key table and an owner table for each partition.
         columns: The names of the columns.
         rows: One tuple for each object. A key table has (key, owner, value), an owner table
-            (owner, key, key table, how many entries).
+            (owner, key, key table, number of entries).
         size: The bytes that the table itself takes: its dicts and entries, not the keys and values in them.
     """
 
@@ -37,7 +37,7 @@ class Table:
 
     @property
     def objects(self) -> int:
-        """How many rows the table has."""
+        """The number of rows."""
         return len(self.rows)
 
     def __str__(self) -> str:
@@ -49,18 +49,18 @@ class Table:
 
 
 class TableViewer(RegistryCore[K, V]):
-    """Methods that show the tables."""
+    """The methods that show the tables."""
 
     def tables(self) -> list[Table]:
-        """The tables of this registry, as Elixir's table viewer shows them: a key table and an owner table for each
-        partition.
+        """The tables of this registry, as in Elixir's table viewer: a key table and an owner table for each partition.
 
-        Not a checkpoint; safe from any thread. Costs as much as there are entries: for people, not for programs.
+        They are for people, not for programs: the cost grows with the entries in the registry. Not a checkpoint; safe
+        from any thread.
         """
         return tables_of(self._names)
 
     def dump(self) -> str:
-        """`tables`, laid out as text for people. Not a checkpoint; safe from any thread; costs what `tables` does."""
+        """`tables` as text. Not a checkpoint; safe from any thread; it costs as much as `tables`."""
         return "\n".join([f"registry {self.name!r}, {self._kind} keys", *map(str, self.tables())])
 
 
@@ -108,12 +108,12 @@ def format_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], *, ind
 
 
 def _width(text: str) -> int:
-    """How many columns a text takes on a screen: Chinese and most pictures take two for each character."""
+    """The columns that a text takes on a screen: Chinese characters and most pictures take two."""
     return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _cell(value: object) -> str:
-    # A row is one line, whatever a user's repr says.
+    # A row is one line, even if a value's repr has several.
     text = value if isinstance(value, TableName) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

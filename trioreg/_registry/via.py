@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class NameAddress(Address["Never"], Generic[K, V]):
-    """What a `Via` does with the names of its registry: it finds the actor."""
+    """The part of `Via` that finds its actor. It needs only the names of a registry."""
 
     __slots__ = ("_key", "_names", "_table", "key", "value")
 
@@ -44,7 +44,7 @@ class NameAddress(Address["Never"], Generic[K, V]):
         return hash((id(self._names), self.key))
 
     def whereis(self) -> Owner | None:
-        """Who has the name now, or None. Not a checkpoint; constant time."""
+        """The owner of the name now, or None. Not a checkpoint; constant time."""
         entry = self._names.entry(self.key)
         return None if entry is None else entry.owner
 
@@ -59,7 +59,7 @@ class NameAddress(Address["Never"], Generic[K, V]):
         raise TypeError(f"{self.key!r} in {self._names.name!r} is held by {owner!r}, which is not an actor")
 
     def _find(self) -> Cell | None:
-        # The hottest path there is: everything else, errors too, is left to `_resolve`.
+        # The hottest path of the library. `_resolve` does the rest: several partitions, and errors.
         try:
             return self._table[self._key][0]._cell  # type: ignore[index, no-any-return]  # pyright: ignore
         except (LookupError, TypeError, AttributeError):
@@ -67,7 +67,7 @@ class NameAddress(Address["Never"], Generic[K, V]):
 
 
 class WaitingNameAddress(NameAddress[K, V]):
-    """An address by name whose async forms wait for somebody to have the name: ``registry.via(key, wait=True)``."""
+    """The part of `Via` for ``wait=True``: the async forms wait until the name has an owner that is not ending."""
 
     __slots__ = ()
 
@@ -101,12 +101,12 @@ class WaitingNameAddress(NameAddress[K, V]):
             cell = ref._cell
             if cell is not None and cell.state < STOPPING:
                 return ref
-            # It is ending: the name will be another's, at its end or before, or nobody's for a while.
+            # It is ending. At its end, or before, the name gets another owner, or none for a while.
             await self._wait_for_another(ref)
 
     @enable_ki_protection
     async def _wait_for_another(self, ref: ActorRef[Never]) -> None:
-        # Whoever waits for a name waits for its holder: a cycle of such waits is refused as any other.
+        # To wait for a name is to wait for its owner to end. A cycle of such waits raises `CallCycle`, like any other.
         cell = ref._cell
         with Waiting(ref, None if cell is None else link(cell, current_task())):
             await self._names.open_notifier().wait_registered(self.key)

@@ -17,10 +17,10 @@ from .pattern_code import FunctionBuilder, tuple_of
 def compile_where(
     where: Callable[..., object] | None, names: tuple[str, ...]
 ) -> Callable[[object, Bound], bool] | None:
-    """Waiter a user's predicate into a function of a value that has matched, and of what its pattern has bound.
+    """Turn ``where`` into a function of a matched value and of its pattern's variables.
 
     Args:
-        where: Called with the variables as keyword arguments; or, if there are none, with the value itself. Its
+        where: Called with the variables as keyword arguments or, if there are none, with the value itself. Its
             exceptions go through. If it returns a coroutine, that is a `TypeError`.
         names: The pattern's variables.
 
@@ -28,8 +28,8 @@ def compile_where(
         The function, or None if ``where`` is None.
 
     Raises:
-        TypeError: ``where`` is not callable, is async, or does not take these arguments (where its signature can be
-            known; not that of some builtins).
+        TypeError: ``where`` is not callable, is async, or does not take these arguments. (Some builtins do not tell
+            which arguments they take.)
     """
     if where is None:
         return None
@@ -52,17 +52,16 @@ def compile_where(
 
 
 def compile_into(into: object, names: tuple[str, ...]) -> Callable[[Bound], object]:
-    """Waiter the shape that a result is to have into a function of what a pattern has bound.
+    """Turn ``into``, the shape of a result, into a function of a pattern's variables.
 
     Args:
-        into: A callable (a class is one), which is called with the variables as keyword arguments. Or a template:
-            tuples, named tuples, lists and dicts (keys too), nested as you like, in which each `Var` stands for what
-            it is bound to, ``Is(value)`` for ``value``, and anything else for itself. Each result has lists and dicts
-            of its own.
+        into: A callable (a class is one) that is called with the variables as keyword arguments. Or a template:
+            tuples, named tuples, lists and dicts (keys too), nested as you like. In it a `Var` stands for its value,
+            ``Is(value)`` for ``value``, and anything else for itself. Each result has its own lists and dicts.
         names: The pattern's variables.
 
     Raises:
-        TypeError: A callable is async, or does not take these arguments (where its signature can be known).
+        TypeError: A callable is async, or does not take these arguments.
         ValueError: A template has a variable that the pattern does not bind, or `ANY`; or it contains itself, or is
             nested more than 100 deep.
     """
@@ -75,7 +74,7 @@ def compile_into(into: object, names: tuple[str, ...]) -> Callable[[Bound], obje
 
 
 def _fill(template: object, names: tuple[str, ...], code: FunctionBuilder, path: tuple[object, ...]) -> str:
-    """The expression that makes what ``template`` stands for."""
+    """The expression that makes the value of a template."""
     if isinstance(template, Var):
         if template.name not in names:
             known = ", ".join(names) or "no variables"
@@ -106,9 +105,9 @@ def _fill(template: object, names: tuple[str, ...], code: FunctionBuilder, path:
 def _check_callable(argument: str, function: Callable[..., object], names: tuple[str, ...], *, positional: int) -> None:
     require_sync(argument, function)
     try:
-        # Not of what it wraps: a decorator may give that more arguments, or fewer.
+        # Not the signature of a wrapped function: a decorator may pass it more arguments, or fewer.
         signature = inspect.signature(function, follow_wrapped=False)
-    except (TypeError, ValueError):  # some builtins do not tell
+    except (TypeError, ValueError):  # some builtins have no signature
         return
     try:
         signature.bind(*[None] * positional, **dict.fromkeys(names))
@@ -124,8 +123,8 @@ def _check_callable(argument: str, function: Callable[..., object], names: tuple
 
 def _by_keyword(function: Callable[..., object], names: tuple[str, ...]) -> Callable[[Bound], object]:
     """Call ``function`` with the variables as keyword arguments."""
-    # Where a plain function begins with just these parameters, it makes no difference whether they are given by
-    # position, and that takes a third of the time. (Of other callables a signature does not tell enough.)
+    # If a plain function begins with just these parameters, they can be passed by position, in a third of the time.
+    # (The signature of another callable does not tell enough.)
     if isinstance(function, FunctionType) and not function.__code__.co_posonlyargcount:
         parameters = function.__code__.co_varnames[: function.__code__.co_argcount][: len(names)]
         if parameters == names:
