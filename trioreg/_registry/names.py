@@ -116,7 +116,9 @@ class Names(Tables[K, V]):
         with _binding:
             if self._run is not run and self._run is not None:
                 if not self._run.is_over:
-                    raise RuntimeError(f"registry {self.name!r} is in use by another Trio run ({self._run!r})")
+                    raise RuntimeError(
+                        f"registry {self.name!r} is in use by another Trio run ({self._run!r}) until that run ends"
+                    )
                 # If that run broke down, its tasks still seem to wait.
                 self.queues.by_key.clear()
                 if self.notifier is not None:
