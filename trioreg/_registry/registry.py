@@ -20,6 +20,7 @@ from .dispatch import Dispatch
 from .events import Listener
 from .hold import Holding
 from .key_lock import KeyLocks, Locking
+from .lookup import Lookup
 from .matching import Matching
 from .meta import Meta
 from .names import Names
@@ -39,9 +40,10 @@ KeysKind: TypeAlias = Literal["unique", "duplicate"] | tuple[Literal["duplicate"
 
 
 class Registry(
+    Matching[K, V],
+    Lookup[K, V],
     Registration[K, V],
     Holding[K, V],
-    Matching[K, V],
     Watching[K, V],
     Dispatch[K, V],
     Locking[K, V],
@@ -188,7 +190,7 @@ class Via(NameAddress[K, V]):
 
 
 class WaitingVia(WaitingNameAddress[K, V], Via[K, V]):
-    """An address by name whose async forms wait until the name has a holder: ``registry.via(key, wait=True)``."""
+    """What ``registry.via(key, wait=True)`` gives: a `Via` whose async forms wait."""
 
     __slots__ = ()
 
