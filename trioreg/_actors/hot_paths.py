@@ -314,7 +314,7 @@ class MessagePaths(Generic[A]):
             MailboxFull: The mailbox is bounded and has no room.
             ActorExited, NotRegistered, TypeError: As `cast`.
         """
-        # `Via._find`, written out.
+        # `NameAddress._find`, written out.
         table = self._table
         if table is None:
             cell = self._cell or self._find()
