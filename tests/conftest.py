@@ -5,6 +5,8 @@ HYPOTHESIS_PROFILE.
 """
 
 import os
+import signal
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -34,3 +36,17 @@ def names(request: pytest.FixtureRequest) -> Registry[Any, Any]:
 def topics(request: pytest.FixtureRequest) -> Registry[Any, Any]:
     keys, partitions = request.param
     return Registry("topics", keys=keys, partitions=partitions)
+
+
+@pytest.fixture(params=KINDS, ids=[*map(kind_id, KINDS)])
+def counters(request: pytest.FixtureRequest) -> Registry[Any, Any]:
+    keys, partitions = request.param
+    return Registry("counters", keys=keys, partitions=partitions, totals=True)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell starts its background jobs, and so perhaps these tests, with SIGINT ignored, and children inherit it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from trioreg import Registry
 from trioreg._registry.registry import KeysKind
 
 KINDS: list[tuple[KeysKind, int]] = [
@@ -40,3 +43,8 @@ class Fragile:
                 Fragile.left = None
                 raise ZeroDivisionError
         return isinstance(other, Fragile) and other.name == self.name
+
+
+def is_unique(registry: Registry[Any, Any]) -> bool:
+    """Whether a registry has unique keys."""
+    return ", unique keys, " in repr(registry)
