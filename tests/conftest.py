@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from support.keys import Keys
 from support.registry_kinds import DUPLICATE_KINDS, KINDS, kind_id
 
 from trioreg import Registry
@@ -50,3 +51,8 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def keys() -> Keys:
+    return Keys()

@@ -9,6 +9,7 @@ import pytest
 import trio
 from support.errors import leaves
 from support.owners import staged
+from support.registry_kinds import is_unique
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from trioreg import Entry, Owner, Registry
@@ -23,15 +24,14 @@ async def test_dispatch_calls_once_for_each_partition_that_has_entries(
     async with staged() as stage:
         owners = [await stage.actor() for _ in range(8)]
         for number, owner in enumerate(owners):
-            registry.register(
-                "key" if registry._names.duplicate or number == 0 else f"other {number}", number, owner=owner
-            )
+            is_taken = is_unique(registry) and number > 0
+            registry.register(f"other {number}" if is_taken else "key", number, owner=owner)
         expected = registry.lookup("key")
         assert registry.dispatch("key", calls.append) == len(expected)
         assert [entry for entries in calls for entry in entries] == expected
         assert all(calls)
-        by_owner = registry._names.duplicate and registry._names.by_owner
-        assert len(calls) == (registry.partitions if by_owner else 1)
+        key_tables = registry.tables()[: registry.partitions]
+        assert len(calls) == sum(any(row[0] == "key" for row in table.rows) for table in key_tables)
 
 
 async def test_dispatch_never_calls_with_no_entries(registry: Registry[str, int], autojump_clock: MockClock) -> None:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -12,8 +14,9 @@ from typing import Any
 import pytest
 import trio
 from support.events import received
+from support.inside import assert_nothing_waits
 from support.owners import SORTS, Sort, held_by, staged
-from support.registry_kinds import KINDS, Fragile, kind_id
+from support.registry_kinds import KINDS, Fragile, KeysKind, is_unique, kind_id
 from support.watcher import rows
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -25,7 +28,6 @@ from trioreg import (
     Registry,
     Var,
 )
-from trioreg._registry.registry import KeysKind
 
 # What can be a key
 
@@ -198,7 +200,10 @@ async def test_a_key_whose_hash_has_changed_is_not_found_but_still_goes_with_its
         await stage.end(owner)
         assert rows(counters) == []
         assert counters.count() == 0
-        assert counters._names.totals == {}
+        kept = weakref.ref(key)
+        del key, name
+        gc.collect()
+        assert kept() is None
 
 
 class Moody:
@@ -308,7 +313,7 @@ async def test_a_comparison_that_fails_anywhere_leaves_tables_owners_and_totals_
         return failed, found
 
     _, after = await attempt(None)
-    _, before = await attempt(0) if registry._names.unique else (True, None)
+    _, before = await attempt(0) if is_unique(registry) else (True, None)
     for n in range(100):
         failed, found = await attempt(n)
         if not failed:
@@ -352,7 +357,7 @@ async def test_a_comparison_that_fails_anywhere_leaves_no_task_waiting_for_a_nam
                 is_over = Fragile.left is not None
                 Fragile.left = None
             assert told == ["holds it"] if is_over else "failed" in told
-            assert names._names.queues.by_key == {}
+            assert_nothing_waits(names)
         assert names.count() == 0
         return not is_over
 

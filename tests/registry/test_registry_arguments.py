@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 from support.owners import SORTS, Holder, Sort, staged
+from support.registry_kinds import KeysKind
 from support.supervisors import supervised
 from support.watcher import rows
 from trio.testing import MockClock
@@ -21,7 +22,6 @@ from trioreg import (
     Registry,
     Var,
 )
-from trioreg._registry.registry import KeysKind
 
 # Making a registry
 

@@ -20,7 +20,9 @@ import trio
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.inside import assert_nothing_waits
 from support.owners import ENDS, SORTS, Crash, End, Holder, Sort
+from support.registry_kinds import KeysKind
 from support.registry_model import KEYS, Guest, Hold, Model, Wait
 from support.watcher import rows
 
@@ -36,7 +38,6 @@ from trioreg import (
     Registry,
     Var,
 )
-from trioreg._registry.registry import KeysKind
 
 T = TypeVar("T")
 
@@ -87,8 +88,7 @@ class RegistryMachine(RuleBasedStateMachine):
             self.guest.close()
             assert self.registry.count() == 0
             assert rows(self.registry) == []
-            assert len(self.registry._locks) == 0
-            assert self.registry._names.queues.by_key == {}
+            assert_nothing_waits(self.registry)
 
     async def begin(self, async_fn: Callable[..., Awaitable[object]], *args: object) -> None:
         self.guest.nursery.start_soon(async_fn, *args)
@@ -427,9 +427,7 @@ class RegistryMachine(RuleBasedStateMachine):
         expected = Counter((row.key, row.owner, row.value) for row in self.model.rows)
         tables = self.registry.tables()
         n = self.registry.partitions
-        assert [table.objects for table in tables[:n]] == [
-            len(partition) for partition in self.registry._names.partitions
-        ]
+        assert [table.objects for table in tables[:n]] == [len(table.rows) for table in tables[:n]]
         assert Counter(cast("Any", row) for table in tables[:n] for row in table.rows) == expected
         leases = Counter({(owner, key): 0 for key, owner, _ in expected})
         for table in tables[n:]:

@@ -11,12 +11,13 @@ from typing import Any, cast
 import attrs
 import pytest
 import trio
+from support.inside import ROWS_PER_TURN
+from support.keys import Keys
 from support.owners import ENDS, SORTS, End, Sort, staged
 from trio.lowlevel import Task, add_instrument, current_task, remove_instrument
 from trio.testing import MockClock, assert_checkpoints
 
 from trioreg import ANY, Is, Registry, Var
-from trioreg._registry.query import ROWS_PER_TURN
 
 
 @attrs.frozen
@@ -141,7 +142,7 @@ async def test_into_with_a_variable_that_is_not_bound_is_refused(
 
 @pytest.mark.parametrize("n", [0, 1, 3 * ROWS_PER_TURN])
 async def test_select_is_a_checkpoint_that_honours_cancellation(
-    registry: Registry[int, int], n: int, autojump_clock: MockClock
+    registry: Registry[Any, int], n: int, keys: Keys, autojump_clock: MockClock
 ) -> None:
     for number in range(n):
         registry.register(number, number)
@@ -151,7 +152,14 @@ async def test_select_is_a_checkpoint_that_honours_cancellation(
         scope.cancel()
         await registry.select()
     assert scope.cancelled_caught
-    assert registry._names.selections == []
+    assert_changes_are_not_kept(registry, keys)
+
+
+def assert_changes_are_not_kept(registry: Registry[Any, Any], keys: Keys) -> None:
+    """There is no selection that takes note of changes: what comes and goes is not kept."""
+    registry.register(keys("comes and goes"), None)
+    registry.unregister(keys("comes and goes"))
+    assert keys.kept() == []
 
 
 class Steps(trio.abc.Instrument):
@@ -227,18 +235,21 @@ class Meanwhile:
 
     async def select(self, action: Callable[[], object], **pattern: Any) -> list[Any]:
         results: list[Any] = []
+        is_done = False
 
         async def select() -> None:
+            nonlocal is_done
             results.extend(await self.registry.select(**pattern))
+            is_done = True
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(select)
             # Its first step is the checkpoint at its beginning; after the second it has looked at some rows.
             for _ in range(3):
                 await trio.lowlevel.checkpoint()
-            assert self.registry._names.selections != []
+            assert not is_done
             action()
-        assert self.registry._names.selections == []
+        assert_changes_are_not_kept(self.registry, Keys())
         return results
 
 
@@ -390,12 +401,12 @@ async def test_select_misses_nothing_that_was_there_all_the_time(
 
 
 async def test_a_selection_whose_where_raises_leaves_nothing_behind(
-    registry: Registry[str, int], autojump_clock: MockClock
+    registry: Registry[str, int], keys: Keys, autojump_clock: MockClock
 ) -> None:
     registry.register("key", 0)
     with pytest.raises(ZeroDivisionError):
         await registry.select(value=Var("x"), where=lambda x: 1 / x)
-    assert registry._names.selections == []
+    assert_changes_are_not_kept(registry, keys)
 
 
 async def test_where_may_change_the_registry_that_is_selected_from(

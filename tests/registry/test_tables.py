@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pytest
 from support.owners import staged
+from support.registry_kinds import KeysKind
 from trio.testing import MockClock
 
 from trioreg import (
     Registry,
 )
-from trioreg._registry.registry import KeysKind
 
 
 async def test_tables_show_each_entry_once_and_each_owners_keys_beside_it(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import trio
-from support.inside import is_followed
+from support.keys import Keys
 from support.owners import Holder, staged
 from trio.lowlevel import currently_ki_protected
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
@@ -95,13 +95,15 @@ async def test_wait_for_finds_each_of_several_lives(names: Registry[str, None], 
         nursery.cancel_scope.cancel()
 
 
-async def test_a_waiter_that_is_cancelled_is_forgotten(registry: Registry[str, int], autojump_clock: MockClock) -> None:
+async def test_a_waiter_that_is_cancelled_is_forgotten(
+    registry: Registry[str, int], keys: Keys, autojump_clock: MockClock
+) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(registry.wait_for, "a")
-        nursery.start_soon(registry.wait_for, "a")
+        nursery.start_soon(registry.wait_for, keys("a"))
+        nursery.start_soon(registry.wait_for, keys("a"))
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
-    assert not is_followed(registry)
+    assert keys.kept() == []
     registry.register("a", 1)
 
 

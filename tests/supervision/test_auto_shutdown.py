@@ -138,8 +138,9 @@ async def test_a_nested_supervisor_that_shuts_down_by_itself_is_shown_as_ended(a
     inner = [worker(log, "a"), worker(log, "b", restart="transient", significant=True)]
     nested = functools.partial(Supervisor, inner, auto_shutdown="any_significant")
     async with supervising([ChildSpec(nested, id="nested", restart="transient")]) as supervisor:
-        actor: Any = supervisor._engine.children["nested"].cell
-        ref_of(actor.actor, "b").cancel()
+        (_, b) = await ref_of(supervisor, "nested").call(Supervisor.which_children)
+        assert b.ref is not None
+        b.ref.cancel()
         await trio.sleep(10)
         assert log == ["+a", "+b", "-b", "-a"]
         assert states_by_id(supervisor) == {"nested": "ended"}

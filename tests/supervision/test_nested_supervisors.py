@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 import trio
-from support.children import Verbose, ref_of, verbose
+from support.children import Verbose, ref_of, restarts, verbose
 from support.errors import Bang, leaves
 from support.supervisors import supervised, supervising
 from support.watcher import watching
@@ -73,7 +73,7 @@ async def test_a_nested_supervisor_that_gives_up_is_restarted_with_all_its_child
             names.via("a").cast_nowait(Verbose.bang)
             await trio.sleep(1)
             assert sorted(entry for entry in log if entry.endswith("started")) == ["a started", "b started"]
-            assert supervisor._engine.children["nested"].restarts == 1
+            assert restarts(supervisor) == {"nested": 1}
             assert await names.via("b").call(Verbose.ping) == "b"
             scope.cancel()
     assert names.count() == 0

@@ -9,6 +9,7 @@ import pytest
 import trio
 from support.cancellation import Cancelling, sweep
 from support.errors import Bang
+from support.inside import table_of
 from support.partitions import Counter, child_of, running
 from support.watcher import watching
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
@@ -154,7 +155,7 @@ async def test_an_actor_that_calls_itself_by_key_gets_a_call_cycle() -> None:
 
 async def test_a_partition_is_never_seen_empty_while_its_child_restarts() -> None:
     async with open_partition_supervisor(2, Counter) as counters:
-        with watching(counters.partitions._names) as watcher:
+        with watching(table_of(counters.partitions)) as watcher:
             first = child_of(counters, 1)
             await counters.via(1).cast(Counter.bang)
             exit = await first.wait()

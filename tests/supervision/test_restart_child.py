@@ -62,9 +62,8 @@ async def test_a_temporary_child_that_is_terminated_cannot_be_restarted_in_the_s
 ) -> None:
     log: list[str] = []
     async with open_supervisor([worker(log, "a", restart="temporary")]) as supervisor, trio.open_nursery() as nursery:
-        child = supervisor._engine.children["a"]
         nursery.start_soon(supervisor.terminate_child, "a")
-        while child.life is not None:
+        while any(child.ref is not None for child in supervisor.which_children()):
             await trio.lowlevel.checkpoint()
         with pytest.raises(ChildNotFound):
             await supervisor.restart_child("a")

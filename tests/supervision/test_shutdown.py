@@ -308,9 +308,9 @@ async def test_a_block_that_is_cancelled_at_any_step_leaves_nothing_behind(autoj
             ref.kill()
             await ref.wait()
             await names.via("c").call(Verbose.ping)
-            # The end: nobody waits for children that have no end.
+            # These children have no end of their own.
             await names.via("a").cast(Verbose.ping)
-            supervisor._engine.close()
+            supervisor.stop()
 
     async def attempt(cancelling: Cancelling[Any]) -> None:
         log.clear()

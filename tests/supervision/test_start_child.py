@@ -150,14 +150,14 @@ async def test_children_without_an_id_get_one_each(autojump_clock: MockClock) ->
     with trio.CancelScope() as scope:
         specs = [ChildSpec(Verbose, ([], str(number))) for number in range(3)]
         async with open_supervisor(specs) as supervisor:
-            assert list(supervisor._engine.children) == ["Verbose", "Verbose 2", "Verbose 3"]
+            assert [child.id for child in supervisor.which_children()] == ["Verbose", "Verbose 2", "Verbose 3"]
             scope.cancel()
 
 
 async def test_an_id_made_from_a_name_keeps_its_type(autojump_clock: MockClock) -> None:
     names: Registry[int, None] = Registry("names")
     async with supervising([ChildSpec(Verbose, ([], "a"), name=names.via(7))]) as supervisor:
-        assert list(supervisor._engine.children) == [7]
+        assert [child.id for child in supervisor.which_children()] == [7]
 
 
 async def test_entering_leaving_and_starting_are_checkpoints(autojump_clock: MockClock) -> None:
@@ -296,12 +296,17 @@ async def test_a_dynamic_supervisor_keeps_nothing_of_a_child_that_has_ended_for_
 
 
 async def test_a_reference_does_not_keep_the_state_of_an_ended_actor(autojump_clock: MockClock) -> None:
+    lives: list[weakref.ref[Actor]] = []
+
+    class Known(Actor):
+        def __init__(self) -> None:
+            lives.append(weakref.ref(self))
+
     async with supervised() as supervisor:
-        ref = await supervisor.start_child(Verbose, list[str](), "a", restart="temporary")
-        assert ref._cell is not None
-        state = weakref.ref(ref._cell.actor)
+        ref = await supervisor.start_child(Known, restart="temporary")
+        assert lives[0]() is not None
         ref.kill()
         await ref.wait()
         await wait_all_tasks_blocked()
         gc.collect()
-        assert state() is None
+        assert [life() for life in lives] == [None]

@@ -40,11 +40,6 @@ async def stop(ref: ActorRef[Failing]) -> None:
     await ref.stop()
 
 
-def counted(supervisor: Supervisor) -> int:
-    """How many restarts there are in the window now."""
-    return len(supervisor._engine.intensity.errors)
-
-
 def shown(supervisor: Supervisor) -> dict[Any, str]:
     return {child.id: f"{child.state} {child.restarts}" for child in supervisor.which_children()}
 
@@ -87,7 +82,8 @@ async def test_a_strategy_says_which_children_are_restarted_in_which_order(
     log: list[str] = []
     with trio.CancelScope() as scope:
         children = [worker(log, label, restart=restart if label == ended else "permanent") for label in "abc"]
-        async with open_supervisor(children, strategy=strategy) as supervisor:
+        # A restart of several counts once, or the supervisor would give up; the test below shows that it counts.
+        async with open_supervisor(children, strategy=strategy, max_restarts=1) as supervisor:
             log.clear()
             await ENDS[reason](ref_of(supervisor, ended))
             await wait_all_tasks_blocked()
@@ -97,10 +93,8 @@ async def test_a_strategy_says_which_children_are_restarted_in_which_order(
                 assert log == own + expected
                 assert restarts(supervisor) == {label: int(f"+{label}" in expected) for label in "abc"}
                 assert set(states_by_id(supervisor).values()) == {"running"}
-                assert counted(supervisor) == 1
             else:
                 assert log == own
-                assert counted(supervisor) == 0
                 left = dict.fromkeys("abc", "running")
                 if restart == "temporary":
                     del left[ended]

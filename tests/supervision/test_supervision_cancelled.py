@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import trio
 from support.children import went_on
 from support.errors import Bang
-from support.supervision_model import STRATEGIES
+from support.supervision_model import STRATEGIES, Strategy
 from trio.lowlevel import Task
 from trio.testing import MockClock
 
 from trioreg import (
     Actor,
-    ActorRef,
     Backoff,
     ChildSpec,
     Exit,
@@ -25,7 +24,6 @@ from trioreg import (
     Supervisor,
     open_supervisor,
 )
-from trioreg._supervision.engine import Strategy
 
 
 class CancellingAtStep(trio.abc.Instrument):
@@ -95,7 +93,7 @@ class Stage:
 
     def crash(self, *labels: str) -> None:
         for label in labels:
-            cast("ActorRef[Slow]", self.names.via(label)._resolve()).cast_nowait(Slow.bang)
+            self.names.via(label).cast_nowait(Slow.bang)
 
 
 async def starts(stage: Stage, supervisor: Supervisor) -> None:
@@ -130,7 +128,7 @@ async def restarts_several(stage: Stage, supervisor: Supervisor) -> None:
 
 
 async def restarts_a_tree(stage: Stage, supervisor: Supervisor) -> None:
-    stage.names.via("inner")._resolve().kill()
+    stage.names.via("inner").kill()
     await trio.sleep(40)
 
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.children import states_by_id
 from support.errors import Bang, leaves
 from support.supervision_model import Labels, Model, Node, Step, Taken, Tree, after, model_shape, steps, taken, trees
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -22,6 +23,7 @@ from trioreg import (
     Actor,
     ActorExited,
     ActorRef,
+    ChildInfo,
     ChildNotEnded,
     ChildSpec,
     Exit,
@@ -63,6 +65,7 @@ class Nested(Supervisor):
         super().__init__(**world.options(node.below), name=node.label)
         self.world = world
         self.label = node.label
+        world.nested[node.label] = self
 
     async def on_start(self) -> None:
         self.world.begin(self.label)
@@ -85,7 +88,7 @@ class World:
         self.journal: list[str] = []
         self.fails: Counter[str] = Counter()
         self.names: Registry[str, None] = Registry("names")
-        self.problems: list[str] = []
+        self.nested: dict[str, Supervisor] = {}
         self.labels = Labels(1000)
 
     def seconds(self, label: str) -> float:
@@ -122,20 +125,21 @@ class World:
 
     def shape(self, supervisor: Supervisor) -> list[object]:
         return [
-            (child.id, child.state, child.restarts, self.shape(below) if below is not None and child.ref else None)
+            (child.id, child.state, child.restarts, self.shape(below) if below is not None else None)
             for child in supervisor.which_children()
-            for below in [self.below(supervisor, child.id)]
+            for below in [self.below(child)]
         ]
 
-    def below(self, supervisor: Supervisor, id: object) -> Supervisor | None:
-        life = supervisor._engine.children[id].life
-        return life.actor if life is not None and isinstance(life.actor, Supervisor) else None
+    def below(self, child: ChildInfo) -> Supervisor | None:
+        """The supervisor that a child is; None where it is a worker, or its present life has not begun yet."""
+        supervisor = self.nested.get(str(child.id))
+        return supervisor if supervisor is not None and supervisor.ref is child.ref else None
 
     def supervisors(self, root: Supervisor) -> dict[str, Supervisor]:
         found = {"": root}
         for supervisor in (todo := [root]):
             for child in supervisor.which_children():
-                below = self.below(supervisor, child.id)
+                below = self.below(child)
                 if below is not None:
                     found[str(child.id)] = below
                     todo.append(below)
@@ -202,7 +206,7 @@ class World:
 
     def parent_of(self, root: Supervisor, label: str) -> Supervisor:
         supervisors = self.supervisors(root).values()
-        return next(supervisor for supervisor in supervisors if label in supervisor._engine.children)
+        return next(supervisor for supervisor in supervisors if label in states_by_id(supervisor))
 
     async def run(self, tree: Tree, steps: tuple[Step, ...]) -> None:
         began = trio.current_time()
@@ -286,7 +290,7 @@ class World:
     def check_names(self, root: Supervisor) -> None:
         """Whoever has a life and a name is found by it, and nobody else is."""
         parents = self.supervisors(root).values()
-        children = [child for parent in parents for child in parent._engine.children.values()]
+        children = [child for parent in parents for child in parent.which_children()]
         named = {child.id: child.ref for child in children if child.ref is not None and child.spec.name is not None}
         for label, ref in named.items():
             if self.names.whereis(cast("str", label)) is not ref:

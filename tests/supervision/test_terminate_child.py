@@ -121,6 +121,13 @@ async def test_terminating_the_last_child_ends_a_supervisor_whose_block_is_over(
         await trio.sleep(3)
         await supervisor.terminate_child("a")
 
+    nested: list[Supervisor] = []
+
+    class Nested(Supervisor):
+        async def on_start(self) -> None:
+            await super().on_start()
+            nested.append(self)
+
     with trio.fail_after(100):
         async with trio.open_nursery() as nursery, open_supervisor([worker([], "a")]) as supervisor:
             nursery.start_soon(terminate, supervisor)
@@ -176,6 +183,13 @@ async def test_a_child_that_terminates_itself_from_any_of_its_tasks_ends_at_once
         def end_in_the_background(self, supervisor: Supervisor) -> None:
             self.start_soon(self.end, supervisor)
 
+    nested: list[Supervisor] = []
+
+    class Nested(Supervisor):
+        async def on_start(self) -> None:
+            await super().on_start()
+            nested.append(self)
+
     with trio.fail_after(100), trio.CancelScope() as scope:
         async with open_supervisor([ChildSpec(Tired, id="a")], strategy=strategy) as supervisor:
             ref: ActorRef[Any] = ref_of(supervisor, "a")
@@ -203,12 +217,18 @@ async def test_a_grandchild_can_terminate_the_supervisor_above_it(autojump_clock
         await supervisor.terminate_child("nested")
         raise AssertionError("it went on")
 
+    nested: list[Supervisor] = []
+
+    class Nested(Supervisor):
+        async def on_start(self) -> None:
+            await super().on_start()
+            nested.append(self)
+
     with trio.fail_after(100), trio.CancelScope() as scope:
-        async with open_supervisor([ChildSpec(Supervisor, id="nested")]) as supervisor:
-            nested: Any = supervisor._engine.children["nested"].cell
-            await nested.actor.start_child(worker(log, "a"))
+        async with open_supervisor([ChildSpec(Nested, id="nested")]) as supervisor:
+            await nested[0].start_child(worker(log, "a"))
             began = trio.current_time()
-            await nested.actor.start_child(end, supervisor)
+            await nested[0].start_child(end, supervisor)
             await wait_all_tasks_blocked()
             assert trio.current_time() == began
             assert states(supervisor) == ["ended"]
@@ -223,8 +243,7 @@ async def test_two_children_can_terminate_each_other_at_once(autojump_clock: Moc
 
     with trio.fail_after(100), trio.CancelScope() as scope:
         async with open_supervisor([ChildSpec(Foe, id="a"), ChildSpec(Foe, id="b")]) as supervisor:
-            a, b = (supervisor._engine.children[id].ref for id in "ab")
-            assert a is not None and b is not None
+            a, b = (ref_of(supervisor, id) for id in "ab")
             began = trio.current_time()
             a.cast_nowait(Foe.end, supervisor, "b")
             b.cast_nowait(Foe.end, supervisor, "a")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import trio
 from support.children import Verbose, ref_of, verbose
 from support.supervisors import supervised, supervising
@@ -32,14 +30,13 @@ async def test_the_tree_shows_references_names_and_restarts(autojump_clock: Mock
         await ref_of(supervisor, "d").stop()
         bond = names.whereis("James Bond")
         nested = ref_of(supervisor, "nested")
-        assert nested._cell is not None
-        inner: Any = nested._cell.actor
+        b, c = await nested.call(Supervisor.which_children)
         assert supervisor.tree().splitlines() == [
             "the tree",
             f"├── 'James Bond'  {bond!r}  restarted 1 time",
             f"├── nested  {nested!r}",
-            f"│   ├── b  {ref_of(inner, 'b')!r}",
-            f"│   └── c  {ref_of(inner, 'c')!r}",
+            f"│   ├── b  {b.ref!r}",
+            f"│   └── c  {c.ref!r}",
             "└── d  (ended)",
         ]
 

@@ -7,8 +7,12 @@ from typing import Any
 from trio.lowlevel import add_instrument, remove_instrument
 
 from trioreg import (
+    Owner,
+    Partitions,
     Registry,
 )
+from trioreg._registry.query import ROWS_PER_TURN as ROWS_PER_TURN
+from trioreg._runtime.owner import current_owner
 
 
 def plain_holders() -> int:
@@ -47,3 +51,22 @@ def assert_nothing_left(*registries: Registry[Any, Any]) -> None:
         assert not is_followed(registry)
         assert len(registry._locks) == 0
     assert plain_holders() == 0
+
+
+def assert_nothing_waits(*registries: Registry[Any, Any]) -> None:
+    """No task waits in these registries, selects from them, follows them, or has a lock in them. Needs no Trio run."""
+    for registry in registries:
+        assert registry._names.queues.by_key == {}
+        assert registry._names.selections == []
+        assert not is_followed(registry)
+        assert len(registry._locks) == 0
+
+
+def owner_of_this_task() -> Owner:
+    """The owner that names of this task go to, also where it has none yet: a new object, equal to the others."""
+    return current_owner()
+
+
+def table_of(partitions: Partitions[Any]) -> Registry[Any, Any]:
+    """The registry that the children of a partition supervisor are in."""
+    return partitions._names

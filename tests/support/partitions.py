@@ -41,5 +41,5 @@ def child_of(supervisor: PartitionSupervisor[Any], number: int) -> ActorRef[Any]
 
 
 def running(partitions: Partitions[Any]) -> int:
-    """In how many partitions there is somebody."""
-    return len(partitions._table)
+    """In how many partitions there is a child."""
+    return sum(partitions.whereis(number) is not None for number in range(len(partitions)))

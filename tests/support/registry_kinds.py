@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from trioreg import Registry
-from trioreg._registry.registry import KeysKind
+
+KeysKind: TypeAlias = Literal["unique", "duplicate"] | tuple[Literal["duplicate"], Literal["owner", "key"]]
 
 KINDS: list[tuple[KeysKind, int]] = [
     ("unique", 1),

@@ -11,7 +11,7 @@ import copy
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from typing import Literal, cast
+from typing import Literal, TypeAlias, cast
 
 import attrs
 from hypothesis import strategies as st
@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 from trioreg import (
     Backoff,
 )
-from trioreg._supervision.child_spec import Restart
-from trioreg._supervision.engine import AutoShutdown, Strategy
+
+Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
+Strategy: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one"]
+AutoShutdown: TypeAlias = Literal["never", "any_significant", "all_significant"]
 
 STRATEGIES: list[Strategy] = ["one_for_one", "one_for_all", "rest_for_one"]
 
