@@ -233,6 +233,8 @@ async def test_a_wait_for_a_key_that_misbehaves_since_can_be_cancelled(change: s
         for key in keys:
             setattr(key, change, 2)
         nursery.cancel_scope.cancel()
+    assert nursery.cancel_scope.cancelled_caught
+    assert registry.count() == 0
 
 
 async def test_a_watch_of_a_key_that_misbehaves_since_can_be_left() -> None:

@@ -120,7 +120,7 @@ async def test_a_supervisor_that_ends_before_its_block_is_entered_cancels_the_bl
     entered = False
     async with open_supervisor(children, auto_shutdown="any_significant") as supervisor:
         entered = True
-        assert all(child.ref is None for child in supervisor.which_children())
+        assert [child.ref for child in supervisor.which_children()] == [None]
         await went_on()
     assert entered
     assert sum(line[0] == "+" for line in log) == sum(line[0] == "-" for line in log)

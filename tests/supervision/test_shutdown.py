@@ -62,10 +62,12 @@ async def test_leaving_the_block_waits_for_what_the_children_start_and_restart(a
 
 
 async def test_leaving_the_block_of_a_supervisor_without_children_takes_no_time(autojump_clock: MockClock) -> None:
+    began = trio.current_time()
     async with open_dynamic_supervisor():
         pass
     async with open_supervisor():
         pass
+    assert trio.current_time() == began
 
 
 async def test_leaving_a_block_by_an_error_shuts_down_and_the_error_leaves(autojump_clock: MockClock) -> None:
@@ -127,7 +129,7 @@ async def test_handlers_at_work_are_cancelled_by_a_shutdown(autojump_clock: Mock
     assert log == ["a init", "a started", "work cancelled", "a stopping", "a stopped"]
 
 
-async def test_a_child_that_calls_a_later_one_when_the_shutdown_comes_does_not_spoil_it(
+async def test_a_shutdown_raises_nothing_when_a_child_is_calling_a_later_child(
     autojump_clock: MockClock,
 ) -> None:
     names: Registry[str, None] = Registry("names")
@@ -143,9 +145,13 @@ async def test_a_child_that_calls_a_later_one_when_the_shutdown_comes_does_not_s
     children = [ChildSpec(Caller, name=names.via("caller")), ChildSpec(Callee, name=names.via("callee"))]
     with trio.CancelScope() as scope:
         async with open_supervisor(children):
+            ended = [names.whereis("caller"), names.whereis("callee")]
             names.via("caller").cast_nowait(Caller.work)
             await wait_all_tasks_blocked()
             scope.cancel()
+    assert None not in ended
+    assert [ref is not None and ref.is_alive for ref in ended] == [False, False]
+    assert names.count() == 0
 
 
 # The time

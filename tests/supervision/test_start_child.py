@@ -221,7 +221,7 @@ async def test_a_start_that_the_shutdown_interrupts_raises_and_leaves_nothing(au
     assert names.count() == 0
 
 
-async def test_a_child_that_starts_another_when_the_shutdown_comes_does_not_spoil_it(autojump_clock: MockClock) -> None:
+async def test_a_shutdown_raises_nothing_when_a_child_is_starting_another(autojump_clock: MockClock) -> None:
     class Starter(Actor):
         async def start(self, supervisor: DynamicSupervisor) -> None:
             await supervisor.start_child(verbose([], "slow", start=10))
@@ -233,9 +233,11 @@ async def test_a_child_that_starts_another_when_the_shutdown_comes_does_not_spoi
                 await ref.cast(Starter.start, supervisor)
                 await wait_all_tasks_blocked()
                 scope.cancel()
+        assert not ref.is_alive
+        assert supervisor.which_children() == []
 
 
-async def test_a_child_that_starts_another_after_the_shutdown_has_begun_does_not_spoil_it(
+async def test_a_shutdown_raises_nothing_when_a_child_starts_another_after_it_has_begun(
     autojump_clock: MockClock,
 ) -> None:
     async def start_later(supervisor: Supervisor) -> None:

@@ -183,6 +183,7 @@ async def test_a_supervisor_that_is_cancelled_at_any_step_ends_in_order_and_leav
     strategy: Strategy, situation: Callable[[Stage, Supervisor], Awaitable[None]], autojump_clock: MockClock
 ) -> None:
     tasks = trio.lowlevel.current_statistics().tasks_living
+    lives = Counter[str]()
     cancelling = CancellingAtStep(0, trio.CancelScope())
     while cancelling.steps >= cancelling.n:  # it has been reached
         stage = Stage(strategy)
@@ -199,10 +200,11 @@ async def test_a_supervisor_that_is_cancelled_at_any_step_ends_in_order_and_leav
         trio.lowlevel.remove_instrument(cancelling)
         assert stage.names.count() == 0
         assert trio.lowlevel.current_statistics().tasks_living == tasks
-        lives = Counter[str]()
+        lives.clear()
         for _, entry in stage.journal:
             lives[entry[1]] += {"+": 1, "<": 0, "-": -1}[entry[0]]
         # Those below a supervisor that is killed end without a word.
         assert all(left == 0 or (left == 1 and situation is restarts_a_tree) for left in lives.values())
         assert out_of_order(stage.journal, cancelling.at) == []
     assert cancelling.n > 10
+    assert lives
