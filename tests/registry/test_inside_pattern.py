@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-import attrs
 import pytest
+from support.patterns import Job, Pair, Point
 
 from trioreg._registry.pattern import ANY, Is, Var, compile_pattern, compile_where
-
-
-class Pair(NamedTuple):
-    x: object
-    y: object
-
-
-@attrs.frozen
-class Point:
-    x: int
-    y: int
-
-
-@dataclass
-class Job:
-    title: str
-    pay: float = 0.0
-    seen: int = field(default=0, compare=False)
 
 
 def test_patterns_of_one_shape_share_their_code() -> None:
@@ -68,7 +49,20 @@ def test_a_hashable_value_without_patterns_is_a_literal(pattern: object, literal
 
 @pytest.mark.parametrize(
     "pattern",
-    [ANY, Var("x"), int, (1, ANY), {"a": 1}, [1], (1, [2]), Is([1]), Pair(1, 2), Point(1, ANY), Job("cook")],
+    [
+        ANY,
+        Var("x"),
+        int,
+        (1, ANY),
+        {"a": 1},
+        [1],
+        (1, [2]),
+        Is([1]),
+        Pair(1, 2),
+        Point(1, ANY),
+        Point(Is(1), 2),
+        Job("cook"),
+    ],
     ids=repr,
 )
 def test_other_patterns_are_no_literals(pattern: object) -> None:

@@ -68,7 +68,7 @@ async def test_an_actor_as_a_listener_gets_events_as_messages(autojump_clock: Mo
         await stage.end(owner, "crashes")
         await wait_all_tasks_blocked()
         assert inbox == [Registered("tested", "a", owner, 1), Unregistered("tested", "a", owner, 1, owner.exit)]
-        # When the listener itself has ended, nobody minds.
+        # A listener that has ended is no error.
         await listener.stop()
         registry.register("b", 2)
         assert registry.keys() == ["b"]
@@ -213,7 +213,7 @@ async def test_a_listener_that_changes_the_registry_is_told_of_that_afterwards(a
         changed.register("a")
         assert changed.keys() == ["b"]
         order = [(Registered, "a"), (Registered, "b"), (Unregistered, "a")]
-        assert log == [(who, *what) for what in order for who in ("first", "second")]
+        assert log == [(listener, *what) for what in order for listener in ("first", "second")]
         assert [(type(event), event.key) for event in received(events)] == order
 
 

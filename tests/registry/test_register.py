@@ -177,11 +177,11 @@ def test_an_actor_ref_is_what_a_registry_gives_back_for_an_actor() -> None:
 
 async def test_the_none_of_whereis_is_refused_as_an_owner(names: Registry[str, int], autojump_clock: MockClock) -> None:
     names.register("mine", 1)
-    nobody: Any = names.whereis("key")
+    holder: Any = names.whereis("key")
     with pytest.raises(TypeError, match="owner must be an ActorRef or a TaskOwner, not None"):
-        names.keys(nobody)
+        names.keys(holder)
     with pytest.raises(TypeError, match="owner must be an ActorRef or a TaskOwner, not None"):
-        names.values("mine", nobody)
+        names.values("mine", holder)
 
 
 async def test_an_owner_with_names_in_many_registries_gives_all_of_them_back(autojump_clock: MockClock) -> None:

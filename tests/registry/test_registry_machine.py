@@ -114,14 +114,14 @@ class RegistryMachine(RuleBasedStateMachine):
         return self.owners[number % len(self.owners)]
 
     def target(self, number: int, key: Any) -> tuple[Owner, Any]:
-        """Of somebody and of any key; or, each second time, of somebody who has the key."""
+        """An owner and a key; each second time an owner that has the key."""
         if number % 2 and self.model.rows:
             row = self.model.rows[number // 2 % len(self.model.rows)]
             return row.owner, row.key
         return self.owner(number // 2), key
 
     def in_order(self, entries: Iterable[Entry[int]]) -> list[Entry[int]]:
-        """Where keys are partitioned by owner, what comes first of two owners' entries is nobody's business."""
+        """Where keys are partitioned by owner, the entries of two owners come in any order."""
         return sorted(entries, key=lambda entry: self.owners.index(entry.owner)) if self.is_by_owner else list(entries)
 
     # Owners
@@ -159,7 +159,7 @@ class RegistryMachine(RuleBasedStateMachine):
             key, value = self.named[owner]
             held = self.model.of(key)
             if held and held[0].owner != owner:
-                return  # somebody else has its name: it could not be restarted
+                return  # another owner has its name: it could not be restarted
             self.guest.do(lambda: self.stage.end(owner, how))
             heir = self.registry.whereis(key)
             assert heir is not None

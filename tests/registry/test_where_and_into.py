@@ -8,35 +8,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any, NamedTuple, cast
+from typing import Any
 
-import attrs
 import pytest
+from support.patterns import Pair, Point, check, into
 
-from trioreg._registry.pattern import ANY, Is, Var, compile_into, compile_pattern, compile_where
-
-
-class Pair(NamedTuple):
-    x: object
-    y: object
-
-
-@attrs.frozen
-class Point:
-    x: int
-    y: int
-
+from trioreg import ANY, Is, Registry, Var
 
 # where=
 
 
-def check(where: Callable[..., object], pattern: object, value: object) -> bool:
-    compiled = compile_pattern(pattern)
-    condition = compile_where(where, compiled.names)
-    bound = compiled.match(value)
-    assert condition is not None
-    assert bound is not None
-    return condition(value, bound)
+def refuse(pattern: object, where: Callable[..., object]) -> None:
+    """Ask for what no registry answers: an error comes before anything is looked at."""
+    Registry[str, object]("empty").match("key", pattern, where=where)
 
 
 def test_where_gets_the_variables_by_name() -> None:
@@ -65,7 +49,7 @@ def test_an_error_in_where_goes_through() -> None:
 @pytest.mark.parametrize("where", [1, "x", (), Var("x")], ids=repr)
 def test_where_is_callable(where: Any) -> None:
     with pytest.raises(TypeError, match="where must be callable, not "):
-        compile_where(where, ())
+        refuse(ANY, where)
 
 
 def test_where_is_not_async() -> None:
@@ -73,7 +57,7 @@ def test_where_is_not_async() -> None:
         return True
 
     with pytest.raises(TypeError, match="where must be a sync function, not "):
-        compile_where(where, ("x",))
+        refuse(Var("x"), where)
 
 
 def wants_more(a: object, more: object) -> bool:
@@ -87,12 +71,12 @@ def wants_position(a: object, /) -> bool:
 @pytest.mark.parametrize("where", [wants_more, wants_position, lambda: 1, lambda b: 1])
 def test_where_takes_the_names(where: Callable[..., object]) -> None:
     with pytest.raises(TypeError, match=r"where must take the pattern's variables as keyword arguments \(a\)"):
-        compile_where(where, ("a",))
+        refuse(Var("a"), where)
 
 
 def test_where_takes_the_value() -> None:
     with pytest.raises(TypeError, match="where must take the value as its only argument"):
-        compile_where(lambda: True, ())
+        refuse(ANY, lambda: True)
 
 
 def test_where_may_be_decorated() -> None:
@@ -121,91 +105,85 @@ def test_where_may_be_a_builtin_that_tells_no_signature() -> None:
 # into=
 
 
-def into(template: object, pattern: object, value: object) -> object:
-    compiled = compile_pattern(pattern)
-    shape = compile_into(template, compiled.names)
-    bound = compiled.match(value)
-    assert bound is not None
-    return shape(bound)
-
-
 def test_into_calls_a_callable_with_the_variables() -> None:
     pattern = (Var("y"), Var("x"))
-    assert into(Point, pattern, (1, 2)) == Point(x=2, y=1)
-    assert into(lambda y, x: y - x, pattern, (1, 2)) == -1
-    assert into(lambda x, y: y - x, pattern, (1, 2)) == -1
-    assert into(lambda: "nothing", ANY, 1) == "nothing"
+    assert into(Point, pattern, (1, 2)) == [Point(x=2, y=1)]
+    assert into(lambda y, x: y - x, pattern, (1, 2)) == [-1]
+    assert into(lambda x, y: y - x, pattern, (1, 2)) == [-1]
+    assert into(lambda: "nothing", ANY, 1) == ["nothing"]
 
 
 def test_into_fills_in_a_template() -> None:
     pattern = (Var("y"), Var("x"))
-    assert into(Var("x"), pattern, (1, 2)) == 2
+    assert into(Var("x"), pattern, (1, 2)) == [2]
     template = (Var("x"), [Var("y"), "text"], {Var("x"): {"y": (Var("y"),)}}, ())
-    assert into(template, pattern, (1, 2)) == (2, [1, "text"], {2: {"y": (1,)}}, ())
+    assert into(template, pattern, (1, 2)) == [(2, [1, "text"], {2: {"y": (1,)}}, ())]
 
 
 def test_into_fills_in_a_named_tuple() -> None:
-    result = into(Pair(Var("x"), 0), Var("x"), 1)
+    (result,) = into(Pair(Var("x"), 0), Var("x"), 1)
     assert result == Pair(1, 0)
     assert type(result) is Pair
 
 
 def test_into_gives_other_objects_back_as_they_are() -> None:
     thing = object()
-    assert into(thing, Var("x"), 1) is thing
-    assert into((print, int), Var("x"), 1) == (print, int)
-    assert into((Is(Var("x")), Is(ANY)), Var("x"), 1) == (Var("x"), ANY)
+    assert into(thing, Var("x"), 1)[0] is thing
+    assert into((print, int), Var("x"), 1) == [(print, int)]
+    assert into((Is(Var("x")), Is(ANY)), Var("x"), 1) == [(Var("x"), ANY)]
 
 
 def test_each_result_has_containers_of_its_own() -> None:
-    shape = compile_into([{}], ())
-    first, second = cast("list[dict[str, int]]", shape(())), shape(())
+    first, second = into([{}], ANY, 1, 2)
     first[0]["a"] = 1
     assert second == [{}]
 
 
 def test_a_template_is_read_once() -> None:
+    def change(x: object) -> bool:
+        template.append(1)
+        return True
+
     template: list[Any] = [Var("x")]
-    shape = compile_into(template, ("x",))
-    template.append(1)
-    assert shape((5,)) == [5]
+    assert into(template, Var("x"), 5, where=change) == [[5]]
+    assert len(template) == 2
 
 
 def test_a_variable_that_is_not_bound_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"into has Var\('z'\), which the pattern does not bind \(it binds x, y\)"):
-        compile_into([{"z": Var("z")}], ("x", "y"))
+        into([{"z": Var("z")}], (Var("x"), Var("y")))
 
 
 def test_any_in_a_template_is_an_error() -> None:
     with pytest.raises(ValueError, match="into has ANY, which is bound to nothing"):
-        compile_into((ANY,), ())
+        into((ANY,), ANY)
 
 
 def test_a_template_that_contains_itself_is_an_error() -> None:
     endless: list[object] = []
     endless.append(endless)
     with pytest.raises(ValueError, match="into contains itself, by way of a list"):
-        compile_into(endless, ())
+        into(endless, ANY)
 
 
 def test_a_template_of_a_hundred_levels_is_fine() -> None:
     template: list[Any] = [Var("x")]
     for _ in range(99):
         template = [template]
-    result: Any = into(template, Var("x"), 5)
+    result: Any = into(template, Var("x"), 5)[0]
     for _ in range(100):
         (result,) = result
     assert result == 5
     with pytest.raises(ValueError, match="nested more than 100 deep"):
-        compile_into([template], ("x",))
+        into([template], Var("x"))
 
 
 @pytest.mark.parametrize("function", [wants_more, wants_position, lambda: 1])
 def test_into_takes_the_names(function: Callable[..., object]) -> None:
     with pytest.raises(TypeError, match=r"into must take the pattern's variables as keyword arguments \(a\)"):
-        compile_into(function, ("a",))
+        into(function, Var("a"))
 
 
 def test_into_takes_no_arguments_if_there_are_no_variables() -> None:
     with pytest.raises(TypeError, match="into must take no arguments, since the pattern has no variables"):
-        compile_into(wants_position, ())
+        into(wants_position, ANY)

@@ -25,7 +25,7 @@ from trioreg import (
 
 @attrs.frozen
 class OwnEquality:
-    """A key of somebody else's library that is equal to an int."""
+    """A key of another library that is equal to an int."""
 
     number: int
 

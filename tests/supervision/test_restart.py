@@ -151,7 +151,7 @@ async def test_a_restart_whose_name_stays_taken_is_tried_again_but_not_at_every_
         names.unregister("a", owner=ref)
         names.register("a")
         ref.kill()
-        await trio.sleep(60)  # virtual time goes on only where nobody is busy
+        await trio.sleep(60)  # virtual time goes on only while no task is busy
         (child,) = supervisor.which_children()
         assert child.state == "restarting"
         assert 10 < child.restarts < 100

@@ -164,7 +164,7 @@ SITUATIONS = [
 
 
 def out_of_order(journal: list[tuple[float, str]], since: float) -> list[str]:
-    """Who has begun to end, later than ``since``, before those that were started after it had ended."""
+    """The children that began to end, later than ``since``, before the children started after them had ended."""
     order = "abdecf"
     last, is_ended, wrong = len(order), True, list[str]()
     for at, entry in journal:
@@ -203,7 +203,7 @@ async def test_a_supervisor_that_is_cancelled_at_any_step_ends_in_order_and_leav
         lives.clear()
         for _, entry in stage.journal:
             lives[entry[1]] += {"+": 1, "<": 0, "-": -1}[entry[0]]
-        # Those below a supervisor that is killed end without a word.
+        # The children of a supervisor that is killed do not run their on_stop.
         assert all(left == 0 or (left == 1 and situation is restarts_a_tree) for left in lives.values())
         assert out_of_order(stage.journal, cancelling.at) == []
     assert cancelling.n > 10

@@ -202,6 +202,6 @@ async def test_a_handler_of_the_log_that_fails_at_a_start_ends_the_supervisor_wi
                 await went_on()
     finally:
         logging.getLogger("trioreg").removeHandler(handler)
-    # Who started the child may learn, before it is cancelled, that the child was ended.
+    # The task that started the child may get ActorExited before it is cancelled.
     assert {type(leaf) for leaf in leaves(caught.value)} - {ActorExited} == {ZeroDivisionError}
     assert names.count() == 0

@@ -288,7 +288,7 @@ class World:
             await self.do(root, what)
 
     def check_names(self, root: Supervisor) -> None:
-        """Whoever has a life and a name is found by it, and nobody else is."""
+        """Each child that has a life and a name is found by its name, and no other actor is."""
         parents = self.supervisors(root).values()
         children = [child for parent in parents for child in parent.which_children()]
         named = {child.id: child.ref for child in children if child.ref is not None and child.spec.name is not None}
@@ -355,7 +355,7 @@ async def overlap(world: World, tree: Tree, steps: tuple[Step, ...]) -> None:
                 if not {"running", "ended"}.issuperset(shown):
                     raise Different(f"after a long time: {world.shape(root)}")
                 outside.cancel()
-    except ExceptionGroup as group:  # somebody gave up, or crashed in a shutdown
+    except ExceptionGroup as group:  # a supervisor gave up, or a child crashed in a shutdown
         errors = leaves(group)
         assert all(isinstance(error, Bang | ActorExited) for error in errors), errors
     assert world.names.count() == 0

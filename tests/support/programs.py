@@ -43,7 +43,7 @@ def fails(error: BaseException) -> Callable[[], object]:
 
 
 def run(*tree: ChildSpec, **options: Any) -> signal.Signals | None:
-    """`trioreg.run` in virtual time; whatever happens, the handlers are those that were there before."""
+    """`trioreg.run` in virtual time. Afterwards the signal handlers must be the handlers from before."""
     before = [signal.getsignal(each) for each in HANDLED]
     options = {"clock": MockClock(autojump_threshold=0), **options}
     try:

@@ -60,7 +60,7 @@ class Guest:
             self._end.unwrap()
 
     def do(self, function: Callable[[], Awaitable[T]]) -> T:
-        """Run ``function`` in Trio, and whatever it sets going until that waits."""
+        """Run ``function`` in Trio, until it has returned and all tasks wait."""
         results: list[outcome.Outcome[T]] = []
 
         async def job() -> None:

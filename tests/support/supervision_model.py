@@ -63,7 +63,7 @@ class Tree:
 
 @attrs.frozen
 class Step:
-    """What is done, after so many seconds, to which: numbers into what there is then."""
+    """An operation after a pause in seconds. The numbers choose the children, from those that are there by then."""
 
     operation: Operation
     which: int = 0
@@ -170,7 +170,7 @@ class Model:
 
     Attributes:
         root: The supervisor at the top.
-        journal: Who has started (+), failed to start (!) and stopped (-), in order, in this step.
+        journal: The starts (+), failed starts (!) and stops (-) of this step, in order.
         fails: How often the next starts of each child fail.
         has_given_up: Whether any supervisor gave up in this step, or ended with a significant child.
         is_side_by_side: Whether the restarts of this step go on side by side.
@@ -362,7 +362,7 @@ class Model:
         return next(parent for parent in self.supers() if parent.owner is not None and parent.owner.node.label == label)
 
     def take(self, what: Taken) -> str:
-        """Returns what whoever does this is told."""
+        """Take a step. Returns what its caller should be told."""
         targets = [self.find(label) for label in what.targets]
         self.is_side_by_side = bool(targets) and targets[0].parent.tree.strategy == "one_for_one"
         if what.operation == "fail":
@@ -412,7 +412,7 @@ class Taken:
 
 
 def taken(step: Step, model: Model, labels: Labels) -> Taken | None:
-    """What a step does, to whatever there is; None if there is nothing for it."""
+    """What a step does to the children that are there; None if there is no child for it."""
     everybody = model.everybody()
     living = [child for child in everybody if child.is_alive]
     operation = step.operation
@@ -438,7 +438,7 @@ def taken(step: Step, model: Model, labels: Labels) -> Taken | None:
 
 
 def after(models: list[Model], what: Taken) -> tuple[list[Model], set[str]]:
-    """What the models may become by a step, and what whoever does it may be told."""
+    """What the models may become by a step, and what its caller may be told."""
     became: list[Model] = []
     expected: set[str] = set()
     for before in models:

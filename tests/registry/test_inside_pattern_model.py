@@ -1,44 +1,18 @@
-"""Patterns and templates against a model: their description, interpreted step by step."""
+"""Tests the inside: compiled patterns and templates against a model, their description interpreted step by step."""
 
 # The lambdas have no types.
 # pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
-import enum
 import math
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-import attrs
 from hypothesis import given
 from hypothesis import strategies as st
+from support.patterns import Colour, Pair, Point, Point3
 
 from trioreg._registry.pattern import ANY, Is, Pattern, Var, compile_into, compile_pattern
-
-
-class Pair(NamedTuple):
-    x: object
-    y: object
-
-
-@attrs.frozen
-class Point:
-    x: int
-    y: int
-
-
-@attrs.frozen
-class Point3(Point):
-    z: int = 0
-
-
-class Colour(enum.Enum):
-    RED = 1
-    BLUE = 2
-
-
-def match(pattern: object, value: object) -> tuple[object, ...] | None:
-    return compile_pattern(pattern).match(value)
 
 
 def fields_of(point: Point) -> dict[str, Any]:
@@ -188,7 +162,7 @@ def test_matching_agrees_with_the_description(data: st.DataObject) -> None:
 
 @given(values)
 def test_a_value_matches_itself_as_a_pattern(value: object) -> None:
-    assert match(value, value) == match(Is(value), value) == ()
+    assert compile_pattern(value).match(value) == compile_pattern(Is(value)).match(value) == ()
 
 
 def fill(template: Any, bound: dict[str, object]) -> Any:
