@@ -146,7 +146,7 @@ async def test_a_restarted_child_keeps_its_name_although_another_waits_for_it(
         second = names.whereis("leader")
         assert second not in (first, standby, None)
         assert isinstance(second, ActorRef)
-        # It waits on, until the child ends for good.
+        # The candidate goes on waiting until the child ends for good.
         await second.stop()
         assert names.lookup("leader") == [(standby, 2)]
 
@@ -322,7 +322,7 @@ async def test_an_owner_that_ended_in_the_queue_is_passed_over_for_the_next(
         await wait_all_tasks_blocked()
         nursery.start_soon(lambda: names.acquire("leader", 3, owner=patient))
         await wait_all_tasks_blocked()
-        # Both end before the candidate's task has had a chance to run.
+        # Both end before the task of the candidate can run.
         doomed.kill()
         holder.kill()
         await doomed.wait()

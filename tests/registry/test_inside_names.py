@@ -71,7 +71,7 @@ async def test_the_instrument_is_gone_when_the_last_name_was_given_back_and_a_ta
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.lowlevel.checkpoint)
     assert not is_instrument_installed()
-    # And it comes back when it is needed.
+    # It comes back when it is needed.
     registry.register("name", 1)
     assert is_instrument_installed()
     registry.unregister("name")

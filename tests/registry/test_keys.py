@@ -148,7 +148,7 @@ async def test_any_is_a_plain_key_where_a_key_is_asked_for(
 
 
 class Shifty:
-    """A key whose hash may change, as no key's should."""
+    """A key whose hash can change, which is wrong for a key."""
 
     def __init__(self) -> None:
         self.hash = 1
@@ -288,7 +288,10 @@ async def test_a_comparison_that_fails_anywhere_leaves_tables_owners_and_totals_
     registry: Registry[Any, int] = Registry("tested", keys=kind[0], partitions=kind[1], totals=totals)
 
     async def attempt(n: int | None) -> tuple[bool, object]:
-        """Do it with the n-th comparison failing. Whether one did, and what is in the registry then."""
+        """Do the operation with the n-th comparison failing.
+
+        Returns whether a comparison failed, and what is in the registry afterwards.
+        """
         async with staged() as stage:
             owners = [await stage.actor() for _ in range(3)]
             for owner, key in [(0, "a"), (0, "b"), (0, "c"), (1, "d"), (1, "e"), (2, "f")]:
@@ -322,14 +325,14 @@ async def test_a_comparison_that_fails_anywhere_leaves_tables_owners_and_totals_
             assert found == after
             return
         assert found in (before, after) or before is None
-    raise AssertionError("it never ends")
+    raise AssertionError("there is no end of comparisons")
 
 
 async def test_a_comparison_that_fails_anywhere_leaves_no_task_waiting_for_a_name_that_is_free(
     names: Registry[Any, int], autojump_clock: MockClock
 ) -> None:
     async def attempt(n: int) -> bool:
-        """Give the name back with the n-th comparison failing. Whether one did."""
+        """Give the name back with the n-th comparison failing. Returns whether a comparison failed."""
         told: list[str] = []
 
         async def acquire(owner: Owner) -> None:
@@ -367,4 +370,4 @@ async def test_a_comparison_that_fails_anywhere_leaves_no_task_waiting_for_a_nam
         if not await attempt(n):
             assert n > 0
             return
-    raise AssertionError("it never ends")
+    raise AssertionError("there is no end of comparisons")

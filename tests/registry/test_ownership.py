@@ -138,7 +138,7 @@ async def test_a_task_that_a_handler_starts_in_a_nursery_outside_registers_for_i
         assert "plain" in owner.task_name
         ref.kill()
         await ref.wait()
-        # It outlives the actor: so does its name, which is gone when the task itself is.
+        # The task outlives the actor, and so does its name. The name goes when the task ends.
         assert held_by(registry, "name") == [owner]
         done.set()
         await wait_all_tasks_blocked()

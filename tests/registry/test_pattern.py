@@ -18,7 +18,7 @@ from trioreg import ANY, Is, Registry, Var
 
 
 def refuse(pattern: object) -> None:
-    """Ask for what no registry answers: an error comes before anything is looked at."""
+    """Ask an empty registry: a pattern or a predicate is refused before any entry is looked at."""
     Registry[str, object]("empty").match("key", pattern)
 
 

@@ -99,7 +99,7 @@ class RegistryMachine(RuleBasedStateMachine):
                 events.append(event)
 
     def write(self, owner: Owner, by_itself: bool, operation: Callable[..., T]) -> T:
-        """Have a write done for an owner: by its own code, or by this task with ``owner=``."""
+        """Write for an owner: in its own code, or in this task with ``owner=``."""
 
         async def do() -> T:
             if by_itself:
@@ -487,7 +487,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @invariant()
     def events_agree_with_the_model(self) -> None:
-        # What happens to several keys in one step, as an owner ends, has no order among them.
+        # When an owner ends, the events of its keys come in one step, in any order of the keys.
         for key in KEYS:
             expected = [event for event in self.model.events if event.key == key]
             assert [event for event in self.heard if event.key == key] == expected

@@ -13,6 +13,7 @@ import trio
 from support.inside import ROWS_PER_TURN
 from support.keys import Keys
 from support.owners import ENDS, SORTS, End, Sort, staged
+from support.patterns import Point
 from trio.lowlevel import Task, add_instrument, current_task, remove_instrument
 from trio.testing import MockClock, assert_checkpoints
 
@@ -148,14 +149,14 @@ async def test_select_is_a_checkpoint_that_honours_cancellation(
 
 
 def assert_changes_are_not_kept(registry: Registry[Any, Any], keys: Keys) -> None:
-    """There is no selection that takes note of changes: what comes and goes is not kept."""
+    """No selection notes changes any more: an entry that comes and goes is not kept."""
     registry.register(keys("comes and goes"), None)
     registry.unregister(keys("comes and goes"))
     assert keys.kept() == []
 
 
 class Steps(trio.abc.Instrument):
-    """How many steps the current task takes, and which rows it looks at in the longest of them."""
+    """Counts the steps of the current task, and the most rows that it looks at in one step."""
 
     def __init__(self) -> None:
         self.steps = 0
@@ -236,7 +237,7 @@ class Meanwhile:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(select)
-            # Its first step is the checkpoint at its beginning; after the second it has looked at some rows.
+            # The first step of the selection is a checkpoint. After its second step it has looked at some rows.
             for _ in range(3):
                 await trio.lowlevel.checkpoint()
             assert not is_done
@@ -262,7 +263,7 @@ async def test_select_shows_no_owner_that_has_ended_meanwhile(
 
         async def select() -> None:
             found.extend(await registry.select((Var("when"), str)))
-            # Nothing can have happened since, so this is what it must be.
+            # No other task has run since, so what was found is still there.
             now = [row for row in registry.select_nowait((Var("when"), str)) if row in found]
             assert found == now
 

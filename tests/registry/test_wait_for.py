@@ -56,7 +56,7 @@ async def test_wait_for_never_gives_a_holder_that_has_gone_by_then(
     async with staged() as stage, trio.open_nursery() as nursery:
         nursery.start_soon(waiter)
         await wait_all_tasks_blocked()
-        # Here and gone again before the waiter, which was woken, has run.
+        # The entry comes and goes before the waiter, which it wakes, can run.
         registry.register("a", 1)
         registry.unregister("a")
         await wait_all_tasks_blocked()
@@ -111,7 +111,7 @@ async def test_a_waiter_that_is_cancelled_is_forgotten(
 
 
 class Probe:
-    """A key that notes whether Ctrl-C could have come, each time its hash is asked for."""
+    """A key that notes each time that its hash is asked for whether Ctrl-C is held back."""
 
     def __init__(self) -> None:
         self.is_protected: list[bool] = []
@@ -144,6 +144,6 @@ async def test_ctrl_c_does_not_come_between_two_halves_of_a_change(
             names.register(probe, 1)
         nursery.start_soon(wait)
         await wait_all_tasks_blocked()
-        # Last, it was asked for to keep it.
+        # The hash was asked for last when the registry stored the key.
         assert probe.is_protected[-1]
         nursery.cancel_scope.cancel()

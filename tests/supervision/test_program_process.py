@@ -56,7 +56,7 @@ async def ready():
 
 @contextmanager
 def program(tmp_path: Path, source: str, *, is_module: bool = False) -> Generator[subprocess.Popen[str]]:
-    """A program that runs, as a script or as the package ``python -m`` is given; killed if it takes too long."""
+    """A running program: a script, or a package run by ``python -m``. It is killed if it takes too long."""
     package = tmp_path / "bonds"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -81,7 +81,7 @@ def program(tmp_path: Path, source: str, *, is_module: bool = False) -> Generato
 
 
 def hear(process: subprocess.Popen[str], last: str) -> list[str]:
-    """The lines that a program writes, up to that one."""
+    """The lines that a program writes, up to the line ``last``."""
     assert process.stdout is not None
     lines: list[str] = []
     while not lines or lines[-1] not in (last, ""):

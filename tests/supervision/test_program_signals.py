@@ -119,7 +119,7 @@ class AtEnd(trio.abc.Instrument):
 
 @pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
 def test_a_signal_at_any_step_shuts_down_in_order_what_had_started(strategy: str) -> None:
-    # Slow starts, two crashes, restarts of one or of several, one of them after a pause, and an end by itself.
+    # Slow starts, two crashes, restarts of one child or of several, a delayed restart, and an end by itself.
     for n in range(1, 1000):
         log: list[str] = []
         crashes = [Bang(), Bang()]
@@ -154,7 +154,7 @@ def test_a_signal_at_any_step_shuts_down_in_order_what_had_started(strategy: str
             assert n > 50
             return
         assert received is TERM
-    raise AssertionError("it does not end")
+    raise AssertionError("there is no end of steps")
 
 
 def test_a_signal_before_the_first_child_starts_none() -> None:

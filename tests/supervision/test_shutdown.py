@@ -261,7 +261,7 @@ async def test_a_child_that_shields_itself_does_not_give_the_children_beside_it_
 async def test_a_function_that_cleans_up_for_longer_than_its_shutdown_time_is_waited_for(
     autojump_clock: MockClock,
 ) -> None:
-    """What shields itself from cancellation can't be ended: it is never left running behind the block."""
+    """A task that shields itself from cancellation cannot be ended. It is never left running after the block."""
     cleaned: list[str] = []
 
     async def stubborn() -> None:

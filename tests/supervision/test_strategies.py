@@ -56,7 +56,7 @@ ENDS: dict[str, Callable[[ActorRef[Failing]], Any]] = {
 
 
 RESTARTED: dict[tuple[str, str], str] = {
-    # (strategy, which one ended): what then happens to a, b, c, in order
+    # (strategy, the child that ended): the stops and starts of a, b, c that follow, in order
     ("one_for_one", "a"): "+a",
     ("one_for_one", "b"): "+b",
     ("one_for_one", "c"): "+c",
@@ -128,7 +128,7 @@ async def test_a_supervisor_without_restarts_gives_up_where_it_would_restart_and
 
 
 SIBLINGS: dict[tuple[str, str], tuple[str, str, str | None]] = {
-    # (what a member of a restart of several is, what it does before): what it is, what is done to it, what it is then
+    # (restart type, what the child did before): its state and restarts, what a group restart does, and then again
     ("permanent", "runs"): ("running 0", "-s +s", "running 1"),
     ("permanent", "was terminated"): ("ended 0", "+s", "running 1"),
     ("permanent", "waits for its restart"): ("restarting 1", "+s", "running 1"),

@@ -43,7 +43,7 @@ class CancellingAtStep(trio.abc.Instrument):
 
 
 class Slow(Actor):
-    """Each of its ends and beginnings takes a while; it has a background task, and a name beside its own."""
+    """It starts and stops slowly, and has a background task and a second name."""
 
     def __init__(self, stage: Stage, label: str) -> None:
         self.stage = stage
@@ -68,7 +68,7 @@ class Slow(Actor):
 
 
 class Stage:
-    """A supervisor of a, b, c and of one that has d, e below it, and something that goes on with them."""
+    """The children a, b, c and a nested supervisor of d, e; and a journal of their starts and stops."""
 
     def __init__(self, strategy: Strategy) -> None:
         self.names: Registry[str, None] = Registry("names")

@@ -27,7 +27,7 @@ from trioreg import (
 
 
 class Lines(logging.Handler):
-    """What the log says, without the numbers of the lives; and which lines have a traceback beside them."""
+    """The lines of the log, without the numbers of the lives, and the errors whose tracebacks are in the log."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -38,7 +38,7 @@ EXAMPLES = 5 * cast("settings", settings.default).max_examples
 
 
 class Worker(Actor):
-    """It keeps the journal; it does not start if it is not to."""
+    """It writes its starts and stops into the journal, and fails to start where the world says so."""
 
     def __init__(self, world: World, node: Node) -> None:
         self.world = world
@@ -58,7 +58,7 @@ class Worker(Actor):
 
 
 class Nested(Supervisor):
-    """A supervisor that does the same."""
+    """A supervisor that does the same as a `Worker`."""
 
     def __init__(self, world: World, node: Node) -> None:
         assert node.below is not None
@@ -121,7 +121,7 @@ class World:
             backoff=node.backoff,
         )
 
-    # What there is
+    # The real tree
 
     def shape(self, supervisor: Supervisor) -> list[object]:
         return [
@@ -151,7 +151,7 @@ class World:
         return {str(child.id): child.ref for child in shown if child.ref is not None}
 
     def differences(self, root: Supervisor, model: Model, what: object, *, is_storm: bool) -> str:
-        """How the real tree is not what the model says; empty if it is."""
+        """How the real tree differs from the model; empty if it does not."""
         if self.shape(root) != model_shape(model.root):
             return f"{what}: {self.shape(root)} instead of {model_shape(model.root)}"
         refs = self.refs(root)
@@ -165,7 +165,7 @@ class World:
             return ""  # it depends on what had just begun
         journals = [self.journal, model.journal]
         if is_storm:
-            # Those that crash at once stop in any order; but those that are restarted together start in theirs.
+            # Children that crash at once stop in any order. Children that are restarted together start in order.
             journals = [[entry for entry in journal if entry[0] == "+"] for journal in journals]
             if model.is_side_by_side:
                 journals = [sorted(journal) for journal in journals]
@@ -173,7 +173,7 @@ class World:
             return f"{what}: {self.journal} instead of {model.journal}"
         return ""
 
-    # Doing
+    # Steps
 
     async def do(self, root: Supervisor, what: Taken) -> str:
         refs = self.refs(root)
@@ -265,7 +265,7 @@ class World:
         assert trio.lowlevel.current_statistics().tasks_living == tasks
 
     def taken(self, root: Supervisor, step: Step) -> Taken | None:
-        """As `taken`, by what there is and not by what should be."""
+        """As the function `taken`, but by the real tree instead of the model."""
         parents = self.supervisors(root)
         refs = self.refs(root)
         operation = step.operation
@@ -299,7 +299,7 @@ class World:
             raise Different(f"{self.names.tables()} for {named}")
 
     def agreed(self, root: Supervisor, models: list[Model], what: object, *, is_storm: bool) -> list[Model]:
-        """The models that have it right; one at least must."""
+        """The models that agree with the real tree. There must be one."""
         living = [model for model in models if model.root.end is None]
         if not living:
             raise Different(f"{what}: still there, though it {models[0].root.end}")
@@ -310,7 +310,7 @@ class World:
 
 
 class Different(Exception):
-    """The real tree is not what every model says."""
+    """The real tree differs from every model."""
 
 
 async def told(operation: Awaitable[object]) -> str:
@@ -335,7 +335,7 @@ def test_supervision_does_what_a_plain_model_of_its_rules_says(tree: Tree, steps
 
 
 async def overlap(world: World, tree: Tree, steps: tuple[Step, ...]) -> None:
-    """Take the steps without waiting for what comes of them."""
+    """Take the steps without waiting for the results of earlier steps."""
     tasks = trio.lowlevel.current_statistics().tasks_living
     try:
         with trio.CancelScope() as outside:

@@ -13,7 +13,7 @@ from trioreg import Actor, ActorRef, ChildSpec, DynamicSupervisor, Exit, Supervi
 
 
 class Failing(Worker):
-    """The workers named in ``fails`` do not start, as often as is said there."""
+    """A worker named in ``fails`` does not start; ``fails`` says how often."""
 
     def __init__(
         self, log: list[str], name: str, *, start: float = 0, stop: float = 0, fails: dict[str, int] | None = None
@@ -33,7 +33,7 @@ class Failing(Worker):
 
 
 class FailsToStart(Actor):
-    """It does not start; a second passes before that is known."""
+    """It fails to start, after one second."""
 
     async def on_start(self) -> None:
         await trio.sleep(1)

@@ -22,6 +22,6 @@ class Keys:
         return key
 
     def kept(self) -> list[str]:
-        """The keys that are kept; in tests of what an operation leaves behind there should be none."""
+        """The keys that something still refers to."""
         gc.collect()
         return [f"{key}" for made in self._made if (key := made()) is not None]

@@ -31,7 +31,7 @@ def does(action: Callable[[], object], *, after: float = 1, **options: Any) -> C
 
 
 def gets(signum: signal.Signals) -> ChildSpec:
-    """A child in whose time a signal comes, after one second."""
+    """A child that sends this process a signal after one second."""
     return does(partial(signal.raise_signal, signum))
 
 

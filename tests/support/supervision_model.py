@@ -73,7 +73,7 @@ class Step:
 
 @attrs.define
 class Labels:
-    """Makes nodes that are told apart, and never wait for the same time."""
+    """Makes a label and a backoff for each node. No two nodes have the same, so no two wait for the same time."""
 
     count: int = 0
 
@@ -223,7 +223,7 @@ class Model:
         parent.cause = None
         parent.due.clear()
 
-    # What comes of an end
+    # What follows an end
 
     def ended(self, child: Child, *, is_abnormal: bool) -> None:
         parent = child.parent
@@ -317,7 +317,7 @@ class Model:
                 self.restart(member, holds_up=True)
                 return
 
-    # Time, and what is done
+    # Time, and operations
 
     def advance(self, now: float) -> None:
         while True:
@@ -406,7 +406,7 @@ class Taken:
     count: int = 0
 
     def orders(self) -> Iterator[Taken]:
-        """In which orders the same may happen: what crashes at once does so in any."""
+        """The orders in which the step may happen: children that crash at once do so in any order."""
         for targets in itertools.permutations(self.targets):
             yield attrs.evolve(self, targets=targets)
 
