@@ -67,8 +67,7 @@ async def test_a_lock_is_free_when_its_holder_has_ended(
             ref.kill()
         async with registry.lock(keys("key")):
             pass
-        await trio.lowlevel.checkpoint()  # Trio keeps the cancellation, and its traceback, until the next step
-    assert keys.kept() == []
+        assert keys.kept() == []
 
 
 async def test_a_waiter_of_a_lock_that_is_cancelled_is_skipped(
@@ -91,7 +90,6 @@ async def test_a_waiter_of_a_lock_that_is_cancelled_is_skipped(
         await wait_all_tasks_blocked()
         assert log == []
     assert log == ["next"]
-    await trio.lowlevel.checkpoint()  # Trio keeps the cancellation, and its traceback, until the next step
     assert keys.kept() == []
 
 
@@ -117,8 +115,7 @@ async def test_a_waiter_of_a_lock_whose_actor_is_killed_is_skipped(
             await doomed.wait()
         await wait_all_tasks_blocked()
         assert log == ["other"]
-        await trio.lowlevel.checkpoint()  # Trio keeps the cancellation, and its traceback, until the next step
-    assert keys.kept() == []
+        assert keys.kept() == []
 
 
 async def test_a_task_that_has_a_lock_cannot_wait_for_it(
@@ -133,7 +130,6 @@ async def test_a_task_that_has_a_lock_cannot_wait_for_it(
                 raise AssertionError("entered")
     async with registry.lock(keys("key")):
         pass
-    await trio.lowlevel.checkpoint()  # Trio keeps the cancellation, and its traceback, until the next step
     assert keys.kept() == []
 
 
@@ -147,7 +143,6 @@ async def test_a_lock_object_is_entered_once(
     async with lock:
         pass
     del lock
-    await trio.lowlevel.checkpoint()  # Trio keeps the cancellation, and its traceback, until the next step
     assert keys.kept() == []
 
 

@@ -121,13 +121,6 @@ async def test_terminating_the_last_child_ends_a_supervisor_whose_block_is_over(
         await trio.sleep(3)
         await supervisor.terminate_child("a")
 
-    nested: list[Supervisor] = []
-
-    class Nested(Supervisor):
-        async def on_start(self) -> None:
-            await super().on_start()
-            nested.append(self)
-
     with trio.fail_after(100):
         async with trio.open_nursery() as nursery, open_supervisor([worker([], "a")]) as supervisor:
             nursery.start_soon(terminate, supervisor)
@@ -182,13 +175,6 @@ async def test_a_child_that_terminates_itself_from_any_of_its_tasks_ends_at_once
 
         def end_in_the_background(self, supervisor: Supervisor) -> None:
             self.start_soon(self.end, supervisor)
-
-    nested: list[Supervisor] = []
-
-    class Nested(Supervisor):
-        async def on_start(self) -> None:
-            await super().on_start()
-            nested.append(self)
 
     with trio.fail_after(100), trio.CancelScope() as scope:
         async with open_supervisor([ChildSpec(Tired, id="a")], strategy=strategy) as supervisor:
