@@ -90,16 +90,10 @@ def nested(parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 values = nested(leaves)
-
-
 variables = st.sampled_from("xyz").map(Var)
-
-
 holes: st.SearchStrategy[Any] = st.one_of(
     st.just(ANY), variables, variables, st.sampled_from([int, str, tuple, dict, Point]), leaves.map(Is)
 )
-
-
 patterns = nested(st.one_of(leaves, holes))
 
 

@@ -265,8 +265,6 @@ async def test_a_lock_on_a_key_that_misbehaves_since_can_be_left_and_given_up() 
 
 
 Operation = Callable[[Registry[Any, int], list[Any]], object]
-
-
 FRAGILE: list[tuple[str, Operation]] = [
     ("register", lambda r, o: r.register(Fragile("new"), 1, owner=o[1])),
     ("register by one with a single name", lambda r, o: r.register(Fragile("new"), 1, owner=o[2])),

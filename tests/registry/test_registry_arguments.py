@@ -171,17 +171,23 @@ async def test_an_unhashable_key_is_a_type_error_in_async_operations_too(
     assert names.count() == 0
 
 
+WRITES: list[Callable[[Any, Any], object]] = [
+    lambda r, o: r.register("new", 2, owner=o),
+    lambda r, o: r.unregister("key", owner=o),
+    lambda r, o: r.unregister_match("key", ANY, owner=o),
+    lambda r, o: r.hold("new", 2, owner=o).__enter__(),
+    lambda r, o: r.update_value("key", str, owner=o),
+    lambda r, o: r.transfer("key", o),
+    lambda r, o: r.transfer("key", r.whereis("key"), owner=o),
+]
+"""Each way to write for an owner, where "key" is registered and "new" is free."""
+
+
 @pytest.mark.parametrize("owner", ["James Bond", 7, Holder], ids=repr)
 @pytest.mark.parametrize(
     "operation",
     [
-        lambda r, o: r.register("key", 2, owner=o),
-        lambda r, o: r.unregister("key", owner=o),
-        lambda r, o: r.unregister_match("key", ANY, owner=o),
-        lambda r, o: r.hold("key", 2, owner=o).__enter__(),
-        lambda r, o: r.update_value("key", str, owner=o),
-        lambda r, o: r.transfer("key", o),
-        lambda r, o: r.transfer("key", r.whereis("key"), owner=o),
+        *WRITES,
         lambda r, o: r.keys(o),
         lambda r, o: r.values("key", o),
     ],
@@ -209,18 +215,7 @@ async def test_a_via_is_no_owner(names: Registry[str, int], autojump_clock: Mock
 
 
 @pytest.mark.parametrize("sort", SORTS)
-@pytest.mark.parametrize(
-    "operation",
-    [
-        lambda r, o: r.register("new", 2, owner=o),
-        lambda r, o: r.unregister("key", owner=o),
-        lambda r, o: r.unregister_match("key", ANY, owner=o),
-        lambda r, o: r.hold("new", 2, owner=o).__enter__(),
-        lambda r, o: r.update_value("key", str, owner=o),
-        lambda r, o: r.transfer("key", o),
-        lambda r, o: r.transfer("key", r.whereis("key"), owner=o),
-    ],
-)
+@pytest.mark.parametrize("operation", WRITES)
 async def test_writing_for_an_owner_that_has_ended_is_refused_and_leaves_nothing_behind(
     names: Registry[str, int],
     operation: Callable[[Registry[str, int], Any], object],

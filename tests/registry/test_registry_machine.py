@@ -40,14 +40,8 @@ from trioreg import (
 )
 
 T = TypeVar("T")
-
-
 keys = st.sampled_from(KEYS)
-
-
 values = st.integers(-3, 3)
-
-
 some = st.integers(0, 15)
 
 
@@ -512,6 +506,4 @@ class RegistryMachine(RuleBasedStateMachine):
 
 
 TestRegistryMachine = RegistryMachine.TestCase
-
-
 TestRegistryMachine.settings = settings(stateful_step_count=40)

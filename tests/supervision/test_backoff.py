@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -74,26 +75,9 @@ def test_a_backoff_says_which_argument_is_wrong(options: dict[str, Any], error: 
         Backoff(**options)
 
 
-@pytest.mark.parametrize("opener", [open_supervisor, open_dynamic_supervisor])
-async def test_restarts_wait_longer_and_longer(opener: Any, autojump_clock: MockClock) -> None:
+async def waits(opener: Any, backoff: Backoff, lives: Iterator[float], *, seconds: float) -> list[float]:
+    """The seconds from each start of a child to its next start. It crashes after each of its ``lives``."""
     starts: list[float] = []
-
-    async def crash() -> None:
-        starts.append(trio.current_time())
-        raise Bang
-
-    with trio.CancelScope() as scope:
-        async with opener(max_restarts=math.inf) as supervisor:
-            await supervisor.start_child(ChildSpec(crash, backoff=Backoff(initial=1, maximum=5)))
-            await trio.sleep(20)
-            scope.cancel()
-    waits = [after - before for before, after in itertools.pairwise(starts)]
-    assert waits == pytest.approx([1, 2, 4, 5, 5])
-
-
-async def test_after_a_life_as_long_as_the_maximum_the_waits_begin_anew(autojump_clock: MockClock) -> None:
-    starts: list[float] = []
-    lives = iter([0, 0, 10, 0, 1000])
 
     async def crash() -> None:
         starts.append(trio.current_time())
@@ -101,12 +85,23 @@ async def test_after_a_life_as_long_as_the_maximum_the_waits_begin_anew(autojump
         raise Bang
 
     with trio.CancelScope() as scope:
-        async with open_dynamic_supervisor(max_restarts=math.inf) as supervisor:
-            await supervisor.start_child(ChildSpec(crash, backoff=Backoff(initial=1, maximum=10)))
-            await trio.sleep(100)
+        async with opener(max_restarts=math.inf) as supervisor:
+            await supervisor.start_child(ChildSpec(crash, backoff=backoff))
+            await trio.sleep(seconds)
             scope.cancel()
-    waits = [after - before for before, after in itertools.pairwise(starts)]
-    assert waits == pytest.approx([1, 2, 10 + 1, 2])
+    return [after - before for before, after in itertools.pairwise(starts)]
+
+
+@pytest.mark.parametrize("opener", [open_supervisor, open_dynamic_supervisor])
+async def test_restarts_wait_longer_and_longer(opener: Any, autojump_clock: MockClock) -> None:
+    found = await waits(opener, Backoff(initial=1, maximum=5), itertools.repeat(0), seconds=20)
+    assert found == pytest.approx([1, 2, 4, 5, 5])
+
+
+async def test_after_a_life_as_long_as_the_maximum_the_waits_begin_anew(autojump_clock: MockClock) -> None:
+    lives = iter([0, 0, 10, 0, 1000])
+    found = await waits(open_dynamic_supervisor, Backoff(initial=1, maximum=10), lives, seconds=100)
+    assert found == pytest.approx([1, 2, 10 + 1, 2])
 
 
 # What goes on meanwhile

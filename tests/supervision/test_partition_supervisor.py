@@ -348,8 +348,6 @@ async def test_a_spec_is_kept_in_full_for_each_partition() -> None:
 
 
 NAMES: Registry[str, None] = Registry("names")
-
-
 COUNTERS: Partitions[Counter] = Partitions("counters", 1)
 
 
@@ -362,11 +360,7 @@ def numbered(number: int) -> tuple[int]:
 
 
 NAMED = ChildSpec(Counter, name=NAMES.via("x"))
-
-
 SIGNIFICANT = ChildSpec(Counter, significant=True, restart="transient")
-
-
 WRONG: list[tuple[type[Exception], str, tuple[object, ...], dict[str, object]]] = [
     (TypeError, "partitions must be an int, not True", (True, Counter), {}),
     (TypeError, "partitions must be an int, not '4'", ("4", Counter), {}),

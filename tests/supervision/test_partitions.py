@@ -58,8 +58,6 @@ atoms = st.one_of(
     st.text(max_size=2),
     st.binary(max_size=2),
 )
-
-
 keys = st.recursive(atoms, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=2))
 
 

@@ -21,14 +21,8 @@ from support.programs import INT, TERM
 import trioreg
 
 pytestmark = pytest.mark.usefixtures("interruptible")
-
-
 posix = pytest.mark.skipif(sys.platform == "win32", reason="on Windows, one process can't send another a signal")
-
-
 SECONDS = 30  # for a program that hangs; each takes less than one
-
-
 PRELUDE = """
 import atexit, math, os, signal, sys, time
 import trio, trioreg
@@ -102,11 +96,7 @@ atexit.register(say, "at exit")
 received = trioreg.run([service("a"), inner, service("c"), ChildSpec(ready)])
 say(f"after {received!r}")
 """
-
-
 STARTED = ["+a", "+b1", "+b2", "+c", "ready"]
-
-
 STOPPED = ["-c", "-b2", "-b1", "-a"]
 
 

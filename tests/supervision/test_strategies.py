@@ -54,7 +54,6 @@ ENDS: dict[str, Callable[[ActorRef[Failing]], Any]] = {
     "normal": stop,
 }
 
-
 RESTARTED: dict[tuple[str, str], str] = {
     # (strategy, the child that ended): the stops and starts of a, b, c that follow, in order
     ("one_for_one", "a"): "+a",

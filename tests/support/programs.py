@@ -14,8 +14,6 @@ import trioreg
 from trioreg import ChildSpec
 
 TERM, INT = signal.SIGTERM, signal.SIGINT
-
-
 HANDLED = (INT, TERM)
 
 

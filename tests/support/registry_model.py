@@ -23,8 +23,6 @@ from trioreg import (
 )
 
 T = TypeVar("T")
-
-
 KEYS = ["a", "b", "c", 1, True, 1.0, ("nested", 1)]
 
 

@@ -25,8 +25,6 @@ Strategy: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one"]
 AutoShutdown: TypeAlias = Literal["never", "any_significant", "all_significant"]
 
 STRATEGIES: list[Strategy] = ["one_for_one", "one_for_all", "rest_for_one"]
-
-
 Operation = Literal["crash", "kill", "cancel", "stop", "storm", "terminate", "restart", "delete", "start", "fail"]
 
 
