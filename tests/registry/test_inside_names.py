@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 from support.inside import is_instrument_installed, plain_holders
+from support.keys import Keys
 from support.owners import ENDS, SORTS, Sort, staged
 from support.supervisors import supervised
 from support.watcher import rows
@@ -82,19 +83,18 @@ async def test_the_instrument_is_gone_when_the_last_name_was_given_back_and_a_ta
 
 @pytest.mark.parametrize("sort", SORTS)
 async def test_an_owner_that_ends_leaves_nothing_behind_in_the_registry_or_in_the_run(
-    counters: Registry[str, int], sort: Sort, autojump_clock: MockClock
+    counters: Registry[str, int], sort: Sort, keys: Keys, autojump_clock: MockClock
 ) -> None:
     async with staged() as stage:
         for how in ENDS:
             owner = await stage.start(sort)
-            for key in "abc":
-                counters.register(key, 1, owner=owner)
-            async with counters.lock("a"):
+            for name in "abc":
+                counters.register(keys(name), 1, owner=owner)
+            async with counters.lock(keys("a")):
                 await stage.end(owner, how)
             assert counters.count() == 0
             assert rows(counters) == []
-            assert counters._names.totals == {}
-            assert len(counters._locks) == 0
+            assert keys.kept() == []
             assert plain_holders() == 0
             assert owner._held is None
 

@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 from support.patterns import Job, Pair, Point
 
-from trioreg._registry.pattern import ANY, Is, Var, compile_pattern, compile_where
+from trioreg import ANY, Is, Var
+from trioreg._registry.pattern import compile_pattern, compile_where
 
 
 def test_patterns_of_one_shape_share_their_code() -> None:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.patterns import Colour, Pair, Point, Point3
 
-from trioreg._registry.pattern import ANY, Is, Pattern, Var, compile_into, compile_pattern
+from trioreg import ANY, Is, Var
+from trioreg._registry.pattern import Pattern, compile_into, compile_pattern
 
 
 def fields_of(point: Point) -> dict[str, Any]:
