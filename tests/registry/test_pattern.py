@@ -266,8 +266,8 @@ def test_matching_adds_no_key_to_a_defaultdict() -> None:
 
 
 def test_subclasses_of_dict_are_dicts() -> None:
-    assert matches({"a": 1}, OrderedDict(b=2, a=1))
-    assert matches(OrderedDict(a=1, b=int), {"b": 2, "a": 1})
+    assert matches({"a": 1}, OrderedDict[str, object](b=2, a=1))
+    assert matches(OrderedDict[str, object](a=1, b=int), {"b": 2, "a": 1})
 
 
 # attrs classes and dataclasses

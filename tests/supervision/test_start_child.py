@@ -15,6 +15,7 @@ from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 from trioreg import (
     Actor,
     ActorExited,
+    ActorRef,
     ChildSpec,
     DynamicSupervisor,
     Exit,
@@ -226,14 +227,16 @@ async def test_a_shutdown_raises_nothing_when_a_child_is_starting_another(autoju
         async def start(self, supervisor: DynamicSupervisor) -> None:
             await supervisor.start_child(verbose([], "slow", start=10))
 
+    refs: list[ActorRef[Starter]] = []
     for _ in range(30):  # Trio runs what is ready in random order
         with trio.CancelScope() as scope:
             async with open_dynamic_supervisor() as supervisor:
-                ref = await supervisor.start_child(Starter)
-                await ref.cast(Starter.start, supervisor)
+                refs.append(await supervisor.start_child(Starter))
+                await refs[-1].cast(Starter.start, supervisor)
                 await wait_all_tasks_blocked()
                 scope.cancel()
-        assert not ref.is_alive
+    assert len(refs) == 30
+    assert not any(ref.is_alive for ref in refs)
 
 
 async def test_a_shutdown_raises_nothing_when_a_child_starts_another_after_it_has_begun(
