@@ -191,8 +191,9 @@ async def test_a_key_whose_hash_has_changed_is_not_found_but_still_goes_with_its
     async with staged() as stage:
         owner = await stage.task()
         key = Shifty()
-        for name in (key, *others):
-            counters.register(name, 1, owner=owner)
+        counters.register(key, 1, owner=owner)
+        for other in others:
+            counters.register(other, 1, owner=owner)
         key.hash = 2
         with suppress(KeyError):  # what it says depends on how much the owner holds
             assert counters.unregister(key, owner=owner) == 0
@@ -201,7 +202,7 @@ async def test_a_key_whose_hash_has_changed_is_not_found_but_still_goes_with_its
         assert rows(counters) == []
         assert counters.count() == 0
         kept = weakref.ref(key)
-        del key, name
+        del key
         gc.collect()
         assert kept() is None
 
