@@ -27,7 +27,7 @@ def kind_id(kind: tuple[KeysKind, int]) -> str:
 
 
 class Fragile:
-    """A key whose comparison fails once, after ``left`` more comparisons. All have the same hash."""
+    """A key whose comparison fails, once, after it has been compared `left` times. All have the same hash."""
 
     left: int | None = None
 
