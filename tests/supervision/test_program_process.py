@@ -13,16 +13,15 @@ import textwrap
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Timer
 
 import pytest
+from support.processes import running
 from support.programs import INT, TERM
 
 import trioreg
 
 pytestmark = pytest.mark.usefixtures("interruptible")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="on Windows, one process can't send another a signal")
-SECONDS = 30  # for a program that hangs; each takes less than one
 PRELUDE = """
 import atexit, math, os, signal, sys, time
 import trio, trioreg
@@ -57,21 +56,9 @@ def program(tmp_path: Path, source: str, *, is_module: bool = False) -> Generato
     script = package / "__main__.py"
     script.write_text(PRELUDE + textwrap.dedent(source), encoding="utf-8")
     home = str(Path(trioreg.__file__).parent.parent)
-    with subprocess.Popen(
-        [sys.executable, *(["-m", "bonds"] if is_module else [str(script)])],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": home},
-    ) as process:
-        timer = Timer(SECONDS, process.kill)
-        timer.start()
-        try:
-            yield process
-        finally:
-            timer.cancel()
-            process.kill()
+    command = [sys.executable, *(["-m", "bonds"] if is_module else [str(script)])]
+    with running(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": home}) as process:
+        yield process
 
 
 def hear(process: subprocess.Popen[str], last: str) -> list[str]:
