@@ -140,7 +140,7 @@ async def test_the_nowait_forms_of_a_waiting_via_do_not_wait(
     names: Registry[str, None], autojump_clock: MockClock
 ) -> None:
     via = names.via("echo", wait=True)
-    with pytest.raises(NotRegistered, match="nobody is registered as 'echo' in 'names'"):
+    with pytest.raises(NotRegistered, match="'echo' is not registered in 'names'"):
         via.send_nowait("hello")
     with pytest.raises(NotRegistered):
         via.cast_nowait(Echo.echo, "hello")

@@ -128,7 +128,7 @@ async def test_a_start_in_a_partition_that_is_ending_or_empty_says_so(autojump_c
             await supervisor.partitions.start_child("a", Agent, "James Bond")
         assert caught.value.ref is child_of(supervisor, 0)
         await trio.sleep(2)
-        with pytest.raises(NotRegistered, match="nobody is registered as 'a' in 'partition supervisor'"):
+        with pytest.raises(NotRegistered, match="'a' is not registered in 'partition supervisor'"):
             await supervisor.partitions.start_child("a", Agent, "James Bond")
         supervisor.stop()
 
