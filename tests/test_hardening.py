@@ -36,7 +36,8 @@ from trioreg._actors.call import Call
 from trioreg._actors.cell import Cell
 from trioreg._actors.deadlock import Waiting
 from trioreg._runtime.sleeping import wake
-from trioreg._supervision.engine import Child, Engine
+from trioreg._supervision.child import Child
+from trioreg._supervision.engine import Engine
 
 
 class Bang(Exception):
@@ -454,7 +455,7 @@ def test_ctrl_c_at_any_line_where_a_supervisor_opens_and_closes_its_block_breaks
 
     def interrupt(frame: FrameType, event: str, _: object) -> Any:
         nonlocal lines
-        if frame.f_code.co_name != "_opened":
+        if frame.f_code.co_name != "open_block":
             return None
         if event == "line":
             lines += 1

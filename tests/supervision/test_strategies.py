@@ -87,7 +87,7 @@ def shown(supervisor: Supervisor) -> dict[Any, str]:
 
 def counted(supervisor: Supervisor) -> int:
     """How many restarts there are in the window now."""
-    return len(supervisor._engine.intensity.errors)
+    return len(supervisor._engine.restarts.intensity.errors)
 
 
 def errors_of(error: BaseException) -> list[str]:

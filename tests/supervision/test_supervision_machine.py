@@ -39,7 +39,7 @@ from trioreg import (
     open_supervisor,
 )
 from trioreg._supervision.child_spec import Restart
-from trioreg._supervision.engine import AutoShutdown, Strategy
+from trioreg._supervision.strategy import AutoShutdown, Strategy
 
 STRATEGIES: list[Strategy] = ["one_for_one", "one_for_all", "rest_for_one"]
 

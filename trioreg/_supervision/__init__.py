@@ -6,10 +6,13 @@ This wing never loses an error. Other wings import from here, not from the files
 """
 
 from .backoff import Backoff
+from .child_info import ChildCounts, ChildInfo
 from .child_spec import ChildSpec
-from .partition_supervisor import Partitions, PartitionSupervisor, open_partition_supervisor
+from .dynamic_supervisor import DynamicSupervisor, open_dynamic_supervisor
+from .partition_supervisor import PartitionSupervisor, open_partition_supervisor
+from .partitions import Partitions
 from .program import run
-from .supervisor import ChildCounts, ChildInfo, DynamicSupervisor, Supervisor, open_dynamic_supervisor, open_supervisor
+from .supervisor import Supervisor, open_supervisor
 
 __all__ = [
     "Backoff",

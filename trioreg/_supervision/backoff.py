@@ -60,3 +60,7 @@ class Backoff:
         except OverflowError:
             longest = self.maximum if self.initial else 0.0
         return longest * (1 - self.jitter * random.random())
+
+
+UNAVAILABLE_NAME = Backoff(initial=0.01, maximum=1.0)
+"""How long a child without a backoff of its own waits for its next restart when its name was taken."""

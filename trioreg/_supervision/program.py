@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Self
 
-    from .engine import AutoShutdown, Strategy
+    from .strategy import AutoShutdown, Strategy
 
     Action: TypeAlias = Callable[[int, FrameType | None], object] | int | signal.Handlers
 
@@ -201,7 +201,7 @@ async def main(supervisor: Supervisor, signals: Signals) -> None:
 
             async def keep() -> None:
                 # Nobody is in the block of a program's supervisor: once it has started, it ends with its last child.
-                await engine.run(supervisor._specs, engine.leave)
+                await engine.run(supervisor._specs, engine.close_when_empty)
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(keep, name=engine.label)

@@ -6,7 +6,7 @@ import math
 from collections import deque
 
 
-class Intensity:
+class RestartIntensity:
     """Counts restarts in a sliding window, as OTP's supervisor does.
 
     Attributes:
