@@ -1,8 +1,10 @@
 """Supervisors: children, strategies, restarts, shutdown, and programs.
 
-Read first: `supervisor.py` (what a user calls), then `engine.py` (what happens when a child ends).
+Read first: `supervisor.py` (what a user calls), then `engine.py` (what every supervisor does, and which file does which
+part of it), then `restarts.py` (what the end of a child means).
 
-This wing never loses an error. Other wings import from here, not from the files.
+This wing never loses an error, and never restarts what was ended on purpose. It knows actors and names, and does not
+look into a mailbox. Other wings import from here, not from the files.
 """
 
 from .backoff import Backoff

@@ -38,10 +38,10 @@ class ChildCounts:
     """How many children a supervisor has, from `Supervisor.count_children`.
 
     Attributes:
-        specs: All of them, including those that have ended.
-        active: Those that have a life now.
-        supervisors: Those that are supervisors.
-        workers: The others.
+        specs: How many there are, children that have ended included.
+        active: How many of them have a life now.
+        supervisors: How many of them are supervisors.
+        workers: How many of them are not.
     """
 
     specs: int

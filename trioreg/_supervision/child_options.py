@@ -1,4 +1,7 @@
-"""The options of a child that is started by its parts, and not from a whole `ChildSpec`."""
+"""The options of ``start_child`` and ``start_or_get``, for the type checkers: each is a field of `ChildSpec`.
+
+A function says them once, as ``**options: Unpack[ChildOptions]``, in each of its overloads.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ from .child_spec import Restart
 
 
 class LifeOptions(TypedDict, total=False):
-    """How a child is kept: the fields of `ChildSpec` with these names."""
+    """How each life of a child ends, and whether another one follows: as in `ChildSpec`."""
 
     restart: Restart | None
     shutdown: float | Literal["kill"] | None
 
 
 class ChildOptions(LifeOptions, total=False):
-    """The same, and the name that it is registered under in every life."""
+    """The same, and the name that each life has in a registry."""
 
     name: Via[Any, Any] | None

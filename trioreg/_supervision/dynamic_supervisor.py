@@ -22,9 +22,11 @@ Ts = TypeVarTuple("Ts")
 
 
 class DynamicSupervisor(SupervisorBase):
-    """A supervisor of any number of children that come and go, without an order among them.
+    """A supervisor of any number of children that come and go. They have no order.
 
-    Arguments and behaviour are those of `open_dynamic_supervisor`.
+    Arguments and behaviour are those of `open_dynamic_supervisor`. As a class it is what another supervisor starts::
+
+        open_supervisor(children=[ChildSpec(DynamicSupervisor, name=names.via("rooms"))])
     """
 
     def __init__(
@@ -71,22 +73,29 @@ class DynamicSupervisor(SupervisorBase):
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
     ) -> ActorRef[Any]:
-        """The actor that has the name, or else a new child under it: however many ask at once, never two.
+        """The actor that has the name, or else a new child with that name. Never two, however many tasks ask at once.
 
-        One that is still starting is waited for; one that is ending is waited out; and so is the wait of a child of
-        this supervisor that is to have the name again (`Backoff`). A checkpoint.
+        ::
+
+            room = await supervisor.start_or_get(Room, "cats", name=names.via("room: cats"))
+
+        It waits for an actor that is still starting, until one that is ending has ended, and until a child of this
+        supervisor that waits for its restart (`Backoff`) has been restarted. A checkpoint.
 
         Args:
-            factory, args, restart, shutdown: As for ``start_child``.
+            factory: An `Actor` class or an async function, or a ``functools.partial`` of one.
+            args: Its arguments.
             name: The name, from `Registry.via`.
+            restart: When the child is restarted: ``"permanent"``, ``"transient"`` or ``"temporary"``.
+            shutdown: How long the child may take to end: seconds, ``math.inf`` or ``"kill"``.
 
         Returns:
-            The reference of whoever has the name. It need not be a child of this supervisor.
+            The reference of the actor that has the name. It need not be a child of this supervisor.
 
         Raises:
-            ActorExited: It was being started by somebody else, and failed; the error is the ``__cause__``.
-            TypeError: ``name`` is not from `Registry.via`, or is held by a plain Trio task.
-            Exception: As for ``start_child``, where it starts the child itself.
+            ActorExited: Another task was starting the actor, and it failed; its error is the ``__cause__``.
+            TypeError: ``name`` is not from `Registry.via`, or a plain Trio task holds it.
+            Exception: As for `start_child`, if it starts the child itself.
         """
         if not isinstance(name, Via):
             raise TypeError(f"name must come from Registry.via(), not {name!r}")
@@ -102,16 +111,26 @@ def open_dynamic_supervisor(
     max_children: float = math.inf,
     name: str = "dynamic supervisor",
 ) -> AbstractAsyncContextManager[DynamicSupervisor]:
-    """Open a supervisor whose children are started with ``start_child`` only: Elixir's `DynamicSupervisor`.
+    """Open a supervisor for children that come and go, each started with ``start_child``: Elixir's `DynamicSupervisor`.
 
     ::
 
         async with open_dynamic_supervisor() as supervisor:
             bond = await supervisor.start_child(SecretAgent, "James Bond", name=agents.via("James Bond"))
 
-    Each child is on its own (one-for-one), and at the end they shut down side by side. It keeps nothing of a child
-    that has ended for good. With ``max_children``, a start beyond so many is a `MaxChildren`. Leaving the block, the
-    other arguments, and errors: as in `open_supervisor`.
+    A crash restarts only the child that crashed. At the end the children shut down side by side. A child that has ended
+    for good is forgotten. Leaving the block, and errors: as in `open_supervisor`.
+
+    Args:
+        max_restarts: How many restarts are allowed ...
+        max_seconds: ... in how many seconds. With one more, the supervisor gives up.
+        max_children: How many children there may be at once. One more start raises `MaxChildren`.
+        name: What it is called in the tree and in the log.
+
+    Raises:
+        RestartLimitExceeded: It gave up: the group of its children's errors.
+        ExceptionGroup: The block raised, as in a nursery.
+        TypeError, ValueError: An argument is not what is said above.
     """
     return open_block(
         DynamicSupervisor(max_restarts=max_restarts, max_seconds=max_seconds, max_children=max_children, name=name)

@@ -49,7 +49,7 @@ class RestartGroup:
         return len(self._is_counted)
 
     def request(self, child: Child) -> None:
-        """A child has ended, and that is counted: restart it, and those that the strategy restarts with it."""
+        """A child has ended, and that is counted: restart it, and the children that the strategy restarts with it."""
         self._is_counted[child] = True
         if self.cause is None or child.number < self.cause.number:
             self.cause = child
@@ -131,7 +131,7 @@ class GroupRestart:
                 group.remove(member)
             elif member.delayed_restart is not None:
                 group.add_counted(member)
-            # Those that crash meanwhile are in the group: each is restarted once.
+            # A member that crashes meanwhile is in the group: it is restarted once.
             await end(member)
             if member.spec.restarts == "temporary":
                 group.remove(member)
@@ -139,7 +139,7 @@ class GroupRestart:
         await self._start(members)
 
     async def resume(self) -> None:
-        """Start those that are left, after the child that blocked them has been terminated."""
+        """Start the members that are left, after the child that blocked them has been terminated."""
         await self._start(self._group.in_order())
 
     async def _start(self, members: list[Child]) -> None:
@@ -147,7 +147,7 @@ class GroupRestart:
         for member in members:
             if member.is_terminating:
                 group.remove(member)  # the task that ends it may not have had its turn yet
-            # Those that are not in the group any more were terminated meanwhile.
+            # A member that is not in the group any more was terminated meanwhile.
             if member in group and not lifecycle.is_closing and not await self._start_again(member):
                 return  # it is tried again, and those behind it with it
         lifecycle.close_if_done()

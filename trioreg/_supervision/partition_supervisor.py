@@ -65,9 +65,9 @@ class PartitionSupervisor(Supervisor, Generic[T]):
         return self.partitions.via(key, wait=wait)
 
     async def start_child(self, *_: object, **__: object) -> Never:
-        """Always a `TypeError`: the children of a partition supervisor are its partitions.
+        """Always raises a `TypeError`: the children of a partition supervisor are its partitions.
 
-        Where these are dynamic supervisors, `Partitions.start_child` starts a child of one of them.
+        If the partitions are dynamic supervisors, `Partitions.start_child` starts a child under one of them.
         """
         raise TypeError(
             f"{self._engine.label}: the children of a partition supervisor are its partitions; "
@@ -144,24 +144,23 @@ def open_partition_supervisor(  # type: ignore[misc]  # mypy does not see that *
         async with open_partition_supervisor(4, Counter) as counters:
             await counters.via("James Bond").call(Counter.increment, 1)
 
-    The children are started in order, partition 0 first, and each is on its own (one-for-one); their ids are the
-    numbers of their partitions. A child that has ended for good (an async function that has returned) leaves its
-    partition empty. Leaving the block, restarts, giving up, and errors: as in `open_supervisor`.
+    The children are started in order, partition 0 first. The id of each is the number of its partition. A crash
+    restarts only the child that crashed. A child that has ended for good, as an async function that has returned,
+    leaves its partition empty. Leaving the block, restarts, giving up, and errors: as in `open_supervisor`.
 
-    Partitions do not make use of more cores: all of a Trio run is on one. What they give is that a slow child keeps
-    only its own callers waiting, and that a crash costs only its own state. How many that takes nobody but you can
-    say, so there is no default.
+    Partitions do not use more cores: a Trio run is on one. With partitions, a slow child keeps only its own callers
+    waiting, and a crash costs only its own state. How many you need depends on your program, so there is no default.
 
     Args:
-        partitions: Their number; or `Partitions`, which are reached from anywhere, and also after this supervisor has
-            been restarted by its own.
-        factory: An `Actor` class or an async function (or a ``functools.partial`` of one), or a `ChildSpec` without id
+        partitions: How many. Or `Partitions`, which you can use from anywhere, and also after this supervisor has been
+            restarted.
+        factory: An `Actor` class or an async function, or a ``functools.partial`` of one. Or a `ChildSpec` without id
             and name.
         args: Its arguments, the same for each partition.
-        with_arguments: Gets the number of a partition and returns all arguments for it, as a tuple; instead of
-            ``args``. It is called once for each partition, not once for each life.
+        with_arguments: Instead of ``args``: a function that gets the number of a partition and returns all arguments
+            for it, as a tuple. It is called once for each partition, not once for each life.
         max_restarts, max_seconds: As in `open_supervisor`, for all partitions together.
-        name: What it is called in the tree and in the log; by default as its `Partitions` are.
+        name: What it is called in the tree and in the log; by default what its `Partitions` are called.
 
     Raises:
         RestartLimitExceeded: It gave up: the group of its children's errors.
@@ -191,9 +190,9 @@ def _specs(
     """What each partition is started from."""
     spec = spec_of(factory, args)
     if spec.id is not None:
-        raise ValueError(f"id must not be given: that of each partition is its number, not {spec.id!r}")
+        raise ValueError(f"id must not be given: each partition's id is its number, not {spec.id!r}")
     if spec.name is not None:
-        raise ValueError(f"name must not be given: that of each partition is its number, not {spec.name!r}")
+        raise ValueError(f"name must not be given: each partition's name is its number, not {spec.name!r}")
     if spec.significant:
         raise ValueError(f"significant must be False: a partition supervisor has no auto_shutdown: {spec!r}")
     if with_arguments is None:

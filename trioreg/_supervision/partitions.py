@@ -1,8 +1,8 @@
 """Children by key: `Partitions`, which find the child for a key. (`partition_supervisor.py` keeps it alive.)
 
-A key leads to a number, by its hash alone; a number is the name of a child in a small registry of its own. So nobody
-is asked on the way to a child, and all that is promised of names holds here: a restarted child has its number again
-before its `__init__` runs, and one that has ended is never found.
+The hash of a key gives a number. The number is the name of a child, in a small registry of its own. So the way to a
+child leads through no supervisor and no task, and what is promised of names holds here too: a restarted child has its
+number before its `__init__` runs, and a child that has ended is never found.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Ts = TypeVarTuple("Ts")
 
 
 class Partitions(Generic[T]):
-    """The children of a `PartitionSupervisor`, by key.
+    """A fixed number of children, found by key: the children of a `PartitionSupervisor`.
 
     Synopsis::
 
@@ -38,18 +38,17 @@ class Partitions(Generic[T]):
 
         await counters.via("James Bond").call(Counter.increment, 1)   # from anywhere
 
-    It is to a partition supervisor what a `Registry` is to named actors: made before there is anybody in it, usable
-    from anywhere without a reference to the supervisor, and as good after a restart as before. One supervisor at a time
-    fills it.
+    Make it once, as you make a `Registry`: before it has any child, at import time if you like. You can use it from
+    anywhere, without a reference to the supervisor, and it is as good after a restart as before. One supervisor at a
+    time fills it.
 
-    An int between -2**32 and 2**32 belongs to partition ``abs(key) % partitions``, so ``via(0)``, ``via(1)``, ... lead
-    to all of them; any other key to one that its hash decides. Keys are equal as the keys of a dict are, and equal keys
-    always lead to the same partition, of whatever type they are. The hash of a str is another one in each process: do
-    not write down which partition a key had.
+    An int between -2**32 and 2**32 belongs to partition ``abs(key) % partitions``, so ``via(0)``, ``via(1)``, ... reach
+    all of them. The hash of any other key decides. Keys are equal as the keys of a dict are, and equal keys of any
+    types have the same partition. The hash of a str differs from process to process: do not store a key's partition.
 
     Args:
-        name: What they are called in errors, in the tree and in the log.
-        partitions: How many, at least 1.
+        name: What the partitions are called in errors, in the tree and in the log.
+        partitions: How many there are, at least 1.
 
     Raises:
         TypeError: ``name`` is not a str, or ``partitions`` is not an int.
@@ -69,19 +68,20 @@ class Partitions(Generic[T]):
 
     @property
     def name(self) -> str:
-        """The name they were made with."""
+        """What they are called."""
         return self._names.name
 
     def __len__(self) -> int:
-        """How many partitions there are, whether or not somebody is in them."""
+        """How many partitions there are, empty ones included."""
         return self._count
 
     def __repr__(self) -> str:
         return f"<Partitions {self.name!r}, {len(self._table)} of {self._count} running>"
 
     def partition_of(self, key: Hashable) -> int:
-        """The number of the partition that a key belongs to, from 0. Not a checkpoint; safe from any thread; constant
-        time.
+        """The number, from 0, of the partition that a key belongs to.
+
+        Not a checkpoint; safe from any thread; constant time.
 
         Raises:
             TypeError: ``key`` is not hashable.
@@ -89,7 +89,7 @@ class Partitions(Generic[T]):
         return _number_of(key) % self._count
 
     def whereis(self, key: Hashable) -> ActorRef[T] | None:
-        """The child for a key, in its current life; None while there is none.
+        """The reference of the child for a key. None while the partition has no child.
 
         Not a checkpoint; safe from any thread; constant time.
 
@@ -101,12 +101,12 @@ class Partitions(Generic[T]):
     def via(self, key: Hashable, *, wait: bool = False) -> Address[T]:
         """An address that finds the child for a key each time it is used: ``{:via, PartitionSupervisor, {name, key}}``.
 
-        Not a checkpoint; constant time. While the partition has no child, what is sent there is a `NotRegistered`.
+        Not a checkpoint; constant time. While the partition has no child, to send there raises `NotRegistered`.
 
         Args:
             key: Any hashable.
-            wait: Whether the async forms (`~Address.call`, `~Address.cast`, `~Address.send`) wait for a child that is
-                not ending: through a restart of it, or of its supervisor. What has been sent once is not sent again.
+            wait: Whether the async forms (`~Address.call`, `~Address.cast`, `~Address.send`) wait for a child: through
+                its restart, or its supervisor's. A message is sent once: it is not sent again to a restarted child.
 
         Raises:
             TypeError: ``key`` is not hashable.
@@ -147,23 +147,34 @@ class Partitions(Generic[T]):
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
     ) -> ActorRef[Any]:
-        """Start a child of the dynamic supervisor that is the partition of a key: its ``start_child``.
+        """Start a child under the dynamic supervisor that is the partition of a key.
 
-        It is not a message to that supervisor: any number of children start side by side, and one that fails to start
-        is the caller's error only. A checkpoint; constant time.
+        ::
+
+            room = await rooms.start_child("cats", Room, "cats", name=names.via("cats"))
+
+        It is not a message to that supervisor: any number of children start side by side, and a child that does not
+        start is the caller's error only. A checkpoint; constant time.
 
         Args:
-            key: Whose partition.
-            factory, args, name, restart, shutdown: As for ``DynamicSupervisor.start_child``.
+            key: A key of the partition.
+            factory: An `Actor` class or an async function, or a ``functools.partial`` of one. Or a whole `ChildSpec`.
+            args: Its arguments.
+            name: The name that the child has in a registry, from `Registry.via`.
+            restart: When it is restarted: ``"permanent"``, ``"transient"`` or ``"temporary"``, as in `ChildSpec`.
+            shutdown: How long it may take to end: seconds, ``math.inf`` or ``"kill"``, as in `ChildSpec`.
+
+        Returns:
+            The reference of the child's first life.
 
         Raises:
             NotRegistered: The partition has no supervisor now.
             ActorExited: Its supervisor is ending, or did not start.
-            TypeError: ``key`` is not hashable, or the partitions are no dynamic supervisors.
-            RuntimeError: Called from another thread than that of their Trio run.
+            TypeError: ``key`` is not hashable, or the partitions are not dynamic supervisors.
+            RuntimeError: You are in another thread than their Trio run.
             Exception: As for ``DynamicSupervisor.start_child``.
         """
-        spec = spec_of(factory, args, name=name, restart=restart, shutdown=shutdown)
+        spec = spec_of(factory, args, None, name, restart, shutdown)
         supervisor = await self._supervisor(self.via(key))
         return await supervisor.start_child(spec)
 
@@ -197,9 +208,20 @@ class Partitions(Generic[T]):
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
     ) -> ActorRef[Any]:
-        """The actor that has the name, or else a new child in the partition of a key: however many ask, never two.
+        """The actor that has the name, or else a new child in the partition of a key: `DynamicSupervisor.start_or_get`.
 
-        `DynamicSupervisor.start_or_get` there; arguments, errors and the rest are those of `start_child`.
+        Never two actors with that name, however many tasks ask at once. A checkpoint; constant time.
+
+        Args:
+            key: A key of the partition.
+            factory, args, restart, shutdown: As for `start_child`.
+            name: The name, from `Registry.via`.
+
+        Returns:
+            The reference of the actor that has the name.
+
+        Raises:
+            NotRegistered, ActorExited, TypeError, RuntimeError, Exception: As for `start_child`.
         """
         supervisor = await self._supervisor(self.via(key))
         ref: ActorRef[Any] = await supervisor.start_or_get(
@@ -214,7 +236,7 @@ class Partitions(Generic[T]):
         ref._require_thread()
         cell = ref._cell
         if cell is not None and cell.state == STARTING:
-            # Linked, so that a supervisor which asks itself before it has started gets a `CallCycle`.
+            # As a wait: a supervisor that asks itself before it has started gets a `CallCycle`.
             with waiting_for(cell, current_task()):
                 await cell.wait_started()
         if cell is None or cell.state >= STOPPING:
@@ -227,26 +249,26 @@ class Partitions(Generic[T]):
 
     def _child(self, number: int) -> ActorRef[T] | None:
         entry = self._table.get(number % self._count)
-        # Nobody but the supervisor's children gets to know of this registry.
+        # Only the supervisor's children are ever in this registry.
         return None if entry is None else cast("ActorRef[T]", entry.owner)
 
 
 def _number_of(key: Hashable) -> int:
-    """A number for a key: a function of nothing but its hash, since that is all that equal keys of different types (1,
-    1.0, True, and whatever somebody else's library has) are sure to have in common."""
+    """A number for a key, from its hash alone: only that is sure to be the same for equal keys of different types (1,
+    1.0, True, and what a library brings along)."""
     try:
         number = hash(key)
     except TypeError as error:
         raise TypeError(f"key must be hashable: {key!r} ({error})") from None
     if number == -2 and key == -1:
         return 1  # CPython has no hash -1
-    # A large one may be an address in memory, in steps of the size of the object: all in one partition of a pool's
-    # many, were it not mixed. The hash of a tuple is.
+    # A large hash may be an address in memory, in steps of the object's size: unmixed, all of a kind could be in one
+    # partition. The hash of a tuple is mixed.
     return abs(number) if -(2**32) < number < 2**32 else abs(hash((number,)))
 
 
 class _KeyAddress(Address[T_co]):
-    """The address of the child for a key. Not a `Via`: a child that somebody else starts can't have it as its name."""
+    """The address of the child for a key. Not a `Via`: no other child can have it as its name."""
 
     __slots__ = ("_number", "_partitions", "key")
 

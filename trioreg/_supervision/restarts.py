@@ -120,7 +120,7 @@ class Restarts:
     def _restart(self, child: Child, cell: Cell, exit: Exit) -> None:
         """A life has ended that should not have: count it, and begin the next one."""
         if self._group.includes(child):
-            # Those that end together are restarted together, which counts once.
+            # Children that end together are restarted together, which counts once.
             child.restarts += 1
             self._group.add_counted(child)
             self._log.restarting(child, cell, exit)

@@ -86,7 +86,7 @@ class Starting:
         if len(children.by_id) >= self._max_children:
             raise MaxChildren(lifecycle.label, int(self._max_children))
         if spec.significant and not self._allows_significant:
-            raise ValueError(f"significant children need auto_shutdown, and that of {lifecycle.label} is 'never'")
+            raise ValueError(f"significant must be False under {lifecycle.label}: its auto_shutdown is 'never'")
         child = children.add(spec)
         try:
             cell = self.spawn(child)
@@ -183,7 +183,7 @@ class Starting:
             lifecycle.end_start(child, cell)
             return Abort.FAILED
 
-        # A child of the list that calls this supervisor in its `on_start` waits for the opener, which waits for it.
+        # A child of the list that calls this supervisor in its own start waits for the opener, which waits for it.
         waiter = self.opener if task is self._own_task and self.opener is not None else task
         with waiting_for(cell, waiter):
             cell.starter = task

@@ -16,7 +16,7 @@ from .supervisor_block import open_block
 
 
 class Supervisor(SupervisorBase):
-    """A supervisor of a fixed list of children, started in order and stopped in reverse order.
+    """A supervisor of a list of children, started in order and stopped in reverse order.
 
     Arguments and behaviour are those of `open_supervisor`. As a class it is what another supervisor starts::
 
@@ -55,9 +55,17 @@ class Supervisor(SupervisorBase):
     async def restart_child(self, child: Hashable, /) -> ActorRef[Any]:
         """Start a child again that has ended, from the spec that was kept. Waits as `start_child` does.
 
+        A checkpoint; constant time.
+
+        Args:
+            child: Its id, or the `ActorRef` of its last life.
+
+        Returns:
+            The reference of its new life.
+
         Raises:
             ChildNotFound: There is no such child.
-            ChildNotEnded: It is alive, or waits for its restart.
+            ChildNotEnded: It is alive, or waits for its restart: `terminate_child` first.
             RuntimeError: The supervisor is not running (any more).
             AlreadyRegistered, ActorExited, Exception: As for `start_child`; the spec is kept.
         """
@@ -65,7 +73,10 @@ class Supervisor(SupervisorBase):
 
     @raises(Exception)
     def delete_child(self, child: Hashable, /) -> None:
-        """Forget the spec of a child that has ended. Not a checkpoint; constant time.
+        """Forget a child that has ended: its spec is not kept any more. Not a checkpoint; constant time.
+
+        Args:
+            child: Its id, or the `ActorRef` of its last life.
 
         Raises:
             ChildNotFound: There is no such child.
@@ -90,19 +101,19 @@ def open_supervisor(
         async with open_supervisor(children=[ChildSpec(Cache), ChildSpec(Web)]) as supervisor:
             ...
 
-    Entering starts the children in order. Leaving the block waits until the last child has ended for good, as a
-    nursery does; leaving it by an exception, or cancelling it, shuts the children down in reverse order, each within
-    its ``shutdown`` time.
+    Entering the block starts the children in order. At the end of the block you wait until the last child has ended for
+    good, as in a nursery. If the block raises or is cancelled, the children shut down in reverse order, each within its
+    ``shutdown`` time.
 
     Args:
         children: What to start, in this order.
-        strategy: Who is restarted when a child has ended that should not have: ``"one_for_one"`` (that child),
-            ``"one_for_all"`` (all), ``"rest_for_one"`` (that child and those started after it). Several are ended in
-            reverse order and started again in order; those that crash together are restarted once.
+        strategy: Which children are restarted when one needs it: ``"one_for_one"`` (that child), ``"one_for_all"``
+            (all), ``"rest_for_one"`` (that child and all that were started after it). Several are ended in reverse
+            order and started again in order. Children that crash together are restarted once.
         max_restarts: How many restarts are allowed ...
-        max_seconds: ... in how many seconds. One more, and the supervisor gives up.
-        auto_shutdown: Whether the supervisor ends by itself when a significant child has ended for good: ``"never"``,
-            ``"any_significant"`` (with the first), ``"all_significant"`` (with the last of them). The rest of the
+        max_seconds: ... in how many seconds. With one more, the supervisor gives up.
+        auto_shutdown: Whether the supervisor ends by itself when significant children have ended for good:
+            ``"never"``, ``"any_significant"`` (with the first), ``"all_significant"`` (with the last). The rest of the
             block is cancelled then.
         name: What it is called in the tree and in the log.
 

@@ -1,7 +1,11 @@
-"""What every supervisor can do: `SupervisorBase`. A user meets it as `Supervisor` and `DynamicSupervisor`."""
+"""What every supervisor can do: the common base of `Supervisor` and `DynamicSupervisor`.
+
+The class is a thin end over its `Engine` (`engine.py`), and makes an actor of it.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack, overload
 
@@ -22,7 +26,7 @@ Ts = TypeVarTuple("Ts")
 
 
 class SupervisorBase(Actor):
-    """What every supervisor can do. It is an actor itself, so that a supervisor can start it: trees are nesting."""
+    """What every supervisor can do. It is an actor, so another supervisor can start it: that makes a tree."""
 
     _is_supervisor = True
     _engine: Engine
@@ -36,7 +40,7 @@ class SupervisorBase(Actor):
         async def run() -> None:
             try:
                 await self._engine.run(self._specs, started.set)
-                Actor.stop(self)  # auto_shutdown: without its children, it has nothing left to do
+                Actor.stop(self)  # auto_shutdown: without its children it has nothing left to do
             except BaseException as error:
                 if not started.is_set() and isinstance(error, Exception):
                     failure.append(error)
@@ -45,7 +49,8 @@ class SupervisorBase(Actor):
             finally:
                 started.set()
 
-        # A child that calls this supervisor while it starts would wait for it, and this waits for that child.
+        # This task waits for the children. A child that calls this supervisor in its own start would wait for this
+        # task, so the starts have to know it: that call is refused as a cycle.
         self._engine.starting.opener = current_task()
         self.start_soon(run)
         try:
@@ -67,9 +72,9 @@ class SupervisorBase(Actor):
 
     @enable_ki_protection
     def stop(self) -> None:
-        """Shut the children down, each within its ``shutdown`` time, and end. Not a checkpoint; constant time.
+        """Shut the children down, each within its ``shutdown`` time, and end.
 
-        Where the supervisor was opened for a block, the block is left when they have ended.
+        The block of `open_supervisor` is left when they have ended. Not a checkpoint; constant time.
         """
         if self._cell is None:
             self._engine.close()
@@ -96,7 +101,7 @@ class SupervisorBase(Actor):
     ) -> ActorRef[Function[R]]: ...
     @overload
     async def start_child(self, factory: ChildSpec, /) -> ActorRef[Any]: ...
-    # Asked by a call, too, a child that does not start is the caller's error: it does not crash the supervisor.
+    # When a call asks for it, a child that does not start is the caller's error: it does not crash the supervisor.
     @raises(Exception)  # type: ignore[misc]  # mypy does not see that *args: Any takes what *args: *Ts takes
     async def start_child(
         self,
@@ -108,43 +113,54 @@ class SupervisorBase(Actor):
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
     ) -> ActorRef[Any]:
-        """Start one more child; return when it is named and started, or raise and leave nothing behind.
+        """Start one more child. Return when it is named and started, or raise and leave nothing behind.
 
-        A checkpoint. If it is cancelled while the child starts, the child is ended first. Constant time. On the object
-        itself any number of starts run side by side; those that are asked of it by ``ref.call(...)`` run one after the
-        other, as all its messages do, and their errors are the caller's.
+        ::
+
+            bond = await supervisor.start_child(SecretAgent, "James Bond", name=agents.via("James Bond"))
+
+        A checkpoint; constant time. If you cancel it while the child starts, the child is ended first.
+
+        Any number of starts run side by side. Starts that other actors ask for by ``ref.call(...)`` are messages: they
+        run one after the other, and an error goes to the caller.
 
         Args:
-            factory: An `Actor` class or an async function (or a ``functools.partial`` of one, for keyword arguments),
-                or a whole `ChildSpec`, with nothing beside it.
+            factory: An `Actor` class or an async function, or a ``functools.partial`` of one for keyword arguments. Or
+                a whole `ChildSpec`, with nothing beside it.
             args: Its arguments.
-            id, name, restart, shutdown: As in `ChildSpec`.
+            id: What a `Supervisor` knows the child by. None makes one up from the name or the factory.
+            name: The name that the child has in a registry, from `Registry.via`.
+            restart: When it is restarted: ``"permanent"``, ``"transient"`` or ``"temporary"``, as in `ChildSpec`.
+            shutdown: How long it may take to end: seconds, ``math.inf`` or ``"kill"``, as in `ChildSpec`.
 
         Returns:
-            The reference of the child's first life. An async function counts as started when its task runs.
+            The reference of the child's first life. An async function has started when its task runs.
 
         Raises:
-            AlreadyRegistered: Somebody has the name.
-            ActorExited: The child was ended from elsewhere before it had started.
+            AlreadyRegistered: The name is taken.
+            MaxChildren: A `DynamicSupervisor` has ``max_children`` already.
+            ActorExited: The child was ended before it had started.
             RuntimeError: The supervisor is not running (any more).
             TypeError, ValueError: An argument is not what `ChildSpec` takes, or the id is taken.
             Exception: What the child's ``__init__`` or ``on_start`` raised.
         """
-        spec = spec_of(factory, args, id=id, name=name, restart=restart, shutdown=shutdown)
+        spec = spec_of(factory, args, id, name, restart, shutdown)
         return await self._engine.starting.start_child(spec)
 
     @raises(Exception)
     async def terminate_child(self, child: Hashable, /) -> None:
         """End a child within its ``shutdown`` time, and wait until it has ended. It is not restarted.
 
-        A `Supervisor` keeps its spec (unless it is temporary) for `~Supervisor.restart_child`; a `DynamicSupervisor`
-        forgets it. A child that waits for its restart does not get one. A child that has ended already is no error. A
-        checkpoint; if it is cancelled while the child ends, that goes on. So a child can terminate itself, from any of
-        its tasks, or a supervisor that it is under: it does not come back from that call, unless it was ending already.
+        A `Supervisor` keeps the spec for `~Supervisor.restart_child`, unless the child is temporary. A
+        `DynamicSupervisor` forgets the child. If the child waits for its restart, it does not get one. If it has ended
+        already, that is no error.
+
+        A checkpoint. If you cancel the wait, the child still ends. So a child can terminate itself, from any of its
+        tasks, or a supervisor above it: the call does not return, unless the child was ending already.
 
         Args:
-            child: Its id (not in a `DynamicSupervisor`), or the `ActorRef` of its current life; of its last one, while
-                it waits for its restart.
+            child: The `ActorRef` of its current life, or of its last one while it waits for its restart. In a
+                `Supervisor` also its id.
 
         Raises:
             ChildNotFound: There is no such child.
@@ -153,7 +169,7 @@ class SupervisorBase(Actor):
         await self._engine.termination.terminate_child(child)
 
     def which_children(self) -> list[ChildInfo]:
-        """All children, in start order. Not a checkpoint; costs as much as there are."""
+        """All children, in start order. Not a checkpoint; the cost grows with their number."""
         return [
             ChildInfo(
                 None if child.id is child else child.id,
@@ -167,7 +183,7 @@ class SupervisorBase(Actor):
         ]
 
     def count_children(self) -> ChildCounts:
-        """How many children there are. Not a checkpoint; costs as much as there are."""
+        """How many children there are. Not a checkpoint; the cost grows with their number."""
         children = self.which_children()
         supervisors = sum(child.is_supervisor for child in children)
         active = sum(child.ref is not None for child in children)
@@ -176,7 +192,7 @@ class SupervisorBase(Actor):
     def tree(self) -> str:
         """The supervision tree from here down, as text for people: references, names, restarts.
 
-        Not a checkpoint; costs as much as there are children.
+        Not a checkpoint; the cost grows with the number of children.
         """
         return format_tree(self._node())
 
@@ -185,6 +201,12 @@ class SupervisorBase(Actor):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, {len(self._engine.children)} children>"
+
+
+# In a `TypeError` about arguments, Python names a method by its qualified name. Users know `Supervisor`, not its base.
+for _name, _function in list(vars(SupervisorBase).items()):
+    if inspect.isfunction(_function):
+        _function.__module__, _function.__qualname__ = "trioreg", f"Supervisor.{_name}"
 
 
 def require_name(name: object) -> None:
