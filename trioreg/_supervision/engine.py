@@ -66,7 +66,7 @@ class Engine:
         self.failure: BaseException | None = None
         self.task: Task | None = None
         self._log = SupervisionLog(label)
-        self._group = RestartGroup(is_for_all=strategy == "one_for_all")
+        self._group = RestartGroup(strategy)
         self._lifecycle = Lifecycle(label, self._group)
         delayed = DelayedRestarts(self._lifecycle)
         self.book = Children(self, label, delayed, keeps_ended=keeps_ended)
@@ -86,8 +86,7 @@ class Engine:
             delayed,
             self._group,
             self._log,
-            restarts_several=strategy != "one_for_one",
-            auto_shutdown=auto_shutdown,
+            auto_shutdown,
         )
         self._group_restart = GroupRestart(
             self._group, self._lifecycle, self.book, self.starting, self._log, self.restarts.start_failed

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .lifecycle import Lifecycle
     from .log import SupervisionLog
     from .starting import Starting
+    from .strategy import Strategy
 
     OnFailure: TypeAlias = Callable[[Child, Cell, Exception, Backoff | None], None]
 
@@ -31,14 +32,16 @@ class RestartGroup:
     """The children that have ended, or are about to be ended, and that a restart of several starts again.
 
     Attributes:
+        restarts_several: Whether the strategy has such restarts.
         cause: The first in order of the children whose end requests such a restart; None once that has begun.
     """
 
-    __slots__ = ("_is_counted", "_is_for_all", "cause")
+    __slots__ = ("_is_counted", "_strategy", "cause", "restarts_several")
 
-    def __init__(self, *, is_for_all: bool) -> None:
+    def __init__(self, strategy: Strategy) -> None:
+        self.restarts_several = strategy != "one_for_one"
         self.cause: Child | None = None
-        self._is_for_all = is_for_all
+        self._strategy = strategy
         # For each child in the group whether this restart of it has been counted.
         self._is_counted: dict[Child, bool] = {}
 
@@ -56,9 +59,11 @@ class RestartGroup:
 
     def includes(self, child: Child) -> bool:
         """Whether a restart of several, requested or under way, restarts this child too."""
-        if child in self._is_counted:
-            return True
-        return self.cause is not None and (self._is_for_all or self.cause.number < child.number)
+        return child in self._is_counted or (self.cause is not None and self._goes_with(child, self.cause))
+
+    def _goes_with(self, child: Child, cause: Child) -> bool:
+        """Whether the strategy restarts a child when ``cause`` has to be restarted."""
+        return self._strategy == "one_for_all" or child.number >= cause.number
 
     def add_counted(self, child: Child) -> None:
         """A child that is included has ended by itself, and that is counted."""
@@ -69,7 +74,7 @@ class RestartGroup:
         cause = self.cause
         assert cause is not None
         self.cause = None
-        members = [child for child in children if self._is_for_all or child.number >= cause.number]
+        members = [child for child in children if self._goes_with(child, cause)]
         for member in members:
             self._is_counted.setdefault(member, False)
         return members

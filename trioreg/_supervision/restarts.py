@@ -45,7 +45,6 @@ class Restarts:
         "_group",
         "_lifecycle",
         "_log",
-        "_restarts_several",
         "_starting",
         "intensity",
     )
@@ -59,8 +58,6 @@ class Restarts:
         delayed: DelayedRestarts,
         group: RestartGroup,
         log: SupervisionLog,
-        *,
-        restarts_several: bool,
         auto_shutdown: AutoShutdown,
     ) -> None:
         self.intensity = intensity
@@ -70,7 +67,6 @@ class Restarts:
         self._delayed = delayed
         self._group = group
         self._log = log
-        self._restarts_several = restarts_several
         self._auto_shutdown = auto_shutdown
 
     def decide(self, child: Child, cell: Cell, exit: Exit) -> None:
@@ -166,7 +162,7 @@ class Restarts:
 
     def _begin(self, child: Child, last: Cell) -> None:
         """Begin the next life now, or have the supervisor's own task begin it with those of its group."""
-        if self._restarts_several:
+        if self._group.restarts_several:
             self._group.request(child)
             self._lifecycle.notify()
             return

@@ -159,7 +159,7 @@ class Starting:
         if spec.name is not None:
             spec.name._claim(ref, None if predecessor is None else predecessor.ref)
         # Every life begins in the context of the supervisor, whichever task asks for it and whatever the last one left.
-        self._context.run(self._start_task, cell, label)
+        self._context.run(self._lifecycle.nursery.start_soon, cell.run, name=label)  # type: ignore[arg-type]
         child.cell = cell
         self._lifecycle.lives += 1
         try:
@@ -167,9 +167,6 @@ class Starting:
         except Exception as error:
             self._lifecycle.fail(error)  # of a log handler: the child is there all the same, and ends with the others
         return cell
-
-    def _start_task(self, cell: Cell, label: str) -> None:
-        self._lifecycle.nursery.start_soon(cell.run, name=label)
 
     async def wait_started(self, child: Child, cell: Cell) -> None:
         """Wait until a life has started. Raises its error if it does not. Cancelled: it is ended first."""
@@ -185,13 +182,14 @@ class Starting:
 
         # A child of the list that calls this supervisor in its own start waits for the opener, which waits for it.
         waiter = self.opener if task is self._own_task and self.opener is not None else task
-        with waiting_for(cell, waiter):
-            cell.starter = task
-            lifecycle.starts[cell] = child
-            try:
-                await wait_task_rescheduled(abort)
-            finally:
-                del lifecycle.starts[cell]
+        waiting = waiting_for(cell, waiter)
+        cell.starter = task
+        lifecycle.starts[cell] = child
+        try:
+            await wait_task_rescheduled(abort)
+        finally:
+            del lifecycle.starts[cell]
+            waiting.unlink()
         if cell.is_started and cancel is None:
             return
         exit = cell.exit or SHUTDOWN
