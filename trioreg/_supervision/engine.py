@@ -48,8 +48,9 @@ class Engine:
 
     Attributes:
         label: What the supervisor is called in errors, in the tree and in the log.
-        failure: What left `run`, or None.
         task: The supervisor's own task; None before `run`.
+        failure: What left `run`, or None.
+        book, starting, restarts, termination: The parts that do the work.
     """
 
     def __init__(
