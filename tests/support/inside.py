@@ -26,7 +26,9 @@ from trioreg._runtime import owner as _owner
 from trioreg._runtime.sleeping import park
 from trioreg._runtime.task_owner import current_owner
 from trioreg._runtime.trio_run import current_run
-from trioreg._supervision.engine import Child, Engine
+from trioreg._supervision.child import Child
+from trioreg._supervision.engine import Engine
+from trioreg._supervision.supervisor_block import open_block
 
 __all__ = [
     "BATCH",
@@ -263,7 +265,7 @@ _POINTS: dict[str, tuple[object, str]] = {
     "after a wait for an actor has begun": (Wait, "__init__"),
 }
 
-OPENING = "_opened"
+OPENING = open_block.__name__
 """The name of the function that opens and closes the block of a supervisor."""
 
 

@@ -1,15 +1,20 @@
 """Supervisors: children, strategies, restarts, shutdown, and programs.
 
-Read first: `supervisor.py` (what a user calls), then `engine.py` (what happens when a child ends).
+Read first: `supervisor.py` (what a user calls), then `engine.py` (what every supervisor does, and which file does which
+part of it), then `restarts.py` (what the end of a child means).
 
-This wing never loses an error. Other wings import from here, not from the files.
+This wing never loses an error, and never restarts what was ended on purpose. It knows actors and names, and does not
+look into a mailbox. Other wings import from here, not from the files.
 """
 
 from .backoff import Backoff
+from .child_info import ChildCounts, ChildInfo
 from .child_spec import ChildSpec
-from .partition_supervisor import Partitions, PartitionSupervisor, open_partition_supervisor
+from .dynamic_supervisor import DynamicSupervisor, open_dynamic_supervisor
+from .partition_supervisor import PartitionSupervisor, open_partition_supervisor
+from .partitions import Partitions
 from .program import run
-from .supervisor import ChildCounts, ChildInfo, DynamicSupervisor, Supervisor, open_dynamic_supervisor, open_supervisor
+from .supervisor import Supervisor, open_supervisor
 
 __all__ = [
     "Backoff",

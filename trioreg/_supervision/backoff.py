@@ -1,4 +1,4 @@
-"""How long a supervisor waits before it restarts a child."""
+"""`Backoff`: how long a child waits before its restarts."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ def _check_jitter(_: object, attribute: attrs.Attribute[float], value: float) ->
 
 @attrs.frozen
 class Backoff:
-    """Waits between restarts that grow: ``ChildSpec(..., backoff=Backoff(initial=0.1, maximum=30))``.
+    """Waits before restarts, each longer than the last: ``ChildSpec(..., backoff=Backoff(initial=0.1, maximum=30))``.
 
-    While a child waits it has no name, is shown as ``"restarting"``, and can be terminated. A life of at least
-    ``maximum`` seconds counts as a success: the waits begin anew.
+    While a child waits, it has no name, is shown as ``"restarting"``, and can be terminated. A life of at least
+    ``maximum`` seconds is a success: after it the waits begin anew.
 
     Attributes:
         initial: The first wait, in seconds.
-        maximum: The longest, in seconds.
-        factor: How many times as long each wait is as the one before.
-        jitter: How much shorter a wait may be, at random, as a share of it: 0 (not at all) to 1.
+        maximum: The longest wait, in seconds.
+        factor: Each wait is this many times as long as the last.
+        jitter: The share of a wait, from 0 to 1, by which it may be shorter, at random. It keeps a hundred children
+            from coming back at once.
 
     Raises:
         TypeError, ValueError: An argument is not what is said above.
@@ -60,3 +61,7 @@ class Backoff:
         except OverflowError:
             longest = self.maximum if self.initial else 0.0
         return longest * (1 - self.jitter * random.random())
+
+
+UNAVAILABLE_NAME = Backoff(initial=0.01, maximum=1.0)
+"""How long a child without a backoff of its own waits for its next restart when its name was taken."""

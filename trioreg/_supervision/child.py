@@ -1,7 +1,7 @@
 """One child of a supervisor, through all its lives.
 
 A `Child` is what a supervisor remembers from one life to the next. It decides nothing: whether there is a next life,
-and when, is the engine's to say (`_supervision.py`).
+and when, is said in `restarts.py`.
 """
 
 from __future__ import annotations
@@ -24,77 +24,80 @@ ChildState: TypeAlias = Literal["starting", "running", "restarting", "ended"]
 class Parent(Protocol):
     """What a child needs of its supervisor."""
 
-    nursery: trio.Nursery
+    def start_task(self, function: Callable[[], Awaitable[object]], name: str) -> None:
+        """Start a task beside those of the children."""
 
-    def child_ended(self, child: Child, cell: Cell) -> None: ...
+    def child_ended(self, child: Child, cell: Cell) -> None:
+        """Called in the last step of a life."""
 
-    def child_cut_off(self, child: Child, cell: Cell) -> None:
-        """Its time to end was over, and it has been told to end at once."""
+    def shutdown_timed_out(self, child: Child, cell: Cell) -> None:
+        """A child did not end within its time, and is killed."""
 
-    def is_due(self, child: Child) -> bool:
-        """Whether a restart of several, wanted or under way, is going to start it again."""
+    def is_in_restart_group(self, child: Child) -> bool:
+        """Whether a restart of several children, requested or under way, is going to start it again."""
         ...
 
 
-class Pause:
+class DelayedRestart:
     """A child's wait for its next restart.
 
     Attributes:
-        scope: What the wait is cancelled by.
-        over: Set when it is over, whether there is a restart or not.
-        holds_up: Whether it failed to start in a restart of several: those behind it wait for it.
+        scope: The cancel scope of the wait.
+        over: Set when the wait is over, whether there is a restart or not.
+        blocks_group: Whether the child failed to start in a restart of several: those behind it wait for it.
     """
 
-    __slots__ = ("holds_up", "over", "scope")
+    __slots__ = ("blocks_group", "over", "scope")
 
-    def __init__(self, *, holds_up: bool) -> None:
+    def __init__(self, *, blocks_group: bool) -> None:
         self.scope = trio.CancelScope()
         self.over = trio.Event()
-        self.holds_up = holds_up
+        self.blocks_group = blocks_group
 
 
 class Child:
     """One child of a supervisor, through all its lives.
 
     Attributes:
-        number: Its place among the children: higher than that of all that were there before it.
+        parent: The supervisor.
+        number: Its place among the children: higher than the number of every child that was added before it.
         spec: How it is started.
         id: What the supervisor knows it by.
-        cell: Its current (or, once it has ended, last) life.
+        cell: Its current life, or its last one once that has ended.
         restarts: How often it has been restarted.
-        attempts: How many restarts in a row had to wait.
-        is_new: Whether it has not been started yet: if it is not, nothing is kept of it.
-        is_terminated: Whether it is being ended by its supervisor: it is not restarted then.
-        is_dismissed: Whether somebody has asked for that: a restart of several leaves it out.
-        pause: Its wait for its next restart.
+        delayed_in_a_row: How many restarts in a row had to wait.
+        delayed_restart: Its wait for its next restart.
+        is_new: Whether its first start is not over: nothing is kept of a child that fails in it.
+        is_ending: Whether its supervisor is ending it: it is not restarted then.
+        is_terminating: Whether `terminate_child` is ending it: then a restart of several leaves it out too.
     """
 
     __slots__ = (
-        "attempts",
         "cell",
-        "engine",
+        "delayed_in_a_row",
+        "delayed_restart",
         "id",
-        "is_dismissed",
+        "is_ending",
         "is_new",
-        "is_terminated",
+        "is_terminating",
         "number",
-        "pause",
+        "parent",
         "restarts",
         "spec",
     )
 
-    def __init__(self, engine: Parent, number: int, spec: ChildSpec) -> None:
-        self.engine = engine
+    def __init__(self, parent: Parent, number: int, spec: ChildSpec) -> None:
+        self.parent = parent
         self.number = number
         self.spec = spec
         self.id: Hashable = self
         self.cell: Cell | None = None
         self.restarts = 0
-        self.attempts = 0
+        self.delayed_in_a_row = 0
+        self.delayed_restart: DelayedRestart | None = None
         self.is_new = True
-        self.is_terminated = False
-        self.is_dismissed = False
-        self.pause: Pause | None = None
+        self.is_ending = False
+        self.is_terminating = False
 
     @property
     def life(self) -> Cell | None:
@@ -105,7 +108,8 @@ class Child:
     def state(self) -> ChildState:
         life = self.life
         if life is None:
-            return "restarting" if self.pause is not None or self.engine.is_due(self) else "ended"
+            has_next = self.delayed_restart is not None or self.parent.is_in_restart_group(self)
+            return "restarting" if has_next else "ended"
         return "starting" if life.state == STARTING else "running"
 
     @property
@@ -114,21 +118,19 @@ class Child:
         life = self.life
         return None if life is None else cast("ActorRef[Any]", life.ref)
 
-    def give_up_pause(self) -> bool:
-        """If it waits for its next restart, it does not get it. Returns whether it has waited."""
-        pause = self.pause
-        if pause is None:
-            return False
-        self.pause = None
-        pause.scope.cancel()
-        pause.over.set()
-        return True
+    def cancel_delayed_restart(self) -> None:
+        """If it waits for its next restart, it does not get it."""
+        delayed = self.delayed_restart
+        if delayed is not None:
+            self.delayed_restart = None
+            delayed.scope.cancel()
+            delayed.over.set()
 
     # What its cell asks of it
 
     @property
     def shutdown(self) -> float:
-        # "kill" is how its supervisor ends it. Where it ends by itself, its `on_stop` has the usual time.
+        # "kill" says how its supervisor ends it. When it ends by itself, its `on_stop` has the usual time.
         return self.spec.kind.shutdown if self.spec.shutdown == "kill" else self.spec.seconds
 
     @property
@@ -139,10 +141,10 @@ class Child:
         return self.spec.kind.label if self.id is self else str(self.id)
 
     def spawn(self, function: Callable[[], Awaitable[object]], name: str) -> None:
-        self.engine.nursery.start_soon(function, name=name)
+        self.parent.start_task(function, name)
 
     def ended(self, cell: Cell) -> None:
-        self.engine.child_ended(self, cell)
+        self.parent.child_ended(self, cell)
 
     def __str__(self) -> str:
         """For the log: its id (or what it is, where it has none), and its name where that is not the same."""

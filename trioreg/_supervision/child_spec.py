@@ -1,4 +1,4 @@
-"""What a supervisor has to know to start a child, and to start it again: a fact, made once, checked at once."""
+"""`ChildSpec`: all that a supervisor has to know to start a child, and to start it again. It is checked when made."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Kind:
     """What kind of actor a factory makes.
 
     Attributes:
-        label: What people call actors of that kind.
+        label: What actors of that kind are called in the log and in the tree.
         type: What the runtime knows of the actor class, or of functions.
         is_function: Whether it is a function actor.
         is_supervisor: Whether it is a supervisor.
-        restart, shutdown: What a `ChildSpec` means that does not say.
+        restart, shutdown: The defaults of a `ChildSpec` for it.
     """
 
     __slots__ = ("is_function", "is_supervisor", "label", "restart", "shutdown", "type")
@@ -44,7 +44,7 @@ class Kind:
 
 def kind_of(factory: object) -> Kind:
     """The kind of actor a factory makes. `TypeError` if it can't make any."""
-    # Told by the class itself, where it has been asked before: this is on the way of every start.
+    # The class keeps its kind once it is known: every start asks for it.
     kind = vars(factory).get("_trioreg_kind") if isinstance(factory, type) else None
     if kind is not None:
         return cast("Kind", kind)
@@ -91,7 +91,7 @@ def _find_kind(spec: ChildSpec) -> Kind:
 
 @attrs.frozen
 class ChildSpec:
-    """How a supervisor starts a child: ``Supervisor.child_spec``.
+    """How a supervisor starts a child, and keeps it: Elixir's ``Supervisor.child_spec``.
 
     Synopsis::
 
@@ -102,14 +102,15 @@ class ChildSpec:
 
     Attributes:
         factory: An `Actor` class or an async function, or a ``functools.partial`` of one.
-        args: Its arguments.
-        id: What the supervisor knows the child by; None makes one up from the name or the factory.
-        name: The name it has in a registry, in every life, from before it starts: `Registry.via`.
-        restart: ``"permanent"`` (always restarted), ``"transient"`` (after a crash or a kill), ``"temporary"``
-            (never). None means permanent for an actor class, and transient for a function: it may return.
-        shutdown: How long it may take to end, in seconds, ``math.inf``, or ``"kill"``. None means 5 seconds.
-        significant: Whether its end counts for the supervisor's ``auto_shutdown``; not for permanent children.
-        backoff: How long to wait before each restart; None means not at all.
+        args: Its arguments. Each life gets the same objects.
+        id: What a `Supervisor` knows the child by. None makes one up from the name or the factory.
+        name: The name that it has in a registry, from `Registry.via`. Each life has it before its ``__init__`` runs.
+        restart: ``"permanent"`` (always restarted), ``"transient"`` (restarted after a crash or a kill) or
+            ``"temporary"`` (never restarted). None means permanent for an actor class, and transient for a function.
+        shutdown: How long it may take to end: seconds, ``math.inf``, or ``"kill"`` (at once, without ``on_stop``).
+            None means 5 seconds, and ``math.inf`` for a supervisor.
+        significant: Whether its end counts for the supervisor's ``auto_shutdown``. A permanent child can't be.
+        backoff: How long to wait before each restart. None means not at all.
 
     Raises:
         TypeError, ValueError: An argument is not what is said above.
@@ -126,7 +127,7 @@ class ChildSpec:
     kind: Kind = attrs.field(init=False, repr=False, eq=False, default=attrs.Factory(_find_kind, takes_self=True))
 
     def __attrs_post_init__(self) -> None:
-        # All in one place, and no more than has to be asked: a spec is made for each start under a `DynamicSupervisor`.
+        # All checks in one place, and none that is not needed: each start under a `DynamicSupervisor` makes a spec.
         if not isinstance(self.args, tuple):
             raise TypeError(f"args must be a tuple, not {self.args!r}")
         if self.id is not None:
@@ -161,11 +162,20 @@ class ChildSpec:
         return 0.0 if self.shutdown == "kill" else self.shutdown
 
 
-def spec_of(factory: Callable[..., Any] | ChildSpec, args: tuple[object, ...], **options: Any) -> ChildSpec:
-    """The spec of a child that was given as a whole one, or by its parts. What is beside a whole one would be lost."""
+def spec_of(
+    factory: Callable[..., Any] | ChildSpec,
+    args: tuple[Any, ...],
+    id: Hashable = None,
+    name: Via[Any, Any] | None = None,
+    restart: Restart | None = None,
+    shutdown: float | Literal["kill"] | None = None,
+) -> ChildSpec:
+    """The spec of a child that is given by its parts, or as a whole spec with nothing beside it."""
     if not isinstance(factory, ChildSpec):
-        return ChildSpec(factory, args, **options)
-    for name, value in {"args": args or None, **options}.items():
+        return ChildSpec(factory, args, id, name, restart, shutdown)
+    # What is given beside a whole spec would be lost.
+    beside = {"args": args or None, "id": id, "name": name, "restart": restart, "shutdown": shutdown}
+    for option, value in beside.items():
         if value is not None:
-            raise TypeError(f"{name} must be in the ChildSpec, not beside it: {value!r}")
+            raise TypeError(f"{option} must be in the ChildSpec, not beside it: {value!r}")
     return factory

@@ -1,62 +1,88 @@
-"""Waits before restarts: which children wait for their next life. A book that the engine keeps.
+"""Delayed restarts: the children that wait for their next life, and the wait itself.
 
-A child that waits has no life, and so neither a reference nor its name in a registry; here it is found by what it had,
-and is to have again.
+A child that waits has no life, and so neither a reference nor its name in a registry. Here it is found by its last
+reference, and by the name that it gets again.
+
+May never happen: a supervisor that closes because it has no child left, while one waits here.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .child import Pause
+import trio
+from trio.lowlevel import enable_ki_protection
+
+from .child import DelayedRestart
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._actors import Cell
     from .._registry import Via
     from .._runtime import Owner
     from .child import Child
+    from .lifecycle import Lifecycle
 
 
-class Pauses:
+class DelayedRestarts:
     """The children of one supervisor that wait for their next restart."""
 
-    __slots__ = ("_by_life", "_by_name")
+    __slots__ = ("_by_last_life", "_by_name", "_lifecycle")
 
-    def __init__(self) -> None:
-        self._by_life: dict[Owner, Child] = {}
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self._lifecycle = lifecycle
+        self._by_last_life: dict[Owner, Child] = {}
         self._by_name: dict[Via[Any, Any], Child] = {}
 
     def after(self, life: Owner) -> Child | None:
         """The child that waits since this life of it has ended."""
-        child = self._by_life.get(life)
-        return None if child is None or child.pause is None else child
+        child = self._by_last_life.get(life)
+        return None if child is None or child.delayed_restart is None else child
 
-    def for_name(self, name: Via[Any, Any]) -> Pause | None:
-        """The wait of the child that is to have this name again."""
+    def for_name(self, name: Via[Any, Any]) -> DelayedRestart | None:
+        """The wait of the child that gets this name again."""
         child = self._by_name.get(name)
-        return None if child is None else child.pause
+        return None if child is None else child.delayed_restart
 
-    def begin(self, child: Child, last: Cell, *, holds_up: bool) -> Pause:
-        """A child waits from here on, its ``last`` life having ended."""
-        child.pause = Pause(holds_up=holds_up)
-        self._by_life[last.ref] = child
+    def begin(
+        self, child: Child, last: Cell, seconds: float, restart: Callable[[], None], *, blocks_group: bool
+    ) -> None:
+        """Call ``restart`` after some seconds, unless the wait is cancelled. ``last`` is the life that has ended."""
+        lifecycle = self._lifecycle
+        delayed = child.delayed_restart = DelayedRestart(blocks_group=blocks_group)
+        self._by_last_life[last.ref] = child
         if child.spec.name is not None:
             self._by_name[child.spec.name] = child
-        return child.pause
+        lifecycle.lives += 1  # it counts as alive: the supervisor must not take its last child for ended
 
-    def end(self, child: Child, last: Cell, pause: Pause) -> bool:
-        """Its time is up, or it was given up. Returns whether it is to be restarted.
+        @enable_ki_protection
+        async def wait_and_restart() -> None:
+            with delayed.scope:
+                await trio.sleep(seconds)
+            lifecycle.lives -= 1
+            if self._end(child, last, delayed) and not lifecycle.is_closing:
+                try:
+                    restart()
+                except Exception as error:
+                    lifecycle.fail(error)  # of a log handler
+            lifecycle.close_if_done()
 
-        Not told by the scope: it may have been given up when its time was up, but it was not yet its turn.
+        lifecycle.nursery.start_soon(wait_and_restart, name=f"{lifecycle.label}, restart of {child}")
+
+    def _end(self, child: Child, last: Cell, delayed: DelayedRestart) -> bool:
+        """The wait is over. Returns whether the child is to be restarted.
+
+        The scope can't tell: the wait may have been cancelled when its time was up, but before its task had its turn.
         """
-        is_wanted = child.pause is pause
+        is_wanted = child.delayed_restart is delayed
         if is_wanted:
-            child.pause = None
-            pause.over.set()
-        # Given up, started by hand, and waiting again: that is another one.
-        if child.pause is None or child.cell is not last:
-            self._by_life.pop(last.ref, None)
+            child.delayed_restart = None
+            delayed.over.set()
+        # Cancelled, started by hand, and waiting again: then the child waits, but this is another wait.
+        if child.delayed_restart is None or child.cell is not last:
+            self._by_last_life.pop(last.ref, None)
         name = child.spec.name
-        if child.pause is None and name is not None and self._by_name.get(name) is child:
+        if child.delayed_restart is None and name is not None and self._by_name.get(name) is child:
             del self._by_name[name]
         return is_wanted

@@ -1,6 +1,6 @@
-"""The trace of supervision, for people: one line in the log for each start, end, restart and give-up.
+"""What a supervisor writes into the log: one line for each start, end, restart and give-up.
 
-All of it goes to the logger ``trioreg``. What is as it should be is at DEBUG; a restart without an error at INFO; a
+All lines go to the logger ``trioreg``. What is as it should be is at DEBUG; a restart without an error at INFO; a
 crash, with its traceback, and a supervisor that gives up at ERROR.
 """
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("trioreg")
 
 
-class Trace:
-    """What one supervisor writes into the log."""
+class SupervisionLog:
+    """The lines of one supervisor."""
 
     __slots__ = ("_label",)
 
@@ -31,7 +31,7 @@ class Trace:
             logger.debug("%s: child %s: starting as %r%s", self._label, child, cell.ref, count)
 
     def not_started(self, child: Child, cell: Cell, exit: Exit) -> None:
-        """At DEBUG: whoever started it gets the error."""
+        """At DEBUG: the task that started it gets the error."""
         self._ended(logging.DEBUG, child, cell, exit, "did not start", "")
 
     def ended(self, child: Child, cell: Cell, exit: Exit) -> None:
@@ -46,7 +46,7 @@ class Trace:
         self._ended(level, child, cell, exit, "ended", _after(child))
 
     def restarting(self, child: Child, cell: Cell, exit: Exit, seconds: float | None = None) -> None:
-        """It has ended, or failed to start, and is restarted: at once, or after so many seconds."""
+        """It has ended, or failed to start, and is restarted: at once, or after ``seconds``."""
         level = logging.INFO if exit.error is None else logging.ERROR
         wait = "" if seconds is None else f" in {seconds:g} seconds"
         self._ended(level, child, cell, exit, "ended", f": restart {child.restarts}{wait}")
@@ -59,13 +59,13 @@ class Trace:
     def gives_up(self, child: Child, cell: Cell, exit: Exit, limit: str) -> None:
         self._ended(logging.ERROR, child, cell, exit, "ended", f"{_after(child)}: giving up, {limit}")
 
-    def cut_off(self, child: Child, cell: Cell) -> None:
+    def shutdown_timed_out(self, child: Child, cell: Cell) -> None:
         """Its time to end is over."""
         message = "%s: child %s, %r, is killed: its %g seconds to end are over"
         logger.warning(message, self._label, child, cell.ref, child.spec.seconds)
 
     def start_cancelled(self, child: Child, cell: Cell, error: BaseException) -> None:
-        """Nobody else gets this error: who started the child is being cancelled."""
+        """The task that started the child is being cancelled, and can't raise this error."""
         message = "%s: child %s, %r, failed while its start was cancelled"
         logger.error(message, self._label, child, cell.ref, exc_info=error)
 

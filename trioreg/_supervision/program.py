@@ -1,9 +1,9 @@
-"""A supervision tree as a program: it runs until it ends by itself or a signal ends it, and tells how it ended.
+"""A supervision tree as a program: `run`. It decides about signals and the process's status, not about children.
 
-The signal handlers are there before Trio's run begins and until it is over, so no signal ever meets Trio's own handler
-(`KeyboardInterrupt` in whatever task is running) or none. The first signal only tells the supervisor to shut down; it
-also puts the system's default in our place, so that a second one needs nothing of the program: not the event loop, not
-even the interpreter.
+The signal handlers are installed before Trio's run begins and until it is over. So no signal meets Trio's own handler,
+which raises `KeyboardInterrupt` in the task that happens to run, or no handler. The first signal tells the supervisor
+to shut down, and puts the system's default in place of our handler. So a second signal needs nothing of the program:
+not the event loop, not even the interpreter.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Self
 
-    from .engine import AutoShutdown, Strategy
+    from .strategy import AutoShutdown, Strategy
 
     Action: TypeAlias = Callable[[int, FrameType | None], object] | int | signal.Handlers
 
@@ -40,10 +40,10 @@ if sys.platform == "win32":
 
 
 class Signals:
-    """The signals that end a program, from before its first child until after its last.
+    """The signals that end a program, handled from before its first child until after its last.
 
     Attributes:
-        received: The first that came, or None.
+        received: The first signal that came, or None.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Signals:
     def __enter__(self) -> Self:
         for each in SIGNALS:
             before = signal.getsignal(each)
-            # Ignored by whoever started us (nohup, a shell's background job), or handled by C code: not ours to take.
+            # Not ours to take: ignored since the program began (nohup, a shell's background job), or handled by C code.
             if before is not None and before != signal.SIG_IGN:
                 self._before[each] = before
                 signal.signal(each, self._receive)
@@ -80,7 +80,7 @@ class Signals:
     def _receive(self, signum: int, frame: FrameType | None) -> None:
         # It may interrupt any line of the main thread: it raises nothing, and does not log.
         if os.getpid() != self._pid:
-            # A process that was forked from the program is not the program: as if we had never been here.
+            # A process that was forked from the program is not the program: there the signal does what it did before.
             signal.signal(signum, self._before[signal.Signals(signum)])
             signal.raise_signal(signum)
             return
@@ -113,7 +113,7 @@ def run(
 ) -> signal.Signals | None:
     """Run a supervision tree as a program, from its start to its orderly end: ``trio.run`` for a tree.
 
-    The idea is Elixir's ``Application``. Not for use inside of ``trio.run``, which it calls itself.
+    The idea is Elixir's ``Application``. It calls ``trio.run`` itself: do not use it inside of one.
 
     ::
 
@@ -128,19 +128,19 @@ def run(
     - when a child, however deep, calls ``sys.exit(status)``;
     - when the supervisor gives up, or a child does not start.
 
-    A second signal ends the process at once, as if nobody handled it, whatever the program does: no ``on_stop``, no
-    ``finally``, no ``atexit``. A signal that was ignored before is left ignored. All handlers are put back at the end.
+    A second signal ends the process at once, as if it had no handler: no ``on_stop``, no ``finally``, no ``atexit``. A
+    signal that was ignored before stays ignored. All handlers are put back at the end.
 
-    If nobody catches what it raises, the status of the process is
+    If you do not catch what it raises, the status of the process is
 
-    - 0 after SIGTERM and when it ended by itself;
-    - that of death by SIGINT after Ctrl-C (130 in a shell): a shell that runs a script stops it only then;
-    - what ``sys.exit`` was given;
-    - 1, with a traceback, when something failed: also while it was shut down by a signal or by ``sys.exit``;
-    - that of death by the signal (130, 143 in a shell) after a second one.
+    - 0 after SIGTERM, and when the program ended by itself;
+    - death by SIGINT (130 in a shell) after Ctrl-C: only then does a shell stop the script that it runs;
+    - the status that ``sys.exit`` was given;
+    - 1, with a traceback, when something failed, also during a shutdown by a signal or by ``sys.exit``;
+    - death by that signal (130 or 143 in a shell) after a second one.
 
     Args:
-        tree: What to start: one child, or several, in this order.
+        tree: What to start: one `ChildSpec`, or several, in this order.
         strategy, max_restarts, max_seconds, auto_shutdown: As in `open_supervisor`.
         name: What the supervisor is called in the log.
         clock, instruments: As in ``trio.run``.
@@ -149,11 +149,11 @@ def run(
         The signal that ended it, if that was SIGTERM (on Windows, SIGBREAK), or None if it ended by itself.
 
     Raises:
-        KeyboardInterrupt: It was ended by SIGINT and has been shut down in order, or a child has raised it.
+        KeyboardInterrupt: SIGINT ended it, and it has been shut down in order; or a child has raised it.
         SystemExit: A child has raised it, and the others have been shut down in order.
         RestartLimitExceeded: The supervisor gave up: the group of its children's errors.
         ExceptionGroup: A child did not start, or failed while it was shut down.
-        RuntimeError: It is not called in the main thread, where signals arrive, or it is called inside of a Trio run.
+        RuntimeError: You are not in the main thread, where signals arrive, or you are inside of a Trio run.
         TypeError, ValueError: An argument is not what is said above.
     """
     supervisor = Supervisor(
@@ -200,8 +200,8 @@ async def main(supervisor: Supervisor, signals: Signals) -> None:
         async with trio.open_nursery() as nursery:
 
             async def keep() -> None:
-                # Nobody is in the block of a program's supervisor: once it has started, it ends with its last child.
-                await engine.run(supervisor._specs, engine.leave)
+                # A program's supervisor has no block: once it has started, it ends with its last child.
+                await engine.run(supervisor._specs, engine.close_when_empty)
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(keep, name=engine.label)
@@ -213,7 +213,7 @@ async def main(supervisor: Supervisor, signals: Signals) -> None:
 
 
 def last_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What leaves the program: the wish to exit if there was nothing else, or else the group of what failed."""
+    """What leaves the program: the request to exit if there was nothing else, or else the group of what failed."""
     first = group.exceptions[0]
     inner = as_group(first)
     if group.split((SystemExit, KeyboardInterrupt))[1] is None:

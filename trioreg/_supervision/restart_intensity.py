@@ -1,4 +1,4 @@
-"""Restart intensity: how many restarts, in how many seconds, are too many."""
+"""Restart intensity: how many restarts a supervisor allows, in how many seconds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 from collections import deque
 
 
-class Intensity:
+class RestartIntensity:
     """Counts restarts in a sliding window, as OTP's supervisor does.
 
     Attributes:
-        max_restarts: How many are allowed within the window.
-        max_seconds: How long the window is, in seconds.
+        max_restarts: How many restarts are allowed within the window.
+        max_seconds: The length of the window, in seconds.
     """
 
     __slots__ = ("_errors", "_times", "max_restarts", "max_seconds")
@@ -31,7 +31,7 @@ class Intensity:
         self._errors: deque[Exception] = deque()
 
     def allows(self, now: float, error: Exception) -> bool:
-        """Count one more restart, at time ``now``, because of ``error``. False: that is one too many."""
+        """Count one more restart, at time ``now``, because of ``error``. False: it is one too many."""
         if self.max_restarts == math.inf:
             return True
         while self._times and self._times[0] < now - self.max_seconds:

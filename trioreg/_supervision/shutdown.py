@@ -1,4 +1,7 @@
-"""How children end: each within its `shutdown` time, one after the other or side by side."""
+"""How children end: each within its ``shutdown`` time, one after the other or side by side.
+
+Nothing here decides which children end, or what comes after.
+"""
 
 from __future__ import annotations
 
@@ -17,51 +20,51 @@ if TYPE_CHECKING:
     from .._actors import Cell
     from .child import Child
 
-CONCURRENT_ENDS = 200
-"""How many children are told to end between two looks at what else there is to do."""
+CHILDREN_PER_TURN = 200
+"""After how many children other tasks have their turn."""
 
 
 @enable_ki_protection
 async def end(child: Child) -> None:
     """End a child within its shutdown time, and wait for it. It is not restarted. Shielded: it takes as long as the
     child does, and is a checkpoint only if there is something to wait for."""
-    child.give_up_pause()
+    child.cancel_delayed_restart()
     life = child.life
     if life is None:
         return
-    child.is_terminated = True
+    child.is_ending = True
     try:
         with trio.CancelScope(shield=True):
-            _tell(child, life)
+            _begin_end(child, life)
             if not await _ends_by(child, life, trio.current_time() + child.spec.seconds):
                 await life.wait_ended()
     finally:
-        child.is_terminated = False
+        child.is_ending = False
 
 
 async def end_in_order(children: Iterable[Child]) -> None:
     """One after the other: each may need those behind it until its very end."""
     for number, child in enumerate(children, 1):
         await end(child)
-        if number % CONCURRENT_ENDS == 0:
+        if number % CHILDREN_PER_TURN == 0:
             await trio.lowlevel.checkpoint()
 
 
 async def end_side_by_side(children: Iterable[Child]) -> None:
-    """All at once: every one is told, then all are awaited. Shield it."""
+    """All at once: each is told to end, then each is waited for. Call it in a shield."""
     now = trio.current_time()
     lives: dict[float, deque[tuple[Child, Cell]]] = {}
     for number, child in enumerate(children, 1):
-        child.give_up_pause()
+        child.cancel_delayed_restart()
         life = child.life
         if life is not None:
-            _tell(child, life)
+            _begin_end(child, life)
             lives.setdefault(child.spec.seconds, deque()).append((child, life))
-        if number % CONCURRENT_ENDS == 0:
+        if number % CHILDREN_PER_TURN == 0:
             await trio.lowlevel.checkpoint()
-    # First all are cut off whose time is up, and only then is any of them waited for any longer: what shields itself
+    # First every life is killed whose time is up, and only then is any of them waited for: a child that shields itself
     # must not give the others more time than they have.
-    cut_off: list[Cell] = []
+    killed: list[Cell] = []
     for seconds in sorted(lives):
         # Taken out one by one: to let go of 100,000 at once takes its time too.
         left = lives[seconds]
@@ -69,23 +72,23 @@ async def end_side_by_side(children: Iterable[Child]) -> None:
             child, life = left.popleft()
             if life.state != ENDED:
                 if not await _ends_by(child, life, now + seconds):
-                    cut_off.append(life)
-            elif len(left) % CONCURRENT_ENDS == 0:
+                    killed.append(life)
+            elif len(left) % CHILDREN_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
-    for life in cut_off:
+    for life in killed:
         await life.wait_ended()
 
 
-def _tell(child: Child, life: Cell) -> None:
+def _begin_end(child: Child, life: Cell) -> None:
     life.end(KILLED if child.spec.shutdown == "kill" else SHUTDOWN)
 
 
 async def _ends_by(child: Child, life: Cell, deadline: float) -> bool:
-    """Wait for the end of a life; cut it off, and return False, if its time is up."""
+    """Wait for the end of a life. If its time is up, kill it and return False, without waiting for its end."""
     with trio.move_on_at(deadline):
         await life.wait_ended()
         return True
     life.end(KILLED)
     if child.spec.seconds:
-        child.engine.child_cut_off(child, life)
+        child.parent.shutdown_timed_out(child, life)
     return False

@@ -18,8 +18,8 @@ class Node:
     """One line of the tree: a supervisor or a worker.
 
     Attributes:
-        text: What is said of it.
-        children: What is below it.
+        text: The line itself.
+        children: The nodes below it.
     """
 
     text: str
@@ -35,7 +35,7 @@ def _child_node(child: Child) -> Node:
     ref = child.ref
     parts = [child.title, repr(ref) if ref is not None else f"({child.state})"]
     if ref is not None and parts[0] == child.spec.kind.label:
-        del parts[0]  # the reference says that too
+        del parts[0]  # the reference shows that too
     if child.restarts:
         parts.append(f"restarted {child.restarts} time{'s' if child.restarts > 1 else ''}")
     inner: Engine | None = getattr(child.cell.actor, "_engine", None) if child.cell is not None else None

@@ -1,0 +1,24 @@
+"""The options of ``start_child`` and ``start_or_get``, for the type checkers: each is a field of `ChildSpec`.
+
+A function says them once, as ``**options: Unpack[ChildOptions]``, in each of its overloads.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+from .._registry import Via
+from .child_spec import Restart
+
+
+class LifeOptions(TypedDict, total=False):
+    """How each life of a child ends, and whether another one follows: as in `ChildSpec`."""
+
+    restart: Restart | None
+    shutdown: float | Literal["kill"] | None
+
+
+class ChildOptions(LifeOptions, total=False):
+    """The same, and the name that each life has in a registry."""
+
+    name: Via[Any, Any] | None

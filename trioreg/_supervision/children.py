@@ -1,0 +1,117 @@
+"""The children of one supervisor: their ids, how a child is found, and when it is forgotten.
+
+`Children` starts and ends no child. May never happen: two children with one id.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any, cast
+
+from .._actors import Reference
+from .._runtime import ChildNotEnded, ChildNotFound
+from .child import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from .._actors import ActorRef
+    from .child import Parent
+    from .child_spec import ChildSpec
+    from .delayed_restart import DelayedRestarts
+
+
+class Children:
+    """The children of one supervisor, in start order.
+
+    Attributes:
+        by_id: The children by their ids. A dynamic supervisor has no ids: there each child is its own id.
+        keeps_ended: Whether children have ids, and the spec of a child that has ended is kept.
+    """
+
+    __slots__ = ("_delayed", "_label", "_last_suffix", "_numbers", "_parent", "_reserved", "by_id", "keeps_ended")
+
+    def __init__(self, parent: Parent, label: str, delayed: DelayedRestarts, *, keeps_ended: bool) -> None:
+        self.by_id: dict[Hashable, Child] = {}
+        self.keeps_ended = keeps_ended
+        self._parent = parent
+        self._label = label
+        self._delayed = delayed
+        self._numbers = count(1)
+        self._last_suffix: dict[Hashable, int] = {}
+        self._reserved: set[Hashable] = set()
+
+    def reserve(self, specs: Iterable[ChildSpec]) -> None:
+        """Give no child an id that one of these specs names, while they are started one after the other."""
+        self._reserved = {spec.id for spec in specs if spec.id is not None}
+
+    def end_reservation(self) -> None:
+        """The reserved ids are taken."""
+        self._reserved.clear()
+
+    def add(self, spec: ChildSpec) -> Child:
+        """A new child, as the last in start order. `ValueError` if its id is taken."""
+        child = Child(self._parent, next(self._numbers), spec)
+        if self.keeps_ended:
+            if spec.id is not None and spec.id in self.by_id:
+                raise ValueError(f"id {spec.id!r} is taken: {self._label} has such a child already")
+            child.id = self._make_id(spec) if spec.id is None else spec.id
+        self.by_id[child.id] = child
+        return child
+
+    def _make_id(self, spec: ChildSpec) -> Hashable:
+        wanted: Hashable = spec.name.key if spec.name is not None else spec.kind.label
+        if self._is_free(wanted):
+            return wanted
+        # Go on from the last number: from 2 on each time, the thousandth child of a class would cost a thousand tries.
+        number = self._last_suffix.get(wanted, 1) + 1
+        while not self._is_free(f"{wanted} {number}"):
+            number += 1
+        self._last_suffix[wanted] = number
+        return f"{wanted} {number}"
+
+    def _is_free(self, id: Hashable) -> bool:
+        return id not in self.by_id and id not in self._reserved
+
+    def find(self, which: object) -> Child:
+        """A child by its reference or its id. `ChildNotFound` if there is none. Constant time, but for the reference
+        of a life that has ended."""
+        child: Child | None = None
+        if isinstance(which, Reference):
+            ref = cast("ActorRef[Any]", which)
+            owner = None if ref._cell is None else ref._cell.life.child
+            delayed = self._delayed.after(ref)
+            if isinstance(owner, Child) and owner.parent is self._parent:
+                child = owner
+            elif delayed is not None:
+                child = delayed
+            elif self.keeps_ended:
+                children = self.by_id.values()
+                child = next((child for child in children if child.cell is not None and child.cell.ref is ref), None)
+        elif self.keeps_ended:
+            try:
+                child = self.by_id.get(which)
+            except TypeError:
+                raise TypeError(f"child must be an id or an ActorRef, not {which!r}") from None
+        else:
+            raise TypeError(f"child must be an ActorRef, not {which!r}")
+        if child is None:
+            raise ChildNotFound(self._label, which)
+        return child
+
+    def find_ended(self, which: object) -> Child:
+        """The same, for a child that has to have ended. `ChildNotEnded` if it has not."""
+        child = self.find(which)
+        if child.state != "ended":
+            raise ChildNotEnded(self._label, which, child.state)
+        return child
+
+    def forget(self, child: Child) -> None:
+        """Keep nothing of a child."""
+        if self.by_id.get(child.id) is child:
+            del self.by_id[child.id]
+
+    def forget_if_not_kept(self, child: Child) -> None:
+        """A child has ended for good: forget it, unless its spec is kept."""
+        if not self.keeps_ended or child.spec.restarts == "temporary":
+            self.forget(child)

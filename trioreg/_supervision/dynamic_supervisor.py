@@ -1,0 +1,137 @@
+"""Supervisors of any number of children that come and go: `DynamicSupervisor` and `open_dynamic_supervisor`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack, overload
+
+from .._actors import Actor, ActorRef, Function, raises
+from .._registry import Via
+from .child_options import LifeOptions
+from .child_spec import ChildSpec, Restart
+from .engine import Engine
+from .restart_intensity import RestartIntensity
+from .supervisor_base import SupervisorBase, require_name
+from .supervisor_block import open_block
+
+A = TypeVar("A", bound=Actor)
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
+
+
+class DynamicSupervisor(SupervisorBase):
+    """A supervisor of any number of children that come and go. They have no order.
+
+    Arguments and behaviour are those of `open_dynamic_supervisor`. As a class it is what another supervisor starts::
+
+        open_supervisor(children=[ChildSpec(DynamicSupervisor, name=names.via("rooms"))])
+    """
+
+    def __init__(
+        self,
+        *,
+        max_restarts: float = 3,
+        max_seconds: float = 5.0,
+        max_children: float = math.inf,
+        name: str = "dynamic supervisor",
+    ) -> None:
+        if isinstance(max_children, bool) or not (isinstance(max_children, int) or max_children == math.inf):
+            raise TypeError(f"max_children must be an int or math.inf, not {max_children!r}")
+        if max_children < 0:
+            raise ValueError(f"max_children must be at least 0, not {max_children!r}")
+        require_name(name)
+        intensity = RestartIntensity(max_restarts, max_seconds)
+        self._engine = Engine(name, intensity, keeps_ended=False, max_children=max_children)
+
+    @overload
+    async def start_or_get(
+        self,
+        factory: Callable[[*Ts], A],
+        /,
+        *args: *Ts,
+        name: Via[Any, Any],
+        **options: Unpack[LifeOptions],
+    ) -> ActorRef[A]: ...
+    @overload
+    async def start_or_get(
+        self,
+        factory: Callable[[*Ts], Awaitable[R]],
+        /,
+        *args: *Ts,
+        name: Via[Any, Any],
+        **options: Unpack[LifeOptions],
+    ) -> ActorRef[Function[R]]: ...
+    @raises(Exception)  # type: ignore[misc]  # as for start_child
+    async def start_or_get(
+        self,
+        factory: Callable[..., Any],
+        /,
+        *args: Any,
+        name: Via[Any, Any],
+        restart: Restart | None = None,
+        shutdown: float | Literal["kill"] | None = None,
+    ) -> ActorRef[Any]:
+        """The actor that has the name, or else a new child with that name. Never two, however many tasks ask at once.
+
+        ::
+
+            room = await supervisor.start_or_get(Room, "cats", name=names.via("room: cats"))
+
+        It waits for an actor that is still starting, until one that is ending has ended, and until a child of this
+        supervisor that waits for its restart (`Backoff`) has been restarted. A checkpoint.
+
+        Args:
+            factory: An `Actor` class or an async function, or a ``functools.partial`` of one.
+            args: Its arguments.
+            name: The name, from `Registry.via`.
+            restart: When the child is restarted: ``"permanent"``, ``"transient"`` or ``"temporary"``.
+            shutdown: How long the child may take to end: seconds, ``math.inf`` or ``"kill"``.
+
+        Returns:
+            The reference of the actor that has the name. It need not be a child of this supervisor.
+
+        Raises:
+            ActorExited: Another task was starting the actor, and it failed; its error is the ``__cause__``.
+            TypeError: ``name`` is not from `Registry.via`, or a plain Trio task holds it.
+            Exception: As for `start_child`, if it starts the child itself.
+        """
+        if not isinstance(name, Via):
+            raise TypeError(f"name must come from Registry.via(), not {name!r}")
+        return await self._engine.starting.start_or_get(
+            ChildSpec(factory, args, name=name, restart=restart, shutdown=shutdown)
+        )
+
+
+def open_dynamic_supervisor(
+    *,
+    max_restarts: float = 3,
+    max_seconds: float = 5.0,
+    max_children: float = math.inf,
+    name: str = "dynamic supervisor",
+) -> AbstractAsyncContextManager[DynamicSupervisor]:
+    """Open a supervisor for children that come and go, each started with ``start_child``: Elixir's `DynamicSupervisor`.
+
+    ::
+
+        async with open_dynamic_supervisor() as supervisor:
+            bond = await supervisor.start_child(SecretAgent, "James Bond", name=agents.via("James Bond"))
+
+    A crash restarts only the child that crashed. At the end the children shut down side by side. A child that has ended
+    for good is forgotten. Leaving the block, and errors: as in `open_supervisor`.
+
+    Args:
+        max_restarts: How many restarts are allowed ...
+        max_seconds: ... in how many seconds. With one more, the supervisor gives up.
+        max_children: How many children there may be at once. One more start raises `MaxChildren`.
+        name: What it is called in the tree and in the log.
+
+    Raises:
+        RestartLimitExceeded: It gave up: the group of its children's errors.
+        ExceptionGroup: The block raised, as in a nursery.
+        TypeError, ValueError: An argument is not what is said above.
+    """
+    return open_block(
+        DynamicSupervisor(max_restarts=max_restarts, max_seconds=max_seconds, max_children=max_children, name=name)
+    )

@@ -1,0 +1,139 @@
+"""The lifecycle of a supervisor: when it closes, and which errors leave it.
+
+Every part of a supervisor asks here whether the supervisor still starts children, and tells here what is to end it.
+A `Lifecycle` decides nothing about a single child.
+
+May never happen: a supervisor that closes while a child still has a life to come; an error that is told here and does
+not leave the supervisor.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+from trio.lowlevel import enable_ki_protection
+
+from .._actors import ENDED
+from .._runtime import SHUTDOWN, NotRunning, RestartLimitExceeded
+from .shutdown import end
+
+if TYPE_CHECKING:
+    from collections.abc import Sized
+
+    from .._actors import Cell
+    from .child import Child
+
+
+class Lifecycle:
+    """From the first child's start to the last child's end.
+
+    Attributes:
+        label: What the supervisor is called in errors and in the log.
+        nursery: The nursery of the children's tasks, and of the tasks that wait on the supervisor's behalf.
+        is_open: Whether the supervisor has begun, and its last child has not ended.
+        is_closing: Whether the supervisor ends: nothing is started any more.
+        closes_when_empty: Whether the supervisor ends with its last child.
+        lives: How many children have a life, or wait for a delayed restart. (Those in a restart group have neither.)
+        starts: The lives that are starting while a task waits for that.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_failures",
+        "_give_up",
+        "_restart_group",
+        "closes_when_empty",
+        "is_closing",
+        "is_open",
+        "label",
+        "lives",
+        "nursery",
+        "starts",
+    )
+
+    def __init__(self, label: str, restart_group: Sized) -> None:
+        self.label = label
+        self.nursery: trio.Nursery
+        self.is_open = False
+        self.is_closing = False
+        self.closes_when_empty = False
+        self.lives = 0
+        self.starts: dict[Cell, Child] = {}
+        self._restart_group = restart_group
+        self._changed = trio.Event()
+        self._failures: list[BaseException] = []
+        self._give_up: tuple[str, list[Exception]] | None = None
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether children can be started."""
+        return self.is_open and not self.is_closing
+
+    async def refuse(self) -> None:
+        """Raise `NotRunning`. A task that is cancelled together with the supervisor gets `trio.Cancelled` instead."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        raise NotRunning(self.label)
+
+    # What there is to do for the supervisor's own task
+
+    def notify(self) -> None:
+        """Wake the supervisor's own task: there is something to do, or no reason to wait any more."""
+        self._changed.set()
+
+    async def wait_notified(self) -> None:
+        await self._changed.wait()
+        self._changed = trio.Event()
+
+    # The end
+
+    @enable_ki_protection
+    def close(self) -> None:
+        """Begin to shut down. Not a checkpoint."""
+        self.is_closing = True
+        self.notify()
+        for cell, child in list(self.starts.items()):
+            self.end_start(child, cell)
+
+    def close_if_done(self) -> None:
+        """Close if the supervisor ends with its last child, and that has ended for good."""
+        if self.closes_when_empty and not self.lives and not self._restart_group:
+            self.close()
+
+    def end_start(self, child: Child, cell: Cell) -> None:
+        """End a life that has not begun. It may be a whole subtree, which has no more time than when it runs."""
+        if cell.state != ENDED:  # the task that starts it may not have had its turn yet
+            cell.end(SHUTDOWN)
+            self.nursery.start_soon(end, child)
+
+    # The errors
+
+    def fail(self, *errors: BaseException) -> None:
+        """Close; these errors leave the supervisor when it has ended in order."""
+        self._failures += errors
+        self.close()
+
+    def add_failure(self, error: BaseException) -> None:
+        """This error leaves the supervisor too, which is closing already."""
+        self._failures.append(error)
+
+    def give_up(self, limit: str, errors: list[Exception]) -> None:
+        """Close: there were too many restarts, because of these errors."""
+        self._give_up = f"{self.label} gave up: {limit}", errors
+        self.close()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether an error leaves the supervisor."""
+        return bool(self._failures) or self._give_up is not None
+
+    def combined_failure(self) -> BaseException:
+        """What leaves the supervisor that has failed."""
+        failures = self._failures
+        if self._give_up is not None:
+            message, causes = self._give_up
+            # A crash after the supervisor gave up belongs to that: `except* RestartLimitExceeded` catches all of it.
+            errors = [failure for failure in failures if isinstance(failure, Exception)]
+            others = [failure for failure in failures if not isinstance(failure, Exception)]
+            failures = [RestartLimitExceeded(message, [*causes, *errors]), *others]
+        return failures[0] if len(failures) == 1 else BaseExceptionGroup(f"{self.label} failed", failures)

@@ -1,0 +1,177 @@
+"""What the end of a life means: nothing, a restart, or the end of the supervisor.
+
+`Restarts` decides in the last step of a child's task, counts, and restarts that one child in the same step: the next
+life has the name before any other task can see it free. What needs waiting is left to others: a delayed restart
+(`delayed_restart.py`), a restart of several (`group_restart.py`), the shutdown (`engine.py`).
+
+May never happen: a crash that is neither restarted nor logged nor leaves the supervisor.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from .._runtime import ActorExited, Exit, NotRunning
+from .backoff import UNAVAILABLE_NAME
+
+if TYPE_CHECKING:
+    from .._actors import Cell
+    from .backoff import Backoff
+    from .child import Child
+    from .children import Children
+    from .delayed_restart import DelayedRestarts
+    from .group_restart import RestartGroup
+    from .lifecycle import Lifecycle
+    from .log import SupervisionLog
+    from .restart_intensity import RestartIntensity
+    from .starting import Starting
+    from .strategy import AutoShutdown
+
+
+class Restarts:
+    """The restarts of one supervisor.
+
+    Attributes:
+        intensity: How many there were lately.
+    """
+
+    __slots__ = (
+        "_auto_shutdown",
+        "_children",
+        "_delayed",
+        "_group",
+        "_lifecycle",
+        "_log",
+        "_starting",
+        "intensity",
+    )
+
+    def __init__(
+        self,
+        intensity: RestartIntensity,
+        lifecycle: Lifecycle,
+        children: Children,
+        starting: Starting,
+        delayed: DelayedRestarts,
+        group: RestartGroup,
+        log: SupervisionLog,
+        auto_shutdown: AutoShutdown,
+    ) -> None:
+        self.intensity = intensity
+        self._lifecycle = lifecycle
+        self._children = children
+        self._starting = starting
+        self._delayed = delayed
+        self._group = group
+        self._log = log
+        self._auto_shutdown = auto_shutdown
+
+    def decide(self, child: Child, cell: Cell, exit: Exit) -> None:
+        """A life has ended: log it, and do what follows from it. Called in the last step of the child's task."""
+        lifecycle = self._lifecycle
+        error = exit.error
+        if error is not None and not isinstance(error, Exception):
+            # Ctrl-C, SystemExit: never a crash to restart. It ends the supervisor, in order, and leaves it.
+            self._log.ended(child, cell, exit)
+            lifecycle.fail(error)
+            return
+        if cell.life.starter is not None:
+            # The task that starts it gets the error. (A restart of several logs it as what follows from it.)
+            if child not in self._group:
+                self._log.not_started(child, cell, exit)
+            return
+        if lifecycle.is_closing or child.is_ending:
+            self._log.ended(child, cell, exit)
+            if not lifecycle.is_closing:
+                # Now, and not when the task that has ended it has its turn: another one may have started it before.
+                self._children.forget_if_not_kept(child)
+            # A child that needed another one which was ended before it has not failed: that is what a shutdown does.
+            is_consequence = isinstance(error, NotRunning) or (
+                isinstance(error, ActorExited) and error.exit.error is None
+            )
+            # It is not restarted any more, so its error leaves the supervisor. A temporary child's is only logged.
+            is_lost = lifecycle.is_closing and child.spec.restarts != "temporary"
+            if error is not None and is_lost and not is_consequence:
+                lifecycle.add_failure(error)
+            return
+        restart = child.spec.restarts
+        if restart == "permanent" or (restart == "transient" and exit.is_abnormal):
+            self._restart(child, cell, exit)
+            return
+        self._log.ended(child, cell, exit)
+        self._children.forget_if_not_kept(child)
+        if child.spec.significant and self._ends_supervisor():
+            lifecycle.close()
+
+    def _ends_supervisor(self) -> bool:
+        """Whether the end of a significant child is the end of the supervisor."""
+        if self._auto_shutdown == "all_significant":
+            children = self._children.by_id.values()
+            return all(child.state == "ended" for child in children if child.spec.significant)
+        return self._auto_shutdown == "any_significant"
+
+    def _restart(self, child: Child, cell: Cell, exit: Exit) -> None:
+        """A life has ended that should not have: count it, and begin the next one."""
+        if self._group.includes(child):
+            # Children that end together are restarted together, which counts once.
+            child.restarts += 1
+            self._group.add_counted(child)
+            self._log.restarting(child, cell, exit)
+        elif self._count(child, cell, exit):
+            backoff = child.spec.backoff
+            now = trio.current_time()
+            if (
+                backoff is not None
+                and cell.life.started_at is not None
+                and now - cell.life.started_at >= backoff.maximum
+            ):
+                child.delayed_in_a_row = 0  # a life as long as that was a success
+            self._begin_after(backoff, child, cell, exit)
+
+    def start_failed(
+        self, child: Child, cell: Cell, error: Exception, backoff: Backoff | None, *, blocks_group: bool = True
+    ) -> None:
+        """The next life could not begin: that counts as one more restart, always, and is tried again."""
+        exit = Exit("crashed", error)
+        if self._count(child, cell, exit):
+            self._begin_after(backoff, child, cell, exit, blocks_group=blocks_group)
+
+    def _count(self, child: Child, cell: Cell, exit: Exit) -> bool:
+        """Count a restart. False: it was one too many, and the supervisor gives up."""
+        intensity = self.intensity
+        cause = exit.error if isinstance(exit.error, Exception) else ActorExited(cell.ref, exit)
+        if intensity.allows(trio.current_time(), cause):
+            child.restarts += 1
+            return True
+        limit = f"more than {intensity.max_restarts:g} restarts in {intensity.max_seconds:g} seconds"
+        self._log.gives_up(child, cell, exit, limit)
+        self._lifecycle.give_up(limit, intensity.errors)
+        return False
+
+    def _begin_after(
+        self, backoff: Backoff | None, child: Child, cell: Cell, exit: Exit, *, blocks_group: bool = False
+    ) -> None:
+        if backoff is None:
+            child.delayed_in_a_row = 0
+            self._log.restarting(child, cell, exit)
+            self._begin(child, cell)
+        else:
+            child.delayed_in_a_row += 1
+            seconds = backoff.delay(child.delayed_in_a_row)
+            self._log.restarting(child, cell, exit, seconds)
+            self._delayed.begin(child, cell, seconds, partial(self._begin, child, cell), blocks_group=blocks_group)
+
+    def _begin(self, child: Child, last: Cell) -> None:
+        """Begin the next life now, or have the supervisor's own task begin it with those of its group."""
+        if self._group.restarts_several:
+            self._group.request(child)
+            self._lifecycle.notify()
+            return
+        try:
+            self._starting.spawn(child, last)
+        except Exception as error:
+            # The name was taken meanwhile. The next try is for later: it may stay taken for long.
+            self.start_failed(child, last, error, child.spec.backoff or UNAVAILABLE_NAME, blocks_group=False)

@@ -1,0 +1,202 @@
+"""How children start: a life is named, its task is spawned, and a task waits until it has started.
+
+May never happen: a start that fails and leaves something behind; two actors for one `Starting.start_or_get`.
+"""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, cast
+
+import trio
+from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
+
+from .._actors import RUNNING, STARTING, Cell, run_actor, waiting_for
+from .._runtime import SHUTDOWN, ActorExited, MaxChildren, current_run
+
+if TYPE_CHECKING:
+    from contextvars import Context
+
+    from trio.lowlevel import Task
+
+    from .._actors import ActorRef
+    from .._runtime import Run
+    from .child import Child
+    from .child_spec import ChildSpec
+    from .children import Children
+    from .delayed_restart import DelayedRestarts
+    from .lifecycle import Lifecycle
+    from .log import SupervisionLog
+
+
+class Starting:
+    """The starts of one supervisor.
+
+    Attributes:
+        opener: While the supervisor starts its list of children: the task that waits for that.
+    """
+
+    __slots__ = (
+        "_allows_significant",
+        "_children",
+        "_context",
+        "_delayed",
+        "_lifecycle",
+        "_log",
+        "_max_children",
+        "_own_task",
+        "_run",
+        "opener",
+    )
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        children: Children,
+        delayed: DelayedRestarts,
+        log: SupervisionLog,
+        *,
+        max_children: float,
+        allows_significant: bool,
+    ) -> None:
+        self.opener: Task | None = None
+        self._lifecycle = lifecycle
+        self._children = children
+        self._delayed = delayed
+        self._log = log
+        self._max_children = max_children
+        self._allows_significant = allows_significant
+        self._own_task: Task
+        self._run: Run
+        self._context: Context
+
+    def begin(self) -> None:
+        """Called in the supervisor's own task, before the first start."""
+        self._own_task = current_task()
+        self._run = current_run()
+        self._context = copy_context()
+
+    @enable_ki_protection
+    async def start_child(self, spec: ChildSpec) -> ActorRef[Any]:
+        """Start one more child, and wait until it has started. Raises its error, and keeps nothing of it, if it
+        does not start. A checkpoint."""
+        lifecycle, children = self._lifecycle, self._children
+        if not lifecycle.is_accepting:
+            await lifecycle.refuse()
+        if len(children.by_id) >= self._max_children:
+            raise MaxChildren(lifecycle.label, int(self._max_children))
+        if spec.significant and not self._allows_significant:
+            raise ValueError(f"significant must be False under {lifecycle.label}: its auto_shutdown is 'never'")
+        child = children.add(spec)
+        try:
+            cell = self.spawn(child)
+        except BaseException:
+            children.forget(child)
+            lifecycle.close_if_done()
+            raise
+        await self.wait_started(child, cell)
+        child.is_new = False
+        return cast("ActorRef[Any]", cell.ref)
+
+    @enable_ki_protection
+    async def restart_child(self, which: object) -> ActorRef[Any]:
+        """Start a child again that has ended, and wait until it has started. A checkpoint."""
+        if not self._lifecycle.is_accepting:
+            await self._lifecycle.refuse()
+        child = self._children.find_ended(which)
+        cell = self.spawn(child)
+        await self.wait_started(child, cell)
+        return cast("ActorRef[Any]", cell.ref)
+
+    @enable_ki_protection
+    async def start_or_get(self, spec: ChildSpec) -> ActorRef[Any]:
+        """The holder of the spec's name, or else a new child. A checkpoint."""
+        name = spec.name
+        assert name is not None
+        while True:
+            if name.whereis() is None:
+                delayed = self._delayed.for_name(name)
+                if delayed is None:
+                    return await self.start_child(spec)
+                # A child gets the name again. Not before its time: that is what the delay is for.
+                await delayed.over.wait()
+                continue
+            ref: ActorRef[Any] = name._resolve()
+            cell = ref._cell
+            assert cell is not None
+            # Another task has asked for that start or end. To wait for it is refused where that would be a cycle.
+            if cell.state == STARTING:
+                with waiting_for(cell, current_task()):
+                    await cell.wait_started()
+                if cell.life.has_started:
+                    return ref
+                if cell.life.exit is not None and cell.life.exit.error is not None:
+                    raise ActorExited(ref, cell.life.exit) from cell.life.exit.error
+            elif cell.state == RUNNING:
+                await trio.lowlevel.checkpoint()
+                return ref
+            else:
+                with waiting_for(cell, current_task()):
+                    await cell.wait_ended()
+
+    def spawn(self, child: Child, predecessor: Cell | None = None) -> Cell:
+        """Begin a life: name it, then start its task. All or nothing; not a checkpoint."""
+        spec = child.spec
+        kind = spec.kind.type
+        label = spec.kind.label
+        ref = kind.reference(self._run, label)
+        cell = Cell(
+            ref,
+            child,
+            handlers=kind.handlers,
+            hooks=kind.hooks,
+            mailbox_size=kind.mailbox_size,
+        )
+        ref._cell = cell
+        if spec.name is not None:
+            spec.name._claim(ref, None if predecessor is None else predecessor.ref)
+        # Every life begins in the context of the supervisor, whichever task asks for it and whatever the last one left.
+        self._context.run(self._start_task, cell, spec)
+        child.cell = cell
+        self._lifecycle.lives += 1
+        try:
+            self._log.starting(child, cell)
+        except Exception as error:
+            self._lifecycle.fail(error)  # of a log handler: the child is there all the same, and ends with the others
+        return cell
+
+    def _start_task(self, cell: Cell, spec: ChildSpec) -> None:
+        self._lifecycle.nursery.start_soon(run_actor, cell, spec.factory, spec.args, name=spec.kind.label)
+
+    async def wait_started(self, child: Child, cell: Cell) -> None:
+        """Wait until a life has started. Raises its error if it does not. Cancelled: it is ended first."""
+        lifecycle = self._lifecycle
+        task = current_task()
+        cancel: RaiseCancelT | None = None
+
+        def abort(raise_cancel: RaiseCancelT) -> Abort:
+            nonlocal cancel
+            cancel = raise_cancel
+            lifecycle.end_start(child, cell)
+            return Abort.FAILED
+
+        # A child of the list that calls this supervisor in its own start waits for the opener, which waits for it.
+        waiter = self.opener if task is self._own_task and self.opener is not None else task
+        waiting = waiting_for(cell, waiter)
+        cell.life.starter = task
+        lifecycle.starts[cell] = child
+        try:
+            await wait_task_rescheduled(abort)
+        finally:
+            del lifecycle.starts[cell]
+            waiting.end_wait()
+        if cell.life.has_started and cancel is None:
+            return
+        exit = cell.life.exit or SHUTDOWN
+        if cancel is not None:
+            if exit.error is not None:
+                self._log.start_cancelled(child, cell, exit.error)
+            cancel()
+        if exit.error is not None:
+            raise exit.error
+        raise ActorExited(cell.ref, exit)

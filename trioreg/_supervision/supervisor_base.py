@@ -1,0 +1,214 @@
+"""What every supervisor can do: the common base of `Supervisor` and `DynamicSupervisor`.
+
+The class is a thin end over its `Engine` (`engine.py`), and makes an actor of it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack, overload
+
+import trio
+from trio.lowlevel import current_task, enable_ki_protection
+
+from .._actors import Actor, ActorRef, Function, raises
+from .._registry import Via
+from .child_info import ChildCounts, ChildInfo
+from .child_options import ChildOptions
+from .child_spec import ChildSpec, Restart, spec_of
+from .engine import Engine
+from .tree import Node, format_tree, node_of
+
+A = TypeVar("A", bound=Actor)
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
+
+
+class SupervisorBase(Actor):
+    """What every supervisor can do. It is an actor, so another supervisor can start it: that makes a tree."""
+
+    _is_supervisor = True
+    _engine: Engine
+    _specs: tuple[ChildSpec, ...] = ()
+
+    async def on_start(self) -> None:
+        started = trio.Event()
+        failure: list[BaseException] = []
+
+        @enable_ki_protection
+        async def run() -> None:
+            try:
+                await self._engine.run(self._specs, started.set)
+                Actor.stop(self)  # auto_shutdown: without its children it has nothing left to do
+            except BaseException as error:
+                if not started.is_set() and isinstance(error, Exception):
+                    failure.append(error)
+                    return
+                raise
+            finally:
+                started.set()
+
+        # This task waits for the children. A child that calls this supervisor in its own start would wait for this
+        # task, so the starts have to know it: that call is refused as a cycle.
+        self._engine.starting.opener = current_task()
+        self.start_soon(run)
+        try:
+            await started.wait()
+        finally:
+            self._engine.starting.opener = None
+        if failure:
+            raise failure[0]
+
+    async def _run_on_start(self) -> None:
+        await super()._run_on_start()
+        if self._engine.task is None:
+            raise RuntimeError(
+                f"{type(self).__qualname__}.on_start() must call await super().on_start(): that starts the children"
+            )
+
+    def _killed(self) -> None:
+        self._engine.kill()
+
+    @enable_ki_protection
+    def stop(self) -> None:
+        """Shut the children down, each within its ``shutdown`` time, and end.
+
+        The block of `open_supervisor` is left when they have ended. Not a checkpoint; constant time.
+        """
+        if self._cell is None:
+            self._engine.close()
+        else:
+            super().stop()
+
+    @overload
+    async def start_child(
+        self,
+        factory: Callable[[*Ts], A],
+        /,
+        *args: *Ts,
+        id: Hashable = ...,
+        **options: Unpack[ChildOptions],
+    ) -> ActorRef[A]: ...
+    @overload
+    async def start_child(
+        self,
+        factory: Callable[[*Ts], Awaitable[R]],
+        /,
+        *args: *Ts,
+        id: Hashable = ...,
+        **options: Unpack[ChildOptions],
+    ) -> ActorRef[Function[R]]: ...
+    @overload
+    async def start_child(self, factory: ChildSpec, /) -> ActorRef[Any]: ...
+    # When a call asks for it, a child that does not start is the caller's error: it does not crash the supervisor.
+    @raises(Exception)  # type: ignore[misc]  # mypy does not see that *args: Any takes what *args: *Ts takes
+    async def start_child(
+        self,
+        factory: Callable[..., Any] | ChildSpec,
+        /,
+        *args: Any,
+        id: Hashable = None,
+        name: Via[Any, Any] | None = None,
+        restart: Restart | None = None,
+        shutdown: float | Literal["kill"] | None = None,
+    ) -> ActorRef[Any]:
+        """Start one more child. Return when it is named and started, or raise and leave nothing behind.
+
+        ::
+
+            bond = await supervisor.start_child(SecretAgent, "James Bond", name=agents.via("James Bond"))
+
+        A checkpoint; constant time. If you cancel it while the child starts, the child is ended first.
+
+        Any number of starts run side by side. Starts that other actors ask for by ``ref.call(...)`` are messages: they
+        run one after the other, and an error goes to the caller.
+
+        Args:
+            factory: An `Actor` class or an async function, or a ``functools.partial`` of one for keyword arguments. Or
+                a whole `ChildSpec`, with nothing beside it.
+            args: Its arguments.
+            id: What a `Supervisor` knows the child by. None makes one up from the name or the factory.
+            name: The name that the child has in a registry, from `Registry.via`.
+            restart: When it is restarted: ``"permanent"``, ``"transient"`` or ``"temporary"``, as in `ChildSpec`.
+            shutdown: How long it may take to end: seconds, ``math.inf`` or ``"kill"``, as in `ChildSpec`.
+
+        Returns:
+            The reference of the child's first life. An async function has started when its task runs.
+
+        Raises:
+            AlreadyRegistered: The name is taken.
+            MaxChildren: A `DynamicSupervisor` has ``max_children`` already.
+            ActorExited: The child was ended before it had started.
+            RuntimeError: The supervisor is not running (any more).
+            TypeError, ValueError: An argument is not what `ChildSpec` takes, or the id is taken.
+            Exception: What the child's ``__init__`` or ``on_start`` raised.
+        """
+        spec = spec_of(factory, args, id, name, restart, shutdown)
+        return await self._engine.starting.start_child(spec)
+
+    @raises(Exception)
+    async def terminate_child(self, child: Hashable, /) -> None:
+        """End a child within its ``shutdown`` time, and wait until it has ended. It is not restarted.
+
+        A `Supervisor` keeps the spec for `~Supervisor.restart_child`, unless the child is temporary. A
+        `DynamicSupervisor` forgets the child. If the child waits for its restart, it does not get one. If it has ended
+        already, that is no error.
+
+        A checkpoint. If you cancel the wait, the child still ends. So a child can terminate itself, from any of its
+        tasks, or a supervisor above it: the call does not return, unless the child was ending already.
+
+        Args:
+            child: The `ActorRef` of its current life, or of its last one while it waits for its restart. In a
+                `Supervisor` also its id.
+
+        Raises:
+            ChildNotFound: There is no such child.
+            TypeError: ``child`` is neither.
+        """
+        await self._engine.termination.terminate_child(child)
+
+    def which_children(self) -> list[ChildInfo]:
+        """All children, in start order. Not a checkpoint; the cost grows with their number."""
+        return [
+            ChildInfo(
+                None if child.id is child else child.id,
+                child.ref,
+                child.state,
+                child.restarts,
+                child.spec.kind.is_supervisor,
+                child.spec,
+            )
+            for child in list(self._engine.children.values())
+        ]
+
+    def count_children(self) -> ChildCounts:
+        """How many children there are. Not a checkpoint; the cost grows with their number."""
+        children = self.which_children()
+        supervisors = sum(child.is_supervisor for child in children)
+        active = sum(child.ref is not None for child in children)
+        return ChildCounts(len(children), active, supervisors, len(children) - supervisors)
+
+    def tree(self) -> str:
+        """The supervision tree from here down, as text for people: references, names, restarts.
+
+        Not a checkpoint; the cost grows with the number of children.
+        """
+        return format_tree(self._node())
+
+    def _node(self) -> Node:
+        return node_of(self._engine)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}, {len(self._engine.children)} children>"
+
+
+# In a `TypeError` about arguments, Python names a method by its qualified name. Users know `Supervisor`, not its base.
+for _name, _function in list(vars(SupervisorBase).items()):
+    if inspect.isfunction(_function):
+        _function.__module__, _function.__qualname__ = "trioreg", f"Supervisor.{_name}"
+
+
+def require_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a str, not {name!r}")

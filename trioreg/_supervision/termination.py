@@ -1,0 +1,76 @@
+"""The termination of one child while its supervisor goes on.
+
+A task of the supervisor's nursery does the work, not the task that asks: that may be the child itself, run below it, or
+be another child that is being terminated too. It can be cancelled; the termination goes on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import trio
+from trio.lowlevel import current_task, enable_ki_protection
+
+from .._actors import ENDING, Reference
+from .._runtime import current_actor
+from .shutdown import end
+
+if TYPE_CHECKING:
+    from .._actors import ActorRef
+    from .._runtime import Owner
+    from .child import Child
+    from .children import Children
+    from .group_restart import RestartGroup
+    from .lifecycle import Lifecycle
+
+
+class Termination:
+    """The terminations of one supervisor."""
+
+    __slots__ = ("_children", "_group", "_lifecycle")
+
+    def __init__(self, lifecycle: Lifecycle, children: Children, group: RestartGroup) -> None:
+        self._lifecycle = lifecycle
+        self._children = children
+        self._group = group
+
+    @enable_ki_protection
+    async def terminate_child(self, which: object) -> None:
+        """End a child. A checkpoint; if the wait is cancelled, the end goes on."""
+        child = self._children.find(which)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._group.remove(child)  # before it ends: a restart of several leaves it out
+        child.cancel_delayed_restart()
+        life = child.life
+        if life is None:
+            self._terminated(child)
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return
+        ended = trio.Event()
+        child.is_terminating = True
+        lifecycle = self._lifecycle
+        lifecycle.nursery.start_soon(self._terminate, child, ended, name=f"{lifecycle.label}, end of {child}")
+        # A task of the child would wait for its own end. While the child runs, that end cancels the wait; once it is
+        # ending, nothing does.
+        if _is_ending(current_actor.get(None)) and life.owns(current_task()):
+            await trio.lowlevel.checkpoint()
+        else:
+            await ended.wait()
+
+    @enable_ki_protection
+    async def _terminate(self, child: Child, ended: trio.Event) -> None:
+        await end(child)
+        self._terminated(child)
+        ended.set()
+
+    def _terminated(self, child: Child) -> None:
+        child.is_terminating = False
+        self._group.remove(child)
+        self._children.forget_if_not_kept(child)
+        self._lifecycle.notify()  # the children of its group that it blocked are not blocked any more
+        self._lifecycle.close_if_done()
+
+
+def _is_ending(actor: Owner | None) -> bool:
+    cell = cast("ActorRef[Any]", actor)._cell if isinstance(actor, Reference) else None
+    return cell is not None and cell.state >= ENDING
