@@ -1,0 +1,412 @@
+"""The picture of the house: which wings trioreg has, which files are in them, and which way the imports go.
+
+`read` takes the house from the source code, with `ast` alone. `draw` makes an SVG of it. Nothing is written down by
+hand, so the picture is always that of the code. A package that breaks the rules of the house (a file in no wing, a
+circle of imports, a file without a docstring) is a `HouseError`, which fails the docs build.
+
+Graphviz and Mermaid need a program or a browser on the machine. This layout needs neither, and it knows what a general
+one can't: a wing is a box, and an import goes down.
+"""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+Graph = Mapping[str, set[str]]
+
+
+class HouseError(Exception):
+    """The package breaks a rule of the house; the message says which file, and what to do."""
+
+
+@dataclass
+class Wing:
+    """A folder of the package.
+
+    Attributes:
+        name: The folder's name.
+        doc: The docstring of its ``__init__.py``.
+        files: The first sentence of each file's docstring.
+        imports: For each file the files of this wing that it imports.
+        uses: For each other wing the names that this one takes from it.
+    """
+
+    name: str
+    doc: str
+    files: dict[str, str] = field(default_factory=dict[str, str])
+    imports: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    uses: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+
+    @property
+    def headline(self) -> str:
+        return first_sentence(self.doc)
+
+
+def first_sentence(doc: str) -> str:
+    """The first paragraph of a docstring, on one line."""
+    return " ".join(doc.strip().partition("\n\n")[0].split())
+
+
+def read(package: Path) -> list[Wing]:
+    """The wings of a package, the lowest first."""
+    if strays := sorted(path.name for path in package.glob("*.py") if path.name != "__init__.py"):
+        raise HouseError(f"{package.name}/{strays[0]} is in no wing: move it into one of the folders")
+    folders = sorted(path.parent for path in package.glob("*/__init__.py"))
+    for path in sorted(package.rglob("*.py")):
+        if path.parent != package and path.parent not in folders:
+            raise HouseError(f"{path.relative_to(package.parent)} is in no wing: move it into one of the folders")
+    wings = {folder.name: Wing(folder.name, _docstring(folder / "__init__.py")) for folder in folders}
+    for folder in folders:
+        wing = wings[folder.name]
+        for path in sorted(folder.glob("*.py")):
+            own = path.name != "__init__.py"
+            if own:
+                wing.files[path.name] = first_sentence(_docstring(path))
+                wing.imports[path.name] = set()
+            for other, file, name in _imports(path, package, wings):
+                if other != wing.name:
+                    wing.uses.setdefault(other, set()).add(name)
+                elif own and file != path.name and (folder / file).exists():
+                    wing.imports[path.name].add(file)
+        levels(wing.imports, f"files in {wing.name}")
+    floors = levels({wing.name: set(wing.uses) for wing in wings.values()}, "wings")
+    return sorted(wings.values(), key=lambda wing: (floors[wing.name], len(wing.files), wing.name))
+
+
+def _docstring(path: Path) -> str:
+    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    if not doc:
+        raise HouseError(f"{path} has no docstring: say in its first line what it is for")
+    return doc
+
+
+def _imports(path: Path, package: Path, wings: Mapping[str, Wing]) -> Iterator[tuple[str, str, str]]:
+    """Wing, file and name of all that a file imports from the package, for type checkers only or not."""
+    here = path.relative_to(package.parent).parent.parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            start = list(here[: len(here) - node.level + 1]) if node.level else []
+            module = [*start, *(node.module.split(".") if node.module else ())]
+            targets = [[*module, alias.name] for alias in node.names]
+        elif isinstance(node, ast.Import):
+            targets = [alias.name.split(".") for alias in node.names]
+        else:
+            continue
+        for target in targets:
+            if target[0] == package.name and len(target) > 2 and target[1] in wings:
+                yield target[1], f"{target[2]}.py", target[-1]
+
+
+def levels(graph: Graph, what: str) -> dict[str, int]:
+    """How far up each node is: 0 where it uses nothing, else one more than the highest that it uses."""
+    found: dict[str, int] = {}
+
+    def level(node: str, way: tuple[str, ...]) -> int:
+        if node in way:
+            circle = " -> ".join([*way[way.index(node) :], node])
+            raise HouseError(f"the imports of the {what} go in a circle: {circle}")
+        if node not in found:
+            found[node] = 1 + max((level(used, (*way, node)) for used in graph[node]), default=-1)
+        return found[node]
+
+    for node in graph:
+        level(node, ())
+    return found
+
+
+def without_shortcuts(graph: Graph) -> dict[str, set[str]]:
+    """The same graph without each edge that a longer way through other nodes says already."""
+    reached: dict[str, set[str]] = {}
+
+    def reach(node: str) -> set[str]:
+        if node not in reached:
+            reached[node] = {node}.union(*(reach(used) for used in graph[node]))
+        return reached[node]
+
+    return {
+        node: {used for used in uses if not any(used in reach(other) for other in uses if other != used)}
+        for node, uses in graph.items()
+    }
+
+
+# The picture. All lengths are those of the SVG's own units, about one pixel each.
+
+WIDTH = 760
+LANE = 26
+MARGIN = 8
+GAP = 44
+"""Between two floors: room for an arrow and its number."""
+PADDING = 12
+CHIP = 22
+CHIP_GAP = 8
+ROW_GAP = 26
+LINE = 16
+
+STYLE = """
+.house { width: 100%; height: auto; font: 12px var(--font-stack, sans-serif) }
+.house text { fill: var(--color-foreground-primary, currentColor) }
+.house .wing { fill: var(--color-background-secondary, none); stroke: var(--color-foreground-border, currentColor) }
+.house .name { font: 600 14px var(--font-stack--monospace, monospace) }
+.house .doc { fill: var(--color-foreground-secondary, currentColor) }
+.house .chip { fill: var(--color-background-primary, none); stroke: var(--color-foreground-border, currentColor) }
+.house .file { font: 11.5px var(--font-stack--monospace, monospace); text-anchor: middle }
+.house .import { fill: none; stroke: var(--color-foreground-muted, currentColor); stroke-opacity: .75 }
+.house .import path, .house .use path { fill: none; stroke: inherit }
+.house .use { fill: none; stroke: var(--color-brand-content, currentColor); stroke-width: 2 }
+.house .head { fill: var(--color-brand-content, currentColor); stroke: none }
+.house .small { fill: var(--color-foreground-muted, currentColor); stroke: none }
+.house .count { font-size: 11px; stroke: none; fill: var(--color-brand-content, currentColor) }
+.house .behind { stroke: var(--color-background-primary, none); stroke-width: 4; paint-order: stroke }
+"""
+
+
+@dataclass
+class Box:
+    """Where a wing or a file is drawn."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def middle(self) -> float:
+        return self.x + self.width / 2
+
+    @property
+    def bottom(self) -> float:
+        return self.y + self.height
+
+    @property
+    def right(self) -> float:
+        return self.x + self.width
+
+    def rect(self, kind: str, rounded: int) -> str:
+        return (
+            f'<rect class="{kind}" x="{self.x:.1f}" y="{self.y:.1f}" width="{self.width:.1f}" '
+            f'height="{self.height:.1f}" rx="{rounded}"/>'
+        )
+
+
+def draw(package: Path) -> str:
+    """The house as an SVG that takes its colours from the page it is in."""
+    wings = read(package)
+        levels(wing.imports, f"files in {wing.name}")
+    floors = levels({wing.name: set(wing.uses) for wing in wings}, "wings")
+    by_floor = [[wing for wing in wings if floors[wing.name] == floor] for floor in range(max(floors.values()) + 1)]
+    far = sum(floors[wing.name] - floors[used] > 1 for wing in wings for used in wing.uses)
+    room = WIDTH - 2 * MARGIN - (LANE * far + 8 if far else 0)
+
+    boxes: dict[str, Box] = {}
+    shown: list[str] = []
+    roof, y = _roof(package, wings, room)
+    shown += roof
+    for floor in reversed(by_floor):
+        y += GAP
+        x = float(MARGIN)
+        tallest = 0.0
+        widths = _widths(floor, room)
+        insides: list[tuple[Wing, list[str]]] = []
+        for wing, width in zip(floor, widths, strict=True):
+            inside, height = _inside(wing, x, y, width)
+            boxes[wing.name] = Box(x, y, width, height)
+            insides.append((wing, inside))
+            tallest = max(tallest, height)
+            x += width + CHIP_GAP * 2
+        for wing, inside in insides:
+            boxes[wing.name].height = tallest
+            shown += [f'<g data-wing="{escape(wing.name)}">', boxes[wing.name].rect("wing", 8), *inside, "</g>"]
+        y += tallest
+    shown += _arrows(by_floor, floors, boxes, room)
+    height = y + MARGIN
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="house" viewBox="0 0 {WIDTH} {height:.0f}" role="img"',
+            '     aria-label="The wings of trioreg, their files, and the imports between them">',
+            f"<style>{STYLE}</style>",
+            '<defs><marker id="house-use" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="4.5" markerHeight="4.5"',
+            '  orient="auto"><path class="head" d="M0,0 L8,4 L0,8 z"/></marker>',
+            '<marker id="house-import" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6" markerHeight="6"',
+            '  orient="auto"><path class="small" d="M0,1 L8,4 L0,7 z"/></marker></defs>',
+            *shown,
+            "</svg>",
+        ]
+    )
+
+
+def _text(kind: str, x: float, y: float, text: str, more: str = "") -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}"{more}>{escape(text, quote=False)}</text>'
+
+
+def _roof(package: Path, wings: Sequence[Wing], room: float) -> tuple[list[str], float]:
+    """``__init__.py`` of the package, which imports from all wings: said in words, not in arrows."""
+    box = Box(MARGIN, MARGIN, room, PADDING * 2 + LINE * 1.6)
+    names = ", ".join(wing.name for wing in reversed(wings))
+    return [
+        "<g>",
+        box.rect("wing", 8),
+        _text("name", box.x + PADDING, box.y + PADDING + 10, f"{package.name}/__init__.py"),
+        _text("doc", box.x + PADDING, box.y + PADDING + 10 + LINE, f"every public name, from {names}"),
+        "</g>",
+    ], box.bottom - GAP / 2
+
+
+def _widths(floor: Sequence[Wing], room: float) -> list[float]:
+    """Wings of one floor stand side by side, and share its width by how many files they have."""
+    free = room - CHIP_GAP * 2 * (len(floor) - 1) - 150 * len(floor)
+    total = sum(len(wing.files) for wing in floor)
+    return [150 + free * len(wing.files) / total for wing in floor]
+
+
+def _inside(wing: Wing, x: float, y: float, width: float) -> tuple[list[str], float]:
+    """The text and the files of a wing, and how high it is with them."""
+    lines = textwrap.wrap(wing.headline.translate({ord("`"): None, ord("*"): None}), int((width - 2 * PADDING) / 6.1))
+    shown = [_text("name", x + PADDING, y + PADDING + 10, wing.name)]
+    for number, line in enumerate(lines, 1):
+        shown.append(_text("doc", x + PADDING, y + PADDING + 10 + LINE * number, line))
+    top = y + PADDING + 10 + LINE * len(lines) + 12
+
+    chips: dict[str, Box] = {}
+    rows = _rows(wing, width - 2 * PADDING)
+    for row in rows:
+        taken = sum(map(_chip_width, row)) + CHIP_GAP * (len(row) - 1)
+        # Spread over the width, but not so far that three files look lost.
+        gap = CHIP_GAP + min(60.0, (width - 2 * PADDING - taken) / (len(row) + 1))
+        left = x + (width - taken - (gap - CHIP_GAP) * (len(row) - 1)) / 2
+        for file in row:
+            chips[file] = Box(left, top, _chip_width(file), CHIP)
+            left += chips[file].width + gap
+        top += CHIP + ROW_GAP
+    for file, used in without_shortcuts(wing.imports).items():
+        for other in sorted(used):
+            shown.append(_line(wing, file, other, chips[file], chips[other]))
+    for file, box in chips.items():
+        label = _text("file", box.middle, box.y + 15, file)
+        tip = f"<title>{escape(wing.files[file], quote=False)}</title>"
+        shown += [f'<g data-file="{escape(wing.name)}/{escape(file)}">{tip}', box.rect("chip", 5), label, "</g>"]
+    return shown, top - ROW_GAP + PADDING - y
+
+
+def _chip_width(file: str) -> float:
+    return 14 + 7.0 * len(file)
+
+
+def _rows(wing: Wing, width: float) -> list[list[str]]:
+    """The files from top to bottom, each right below the lowest that imports it; near to what it has a line to."""
+    importers: dict[str, set[str]] = {file: set() for file in wing.files}
+    for file, used in wing.imports.items():
+        for other in used:
+            importers[other].add(file)
+    depth = levels(importers, f"files in {wing.name}")
+    near = {file: set(used) for file, used in without_shortcuts(wing.imports).items()}
+    for file, used in list(near.items()):
+        for other in list(used):
+            near[other].add(file)
+    rows = [[file for file in wing.files if depth[file] == number] for number in range(max(depth.values()) + 1)]
+    place = {file: (index + 0.5) / len(row) for row in rows for index, file in enumerate(row)}
+    for _ in range(8):
+        for row in [*rows, *reversed(rows)]:
+            middle = {
+                file: sum(place[other] for other in near[file]) / len(near[file]) if near[file] else place[file]
+                for file in row
+            }
+            row.sort(key=lambda file: (middle[file], file))
+            place |= {file: (index + 0.5) / len(row) for index, file in enumerate(row)}
+    return [part for row in rows for part in _folded(row, width)]
+
+
+def _folded(row: list[str], width: float) -> Iterator[list[str]]:
+    """A row that is too wide becomes several."""
+    part: list[str] = []
+    taken = 0.0
+    for file in row:
+        if part and taken + _chip_width(file) > width:
+            yield part
+            part, taken = [], 0.0
+        part.append(file)
+        taken += _chip_width(file) + CHIP_GAP
+    yield part
+
+
+def _line(wing: Wing, file: str, other: str, above: Box, below: Box) -> str:
+    start, end = above.bottom, below.y - 1
+    half = (end - start) / 2
+    path = f"M{above.middle:.1f},{start:.1f} C{above.middle:.1f},{start + half:.1f} "
+    path += f"{below.middle:.1f},{end - half:.1f} {below.middle:.1f},{end:.1f}"
+    return (
+        f'<g class="import" data-from="{escape(wing.name)}/{escape(file)}" '
+        f'data-to="{escape(wing.name)}/{escape(other)}">'
+        f'<path d="{path}" marker-end="url(#house-import)"/></g>'
+    )
+
+
+def _arrows(
+    by_floor: Sequence[Sequence[Wing]], floors: Mapping[str, int], boxes: Mapping[str, Box], room: float
+) -> Iterator[str]:
+    """One arrow from each wing to each wing that it uses, with how many names it takes from there.
+
+    To the next floor it goes straight down. Further down it goes through a lane of its own beside the house.
+    """
+    lane = MARGIN + room + 8.0 + LANE / 2
+    ins: dict[str, int] = {}
+    for floor in reversed(by_floor):
+        for wing in floor:
+            above = boxes[wing.name]
+            # The one that goes furthest leaves highest, so that it does not cross the others.
+            outs = sum(floors[wing.name] - floors[used] > 1 for used in wing.uses)
+            for used in sorted(wing.uses, key=lambda name: -floors[name]):
+                below = boxes[used]
+                names = sorted(wing.uses[used])
+                if floors[wing.name] - floors[used] == 1:
+                    x = (max(above.x, below.x) + min(above.right, below.right)) / 2
+                    if max(above.x, below.x) >= min(above.right, below.right):
+                        x = below.middle  # not one above the other: along the gap between the floors
+                        turn = above.bottom + GAP / 2
+                        path = f"M{above.middle:.1f},{above.bottom:.1f} V{turn:.1f} H{x:.1f} V{below.y:.1f}"
+                    else:
+                        path = f"M{x:.1f},{above.bottom:.1f} V{below.y:.1f}"
+                    label = _text("count", x + 8, below.y - GAP / 2 + 4, _names(names))
+                else:
+                    outs -= 1
+                    out = above.y + 22 + 16 * outs
+                    into = below.y + 22 + 16 * ins.setdefault(used, 0)
+                    ins[used] += 1
+                    # A wing with another one beside it is left and reached through the gap between the floors.
+                    is_beside_lanes = above.right > MARGIN + room - 1
+                    path = (
+                        f"M{above.right:.1f},{out:.1f}"
+                        if is_beside_lanes
+                        else f"M{above.middle:.1f},{above.bottom:.1f} v{GAP / 4:.1f}"
+                    )
+                    path += (
+                        f" H{lane:.1f} V{into:.1f} H{below.right:.1f}"
+                        if below.right > MARGIN + room - 1
+                        else f" H{lane:.1f} V{below.y - GAP / 4:.1f} H{below.middle:.1f} V{below.y:.1f}"
+                    )
+                    middle = (out + into) / 2
+                    turn = f' text-anchor="middle" transform="rotate(90 {lane:.1f} {middle:.1f})"'
+                    label = _text("count behind", lane, middle + 4, _names(names), turn)
+                    lane += LANE
+                yield (
+                    f'<g class="use" data-from="{escape(wing.name)}" data-to="{escape(used)}">'
+                    f"<title>{escape(wing.name)} takes from {escape(used)}: {', '.join(names)}</title>"
+                    f'<path d="{path}" marker-end="url(#house-use)"/>{label}</g>'
+                )
+
+
+def _names(names: Sequence[str]) -> str:
+    return f"{len(names)} name" + ("s" if len(names) != 1 else "")
+
+
+def tables(package: Path) -> str:
+    """What each wing and each file is for, in its own words: Markdown, from the docstrings, the top wing first."""
+    parts: list[str] = []
+    for wing in reversed(read(package)):
+        rows = [f"| `{file}` | {sentence.replace('|', chr(92) + '|')} |" for file, sentence in wing.files.items()]
+        parts.append("\n".join([f"**`{wing.name}`**. {wing.doc.strip()}", "", "| file | |", "|---|---|", *rows]))
+    return "\n\n".join(parts)
