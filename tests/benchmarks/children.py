@@ -89,9 +89,8 @@ async def measure(opener: Opener, children: int, **options: Any) -> None:
         for number in range(0, children, 10):
             agents.via(number)._resolve().kill()
             if number % 1_000 == 0 and "strategy" not in options:
-                await (
-                    trio.lowlevel.checkpoint()
-                )  # not with a strategy: a restart of several would take other names away meanwhile
+                # Not with a strategy: a restart of several would take other names away meanwhile.
+                await trio.lowlevel.checkpoint()
         await wait_all_tasks_blocked()
 
     async def terminate() -> None:
@@ -126,9 +125,7 @@ async def measure(opener: Opener, children: int, **options: Any) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="leave out the largest size")
-    parser.add_argument(
-        "--no-gc", action="store_true", help="turn Python's garbage collector off, to see trioreg's own cost"
-    )
+    parser.add_argument("--no-gc", action="store_true", help="without Python's garbage collector: trioreg's own cost")
     arguments = parser.parse_args()
     if arguments.no_gc:
         gc.disable()

@@ -4,8 +4,8 @@
 
 Each peer is a process that times its own operations (`_peer.py`, `peer_elixir.exs`). A round starts all peers anew and
 goes through the operations. For each operation the peers take turns, so that other programs on the machine disturb all
-alike. A figure is the median, over the rounds, of the median of a round's batches. A ratio is made of two figures of the
-same run.
+alike. A figure is the median, over the rounds, of the median of a round's batches. A ratio is made of two figures of one
+run.
 """
 
 from __future__ import annotations
@@ -333,9 +333,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
     parser.add_argument("--best", action="store_true", help="take the best round, not the median: for a busy machine")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
-    parser.add_argument(
-        "--write-docs", action="store_true", help="renew the tables and the picture of docs/performance.md"
-    )
+    parser.add_argument("--write-docs", action="store_true", help="renew docs/performance.md and its picture")
     parser.add_argument("--triotp", metavar="PYTHON", help="a Python that has TriOTP (default: make a venv)")
     arguments = parser.parse_args()
     rounds: int = arguments.rounds or (2 if arguments.quick else 7)
