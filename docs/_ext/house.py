@@ -196,7 +196,6 @@ class Box:
 def draw(package: Path) -> str:
     """The house as an SVG that takes its colours from the page it is in."""
     wings = read(package)
-        levels(wing.imports, f"files in {wing.name}")
     floors = levels({wing.name: set(wing.uses) for wing in wings}, "wings")
     by_floor = [[wing for wing in wings if floors[wing.name] == floor] for floor in range(max(floors.values()) + 1)]
     far = sum(floors[wing.name] - floors[used] > 1 for wing in wings for used in wing.uses)

@@ -4,8 +4,8 @@
 
 Each peer is a process that times its own operations (`_peer.py`, `peer_elixir.exs`). A round starts all peers anew and
 goes through the operations. For each operation the peers take turns, so that other programs on the machine disturb all
-alike. A figure is the median, over the rounds, of the median of a round's batches. A ratio is made of two figures of one
-run.
+alike. A figure is the median, over the rounds, of the median of a round's batches. A ratio is made of two figures of
+one run.
 """
 
 from __future__ import annotations
