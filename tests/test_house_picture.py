@@ -19,17 +19,18 @@ PACKAGE = Path(trioreg.__file__).parent
 DESIGN = ROOT / "docs" / "design.md"
 
 
-def load_house() -> ModuleType:
-    """The docs' extension; it is not on the path."""
-    spec = importlib.util.spec_from_file_location("house", ROOT / "docs" / "_ext" / "house.py")
+def load(name: str) -> ModuleType:
+    """A module of the docs' extension; it is not on the path."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "_ext" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["house"] = module  # dataclasses look for their module there
+    sys.modules[name] = module  # dataclasses look for their module there, and `house` for `layers`
     spec.loader.exec_module(module)
     return module
 
 
-house = load_house()
+layers = load("layers")
+house = load("house")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-Graph = Mapping[str, set[str]]
+from layers import Graph, Node, arrange
 
 
 class HouseError(Exception):
@@ -143,7 +143,7 @@ GAP = 44
 """Between two floors: room for an arrow and its number."""
 PADDING = 12
 CHIP = 22
-CHIP_GAP = 8
+CHIP_GAP = 10
 ROW_GAP = 26
 LINE = 16
 
@@ -270,77 +270,41 @@ def _inside(wing: Wing, x: float, y: float, width: float) -> tuple[list[str], fl
         shown.append(_text("doc", x + PADDING, y + PADDING + 10 + LINE * number, line))
     top = y + PADDING + 10 + LINE * len(lines) + 12
 
-    chips: dict[str, Box] = {}
-    rows = _rows(wing, width - 2 * PADDING)
-    for row in rows:
-        taken = sum(map(_chip_width, row)) + CHIP_GAP * (len(row) - 1)
-        # Spread over the width, but not so far that three files look lost.
-        gap = CHIP_GAP + min(60.0, (width - 2 * PADDING - taken) / (len(row) + 1))
-        left = x + (width - taken - (gap - CHIP_GAP) * (len(row) - 1)) / 2
-        for file in row:
-            chips[file] = Box(left, top, _chip_width(file), CHIP)
-            left += chips[file].width + gap
-        top += CHIP + ROW_GAP
-    for file, used in without_shortcuts(wing.imports).items():
-        for other in sorted(used):
-            shown.append(_line(wing, file, other, chips[file], chips[other]))
-    for file, box in chips.items():
-        label = _text("file", box.middle, box.y + 15, file)
-        tip = f"<title>{escape(wing.files[file], quote=False)}</title>"
-        shown += [f'<g data-file="{escape(wing.name)}/{escape(file)}">{tip}', box.rect("chip", 5), label, "</g>"]
-    return shown, top - ROW_GAP + PADDING - y
+    edges = without_shortcuts(wing.imports)
+    rows, lines = arrange({file: _chip_width(file) for file in wing.files}, edges, width - 2 * PADDING, CHIP_GAP)
+    left = x + PADDING
+
+    def y_of(node: Node) -> float:
+        return top + node.row * (CHIP + ROW_GAP)
+
+    for line in lines:
+        shown.append(_line(wing, [(left + node.x, y_of(node)) for node in line], line[0].name, line[-1].name))
+    for node in (node for row in rows for node in row if node.name):
+        box = Box(left + node.x - node.width / 2, y_of(node), node.width, CHIP)
+        label = _text("file", box.middle, box.y + 15, node.name)
+        tip = f"<title>{escape(wing.files[node.name], quote=False)}</title>"
+        shown += [f'<g data-file="{escape(wing.name)}/{escape(node.name)}">{tip}', box.rect("chip", 5), label, "</g>"]
+    return shown, top + len(rows) * (CHIP + ROW_GAP) - ROW_GAP + PADDING - y
 
 
 def _chip_width(file: str) -> float:
     return 14 + 7.0 * len(file)
 
 
-def _rows(wing: Wing, width: float) -> list[list[str]]:
-    """The files from top to bottom, each right below the lowest that imports it; near to what it has a line to."""
-    importers: dict[str, set[str]] = {file: set() for file in wing.files}
-    for file, used in wing.imports.items():
-        for other in used:
-            importers[other].add(file)
-    depth = levels(importers, f"files in {wing.name}")
-    near = {file: set(used) for file, used in without_shortcuts(wing.imports).items()}
-    for file, used in list(near.items()):
-        for other in list(used):
-            near[other].add(file)
-    rows = [[file for file in wing.files if depth[file] == number] for number in range(max(depth.values()) + 1)]
-    place = {file: (index + 0.5) / len(row) for row in rows for index, file in enumerate(row)}
-    for _ in range(8):
-        for row in [*rows, *reversed(rows)]:
-            middle = {
-                file: sum(place[other] for other in near[file]) / len(near[file]) if near[file] else place[file]
-                for file in row
-            }
-            row.sort(key=lambda file: (middle[file], file))
-            place |= {file: (index + 0.5) / len(row) for index, file in enumerate(row)}
-    return [part for row in rows for part in _folded(row, width)]
-
-
-def _folded(row: list[str], width: float) -> Iterator[list[str]]:
-    """A row that is too wide becomes several."""
-    part: list[str] = []
-    taken = 0.0
-    for file in row:
-        if part and taken + _chip_width(file) > width:
-            yield part
-            part, taken = [], 0.0
-        part.append(file)
-        taken += _chip_width(file) + CHIP_GAP
-    yield part
-
-
-def _line(wing: Wing, file: str, other: str, above: Box, below: Box) -> str:
-    start, end = above.bottom, below.y - 1
-    half = (end - start) / 2
-    path = f"M{above.middle:.1f},{start:.1f} C{above.middle:.1f},{start + half:.1f} "
-    path += f"{below.middle:.1f},{end - half:.1f} {below.middle:.1f},{end:.1f}"
+def _line(wing: Wing, points: Sequence[tuple[float, float]], file: str | None, other: str | None) -> str:
+    """From one file down to another. In each row on its way the line goes straight down, between the files."""
+    x, y = points[0]
+    path = f"M{x:.1f},{y + CHIP:.1f}"
+    half = ROW_GAP / 2
+    for index, (x_next, y_next) in enumerate(points[1:], 2):
+        start, end = y + CHIP, y_next - (index == len(points))
+        path += f" C{x:.1f},{start + half:.1f} {x_next:.1f},{end - half:.1f} {x_next:.1f},{end:.1f}"
+        if index < len(points):
+            path += f" v{CHIP}"
+        x, y = x_next, y_next
     return (
-        f'<g class="import" data-from="{escape(wing.name)}/{escape(file)}" '
-        f'data-to="{escape(wing.name)}/{escape(other)}">'
-        f'<path d="{path}" marker-end="url(#house-import)"/></g>'
+        f'<g class="import" data-from="{escape(wing.name)}/{escape(str(file))}" '
+        f'data-to="{escape(wing.name)}/{escape(str(other))}"><path d="{path}" marker-end="url(#house-import)"/></g>'
     )
 
 
