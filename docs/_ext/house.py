@@ -371,5 +371,5 @@ def tables(package: Path) -> str:
     parts: list[str] = []
     for wing in reversed(read(package)):
         rows = [f"| `{file}` | {sentence.replace('|', chr(92) + '|')} |" for file, sentence in wing.files.items()]
-        parts.append("\n".join([f"**`{wing.name}`**. {wing.doc.strip()}", "", "| file | |", "|---|---|", *rows]))
+        parts.append("\n".join([f"**`{wing.name}`**. {wing.doc.strip()}", "", "| file | what it is for |", "|---|---|", *rows]))
     return "\n\n".join(parts)
