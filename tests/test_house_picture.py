@@ -24,13 +24,14 @@ def load(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "_ext" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look for their module there, and `house` for `layers`
+    sys.modules[name] = module  # dataclasses and the other modules look for it there
     spec.loader.exec_module(module)
     return module
 
 
-layers = load("layers")
 house = load("house")
+layers = load("layers")
+drawing = load("drawing")
 
 
 @pytest.fixture
@@ -40,12 +41,12 @@ def copied(tmp_path: Path) -> Path:
 
 def parts(package: Path, attribute: str) -> set[str]:
     """The values of an attribute in the picture of a package."""
-    picture = ElementTree.fromstring(house.draw(package))
+    picture = ElementTree.fromstring(drawing.draw(package))
     return {value for element in picture.iter() if (value := element.get(attribute))}
 
 
 def arrows(package: Path) -> set[tuple[str, str]]:
-    picture = ElementTree.fromstring(house.draw(package))
+    picture = ElementTree.fromstring(drawing.draw(package))
     return {(a, b) for element in picture.iter() if (a := element.get("data-from")) and (b := element.get("data-to"))}
 
 
@@ -81,7 +82,7 @@ def test_an_import_inside_a_wing_shows_up_as_an_arrow(copied: Path) -> None:
 def test_the_arrow_between_two_wings_names_what_is_imported(copied: Path) -> None:
     with (copied / "_tasks" / "stream.py").open("a") as stream:
         stream.write("\nfrom .._registry import Registry, Entry\n")
-    picture = house.draw(copied)
+    picture = drawing.draw(copied)
     assert "_tasks takes from _registry: Entry, Registry" in picture
     assert "2 names" in picture
 
@@ -93,27 +94,27 @@ def test_a_way_that_is_long_enough_makes_the_short_one_superfluous() -> None:
 def test_a_file_in_no_wing_fails(copied: Path) -> None:
     (copied / "helpers.py").write_text('"""Helpers."""\n')
     with pytest.raises(house.HouseError, match=r"helpers\.py is in no wing"):
-        house.draw(copied)
+        drawing.draw(copied)
 
 
 def test_a_file_in_a_folder_that_is_no_wing_fails(copied: Path) -> None:
     (copied / "_more").mkdir()
     (copied / "_more" / "helpers.py").write_text('"""Helpers."""\n')
     with pytest.raises(house.HouseError, match=r"helpers\.py is in no wing"):
-        house.draw(copied)
+        drawing.draw(copied)
 
 
 def test_a_file_without_a_docstring_fails(copied: Path) -> None:
     (copied / "_tasks" / "new.py").write_text("X = 1\n")
     with pytest.raises(house.HouseError, match=r"new\.py has no docstring"):
-        house.draw(copied)
+        drawing.draw(copied)
 
 
 def test_imports_in_a_circle_fail(copied: Path) -> None:
     with (copied / "_runtime" / "exit.py").open("a") as file:
         file.write("\nfrom .._tasks import Done\n")
     with pytest.raises(house.HouseError, match="go in a circle: _"):
-        house.draw(copied)
+        drawing.draw(copied)
 
 
 def test_the_table_of_files_has_every_file_and_its_first_sentence() -> None:

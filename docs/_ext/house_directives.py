@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import drawing
 import house
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -26,7 +27,7 @@ class Picture(_OfThePackage):
 
     def run(self) -> list[nodes.Node]:
         try:
-            return [nodes.raw("", house.draw(self.package()), format="html")]
+            return [nodes.raw("", drawing.draw(self.package()), format="html")]
         except house.HouseError as error:
             raise ExtensionError(f"{{house}}: {error}") from error
 

@@ -6,11 +6,11 @@ every row that it passes, order the rows so that few lines cross, then move the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-Graph = Mapping[str, set[str]]
+from house import Graph
 
 PASSING = 12.0
 """How much room a line takes in a row that it passes."""
@@ -18,10 +18,10 @@ PASSING = 12.0
 
 @dataclass(eq=False)
 class Node:
-    """A place in a row: of a node of the graph, or (without a name) of a line that passes.
+    """A place in a row: of a node of the graph, or of a line that passes.
 
     Attributes:
-        name: The node's name, or None.
+        name: The node's name; empty for a line that passes.
         row: The row, 0 at the top.
         width: How wide the place is.
         x: The middle of it.
@@ -29,12 +29,12 @@ class Node:
         below: The places that it has a line to in the row below.
     """
 
-    name: str | None
+    name: str
     row: int
     width: float
     x: float = 0.0
-    above: list[Node] = field(default_factory=list["Node"])
-    below: list[Node] = field(default_factory=list["Node"])
+    above: list[Node] = field(default_factory=lambda: list[Node]())
+    below: list[Node] = field(default_factory=lambda: list[Node]())
 
 
 Line = list[Node]
@@ -45,7 +45,7 @@ def arrange(widths: Mapping[str, float], edges: Graph, room: float, gap: float) 
     """Places for all nodes and lines, in rows; ``x`` is between 0 and ``room``. The graph must have no circle."""
     depth = _rows(widths, edges, room, gap)
     nodes = {name: Node(name, depth[name], width) for name, width in widths.items()}
-    rows: list[list[Node]] = [[] for _ in range(max(depth.values()) + 1)]
+    rows: list[list[Node]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
     for node in nodes.values():
         rows[node.row].append(node)
     lines: list[Line] = []
@@ -53,7 +53,7 @@ def arrange(widths: Mapping[str, float], edges: Graph, room: float, gap: float) 
         for used in sorted(edges[name]):
             line = [nodes[name]]
             for row in range(depth[name] + 1, depth[used]):
-                line.append(Node(None, row, PASSING))
+                line.append(Node("", row, PASSING))
                 rows[row].append(line[-1])
             line.append(nodes[used])
             for upper, lower in pairwise(line):
@@ -82,13 +82,13 @@ def _rows(widths: Mapping[str, float], edges: Graph, room: float, gap: float) ->
 
         for name in widths:
             find(name)
-        last = max(depth.values()) + 1
+        last = max(depth.values(), default=-1) + 1
         for row in range(last):
             here = sorted(name for name in widths if depth[name] == row)
             passing = sum(depth[name] < row < depth[used] for name in edges for used in edges[name])
             if len(here) > 1 and sum(widths[name] + gap for name in here) + passing * (PASSING + gap) > room:
                 # The one that can go furthest down without pushing what it uses.
-                pushed = max(here, key=lambda name: (min((depth[used] for used in edges[name]), default=last), name))
+                pushed = max(here, key=lambda name: (min([last, *(depth[used] for used in edges[name])]), name))
                 least[pushed] = row + 1
                 break
         else:
@@ -106,6 +106,10 @@ def _crossings(rows: Sequence[Sequence[Node]]) -> int:
     return found
 
 
+def _by(middles: Mapping[int, float]) -> Callable[[Node], float]:
+    return lambda node: middles[id(node)]
+
+
 def _order(rows: list[list[Node]]) -> None:
     """Order each row by the middle of its neighbours, downwards and upwards in turns; keep the best."""
     best, fewest = [list(row) for row in rows], _crossings(rows)
@@ -119,7 +123,7 @@ def _order(rows: list[list[Node]]) -> None:
                 else place[id(node)]
                 for node in row
             }
-            row.sort(key=lambda node, middles=middles: middles[id(node)])
+            row.sort(key=_by(middles))
             place |= {id(node): (index + 0.5) / len(row) for index, node in enumerate(row)}
         if (crossings := _crossings(rows)) < fewest:
             best, fewest = [list(row) for row in rows], crossings
@@ -138,7 +142,8 @@ def _place(rows: Sequence[Sequence[Node]], room: float, gap: float) -> None:
                 wanted.append(sum(other.x for other in near) / len(near) if near else node.x)
             _settle(row, wanted, room, gap)
     nodes = [node for row in rows for node in row]
-    left, right = min(node.x - node.width / 2 for node in nodes), max(node.x + node.width / 2 for node in nodes)
+    left = min((node.x - node.width / 2 for node in nodes), default=0.0)
+    right = max((node.x + node.width / 2 for node in nodes), default=0.0)
     for node in nodes:
         node.x += (room - left - right) / 2  # all of it in the middle
 
