@@ -166,5 +166,5 @@ def _settle(row: Sequence[Node], wanted: Sequence[float], room: float, gap: floa
         sizes.append(size)
     at = [total / weight for (total, weight), size in zip(blocks, sizes, strict=True) for _ in range(size)]
     low, high = row[0].width / 2, room - row[-1].width / 2 - offsets[-1]
-    for node, left, offset in zip(row, at, offsets, strict=True):
-        node.x = max(low, min(high, left)) + offset
+    for node, place, offset in zip(row, at, offsets, strict=True):
+        node.x = max(low, min(high, place)) + offset
