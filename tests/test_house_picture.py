@@ -6,6 +6,7 @@ import importlib.util
 import re
 import shutil
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree
@@ -89,6 +90,25 @@ def test_the_arrow_between_two_wings_names_what_is_imported(copied: Path) -> Non
 
 def test_a_way_that_is_long_enough_makes_the_short_one_superfluous() -> None:
     assert house.without_shortcuts({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == {"a": {"b"}, "b": {"c"}, "c": set()}
+
+
+def test_the_picture_has_no_colour_of_its_own() -> None:
+    # Else it could not be read on a page that is light or dark.
+    assert not re.search(r"#[0-9a-fA-F]{3,6}\b|rgb|black|white", drawing.draw(PACKAGE))
+
+
+def test_places_in_a_row_do_not_overlap_and_each_is_above_what_it_uses() -> None:
+    edges: dict[str, set[str]] = {str(n): {str(m) for m in range(n + 1, 20) if m % (n + 2) == 0} for n in range(20)}
+    rows, lines = layers.arrange(dict.fromkeys(edges, 60.0), house.without_shortcuts(edges), 300.0, 10.0)
+    for row in rows:
+        assert row[0].x - row[0].width / 2 > -1e-6
+        assert row[-1].x + row[-1].width / 2 < 300 + 1e-6
+        for left, right in pairwise(row):
+            assert left.x + left.width / 2 + 10 <= right.x - right.width / 2 + 1e-6
+    assert lines
+    for line in lines:
+        assert [node.row for node in line] == list(range(line[0].row, line[-1].row + 1))
+        assert line[-1].name in edges[line[0].name]
 
 
 def test_a_file_in_no_wing_fails(copied: Path) -> None:
