@@ -25,7 +25,7 @@ GAP = 44
 PADDING = 12
 CHIP = 22
 CHIP_GAP = 10
-ROW_GAP = 26
+ROW_GAP = 22
 LINE = 16
 
 STYLE = """
@@ -233,7 +233,7 @@ def _arrows(
                         if below.right > MARGIN + room - 1
                         else f" H{lane:.1f} V{below.y - GAP / 4:.1f} H{below.middle:.1f} V{below.y:.1f}"
                     )
-                    middle = (out + into) / 2
+                    middle = out + 60  # near its beginning, where no other arrow crosses it
                     turned = f' text-anchor="middle" transform="rotate(90 {lane:.1f} {middle:.1f})"'
                     label = _text("count behind", lane, middle + 4, _names(names), turned)
                     lane += LANE

@@ -139,6 +139,8 @@ def _place(rows: Sequence[Sequence[Node]], room: float, gap: float) -> None:
             wanted: list[float] = []
             for node in row:
                 near = [*node.above, *node.below]
+                if not node.name:  # a line that passes several rows goes straight through them
+                    near = [other for other in near if not other.name] or near
                 wanted.append(sum(other.x for other in near) / len(near) if near else node.x)
             _settle(row, wanted, room, gap)
     nodes = [node for row in rows for node in row]
