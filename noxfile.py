@@ -1,4 +1,4 @@
-"""What CI runs, and what a developer runs: `nox -l` lists the sessions, plain `nox` is CI's set."""
+"""The sessions for CI and for developers: `nox -l` lists them, plain `nox` runs those of CI."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nox
 
-if sys.version_info < (3, 11):  # noqa: UP036 - nox itself runs on older ones
+if sys.version_info < (3, 11):  # noqa: UP036 - nox itself runs on older Pythons
     sys.exit("trioreg needs Python 3.11 or newer: run nox on one")
 
 nox.needs_version = ">=2025.2.9"
@@ -29,7 +29,7 @@ def group(name: str) -> tuple[str, ...]:
 
 
 def candidates(version: str) -> Iterator[Path]:
-    """Where a Python of that version may be: on PATH, or in pyenv, the newest patch first."""
+    """The places for a Python of that version: on PATH, or in pyenv, the newest patch first."""
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
         yield Path(folder, f"python{version}.exe" if os.name == "nt" else f"python{version}")
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
@@ -43,7 +43,7 @@ def candidates(version: str) -> Iterator[Path]:
 
 
 def answers_to(version: str, python: Path) -> bool:
-    """Whether it really runs: a pyenv shim is on PATH for versions that are switched off, too."""
+    """Whether that Python really runs: pyenv has a shim on PATH for versions that are switched off, too."""
     if not python.is_file():
         return False
     ask = [str(python), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
@@ -55,7 +55,7 @@ def answers_to(version: str, python: Path) -> bool:
 
 
 def find_pythons() -> dict[str, str]:
-    """The interpreters to test with, by version; nox's own is one of them, newer ones included."""
+    """The interpreters to test with, by version. nox's own is one of them, even if it is newer."""
     found: dict[str, str] = {}
     own = "{}.{}".format(*sys.version_info[:2])
     for version in SUPPORTED:
@@ -73,7 +73,7 @@ MISSING = [version for version in SUPPORTED if version not in PYTHONS]
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff: the rules, and the format."""
+    """Ruff: the rules and the format."""
     session.install(*group("lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -81,7 +81,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """mypy and pyright, both strict; in tests/typing an expected error that is absent fails."""
+    """mypy and pyright, both strict. In tests/typing, an expected error that does not come is a failure."""
     session.install("-e", ".", *group("typing"))
     session.run("mypy", "--strict", "--warn-unused-ignores")
     session.run("pyright")
@@ -89,7 +89,7 @@ def typing(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The docs, into docs/_build/html; a warning or a reference that leads nowhere is an error."""
+    """Build the docs into docs/_build/html. A warning or a broken reference is an error."""
     session.install("-e", ".", *group("docs"))
     strict = ("-W", "--keep-going", "-n")
     session.run("sphinx-build", *strict, "-E", "-b", "html", "docs", "docs/_build/html")
@@ -97,7 +97,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def examples(session: nox.Session) -> None:
-    """Every example, on the package as it is built and installed by a user."""
+    """Test every example on the built package, as a user installs it."""
     session.install(".", *group("test"))
     session.run("pytest", "tests/test_examples.py", "-v", *session.posargs)
 
@@ -105,7 +105,7 @@ def examples(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("python", [nox.param(path, id=version) for version, path in PYTHONS.items()])
 def tests(session: nox.Session) -> None:
-    """The tests, on every supported Python that this machine has."""
+    """Run the tests on every supported Python of this machine."""
     if MISSING:
         session.warn(f"not tested on {', '.join(MISSING)}: no such Python found on this machine")
     session.install("-e", ".", *group("test"))
@@ -114,7 +114,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def oldest(session: nox.Session) -> None:
-    """The tests on the oldest run-time dependencies that pyproject.toml admits."""
+    """Run the tests on the oldest run-time dependencies that pyproject.toml allows."""
     pins = [bound.replace(">=", "==") for bound in PYPROJECT["project"]["dependencies"]]
     session.install("-e", ".", *pins, *group("test"))
     session.run("pytest", *session.posargs)
@@ -122,7 +122,7 @@ def oldest(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """The tests under coverage; the threshold is in pyproject.toml."""
+    """Run the tests under coverage. The threshold is in pyproject.toml."""
     session.install("-e", ".", *group("coverage"))
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "report")
@@ -130,6 +130,6 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The benchmarks: `nox -s bench -- ARGUMENTS`."""
+    """Run the benchmarks: `nox -s bench -- ARGUMENTS`."""
     session.install(".", *group("bench"))
     session.run("python", "tests/benchmarks/run.py", *session.posargs)

@@ -1,11 +1,11 @@
-"""A service as a program: named actors under supervisors that start in order and shut down in order.
+"""A service as a program: named actors under supervisors. They start in order and shut down in order.
 
-python program.py REPORTS    works until that many reports are filed (6 if you do not say), then ends by itself
-python program.py --serve    works until Ctrl-C, or until somebody sends it SIGTERM
+python program.py REPORTS    files that many reports (6 by default), then ends by itself
+python program.py --serve    runs until Ctrl-C or SIGTERM
 
-Whichever way it ends, the station ends first, then its agents, and the archive last: whoever still has something to
-file can do so. The exit status is 0 when it ended by itself or by SIGTERM. After Ctrl-C it dies of that signal, as a
-shell expects (130). A second signal ends it at once.
+However it ends, the station ends first, then the agents, and the archive last. So an agent can still file a report
+while it shuts down. The exit status is 0 if the program ended by itself or by SIGTERM. After Ctrl-C the program dies of
+that signal, and a shell shows 130. A second signal ends the program at once.
 """
 
 import argparse
@@ -49,7 +49,7 @@ class SecretAgent(Actor):
 
 
 async def station(reports: float) -> None:
-    """Has the agents report in turn. It is "significant": when it is done, so is the program."""
+    """Ask the agents for a report, in turn. This child is "significant": when it ends, the program ends."""
     say("station: on the air")
     for codename in cycle(["James Bond", "Mr. White"]):
         number = await names.via(codename).call(SecretAgent.report)
@@ -75,9 +75,9 @@ def say(text: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A service that ends in order.")
+    parser = argparse.ArgumentParser(description="A service that shuts down in order.")
     parser.add_argument("reports", nargs="?", type=int, default=6, help="how many reports to file (default: 6)")
-    parser.add_argument("--serve", action="store_true", help="work until a signal comes")
+    parser.add_argument("--serve", action="store_true", help="run until Ctrl-C or SIGTERM")
     arguments = parser.parse_args()
     if arguments.reports < 1:
         parser.error(f"REPORTS must be at least 1, not {arguments.reports}")

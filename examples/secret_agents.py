@@ -1,23 +1,23 @@
-"""Secret agents: names for actors that crash, come back, and never lose their name.
+"""Secret agents: actors that are killed, restart, and keep their names.
 
-python secret_agents.py         tells the story, from the first name to the last
-python secret_agents.py FILE    answers a dialogue, line by line as it comes in ("-" is standard input)
+python secret_agents.py         tells the whole story
+python secret_agents.py FILE    answers a dialogue, each line as it comes in ("-" is standard input)
 
 In a dialogue, each line is one of
 
-  NAME: line       the agent NAME says the line; an agent nobody has heard of is started first
-  kill NAME        ends the agent at once; its supervisor brings it back, under the same name
-  stop NAME        lets the agent go, for good: the next "NAME: line" starts a new one
-  keys NAME        the names that the agent holds
-  whereis NAME     its reference
-  tree             the supervision tree
-  tables           the tables of the registry
-  count            how many names are held
+  NAME: line       the agent NAME says the line; a new agent is started first
+  kill NAME        ends the agent at once; its supervisor restarts it under the same name
+  stop NAME        ends the agent for good; the next "NAME: line" starts a new one
+  keys NAME        shows the names that the agent holds
+  whereis NAME     shows the agent's reference
+  tree             shows the supervision tree
+  tables           shows the tables of the registry
+  count            shows how many names are held
 
-A line with a colon is always speech: a name is all that stands before the first colon. Blank lines, lines that begin
-with "#", and spaces around names and lines do not count. The text is UTF-8. A line that makes no sense is reported,
-with its number, and the dialogue goes on. The exit status is 0 at the end of the dialogue, 2 if it can't be read or
-the arguments are wrong, and 130 after Ctrl-C.
+A line with a colon is always speech: the name is the text before the first colon. Blank lines, lines that begin with
+"#", and spaces around names and lines are ignored. The text is UTF-8. If a line makes no sense, the program reports
+its number and goes on. The exit status is 0 at the end of the dialogue, 2 if the dialogue can't be read or the
+arguments are wrong, and 130 after Ctrl-C.
 """
 
 import argparse
@@ -48,26 +48,26 @@ class SecretAgent(Actor):
 
 async def story() -> None:
     log = LogBook()
-    print("Secret agents: they come and go, their names stay")
-    # One partition has one table of each kind, which is easiest to read; a busy registry has more. Killing is our
-    # business here, so restarts have no limit: by default a supervisor gives up at the fourth within five seconds.
+    print("Secret agents: agents come and go, their names stay")
+    # One partition has one table of each kind, which is easy to read. The story kills an agent a thousand times, so
+    # restarts have no limit here: by default, a supervisor gives up at the fourth restart within five seconds.
     agents: Registry[str, None] = Registry("agents", keys="unique", partitions=1)
     async with open_dynamic_supervisor(max_restarts=math.inf) as supervisor:
         title("1. Two agents start under a supervisor, each with a name in the registry")
         for name in ("James Bond", "Mr. White"):
-            # "transient": whoever crashes or is killed comes back, whoever stops is gone for good
+            # "transient": restarted after a crash or a kill, gone for good after a stop
             ref = await supervisor.start_child(SecretAgent, name, name=agents.via(name), restart="transient")
             show(f"{name} is {ref}")
 
-        title("2. They answer to their names: nobody has to remember a reference")
+        title("2. They answer to their names: you need no reference")
         bond, white = agents.via("James Bond"), agents.via("Mr. White")
         show(await bond.call(SecretAgent.echo, "My name is Bond, James Bond."))
         show(await white.call(SecretAgent.echo, "Mine is an alias. So is the colour."))
 
-        title("3. The supervision tree, and the tables: who has a name, and which names somebody has")
+        title("3. The supervision tree, and the two tables: the owner of each name, the names of each owner")
         show(f"{supervisor.tree()}\n\n{agents.dump()}")
 
-        title("4. James Bond is killed; the supervisor restarts him, and its log says so")
+        title("4. James Bond is killed; the supervisor restarts him and logs it")
         old, witness = agents.whereis("James Bond"), Witness(agents, "James Bond")
         trio.lowlevel.add_instrument(witness)
         bond.kill()
@@ -83,13 +83,13 @@ async def story() -> None:
         title("6. The names that the new James Bond holds")
         show(f"{agents.keys(holder('James Bond', agents))}")
 
-        title("7. A second James Bond wants to start, and is refused")
+        title("7. A second James Bond cannot start: the name is taken")
         try:
             await supervisor.start_child(SecretAgent, "James Bond", name=agents.via("James Bond"))
         except AlreadyRegistered as refusal:
             show(f"{refusal}")
 
-        title("8. James Bond is killed a thousand times more, and answers after each")
+        title("8. James Bond is killed a thousand times more, and answers after each kill")
         witness = Witness(agents, "James Bond")
         trio.lowlevel.add_instrument(witness)
         for _ in range(1000):
@@ -99,39 +99,39 @@ async def story() -> None:
         trio.lowlevel.remove_instrument(witness)
         show(f"{witness}\n{supervisor.tree()}")
 
-        title("9. Both are told to stop, and the supervisor ends with the last of its children")
+        title("9. Both stop, and the supervisor ends with its last child")
         for name in ("James Bond", "Mr. White"):
             show(f"{name} has exited ({await agents.via(name).stop()})")
     show(f"names still held: {agents.count()}")
 
 
 class Witness(trio.abc.Instrument):
-    """Looks a name up after every single step that Trio's scheduler takes: no task can look more closely."""
+    """Look a name up after every step of Trio's scheduler: no task can look more often."""
 
     def __init__(self, agents: Registry[str, None], name: str) -> None:
         self.agents, self.name = agents, name
-        self.looks = self.dead = self.nobody = 0
+        self.looks = self.dead = self.free = 0
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         found = self.agents.lookup(self.name)
         self.looks += 1
-        self.nobody += not found
+        self.free += not found
         self.dead += any(not owner.is_alive for owner, _ in found)
 
     def __str__(self) -> str:
         looks = f"{self.looks:,} look-ups meanwhile, one after each step of the scheduler"
-        return f"{looks}: {self.dead} found him dead, {self.nobody} found nobody"
+        return f"{looks}: {self.dead} found a dead agent, {self.free} found the name free"
 
 
 class LogBook(logging.Handler):
-    """Keeps what trioreg logs, so that the story can show it where it belongs."""
+    """Keep trioreg's log lines, so that the story can show one in the right place."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []
         logger = logging.getLogger("trioreg")
         logger.addHandler(self)
-        logger.setLevel(logging.INFO)  # a crash is logged as an error, but a kill was somebody's wish
+        logger.setLevel(logging.INFO)  # a crash is logged at ERROR, but a restart after a kill at INFO
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(record.getMessage())
@@ -159,7 +159,7 @@ async def dialogue(source: BinaryIO, path: str) -> int:
         async with open_dynamic_supervisor(max_restarts=math.inf) as supervisor:
             for number in itertools.count(1):
                 try:
-                    # In a thread: while we wait for somebody to type, the agents go on. Ctrl-C abandons the thread.
+                    # In a thread: the agents go on while the program waits for a line. Ctrl-C abandons the thread.
                     raw = await trio.to_thread.run_sync(source.readline, abandon_on_cancel=True)
                     line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
                 except OSError as error:
@@ -173,9 +173,9 @@ async def dialogue(source: BinaryIO, path: str) -> int:
                 try:
                     await perform(line, agents, supervisor)
                 except (BadLine, NotRegistered) as error:
-                    # On stderr: what is on stdout may go to a file, or to a program that expects nothing but answers.
+                    # On stderr: stdout may go to a file, or to a program that expects only answers.
                     print(f"line {number}: {error}", file=sys.stderr)
-            scope.cancel()  # Whoever is left is shut down; without this, the supervisor would wait for them to stop.
+            scope.cancel()  # Shuts the agents down; without this, the supervisor waits until each has stopped.
     return status
 
 
@@ -195,7 +195,7 @@ async def perform(line: str, agents: Registry[str, None], supervisor: DynamicSup
         case ["kill", name]:
             old, agent = holder(name, agents), agents.via(name)
             agent.kill()
-            await agent.wait()  # The name is the old one's until it is really gone: that is whom we wait for.
+            await agent.wait()  # The old agent has the name until it has really ended, so this waits for its end.
             print(f"{name} is killed: {old} is gone, {holder(name, agents)} has the name")
         case ["stop", name]:
             print(f"{name} has left ({await agents.via(name).stop()})")
@@ -230,7 +230,7 @@ def main() -> int:
     parser.add_argument("file", metavar="FILE", nargs="?", help='a dialogue; "-" is standard input')
     path: str | None = parser.parse_args().file
     if sys.stdout is not None:  # None: the program was started without one
-        # Each answer goes out at once, into a pipe too; a character that the terminal lacks does not end the run.
+        # Each answer goes out at once, into a pipe too. A character that the terminal can't show does not end the run.
         cast("TextIOWrapper", sys.stdout).reconfigure(line_buffering=True, errors="backslashreplace")
     status = 0
     try:
@@ -239,7 +239,7 @@ def main() -> int:
         else:
             status = run_dialogue(path)
     except* BrokenPipeError:
-        # Who reads has had enough (`| head`): that is no failure. Python's own last flush must not hit the pipe again.
+        # The reader has closed the pipe (`| head`): no failure. Python's last flush must not write to the pipe again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except* KeyboardInterrupt:
         status = 130
@@ -248,12 +248,12 @@ def main() -> int:
 
 def run_dialogue(path: str) -> int:
     try:
-        # Standard input is opened anew: a thread that is left reading `sys.stdin` would block the end of the program.
+        # Standard input is opened again: a thread that still reads `sys.stdin` would block the end of the program.
         source = open(0 if path == "-" else path, "rb", closefd=path != "-")  # noqa: SIM115
     except OSError as error:
         return cannot_read(path, error.strerror)
     status = trio.run(dialogue, source, path)
-    source.close()  # not after Ctrl-C, when that thread may still hold it
+    source.close()  # not after Ctrl-C: then that thread may still read
     return status
 
 
