@@ -6,18 +6,17 @@ import re
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
 import trio
+from support.inside import number_actors_from_one
 from trio.testing import MockClock
-
-from trioreg._runtime import owner
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+GUIDES = {"actors", "registry", "supervision", "tasks"}  # pages that live by their examples
 
 RUN = trio.run
 
@@ -29,7 +28,7 @@ def fenced(language: str) -> list[str]:
 
 
 def examples(page: Path) -> Iterator[tuple[int, str, str]]:
-    """Each ``python`` block of a page: its line, its code, and what it prints: the ``text`` block next after it."""
+    """Each ``python`` block of a page: its line, its code, and its output: the ``text`` block after it."""
     text = page.read_text(encoding="utf-8")
     blocks = list(FENCE.finditer(text))
     for number, block in enumerate(blocks, 1):
@@ -56,23 +55,32 @@ def test_the_readme_names_two_commands() -> None:
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in PAGES])
-def test_the_examples_of_a_page_run_in_order_and_print_what_it_says(
+def test_the_examples_of_a_page_run_in_order_and_print_its_output(
     page: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Nobody waits for what an example sleeps, and actors are numbered as for one who runs the page as a script.
+    # The sleeps of an example take no time, and actors are numbered as where a reader runs the page as a script.
     monkeypatch.setattr(trio, "run", run_in_virtual_time)
-    monkeypatch.setattr(owner, "_numbers", count(1))
-    # One namespace for a page, named as that of a script is: what an example prints is what a reader would see.
+    number_actors_from_one(monkeypatch)
+    # One namespace for a page, named as in a script: what an example prints is what a reader would see.
     namespace: dict[str, object] = {"__name__": "__main__"}
-    for line, code, output in examples(page):
-        # The empty lines in front make a traceback name the line of the page.
+    blocks = list(examples(page))
+    assert blocks or page.stem not in GUIDES
+    for line, code, output in blocks:
+        # The empty lines before the code make a traceback name the line of the page.
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
         assert capsys.readouterr().out == output, f"{page.name}, line {line + 1}"
 
 
-PROMISES = README.parent / "docs" / "promises.md"
+PROMISES = (ROOT / "docs" / "promises.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize(("name", "file"), re.findall(r"`(test_\w+)`\s+in\s+`([\w/.]+)`", PROMISES.read_text("utf-8")))
-def test_what_a_promise_names_as_its_proof_exists(name: str, file: str) -> None:
-    assert f"def {name}(" in (README.parent / file).read_text("utf-8")
+def test_each_promise_names_a_test_or_figures() -> None:
+    _, *promises = PROMISES.split("\n## ")
+    assert len(promises) == 10
+    for promise in promises:
+        assert "`test_" in promise or "figures" in promise, promise
+
+
+@pytest.mark.parametrize(("name", "file"), re.findall(r"`(test_\w+)`\s+in\s+`([\w/.]+)`", PROMISES))
+def test_each_test_that_a_promise_names_exists(name: str, file: str) -> None:
+    assert f"def {name}(" in (ROOT / file).read_text("utf-8")

@@ -7,18 +7,17 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from threading import Timer
 
 import pytest
 from attrs import frozen
+from support.processes import SECONDS, running
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 AGENTS = EXAMPLES / "secret_agents.py"
 CASINO = EXAMPLES / "data" / "casino_royale.txt"
-SECONDS = 30  # for a program that hangs; each takes less than one
 
 REF = r"<SecretAgent #\d+>"
 
@@ -27,7 +26,7 @@ def command(script: Path, *arguments: str | Path) -> list[str]:
     return [sys.executable, str(script), *map(str, arguments)]
 
 
-# What the examples print is UTF-8 here, whatever the locale of the machine, and nothing helps them to print it at once.
+# What the examples print is UTF-8 here, whatever the locale of the machine, and it is buffered as usual.
 ENVIRONMENT = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "", "COLUMNS": "120"}
 
 
@@ -41,24 +40,9 @@ def run(script: Path, *arguments: str | Path, stdin: str | bytes = b"") -> subpr
     return subprocess.CompletedProcess(done.args, done.returncode, stdout, stderr)
 
 
-@contextmanager
-def running(script: Path, *arguments: str | Path) -> Generator[subprocess.Popen[str]]:
-    """Run a script while the test talks to it; it is killed if it takes too long, so that no read waits for ever."""
-    with subprocess.Popen(
-        command(script, *arguments),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        env=ENVIRONMENT,
-    ) as process:
-        timer = Timer(SECONDS, process.kill)
-        timer.start()
-        try:
-            yield process
-        finally:
-            timer.cancel()
-            process.kill()
+def talking(script: Path, *arguments: str | Path) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Run a script while the test talks to it."""
+    return running(command(script, *arguments), stdin=subprocess.PIPE, env=ENVIRONMENT)
 
 
 def say(process: subprocess.Popen[str], line: str) -> None:
@@ -81,7 +65,7 @@ def agents(dialogue: str | bytes) -> subprocess.CompletedProcess[str]:
 
 
 def settled(text: str) -> str:
-    """Without what Pythons and Trios may do differently: the bytes of a table, the steps of the scheduler."""
+    """The text without numbers that differ between versions of Python and Trio: bytes and look-ups."""
     text = re.sub(r"[\d,]+ bytes", "N bytes", text)
     return re.sub(r"[\d,]+ look-ups", "N look-ups", text)
 
@@ -98,7 +82,7 @@ def test_every_expected_output_belongs_to_an_example() -> None:
     assert {path.stem for path in (EXAMPLES / "expected").iterdir()} == {path.stem for path in EXAMPLES.glob("*.py")}
 
 
-def test_the_story_has_really_looked() -> None:
+def test_the_story_counts_thousands_of_look_ups() -> None:
     looks = [int(number.replace(",", "")) for number in re.findall(r"([\d,]+) look-ups", run(AGENTS).stdout)]
     once, a_thousand_times = looks
     assert once >= 2  # at the very least: the end of the old James Bond, and the start of the new one
@@ -110,7 +94,7 @@ def test_the_story_has_really_looked() -> None:
 
 @frozen
 class Evening:
-    """The dialogue as it was written, and what became of it."""
+    """The dialogue as it was written, and what the program made of it."""
 
     script: list[str]
     status: int
@@ -119,7 +103,7 @@ class Evening:
 
     @property
     def speech(self) -> list[tuple[str, str]]:
-        """Who is to say what."""
+        """Each speaker, with the line to say."""
         said = (line.partition(":") for line in self.script if ":" in line and not line.startswith("#"))
         return [(name.strip(), text.strip()) for name, _, text in said if name.strip()]
 
@@ -160,7 +144,7 @@ def presence(script: list[str]) -> Iterator[tuple[int, str, set[str]]]:
 
 
 def lives(evening: Evening) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Follows the output: each event that changes who is who, and who has which reference after it."""
+    """Follows the output: each event that changes the agents, and the reference of each agent after it."""
     now: dict[str, str] = {}
     for line in evening.stdout:
         if new := re.fullmatch(rf"(.+) is new: ({REF})", line):
@@ -177,7 +161,7 @@ def lives(evening: Evening) -> Iterator[tuple[str, str, dict[str, str]]]:
             yield line, "", now
 
 
-def test_dialogue_is_as_large_as_promised(evening: Evening) -> None:
+def test_the_dialogue_has_all_commands_and_many_speakers(evening: Evening) -> None:
     assert len(evening.script) > 300
     assert len({name for name, _ in evening.speech}) >= 36
     assert all(evening.performed(word) for word in ("kill", "stop", "keys", "whereis"))
@@ -194,7 +178,7 @@ def test_every_line_of_speech_is_answered_once_and_in_order(evening: Evening) ->
     assert evening.events(r'(.+?) says: "(.*)"') == evening.speech
 
 
-def test_only_who_is_not_there_is_started(evening: Evening) -> None:
+def test_only_absent_agents_are_started(evening: Evening) -> None:
     speakers = (
         (line.partition(":")[0].strip(), present) for _, line, present in presence(evening.script) if ":" in line
     )
@@ -236,7 +220,7 @@ def test_count_is_the_number_of_agents_that_are_there(evening: Evening) -> None:
     assert max(shown for shown, _ in counts) >= 30
 
 
-def test_trees_show_who_is_there_with_their_references(evening: Evening) -> None:
+def test_trees_show_the_present_agents_with_their_references(evening: Evening) -> None:
     tree: dict[str, str] | None = None
     trees = 0
     for line, _, now in lives(evening):
@@ -325,7 +309,7 @@ def test_no_number_of_kills_ends_the_dialogue() -> None:
 
 
 @pytest.mark.parametrize("word", ["kill", "stop", "keys", "whereis"])
-def test_command_for_a_name_that_nobody_has_is_reported(word: str) -> None:
+def test_command_for_a_free_name_is_reported(word: str) -> None:
     done = agents(f"Q: One.\n{word} Blofeld\nQ: Two.\n")
     assert done.stderr == "line 2: nobody is registered as 'Blofeld' in 'agents'\n"
     assert done.stdout.endswith('Q says: "Two."\n')
@@ -380,7 +364,7 @@ def test_empty_input_is_an_evening_without_guests() -> None:
 
 
 def test_answers_come_as_soon_as_their_lines_do() -> None:
-    with running(AGENTS, "-") as process:
+    with talking(AGENTS, "-") as process:
         say(process, "Q: One.")
         assert [hear(process), hear(process)] == ["Q is new: <SecretAgent #1>", 'Q says: "One."']
         say(process, "count")
@@ -436,7 +420,7 @@ def test_help_names_every_command() -> None:
 
 @pytest.mark.parametrize("arguments", [(), (CASINO,)], ids=["story", "dialogue"])
 def test_closed_pipe_ends_it_quietly(arguments: tuple[Path, ...]) -> None:
-    with running(AGENTS, *arguments) as process:
+    with talking(AGENTS, *arguments) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
@@ -455,7 +439,7 @@ def interruptible() -> Iterator[None]:
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a single process")
 def test_ctrl_c_ends_it_quietly_while_it_waits_for_a_line() -> None:
-    with running(AGENTS, "-") as process:
+    with talking(AGENTS, "-") as process:
         say(process, "Q: One.")
         assert [hear(process), hear(process)] == ["Q is new: <SecretAgent #1>", 'Q says: "One."']
         process.send_signal(signal.SIGINT)
@@ -473,7 +457,7 @@ PROGRAM = EXAMPLES / "program.py"
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals for a single process")
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_service_in_order(signum: signal.Signals) -> None:
-    with running(PROGRAM, "--serve") as process:
+    with talking(PROGRAM, "--serve") as process:
         while hear(process) != "station: on the air":
             assert process.poll() is None
         process.send_signal(signum)

@@ -1,4 +1,4 @@
-"""What can be sent as a message: however a method came to be in its class, it is found, or refused with a reason."""
+"""What can be sent as a message: a method is found however it came into its class, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from support.secret_agent import SecretAgent
 from support.supervisors import supervised
 from trio.lowlevel import currently_ki_protected, enable_ki_protection
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorExited, raises
+from trioreg import Actor, DynamicSupervisor
 
 
 def doubled(function: Callable[..., int]) -> Callable[..., int]:
@@ -42,11 +43,6 @@ class Counter(Actor):
     def private(cls) -> Callable[[Counter], int]:
         return Counter.__five
 
-    @raises(KeyError)
-    @raises(ValueError, IndexError)
-    def refuse(self, error: Exception) -> None:
-        raise error
-
     def numbers(self) -> Iterator[int]:
         yield 1
 
@@ -64,7 +60,7 @@ class Other(Counter):
     [(Counter.one, 2), (Counter.two, 22), (Counter.drei, 3), (Counter.four, 4), (Counter.private(), 5)],
     ids=["decorated", "overridden", "alias", "lambda", "private"],
 )
-async def test_a_method_whose_function_has_another_name_is_found_by_that_of_the_class(
+async def test_a_method_is_found_by_its_name_in_the_class_not_by_the_name_of_its_function(
     method: Callable[[Counter], int], answer: int, autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor:
@@ -72,23 +68,8 @@ async def test_a_method_whose_function_has_another_name_is_found_by_that_of_the_
         assert await ref.call(method) == answer
 
 
-@pytest.mark.parametrize("error", [KeyError, ValueError, IndexError])
-async def test_errors_that_are_declared_one_decorator_after_the_other_are_all_declared(
-    error: type[Exception], autojump_clock: MockClock
-) -> None:
-    async with supervised() as supervisor:
-        ref = await supervisor.start_child(Counter, restart="temporary")
-        with pytest.raises(error):
-            await ref.call(Counter.refuse, error())
-        with pytest.raises(ActorExited):
-            await ref.call(Counter.refuse, OSError())
-        await ref.wait()
-
-
 @pytest.mark.parametrize("method", [Counter.numbers, Counter.anumbers])
-async def test_a_generator_is_refused_since_it_would_run_in_the_caller(
-    method: Callable[[Counter], object], autojump_clock: MockClock
-) -> None:
+async def test_a_generator_method_is_refused(method: Callable[[Counter], object], autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Counter)
         with pytest.raises(TypeError, match="generator"):
@@ -111,7 +92,9 @@ class Interruptible(Actor):
         return self.marked()
 
 
-async def test_a_handler_is_open_to_ctrl_c_and_what_it_calls_may_be_protected(autojump_clock: MockClock) -> None:
+async def test_a_handler_is_open_to_ctrl_c_and_a_function_that_it_calls_may_be_protected(
+    autojump_clock: MockClock,
+) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Interruptible)
         assert not await ref.call(Interruptible.amarked)
@@ -120,7 +103,7 @@ async def test_a_handler_is_open_to_ctrl_c_and_what_it_calls_may_be_protected(au
         assert await ref.call(Interruptible.calls_one_that_is_marked)
 
 
-async def test_a_method_that_is_replaced_where_it_is_defined_is_the_new_one(
+async def test_a_method_replaced_in_its_class_is_replaced_for_calls(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with supervised() as supervisor:
@@ -130,3 +113,75 @@ async def test_a_method_that_is_replaced_where_it_is_defined_is_the_new_one(
         assert await ref.call(Counter.three) == 2
         monkeypatch.undo()
         assert await ref.call(Counter.three) == 3
+
+
+class Stranger(Actor):
+    def echo(self, text: str) -> str:
+        return text
+
+
+NOT_METHODS: list[tuple[object, str]] = [
+    (Stranger.echo, "is not a method of SecretAgent"),
+    (len, "is not a method of SecretAgent"),
+    ("echo", "is not a method of SecretAgent"),
+    (None, "is not a method of SecretAgent"),
+    (lambda: None, "is not a method of SecretAgent"),
+    (SecretAgent("a plain object").read, "is bound to an instance: pass SecretAgent.read"),
+    (Stranger().echo, "is not a method of SecretAgent"),
+    (SecretAgent.on_start, "is called by the runtime"),
+    (SecretAgent.on_message, "SecretAgent.on_message can't be sent as a message: use ref.send\\(message\\)"),
+    (SecretAgent.stop, "SecretAgent.stop can't be sent as a message: use ref.stop\\(\\)"),
+    (SecretAgent.start_soon, "is for the actor itself"),
+    (SecretAgent.on_stop, "is called by the runtime"),
+    (SecretAgent.on_idle, "is called by the runtime"),
+    (SecretAgent.__init__, "is called by the runtime"),
+]
+
+
+@pytest.mark.parametrize(("method", "message"), NOT_METHODS)
+async def test_an_object_that_is_no_method_of_the_actor_is_refused_and_the_actor_lives(
+    method: Any, message: str, autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(SecretAgent)
+        with pytest.raises(TypeError, match=message):
+            await ref.call(method)
+        with pytest.raises(TypeError, match=message):
+            await ref.cast(method)
+        with pytest.raises(TypeError, match=message):
+            ref.cast_nowait(method)
+        assert await ref.call(SecretAgent.read) == []
+
+
+async def test_an_unhashable_object_as_a_method_is_refused_with_its_repr(autojump_clock: MockClock) -> None:
+    not_a_method: Any = ["echo"]
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(SecretAgent)
+        with pytest.raises(TypeError, match=r"\['echo'\]"):
+            await ref.call(not_a_method)
+        assert ref.is_alive
+
+
+async def test_static_methods_and_class_methods_are_refused(autojump_clock: MockClock) -> None:
+    class Odd(Actor):
+        @staticmethod
+        def static() -> int:
+            return 1
+
+        @classmethod
+        def of_class(cls) -> int:
+            return 1
+
+    async with supervised() as supervisor:
+        ref: Any = await supervisor.start_child(Odd)
+        for method in (Odd.static, Odd.of_class):
+            with pytest.raises(TypeError, match="not a"):
+                await ref.call(method)
+        assert ref.is_alive
+
+
+async def test_a_call_of_a_supervisors_stop_is_refused_and_names_ref_stop(autojump_clock: MockClock) -> None:
+    async with supervised() as top:
+        ref = await top.start_child(DynamicSupervisor)
+        with pytest.raises(TypeError, match=r"^DynamicSupervisor.stop can't be sent as a message: use ref.stop\(\)"):
+            await ref.call(DynamicSupervisor.stop)

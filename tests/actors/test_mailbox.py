@@ -1,26 +1,21 @@
-"""Mailboxes: order, bounds, backpressure, and what becomes of those who wait for room."""
+"""Mailboxes: order, bounds, and the senders that wait for room."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import trio
-from hypothesis import given
-from hypothesis import strategies as st
 from support.cancellation import Cancelling, sweep
 from support.errors import Bang
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Actor, ActorExited, ActorRef, Address, MailboxFull, Registry
-from trioreg._actors import mailbox as mailbox_module
-from trioreg._actors.mailbox import _COMPACT, Mailbox
 
 
 class Box(Actor):
-    """It has room for two messages, and can be made to wait."""
+    """Its mailbox has room for two messages, and a handler can block it."""
 
     mailbox_size: int | None = 2
 
@@ -36,6 +31,9 @@ class Box(Actor):
         await self.block()
         raise Bang
 
+    def itself(self) -> Box:
+        return self
+
     def note(self, text: object) -> object:
         self.notes.append(text)
         return text
@@ -44,18 +42,13 @@ class Box(Actor):
         self.notes.append(message)
 
 
-def actor_of(ref: ActorRef[Box]) -> Box:
-    assert ref._cell is not None
-    assert isinstance(ref._cell.actor, Box)
-    return ref._cell.actor
-
-
 async def blocked(supervisor: Any, method: Any = Box.block, **options: Any) -> tuple[ActorRef[Box], Box]:
     """A `Box` that is busy, with an empty mailbox, and its state."""
     ref: ActorRef[Box] = await supervisor.start_child(Box, **{"restart": "temporary", **options})
+    box = await ref.call(Box.itself)
     ref.cast_nowait(method)
     await wait_all_tasks_blocked()
-    return ref, actor_of(ref)
+    return ref, box
 
 
 async def full(supervisor: Any, method: Any = Box.block, **options: Any) -> tuple[ActorRef[Box], Box]:
@@ -67,7 +60,7 @@ async def full(supervisor: Any, method: Any = Box.block, **options: Any) -> tupl
 
 
 async def note(box: Address[Box], operation: str) -> None:
-    """Have it note "mine", by a cast, a message or a call."""
+    """Have the box note "mine", by a cast, a message or a call."""
     if operation == "cast":
         await box.cast(Box.note, "mine")
     elif operation == "send":
@@ -76,7 +69,7 @@ async def note(box: Address[Box], operation: str) -> None:
         await box.call(Box.note, "mine")
 
 
-async def test_a_full_mailbox_refuses_the_nowait_forms(autojump_clock: MockClock) -> None:
+async def test_a_full_mailbox_raises_mailbox_full_in_the_nowait_forms(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref, box = await blocked(supervisor)
         ref.cast_nowait(Box.note, 1)
@@ -120,7 +113,7 @@ async def test_the_waiting_forms_wait_for_room_and_keep_their_order(autojump_clo
         assert box.notes == list(range(10))
 
 
-async def test_those_who_wait_for_room_get_it_first_come_first_served(autojump_clock: MockClock) -> None:
+async def test_senders_get_room_first_come_first_served(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref, box = await blocked(supervisor)
 
@@ -134,21 +127,20 @@ async def test_those_who_wait_for_room_get_it_first_come_first_served(autojump_c
             for number in range(12):
                 nursery.start_soon(call if number % 2 else cast, number)
                 await wait_all_tasks_blocked()
-            with pytest.raises(MailboxFull):  # nobody overtakes
+            with pytest.raises(MailboxFull):  # the mailbox is full, and no sender overtakes another
                 ref.cast_nowait(Box.note, "impatient")
             box.gate.set()
         await wait_all_tasks_blocked()
         assert box.notes == list(range(12))
 
 
-async def test_there_are_never_more_messages_than_the_mailbox_has_room_for(autojump_clock: MockClock) -> None:
+async def test_a_mailbox_never_has_more_messages_than_its_size(autojump_clock: MockClock) -> None:
     most = 0
 
     class Counting(Box):
         async def slow(self) -> None:
             nonlocal most
-            assert self.ref._cell is not None
-            most = max(most, self.ref._cell.queued)
+            most = max(most, self.ref.statistics().queued)
             await trio.sleep(1)
 
     async with supervised() as supervisor:
@@ -172,7 +164,7 @@ async def test_a_call_of_an_idle_actor_needs_no_room(autojump_clock: MockClock) 
 
 
 @pytest.mark.parametrize("operation", ["cast", "send", "call"])
-async def test_one_that_waits_for_room_and_is_cancelled_anywhere_was_not_sent_or_was_handled_once(
+async def test_a_message_cancelled_at_any_checkpoint_of_its_wait_for_room_is_handled_once_or_withdrawn(
     operation: str, autojump_clock: MockClock
 ) -> None:
     async def open_later(box: Box) -> None:
@@ -195,7 +187,7 @@ async def test_one_that_waits_for_room_and_is_cancelled_anywhere_was_not_sent_or
             await wait_all_tasks_blocked()
             assert box.notes in ([1, 2], [1, 2, "mine"])
             assert not completed or box.notes == [1, 2, "mine"]
-            # Room is room again.
+            # The mailbox has all its room again.
             ref.cast_nowait(Box.note, 3)
             ref.cast_nowait(Box.note, 4)
             await wait_all_tasks_blocked()
@@ -204,7 +196,7 @@ async def test_one_that_waits_for_room_and_is_cancelled_anywhere_was_not_sent_or
     await sweep(attempt)
 
 
-async def test_a_call_that_is_withdrawn_makes_room_for_who_waits(autojump_clock: MockClock) -> None:
+async def test_a_withdrawn_call_makes_room_for_the_next_sender(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref, box = await blocked(supervisor)
         async with trio.open_nursery() as nursery:
@@ -231,7 +223,9 @@ async def test_a_call_that_is_withdrawn_makes_room_for_who_waits(autojump_clock:
 
 
 @pytest.mark.parametrize("end", ["crash", "kill", "cancel", "stop"])
-async def test_who_waits_for_room_learns_that_the_actor_has_ended(end: str, autojump_clock: MockClock) -> None:
+async def test_a_sender_that_waits_for_room_gets_actor_exited_when_the_actor_ends(
+    end: str, autojump_clock: MockClock
+) -> None:
     caught: list[ActorExited] = []
 
     async with supervised() as supervisor, trio.open_nursery() as nursery:
@@ -266,7 +260,7 @@ async def test_who_waits_for_room_learns_that_the_actor_has_ended(end: str, auto
 
 @pytest.mark.parametrize("operation", ["cast", "send", "call"])
 @pytest.mark.parametrize("restart", ["temporary", "permanent"])
-async def test_who_waits_for_room_by_name_learns_of_the_life_it_waited_for(
+async def test_a_sender_by_name_that_waits_for_room_gets_actor_exited_for_that_life(
     operation: str, restart: Any, autojump_clock: MockClock
 ) -> None:
     boxes: Registry[str, None] = Registry("boxes")
@@ -288,7 +282,7 @@ async def test_who_waits_for_room_by_name_learns_of_the_life_it_waited_for(
 
 
 @pytest.mark.parametrize("operation", ["cast", "send", "call"])
-async def test_who_waits_for_room_by_a_name_that_it_waits_for_comes_to_the_next_life(
+async def test_a_sender_by_a_waiting_name_that_waits_for_room_reaches_the_next_life(
     operation: str, autojump_clock: MockClock
 ) -> None:
     boxes: Registry[str, None] = Registry("boxes")
@@ -306,7 +300,7 @@ async def test_who_waits_for_room_by_a_name_that_it_waits_for_comes_to_the_next_
         await wait_all_tasks_blocked()
         successor: Any = boxes.whereis("box")
         assert successor is not ref
-        assert actor_of(successor).notes == ["mine"]
+        assert (await successor.call(Box.itself)).notes == ["mine"]
 
 
 async def test_a_stop_finds_room_in_a_full_mailbox(autojump_clock: MockClock) -> None:
@@ -320,9 +314,7 @@ async def test_a_stop_finds_room_in_a_full_mailbox(autojump_clock: MockClock) ->
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, "2", True])
-async def test_a_mailbox_size_that_is_none_is_refused_before_anything_starts(
-    size: Any, autojump_clock: MockClock
-) -> None:
+async def test_a_wrong_mailbox_size_is_refused_before_anything_starts(size: Any, autojump_clock: MockClock) -> None:
     class Odd(Actor):
         mailbox_size = size
 
@@ -338,7 +330,7 @@ async def test_a_mailbox_size_that_is_none_is_refused_before_anything_starts(
         assert supervisor.tree() == before
 
 
-async def test_an_unbounded_mailbox_takes_what_comes(autojump_clock: MockClock) -> None:
+async def test_an_unbounded_mailbox_takes_any_number_of_messages(autojump_clock: MockClock) -> None:
     class Endless(Box):
         mailbox_size = None
 
@@ -347,95 +339,4 @@ async def test_an_unbounded_mailbox_takes_what_comes(autojump_clock: MockClock) 
         for number in range(10_000):
             ref.cast_nowait(Box.note, number)
         await ref.call(Box.note, 10_000)
-        assert actor_of(ref).notes == list(range(10_001))
-
-
-# The mailbox itself, against a list that does the same
-
-
-@given(st.lists(st.sampled_from(["put", "take", "withdraw first", "withdraw middle", "withdraw last"]), max_size=200))
-def test_a_mailbox_is_a_queue_from_which_any_message_can_be_taken_back(steps: list[str]) -> None:
-    mailbox = Mailbox(None, 0)
-    model: list[object] = []
-    for step in steps:
-        if step == "put":
-            message = object()
-            mailbox.put("kind", message)
-            model.append(message)
-        elif step == "take":
-            expected = ("kind", model.pop(0)) if model else None
-            assert mailbox.take() == expected
-        elif model:
-            index = {"withdraw first": 0, "withdraw middle": len(model) // 2, "withdraw last": -1}[step]
-            mailbox.withdraw(model.pop(index))
-        assert mailbox.queued == len(model)
-    assert mailbox.drain() == [("kind", message) for message in model]
-    assert mailbox.queued == 0
-
-
-@given(
-    st.sampled_from([None, 1, 2]),
-    st.sampled_from([0, 2, _COMPACT]),
-    st.lists(
-        st.sampled_from(["put", "line up", "put first", "take", "park", "withdraw", "withdraw last", "give up"]),
-        max_size=100,
-    ),
-)
-def test_the_place_for_the_message_that_wakes_the_taker_changes_nothing_of_that(
-    limit: int | None, compact_at: int, steps: list[str]
-) -> None:
-    def wake(task: SimpleNamespace) -> None:
-        task.custom_sleep_data = None
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mailbox_module, "wake", wake)
-        patch.setattr(mailbox_module, "_COMPACT", compact_at)
-        mailbox = Mailbox(limit, 0)
-        task = SimpleNamespace(custom_sleep_data=None)
-        mailbox.taker = cast("Any", task)
-        model: list[object] = []
-        waiting: list[object] = []
-        peak = 0
-        is_woken = False
-        for step in steps:
-            message = object()
-            is_full = limit is not None and len(model) >= limit
-            if step == "put" and not is_full:
-                mailbox.put("kind", message)
-                model.append(message)
-            elif step == "line up":
-                mailbox.put_or_line_up("kind", message)
-                (waiting if is_full else model).append(message)
-            elif step == "put first" and is_woken:
-                mailbox.put_first("kind", message)
-                model.insert(0, message)
-            elif step == "take":
-                assert mailbox.take() == (("kind", model.pop(0)) if model else None)
-                task.custom_sleep_data = None
-                is_woken = False
-            elif step == "park" and not model and mailbox.take() is None:
-                task.custom_sleep_data = mailbox
-                is_woken = True
-            elif step.startswith("withdraw") and model:
-                mailbox.withdraw(model.pop(-1 if step == "withdraw last" else 0))
-            elif step == "give up" and waiting:
-                mailbox.withdraw(waiting.pop())
-            while waiting and (limit is None or len(model) < limit):
-                model.append(waiting.pop(0))
-            peak = max(peak, len(model))
-            assert (mailbox.queued, mailbox.peak) == (len(model), peak)
-            assert not (mailbox.is_idle and model)
-        assert mailbox.drain() == [("kind", message) for message in model]
-
-
-async def test_messages_withdrawn_by_the_hundred_leave_the_others_in_order(autojump_clock: MockClock) -> None:
-    mailbox = Mailbox(None, 0)
-    messages = [object() for _ in range(1000)]
-    for message in messages:
-        mailbox.put("kind", message)
-    for number, message in enumerate(messages):
-        if number % 10:
-            mailbox.withdraw(message)
-    assert mailbox.queued == 100
-    assert [mailbox.take() for _ in range(100)] == [("kind", message) for message in messages[::10]]
-    assert mailbox.take() is None
+        assert (await ref.call(Box.itself)).notes == list(range(10_001))

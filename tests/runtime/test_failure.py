@@ -1,4 +1,4 @@
-"""What went wrong: where a crash's traceback begins, and what the caller's error says of it."""
+"""Tracebacks: they begin in the user's code, of a crash as well as of the caller's error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trioreg import Actor, ActorExited, ActorRef, Agent, DynamicSupervisor, Exit
 
 
 class Crashing(Actor):
-    """It crashes wherever it is asked to."""
+    """It crashes in the hook or handler that the test names."""
 
     def __init__(self, where: str = "") -> None:
         self.where = where
@@ -160,8 +160,8 @@ async def test_between_the_caller_and_its_error_are_at_most_two_frames_of_the_ru
     assert 1 <= len([frame for frame in frames if frame.filename.startswith(runtime)]) <= 2
 
 
-async def test_an_error_that_is_the_runtimes_own_keeps_its_frames(autojump_clock: MockClock) -> None:
-    """To cut all of them off would leave nothing to look at."""
+async def test_an_error_raised_by_the_runtime_keeps_its_frames(autojump_clock: MockClock) -> None:
+    """Without the frames of the runtime nothing would be left of its traceback."""
     async with supervised() as supervisor:
         with pytest.raises(TypeError, match="initial must be callable") as caught:
             await supervisor.start_child(Agent[int], cast("Any", 3))

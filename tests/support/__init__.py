@@ -1,1 +1,1 @@
-"""What several test files share, each under its own name."""
+"""What several test files share: helpers, actors, and looks inside the runtime."""

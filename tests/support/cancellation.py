@@ -12,12 +12,13 @@ T = TypeVar("T")
 
 
 class Cancelling(trio.abc.Instrument, Generic[T]):
-    """Runs an operation and cancels it at its n-th checkpoint; n = 0 is before it begins.
+    """Runs an operation and cancels it at its n-th checkpoint; 0 is before it begins.
 
     Attributes:
-        n: At which one.
-        is_reached: Whether the operation has had as many checkpoints.
-        value: What the operation gave, if `is_completed`.
+        n: The number of the checkpoint.
+        is_reached: Whether the operation has come to that checkpoint.
+        is_completed: Whether the operation returned.
+        value: Its result, if it did.
     """
 
     def __init__(self, n: int) -> None:
@@ -40,7 +41,7 @@ class Cancelling(trio.abc.Instrument, Generic[T]):
             self._scope.cancel()
 
     async def run(self, operation: Callable[[], Awaitable[T]]) -> bool:
-        """Run it; False if the cancellation got through, True if it was completed."""
+        """Run it. Returns whether it was completed, and not cancelled."""
         self._task = current_task()
         self._cancel_if_reached()
         add_instrument(self)
@@ -54,9 +55,9 @@ class Cancelling(trio.abc.Instrument, Generic[T]):
 
 
 class AtCheckpoint(trio.abc.Instrument):
-    """Does something while a task is at its next checkpoint: after its step, and before anybody else's.
+    """Does something while a task is at its next checkpoint: after its step, before any other task's.
 
-    Used with ``with``, by the task in question, around what has the checkpoint.
+    A block in that task, around the operation with the checkpoint.
     """
 
     def __init__(self, action: Callable[[], object]) -> None:
@@ -80,8 +81,10 @@ class AtCheckpoint(trio.abc.Instrument):
 
 
 async def sweep(attempt: Callable[[Cancelling[Any]], Awaitable[None]], *, limit: int = 50) -> int:
-    """Have ``attempt`` run its operation, in a world of its own, cancelled at its 0th, 1st, 2nd, ... checkpoint,
-    until there are no more. Returns how many there were; at least one, or it would be no checkpoint."""
+    """Run ``attempt`` again and again, with its operation cancelled at its 0th, 1st, 2nd, ... checkpoint.
+
+    Ends when the operation has no more checkpoints, and returns how many it has. It must have one at least.
+    """
     for n in range(limit):
         cancelling = Cancelling[Any](n)
         await attempt(cancelling)
@@ -94,7 +97,7 @@ async def sweep(attempt: Callable[[Cancelling[Any]], Awaitable[None]], *, limit:
 
 
 class CancellingAtStep(Cancelling[Any]):
-    """Cancels the operation after the n-th step of any task: in the middle of the handler that it waits for, too."""
+    """Cancels the operation after the n-th step of any task, within the handler that it waits for, too."""
 
     def after_task_step(self, task: Task) -> None:
         self._yields += 1
@@ -102,7 +105,7 @@ class CancellingAtStep(Cancelling[Any]):
 
 
 async def sweep_steps(attempt: Callable[[Cancelling[Any]], Awaitable[None]], *, limit: int = 100) -> int:
-    """`sweep`, and then the same with the steps of all tasks. Returns how many checkpoints there were."""
+    """`sweep`, and then the same with the steps of all tasks. Returns the number of checkpoints."""
     checkpoints = await sweep(attempt, limit=limit)
     for n in range(limit):
         cancelling = CancellingAtStep(n)
@@ -114,6 +117,6 @@ async def sweep_steps(attempt: Callable[[Cancelling[Any]], Awaitable[None]], *, 
 
 
 async def settle(steps: int = 5) -> None:
-    """Let every task that can run do so; for where one that loops on a checkpoint is never blocked."""
+    """Let every task run some steps, where `wait_all_tasks_blocked` would never end."""
     for _ in range(steps):
         await trio.lowlevel.checkpoint()

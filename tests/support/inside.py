@@ -1,27 +1,79 @@
-"""Looks inside the runtime: the helpers that know private names."""
+"""Looks inside the runtime: the one helper that knows private names, so that the tests need not.
+
+A test that can see the same through the public API does not come here.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import signal
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any, Never, cast
 
-from trio.lowlevel import add_instrument, remove_instrument
+import pytest
+from trio.lowlevel import add_instrument, enable_ki_protection, remove_instrument
 
-from trioreg import (
-    Registry,
-)
+from trioreg import ActorRef, Owner, Partitions, Registry, TaskOwner, Via
+from trioreg._actors import cell as _cell
+from trioreg._actors import mailbox as _mailbox
+from trioreg._actors.call import Call
+from trioreg._actors.cell import Cell
+from trioreg._actors.deadlock import Waiting
+from trioreg._registry import query as _query
+from trioreg._registry.via import WaitingVia
+from trioreg._runtime import owner as _owner
+from trioreg._runtime.owner import current_owner
+from trioreg._runtime.sleeping import park
+from trioreg._runtime.trio_run import current_run
+from trioreg._supervision.engine import Child, Engine
+
+__all__ = [
+    "BATCH",
+    "COMPACT",
+    "OPENING",
+    "ROWS_PER_TURN",
+    "ask_to_stop",
+    "assert_nothing_left",
+    "assert_nothing_waits",
+    "coroutine_of",
+    "do_before_sleep",
+    "end_idle_time",
+    "following_via",
+    "interrupted_at",
+    "is_candidate_waiting",
+    "is_followed",
+    "is_idle",
+    "is_instrument_installed",
+    "is_selection_running",
+    "number_actors_from_one",
+    "owner_of_this_task",
+    "plain_holders",
+    "rows_per_turn",
+    "table_of",
+    "tuned",
+]
+
+BATCH = _cell.BATCH
+"""How many messages an actor handles before it lets other tasks run."""
+
+COMPACT = _mailbox._COMPACT
+"""How many withdrawn messages a mailbox keeps, at least, before it removes them from its queue."""
+
+ROWS_PER_TURN = _query.ROWS_PER_TURN
+"""How many rows a selection looks at before it lets other tasks run."""
+
+
+# Registries and the Trio run
 
 
 def plain_holders() -> int:
-    """How many plain tasks trioreg thinks hold a name in this run."""
-    from trioreg._runtime.trio_run import current_run
-
+    """The number of plain tasks in this run that hold a name, as trioreg counts them."""
     return len(current_run().holders)
 
 
 def is_instrument_installed() -> bool:
     """Whether trioreg's instrument is in this run. (Looking takes it out: it is put back.)"""
-    from trioreg._runtime.trio_run import current_run
-
     run = current_run()
     try:
         remove_instrument(run)
@@ -37,13 +89,204 @@ def is_followed(registry: Registry[Any, Any]) -> bool:
     return hub is not None and bool(hub._everything or hub._watchers or hub._waiters)
 
 
+def is_candidate_waiting(registry: Registry[Any, Any]) -> bool:
+    """Whether a candidate waits to acquire a name in a registry."""
+    return registry._names.queues.by_key != {}
+
+
+def is_selection_running(registry: Registry[Any, Any]) -> bool:
+    """Whether a selection in a registry is under way."""
+    return registry._names.selections != []
+
+
 def assert_nothing_left(*registries: Registry[Any, Any]) -> None:
-    """Nobody holds anything in these registries, waits for it, follows it, or locks it."""
+    """No task holds a name in these registries, waits for one, follows one, or locks one."""
     for registry in registries:
-        names = registry._names
         assert registry.count() == 0
-        assert names.queues.by_key == {}
-        assert names.selections == []
+    assert_nothing_waits(*registries)
+    assert plain_holders() == 0
+
+
+def assert_nothing_waits(*registries: Registry[Any, Any]) -> None:
+    """No task waits in these registries, selects from them, follows them, or has a lock in them. Needs no Trio run."""
+    for registry in registries:
+        assert not is_candidate_waiting(registry)
+        assert not is_selection_running(registry)
         assert not is_followed(registry)
         assert len(registry._locks) == 0
-    assert plain_holders() == 0
+
+
+def table_of(partitions: Partitions[Any]) -> Registry[Any, Any]:
+    """The registry that the children of a partition supervisor are in."""
+    return partitions._names
+
+
+def rows_per_turn(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """Have a selection let other tasks run after each ``rows`` rows."""
+    monkeypatch.setattr(_query, "ROWS_PER_TURN", rows)
+
+
+# Owners and actors
+
+
+def owner_of_this_task() -> Owner:
+    """The owner that names of this task go to, also where it has none yet: a new object, equal to the others."""
+    return current_owner()
+
+
+def coroutine_of(owner: Owner) -> object:
+    """The coroutine of an owner's task, which stands for the task; None before and after an actor's."""
+    if isinstance(owner, TaskOwner):
+        return owner._coro
+    cell = cast("ActorRef[Any]", owner)._cell
+    return None if cell is None or cell.task is None else cell.task.coro
+
+
+def number_actors_from_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Number actors as in a new process."""
+    monkeypatch.setattr(_owner, "_numbers", count(1))
+
+
+def is_idle(ref: ActorRef[Any]) -> bool:
+    """Whether an actor waits for messages, and handles a sync call in the caller's turn."""
+    return ref._cell is not None and ref._cell.is_idle
+
+
+def end_idle_time(ref: ActorRef[Any]) -> None:
+    """End the wait of an idle actor as its ``idle_timeout`` does."""
+    assert ref._cell is not None
+    assert ref._cell._idle_scope is not None
+    ref._cell._idle_scope.cancel()
+
+
+def ask_to_stop(ref: ActorRef[Any]) -> None:
+    """``ref.stop()`` without the wait for the end."""
+    assert ref._cell is not None
+    ref._cell.stop()
+
+
+def do_before_sleep(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> Callable[[], int]:
+    """Do something when an actor next falls asleep, at the moment at which the garbage collector may run.
+
+    Returns a function that tells how often an actor has fallen asleep since.
+    """
+    sleeps = 0
+
+    def park_and_collect() -> Any:
+        nonlocal sleeps
+        sleeps += 1
+        if sleeps == 1:
+            action()
+        return park()
+
+    monkeypatch.setattr(_cell, "park", park_and_collect)
+    monkeypatch.setattr(_mailbox, "park", park_and_collect)
+    return lambda: sleeps
+
+
+@contextmanager
+def tuned(*, batch: int, compact_at: int) -> Generator[None]:
+    """Other values for the constants that short programs never reach."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_cell, "BATCH", batch)
+        patch.setattr(_mailbox, "_COMPACT", compact_at)
+        yield
+
+
+# Addresses by name
+
+
+class _Following(Via[Any, None]):
+    def __init__(self, registry: Registry[Any, None], key: object, led_to: Callable[[ActorRef[Any]], None]) -> None:
+        super().__init__(registry, key, None)
+        self._table = None  # every message goes through `_resolve`
+        self.led_to = led_to
+
+    def _resolve(self) -> ActorRef[Never]:
+        ref = super()._resolve()
+        self.led_to(ref)
+        return ref
+
+    def _find(self) -> Cell | None:
+        return self._resolve()._cell
+
+
+class _FollowingWaiting(WaitingVia[Any, None]):
+    def __init__(self, registry: Registry[Any, None], key: object, led_to: Callable[[ActorRef[Any]], None]) -> None:
+        super().__init__(registry, key, None)
+        self._table = None
+        self.led_to = led_to
+        self.is_waiting = False
+
+    def _resolve(self) -> ActorRef[Never]:
+        ref = super()._resolve()
+        if not self.is_waiting:
+            self.led_to(ref)
+        return ref
+
+    def _find(self) -> Cell | None:
+        return self._resolve()._cell
+
+    async def _resolve_or_wait(self) -> ActorRef[Never]:
+        self.is_waiting = True
+        try:
+            ref = await super()._resolve_or_wait()
+        finally:
+            self.is_waiting = False
+        self.led_to(ref)
+        return ref
+
+
+def following_via(
+    registry: Registry[Any, None], key: object, led_to: Callable[[ActorRef[Any]], None], *, wait: bool
+) -> Via[Any, None]:
+    """``registry.via(key, wait=wait)``, which tells each life of the actor that it leads to."""
+    return (_FollowingWaiting if wait else _Following)(registry, key, led_to)
+
+
+# Ctrl-C
+
+_POINTS: dict[str, tuple[object, str]] = {
+    "before a background task is started": (Child, "spawn"),
+    "before a supervisor closes": (Engine, "close"),
+    "before a call is answered": (Call, "_done"),
+    "before a message is put into a mailbox": (Cell, "put"),
+    "after a message was taken from a mailbox": (Cell, "note_peak"),
+    "before an actor is woken for a message": (_mailbox, "wake"),
+    "after a wait for an actor has begun": (Waiting, "__init__"),
+}
+
+OPENING = "_opened"
+"""The name of the function that opens and closes the block of a supervisor."""
+
+
+@contextmanager
+def interrupted_at(point: str, *, is_protected: bool = False) -> Generator[Callable[[], None]]:
+    """A block that must come to a point. The function that it gives has SIGINT raised there the next time.
+
+    ``is_protected`` defers the `KeyboardInterrupt` as Trio does for its own code.
+    """
+    holder, name = _POINTS[point]
+    original = getattr(holder, name)
+    monkeypatch = pytest.MonkeyPatch()
+    is_reached = False
+
+    def interrupted(*args: Any) -> Any:
+        nonlocal is_reached
+        is_reached = True
+        monkeypatch.undo()
+        if point == "after a wait for an actor has begun":
+            original(*args)
+            signal.raise_signal(signal.SIGINT)
+            return None
+        signal.raise_signal(signal.SIGINT)
+        return original(*args)
+
+    def arm() -> None:
+        monkeypatch.setattr(holder, name, enable_ki_protection(interrupted) if is_protected else interrupted)
+
+    try:
+        yield arm
+    finally:
+        monkeypatch.undo()
+    assert is_reached, point

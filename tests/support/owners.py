@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias, cast
 import attrs
 import trio
 
+from support.inside import owner_of_this_task
 from support.supervisors import supervised
 from trioreg import Actor, ActorRef, DynamicSupervisor, Owner, Registry
-from trioreg._runtime.owner import current_owner
 
 End: TypeAlias = Literal["returns", "crashes", "is cancelled", "is killed"]
 Sort: TypeAlias = Literal["actor", "task"]
@@ -21,11 +21,11 @@ SORTS: list[Sort] = ["actor", "task"]
 
 
 class Crash(Exception):
-    """What an owner crashes with."""
+    """The error of an owner that crashes."""
 
 
 class Holder(Actor):
-    """It lives until it is ended, and runs what it is given as its own code."""
+    """It lives until it is ended, and runs a function that it is given as its own code."""
 
     def run(self, function: Callable[[], object]) -> object:
         return function()
@@ -96,7 +96,7 @@ class Stage:
     async def _live(self, ended: trio.Event, *, task_status: trio.TaskStatus[Owner]) -> None:
         orders, next_order = trio.open_memory_channel[End | Callable[[], object]](1)
         result, results = trio.open_memory_channel[object](1)
-        owner = current_owner()
+        owner = owner_of_this_task()
         self._tasks[owner] = _Life(orders, results, ended)
         with trio.CancelScope() as scope:
             task_status.started(owner)
@@ -113,12 +113,12 @@ class Stage:
 
 @asynccontextmanager
 async def staged(*, max_restarts: float = 1_000) -> AsyncGenerator[Stage]:
-    """A stage; whoever is left on it at the end of the block is cancelled."""
+    """A stage; the owners that are left on it at the end of the block are cancelled."""
     async with supervised(max_restarts=max_restarts) as supervisor, trio.open_nursery() as nursery:
         yield Stage(supervisor, nursery)
         nursery.cancel_scope.cancel()
 
 
 def held_by(registry: Registry[Any, Any], key: object) -> list[Owner]:
-    """Who is registered as ``key``."""
+    """The owners that are registered as ``key``."""
     return [entry.owner for entry in registry.lookup(key)]

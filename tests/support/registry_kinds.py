@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from trioreg._registry.registry import KeysKind
+from typing import Any, Literal, TypeAlias
+
+from trioreg import Registry
+
+KeysKind: TypeAlias = Literal["unique", "duplicate"] | tuple[Literal["duplicate"], Literal["owner", "key"]]
 
 KINDS: list[tuple[KeysKind, int]] = [
     ("unique", 1),
@@ -23,7 +27,7 @@ def kind_id(kind: tuple[KeysKind, int]) -> str:
 
 
 class Fragile:
-    """A key whose comparison fails, once, when it has been compared so many times. All have the same hash."""
+    """A key whose comparison fails, once, after it has been compared `left` times. All have the same hash."""
 
     left: int | None = None
 
@@ -40,3 +44,8 @@ class Fragile:
                 Fragile.left = None
                 raise ZeroDivisionError
         return isinstance(other, Fragile) and other.name == self.name
+
+
+def is_unique(registry: Registry[Any, Any]) -> bool:
+    """Whether a registry has unique keys."""
+    return ", unique keys, " in repr(registry)

@@ -8,13 +8,7 @@ from typing import Any
 
 import trio
 
-from trioreg import (
-    ChildSpec,
-    DynamicSupervisor,
-    Supervisor,
-    open_dynamic_supervisor,
-    open_supervisor,
-)
+from trioreg import ChildSpec, DynamicSupervisor, Supervisor, open_dynamic_supervisor, open_supervisor
 
 
 @asynccontextmanager

@@ -9,22 +9,18 @@ from typing import Any, cast
 import trio
 from trio.lowlevel import Task, add_instrument, remove_instrument
 
-from trioreg import (
-    ActorRef,
-    Owner,
-    Registry,
-    TaskOwner,
-)
+from support.inside import coroutine_of
+from trioreg import Owner, Registry
 
 
 class Watcher(trio.abc.Instrument):
-    """Compares registries with the truth, Trio's own, before and after each step of each task.
+    """Compares registries with Trio's own tasks, before and after each step of each task.
 
     Attributes:
-        steps: How many steps were looked at.
-        stale: What was shown for an owner whose task had exited: promise 1.
-        early: What went while the task of its owner was still there: promise 2.
-        shown: For each key, the owners it was shown with, in turn; None while it was free.
+        steps: The number of looks.
+        stale: Names shown with an owner whose task had exited, against promise 1.
+        early: Names that left an owner whose task still lived, against promise 2.
+        shown: For each key, its owners in turn; None while it was free.
     """
 
     def __init__(self, *registries: Registry[Any, Any]) -> None:
@@ -70,22 +66,19 @@ class Watcher(trio.abc.Instrument):
         self._before = now
 
     def _task_of(self, owner: Owner) -> object:
-        if isinstance(owner, TaskOwner):
-            return owner._coro
-        if owner not in self._tasks:
-            cell = cast("ActorRef[Any]", owner)._cell
-            if cell is not None and cell.task is not None:
-                self._tasks[owner] = cell.task.coro
+        task = coroutine_of(owner)
+        if task is not None:
+            self._tasks[owner] = task
         return self._tasks.get(owner)
 
 
 @contextmanager
 def watching(*registries: Registry[Any, Any]) -> Generator[Watcher]:
-    """Watch for a block; at its end, fail if there was a stale name or an early release at any step."""
+    """Watch during a block, and fail at its end if a name was stale or released early at any step."""
     watcher = Watcher(*registries)
     add_instrument(watcher)
     yield watcher
-    remove_instrument(watcher)  # KeyError if it raised, and Trio has thrown it out
+    remove_instrument(watcher)  # KeyError if the watcher raised, and Trio has removed it
     assert watcher.steps > 0
     assert watcher.stale == []
     assert watcher.early == []

@@ -5,14 +5,11 @@ from __future__ import annotations
 import trio
 
 from support.errors import Bang
-from trioreg import (
-    Actor,
-    Exit,
-)
+from trioreg import Actor, Exit
 
 
 class Worker(Actor):
-    """It writes down when it starts and when it ends, each after so many seconds."""
+    """It writes down when it starts and when it ends, each after a number of seconds."""
 
     def __init__(self, log: list[str], name: str, *, start: float = 0, stop: float = 0) -> None:
         self.log = log

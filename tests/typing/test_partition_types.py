@@ -1,4 +1,4 @@
-"""What a type checker says of partitions: as in `test_types.py`, nothing in here runs."""
+"""What a type checker says of partitions: nothing in here runs; see `test_types.py`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a type checker says of a user's code: checked by mypy and pyright in the typing session.
 
-A line that ends in an ignore comment must be an error: both checkers report an ignore that nothing needs. The file is
-collected by pytest too, but nothing in it runs.
+A line that ends in an ignore comment must be an error: both checkers report an ignore that nothing needs. In pytest
+only the last test runs.
 """
 
 from __future__ import annotations

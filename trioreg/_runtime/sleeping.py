@@ -58,7 +58,7 @@ def _message_of_a_sleeper() -> object:
 
     No private name of Trio's, but something that it does not show: that this is one object, yielded once, which says
     nothing but how to abort (and so can be said again), and that an outcome comes back.
-    tests/runtime/test_sleeping.py would notice a change.
+    tests/runtime/test_inside_sleeping.py would notice a change.
     """
     sleeper = wait_task_rescheduled(_abort)  # noqa: ASYNC105  # stepped by hand
     try:
