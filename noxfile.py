@@ -21,6 +21,8 @@ nox.options.sessions = ["lint", "typing", "docs", "examples", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 SUPPORTED = ("3.11", "3.12", "3.13")
+PARALLEL = ("-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
+"""One pytest process for each core; `nox -s tests -- -n 0` runs the tests in one process."""
 
 
 def group(name: str) -> tuple[str, ...]:
@@ -109,7 +111,7 @@ def tests(session: nox.Session) -> None:
     if MISSING:
         session.warn(f"not tested on {', '.join(MISSING)}: no such Python found on this machine")
     session.install("-e", ".", *group("test"))
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, "--durations=10", *session.posargs)
 
 
 @nox.session
@@ -117,7 +119,7 @@ def oldest(session: nox.Session) -> None:
     """Run the tests on the oldest run-time dependencies that pyproject.toml allows."""
     pins = [bound.replace(">=", "==") for bound in PYPROJECT["project"]["dependencies"]]
     session.install("-e", ".", *pins, *group("test"))
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session

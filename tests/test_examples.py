@@ -261,7 +261,7 @@ def test_exactly_the_wrong_lines_are_reported_with_their_numbers(evening: Evenin
         elif word not in ("kill", "stop", "keys", "whereis") or not name:
             wrong[number] = "is neither 'NAME: line' nor a command"
         elif name not in present:
-            wrong[number] = f"nobody is registered as {name!r} in 'agents'"
+            wrong[number] = f"{name!r} is not registered in 'agents'"
     assert len(wrong) >= 15
     assert evening.reported.keys() == wrong.keys()
     assert all(message in evening.reported[number] for number, message in wrong.items())
@@ -311,7 +311,7 @@ def test_no_number_of_kills_ends_the_dialogue() -> None:
 @pytest.mark.parametrize("word", ["kill", "stop", "keys", "whereis"])
 def test_command_for_a_free_name_is_reported(word: str) -> None:
     done = agents(f"Q: One.\n{word} Blofeld\nQ: Two.\n")
-    assert done.stderr == "line 2: nobody is registered as 'Blofeld' in 'agents'\n"
+    assert done.stderr == "line 2: 'Blofeld' is not registered in 'agents'\n"
     assert done.stdout.endswith('Q says: "Two."\n')
     assert done.returncode == 0
 

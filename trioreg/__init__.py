@@ -1,6 +1,7 @@
 """Actors, supervisors and a partitioned registry for Trio.
 
-A name belongs to a task and is gone the moment the task ends; a supervisor restarts what crashes, under the same name.
+A name belongs to a task, and is gone the moment the task ends. A supervisor restarts an actor that crashes, and the new
+one has the same name.
 """
 
 from ._actors import (
@@ -113,7 +114,7 @@ __all__ = [
 
 
 def _make_public() -> None:
-    # In a traceback a name stands where its user finds it, not in the private file it comes from: as Trio does it.
+    # A traceback shows `trioreg.ActorExited`, the name that you import, and not the private file. Trio does the same.
     for name in __all__:
         value = globals()[name]
         if callable(value) and getattr(value, "__module__", "").startswith("trioreg."):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 import trio
 from support.inside import is_instrument_installed, plain_holders
 from support.registry_kinds import KINDS, kind_id
+from support.side_by_side import reading
 from support.supervisors import supervised
 from support.watcher import rows
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -411,27 +411,18 @@ def test_outside_of_a_trio_run_nothing_can_be_written(registry: Registry[str, in
 
 
 async def test_reading_from_many_threads_while_names_come_and_go_never_fails(registry: Registry[str, int]) -> None:
-    stop = threading.Event()
-    reads = 0
-
     def read() -> None:
-        nonlocal reads
-        while not stop.is_set():
-            registry.lookup("name 3")
-            registry.tables()
-            registry.count()
-            reads += 1
+        registry.lookup("name 3")
+        registry.tables()
+        registry.count()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.to_thread.run_sync, read)
-        nursery.start_soon(trio.to_thread.run_sync, read)
-        while reads < 20:
+    async with reading(read, reads=500), reading(read, reads=500) as rounds:
+        for _ in rounds:
             for number in range(50):
                 registry.register(f"name {number}", number)
             await trio.lowlevel.checkpoint()
             for number in range(50):
                 registry.unregister(f"name {number}")
-        stop.set()
     assert registry.count() == 0
 
 

@@ -33,7 +33,7 @@ from trioreg import (
     Registry,
     Unregistered,
 )
-from trioreg._runtime.owner import current_owner
+from trioreg._runtime.task_owner import current_owner
 
 
 def received(events: trio.MemoryReceiveChannel[Event[Any, Any]]) -> list[Event[Any, Any]]:
@@ -1180,7 +1180,7 @@ async def test_the_nowait_forms_of_a_waiting_via_do_not_wait(
     names: Registry[str, None], autojump_clock: MockClock
 ) -> None:
     via = names.via("echo", wait=True)
-    with pytest.raises(NotRegistered, match="nobody is registered as 'echo' in 'names'"):
+    with pytest.raises(NotRegistered, match="'echo' is not registered in 'names'"):
         via.send_nowait("hello")
     with pytest.raises(NotRegistered):
         via.cast_nowait(Echo.echo, "hello")

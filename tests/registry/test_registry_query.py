@@ -464,6 +464,26 @@ async def test_select_shows_a_value_that_fits_only_since_it_has_changed_meanwhil
     assert sorted(found) == [("first", owner, 2), ("last", owner, 2)]
 
 
+async def test_select_shows_once_a_value_that_has_changed_before_it_is_looked_at(autojump_clock: MockClock) -> None:
+    names: Registry[Any, Any] = Registry("names", partitions=2)
+    even = [number for number in range(20_000) if hash(number) % 2 == 0]
+    for number in even:
+        names.register(number, number)  # the first partition: many steps, and more results than one dict holds
+    owner = names.register(1, 0)
+    selected: list[Any] = []
+
+    async def select() -> None:
+        selected.extend(await names.select())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(select)
+        for _ in range(3):
+            await trio.lowlevel.checkpoint()
+        names.update_value(1, lambda value: value + 1)
+    assert [row for row in selected if row[0] == 1] == [(1, owner, 1)]
+    assert len(selected) == len(even) + 1
+
+
 async def test_where_that_changes_a_row_each_time_it_is_asked_does_not_hang(
     names: Registry[Any, Any], autojump_clock: MockClock
 ) -> None:

@@ -12,6 +12,7 @@ import gc
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,12 +21,14 @@ from typing import Any
 import pytest
 import trio
 from support.owners import SORTS, Stage, held_by, staged
+from support.side_by_side import reading
 from support.watcher import rows
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import ANY, Owner, Registry, Var
-
-READS = 60
+from trioreg._registry import query
+from trioreg._registry.names import Changes
+from trioreg._registry.query import ROWS_PER_TURN
 
 
 @pytest.fixture
@@ -35,27 +38,6 @@ def restless() -> Iterator[None]:
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(before)
-
-
-class Reading:
-    """A thread that reads so many times. `is_done` when it is.
-
-    An error in it, the assertion that failed, leaves the block.
-    """
-
-    def __init__(self, times: int = READS) -> None:
-        self.times = times
-        self.is_done = False
-
-    async def run(self, read: Callable[[], object]) -> None:
-        def in_thread() -> None:
-            try:
-                for _ in range(self.times):
-                    read()
-            finally:
-                self.is_done = True
-
-        await trio.to_thread.run_sync(in_thread)
 
 
 # Reading from any thread
@@ -90,71 +72,67 @@ async def test_names_come_and_go_while_a_thread_reads_in_every_way(
         assert registry.meta("fact", 0) >= 0
         assert "tested" in repr(registry)
 
-    reading = Reading()
-    async with staged() as stage, trio.open_nursery() as nursery:
+    async with staged() as stage:
         stays, owner = await stage.actor(), await stage.task()
         registry.register("stays", 0, owner=stays)
-        nursery.start_soon(reading.run, read)
-        fact = 0
-        while not reading.is_done:
-            for number in range(1 if is_unique else 3):
-                registry.register("comes and goes", number, owner=owner)
-                registry.register(("other", number), number, owner=owner)
-            if is_unique:
-                registry.update_value("comes and goes", lambda value: value + 1, owner=owner)
-                registry.transfer("comes and goes", stays, owner=owner)
-                registry.transfer("comes and goes", owner, owner=stays)
-            else:
-                registry.unregister_match("comes and goes", 1, owner=owner)
-            registry.unregister("comes and goes", owner=owner)
-            for number in range(3):
-                registry.unregister(("other", number), owner=owner)
-            fact += 1
-            registry.put_meta("fact", fact)
-            await trio.lowlevel.checkpoint()
-            registry.delete_meta("fact")
+        async with reading(read) as rounds:
+            for fact in rounds:
+                for number in range(1 if is_unique else 3):
+                    registry.register("comes and goes", number, owner=owner)
+                    registry.register(("other", number), number, owner=owner)
+                if is_unique:
+                    registry.update_value("comes and goes", lambda value: value + 1, owner=owner)
+                    registry.transfer("comes and goes", stays, owner=owner)
+                    registry.transfer("comes and goes", owner, owner=stays)
+                else:
+                    registry.unregister_match("comes and goes", 1, owner=owner)
+                registry.unregister("comes and goes", owner=owner)
+                for number in range(3):
+                    registry.unregister(("other", number), owner=owner)
+                registry.put_meta("fact", fact)
+                await trio.lowlevel.checkpoint()
+                registry.delete_meta("fact")
         assert registry.count() == 1
 
 
 async def test_the_entries_of_an_owner_are_read_in_a_thread_while_they_go_one_by_one(restless: None) -> None:
     topics: Registry[str, int] = Registry("topics", keys="duplicate", partitions=2)
-    reading = Reading()
 
     def read() -> None:
         for _ in range(10):
-            for values in (
-                topics.values("key", owner),
-                topics.select_nowait(owner=owner, value=Var("x"), into=Var("x")),
-            ):
-                assert values == sorted(set(values))
+            values = topics.values("key", owner)
+            assert values == sorted(set(values))
+            selected = topics.select_nowait(owner=owner, value=Var("x"), into=Var("x"))
+            assert selected == [-1, *sorted(set(selected[1:]))]
 
-    async with staged() as stage, trio.open_nursery() as nursery:
+    async with staged() as stage:
         owner = await stage.actor()
-        nursery.start_soon(reading.run, read)
-        while not reading.is_done:
-            for value in range(100):
-                topics.register("key", value, owner=owner)
-            topics.unregister("key", owner=owner)
-            await trio.lowlevel.checkpoint()
+        topics.register("stays", -1, owner=owner)
+        async with reading(read) as rounds:
+            for _ in rounds:
+                for value in range(100):
+                    topics.register("key", value, owner=owner)
+                await trio.lowlevel.checkpoint()
+                topics.unregister("key", owner=owner)
+                await trio.lowlevel.checkpoint()
 
 
 async def test_totals_are_read_in_a_thread_while_they_change(restless: None) -> None:
     counters: Registry[str, int] = Registry("counters", keys="duplicate", partitions=2, totals=True)
-    reading = Reading()
 
     def read() -> None:
         assert counters.total("key") >= 5
         counters.total("other")
 
-    async with staged() as stage, trio.open_nursery() as nursery:
+    async with staged() as stage:
         counters.register("key", 5, owner=await stage.actor())
         counters.register("key", 0)
-        nursery.start_soon(reading.run, read)
-        while not reading.is_done:
-            counters.add("key", 1)
-            counters.register("other", 1)
-            counters.unregister("other")
-            await trio.lowlevel.checkpoint()
+        async with reading(read, reads=3_000) as rounds:
+            for _ in rounds:
+                counters.add("key", 1)
+                counters.register("other", 1)
+                counters.unregister("other")
+                await trio.lowlevel.checkpoint()
 
 
 async def test_what_has_been_told_to_have_ended_is_shown_to_no_thread_any_more(
@@ -166,65 +144,180 @@ async def test_what_has_been_told_to_have_ended_is_shown_to_no_thread_any_more(
 
     def read() -> None:
         known = set(ended)
+        assert known
         shown = set(held_by(registry, "key"))
         shown.update(owner for _, owner in rows(registry))
         shown.update(owner for _, owner, _ in registry.select_nowait())
         assert not shown & known
         assert all(registry.keys(owner) == [] for owner in known)
 
-    reading = Reading()
-    async with staged() as stage, trio.open_nursery() as nursery:
-        nursery.start_soon(reading.run, read)
-        number = 0
-        while not reading.is_done:
-            owner = await stage.start(SORTS[number % 2])
-            registry.register("key", number, owner=owner)
-            registry.register(("other", number), number, owner=owner)
-            await stage.end(owner)
-            ended.append(owner)
-            del ended[:-5]
-            number += 1
+    async def start_and_end(number: int) -> None:
+        owner = await stage.start(SORTS[number % 2])
+        registry.register("key", number, owner=owner)
+        registry.register(("other", number), number, owner=owner)
+        await stage.end(owner)
+        ended.append(owner)
+        del ended[:-5]
+
+    async with staged() as stage:
+        await start_and_end(0)
+        async with reading(read, reads=300) as rounds:
+            for number in rounds:
+                await start_and_end(number)
     assert registry.count() == 0
 
 
 async def test_a_restart_and_a_transfer_are_never_seen_without_a_holder_by_any_thread(
     names: Registry[str, int], restless: None
 ) -> None:
-    reading = Reading()
-
     def read() -> None:
         assert len(names.lookup("name")) == 1
         assert names.whereis("name") is not None
 
-    async with staged() as stage, trio.open_nursery() as nursery:
+    async with staged() as stage:
         owners = [await stage.start(sort) for sort in SORTS]
         names.register("name", 1, owner=owners[0])
-        nursery.start_soon(reading.run, read)
-        while not reading.is_done:
-            names.transfer("name", owners[1], owner=owners[0])
-            owners.reverse()
-            await trio.lowlevel.checkpoint()
+        async with reading(read, reads=3_000) as rounds:
+            for _ in rounds:
+                names.transfer("name", owners[1], owner=owners[0])
+                owners.reverse()
+                await trio.lowlevel.checkpoint()
 
 
 async def test_a_selection_in_another_run_is_safe(registry: Registry[Any, Any], restless: None) -> None:
-    reading = Reading(10)  # each is a whole run
-
     async def select() -> None:
         found = await registry.select()
         assert ("stays", stays, 0) in found
         assert await registry.count_select("stays") == 1
 
-    async with staged() as stage, trio.open_nursery() as nursery:
+    async with staged() as stage:
         stays, owner = await stage.actor(), await stage.actor()
         registry.register("stays", 0, owner=stays)
         for number in range(600):
             registry.register(number, number, owner=stays)
-        nursery.start_soon(reading.run, lambda: trio.run(select))
-        while not reading.is_done:
-            registry.register("comes and goes", 1, owner=owner)
-            assert await registry.count_select("comes and goes") == 1
-            registry.unregister("comes and goes", owner=owner)
+        async with reading(lambda: trio.run(select), reads=10) as rounds:
+            for _ in rounds:
+                registry.register("comes and goes", 1, owner=owner)
+                assert await registry.count_select("comes and goes") == 1
+                registry.unregister("comes and goes", owner=owner)
     assert registry._names.selections == []
+
+
+class Writer:
+    """It changes a value in the run of a registry, for a thread that waits until that is done."""
+
+    def __init__(self, names: Registry[Any, Any], key: object, owner: Owner, *, at_most: int) -> None:
+        self.names = names
+        self.key = key
+        self.owner = owner
+        self.at_most = at_most
+        self.written = 0
+        self._token = trio.lowlevel.current_trio_token()
+
+    def write(self) -> None:
+        if self.written == self.at_most:
+            return
+        self.written += 1
+        done = threading.Event()
+
+        def update() -> None:
+            self.names.update_value(self.key, lambda value: value + 1, owner=self.owner)
+            done.set()
+
+        self._token.run_sync_soon(update)
+        assert done.wait(10)
+
+
+async def test_a_selection_in_another_run_ends_while_a_writer_keeps_up_with_it(
+    names: Registry[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For each change that the selection takes in, the writer makes the next one."""
+
+    class Untold(deque[Any]):
+        def popleft(self) -> Any:
+            taken = super().popleft()
+            writer.write()
+            return taken
+
+    class EndlessChanges(Changes[Any, Any]):
+        def __init__(self) -> None:
+            super().__init__()
+            self.untold = Untold()
+
+    def write_first(row: object) -> bool:
+        if writer.written == 0:
+            writer.write()
+        return True
+
+    async def select() -> None:
+        selected.extend(await names.select(where=write_first))
+
+    selected: list[Any] = []
+    owner = names.register(0, 0)
+    writer = Writer(names, 0, owner, at_most=100)
+    monkeypatch.setattr(query, "Changes", EndlessChanges)
+    await trio.to_thread.run_sync(trio.run, select)
+    assert writer.written == 2  # one for the question, and one for the change that the selection took in
+    assert selected == [(0, owner, 1)]
+
+
+async def test_a_selection_in_another_run_asks_again_about_a_change_that_came_while_it_asked(
+    names: Registry[Any, Any],
+) -> None:
+    asked: list[int] = []
+
+    def change(row: tuple[object, object, int]) -> bool:
+        if row[0] == 0:
+            asked.append(row[2])
+            writer.write()
+        return True
+
+    async def select() -> None:
+        selected.extend(await names.select(where=change))
+
+    selected: list[Any] = []
+    owner = names.register(0, 0)
+    for number in range(1, 3 * ROWS_PER_TURN):
+        names.register(number, 0)
+    writer = Writer(names, 0, owner, at_most=3)
+    await trio.to_thread.run_sync(trio.run, select)
+    assert asked == [0, 1, 2, 3]
+    assert [row for row in selected if row[0] == 0] == [(0, owner, 3)]
+    assert len(selected) == 3 * ROWS_PER_TURN
+
+
+async def test_a_selection_in_another_run_lets_its_tasks_run_however_much_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each question makes two changes, so that there is always more to ask about."""
+    names: Registry[int, int] = Registry("names")
+    turn, turns = 10, 12
+    asked_in_a_step: list[int] = [0]
+
+    class Steps(trio.abc.Instrument):
+        def before_task_step(self, task: trio.lowlevel.Task) -> None:
+            asked_in_a_step.append(0)
+
+    def change_twice(row: tuple[object, object, int]) -> bool:
+        asked_in_a_step[-1] += 1
+        if row[0] == 0:
+            writer.write()
+            writer.write()
+        return True
+
+    async def select() -> None:
+        selected.extend(await names.select(where=change_twice))
+
+    selected: list[Any] = []
+    owner = names.register(0, 0)
+    for number in range(1, turn * turns):
+        names.register(number, 0)
+    writer = Writer(names, 0, owner, at_most=3_000)
+    monkeypatch.setattr(query, "ROWS_PER_TURN", turn)
+    await trio.to_thread.run_sync(partial(trio.run, select, instruments=[Steps()]))
+    assert max(asked_in_a_step) <= 2 * turn
+    assert writer.written < 1_000
+    assert sorted(key for key, _, _ in selected) == list(range(turn * turns))
 
 
 async def test_a_thread_has_no_names_of_its_own(registry: Registry[str, int]) -> None:
@@ -448,7 +541,7 @@ def test_of_two_runs_that_come_at_once_one_has_the_registry(restless: None) -> N
             thread.join()
         return sorted(told)
 
-    assert all(race() == ["has it", "refused"] for _ in range(50))
+    assert [race() for _ in range(50)] == [["has it", "refused"]] * 50
 
 
 def test_a_run_that_broke_down_while_its_tasks_waited_is_in_nobodys_way() -> None:

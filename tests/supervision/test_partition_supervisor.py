@@ -243,7 +243,7 @@ async def test_a_function_actor_can_be_a_partition() -> None:
         await wait_all_tasks_blocked()
         assert got == [("number 0", "a"), ("number 1", "b")]
         await supervisor.via(0).stop()  # it has returned, and is not restarted
-        with pytest.raises(NotRegistered, match="nobody is registered as 4 in 'collectors'"):
+        with pytest.raises(NotRegistered, match="4 is not registered in 'collectors'"):
             await supervisor.via(4).send("c")
         supervisor.stop()
 
@@ -386,7 +386,7 @@ async def test_a_waiting_address_waits_for_a_child_that_waits_for_its_restart(au
     async with open_partition_supervisor(2, spec, name="counters") as counters:
         counters.via(1).kill()
         await counters.via(1).wait()
-        with pytest.raises(NotRegistered, match="nobody is registered as 1 in 'counters'"):
+        with pytest.raises(NotRegistered, match="1 is not registered in 'counters'"):
             await counters.via(1).call(Counter.increment, 1)
         assert counters.partitions.whereis(1) is None
         began = trio.current_time()
@@ -719,7 +719,7 @@ async def test_a_start_in_a_partition_that_is_ending_or_empty_says_so(autojump_c
             await supervisor.partitions.start_child("a", Agent, "James Bond")
         assert caught.value.ref is child_of(supervisor, 0)
         await trio.sleep(2)
-        with pytest.raises(NotRegistered, match="nobody is registered as 'a' in 'partition supervisor'"):
+        with pytest.raises(NotRegistered, match="'a' is not registered in 'partition supervisor'"):
             await supervisor.partitions.start_child("a", Agent, "James Bond")
         supervisor.stop()
 

@@ -23,8 +23,8 @@ from trioreg._actors.deadlock import Waiting
 from trioreg._registry import query as _query
 from trioreg._registry.via import WaitingVia
 from trioreg._runtime import owner as _owner
-from trioreg._runtime.owner import current_owner
 from trioreg._runtime.sleeping import park
+from trioreg._runtime.task_owner import current_owner
 from trioreg._runtime.trio_run import current_run
 from trioreg._supervision.engine import Child, Engine
 

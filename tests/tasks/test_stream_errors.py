@@ -277,7 +277,7 @@ async def test_on_error_return_failures_that_were_not_taken_are_logged(
             await wait_all_tasks_blocked()
             await anext(stream)
     (record,) = caplog.records
-    assert record.getMessage() == "a stream was left with 2 failures that nobody had taken; the first:"
+    assert record.getMessage() == "a stream ended with 2 failures that you did not take; the first:"
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], Bang)
 

@@ -62,7 +62,10 @@ class Changes(Generic[K, V]):
     def current(self, entry: Entry[V]) -> Entry[V] | None:
         """What is in the place of an entry now."""
         current: Entry[V] | None = entry
-        while current is not None and id(current) in self.became:
+        # No more steps than there are changes now: a writer in another thread may go on adding. Those are untold yet.
+        for _ in range(len(self.became)):
+            if current is None or id(current) not in self.became:
+                break
             current = self.became[id(current)][1]
         return current
 
@@ -169,6 +172,10 @@ class Names(Generic[K, V]):
         return [(number, entry) for number, entry in found if entry is not None]
 
     # Who may write
+
+    def is_written_here(self) -> bool:
+        """Whether the run that writes is in this thread: nothing is written while this thread is busy."""
+        return self._run is not None and self._run.thread == threading.get_ident()
 
     def writer(self, owner: Owner | None) -> Owner:
         """The owner to write for, once it is certain that it may be written for, from here, now."""

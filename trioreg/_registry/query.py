@@ -83,65 +83,100 @@ class Query(Generic[K, V]):
 
     async def run(self) -> list[object]:
         """The results; lets other tasks run on the way. They are as the registry is when it returns: what has gone
-        meanwhile is not among them, and what has changed is asked again."""
+        meanwhile is not among them, and what has changed is asked again. In another run than the registry's, they are
+        as the registry is when the last row has been looked at."""
         changes: Changes[K, Any] = Changes()
-        # Each result by the id of its entry, which is not used again meanwhile: the entry is in the registry, or among
-        # the changes. Many dicts, as one that grows stops everything when it moves.
-        results: list[dict[int, object]] = [{}]
+        results = _Results()
+        changed = results.changed
         number = 0
         await checkpoint()
         self._names.selections.append(changes)
         try:
             for number, (key, row) in enumerate(self._rows(), 1):
                 entry = changes.current(row) if changes.became else row
-                if entry is not None and (entry is row or not _has(results, entry)):
+                if entry is not None and id(entry) not in changed:
                     result = self._result(key, entry)
                     if result is not _NOTHING:
-                        results[-1][id(entry)] = result
+                        results.found[-1][id(entry)] = result
                 if number % ROWS_PER_TURN == 0:
-                    if len(results[-1]) >= _RESULTS_TOGETHER:
-                        results.append({})
+                    if len(results.found[-1]) >= _RESULTS_TOGETHER:
+                        results.found.append({})
                     await checkpoint()
                     self._apply(changes, results)
             if number >= ROWS_PER_TURN:
                 await checkpoint()  # the copy of the table has been thrown away
+            left = len(changes.untold)
+            while left > ROWS_PER_TURN and not self._names.is_written_here():
+                self._apply(changes, results)
+                left -= ROWS_PER_TURN
+                await checkpoint()
             self._apply(changes, results)  # what the user's own functions have done, too
         finally:
             self._names.selections.remove(changes)
-        return [result for some in results for result in some.values()]
+        return [result for some in results.all() for result in some.values()]
 
     async def count(self) -> int:
         """How many results there are: without making them."""
         self._into = _nothing_at_all
         return len(await self.run())
 
-    def _apply(self, changes: Changes[K, Any], results: list[dict[int, object]]) -> None:
-        """Bring the results up to date with what other tasks have done, and the user's own functions."""
+    def _apply(self, changes: Changes[K, Any], results: _Results) -> None:
+        """Bring the results up to date with what other tasks have done, and the user's own functions.
+
+        In another run than the registry's it takes in at most `ROWS_PER_TURN` of the changes that are there. The
+        registry's run writes in another thread then, and may be faster: to take in all of them would never end, or take
+        longer each time. The rest waits for the next call.
+        """
         asked = len(changes.untold)
-        while changes.untold:
+        if not self._names.is_written_here():
+            asked = min(asked, ROWS_PER_TURN)
+        while changes.untold and (asked > 0 or self._names.is_written_here()):
             key, old, new = changes.untold.popleft()
-            result = _NOTHING
-            for some in results:
-                result = some.pop(id(old), _NOTHING)
-                if result is not _NOTHING:
-                    break
-            asked -= 1
-            if new is None or _has(results, new):
-                continue
+            result = results.pop(old)
             # Each change is asked about once. If the question changes something in turn, what was said before stands:
             # or it would never end.
-            if asked >= 0:
-                result = self._result(key, new)
+            if new is not None and not results.has(new):
+                if asked > 0:
+                    result = self._result(key, new)
+                if result is not _NOTHING:
+                    results.changed[id(new)] = result
+            asked -= 1
+
+
+class _Results:
+    """The results of a selection so far, each by the id of its entry.
+
+    An id is not used again meanwhile: the entry is in the registry, or among the changes.
+
+    Attributes:
+        found: Results for the rows on the way. Many dicts, as one that grows stops everything when it moves.
+        changed: Results for entries that have taken the place of others. The selection may still get to them.
+    """
+
+    __slots__ = ("changed", "found")
+
+    def __init__(self) -> None:
+        self.found: list[dict[int, object]] = [{}]
+        self.changed: dict[int, object] = {}
+
+    def all(self) -> Iterator[dict[int, object]]:
+        yield from self.found
+        yield self.changed
+
+    def has(self, entry: Entry[Any]) -> bool:
+        return any(id(entry) in some for some in self.all())
+
+    def pop(self, entry: Entry[Any]) -> object:
+        """Take out the result of an entry; `_NOTHING` if there is none."""
+        for some in self.all():
+            result = some.pop(id(entry), _NOTHING)
             if result is not _NOTHING:
-                results[-1][id(new)] = result
+                return result
+        return _NOTHING
 
 
 def _nothing_at_all(bound: object) -> None:
     """The shape of a result that is only counted."""
-
-
-def _has(results: list[dict[int, object]], entry: Entry[Any]) -> bool:
-    return any(id(entry) in some for some in results)
 
 
 def names_of(names: Names[K, V], owner: Owner) -> list[K]:

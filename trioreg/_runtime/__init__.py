@@ -1,8 +1,8 @@
-"""What all other wings stand on: one Trio run, owners of names, exits, errors, and how the user's code is called.
+"""The base of all other wings: one Trio run, owners of names, exits, errors, sleeping, and calls of the user's code.
 
 Read first: `owner.py`. An owner holds names, and gives them all back in the step in which it ends.
 
-This wing never knows what an actor, a registry or a supervisor is. Other wings import from here, not from the files.
+This wing never knows an actor, a registry or a supervisor. Other wings import from here, not from the files.
 """
 
 from .errors import (
@@ -22,8 +22,9 @@ from .errors import (
 from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
 from .failure import combine, shown_safely, split, without_runtime_frames
 from .ki_protection import await_user, run_user, unprotected
-from .owner import Owner, TaskOwner, Token, current_actor, current_owner
+from .owner import Owner, Token
 from .sleeping import WOKEN, park, wake
+from .task_owner import TaskOwner, current_actor, current_owner
 from .trio_run import Run, current_run
 from .user_functions import async_result, require_sync, sync_result
 

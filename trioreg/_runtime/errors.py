@@ -1,7 +1,7 @@
-"""Every exception trioreg raises of its own.
+"""trioreg's own exceptions.
 
-What is wrong with an *argument* is a plain `TypeError` or `ValueError`; the classes here say that something is
-wrong with the *state* of the system: an actor that has exited, a name that is taken, a mailbox that is full.
+They say that something is wrong with the *state* of the system: an actor has exited, a name is taken, a mailbox is
+full. A wrong *argument* is a plain `TypeError` or `ValueError`.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 class TrioregError(Exception):
-    """The base of every error of trioreg's own."""
+    """The base class of trioreg's own errors."""
 
 
 class AlreadyRegistered(TrioregError):
-    """The unique key is held by somebody who is alive.
+    """The unique key already has a living holder.
 
     Attributes:
         registry: The name of the registry.
-        key: The key that was asked for.
+        key: The key that you asked for.
         holder: The `Owner` that holds it (an `ActorRef`, or a `TaskOwner` for a plain Trio task).
-        value: The value the holder registered it with.
+        value: The value that the holder gave with it.
     """
 
     def __init__(self, registry: str, key: object, holder: Owner, value: object) -> None:
@@ -43,12 +43,12 @@ class AlreadyRegistered(TrioregError):
 
 
 class NotRegistered(TrioregError, LookupError):
-    """Nobody holds the key: a name led nowhere. Or: the one who would change an entry does not hold it.
+    """The key has no holder, or you tried to change an entry of an owner that does not hold the key.
 
     Attributes:
         registry: The name of the registry.
-        key: The key that was asked for.
-        owner: Who does not hold it; None where nobody does.
+        key: The key that you asked for.
+        owner: The owner that does not hold the key; None if it has no holder at all.
     """
 
     def __init__(self, registry: str, key: object, owner: Owner | None = None) -> None:
@@ -58,19 +58,20 @@ class NotRegistered(TrioregError, LookupError):
         self.owner = owner
 
     def __str__(self) -> str:
-        who = "nobody is" if self.owner is None else f"{self.owner!r} is not"
-        return f"{who} registered as {self.key!r} in {self.registry!r}"
+        if self.owner is None:
+            return f"{self.key!r} is not registered in {self.registry!r}"
+        return f"{self.owner!r} is not registered as {self.key!r} in {self.registry!r}"
 
 
 class ActorExited(TrioregError):
-    """The actor has exited, or exited before it answered.
+    """The actor has exited, or it exits before it answers.
 
-    Where a handler's error ended it, that error is the `__cause__`.
+    If an error in a handler ended it, that error is the `__cause__`.
 
     Attributes:
         ref: The reference of the actor.
-        exit: How it ended; how it is to end, where it is still ending.
-        was_sent: Whether the message had got into its mailbox. If not, nothing of it was handled: it can be sent again.
+        exit: How it ended, or how it is going to end.
+        was_sent: Whether the message got into its mailbox. If not, it was not handled, and you can send it again.
     """
 
     def __init__(self, ref: Owner, exit: Exit, *, was_sent: bool = True) -> None:
@@ -87,7 +88,7 @@ class ActorExited(TrioregError):
 
 
 class MailboxFull(TrioregError, trio.WouldBlock):
-    """The actor's bounded mailbox has no room (only the ``_nowait`` forms raise it; the others wait).
+    """The actor's bounded mailbox has no room. Only the ``_nowait`` methods raise this; the others wait.
 
     Attributes:
         ref: The reference of the actor.
@@ -100,15 +101,15 @@ class MailboxFull(TrioregError, trio.WouldBlock):
         self.size = size
 
     def __str__(self) -> str:
-        return f"the mailbox of {self.ref!r} is full ({self.size} messages)"
+        return f"the mailbox of {self.ref!r} is full ({self.size} message{'' if self.size == 1 else 's'})"
 
 
 class CallCycle(TrioregError):
-    """A wait that would be for itself, and never end: A waits for B (an answer, room, its end), which waits for A.
+    """A waits for B, and B waits for A: the wait would never end. It may be for an answer, for room, or for an end.
 
     Attributes:
-        path: The references along the cycle; the first one is the last one too.
-        titles: What their supervisors call them, in the same order.
+        path: The references along the cycle. The first one is the last one, too.
+        titles: Their names in their supervisors, in the same order.
     """
 
     def __init__(self, path: Sequence[Owner], titles: Sequence[str]) -> None:
@@ -117,7 +118,7 @@ class CallCycle(TrioregError):
         self.titles = tuple(titles)
 
     def __str__(self) -> str:
-        # A child without a name or an id is called what its reference shows anyway.
+        # The reference already shows the title of a child that has no name and no id.
         steps = (
             shown if (shown := repr(ref)).startswith(f"<{title} #") else f"{title} {shown}"
             for title, ref in zip(self.titles, self.path, strict=True)
@@ -126,10 +127,10 @@ class CallCycle(TrioregError):
 
 
 class NoReply(TrioregError):
-    """A handler returned a `Reply` that nobody can answer any more: the reply object is gone.
+    """A handler returned a `Reply`, and the `Reply` is gone: no answer can come any more.
 
     Attributes:
-        ref: The reference of the actor whose handler it was.
+        ref: The reference of the actor with that handler.
     """
 
     def __init__(self, ref: Owner) -> None:
@@ -137,7 +138,7 @@ class NoReply(TrioregError):
         self.ref = ref
 
     def __str__(self) -> str:
-        return f"{self.ref!r} owed a reply and has thrown it away"
+        return f"{self.ref!r} dropped a Reply that it had not answered"
 
 
 class ChildNotFound(TrioregError, LookupError):
@@ -145,7 +146,7 @@ class ChildNotFound(TrioregError, LookupError):
 
     Attributes:
         supervisor: The name of the supervisor.
-        child: The id or the reference that was asked for.
+        child: The id or the reference that you asked for.
     """
 
     def __init__(self, supervisor: str, child: object) -> None:
@@ -158,12 +159,12 @@ class ChildNotFound(TrioregError, LookupError):
 
 
 class ChildNotEnded(TrioregError):
-    """The child is not one that has ended: it can't be started again or deleted. `Supervisor.terminate_child` first.
+    """The child has not ended, so it can't be started again or deleted. Call `Supervisor.terminate_child` first.
 
     Attributes:
         supervisor: The name of the supervisor.
-        child: The id or the reference that was asked for.
-        state: What it is: ``"starting"``, ``"running"`` or ``"restarting"``.
+        child: The id or the reference that you asked for.
+        state: ``"starting"``, ``"running"`` or ``"restarting"``.
     """
 
     def __init__(self, supervisor: str, child: object, state: str) -> None:
@@ -173,11 +174,11 @@ class ChildNotEnded(TrioregError):
         self.state = state
 
     def __str__(self) -> str:
-        return f"child {self.child!r} of {self.supervisor} is {self.state}"
+        return f"child {self.child!r} of {self.supervisor} is {self.state}: call terminate_child first"
 
 
 class NotRunning(TrioregError, RuntimeError):
-    """The supervisor is not running: not yet, or not any more. (Public as a `RuntimeError`.)"""
+    """The supervisor is not running: not yet, or not any more. It is public as a `RuntimeError`."""
 
     def __init__(self, supervisor: str) -> None:
         super().__init__(supervisor)
@@ -188,11 +189,11 @@ class NotRunning(TrioregError, RuntimeError):
 
 
 class MaxChildren(TrioregError):
-    """The supervisor has as many children as it may have.
+    """The supervisor can't have more children: it has ``max_children``.
 
     Attributes:
         supervisor: The name of the supervisor.
-        max_children: How many that is.
+        max_children: The greatest number of children.
     """
 
     def __init__(self, supervisor: str, max_children: int) -> None:
@@ -201,14 +202,14 @@ class MaxChildren(TrioregError):
         self.max_children = max_children
 
     def __str__(self) -> str:
-        return f"{self.supervisor} has {self.max_children} children already: it may have no more"
+        return f"{self.supervisor} can't have more children: max_children is {self.max_children}"
 
 
 class RestartLimitExceeded(ExceptionGroup[Exception]):
-    """A supervisor gave up: more restarts than ``max_restarts`` within ``max_seconds``.
+    """A supervisor gave up: there were more than ``max_restarts`` restarts within ``max_seconds``.
 
-    It is the group of the errors its children ended with, so ``except*`` reaches each of them. A child that ended
-    without an error, but had to be restarted, is there as an `ActorExited`.
+    It is the group of its children's errors, so ``except*`` reaches each of them. For a child that ended without an
+    error, and needed a restart, there is an `ActorExited`.
     """
 
     def derive(self, excs: Sequence[Exception], /) -> RestartLimitExceeded:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]

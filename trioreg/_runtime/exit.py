@@ -1,4 +1,4 @@
-"""How an actor ended: a fact, not a behaviour."""
+"""How an actor ended."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ class Exit:
             print(exit.error)
 
     Attributes:
-        reason: ``"normal"`` (it returned, or was asked to `~Address.stop`), ``"shutdown"`` (its supervisor or its
-            cancel scope ended it, or `~Address.cancel` did), ``"crashed"`` (an exception), or ``"killed"``
-            (`~Address.kill`).
+        reason: ``"normal"`` (it returned, or `~Address.stop` ended it), ``"shutdown"`` (its supervisor, its cancel
+            scope or `~Address.cancel` ended it), ``"crashed"`` (an exception), or ``"killed"`` (`~Address.kill`).
         error: The exception of a crash, else None.
-        value: What a function actor returned, else None.
-        has_returned: Whether a function actor returned: ``value`` is its result then, and may be None. (One that is
-            cancelled by `~Address.stop` ends as ``"normal"`` too, and has none.) It does not count in a comparison.
+        value: The result of a function actor, else None.
+        has_returned: Whether a function actor returned: then ``value`` is its result, which may be None. A function
+            actor that `~Address.stop` cancels ends as ``"normal"`` too, and has no result. Comparisons ignore this.
     """
 
     reason: ExitReason
@@ -36,14 +35,14 @@ class Exit:
 
     @property
     def is_abnormal(self) -> bool:
-        """Whether a ``"transient"`` child is restarted after it: it crashed or was killed."""
+        """Whether the actor crashed or was killed: then a ``"transient"`` child is restarted."""
         return self.reason in ("crashed", "killed")
 
     def __str__(self) -> str:
         return self.reason if self.error is None else f"{self.reason}: {self.error!r}"
 
 
-# Facts that are always the same need not be made for each end.
+# Always the same, so there is no need to make them for each end.
 NORMAL = Exit("normal")
 SHUTDOWN = Exit("shutdown")
 KILLED = Exit("killed")

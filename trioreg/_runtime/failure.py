@@ -1,4 +1,4 @@
-"""What went wrong: an exception taken apart, put together, and shown."""
+"""Exceptions: take them apart, put them together, and show them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import cast
 
 import trio
 
+# The folder of the whole package: all its frames are the runtime's.
 _RUNTIME = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def split(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
-    """Take an exception apart: what belongs to Trio's cancellation, and what is somebody's failure."""
+    """Take an exception apart: the part that is Trio's cancellation, and the part that is a failure."""
     if isinstance(error, trio.Cancelled):
         return error, None
     if isinstance(error, BaseExceptionGroup):
@@ -26,7 +27,7 @@ def combine(errors: list[BaseException], label: str) -> BaseException:
 
 
 def without_runtime_frames(error: BaseException) -> BaseException:
-    """The exception, with a traceback that begins where the runtime called the user's code."""
+    """The exception, with a traceback that begins where the runtime calls the user's code."""
     tb = error.__traceback__
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_RUNTIME):
         tb = tb.tb_next
@@ -34,7 +35,7 @@ def without_runtime_frames(error: BaseException) -> BaseException:
 
 
 def shown_safely(value: object) -> str:
-    """The `repr` of a user's object, cut to a readable length, for the log. Whatever that `repr` does."""
+    """The `repr` of a user's object for the log, cut to a readable length. Never raises, even if that `repr` does."""
     try:
         return reprlib.repr(value)
     except Exception as error:

@@ -1,6 +1,7 @@
-"""Calling the user's code from the runtime's: that is protected from Ctrl-C, the user's is not.
+"""Call the user's code: Ctrl-C may interrupt it, and never the runtime's own code.
 
-Trio asks the frames of the stack, from the inside out, which of them is marked: what is called through here is open.
+On Ctrl-C, Trio looks at the stack from the inside out. The first frame with a mark decides whether `KeyboardInterrupt`
+is raised there. Functions called through here have the mark that lets it through.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ async def _await_result(function: Callable[..., Awaitable[T]], /, *args: object,
 
 
 def unprotected(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, open to Ctrl-C where protected code calls it.
+    """The function, without protection from Ctrl-C when protected code calls it.
 
-    What Trio asks is the code of the frame, so that a copy with a code object of its own does without a frame around
-    it, on the way of every message.
+    Trio's mark is on the code object. A copy of the function with its own code object can have the mark itself, so no
+    message pays for another frame around its handler.
     """
     if type(function) is not FunctionType:
         return partial(_await_result if inspect.iscoroutinefunction(function) else run_user, function)

@@ -1,15 +1,14 @@
-"""Parking a task, and waking it: what `trio.lowlevel.wait_task_rescheduled` and `reschedule` do, without the garbage.
+"""Put a task to sleep, and wake it: `trio.lowlevel.wait_task_rescheduled` and `reschedule`, with less garbage.
 
-Trio's own make five objects for each sleep: a coroutine, a generator that yields, a message to the scheduler with a
-`dict` of its own, an `outcome.Value`. Where ten thousand actors sleep, those are what the garbage collector spends its
-time on. But the message and the outcome are the same each time, so here they are made once: what is left is the
-generator.
+Trio's functions make five objects for each sleep: a coroutine, a generator that yields, a message to the scheduler with
+a `dict`, and an `outcome.Value`. With ten thousand sleeping actors, the garbage collector spends its time on those. The
+message and the outcome are always the same, so here they are made once. Only the generator is made for each sleep.
 
-Whoever is parked says so in the task's ``custom_sleep_data``, which Trio clears in the moment in which the task is
-rescheduled, for whatever reason. So nobody else has to keep a record, and there is no time in which it is not true.
+A sleeping task says so in its ``custom_sleep_data``. Trio clears that in the moment in which the task is rescheduled,
+for any reason. So it is always true, and there is no other record to keep.
 
-Who wakes it clears it first all the same: Trio makes an object before it does, so the garbage collector may run, and in
-it a ``__del__`` that sends to the same actor and would wake it twice.
+The waker still clears ``custom_sleep_data`` before it calls `wake`. Trio makes an object before it clears it, so the
+garbage collector may run, and in it a ``__del__`` that sends to the same actor and would wake its task twice.
 """
 
 from __future__ import annotations
@@ -41,11 +40,11 @@ class _Woken(Outcome[None]):
 
 
 WOKEN = _Woken()
-"""What a task that is woken for nothing but to be woken is given: ``reschedule(task, WOKEN)``."""
+"""The outcome for a task that is woken and gets no value: ``reschedule(task, WOKEN)``."""
 
 
 def wake(task: Task) -> None:
-    """Let a parked task go on."""
+    """Wake a sleeping task."""
     reschedule(task, WOKEN)
 
 
@@ -54,13 +53,13 @@ def _abort(_: RaiseCancelT) -> Abort:
 
 
 def _message_of_a_sleeper() -> object:
-    """What `wait_task_rescheduled` says to Trio's scheduler.
+    """The message that `wait_task_rescheduled` sends to Trio's scheduler.
 
-    No private name of Trio's, but something that it does not show: that this is one object, yielded once, which says
-    nothing but how to abort (and so can be said again), and that an outcome comes back.
-    tests/runtime/test_inside_sleeping.py would notice a change.
+    This uses no private name of Trio's, but it relies on something that Trio does not document: the message is one
+    object, yielded once. It says only how to abort, so it can be sent again. An outcome comes back.
+    tests/runtime/test_inside_sleeping.py fails if Trio changes that.
     """
-    sleeper = wait_task_rescheduled(_abort)  # noqa: ASYNC105  # stepped by hand
+    sleeper = wait_task_rescheduled(_abort)  # noqa: ASYNC105  # run by hand
     try:
         return sleeper.send(None)
     finally:
@@ -72,8 +71,8 @@ _MESSAGE = _message_of_a_sleeper()
 
 @coroutine
 def park() -> Generator[object, Outcome[object], None]:
-    """Sleep until somebody wakes this task, or until it is cancelled. A checkpoint.
+    """Sleep until another task calls `wake`, or until this one is cancelled. A checkpoint.
 
-    The caller has put something into its task's ``custom_sleep_data``: who finds that there may wake it, once.
+    The caller sets ``custom_sleep_data`` of its task first. Code that finds it set may wake the task, once.
     """
     (yield _MESSAGE).unwrap()

@@ -1,8 +1,8 @@
-"""What trioreg keeps for one `trio.run`: which thread it is, and the plain Trio tasks that hold names.
+"""The state of one `trio.run`: its thread, and the plain Trio tasks that hold names.
 
-An actor releases its names itself, in the last step of its task. A plain task knows nothing of us, so its end is
-seen through Trio's public instrumentation: `task_exited` is called in the very step in which the task ends, before
-any other task runs. The instrument is there only while a plain task holds a name, so that nobody else pays for it.
+An actor releases its names itself, in the last step of its task. A plain task knows nothing of trioreg, so a Trio
+instrument sees its end: Trio calls `task_exited` in the very step in which the task ends, before any other task runs.
+The instrument is installed only while a plain task holds a name, so a program without such tasks does not pay for it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ logger = logging.getLogger("trioreg")
 
 
 class Holder(Protocol):
-    """What a `Run` knows of those who hold names as plain tasks."""
+    """The owner of a plain task, as a `Run` sees it."""
 
     def _task_ended(self) -> None: ...
 
 
 class Teller(Protocol):
-    """What a `Run` knows of those who tell what has happened to names."""
+    """The event hub of a registry, as a `Run` sees it."""
 
     def tell(self) -> None: ...
 
@@ -38,11 +38,11 @@ class Run(trio.abc.Instrument):
     """The state of one `trio.run`.
 
     Attributes:
-        thread: The identifier of the thread it runs in.
-        token: What gets a function called there, from anywhere.
-        holders: The plain Trio tasks that hold a name, by their coroutines, each with its holder.
-        is_over: It has ended: nothing in it runs any more, or ever will.
-        untold: While an owner gives its names back: who has something to tell when that is done.
+        thread: The identifier of its thread.
+        token: Trio's token, with which another thread can have a function called in this run.
+        holders: The owner of each plain Trio task that holds a name, by the coroutine of the task.
+        is_over: Whether the run has ended: no task in it will ever run again.
+        untold: While an owner gives its names back: the hubs that have events to tell when that is done. Else None.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Run(trio.abc.Instrument):
         return f"<trio run in thread {self.thread}>"
 
     def hold(self, coro: CoroutineType[Any, Any, Any], holder: Holder) -> None:
-        """From here on, a task holds a name: tell ``holder`` in the step in which it ends."""
+        """A task holds a name now: call ``holder._task_ended`` in the step in which the task ends."""
         self.holders[coro] = holder
         if not self._installed:
             add_instrument(self)
@@ -66,13 +66,13 @@ class Run(trio.abc.Instrument):
     def drop(self, coro: CoroutineType[Any, Any, Any]) -> None:
         """A task holds no name any more.
 
-        The instrument itself stays until the next task ends: a task that registers and unregisters in a loop does
-        not pay for installing it each time.
+        The instrument stays until the next task ends. So a task that registers and unregisters in a loop does not
+        install it each time.
         """
         self.holders.pop(coro, None)
 
     def begin_step(self) -> bool:
-        """A change of many names that is one step: what happens is told at its `end_step`. False: it is inside one."""
+        """Begin a change of many names. Its events are told in `end_step`. False if such a change has already begun."""
         if self.untold is not None:
             return False
         self.untold = {}
@@ -84,10 +84,10 @@ class Run(trio.abc.Instrument):
             try:
                 teller.tell()
             except BaseException:
-                # A listener that raises `SystemExit`. There is nobody's code here that it could leave: a task ends.
-                logger.exception("a listener failed when it was told of an end")
+                # A listener may raise `SystemExit`. A task is ending: no code of the user's is left to raise it in.
+                logger.exception("a listener raised when it was told that a name is free")
 
-    # Trio's hooks. An instrument that raises is thrown out by Trio, so nothing in here may.
+    # Called by Trio. Trio removes an instrument that raises, so this never raises.
 
     def task_exited(self, task: Task) -> None:
         holder = self.holders.pop(task.coro, None)
@@ -99,13 +99,13 @@ class Run(trio.abc.Instrument):
 
 
 class _End(trio.abc.Instrument):
-    """Sees the end of a run. It is there all the time, which costs nothing: Trio calls only what an instrument has."""
+    """Sees the end of a run. It is always installed, at no cost: Trio calls only the hooks that an instrument has."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
 
     def after_run(self) -> None:
-        # Reached with names left only if the run broke down (`TrioInternalError`): its tasks are gone all the same.
+        # Names are left only if Trio itself has failed (`TrioInternalError`). The tasks are gone all the same.
         holders = self._run.holders
         while holders:
             holders.popitem()[1]._task_ended()
@@ -116,7 +116,7 @@ _run: RunVar[Run] = RunVar("trioreg run")
 
 
 def current_run() -> Run:
-    """The state of the running `trio.run`; `RuntimeError` outside of one."""
+    """The state of the current `trio.run`. `RuntimeError` outside of Trio."""
     try:
         return _run.get()
     except LookupError:

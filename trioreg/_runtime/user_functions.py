@@ -1,9 +1,10 @@
-"""Functions of a user's that have to be sync, and those that have to be async.
+"""Check that a user's function is sync, or async, as it must be.
 
-Called without being awaited, an async function does nothing, and what it gives is true. So it is refused where it is
-handed over, if that can be seen; and what a function returns is looked at where it is called.
+An async function that is called and not awaited does nothing, and the coroutine it returns is true. So an async
+function is refused when you hand it over. Some show only by their result that they are async, so the result of each
+call is checked as well.
 
-A sync function that is awaited has been called all the same: what it gives says which one it was.
+A sync function in the place of an async one has already run when its result can't be awaited: the error names it.
 """
 
 from __future__ import annotations
@@ -19,27 +20,27 @@ T = TypeVar("T")
 
 
 def require_sync(argument: str, function: object) -> None:
-    """Raise `TypeError` unless ``function`` is callable, and not known to be async."""
+    """Raise `TypeError` if ``function`` is not callable, or is known to be async."""
     if not callable(function):
         raise TypeError(f"{argument} must be callable, not {function!r}")
-    # An object is called by a method of its class.
+    # Python calls an object through a method of its class.
     called = (function, type(function).__call__)
     if any(iscoroutinefunction(f) or isasyncgenfunction(f) for f in called):
         raise TypeError(f"{argument} must be a sync function, not {function!r}")
 
 
 def sync_result(argument: str, function: object, result: T) -> T:
-    """What a function has returned; `TypeError` if that is a coroutine, which nobody would await."""
+    """The result of a function. `TypeError` if it is a coroutine, which would never be awaited."""
     if isinstance(result, CoroutineType):
         coroutine = cast("CoroutineType[Any, Any, Any]", result)
         error = TypeError(f"{argument} must be a sync function, and {function!r} returned {coroutine!r}")
-        coroutine.close()  # or Python would warn that it was never awaited
+        coroutine.close()  # or Python warns that it was never awaited
         raise error
     return result
 
 
 def async_result(function: object, result: Awaitable[T]) -> Awaitable[T]:
-    """What a function has returned; `TypeError` if that can't be awaited."""
+    """The result of a function. `TypeError` if it can't be awaited."""
     if not isawaitable(result):
         name = getattr(function, "__qualname__", None) or repr(function)
         raise TypeError(f"{name} must be an async function, but it returned {result!r}")

@@ -1,10 +1,12 @@
 """Streams of results: one async function over many items, at most *n* at a time.
 
-Read first: `stream.py`, the only file.
+Read first: `open_stream.py` (what a user calls), then `stream.py` (how the items run).
 
-This wing never leaves a task behind when its block is left.
+This wing never leaves a task behind when the block of a stream ends. Other wings import from here, not from the files.
 """
 
-from .stream import Done, Failed, Outcome, TaskStream, open_stream
+from .open_stream import open_stream
+from .outcome import Done, Failed, Outcome
+from .stream import TaskStream
 
 __all__ = ["Done", "Failed", "Outcome", "TaskStream", "open_stream"]

@@ -1,12 +1,11 @@
-"""One async function over many items, so many at a time, and the results as a stream: `open_stream`.
+"""The stream itself: it takes items from the input, runs a task for each, and gives the results to its consumers.
 
-What it promises: never more than ``max_concurrency`` items in work, never more than ``max_concurrency + buffer`` pulled
-from the input and not taken by the consumer, and no task that outlives the block. An async generator could not promise
-the last: one that holds a nursery open is left half-way whenever its loop is. So it is a block, and the loop is in it.
+It keeps two bounds: at most ``max_running`` items are in work, and at most ``max_ahead`` items are taken from the input
+before their results are taken from the stream. `open_stream` gives it a nursery, and ends it.
 
-Each item gets a task of its own, in a nursery of the stream's own: a name that it takes, and a context variable that
-it sets, go with it. They are no children of a supervisor, which would restart what the stream has to account for once,
-and could outlive the block.
+Each item gets its own task, in the stream's own nursery. So a name that the task takes and a context variable that it
+sets go with the task. The tasks are not children of a supervisor: that would restart an item, which the stream counts
+once, and it could outlive the block.
 """
 
 from __future__ import annotations
@@ -16,23 +15,15 @@ import logging
 import math
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, overload
+from contextvars import Context
+from typing import Any, Generic, TypeVar
 
-import attrs
 import trio
-from trio.lowlevel import ParkingLot, checkpoint, checkpoint_if_cancelled, enable_ki_protection
+from trio.lowlevel import ParkingLot, checkpoint, enable_ki_protection
 
 from .._runtime import await_user, run_user
+from .outcome import Done, Failed
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
-T = TypeVar("T")
-R = TypeVar("R")
-T_co = TypeVar("T_co", covariant=True)
-R_co = TypeVar("R_co", covariant=True)
 E_co = TypeVar("E_co", covariant=True)
 
 logger = logging.getLogger("trioreg")
@@ -41,38 +32,8 @@ END = object()
 """What a sync iterator gives when there is no more."""
 
 
-@attrs.frozen
-class Done(Generic[T_co, R_co]):
-    """The function returned, from a stream with ``on_error="return"``: ``{:ok, value}``.
-
-    Attributes:
-        item: What it was called with.
-        value: What it returned.
-    """
-
-    item: T_co
-    value: R_co
-
-
-@attrs.frozen
-class Failed(Generic[T_co]):
-    """The function raised, from a stream with ``on_error="return"``: ``{:exit, {item, reason}}``.
-
-    Attributes:
-        item: What it was called with.
-        error: What it raised.
-    """
-
-    item: T_co
-    error: Exception
-
-
-Outcome: TypeAlias = Done[T, R] | Failed[T]
-OnError: TypeAlias = Literal["raise", "return"]
-
-
 class _Slot(Generic[E_co]):
-    """The place of one result."""
+    """The place of one result in the stream."""
 
     __slots__ = ("is_done", "result")
 
@@ -83,9 +44,9 @@ class _Slot(Generic[E_co]):
 
 
 class TaskStream(AsyncIterator[E_co]):
-    """The results of an `open_stream`, to be taken with ``async for``.
+    """The results of an `open_stream`: take them with ``async for``.
 
-    Several tasks may take from it; each result goes to one of them.
+    Several tasks may take results from one stream. Each result goes to one of them.
     """
 
     __slots__ = (
@@ -107,11 +68,11 @@ class TaskStream(AsyncIterator[E_co]):
         self._max_ahead = max_ahead
         self._is_ordered = is_ordered
         self._returns_errors = returns_errors
-        # In the order in which the consumer gets them: ordered, from when the item was pulled; else from when it is
-        # done. So if the first one is done there is something to take, in both cases.
+        # In the order in which the consumer gets them. An ordered stream adds a slot when it takes the item from the
+        # input, any other stream when the item is done. In both, there is a result to take if the first slot is done.
         self._slots: deque[_Slot[E_co]] = deque()
         self._running = 0
-        self._ahead = 0  # items pulled whose results have not been taken
+        self._ahead = 0  # items from the input whose results have not been taken
         self._is_exhausted = False
         self._is_closed = False
         self._feeder = ParkingLot()
@@ -126,26 +87,26 @@ class TaskStream(AsyncIterator[E_co]):
 
     @enable_ki_protection
     async def __anext__(self) -> E_co:
-        """The next result. A checkpoint; if it is cancelled, no result was taken. Constant time.
+        """The next result. A checkpoint: if it is cancelled, no result is lost. Constant time.
 
         Raises:
-            StopAsyncIteration: There are no more.
-            trio.ClosedResourceError: The block of the stream has been left.
+            StopAsyncIteration: There are no more results.
+            trio.ClosedResourceError: The block of the stream has ended.
         """
         await checkpoint()
         while True:
             if self._is_closed:
-                raise trio.ClosedResourceError("the block of this stream has been left")
+                raise trio.ClosedResourceError("the block of this stream has ended: take results inside of it")
             if self._slots and self._slots[0].is_done:
                 slot = self._slots.popleft()
                 result = slot.result
-                del slot.result  # the frames that an error keeps lead to the slot: it would keep itself alive
+                del slot.result  # an error keeps its frames, and they keep the slot: a circle of references
                 self._ahead -= 1
                 self._feeder.unpark_all()
                 return result
             if self._is_exhausted and not self._ahead:
                 raise StopAsyncIteration
-            # Until the first one is done, or there is nothing more to come: both wake everybody who is parked here.
+            # Until the first slot is done, or nothing more can come. Both wake all consumers.
             await self._consumers.park()
 
     @enable_ki_protection
@@ -156,9 +117,9 @@ class TaskStream(AsyncIterator[E_co]):
         nursery: trio.Nursery,
         context: Context,
     ) -> None:
-        """Pull the items as there is room, and start a task for each."""
+        """Take items from the input while there is room, and start a task for each."""
         iterator: Any
-        # What is both is taken as async: its sync iteration may well block.
+        # If `items` is both, the async iteration is used: the sync one probably blocks.
         is_async = isinstance(items, AsyncIterable)
         iterator = run_user(aiter, items) if is_async else run_user(iter, items)
         try:
@@ -178,11 +139,11 @@ class TaskStream(AsyncIterator[E_co]):
                 self._running += 1
                 if self._is_ordered:
                     self._slots.append(slot)
-                # In a copy of the context that the stream was opened in, whatever the input has done to this one.
+                # In the context that the stream was opened in. The input may have changed the context of this task.
                 context.run(self._start, nursery, async_fn, item, slot)
                 del item, slot
         finally:
-            # A generator that is left half-way has its clean-up run here, and not when it happens to be collected.
+            # Close an unfinished generator here, so that its clean-up does not wait for the garbage collector.
             if inspect.isasyncgen(iterator):
                 await await_user(iterator.aclose())
             elif inspect.isgenerator(iterator):
@@ -192,7 +153,7 @@ class TaskStream(AsyncIterator[E_co]):
 
     async def _wait_for_room(self) -> None:
         if self._has_room:
-            await checkpoint()  # it is only this task that takes room
+            await checkpoint()  # the room stays: only this task takes some
         while not self._has_room:
             await self._feeder.park()
 
@@ -226,7 +187,7 @@ class TaskStream(AsyncIterator[E_co]):
                 is_async = True
                 value = await await_user(value)
         except Exception as error:
-            # While the stream is being cancelled nobody takes an outcome: an error leaves the block, as in a nursery.
+            # Once the stream is cancelled, no outcome is taken any more. The error leaves the block, as in a nursery.
             if not self._returns_errors or trio.current_effective_deadline() == -math.inf:
                 raise
             return Failed(item, error)
@@ -243,133 +204,9 @@ class TaskStream(AsyncIterator[E_co]):
             errors = [result.error for result in results if isinstance(result, Failed)]
             if errors:
                 logger.warning(
-                    "a stream was left with %d failures that nobody had taken; the first:",
+                    "a stream ended with %d %s that you did not take; the first:",
                     len(errors),
+                    "failure" if len(errors) == 1 else "failures",
                     exc_info=errors[0],
                 )
         self._slots.clear()
-
-
-@overload
-def open_stream(
-    async_fn: Callable[[T], Awaitable[R]],
-    items: Iterable[T] | AsyncIterable[T],
-    /,
-    *,
-    max_concurrency: int,
-    ordered: bool = ...,
-    on_error: Literal["raise"] = ...,
-    buffer: int | None = ...,
-) -> AbstractAsyncContextManager[TaskStream[R]]: ...
-@overload
-def open_stream(
-    async_fn: Callable[[T], Awaitable[R]],
-    items: Iterable[T] | AsyncIterable[T],
-    /,
-    *,
-    max_concurrency: int,
-    ordered: bool = ...,
-    on_error: Literal["return"],
-    buffer: int | None = ...,
-) -> AbstractAsyncContextManager[TaskStream[Outcome[T, R]]]: ...
-@overload
-def open_stream(
-    async_fn: Callable[[T], Awaitable[R]],
-    items: Iterable[T] | AsyncIterable[T],
-    /,
-    *,
-    max_concurrency: int,
-    ordered: bool = ...,
-    on_error: OnError,
-    buffer: int | None = ...,
-) -> AbstractAsyncContextManager[TaskStream[R | Outcome[T, R]]]: ...
-def open_stream(
-    async_fn: Callable[[T], Awaitable[R]],
-    items: Iterable[T] | AsyncIterable[T],
-    /,
-    *,
-    max_concurrency: int,
-    ordered: bool = True,
-    on_error: OnError = "raise",
-    buffer: int | None = None,
-) -> AbstractAsyncContextManager[TaskStream[Any]]:
-    """Run an async function over many items, so many at a time, and take the results as they come.
-
-    ::
-
-        async with trioreg.open_stream(fetch, urls, max_concurrency=10) as pages:
-            async for page in pages:
-                ...
-
-    ``Task.async_stream``, and with ``on_error="return"`` ``Task.Supervisor.async_stream_nolink``; as a block, for
-    nothing may outlive it. Entering starts the first items. Leaving the block, by its end, ``break``, ``return`` or an
-    error, cancels what is still in work and waits for it. The input is pulled only as there is room, so it may be
-    endless; a generator is closed when the stream ends.
-
-    There is no timeout argument: what is to be quick says so itself, and its `trio.TooSlowError` is an error as any
-    other::
-
-        async def fetch(url: str) -> bytes:
-            with trio.fail_after(5):
-                ...
-
-    Entering, leaving and taking a result are checkpoints. Each item costs a task.
-
-    Args:
-        async_fn: Called with each item, in a task of its own, in a copy of the context of this block.
-        items: An iterable or an async iterable; what is both is taken as async. It is iterated in a task of its own;
-            if it raises, that error ends the stream, in either mode.
-        max_concurrency: How many items may be in work at once, at least 1.
-        ordered: Whether the results come in the order of the items, or else as they are ready.
-        on_error: What happens when the function raises an `Exception`. ``"raise"``: it ends the stream, everything
-            else in the block is cancelled, and the error leaves the block. ``"return"``: that item's result is a
-            `Failed`, that of each other one a `Done`, and the stream goes on.
-        buffer: How many results may wait, for the consumer or for a slower one that comes before them, while others
-            are in work: there are never more than ``max_concurrency + buffer`` items pulled and not taken. None means
-            as many as ``max_concurrency``. (Elixir has no such bound: behind one slow item it starts all the others.)
-
-    Raises:
-        TypeError, ValueError: An argument is not what is said above.
-        ExceptionGroup: The function, the input or the block raised, as in a nursery.
-    """
-    if not callable(async_fn):
-        raise TypeError(f"async_fn must be an async function, not {async_fn!r}")
-    if not isinstance(items, Iterable | AsyncIterable):
-        raise TypeError(f"items must be an iterable or an async iterable, not {items!r}")
-    _require_int("max_concurrency", max_concurrency, 1)
-    if buffer is not None:
-        _require_int("buffer", buffer, 0)
-    if not isinstance(ordered, bool):
-        raise TypeError(f"ordered must be a bool, not {ordered!r}")
-    if on_error not in ("raise", "return"):
-        raise ValueError(f"on_error must be 'raise' or 'return', not {on_error!r}")
-    stream: TaskStream[Any] = TaskStream(
-        max_running=max_concurrency,
-        max_ahead=max_concurrency + (max_concurrency if buffer is None else buffer),
-        is_ordered=ordered,
-        returns_errors=on_error == "return",
-    )
-    return _opened(stream, async_fn, items)
-
-
-def _require_int(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, not {value!r}")
-
-
-@asynccontextmanager
-@enable_ki_protection
-async def _opened(
-    stream: TaskStream[Any], async_fn: Callable[[Any], Awaitable[Any]], items: Iterable[Any] | AsyncIterable[Any]
-) -> AsyncGenerator[TaskStream[Any]]:
-    await checkpoint()
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(stream._feed, async_fn, items, nursery, copy_context())
-            yield stream
-            await checkpoint_if_cancelled()
-            nursery.cancel_scope.cancel()
-    finally:
-        stream._close()

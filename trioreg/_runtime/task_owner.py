@@ -1,0 +1,109 @@
+"""The owner of a call: a plain Trio task as the holder of names, or the actor whose code is running."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, cast
+
+from trio.lowlevel import current_task
+
+from .errors import ActorExited
+from .exit import NORMAL
+from .owner import Owner
+from .trio_run import current_run
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from types import CoroutineType
+
+    from trio.lowlevel import Task
+
+    from .owner import Lessor, Token
+    from .trio_run import Run
+
+
+class TaskOwner(Owner):
+    """A plain Trio task that holds names: no actor, just the task that called `Registry.register`.
+
+    Its names go in the very step in which the task ends, however it ends. Two owners of one task are equal.
+
+    Attributes:
+        task_name: The name of the Trio task.
+    """
+
+    # The coroutine stands for its task: it shows whether the task has ended, and then it refers to nothing any more.
+    # The task itself would refer to its context, and the context to this owner.
+    __slots__ = ("_coro", "task_name")
+
+    def __init__(self, run: Run, task: Task) -> None:
+        super().__init__(run)
+        self._coro: CoroutineType[Any, Any, Any] = task.coro
+        self.task_name = task.name
+
+    def __repr__(self) -> str:
+        return f"<task {self.task_name}{'' if self.is_alive else ', ended'}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TaskOwner) and other._coro is self._coro
+
+    def __hash__(self) -> int:
+        return hash(self._coro)
+
+    @property
+    def is_alive(self) -> bool:
+        # The frame of a coroutine is gone as soon as it has returned or raised.
+        return self._coro.cr_frame is not None
+
+    def _owns(self, task: Task) -> bool:
+        return task.coro is self._coro
+
+    def _canonical(self) -> Owner:
+        # One owner holds all the names of a task. The caller may have kept another one that is equal to it.
+        if self._held is not None:
+            return self
+        holder = self._run.holders.get(self._coro)
+        return holder if isinstance(holder, TaskOwner) else self
+
+    def _take(self, registry: Lessor, key: Hashable, token: Token) -> None:
+        if self._held is None:
+            # When a listener is told of the end of a task, that task is still Trio's current one.
+            if self._coro.cr_frame is None:
+                raise ActorExited(self, NORMAL)
+            self._run.hold(self._coro, self)
+            self._held = (registry, key, token)
+        else:
+            super()._take(registry, key, token)
+
+    def _holds_nothing(self) -> None:
+        self._run.drop(self._coro)
+
+    def _task_ended(self) -> None:
+        self._release(None)
+
+
+_current_task_owner: ContextVar[TaskOwner] = ContextVar("trioreg task owner")
+"""The owner of the task whose context this is, once it has been asked for. So a task that registers and unregisters in
+a loop gets no new owner each time. A child task begins with its parent's: compare the coroutine."""
+
+current_actor: ContextVar[Owner] = ContextVar("trioreg actor")
+"""The actor whose context this is. A task elsewhere, in a nursery outside of the actor, may have a copy of the context:
+ask `Owner._owns`."""
+
+
+def current_owner() -> Owner:
+    """The owner that registrations go to: the running actor, or else the current Trio task.
+
+    Raises:
+        RuntimeError: There is no Trio run in this thread.
+    """
+    task = current_task()
+    owner = current_actor.get(None)
+    if owner is not None and owner._owns(task):
+        return owner
+    known = _current_task_owner.get(None)
+    if known is not None and known._coro is task.coro:
+        return known if known._held is not None else known._canonical()
+    made = TaskOwner(current_run(), task)
+    found = made._canonical()
+    _current_task_owner.set(cast("TaskOwner", found))
+    return found
