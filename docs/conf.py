@@ -6,6 +6,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
+from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
+
+import trioreg
+
 project = "trioreg"
 author = "The trioreg developers"
 copyright = author
@@ -40,3 +45,21 @@ nitpick_ignore_regex = [
     ("py:obj", r"trioreg\._.+"),  # type variables
     ("py:obj", r"__\w+__"),
 ]
+
+
+def find_inherited_overloads(_: Sphinx) -> None:
+    """Let autodoc see the overloads that a public class has from a private base: it looks under the public name."""
+    for name in trioreg.__all__:
+        public = getattr(trioreg, name)
+        for base in public.__mro__[1:] if isinstance(public, type) else ():
+            if base.__module__.startswith("trioreg._"):
+                analyzer = ModuleAnalyzer.for_module(base.__module__)
+                analyzer.analyze()
+                for path, overloads in list(analyzer.overloads.items()):
+                    owner, _, method = path.partition(".")
+                    if owner == base.__name__:
+                        analyzer.overloads[f"{name}.{method}"] = overloads
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("builder-inited", find_inherited_overloads)

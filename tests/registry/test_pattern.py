@@ -23,7 +23,9 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trioreg._registry.pattern import ANY, Is, Pattern, Var, compile_into, compile_pattern, compile_where
+from trioreg._registry.compiled_pattern import Pattern, compile_pattern
+from trioreg._registry.pattern import ANY, Is, Var
+from trioreg._registry.where_and_into import compile_into, compile_where
 
 
 class Pair(NamedTuple):

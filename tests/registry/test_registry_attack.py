@@ -170,7 +170,7 @@ async def test_wait_for_and_add_look_at_one_entry(monkeypatch: pytest.MonkeyPatc
     for _ in range(10):
         load.register("key", 1)
     names = load._names
-    assert len(names.held(next(iter(load.lookup("key"))).owner, "key", at_most=1)) == 1
+    assert len(names.entries_of(next(iter(load.lookup("key"))).owner, "key", at_most=1)) == 1
     copied: list[int] = []
     entries = DuplicatePartition[str, int].entries
 

@@ -47,9 +47,9 @@ def received(events: trio.MemoryReceiveChannel[Event[Any, Any]]) -> list[Event[A
 
 
 def assert_nobody_waits(registry: Registry[Any, Any]) -> None:
-    hub = registry._names.hub
-    assert hub is not None
-    assert not (hub._everything or hub._watchers or hub._waiters)
+    notifier = registry._names.notifier
+    assert notifier is not None
+    assert not (notifier._watchers_of_all or notifier._watchers or notifier._waiters)
 
 
 class Patient(Holder):

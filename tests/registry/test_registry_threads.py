@@ -20,14 +20,15 @@ from typing import Any
 
 import pytest
 import trio
+from support.inside import exact_totals
 from support.owners import SORTS, Stage, held_by, staged
 from support.side_by_side import reading
 from support.watcher import rows
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import ANY, Owner, Registry, Var
+from trioreg._registry import changes as changes_module
 from trioreg._registry import query
-from trioreg._registry.names import Changes
 from trioreg._registry.query import ROWS_PER_TURN
 
 
@@ -233,16 +234,16 @@ async def test_a_selection_in_another_run_ends_while_a_writer_keeps_up_with_it(
 ) -> None:
     """For each change that the selection takes in, the writer makes the next one."""
 
-    class Untold(deque[Any]):
+    class Unapplied(deque[Any]):
         def popleft(self) -> Any:
             taken = super().popleft()
             writer.write()
             return taken
 
-    class EndlessChanges(Changes[Any, Any]):
+    class EndlessChanges(changes_module.Changes[Any, Any]):
         def __init__(self) -> None:
             super().__init__()
-            self.untold = Untold()
+            self.unapplied = Unapplied()
 
     def write_first(row: object) -> bool:
         if writer.written == 0:
@@ -348,12 +349,12 @@ WRITES: list[tuple[str, Write]] = [
 
 @contextmanager
 def unchanged(registry: Registry[Any, Any]) -> Generator[None]:
-    before = rows(registry), registry.select_nowait(), dict(registry._names.totals or {})
+    before = rows(registry), registry.select_nowait(), exact_totals(registry)
     with registry.watch() as events:
         yield
         with pytest.raises(trio.WouldBlock):
             events.receive_nowait()
-    assert (rows(registry), registry.select_nowait(), dict(registry._names.totals or {})) == before
+    assert (rows(registry), registry.select_nowait(), exact_totals(registry)) == before
 
 
 async def started(stage: Stage, registry: Registry[Any, Any]) -> list[Owner]:

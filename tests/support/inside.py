@@ -21,7 +21,7 @@ from trioreg._actors.call import Call
 from trioreg._actors.cell import Cell
 from trioreg._actors.deadlock import Waiting
 from trioreg._registry import query as _query
-from trioreg._registry.via import WaitingVia
+from trioreg._registry.registry import WaitingVia
 from trioreg._runtime import owner as _owner
 from trioreg._runtime.sleeping import park
 from trioreg._runtime.task_owner import current_owner
@@ -39,6 +39,7 @@ __all__ = [
     "coroutine_of",
     "do_before_sleep",
     "end_idle_time",
+    "exact_totals",
     "following_via",
     "interrupted_at",
     "is_candidate_waiting",
@@ -85,8 +86,14 @@ def is_instrument_installed() -> bool:
 
 def is_followed(registry: Registry[Any, Any]) -> bool:
     """Whether a task watches a registry, or waits for a name in it."""
-    hub = registry._names.hub
-    return hub is not None and bool(hub._everything or hub._watchers or hub._waiters)
+    notifier = registry._names.notifier
+    return notifier is not None and bool(notifier._watchers_of_all or notifier._watchers or notifier._waiters)
+
+
+def exact_totals(registry: Registry[Any, Any]) -> dict[Any, Any]:
+    """The exact total of each key, and the number of floats in it. Empty in a registry without totals."""
+    totals = registry._names.totals
+    return {} if totals is None else dict(totals.by_key)
 
 
 def is_candidate_waiting(registry: Registry[Any, Any]) -> bool:

@@ -1,6 +1,8 @@
 """The partitioned registry: names, tables, patterns, events, locks, and addresses by name.
 
-Read first: `registry.py` (what a user calls), then `names.py` (every change to a name).
+Read first: `registry.py` (the class that you use, and the files of its methods), then `names.py` (every change to a
+name). Below them are the tables (`tables.py`, `partition.py`), queries and patterns (`query.py`,
+`compiled_pattern.py`), and events (`events.py`, `notifier.py`).
 
 This wing never starts or ends an actor. Other wings import from here, not from the files.
 """
@@ -8,8 +10,7 @@ This wing never starts or ends an actor. Other wings import from here, not from 
 from .entry import Entry
 from .events import Event, Listener, Registered, Unregistered
 from .pattern import ANY, Is, Var
-from .registry import Registry
+from .registry import Registry, Via
 from .table_viewer import Table
-from .via import Via
 
 __all__ = ["ANY", "Entry", "Event", "Is", "Listener", "Registered", "Registry", "Table", "Unregistered", "Var", "Via"]

@@ -1,8 +1,8 @@
-"""Who waits for a unique name: the queues behind `Registry.acquire`.
+"""The tasks that wait for a unique name: the queues behind `Registry.acquire`.
 
-A place in a queue is leased to its owner as a name is (`_owner.py`): whoever waits for an owner that ends is woken in
-that step, and a plain task that waits is known to its run by the very owner that will hold the name. The queues know
-nothing of the names; `Names` gives each one to whom `Queues.wake_next` says.
+A place in a queue is leased to an owner, as a name is (`owner.py`). So a task that waits is woken in the step in which
+its owner ends, and a plain Trio task that waits has the same owner that will hold the name. The queues know nothing of
+names: `Names` gives a name to the waiter that `wake_next` returns.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ V = TypeVar("V")
 _numbers = count()
 
 
-class Turn(Generic[V]):
-    """Somebody's place in the queue for a name.
+class Waiter(Generic[V]):
+    """One place in the queue for a name.
 
     Attributes:
-        error: What the task is to raise when it has been woken: why it could not be given the name.
+        error: The error that the task raises when it is woken: the reason why it did not get the name.
     """
 
     __slots__ = ("error", "key", "number", "owner", "queue", "task", "value")
 
-    def __init__(self, key: Hashable, queue: Queue[V], owner: Owner, value: V, task: Task) -> None:
+    def __init__(self, key: Hashable, queue: AcquireQueue[V], owner: Owner, value: V, task: Task) -> None:
         self.number = next(_numbers)
         self.key = key
         self.queue = queue
@@ -51,70 +51,70 @@ class Turn(Generic[V]):
         self.error: Exception | None = None
 
 
-Queue: TypeAlias = OrderedDict[int, Turn[V]]
-"""Not a deque: of 100,000 who wait, any one may be cancelled."""
+AcquireQueue: TypeAlias = OrderedDict[int, Waiter[V]]
+"""Not a deque: any one of 100,000 waiting tasks may be cancelled, in constant time."""
 
 
-class Queues(Generic[K, V]):
-    """A queue for each name that somebody waits for, first come first served.
+class AcquireQueues(Generic[K, V]):
+    """A queue for each name that tasks wait for: first come, first served.
 
-    A key is compared with others when somebody comes, and when its queue is looked for; never when somebody leaves: an
-    error of the key's own ``__eq__`` would have nowhere to go.
+    A key is compared with other keys when a waiter comes, and when its queue is looked up. It is not compared when a
+    waiter leaves, because an error of the key's own ``__eq__`` would have nowhere to go.
 
     Attributes:
-        by_key: The turns of each queue by number, in order. Empty while nobody waits for any name.
+        by_key: The queue of each key. Empty while no task waits for a name.
     """
 
     __slots__ = ("by_key",)
 
     def __init__(self) -> None:
-        self.by_key: dict[K, Queue[V]] = {}
+        self.by_key: dict[K, AcquireQueue[V]] = {}
 
     @enable_ki_protection
     async def wait(self, key: K, owner: Owner, value: V) -> None:
-        """Wait for a turn, or for the end of the owner. A checkpoint; cancelled: it is out of the queue."""
+        """Wait for the name, or for the end of the owner. A checkpoint; if it is cancelled, it leaves the queue."""
         queue = self.by_key.setdefault(key, OrderedDict())
-        turn = Turn(key, queue, owner, value, current_task())
-        queue[turn.number] = turn
-        owner._take(self, turn, turn.number)
+        waiter = Waiter(key, queue, owner, value, current_task())
+        queue[waiter.number] = waiter
+        owner._take(self, waiter, waiter.number)
 
         def abort(_: RaiseCancelT) -> Abort:
-            self._remove(turn)
+            self._remove(waiter)
             return Abort.SUCCEEDED
 
         await wait_task_rescheduled(abort)
-        if turn.error is not None:
-            raise turn.error
+        if waiter.error is not None:
+            raise waiter.error
 
-    def wake_next(self, queue: Queue[V] | None) -> Turn[V] | None:
-        """Take the first one who is alive out of a queue, and wake the task."""
+    def wake_next(self, queue: AcquireQueue[V] | None) -> Waiter[V] | None:
+        """Take the first waiter with a living owner out of a queue, and wake its task."""
         while queue:
-            turn = queue[next(iter(queue))]
-            self._remove(turn)
-            reschedule(turn.task)
-            if turn.owner.is_alive:
-                return turn
+            waiter = queue[next(iter(queue))]
+            self._remove(waiter)
+            reschedule(waiter.task)
+            if waiter.owner.is_alive:
+                return waiter
         return None
 
-    def wake(self, queue: Queue[V] | None, owner: Owner) -> None:
-        """Take an owner that need not wait any more out of a queue, if it is there, and wake the task."""
-        for turn in owner._keys(self):
-            if turn.queue is queue:
-                self._remove(turn)
-                reschedule(turn.task)
+    def wake(self, queue: AcquireQueue[V] | None, owner: Owner) -> None:
+        """If an owner is in a queue, take it out and wake its task: it has the name already."""
+        for waiter in owner._keys(self):
+            if waiter.queue is queue:
+                self._remove(waiter)
+                reschedule(waiter.task)
                 return
 
-    def _remove(self, turn: Turn[V]) -> None:
-        del turn.queue[turn.number]
-        if not turn.queue:
-            with suppress(Exception):  # an empty queue may stay, if the key can't be compared
-                del self.by_key[cast("K", turn.key)]
-        if turn in turn.owner._keys(self):  # or it is just giving everything back
-            turn.owner._drop(self, turn)
+    def _remove(self, waiter: Waiter[V]) -> None:
+        del waiter.queue[waiter.number]
+        if not waiter.queue:
+            with suppress(Exception):  # an empty queue may stay if the key can't be compared
+                del self.by_key[cast("K", waiter.key)]
+        if waiter in waiter.owner._keys(self):  # else the owner is giving everything back already
+            waiter.owner._drop(self, waiter)
 
     def _reclaim(self, owner: Owner, keys: Mapping[Any, Token], exit: Exit | None) -> None:
-        """The owner has ended (`Lessor`): its tasks need not wait any more."""
-        for turn in keys:
-            if turn.number in turn.queue:
-                self._remove(turn)
-                reschedule(turn.task)
+        """Wake the waiters of an owner that has ended (`Lessor`)."""
+        for waiter in keys:
+            if waiter.number in waiter.queue:
+                self._remove(waiter)
+                reschedule(waiter.task)

@@ -1,4 +1,4 @@
-"""What a registry says of one registration."""
+"""One registration, as a registry shows it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ V = TypeVar("V")
 
 
 class Entry(NamedTuple, Generic[V]):
-    """One registration: who holds the key, and the value given with it.
+    """One registration: an owner and a value.
 
-    It is a tuple, as ``{pid, value}`` is in Elixir, so that a loop can take it apart::
+    It is a tuple, like ``{pid, value}`` in Elixir, so a loop can take it apart::
 
         for owner, value in registry.lookup("topic"):
             ...
@@ -20,6 +20,6 @@ class Entry(NamedTuple, Generic[V]):
     """
 
     owner: Owner
-    """The holder: an `ActorRef`, or a `TaskOwner` for a plain Trio task."""
+    """The owner: an `ActorRef`, or a `TaskOwner` for a plain Trio task."""
     value: V
-    """What was given to `Registry.register` (or to `Registry.via`)."""
+    """The value that was passed to `Registry.register` or `Registry.via`."""

@@ -1,41 +1,17 @@
-"""What happens in a registry, told in the order in which it happened.
-
-A `Hub` exists only for a registry that somebody watches, listens to, or waits on; the others pay one test for it. It
-tells and wakes; it never changes a name.
-"""
+"""The events that a registry's listeners and watchers get."""
 
 from __future__ import annotations
 
-import logging
-import math
-from collections import deque
-from collections.abc import Callable, Generator, Hashable
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeAlias, TypeVar
 
 import attrs
-import trio
-from trio.lowlevel import (
-    Abort,
-    RaiseCancelT,
-    Task,
-    current_task,
-    enable_ki_protection,
-    reschedule,
-    wait_task_rescheduled,
-)
 
 from .._actors import Address
-from .._runtime import ActorExited, Exit, MailboxFull, NotRegistered, Owner, sync_result
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from .._runtime import Exit, Owner
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-T = TypeVar("T")
-
-logger = logging.getLogger("trioreg")
 
 
 @attrs.frozen
@@ -45,8 +21,8 @@ class Registered(Generic[K, V]):
     Attributes:
         registry: The name of the registry.
         key: The key.
-        owner: Who holds it now.
-        value: The value beside it.
+        owner: Its owner now.
+        value: The value that it is registered with.
     """
 
     registry: str
@@ -62,9 +38,9 @@ class Unregistered(Generic[K, V]):
     Attributes:
         registry: The name of the registry.
         key: The key.
-        owner: Who held it.
-        value: The value beside it, as it was last.
-        exit: How the owner ended, where it is an actor and that was the reason; else None.
+        owner: The owner that held it.
+        value: The last value that it was registered with.
+        exit: How the owner ended, if it is an actor and its end freed the name; else None.
     """
 
     registry: str
@@ -76,111 +52,3 @@ class Unregistered(Generic[K, V]):
 
 Event: TypeAlias = Registered[K, V] | Unregistered[K, V]
 Listener: TypeAlias = Callable[[Event[K, V]], object] | Address[object]
-
-
-class Hub(Generic[K, V]):
-    """Those who want to hear of a registry's changes."""
-
-    __slots__ = ("_everything", "_is_telling", "_listeners", "_untold", "_waiters", "_watchers")
-
-    def __init__(self, listeners: Iterable[Listener[K, V]]) -> None:
-        self._listeners = tuple(listeners)
-        self._everything: dict[trio.MemorySendChannel[Event[K, V]], None] = {}
-        self._watchers: dict[K, dict[trio.MemorySendChannel[Event[K, V]], None]] = {}
-        self._waiters: dict[K, dict[Task, None]] = {}
-        self._untold: deque[Event[K, V]] = deque()
-        self._is_telling = False
-
-    def forget_tasks(self) -> None:
-        """The run whose tasks have waited and watched is over."""
-        self._everything = {}
-        self._watchers = {}
-        self._waiters = {}
-        self._untold.clear()
-        self._is_telling = False
-
-    def note(self, event: Event[K, V]) -> None:
-        """Something has happened; `tell` will tell it."""
-        self._untold.append(event)
-
-    def tell(self) -> None:
-        """Tell everybody what has been noted: only when all that belongs to one step is done."""
-        if self._is_telling:
-            return  # a listener changed the registry: told when those before it have been told to everybody
-        self._is_telling = True
-        exits: list[BaseException] = []
-        try:
-            while self._untold:
-                self._tell(self._untold.popleft(), exits)
-        finally:
-            self._is_telling = False  # what is logged may fail: a filter or handler of the user's that raises
-        if exits:
-            raise exits[0] if len(exits) == 1 else BaseExceptionGroup("what listeners raised", exits)
-
-    def _tell(self, event: Event[K, V], exits: list[BaseException]) -> None:
-        for listener in self._listeners:
-            try:
-                if isinstance(listener, Address):
-                    # Nobody may be there to hear it, as with a listener's name in Elixir.
-                    with suppress(ActorExited, NotRegistered):
-                        listener.send_nowait(event)
-                else:
-                    sync_result("a listener", listener, listener(event))
-            except MailboxFull as full:
-                logger.warning("registry %r: an event was lost, %s: %r", event.registry, full, event)
-            except Exception:
-                logger.exception(
-                    "registry %r: the listener %r failed with %r", event.registry, cast("object", listener), event
-                )
-            except BaseException as error:
-                exits.append(error)  # `SystemExit` and the like: no error to be logged, but all are told first
-        channels, tasks = [*self._everything], list[Task]()
-        try:
-            channels += self._watchers.get(event.key, ())
-            if isinstance(event, Registered):
-                tasks += self._waiters.pop(event.key, ())
-        except Exception:
-            # A key that raises where it is compared with one that somebody watches. The change itself is done.
-            logger.exception("registry %r: nobody is told of %r who watches its key", event.registry, event)
-        for channel in channels:
-            with suppress(trio.BrokenResourceError):
-                channel.send_nowait(event)
-        for task in tasks:
-            reschedule(task)
-
-    @contextmanager
-    @enable_ki_protection
-    def watch(self, key: K, everything: bool) -> Generator[trio.MemoryReceiveChannel[Event[K, V]]]:
-        """A channel with every event from now on, of one key or of all. Unbounded: nothing is lost."""
-        send, receive = trio.open_memory_channel[Event[K, V]](math.inf)
-        channels = self._everything if everything else self._watchers.setdefault(key, {})
-        channels[send] = None
-        try:
-            yield receive
-        finally:
-            del channels[send]
-            if not everything:
-                _forget(self._watchers, key, channels)
-            send.close()
-            receive.close()
-
-    @enable_ki_protection
-    async def wait_registered(self, key: K) -> None:
-        """Wait until the key is registered the next time. A checkpoint."""
-        task = current_task()
-        waiters = self._waiters.setdefault(key, {})
-        waiters[task] = None
-
-        def abort(_: RaiseCancelT) -> Abort:
-            del waiters[task]
-            _forget(self._waiters, key, waiters)
-            return Abort.SUCCEEDED
-
-        await wait_task_rescheduled(abort)
-
-
-def _forget(groups: dict[K, dict[T, None]], key: K, group: dict[T, None]) -> None:
-    """Drop a group that is empty. An error of the key's own has nowhere to go: then the empty group stays."""
-    with suppress(Exception):
-        if not group and groups.get(key) is group:
-            del groups[key]

@@ -4,20 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
 from .._runtime import Run, current_run
+from .arguments import require_hashable
+from .core import RegistryCore
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Locking(RegistryCore[K, V]):
+    """The method that locks keys."""
+
+    _locks: KeyLocks
+
+    def lock(self, key: Hashable) -> AbstractAsyncContextManager[None]:
+        """A lock for a key, held by one task at a time: ``async with registry.lock(key): ...``.
+
+        First come, first served. The lock is free again when the block is left, by a crash or cancellation too. Locks
+        have nothing to do with names: a key may be locked and registered at the same time. Entering is a checkpoint;
+        constant time.
+
+        Raises:
+            TypeError: ``key`` is not hashable.
+            RuntimeError: On entering: this task already has the lock, or the registry belongs to another Trio run.
+        """
+        require_hashable("key", key)
+        return KeyLock(self._locks, key)
+
 
 class KeyLocks:
-    """A `trio.Lock` for each key that is in use, and nothing for any other.
+    """A `trio.Lock` for each key that is in use, and nothing for other keys.
 
-    They are for the run that the registry belongs to: a `trio.Lock` can't be shared by two.
+    The locks are for the run that the registry belongs to: two runs can't share a `trio.Lock`.
     """
 
     __slots__ = ("_enter", "_locks", "_run")
@@ -25,7 +50,7 @@ class KeyLocks:
     def __init__(self, enter: Callable[[Run], None]) -> None:
         self._enter = enter
         self._run: Run | None = None
-        # Each lock, with how many tasks have it or wait for it.
+        # Each lock, with the number of tasks that have it or wait for it.
         self._locks: dict[Hashable, tuple[trio.Lock, int]] = {}
 
     def __len__(self) -> int:
@@ -35,18 +60,18 @@ class KeyLocks:
         run = current_run()
         if self._run is not run:
             self._enter(run)
-            self._locks = {}  # a run that broke down may have left some
+            self._locks = {}  # a run that broke down may have left locks
             self._run = run
         lock, users = self._locks.get(key) or (trio.Lock(), 0)
         self._locks[key] = (lock, users + 1)
         return lock
 
     def take_back(self, key: Hashable, lent: trio.Lock) -> None:
-        # An error of the key's own would hide what leaves the block: then the lock stays, to be used again.
+        # An error of the key's own `__eq__` must not hide the error that leaves the block. The lock stays then.
         with suppress(Exception):
             lock, users = self._locks.get(key, (None, 0))
             if lock is not lent:
-                return  # the task was of a run that broke down, and is only now thrown away
+                return  # a task of a run that broke down, thrown away only now
             if users == 1:
                 del self._locks[key]
             else:
@@ -54,7 +79,7 @@ class KeyLocks:
 
 
 class KeyLock(AbstractAsyncContextManager[None]):
-    """What ``async with registry.lock(key)`` enters and leaves."""
+    """The context manager of `Registry.lock`."""
 
     __slots__ = ("_key", "_lock", "_locks")
 

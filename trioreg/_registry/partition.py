@@ -1,11 +1,11 @@
-"""The key tables: where a registry keeps its entries.
+"""One key table: where a registry keeps its entries.
 
 A registry has one or more partitions, all of one kind. A partition owns one dict and keeps one promise: an entry is
-in it, whole, or it is not. It knows nothing of tasks, runs or other partitions. Everything here is synchronous and
-safe to *read* from any thread: a reader makes one dict operation, or copies in one C call.
+in it whole, or not at all. It knows nothing of tasks, runs or other partitions. Everything here is synchronous, and
+safe to *read* from any thread: a reader makes one dict operation, or one copy in C.
 
-What Elixir keeps as a table of owners beside it (``PIDPartition0``) is kept by the owners themselves (see
-`_owner.py`), so the two can't disagree; `Registry.tables` shows it from here.
+Elixir keeps a second table for owners (``PIDPartition0``). Here each owner keeps its own keys (`owner.py`), and
+`Registry.tables` makes the table of owners from the entries.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 _SPARSE = 500
-"""Bytes of a dict for each entry in it, beyond which it is worth while to make it anew: one that is full has 110."""
+"""The bytes for each entry from which a dict is copied to make it smaller. A full dict has 110 for each."""
 
 
 class UniquePartition(Generic[K, V]):
@@ -34,13 +34,13 @@ class UniquePartition(Generic[K, V]):
         self.table: dict[K, Entry[V]] = {}
 
     def rows(self) -> Iterator[tuple[K, Entry[V]]]:
-        """All entries, in the order in which their keys came. A snapshot: the table may change meanwhile."""
+        """All entries, in the order in which their keys came. It is a snapshot: the table may change meanwhile."""
         # Copying a dict is one call in C, and makes no tuple for each row: a million names take some milliseconds.
         return iter(self.table.copy().items())
 
     def purge(self, owner: Owner) -> list[tuple[K, Entry[V]]]:
-        """Remove what an owner has without looking for any key, for where one can't be found. Costs as much as the
-        table is large."""
+        """Remove all entries of an owner without looking up a key, as a key may be impossible to find. The cost grows
+        with the table."""
         rows = list(self.table.items())
         self.table.clear()
         self.table.update((key, entry) for key, entry in rows if entry.owner is not owner)
@@ -53,7 +53,7 @@ class UniquePartition(Generic[K, V]):
 class DuplicatePartition(Generic[K, V]):
     """Any number of entries for each key, in the order in which they came.
 
-    Each entry of a key has a number of its own, so that the end of one subscriber among 150,000 is one deletion.
+    Each entry has a number of its own, so the end of one subscriber among 150,000 is one deletion.
     """
 
     __slots__ = ("count", "table")
@@ -63,7 +63,7 @@ class DuplicatePartition(Generic[K, V]):
         self.count = 0
 
     def add(self, key: K, number: int, entry: Entry[V]) -> dict[int, Entry[V]]:
-        """Add an entry. Returns the group it is in now."""
+        """Add an entry. Returns the group of its key."""
         group = self.table.get(key)
         if group is None:
             group = self.table[key] = {number: entry}
@@ -73,22 +73,22 @@ class DuplicatePartition(Generic[K, V]):
         return group
 
     def undo_add(self, group: dict[int, Entry[V]]) -> None:
-        """Take back what `add` has just added. What came last goes first: no key is compared."""
+        """Undo the last `add`. It removes the last item of a dict, so no key is compared."""
         group.popitem()
         if not group:
             self.table.popitem()
         self.count -= 1
 
     def remove(self, key: K, numbers: list[int]) -> list[Entry[V]]:
-        """Remove entries of a key: all, or, where the key's own `__eq__` raises, none."""
+        """Remove entries of a key: all of them, or none if the key's own `__eq__` raises."""
         group = self.table[key]
         if len(group) == len(numbers):
             del self.table[key]
         self.count -= len(numbers)
         removed = [group.pop(number) for number in numbers]
-        # A dict does not shrink: to read the last of 150,000 would take as long as to read them all.
+        # A dict does not shrink by itself: to read the last entry of 150,000 would take as long as to read them all.
         if group and group.__sizeof__() > _SPARSE * (len(group) + 8):
-            with suppress(Exception):  # a key whose `__eq__` raises: then it stays as it is
+            with suppress(Exception):  # the key's `__eq__` raised: the group stays as it is
                 self.table[key] = group.copy()
         return removed
 
@@ -104,8 +104,8 @@ class DuplicatePartition(Generic[K, V]):
                 yield key, entry
 
     def purge(self, owner: Owner) -> list[tuple[K, Entry[V]]]:
-        """Remove what an owner has without looking for any key, for where one can't be found. Costs as much as the
-        table is large."""
+        """Remove all entries of an owner without looking up a key, as a key may be impossible to find. The cost grows
+        with the table."""
         groups = list(self.table.items())
         purged: list[tuple[K, Entry[V]]] = []
         for key, group in groups:

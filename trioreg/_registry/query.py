@@ -1,7 +1,7 @@
-"""Questions to a registry that are more than one key: the work behind `Registry.match` and `Registry.select`.
+"""Queries: the work behind `Registry.match` and `Registry.select`.
 
-A `Query` is compiled once. It walks over no more of the registry than it must: one key, where the key is given; one
-owner's entries, where the owner is; else everything.
+A `Query` is compiled once. It looks at no more entries than it must: those of one key if the key is given, those of one
+owner if the owner is given, else all.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ from typing import Any, Generic, TypeVar, cast
 from trio.lowlevel import checkpoint
 
 from .._runtime import Owner
+from .arguments import as_owner
+from .changes import Changes
+from .compiled_pattern import compile_pattern
 from .entry import Entry
-from .names import Changes, Names, as_owner
-from .pattern import compile_into, compile_pattern, compile_where
+from .names import Names
+from .where_and_into import compile_into, compile_where
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 ROWS_PER_TURN = 500
-"""How many rows a selection looks at before it lets other tasks run."""
+"""The number of rows that a selection looks at before it lets other tasks run."""
 
 _RESULTS_TOGETHER = 4_000
-"""How many results of a selection are in one dict, at least."""
+"""The least number of results of a selection that one dict holds."""
 
 _NOTHING = object()
 """No result: `None` may be one."""
@@ -61,15 +64,15 @@ class Query(Generic[K, V]):
                 for entry in group:
                     yield key, entry
         elif self._owner is not None:
-            for key in list(names_of(names, self._owner)):
-                for _, entry in names.held(self._owner, key):
+            for key in list(keys_of(names, self._owner)):
+                for _, entry in names.entries_of(self._owner, key):
                     yield key, entry
         else:
             for partition in names.partitions:
                 yield from partition.rows()
 
     def _result(self, key: K, entry: Entry[V]) -> object:
-        """What an entry gives, or `_NOTHING`."""
+        """The result for an entry, or `_NOTHING`."""
         row = (key, entry[0], entry[1])
         found = self._match(row)
         if found is None or (self._where is not None and not self._where(row, found)):
@@ -77,14 +80,17 @@ class Query(Generic[K, V]):
         return row if self._into is None else self._into(found)
 
     def run_nowait(self) -> list[object]:
-        """The results, in one go."""
+        """All results, without a checkpoint."""
         results = (self._result(key, entry) for key, entry in self._rows())
         return [result for result in results if result is not _NOTHING]
 
     async def run(self) -> list[object]:
-        """The results; lets other tasks run on the way. They are as the registry is when it returns: what has gone
-        meanwhile is not among them, and what has changed is asked again. In another run than the registry's, they are
-        as the registry is when the last row has been looked at."""
+        """All results. Lets other tasks run on the way.
+
+        The results are those of the registry when this returns: an entry that has gone is not among them, and an entry
+        that has changed is matched again. In another run than the registry's, they are those of the moment in which
+        the last row was looked at.
+        """
         changes: Changes[K, Any] = Changes()
         results = _Results()
         changed = results.changed
@@ -93,7 +99,7 @@ class Query(Generic[K, V]):
         self._names.selections.append(changes)
         try:
             for number, (key, row) in enumerate(self._rows(), 1):
-                entry = changes.current(row) if changes.became else row
+                entry = changes.current(row) if changes.replaced else row
                 if entry is not None and id(entry) not in changed:
                     result = self._result(key, entry)
                     if result is not _NOTHING:
@@ -104,19 +110,19 @@ class Query(Generic[K, V]):
                     await checkpoint()
                     self._apply(changes, results)
             if number >= ROWS_PER_TURN:
-                await checkpoint()  # the copy of the table has been thrown away
-            left = len(changes.untold)
+                await checkpoint()  # to throw the copy of the table away took time
+            left = len(changes.unapplied)
             while left > ROWS_PER_TURN and not self._names.is_written_here():
                 self._apply(changes, results)
                 left -= ROWS_PER_TURN
                 await checkpoint()
-            self._apply(changes, results)  # what the user's own functions have done, too
+            self._apply(changes, results)  # `where` and `into` may have changed the registry, too
         finally:
             self._names.selections.remove(changes)
         return [result for some in results.all() for result in some.values()]
 
     async def count(self) -> int:
-        """How many results there are: without making them."""
+        """The number of results, without making them."""
         self._into = _nothing_at_all
         return len(await self.run())
 
@@ -127,14 +133,14 @@ class Query(Generic[K, V]):
         registry's run writes in another thread then, and may be faster: to take in all of them would never end, or take
         longer each time. The rest waits for the next call.
         """
-        asked = len(changes.untold)
+        asked = len(changes.unapplied)
         if not self._names.is_written_here():
             asked = min(asked, ROWS_PER_TURN)
-        while changes.untold and (asked > 0 or self._names.is_written_here()):
-            key, old, new = changes.untold.popleft()
+        while changes.unapplied and (asked > 0 or self._names.is_written_here()):
+            key, old, new = changes.unapplied.popleft()
             result = results.pop(old)
-            # Each change is asked about once. If the question changes something in turn, what was said before stands:
-            # or it would never end.
+            # Each change is asked about once. If the question itself changes something, the answer before it stands:
+            # this would never end otherwise.
             if new is not None and not results.has(new):
                 if asked > 0:
                     result = self._result(key, new)
@@ -176,16 +182,16 @@ class _Results:
 
 
 def _nothing_at_all(bound: object) -> None:
-    """The shape of a result that is only counted."""
+    """The shape of results that are only counted."""
 
 
-def names_of(names: Names[K, V], owner: Owner) -> list[K]:
+def keys_of(names: Names[K, V], owner: Owner) -> list[K]:
     """The keys of an owner, each once."""
     return list(owner._keys(names))
 
 
 def value_query(pattern: object, where: Callable[..., object] | None) -> Callable[[Entry[Any]], bool]:
-    """Whether an entry's value fits, for `Registry.match` and its relatives."""
+    """A test for the values of entries, for `Registry.match` and `Registry.unregister_match`."""
     compiled = compile_pattern(pattern)
     condition = compile_where(where, compiled.names)
     match = compiled.match

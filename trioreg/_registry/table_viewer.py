@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeVar
 from unicodedata import combining, east_asian_width
 
 import attrs
+
+from .._runtime import Owner
+from .core import RegistryCore
+from .names import Names
+from .partition import DuplicatePartition, UniquePartition
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 @attrs.frozen
@@ -16,7 +26,7 @@ class Table:
         name: ``KeyPartition0``, ``PIDPartition0``, ... : a key table and an owner table for each partition.
         columns: The names of the columns.
         rows: One tuple for each object. A key table has (key, owner, value), an owner table
-            (owner, key, key table, how many entries).
+            (owner, key, key table, number of entries).
         size: The bytes that the table itself takes: its dicts and entries, not the keys and values in them.
     """
 
@@ -27,7 +37,7 @@ class Table:
 
     @property
     def objects(self) -> int:
-        """How many rows the table has."""
+        """The number of rows."""
         return len(self.rows)
 
     def __str__(self) -> str:
@@ -36,6 +46,52 @@ class Table:
         if not self.rows:
             return head
         return head + "\n" + format_rows(self.columns, self.rows, indent="  ")
+
+
+class TableViewer(RegistryCore[K, V]):
+    """The methods that show the tables."""
+
+    def tables(self) -> list[Table]:
+        """The tables of this registry, as in Elixir's table viewer: a key table and an owner table for each partition.
+
+        They are for people, not for programs: the cost grows with the entries in the registry. Not a checkpoint; safe
+        from any thread.
+        """
+        return tables_of(self._names)
+
+    def dump(self) -> str:
+        """`tables` as text. Not a checkpoint; safe from any thread; it costs as much as `tables`."""
+        return "\n".join([f"registry {self.name!r}, {self._kind} keys", *map(str, self.tables())])
+
+
+def tables_of(names: Names[K, V]) -> list[Table]:
+    """A table of keys and a table of owners for each partition."""
+    partitions: Sequence[UniquePartition[K, V] | DuplicatePartition[K, V]] = names.partitions
+    keys: list[Table] = []
+    counts: list[dict[tuple[Owner, K, str], int]] = [{} for _ in partitions]
+    for index, partition in enumerate(partitions):
+        name = f"KeyPartition{index}"
+        rows = [(key, entry.owner, entry.value) for key, entry in partition.rows()]
+        keys.append(Table(name, ("key", "owner", "value"), tuple(rows), _size_of(partition)))
+        for key, owner, _ in rows:
+            count = counts[owner._number % len(partitions)]
+            count[owner, key, name] = count.get((owner, key, name), 0) + 1
+    owners: list[Table] = []
+    for index, count in enumerate(counts):
+        held = {id(owner): sys.getsizeof(owner._held) for owner, _, _ in count}
+        rows_ = tuple((owner, key, TableName(name), number) for (owner, key, name), number in count.items())
+        columns = ("owner", "key", "table", "entries")
+        owners.append(Table(f"PIDPartition{index}", columns, rows_, sum(held.values())))
+    return keys + owners
+
+
+def _size_of(partition: UniquePartition[K, V] | DuplicatePartition[K, V]) -> int:
+    if isinstance(partition, UniquePartition):
+        return sys.getsizeof(partition.table) + sum(map(sys.getsizeof, list(partition.table.values())))
+    size = sys.getsizeof(partition.table)
+    for group in list(partition.table.values()):
+        size += sys.getsizeof(group) + sum(map(sys.getsizeof, list(group.values())))
+    return size
 
 
 def format_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], *, indent: str = "") -> str:
@@ -52,12 +108,12 @@ def format_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], *, ind
 
 
 def _width(text: str) -> int:
-    """How many columns a text takes on a screen: Chinese and most pictures take two for each character."""
+    """The columns that a text takes on a screen: Chinese characters and most pictures take two."""
     return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _cell(value: object) -> str:
-    # A row is one line, whatever a user's repr says.
+    # A row is one line, even if a value's repr has several.
     text = value if isinstance(value, TableName) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

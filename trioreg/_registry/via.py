@@ -8,84 +8,71 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import STOPPING, ActorRef, Address, Waiting, link
 from .._runtime import ActorExited, NotRegistered
+from .watching import wait_for_holder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
 
     from .._actors import Cell
     from .._runtime import Owner
-    from .registry import Registry
+    from .names import Names
 
 K = TypeVar("K", bound="Hashable")
 V = TypeVar("V")
 T = TypeVar("T")
 
 
-class Via(Address["Never"], Generic[K, V]):
-    """An address by name, from `Registry.via`. It finds its actor anew each time it is used.
+class NameAddress(Address["Never"], Generic[K, V]):
+    """The part of `Via` that finds its actor. It needs only the names of a registry."""
 
-    Equal to another one with the same registry and key; hashable.
+    __slots__ = ("_key", "_names", "_table", "key", "value")
 
-    Attributes:
-        registry: The registry that the name is in.
-        key: The name.
-        value: What the actor is registered with, where it is used as ``name=``.
-    """
-
-    __slots__ = ("_key", "_table", "key", "registry", "value")
-
-    def __init__(self, registry: Registry[K, V], key: K, value: V) -> None:
-        self.registry = registry
-        self._table = registry._sole
-        self.key = self._key = key
-        self.value = value
+    _names: Names[K, V]
+    key: K
+    value: V
 
     def __repr__(self) -> str:
-        return f"<via {self.registry.name} {self.key!r}>"
+        return f"<via {self._names.name} {self.key!r}>"
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Via):
+        if not isinstance(other, NameAddress):
             return NotImplemented
-        via = cast("Via[K, V]", other)
-        return self.registry is via.registry and self.key == via.key
+        via = cast("NameAddress[K, V]", other)
+        return self._names is via._names and self.key == via.key
 
     def __hash__(self) -> int:
-        return hash((id(self.registry), self.key))
+        return hash((id(self._names), self.key))
 
     def whereis(self) -> Owner | None:
-        """Who has the name now, or None. Not a checkpoint; constant time."""
-        return self.registry.whereis(self.key)
+        """The owner of the name now, or None. Not a checkpoint; constant time."""
+        entry = self._names.entry(self.key)
+        return None if entry is None else entry.owner
 
     def _resolve(self) -> ActorRef[Never]:
         table = self._table
-        entry = self.registry._entry(self.key) if table is None else table.get(self.key)
+        entry = self._names.entry(self.key) if table is None else table.get(self.key)
         if entry is None:
-            raise NotRegistered(self.registry.name, self.key)
+            raise NotRegistered(self._names.name, self.key)
         owner = entry.owner
         if isinstance(owner, ActorRef):
             return owner  # pyright: ignore[reportUnknownVariableType]
-        raise TypeError(f"{self.key!r} in {self.registry.name!r} is held by {owner!r}, which is not an actor")
+        raise TypeError(f"{self.key!r} in {self._names.name!r} is held by {owner!r}, which is not an actor")
 
     def _find(self) -> Cell | None:
-        # The hottest path there is: everything else, errors too, is left to `_resolve`.
+        # The hottest path of the library. `_resolve` does the rest: several partitions, and errors.
         try:
             return self._table[self._key][0]._cell  # type: ignore[index, no-any-return]  # pyright: ignore
         except (LookupError, TypeError, AttributeError):
             return self._resolve()._cell
 
-    def _claim(self, owner: Owner, predecessor: Owner | None) -> None:
-        """Register the name for an actor that is about to start; from its predecessor, if that still has it."""
-        if predecessor is None or not self.registry._succeed(self.key, self.value, owner, predecessor):
-            self.registry.register(self.key, self.value, owner=owner)
 
-
-class WaitingVia(Via[K, V]):
-    """An address by name whose async forms wait for somebody to have the name: ``registry.via(key, wait=True)``."""
+class WaitingNameAddress(NameAddress[K, V]):
+    """The part of `Via` for ``wait=True``: the async forms wait until the name has an owner that is not ending."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"<via {self.registry.name} {self.key!r}, waiting>"
+        return f"<via {self._names.name} {self.key!r}, waiting>"
 
     if not TYPE_CHECKING:  # the types are those of `Address`
 
@@ -109,17 +96,17 @@ class WaitingVia(Via[K, V]):
 
     async def _resolve_or_wait(self) -> ActorRef[Never]:
         while True:
-            await self.registry.wait_for(self.key)
+            await wait_for_holder(self._names, self.key)
             ref = self._resolve()
             cell = ref._cell
             if cell is not None and cell.state < STOPPING:
                 return ref
-            # It is ending: the name will be another's, at its end or before, or nobody's for a while.
+            # It is ending. At its end, or before, the name gets another owner, or none for a while.
             await self._wait_for_another(ref)
 
     @enable_ki_protection
     async def _wait_for_another(self, ref: ActorRef[Never]) -> None:
-        # Whoever waits for a name waits for its holder: a cycle of such waits is refused as any other.
+        # To wait for a name is to wait for its owner to end. A cycle of such waits raises `CallCycle`, like any other.
         cell = ref._cell
         with Waiting(ref, None if cell is None else link(cell, current_task())):
-            await self.registry._hub().wait_registered(self.key)
+            await self._names.open_notifier().wait_registered(self.key)

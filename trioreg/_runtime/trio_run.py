@@ -28,10 +28,10 @@ class Holder(Protocol):
     def _task_ended(self) -> None: ...
 
 
-class Teller(Protocol):
-    """The event hub of a registry, as a `Run` sees it."""
+class EventSource(Protocol):
+    """What a `Run` knows of a registry with listeners: that it has events to deliver."""
 
-    def tell(self) -> None: ...
+    def deliver(self) -> None: ...
 
 
 class Run(trio.abc.Instrument):
@@ -42,7 +42,8 @@ class Run(trio.abc.Instrument):
         token: Trio's token, with which another thread can have a function called in this run.
         holders: The owner of each plain Trio task that holds a name, by the coroutine of the task.
         is_over: Whether the run has ended: no task in it will ever run again.
-        untold: While an owner gives its names back: the hubs that have events to tell when that is done. Else None.
+        undelivered: While an owner gives its names back: the registries that have events to deliver after that. Else
+            None.
     """
 
     def __init__(self) -> None:
@@ -50,7 +51,7 @@ class Run(trio.abc.Instrument):
         self.token = current_trio_token()
         self.is_over = False
         self.holders: dict[CoroutineType[Any, Any, Any], Holder] = {}
-        self.untold: dict[Teller, None] | None = None
+        self.undelivered: dict[EventSource, None] | None = None
         self._installed = False
 
     def __repr__(self) -> str:
@@ -72,17 +73,17 @@ class Run(trio.abc.Instrument):
         self.holders.pop(coro, None)
 
     def begin_step(self) -> bool:
-        """Begin a change of many names. Its events are told in `end_step`. False if such a change has already begun."""
-        if self.untold is not None:
+        """Begin a change of many names. `end_step` delivers its events. False if such a change has already begun."""
+        if self.undelivered is not None:
             return False
-        self.untold = {}
+        self.undelivered = {}
         return True
 
     def end_step(self) -> None:
-        untold, self.untold = self.untold, None
-        for teller in untold or ():
+        undelivered, self.undelivered = self.undelivered, None
+        for source in undelivered or ():
             try:
-                teller.tell()
+                source.deliver()
             except BaseException:
                 # A listener may raise `SystemExit`. A task is ending: no code of the user's is left to raise it in.
                 logger.exception("a listener raised when it was told that a name is free")

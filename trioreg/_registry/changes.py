@@ -1,0 +1,43 @@
+"""The changes to a registry since a selection began: a selection lets other tasks run."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from .entry import Entry
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Changes(Generic[K, V]):
+    """The entries that were replaced or removed since a selection began.
+
+    Attributes:
+        replaced: For the id of an entry: that entry and its replacement, None if it was removed. Keeping the entry
+            keeps its id from being used again.
+        unapplied: Changes that the selection has not applied yet: key, old entry, new entry.
+    """
+
+    __slots__ = ("replaced", "unapplied")
+
+    def __init__(self) -> None:
+        self.replaced: dict[int, tuple[Entry[V], Entry[V] | None]] = {}
+        self.unapplied: deque[tuple[K, Entry[V], Entry[V] | None]] = deque()
+
+    def record(self, key: K, old: Entry[V], new: Entry[V] | None) -> None:
+        self.replaced[id(old)] = (old, new)
+        self.unapplied.append((key, old, new))
+
+    def current(self, entry: Entry[V]) -> Entry[V] | None:
+        """The entry that is in the place of an entry now, or None."""
+        current: Entry[V] | None = entry
+        # No more steps than there are changes now. A writer in another thread may go on adding: those are not applied
+        # yet.
+        for _ in range(len(self.replaced)):
+            if current is None or id(current) not in self.replaced:
+                break
+            current = self.replaced[id(current)][1]
+        return current

@@ -1,0 +1,100 @@
+"""Look-ups: the owners of a key, and the keys of an owner."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TypeVar, overload
+
+from .._runtime import Owner
+from .arguments import MISSING, owner_or_caller, require_hashable, unhashable
+from .core import RegistryCore
+from .entry import Entry
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Lookup(RegistryCore[K, V]):
+    """The methods that look names up."""
+
+    def lookup(self, key: K) -> list[Entry[V]]:
+        """All entries for ``key``: at most one where keys are unique.
+
+        Entries of duplicate keys are in the order in which they were registered, one partition after the other.
+
+        Not a checkpoint; safe from any thread. The cost grows with the entries for this key, not with the number of
+        keys (plus one step for each partition, where keys are partitioned by owner).
+
+        Raises:
+            TypeError: ``key`` is not hashable.
+        """
+        try:
+            if self._sole is not None:
+                entry = self._sole.get(key)
+                return [] if entry is None else [entry]
+            groups = [*self._names.groups(key)]
+        except TypeError as error:
+            raise unhashable("key", key, error) from None
+        return groups[0] if len(groups) == 1 else [entry for group in groups for entry in group]
+
+    def whereis(self, key: K) -> Owner | None:
+        """The owner of the unique ``key``, or None.
+
+        Not a checkpoint; safe from any thread; constant time.
+
+        Raises:
+            TypeError: ``key`` is not hashable.
+            ValueError: The keys of this registry are not unique.
+        """
+        try:
+            if self._sole is not None:
+                entry = self._sole.get(key)
+            else:
+                self._require_unique("whereis")
+                entry = self._names.entry(key)
+        except TypeError as error:
+            raise unhashable("key", key, error) from None
+        return None if entry is None else entry.owner
+
+    @overload
+    def keys(self) -> list[K]: ...
+    @overload
+    def keys(self, owner: Owner) -> list[K]: ...
+    def keys(self, owner: object = MISSING) -> list[K]:
+        """The keys that ``owner`` holds in this registry, each as often as it is registered. By default the caller's.
+
+        An owner that has ended holds nothing. Not a checkpoint; safe from any thread if ``owner`` is given. The cost
+        grows with the keys that the owner holds here.
+
+        Raises:
+            TypeError: ``owner`` is not an owner. None is not one either: check what `whereis` returns.
+            RuntimeError: There is no ``owner``, and the call does not come from a Trio task.
+        """
+        asked = owner_or_caller(owner)
+        keys: list[K] = []
+        # Copied in one go first: the owner may live in another thread's run, which may change it meanwhile.
+        for key, token in dict(asked._keys(self._names)).items():
+            keys.extend([key] * (len(token) if isinstance(token, dict) else 1))
+        return keys
+
+    @overload
+    def values(self, key: K) -> list[V]: ...
+    @overload
+    def values(self, key: K, owner: Owner) -> list[V]: ...
+    def values(self, key: K, owner: object = MISSING) -> list[V]:
+        """The values that ``owner`` has registered under ``key``. By default the caller's.
+
+        Not a checkpoint; safe from any thread if ``owner`` is given. The cost grows with the owner's entries for the
+        key.
+
+        Raises:
+            TypeError: ``key`` is not hashable, or ``owner`` is not an owner.
+            RuntimeError: There is no ``owner``, and the call does not come from a Trio task.
+        """
+        asked = owner_or_caller(owner)
+        require_hashable("key", key)
+        return [entry.value for _, entry in self._names.entries_of(asked, key)]
+
+    def count(self) -> int:
+        """The number of entries. Not a checkpoint; safe from any thread; one step for each partition."""
+        return self._names.count()

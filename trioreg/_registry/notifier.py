@@ -1,0 +1,146 @@
+"""Events, delivered in the order in which they happened: to listeners, to watchers, to tasks that wait for a name.
+
+A registry has a `Notifier` only once it has a listener, a watcher or a waiting task; the others pay one test for it.
+A notifier never changes a name.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Generator, Hashable
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+import trio
+from trio.lowlevel import (
+    Abort,
+    RaiseCancelT,
+    Task,
+    current_task,
+    enable_ki_protection,
+    reschedule,
+    wait_task_rescheduled,
+)
+
+from .._actors import Address
+from .._runtime import ActorExited, MailboxFull, NotRegistered, sync_result
+from .events import Event, Listener, Registered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+T = TypeVar("T")
+
+logger = logging.getLogger("trioreg")
+
+
+class Notifier(Generic[K, V]):
+    """Passes the events of one registry on to its listeners, its watchers and the tasks that wait for a name."""
+
+    __slots__ = ("_is_delivering", "_listeners", "_posted", "_waiters", "_watchers", "_watchers_of_all")
+
+    def __init__(self, listeners: Iterable[Listener[K, V]]) -> None:
+        self._listeners = tuple(listeners)
+        self._watchers_of_all: dict[trio.MemorySendChannel[Event[K, V]], None] = {}
+        self._watchers: dict[K, dict[trio.MemorySendChannel[Event[K, V]], None]] = {}
+        self._waiters: dict[K, dict[Task, None]] = {}
+        self._posted: deque[Event[K, V]] = deque()
+        self._is_delivering = False
+
+    def forget_tasks(self) -> None:
+        """Drop the watchers and waiting tasks of a run that is over."""
+        self._watchers_of_all = {}
+        self._watchers = {}
+        self._waiters = {}
+        self._posted.clear()
+        self._is_delivering = False
+
+    def post(self, event: Event[K, V]) -> None:
+        """Keep an event for the next `deliver`."""
+        self._posted.append(event)
+
+    def deliver(self) -> None:
+        """Deliver the posted events. Called when all changes of one step are done."""
+        if self._is_delivering:
+            return  # a listener changed the registry: the loop below delivers that after the events before it
+        self._is_delivering = True
+        exits: list[BaseException] = []
+        try:
+            while self._posted:
+                self._deliver_one(self._posted.popleft(), exits)
+        finally:
+            self._is_delivering = False  # logging may raise: the user's filters and handlers run
+        if exits:
+            raise exits[0] if len(exits) == 1 else BaseExceptionGroup("what listeners raised", exits)
+
+    def _deliver_one(self, event: Event[K, V], exits: list[BaseException]) -> None:
+        for listener in self._listeners:
+            try:
+                if isinstance(listener, Address):
+                    # The actor may not be there: no error, as for the name of a listener in Elixir.
+                    with suppress(ActorExited, NotRegistered):
+                        listener.send_nowait(event)
+                else:
+                    sync_result("a listener", listener, listener(event))
+            except MailboxFull as full:
+                logger.warning("registry %r: an event was lost, %s: %r", event.registry, full, event)
+            except Exception:
+                logger.exception(
+                    "registry %r: the listener %r failed with %r", event.registry, cast("object", listener), event
+                )
+            except BaseException as error:
+                exits.append(error)  # `SystemExit` and the like leave, but after every listener was called
+        channels, tasks = [*self._watchers_of_all], list[Task]()
+        try:
+            channels += self._watchers.get(event.key, ())
+            if isinstance(event, Registered):
+                tasks += self._waiters.pop(event.key, ())
+        except Exception:
+            # The key's `__eq__` raised where it was compared with a watched key. The change itself is done.
+            logger.exception("registry %r: the watchers of its key do not get %r", event.registry, event)
+        for channel in channels:
+            with suppress(trio.BrokenResourceError):
+                channel.send_nowait(event)
+        for task in tasks:
+            reschedule(task)
+
+    @contextmanager
+    @enable_ki_protection
+    def watch(self, key: K, everything: bool) -> Generator[trio.MemoryReceiveChannel[Event[K, V]]]:
+        """A channel with every event from now on, of one key or of all. It is unbounded: no event is lost."""
+        send, receive = trio.open_memory_channel[Event[K, V]](math.inf)
+        channels = self._watchers_of_all if everything else self._watchers.setdefault(key, {})
+        channels[send] = None
+        try:
+            yield receive
+        finally:
+            del channels[send]
+            if not everything:
+                _forget(self._watchers, key, channels)
+            send.close()
+            receive.close()
+
+    @enable_ki_protection
+    async def wait_registered(self, key: K) -> None:
+        """Wait until a key is registered the next time. A checkpoint."""
+        task = current_task()
+        waiters = self._waiters.setdefault(key, {})
+        waiters[task] = None
+
+        def abort(_: RaiseCancelT) -> Abort:
+            del waiters[task]
+            _forget(self._waiters, key, waiters)
+            return Abort.SUCCEEDED
+
+        await wait_task_rescheduled(abort)
+
+
+def _forget(groups: dict[K, dict[T, None]], key: K, group: dict[T, None]) -> None:
+    """Drop an empty group. If the key's own `__eq__` raises, the group stays: the error has nowhere to go."""
+    with suppress(Exception):
+        if not group and groups.get(key) is group:
+            del groups[key]

@@ -1,0 +1,236 @@
+"""Registrations: take a name, change its value, hand it over, give it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import TypeVar, cast, overload
+
+import trio
+from trio.lowlevel import checkpoint_if_cancelled, enable_ki_protection
+
+from .._runtime import NotRegistered, Owner, require_sync, run_user, sync_result
+from .arguments import AcceptsNone, as_owner, require_hashable, unhashable
+from .core import RegistryCore
+from .entry import Entry
+from .query import value_query
+from .totals import require_number
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Registration(RegistryCore[K, V]):
+    """The methods that change registrations."""
+
+    @overload
+    def register(self: AcceptsNone, key: K, *, owner: Owner | None = ...) -> Owner: ...
+    @overload
+    def register(self, key: K, value: V, *, owner: Owner | None = ...) -> Owner: ...
+    @enable_ki_protection
+    def register(  # pyright: ignore[reportInconsistentOverload]  # it does not see that the default is a V there
+        self,
+        key: K,
+        value: V = None,  # type: ignore[assignment]
+        *,
+        owner: Owner | None = None,
+    ) -> Owner:
+        """Register ``key`` until its owner ends or calls `unregister`.
+
+        If this raises, nothing has changed. Not a checkpoint; constant time.
+
+        Args:
+            key: Any hashable.
+            value: `lookup` gives it together with the owner.
+            owner: The owner of the name. By default the actor whose code is running (its handlers, its background
+                tasks), or else the current Trio task.
+
+        Returns:
+            The owner.
+
+        Raises:
+            AlreadyRegistered: Keys are unique and this one is held, maybe by the same owner.
+            ActorExited: ``owner`` has ended.
+            TypeError: ``key`` is not hashable, ``owner`` is not an owner, or ``value`` is not a number where the
+                registry keeps totals.
+            RuntimeError: The call comes from outside the owner's Trio run, or the registry belongs to another run.
+        """
+        names = self._names
+        owner = names.writable_owner(owner)
+        if names.totals is not None:
+            require_number("value", value)
+        try:
+            names.insert(owner, key, value)
+        except TypeError as error:
+            raise unhashable("key", key, error) from None
+        return owner
+
+    @enable_ki_protection
+    def unregister(self, key: K, *, owner: Owner | None = None) -> int:
+        """Give ``key`` back: remove every entry that the owner has for it.
+
+        Not a checkpoint; the cost grows with the owner's entries for the key.
+
+        Args:
+            key: The key.
+            owner: The owner of the entries; by default the caller.
+
+        Returns:
+            The number of entries that were removed: 0 if the owner did not hold the key.
+
+        Raises:
+            ActorExited: ``owner`` was given and has ended.
+            TypeError: ``key`` is not hashable, or ``owner`` is not an owner.
+            RuntimeError: As for `register`.
+        """
+        owner = self._names.writable_owner(owner)
+        try:
+            return self._names.delete_all(owner, key)
+        except TypeError as error:
+            raise unhashable("key", key, error) from None
+
+    @enable_ki_protection
+    def unregister_match(
+        self,
+        key: K,
+        pattern: object,
+        *,
+        where: Callable[..., object] | None = None,
+        owner: Owner | None = None,
+    ) -> int:
+        """Remove the owner's entries for ``key`` whose values match a pattern. Its other entries stay.
+
+        Not a checkpoint; the cost grows with the owner's entries for the key.
+
+        Args:
+            key: The key.
+            pattern, where: As for `match`.
+            owner: The owner of the entries; by default the caller.
+
+        Returns:
+            The number of entries that were removed.
+
+        Raises:
+            ActorExited, RuntimeError: As for `unregister`.
+            TypeError, ValueError: As for `unregister` and `match`.
+        """
+        require_hashable("key", key)
+        fits = value_query(pattern, where)
+        owner = self._names.writable_owner(owner)
+        # Ask about all entries first, remove them then: if the pattern raises, nothing has changed.
+        numbers = [number for number, entry in self._names.entries_of(owner, key) if run_user(fits, entry)]
+        return sum(self._names.delete(owner, key, number) for number in numbers)
+
+    @overload
+    async def acquire(self: AcceptsNone, key: K, *, owner: Owner | None = ...) -> Owner: ...
+    @overload
+    async def acquire(self, key: K, value: V, *, owner: Owner | None = ...) -> Owner: ...
+    async def acquire(  # pyright: ignore[reportInconsistentOverload]  # it does not see that the default is a V there
+        self,
+        key: K,
+        value: V = None,  # type: ignore[assignment]
+        *,
+        owner: Owner | None = None,
+    ) -> Owner:
+        """Wait until the unique ``key`` is free, then register it: for a leader election or a hot standby.
+
+        First come, first served. A name that is given back goes straight to the first waiter, and is never seen free
+        in between. The owner then holds it as after `register`. An owner that gets the name by `transfer` stops
+        waiting too. A checkpoint; if it is cancelled, the caller leaves the queue and holds nothing. Constant time.
+
+        Args:
+            key, value, owner: As for `register`.
+
+        Returns:
+            The owner.
+
+        Raises:
+            ActorExited: ``owner`` has ended, or ends while it waits.
+            ValueError: The keys of this registry are not unique.
+            RuntimeError: The owner already holds the key, and would wait for itself. Or as for `register`.
+            TypeError: As for `register`.
+        """
+        self._require_unique("acquire")
+        require_hashable("key", key)
+        if self._names.totals is not None:
+            require_number("value", value)
+        owner = self._names.writable_owner(owner)
+        await checkpoint_if_cancelled()
+        owner = self._names.writable_owner(owner)
+        return await self._acquire(key, value, owner)
+
+    @enable_ki_protection
+    async def _acquire(self, key: K, value: V, owner: Owner) -> Owner:
+        entry = self._names.entry(key)
+        if entry is None:
+            self._names.insert(owner, key, value)
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        elif entry.owner is owner:
+            raise RuntimeError(f"{owner!r} holds {key!r} in {self.name!r} already: it would wait for itself")
+        else:
+            await self._names.queues.wait(key, owner, value)
+        return self._names.writable_owner(owner)
+
+    @enable_ki_protection
+    def update_value(self, key: K, fn: Callable[[V], V], *, owner: Owner | None = None) -> tuple[V, V]:
+        """Change the value of a unique ``key`` that the caller (or ``owner``) holds.
+
+        If ``fn`` raises, nothing has changed. Not a checkpoint; constant time, plus the time of ``fn``.
+
+        Args:
+            key: The key.
+            fn: A function that takes the old value and returns the new one.
+            owner: The owner of the key; by default the caller.
+
+        Returns:
+            The new and the old value.
+
+        Raises:
+            NotRegistered: The owner does not hold the key, or no longer holds it when ``fn`` returns.
+            ValueError: The keys of this registry are not unique.
+            TypeError: ``key`` is not hashable, ``fn`` is not callable, is async or returns a coroutine, or ``owner`` is
+                not an owner.
+            RuntimeError, ActorExited: As for `register`.
+        """
+        self._require_unique("update_value")
+        require_hashable("key", key)
+        require_sync("fn", fn)
+        names = self._names
+        owner = names.writable_owner(owner)
+        for number, entry in names.entries_of(owner, key):
+            new = sync_result("fn", fn, run_user(fn, entry.value))
+            if names.totals is not None:
+                require_number("value", new)
+            if owner._keys(names).get(key) == number:
+                old = cast("Entry[V]", names.entry(key)).value
+                names.replace(owner, key, number, new)
+                return new, old
+        raise NotRegistered(self.name, key, owner)
+
+    @enable_ki_protection
+    def transfer(self, key: K, to: Owner, *, owner: Owner | None = None) -> None:
+        """Hand a unique name to another owner, with its value. At every moment it has exactly one owner.
+
+        Not a checkpoint; constant time.
+
+        Args:
+            key: The name.
+            to: The new owner.
+            owner: The present owner; by default the caller.
+
+        Raises:
+            NotRegistered: The owner does not hold the key.
+            ActorExited: ``to``, or ``owner``, has ended.
+            ValueError: The keys of this registry are not unique.
+            TypeError: ``key`` is not hashable, or ``to`` or ``owner`` is not an owner.
+            RuntimeError: As for `register`.
+        """
+        self._require_unique("transfer")
+        require_hashable("key", key)
+        as_owner("to", to)
+        owner = self._names.writable_owner(owner)
+        to = self._names.writable_owner(to)
+        held = self._names.entries_of(owner, key)
+        if not held:
+            raise NotRegistered(self.name, key, owner)
+        if to is not owner:
+            self._names.hand_over(key, owner, to, held[0][1].value)

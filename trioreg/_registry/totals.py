@@ -1,0 +1,86 @@
+"""The sum of the values of each key, kept up to date. `counters.py` has the public methods."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from contextlib import suppress
+from fractions import Fraction
+from math import inf, isfinite
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+from .entry import Entry
+from .tables import Tables
+
+K = TypeVar("K", bound=Hashable)
+
+Total: TypeAlias = tuple[int | Fraction, int]
+"""The exact sum of the values of a key, and how many of them are floats."""
+
+_NOTHING: Total = (0, 0)
+
+
+class Totals(Generic[K]):
+    """The totals of one registry. They are exact: a running sum of floats would drift as values come and go.
+
+    Attributes:
+        by_key: The total of each key that has entries.
+    """
+
+    __slots__ = ("by_key",)
+
+    def __init__(self) -> None:
+        self.by_key: dict[K, Total] = {}
+
+    def total(self, key: K) -> int | float:
+        """The total of a key as a number: rounded once if there are floats in it."""
+        total, floats = self.by_key.get(key, _NOTHING)
+        if not floats:
+            return int(total)
+        try:
+            return float(total)
+        except OverflowError:
+            return inf if total > 0 else -inf
+
+    def add(self, tables: Tables[K, Any], key: K, value: Any, instead_of: Entry[Any] | None = None) -> None:
+        """Add the value of an entry that is in the tables now, and maybe subtract the entry that it replaces."""
+        try:
+            total = _plus(self.by_key.get(key, _NOTHING), value)
+            self.by_key[key] = total if instead_of is None else _plus(total, instead_of.value, -1)
+        except Exception:
+            self.recount(tables)
+
+    def subtract(self, tables: Tables[K, Any], key: K, gone: Iterable[Entry[Any]]) -> None:
+        """Subtract the values of entries that are no longer in the tables."""
+        try:
+            if any(key in tables.partitions[number].table for number in tables.partitions_with(key)):
+                total = self.by_key[key]
+                for entry in gone:
+                    total = _plus(total, entry.value, -1)
+                self.by_key[key] = total
+            else:
+                del self.by_key[key]
+        except Exception:
+            self.recount(tables)
+
+    def recount(self, tables: Tables[K, Any]) -> None:
+        """Add up all values anew, after a key could not be compared. The change itself is done."""
+        totals: dict[K, Total] = {}
+        for partition in tables.partitions:
+            for key, entry in partition.rows():
+                with suppress(Exception):
+                    totals[key] = _plus(totals.get(key, _NOTHING), entry.value)
+        self.by_key = totals
+
+
+def _plus(total: Total, value: float, sign: Literal[1, -1] = 1) -> Total:
+    if isinstance(value, float):
+        return total[0] + sign * Fraction(value), total[1] + sign
+    return total[0] + sign * value, total[1]
+
+
+def require_number(argument: str, value: object) -> None:
+    """Raise unless a value can be added up."""
+    if not isinstance(value, int | float):
+        raise TypeError(f"{argument} must be a number in a registry with totals, not {value!r}")
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"{argument} must be a finite number in a registry with totals, not {value!r}")

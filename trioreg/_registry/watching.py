@@ -1,0 +1,68 @@
+"""Waiting for a name, and watching what happens: `Registry.wait_for` and `Registry.watch`."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+import trio
+from trio.lowlevel import checkpoint
+
+from .._runtime import Owner
+from .arguments import require_hashable
+from .core import RegistryCore
+from .events import Event
+from .names import Names
+from .pattern import ANY
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Watching(RegistryCore[K, V]):
+    """The methods that wait for names and events."""
+
+    async def wait_for(self, key: K) -> Owner:
+        """Wait until ``key`` is registered. Returns at once if it is.
+
+        A checkpoint; constant time.
+
+        Returns:
+            The owner; for duplicate keys the first that `lookup` gives. It has not ended when this returns.
+
+        Raises:
+            TypeError: ``key`` is not hashable.
+            RuntimeError: The registry belongs to another Trio run.
+        """
+        require_hashable("key", key)
+        return await wait_for_holder(self._names, key)
+
+    def watch(self, key: K = ANY) -> AbstractContextManager[trio.MemoryReceiveChannel[Event[K, V]]]:
+        """Watch a key, or all of them: ``with registry.watch("leader") as events: async for event in events: ...``.
+
+        The channel gives each `Registered` and `Unregistered` since the block was entered, in the order in which they
+        happened. If an actor's end freed the name, the `Unregistered` has its `Exit`. No event is lost: the channel
+        keeps what you have not received yet. Not a checkpoint. The cost of a change grows with the watchers of its key.
+
+        Args:
+            key: The key to watch, or `ANY` (the default) for all.
+
+        Raises:
+            TypeError: ``key`` is not hashable.
+            RuntimeError: The registry belongs to another Trio run.
+        """
+        everything = key is ANY
+        if not everything:
+            require_hashable("key", key)
+        return self._names.open_notifier().watch(key, everything)
+
+
+async def wait_for_holder(names: Names[K, V], key: K) -> Owner:
+    """Wait until a key has an owner. A checkpoint."""
+    await checkpoint()
+    while True:
+        entry = names.first(key)
+        if entry is not None:
+            return entry.owner
+        await names.open_notifier().wait_registered(key)
