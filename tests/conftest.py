@@ -5,10 +5,13 @@ HYPOTHESIS_PROFILE.
 """
 
 import os
+import signal
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from support.keys import Keys
 from support.registry_kinds import DUPLICATE_KINDS, KINDS, kind_id
 
 from trioreg import Registry
@@ -34,3 +37,22 @@ def names(request: pytest.FixtureRequest) -> Registry[Any, Any]:
 def topics(request: pytest.FixtureRequest) -> Registry[Any, Any]:
     keys, partitions = request.param
     return Registry("topics", keys=keys, partitions=partitions)
+
+
+@pytest.fixture(params=KINDS, ids=[*map(kind_id, KINDS)])
+def counters(request: pytest.FixtureRequest) -> Registry[Any, Any]:
+    keys, partitions = request.param
+    return Registry("counters", keys=keys, partitions=partitions, totals=True)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell starts its background jobs, and so perhaps these tests, with SIGINT ignored, and children inherit it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def keys() -> Keys:
+    return Keys()

@@ -1,4 +1,4 @@
-"""Whose name it is: the owner that is given, or the actor whose code is running, or else the current Trio task."""
+"""The owner of a registration: the one given, or the running actor, or else the current Trio task."""
 
 from __future__ import annotations
 
@@ -8,24 +8,14 @@ from typing import Any
 import pytest
 import trio
 from support.inside import is_instrument_installed, plain_holders
-from support.registry_kinds import KINDS, kind_id
+from support.owners import held_by
 from support.side_by_side import reading
 from support.supervisors import supervised
 from support.watcher import rows
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import Actor, ActorExited, ActorRef, AlreadyRegistered, Registry, TaskOwner
-
-
-@pytest.fixture(params=KINDS, ids=[kind_id(kind) for kind in KINDS])
-def registry(request: pytest.FixtureRequest) -> Registry[str, int]:
-    keys, partitions = request.param
-    return Registry("tested", keys=keys, partitions=partitions)
-
-
-def owners(registry: Registry[Any, Any], key: object) -> list[object]:
-    return [entry.owner for entry in registry.lookup(key)]
+from trioreg import Actor, ActorExited, ActorRef, Registry, TaskOwner
 
 
 class Registrar(Actor):
@@ -69,13 +59,13 @@ class Registrar(Actor):
         self.registry.register(message, 1)
 
 
-# Who owns
+# Which owner
 
 
 async def test_a_plain_task_owns_what_it_registers(registry: Registry[str, int], autojump_clock: MockClock) -> None:
     owner = registry.register("name", 1)
     assert isinstance(owner, TaskOwner)
-    assert owners(registry, "name") == [owner]
+    assert held_by(registry, "name") == [owner]
     assert registry.keys() == ["name"]
     assert registry.keys(owner) == ["name"]
     assert registry.values("name") == [1]
@@ -90,7 +80,7 @@ async def test_an_actors_sync_handler_that_runs_in_its_callers_turn_registers_fo
         ref = await supervisor.start_child(Registrar, registry)
         await wait_all_tasks_blocked()
         await ref.call(Registrar.sync, "name")
-        assert owners(registry, "name") == [ref]
+        assert held_by(registry, "name") == [ref]
         assert registry.keys() == []
         assert plain_holders() == 0
 
@@ -103,7 +93,7 @@ async def test_an_actors_handlers_and_background_tasks_register_for_the_actor(
         ref = await supervisor.start_child(Registrar, registry)
         ref.cast_nowait(method, "name")
         await wait_all_tasks_blocked()
-        assert owners(registry, "name") == [ref]
+        assert held_by(registry, "name") == [ref]
         assert plain_holders() == 0
         assert registry.count() == 2  # with the one of on_start
 
@@ -116,7 +106,7 @@ async def test_a_task_in_a_nursery_below_an_actors_code_registers_for_the_actor(
         ref = await supervisor.start_child(Registrar, registry)
         await ref.cast(method, "name")
         await wait_all_tasks_blocked()
-        assert owners(registry, "name") == [ref]
+        assert held_by(registry, "name") == [ref]
         assert ref.is_alive
 
 
@@ -143,16 +133,16 @@ async def test_a_task_that_a_handler_starts_in_a_nursery_outside_registers_for_i
         else:
             await ref.call(Registrar.async_task_outside, nursery, "name", done)
         await wait_all_tasks_blocked()
-        (owner,) = owners(registry, "name")
+        (owner,) = held_by(registry, "name")
         assert isinstance(owner, TaskOwner)
         assert "plain" in owner.task_name
         ref.kill()
         await ref.wait()
-        # It outlives the actor: so does its name, which is gone when the task itself is.
-        assert owners(registry, "name") == [owner]
+        # The task outlives the actor, and so does its name. The name goes when the task ends.
+        assert held_by(registry, "name") == [owner]
         done.set()
         await wait_all_tasks_blocked()
-        assert owners(registry, "name") == []
+        assert held_by(registry, "name") == []
 
 
 async def test_a_function_actor_and_the_tasks_below_it_register_for_the_actor(
@@ -170,7 +160,7 @@ async def test_a_function_actor_and_the_tasks_below_it_register_for_the_actor(
     async with supervised() as supervisor:
         ref = await supervisor.start_child(worker)
         await wait_all_tasks_blocked()
-        assert owners(registry, "own") == owners(registry, "below") == [ref]
+        assert held_by(registry, "own") == held_by(registry, "below") == [ref]
 
 
 async def test_a_child_of_a_supervisor_that_an_actor_started_registers_for_itself(
@@ -190,16 +180,16 @@ async def test_a_child_of_a_supervisor_that_an_actor_started_registers_for_itsel
         ref = await supervisor.start_child(Parent)
         await ref.cast(Parent.work)
         await wait_all_tasks_blocked()
-        (owner,) = owners(registry, "worker")
+        (owner,) = held_by(registry, "worker")
         assert owner is not ref
         assert isinstance(owner, ActorRef)
 
 
-async def test_the_owner_can_be_another(registry: Registry[str, int], autojump_clock: MockClock) -> None:
+async def test_an_owner_can_be_given(registry: Registry[str, int], autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Registrar, registry)
         assert registry.register("given", 5, owner=ref) is ref
-        assert owners(registry, "given") == [ref]
+        assert held_by(registry, "given") == [ref]
         assert registry.values("given", ref) == [5]
         assert registry.keys() == []
         assert registry.unregister("given") == 0  # not the caller's own
@@ -207,7 +197,7 @@ async def test_the_owner_can_be_another(registry: Registry[str, int], autojump_c
         registry.register("given again", 6, owner=ref)
         ref.kill()
         await ref.wait()
-        assert owners(registry, "given again") == []
+        assert held_by(registry, "given again") == []
 
 
 async def test_a_plain_task_can_be_given_a_name_by_another(
@@ -230,7 +220,7 @@ async def test_a_plain_task_can_be_given_a_name_by_another(
     registry.unregister("mine")
 
 
-async def test_owners_of_one_task_are_equal_and_those_of_two_tasks_are_not(autojump_clock: MockClock) -> None:
+async def test_the_owners_of_one_task_are_equal_and_the_owners_of_two_tasks_are_not(autojump_clock: MockClock) -> None:
     registry: Registry[str, None] = Registry("names")
     first = registry.register("first")
     registry.unregister("first")
@@ -266,6 +256,22 @@ async def test_a_name_given_through_a_stale_owner_object_of_a_living_task_goes_w
         assert registry.count() == 2
         done.set()
     assert registry.count() == 0
+
+
+async def test_the_name_of_a_task_that_registers_again_and_again_goes_with_the_task(
+    registry: Registry[str, int], autojump_clock: MockClock
+) -> None:
+    async def holder() -> None:
+        for number in range(5):
+            registry.register("name", number)
+            registry.unregister("name")
+            await trio.lowlevel.checkpoint()
+        registry.register("name", 5)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(holder)
+    assert registry.count() == 0
+    assert not is_instrument_installed()
 
 
 # Refusals
@@ -323,11 +329,14 @@ async def test_an_actor_that_is_ending_can_still_be_given_a_name_that_goes_with_
         assert registry.count() == 0
 
 
-async def test_what_is_no_owner_is_refused(registry: Registry[str, int], autojump_clock: MockClock) -> None:
+async def test_an_object_that_is_no_owner_is_refused(registry: Registry[str, int], autojump_clock: MockClock) -> None:
     not_an_owner: Any = "James Bond"
     with pytest.raises(TypeError, match="owner must be an ActorRef or a TaskOwner, not 'James Bond'"):
         registry.register("name", 1, owner=not_an_owner)
     assert registry.count() == 0
+
+
+# Threads and other runs
 
 
 async def test_a_worker_thread_can_read_but_not_write(registry: Registry[str, int]) -> None:
@@ -335,7 +344,7 @@ async def test_a_worker_thread_can_read_but_not_write(registry: Registry[str, in
     before = rows(registry)
 
     def in_thread() -> None:
-        assert owners(registry, "name") == [owner]
+        assert held_by(registry, "name") == [owner]
         assert registry.count() == 1
         assert registry.keys(owner) == ["name"]
         for given in (None, owner):
@@ -351,7 +360,7 @@ async def test_a_worker_thread_can_read_but_not_write(registry: Registry[str, in
     registry.unregister("name")
 
 
-async def test_a_worker_thread_of_an_actor_can_not_write_either(registry: Registry[str, int]) -> None:
+async def test_a_worker_thread_of_an_actor_cannot_write_either(registry: Registry[str, int]) -> None:
     class Threaded(Actor):
         async def work(self) -> None:
             def in_thread() -> None:
@@ -371,10 +380,10 @@ async def test_a_worker_thread_of_an_actor_can_not_write_either(registry: Regist
         await ref.call(Threaded.work)
         assert registry.count() == 0
         await ref.call(Threaded.back_in_trio)
-        assert owners(registry, "name") == [ref]
+        assert held_by(registry, "name") == [ref]
 
 
-async def test_another_trio_run_cannot_write_while_this_one_holds_names(registry: Registry[str, int]) -> None:
+async def test_another_trio_run_cannot_write_while_this_run_holds_names(registry: Registry[str, int]) -> None:
     owner = registry.register("name", 1)
     before = rows(registry)
 
@@ -385,7 +394,7 @@ async def test_another_trio_run_cannot_write_while_this_one_holds_names(registry
             registry.register("other", 2, owner=owner)
         with pytest.raises(RuntimeError):
             registry.unregister("name", owner=owner)
-        assert owners(registry, "name") == [owner]
+        assert held_by(registry, "name") == [owner]
 
     await trio.to_thread.run_sync(trio.run, main)
     assert rows(registry) == before
@@ -424,164 +433,3 @@ async def test_reading_from_many_threads_while_names_come_and_go_never_fails(reg
             for number in range(50):
                 registry.unregister(f"name {number}")
     assert registry.count() == 0
-
-
-# hold()
-
-
-async def test_hold_ties_a_name_to_a_block(registry: Registry[str, int], autojump_clock: MockClock) -> None:
-    with registry.hold("name", 3):
-        assert registry.values("name") == [3]
-    assert registry.count() == 0
-
-
-async def test_hold_gives_the_name_back_when_the_block_raises(
-    registry: Registry[str, int], autojump_clock: MockClock
-) -> None:
-    with pytest.raises(ZeroDivisionError), registry.hold("name", 3):
-        raise ZeroDivisionError
-    assert registry.count() == 0
-
-
-async def test_hold_does_not_mind_that_the_name_was_given_back_before(
-    registry: Registry[str, int], autojump_clock: MockClock
-) -> None:
-    with registry.hold("name", 1):
-        assert registry.unregister("name") == 1
-        assert registry.count() == 0
-    assert registry.count() == 0
-
-
-async def test_hold_leaves_a_later_registration_of_the_same_name_alone(
-    registry: Registry[str, int], autojump_clock: MockClock
-) -> None:
-    with registry.hold("name", 1):
-        registry.unregister("name")
-        registry.register("name", 2)
-    assert registry.values("name") == [2]
-    registry.unregister("name")
-
-
-async def test_hold_leaves_the_later_registration_of_another_alone(autojump_clock: MockClock) -> None:
-    registry: Registry[str, int] = Registry("names")
-    async with supervised() as supervisor:
-        ref = await supervisor.start_child(Registrar, registry)
-        with registry.hold("name", 1):
-            registry.unregister("name")
-            registry.register("name", 2, owner=ref)
-        assert owners(registry, "name") == [ref]
-
-
-async def test_hold_gives_back_only_its_own_of_several_entries(autojump_clock: MockClock) -> None:
-    registry: Registry[str, int] = Registry("topics", keys="duplicate", partitions=2)
-    registry.register("topic", 1)
-    with registry.hold("topic", 2), registry.hold("topic", 3):
-        assert registry.values("topic") == [1, 2, 3]
-    assert registry.values("topic") == [1]
-    assert registry.unregister("topic") == 1
-    assert plain_holders() == 0
-
-
-async def test_hold_of_a_taken_name_does_not_enter_the_block(autojump_clock: MockClock) -> None:
-    registry: Registry[str, int] = Registry("names")
-    registry.register("name", 1)
-    with pytest.raises(AlreadyRegistered), registry.hold("name", 2):
-        raise AssertionError("entered")
-    assert registry.values("name") == [1]
-    registry.unregister("name")
-
-
-async def test_hold_outlives_its_owner_without_a_word(registry: Registry[str, int], autojump_clock: MockClock) -> None:
-    async with supervised() as supervisor:
-        ref = await supervisor.start_child(Registrar, registry, restart="temporary")
-        with registry.hold("name", 1, owner=ref):
-            ref.kill()
-            await ref.wait()
-            assert registry.count() == 0
-        assert registry.count() == 0
-
-
-async def test_hold_is_entered_once(registry: Registry[str, int], autojump_clock: MockClock) -> None:
-    held = registry.hold("name", 1)
-    with held:
-        with pytest.raises(RuntimeError, match="already entered"):
-            held.__enter__()
-        assert registry.count() == 1
-    assert registry.count() == 0
-
-
-async def test_a_hold_that_failed_to_enter_can_be_tried_again(autojump_clock: MockClock) -> None:
-    registry: Registry[str, int] = Registry("names")
-    registry.register("name", 1)
-    held = registry.hold("name", 2)
-    with pytest.raises(AlreadyRegistered):
-        held.__enter__()
-    registry.unregister("name")
-    with held:
-        assert registry.values("name") == [2]
-    assert registry.count() == 0
-
-
-# What it costs
-
-
-async def test_there_is_no_instrument_before_a_plain_task_holds_a_name(autojump_clock: MockClock) -> None:
-    registry: Registry[str, int] = Registry("names")
-    async with supervised() as supervisor:
-        await supervisor.start_child(Registrar, registry, name=registry.via("actor", 1))
-        assert registry.count() == 2
-        assert not is_instrument_installed()
-
-
-async def test_the_instrument_is_there_while_a_plain_task_holds_a_name(
-    registry: Registry[str, int], autojump_clock: MockClock
-) -> None:
-    registry.register("name", 1)
-    assert is_instrument_installed()
-    registry.unregister("name")
-
-
-async def test_the_instrument_is_gone_when_the_last_plain_holder_has_ended(
-    registry: Registry[str, int], autojump_clock: MockClock
-) -> None:
-    async def holder(seconds: float) -> None:
-        registry.register(f"name {seconds}", 1)
-        await trio.sleep(seconds)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(holder, 1)
-        nursery.start_soon(holder, 2)
-        await trio.sleep(1.5)
-        assert is_instrument_installed()
-        await trio.sleep(1)
-        assert not is_instrument_installed()
-
-
-async def test_the_instrument_is_gone_when_the_last_name_was_given_back_and_a_task_has_ended(
-    registry: Registry[str, int], autojump_clock: MockClock
-) -> None:
-    registry.register("name", 1)
-    registry.unregister("name")
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.lowlevel.checkpoint)
-    assert not is_instrument_installed()
-    # And it comes back when it is needed.
-    registry.register("name", 1)
-    assert is_instrument_installed()
-    registry.unregister("name")
-
-
-async def test_a_name_of_a_task_that_registers_again_and_again_is_still_seen_to_end(
-    registry: Registry[str, int], autojump_clock: MockClock
-) -> None:
-    async def holder() -> None:
-        for number in range(5):
-            registry.register("name", number)
-            registry.unregister("name")
-            await trio.lowlevel.checkpoint()
-        registry.register("name", 5)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(holder)
-    assert registry.count() == 0
-    assert not is_instrument_installed()

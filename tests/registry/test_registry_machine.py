@@ -9,22 +9,22 @@ blocked again.
 
 from __future__ import annotations
 
-import queue
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
-import attrs
 import outcome
 import pytest
 import trio
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.owners import ENDS, SORTS, Crash, End, Holder, Sort, Stage, staged
+from support.inside import assert_nothing_waits
+from support.owners import ENDS, SORTS, Crash, End, Holder, Sort
+from support.registry_kinds import KeysKind
+from support.registry_model import KEYS, Guest, Hold, Model, Wait
 from support.watcher import rows
-from trio.testing import wait_all_tasks_blocked
 
 from trioreg import (
     ANY,
@@ -33,162 +33,13 @@ from trioreg import (
     AlreadyRegistered,
     Entry,
     Event,
-    Exit,
     NotRegistered,
     Owner,
-    Registered,
     Registry,
-    Unregistered,
     Var,
 )
-from trioreg._registry.registry import KeysKind
 
 T = TypeVar("T")
-
-KEYS = ["a", "b", "c", 1, True, 1.0, ("nested", 1)]
-
-
-class Guest:
-    """A Trio run that goes on only while `do` waits for it."""
-
-    def __init__(self) -> None:
-        self._steps: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
-        self._end: outcome.Outcome[None] | None = None
-        self._is_ready = False
-        self._send, self._jobs = trio.open_memory_channel[Callable[[], Awaitable[None]]](1)
-        self.stage: Stage
-        self.nursery: trio.Nursery
-        self._token: trio.lowlevel.TrioToken
-        trio.lowlevel.start_guest_run(self._main, run_sync_soon_threadsafe=self._steps.put, done_callback=self._set_end)
-        while not self._is_ready:
-            self._step()
-
-    async def _main(self) -> None:
-        self._token = trio.lowlevel.current_trio_token()
-        async with staged() as self.stage, trio.open_nursery() as self.nursery:
-            self._is_ready = True
-            async for job in self._jobs:
-                await job()
-            self.nursery.cancel_scope.cancel()
-
-    def _set_end(self, end: outcome.Outcome[None]) -> None:
-        self._end = end
-
-    def _step(self) -> None:
-        self._steps.get()()
-        if self._end is not None:
-            self._end.unwrap()
-
-    def do(self, function: Callable[[], Awaitable[T]]) -> T:
-        """Run ``function`` in Trio, and whatever it sets going until that waits."""
-        results: list[outcome.Outcome[T]] = []
-
-        async def job() -> None:
-            result = await outcome.acapture(function)
-            await wait_all_tasks_blocked()
-            results.append(result)
-
-        self._token.run_sync_soon(self._send.send_nowait, job)
-        while not results:
-            assert self._end is None, "the run is over"
-            self._step()
-        return results[0].unwrap()
-
-    def close(self) -> None:
-        if self._end is None:
-            self._token.run_sync_soon(self._send.close)
-        while self._end is None:
-            self._step()
-
-
-# The model
-
-
-@attrs.define(eq=False)
-class Row:
-    """A registration."""
-
-    key: Any
-    owner: Owner
-    value: int
-
-
-@attrs.define(eq=False)
-class Wait:
-    """A task that waits: for its turn, for a name, or for a lock.
-
-    Attributes:
-        owner: For whom, where it waits for its turn.
-        expected: What it should have come to; None while it should wait.
-        result: What it has come to.
-        release: Set to have it leave the lock.
-    """
-
-    key: Any
-    owner: Owner | None = None
-    value: int = 0
-    expected: object = None
-    result: object = None
-    scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
-    release: trio.Event = attrs.Factory(trio.Event)
-    crashes: bool = False
-
-
-@attrs.define(eq=False)
-class Hold:
-    context: AbstractContextManager[None]
-    row: Row
-
-
-class Model:
-    """What a registry should be."""
-
-    def __init__(self, is_unique: bool) -> None:
-        self.is_unique = is_unique
-        self.rows: list[Row] = []
-        self.queue: list[Wait] = []
-        self.events: list[Event[Any, int]] = []
-
-    def of(self, key: Any, owner: Owner | None = None) -> list[Row]:
-        return [row for row in self.rows if row.key == key and (owner is None or row.owner == owner)]
-
-    def add(self, key: Any, owner: Owner, value: int) -> Row:
-        row = Row(key, owner, value)
-        self.rows.append(row)
-        self.events.append(Registered("tested", key, owner, value))
-        return row
-
-    def remove(self, row: Row, exit: Exit | None = None) -> None:
-        self.rows.remove(row)
-        self.events.append(Unregistered("tested", row.key, row.owner, row.value, exit))
-        for wait in self.queue:
-            if wait.key == row.key:
-                self.queue.remove(wait)
-                assert wait.owner is not None
-                wait.expected = wait.owner
-                self.add(wait.key, wait.owner, wait.value)
-                return
-
-    def end(self, owner: Owner, exit: Exit | None) -> None:
-        for wait in [wait for wait in self.queue if wait.owner == owner]:
-            self.queue.remove(wait)
-            wait.expected = ActorExited
-        for row in [row for row in self.rows if row.owner == owner]:
-            self.remove(row, exit)
-
-    def hand_over(self, row: Row, to: Owner, value: int, exit: Exit | None = None) -> None:
-        self.rows[self.rows.index(row)] = Row(row.key, to, value)
-        self.events.append(Unregistered("tested", row.key, row.owner, row.value, exit))
-        self.events.append(Registered("tested", row.key, to, value))
-        for wait in self.queue:
-            if wait.key == row.key and wait.owner == to:
-                self.queue.remove(wait)
-                wait.expected = to
-                return
-
-
-# The machine
-
 keys = st.sampled_from(KEYS)
 values = st.integers(-3, 3)
 some = st.integers(0, 15)
@@ -231,8 +82,7 @@ class RegistryMachine(RuleBasedStateMachine):
             self.guest.close()
             assert self.registry.count() == 0
             assert rows(self.registry) == []
-            assert len(self.registry._locks) == 0
-            assert self.registry._names.queues.by_key == {}
+            assert_nothing_waits(self.registry)
 
     async def begin(self, async_fn: Callable[..., Awaitable[object]], *args: object) -> None:
         self.guest.nursery.start_soon(async_fn, *args)
@@ -243,7 +93,7 @@ class RegistryMachine(RuleBasedStateMachine):
                 events.append(event)
 
     def write(self, owner: Owner, by_itself: bool, operation: Callable[..., T]) -> T:
-        """Have a write done for an owner: by its own code, or by this task with ``owner=``."""
+        """Write for an owner: in its own code, or in this task with ``owner=``."""
 
         async def do() -> T:
             if by_itself:
@@ -258,14 +108,14 @@ class RegistryMachine(RuleBasedStateMachine):
         return self.owners[number % len(self.owners)]
 
     def target(self, number: int, key: Any) -> tuple[Owner, Any]:
-        """Of somebody and of any key; or, each second time, of somebody who has the key."""
+        """An owner and a key; each second time an owner that has the key."""
         if number % 2 and self.model.rows:
             row = self.model.rows[number // 2 % len(self.model.rows)]
             return row.owner, row.key
         return self.owner(number // 2), key
 
     def in_order(self, entries: Iterable[Entry[int]]) -> list[Entry[int]]:
-        """Where keys are partitioned by owner, what comes first of two owners' entries is nobody's business."""
+        """Where keys are partitioned by owner, the entries of two owners come in any order."""
         return sorted(entries, key=lambda entry: self.owners.index(entry.owner)) if self.is_by_owner else list(entries)
 
     # Owners
@@ -303,7 +153,7 @@ class RegistryMachine(RuleBasedStateMachine):
             key, value = self.named[owner]
             held = self.model.of(key)
             if held and held[0].owner != owner:
-                return  # somebody else has its name: it could not be restarted
+                return  # another owner has its name: it could not be restarted
             self.guest.do(lambda: self.stage.end(owner, how))
             heir = self.registry.whereis(key)
             assert heir is not None
@@ -571,9 +421,7 @@ class RegistryMachine(RuleBasedStateMachine):
         expected = Counter((row.key, row.owner, row.value) for row in self.model.rows)
         tables = self.registry.tables()
         n = self.registry.partitions
-        assert [table.objects for table in tables[:n]] == [
-            len(partition) for partition in self.registry._names.partitions
-        ]
+        assert [table.objects for table in tables[:n]] == [len(table.rows) for table in tables[:n]]
         assert Counter(cast("Any", row) for table in tables[:n] for row in table.rows) == expected
         leases = Counter({(owner, key): 0 for key, owner, _ in expected})
         for table in tables[n:]:
@@ -633,7 +481,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @invariant()
     def events_agree_with_the_model(self) -> None:
-        # What happens to several keys in one step, as an owner ends, has no order among them.
+        # When an owner ends, the events of its keys come in one step, in any order of the keys.
         for key in KEYS:
             expected = [event for event in self.model.events if event.key == key]
             assert [event for event in self.heard if event.key == key] == expected

@@ -1,26 +1,22 @@
-"""PartitionSupervisor: children by key, found without asking anybody, in their current life."""
+"""PartitionSupervisor: children by key, found without a wait, in their current life."""
 
 from __future__ import annotations
 
-from decimal import Decimal
-from fractions import Fraction
 from functools import partial
 from typing import Any
 
-import attrs
 import pytest
 import trio
-from hypothesis import example, given
-from hypothesis import strategies as st
 from support.cancellation import Cancelling, sweep
 from support.errors import Bang
+from support.inside import table_of
+from support.partitions import Counter, child_of, running
 from support.watcher import watching
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from trioreg import (
     Actor,
     ActorExited,
-    ActorRef,
     AlreadyRegistered,
     Backoff,
     CallCycle,
@@ -38,127 +34,6 @@ from trioreg import (
     open_supervisor,
     receive,
 )
-
-
-class Counter(Actor):
-    def __init__(self, start: int = 0) -> None:
-        self.value = start
-
-    def increment(self, by: int) -> int:
-        self.value += by
-        return self.value
-
-    async def wait_and_increment(self, seconds: float) -> int:
-        await trio.sleep(seconds)
-        return self.increment(1)
-
-    def bang(self) -> None:
-        raise Bang
-
-    async def on_message(self, message: int) -> None:
-        self.value += message
-
-
-def child_of(supervisor: PartitionSupervisor[Any], number: int) -> ActorRef[Any]:
-    ref = supervisor.which_children()[number].ref
-    assert ref is not None
-    return ref
-
-
-def running(partitions: Partitions[Any]) -> int:
-    """In how many partitions there is somebody."""
-    return len(partitions._table)
-
-
-# Which partition
-
-
-@attrs.frozen
-class OwnEquality:
-    """A key of somebody else's library that is equal to an int."""
-
-    number: int
-
-    def __eq__(self, other: object) -> bool:
-        return other == self.number
-
-    def __hash__(self) -> int:
-        return hash(self.number)
-
-
-def as_other_types(number: int) -> list[object]:
-    """The same dict key, as other types."""
-    others: list[object] = [number, Fraction(number), Decimal(number), OwnEquality(number)]
-    if number in (0, 1):
-        others.append(bool(number))
-    if abs(number) < 2**53:
-        others += [float(number), complex(number)]
-    return others
-
-
-atoms = st.one_of(
-    st.integers(-3, 3),
-    st.integers(),
-    st.floats(),
-    st.booleans(),
-    st.none(),
-    st.fractions(),
-    st.decimals(allow_nan=False),
-    st.complex_numbers(),
-    st.text(max_size=2),
-    st.binary(max_size=2),
-)
-keys = st.recursive(atoms, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=2))
-
-
-@given(st.lists(keys, max_size=20), st.integers(1, 9))
-def test_keys_that_are_one_key_of_a_dict_are_in_one_partition_and_each_is_in_one(keys: list[Any], count: int) -> None:
-    partitions: Partitions[Counter] = Partitions("counters", count)
-    found: dict[Any, int] = {}
-    for key in keys:
-        number = partitions.partition_of(key)
-        assert number in range(count)
-        assert found.setdefault(key, number) == number
-
-
-@given(st.one_of(st.integers(-3, 3), st.integers()), st.integers(1, 9))
-def test_a_number_is_in_one_partition_as_whatever_type_it_comes(number: int, count: int) -> None:
-    partitions: Partitions[Counter] = Partitions("counters", count)
-    assert len({partitions.partition_of(key) for key in as_other_types(number)}) == 1
-    nested = {partitions.partition_of(("room", key)) for key in as_other_types(number)}
-    assert len(nested) == 1
-
-
-@given(st.one_of(st.integers(-9, 9), st.integers(1 - 2**32, 2**32 - 1)), st.integers(1, 9))
-@example(-1, 4)
-@example(-2, 4)
-@example(1 - 2**32, 7)
-def test_an_int_goes_round_the_partitions(number: int, count: int) -> None:
-    assert Partitions[Counter]("counters", count).partition_of(number) == abs(number) % count
-
-
-def test_nan_is_where_it_was() -> None:
-    nan = float("nan")
-    partitions: Partitions[Counter] = Partitions("counters", 7)
-    assert partitions.partition_of(nan) == partitions.partition_of(nan)
-
-
-@pytest.mark.parametrize("count", [2, 4, 5, 8])
-def test_keys_by_identity_are_spread_wherever_they_lie_in_memory(count: int) -> None:
-    class Key:
-        __slots__ = ("a", "b", "c", "d")
-
-    kept = [Key() for _ in range(400)]
-    partitions: Partitions[Counter] = Partitions("counters", count)
-    numbers = [partitions.partition_of(key) for key in kept]
-    assert all(numbers.count(number) > 400 / count / 2 for number in range(count))
-
-
-@pytest.mark.parametrize("method", ["partition_of", "whereis", "via"])
-def test_a_key_that_is_not_hashable_is_named(method: str) -> None:
-    with pytest.raises(TypeError, match=r"key must be hashable: \['James Bond'\]"):
-        getattr(Partitions[Counter]("counters", 4), method)(["James Bond"])
-
 
 # Children by key
 
@@ -224,7 +99,8 @@ async def test_the_same_key_is_always_the_same_child_and_others_have_their_own_s
 async def test_one_partition_has_every_key() -> None:
     async with open_partition_supervisor(1, Counter) as counters:
         only = child_of(counters, 0)
-        assert all(counters.partitions.whereis(key) is only for key in ("James Bond", 7, -7, None, object()))
+        found = [counters.partitions.whereis(key) for key in ("James Bond", 7, -7, None, object())]
+        assert found == [only] * 5
         counters.stop()
 
 
@@ -275,53 +151,12 @@ async def test_an_actor_that_calls_itself_by_key_gets_a_call_cycle() -> None:
         supervisor.stop()
 
 
-# Addresses
-
-
-def test_addresses_are_equal_if_they_are_of_one_key_of_the_same_partitions() -> None:
-    counters: Partitions[Counter] = Partitions("counters", 1)
-    others: Partitions[Counter] = Partitions("counters", 1)
-    assert counters.via(1) == counters.via(1.0)
-    assert hash(counters.via(1)) == hash(counters.via(1.0))
-    assert counters.via(1) != counters.via(2)
-    assert counters.via(1) != others.via(1)
-    assert counters.via(1) != object()
-
-
-async def test_what_is_printed_says_who_it_is() -> None:
-    counters: Partitions[Counter] = Partitions("counters", 4)
-    assert repr(counters) == "<Partitions 'counters', 0 of 4 running>"
-    assert repr(counters.via("James Bond")) == "<via counters 'James Bond'>"
-    assert repr(counters.via("James Bond", wait=True)) == "<via counters 'James Bond', waiting>"
-    async with open_partition_supervisor(counters, Counter) as supervisor:
-        assert repr(counters) == "<Partitions 'counters', 4 of 4 running>"
-        numbers = [child.ref._number for child in supervisor.which_children() if child.ref is not None]
-        assert supervisor.tree().splitlines() == [
-            "counters",
-            f"├── 0  <Counter #{numbers[0]}>",
-            f"├── 1  <Counter #{numbers[1]}>",
-            f"├── 2  <Counter #{numbers[2]}>",
-            f"└── 3  <Counter #{numbers[3]}>",
-        ]
-        supervisor.stop()
-
-
-async def test_nobody_else_can_have_the_address_of_a_key_as_a_name() -> None:
-    async with open_partition_supervisor(2, DynamicSupervisor) as supervisor:
-        name: Any = supervisor.via("James Bond")
-        with pytest.raises(TypeError, match=r"name must come from Registry\.via\(\), not <via"):
-            await supervisor.partitions.start_child("James Bond", Counter, name=name)
-        with pytest.raises(TypeError, match=r"name must come from Registry\.via\(\), not <via"):
-            await supervisor.partitions.start_or_get("James Bond", Counter, name=name)
-        supervisor.stop()
-
-
 # Restarts
 
 
 async def test_a_partition_is_never_seen_empty_while_its_child_restarts() -> None:
     async with open_partition_supervisor(2, Counter) as counters:
-        with watching(counters.partitions._names) as watcher:
+        with watching(table_of(counters.partitions)) as watcher:
             first = child_of(counters, 1)
             await counters.via(1).cast(Counter.bang)
             exit = await first.wait()
@@ -361,7 +196,7 @@ async def test_the_crash_of_a_partition_costs_no_other_its_state() -> None:
         counters.stop()
 
 
-async def test_a_caller_by_key_learns_of_a_kill_and_the_next_one_reaches_the_successor(
+async def test_a_caller_by_key_learns_of_a_kill_and_the_next_call_reaches_the_next_life(
     autojump_clock: MockClock,
 ) -> None:
     async with open_partition_supervisor(2, Counter) as counters, trio.open_nursery() as nursery:
@@ -396,7 +231,7 @@ async def test_a_waiting_address_waits_for_a_child_that_waits_for_its_restart(au
         counters.stop()
 
 
-async def test_more_restarts_than_allowed_end_the_supervisor_and_nothing_stays() -> None:
+async def test_more_restarts_than_allowed_end_a_partition_supervisor_and_nothing_stays() -> None:
     counters: Partitions[Counter] = Partitions("counters", 2)
     with pytest.RaisesGroup(Bang, Bang, Bang) as caught:
         async with open_partition_supervisor(counters, Counter, max_restarts=2) as supervisor:
@@ -410,7 +245,7 @@ async def test_more_restarts_than_allowed_end_the_supervisor_and_nothing_stays()
     assert running(counters) == 0
 
 
-async def test_a_partition_that_is_terminated_is_nowhere_until_it_is_restarted() -> None:
+async def test_a_partition_that_is_terminated_is_empty_until_it_is_restarted() -> None:
     async with open_partition_supervisor(2, Counter) as counters:
         await counters.terminate_child(1)
         assert counters.partitions.whereis(1) is None
@@ -427,7 +262,7 @@ async def test_a_partition_that_is_terminated_is_nowhere_until_it_is_restarted()
 # Starting
 
 
-async def test_a_child_that_does_not_start_ends_those_before_it_and_nothing_stays() -> None:
+async def test_a_partition_that_does_not_start_ends_the_partitions_before_it_and_nothing_stays() -> None:
     ended: list[int] = []
 
     class Picky(Actor):
@@ -447,7 +282,7 @@ async def test_a_child_that_does_not_start_ends_those_before_it_and_nothing_stay
     assert running(picky) == 0
 
 
-async def test_a_second_supervisor_of_the_same_partitions_does_not_start_and_disturbs_nobody() -> None:
+async def test_a_second_supervisor_of_the_same_partitions_does_not_start_and_changes_nothing() -> None:
     counters: Partitions[Counter] = Partitions("counters", 2)
     async with open_partition_supervisor(counters, Counter) as first:
         before = [child.ref for child in first.which_children()]
@@ -459,7 +294,7 @@ async def test_a_second_supervisor_of_the_same_partitions_does_not_start_and_dis
         first.stop()
 
 
-def test_partitions_are_good_for_one_run_after_the_other() -> None:
+def test_partitions_can_be_used_by_one_run_after_another() -> None:
     counters: Partitions[Counter] = Partitions("counters", 2)
 
     async def main() -> int:
@@ -526,7 +361,6 @@ def numbered(number: int) -> tuple[int]:
 
 NAMED = ChildSpec(Counter, name=NAMES.via("x"))
 SIGNIFICANT = ChildSpec(Counter, significant=True, restart="transient")
-
 WRONG: list[tuple[type[Exception], str, tuple[object, ...], dict[str, object]]] = [
     (TypeError, "partitions must be an int, not True", (True, Counter), {}),
     (TypeError, "partitions must be an int, not '4'", ("4", Counter), {}),
@@ -550,7 +384,7 @@ WRONG: list[tuple[type[Exception], str, tuple[object, ...], dict[str, object]]] 
 
 
 @pytest.mark.parametrize(("error", "message", "args", "options"), WRONG)
-def test_a_wrong_argument_is_named(
+def test_opening_a_partition_supervisor_says_which_argument_is_wrong(
     error: type[Exception], message: str, args: tuple[Any, ...], options: dict[str, Any]
 ) -> None:
     with pytest.raises(error, match=f"^{message}"):
@@ -613,203 +447,3 @@ async def test_a_waiting_address_waits_for_a_supervisor_that_has_not_begun_yet()
             await wait_all_tasks_blocked()
             assert got == [1]
             supervisor.stop()
-
-
-# Dynamic supervisors as partitions
-
-
-class Agent(Actor):
-    def __init__(self, codename: str, *, start: float = 0, fails: bool = False) -> None:
-        self.codename = codename
-        self.start_seconds = start
-        if fails:
-            raise Bang
-
-    async def on_start(self) -> None:
-        await trio.sleep(self.start_seconds)
-
-    def echo(self, text: str) -> str:
-        return f"{self.codename}: {text}"
-
-
-async def test_children_are_started_by_key_in_the_dynamic_supervisor_of_that_key() -> None:
-    agents: Registry[str, None] = Registry("agents")
-    async with open_partition_supervisor(2, DynamicSupervisor) as supervisor:
-        bond = await supervisor.partitions.start_child(1, Agent, "James Bond", name=agents.via("James Bond"))
-        assert await agents.via("James Bond").call(Agent.echo, "hello") == "James Bond: hello"
-        await supervisor.partitions.start_child(0, ChildSpec(Agent, ("Mr. White",)))
-        lines = [line.split("<")[0].rstrip() for line in supervisor.tree().splitlines()]
-        assert lines == ["partition supervisor", "├── 0", "│   └──", "└── 1", "    └── 'James Bond'"]
-        supervisor.stop()
-    assert bond.exit is not None
-    assert bond.exit.reason == "shutdown"
-
-
-async def test_a_child_that_does_not_start_is_its_callers_error_only() -> None:
-    async with open_partition_supervisor(2, DynamicSupervisor) as supervisor:
-        other = await supervisor.partitions.start_child(1, Agent, "Mr. White")
-        with pytest.raises(Bang):
-            await supervisor.partitions.start_child(1, partial(Agent, "James Bond", fails=True))
-        assert other.is_alive
-        assert [child.restarts for child in supervisor.which_children()] == [0, 0]
-        supervisor.stop()
-
-
-async def test_children_of_one_partition_start_side_by_side(autojump_clock: MockClock) -> None:
-    async with open_partition_supervisor(1, DynamicSupervisor) as supervisor:
-        began = trio.current_time()
-        async with trio.open_nursery() as nursery:
-            for number in range(10):
-                nursery.start_soon(supervisor.partitions.start_child, number, partial(Agent, f"00{number}", start=1))
-        assert trio.current_time() - began == 1
-        supervisor.stop()
-
-
-async def test_many_who_ask_by_key_for_one_name_get_one_child(autojump_clock: MockClock) -> None:
-    agents: Registry[str, None] = Registry("agents")
-    got: list[ActorRef[Agent]] = []
-    async with open_partition_supervisor(4, DynamicSupervisor) as supervisor:
-
-        async def ask() -> None:
-            factory = partial(Agent, "James Bond", start=1)
-            got.append(await supervisor.partitions.start_or_get("James Bond", factory, name=agents.via("James Bond")))
-
-        async with trio.open_nursery() as nursery:
-            for _ in range(100):
-                nursery.start_soon(ask)
-        assert got == [agents.whereis("James Bond")] * 100
-        supervisor.stop()
-
-
-async def test_the_end_of_one_dynamic_supervisor_ends_its_own_children_only() -> None:
-    async with open_partition_supervisor(2, partial(DynamicSupervisor, max_restarts=0)) as supervisor:
-        mine = await supervisor.partitions.start_child(0, Counter)
-        others = await supervisor.partitions.start_child(1, Counter)
-        await mine.cast(Counter.bang)  # the dynamic supervisor of partition 0 gives up
-        await mine.wait()
-        await wait_all_tasks_blocked()
-        assert [child.restarts for child in supervisor.which_children()] == [1, 0]
-        assert others.is_alive
-        assert (await supervisor.partitions.start_child(0, Counter)).is_alive
-        supervisor.stop()
-
-
-async def test_a_start_waits_for_a_dynamic_supervisor_that_is_being_restarted() -> None:
-    async with open_partition_supervisor(1, DynamicSupervisor) as supervisor:
-        first = child_of(supervisor, 0)
-        first.kill()
-        await first.wait()
-        second = child_of(supervisor, 0)
-        assert second.statistics().started_at is None
-        assert (await supervisor.partitions.start_child("James Bond", Agent, "James Bond")).is_alive
-        assert child_of(supervisor, 0) is second
-        supervisor.stop()
-
-
-async def test_a_start_in_a_partition_that_is_ending_or_empty_says_so(autojump_clock: MockClock) -> None:
-    class Stubborn(Actor):
-        async def on_stop(self, exit: Exit) -> None:
-            await trio.sleep(1)
-
-    async with open_partition_supervisor(1, DynamicSupervisor) as supervisor, trio.open_nursery() as nursery:
-        await supervisor.partitions.start_child("a", Stubborn)
-        nursery.start_soon(supervisor.terminate_child, 0)
-        await wait_all_tasks_blocked()
-        with pytest.raises(ActorExited) as caught:
-            await supervisor.partitions.start_child("a", Agent, "James Bond")
-        assert caught.value.ref is child_of(supervisor, 0)
-        await trio.sleep(2)
-        with pytest.raises(NotRegistered, match="'a' is not registered in 'partition supervisor'"):
-            await supervisor.partitions.start_child("a", Agent, "James Bond")
-        supervisor.stop()
-
-
-async def test_a_dynamic_supervisor_that_does_not_restart_fails_the_start_that_waits_for_it() -> None:
-    fails = False
-
-    class Picky(DynamicSupervisor):
-        async def on_start(self) -> None:
-            await trio.lowlevel.checkpoint()
-            if fails:
-                raise Bang
-            await super().on_start()
-
-    rooms: Partitions[DynamicSupervisor] = Partitions("rooms", 1)
-    with pytest.RaisesGroup(pytest.RaisesExc(ActorExited), pytest.RaisesExc(Bang), match="gave up"):
-        async with open_partition_supervisor(rooms, Picky, max_restarts=1):
-            ref = rooms.whereis("a")
-            assert ref is not None
-            fails = True
-            ref.kill()
-            await ref.wait()
-            with pytest.raises(ActorExited) as caught:
-                await rooms.start_child("a", Agent, "James Bond")
-            assert isinstance(caught.value.__cause__, Bang)
-            await trio.sleep_forever()
-
-
-async def test_a_dynamic_supervisor_that_starts_children_by_its_own_key_before_it_has_started_gets_a_call_cycle() -> (
-    None
-):
-    rooms: Partitions[DynamicSupervisor] = Partitions("rooms", 1)
-
-    class Eager(DynamicSupervisor):
-        async def on_start(self) -> None:
-            await super().on_start()
-            await rooms.start_child("a", Agent, "James Bond")
-
-    with trio.fail_after(5), pytest.RaisesGroup(CallCycle):
-        async with open_partition_supervisor(rooms, Eager):
-            raise AssertionError("entered")
-
-
-async def test_children_by_key_need_dynamic_supervisors() -> None:
-    counters: Partitions[Any] = Partitions("counters", 2)
-    async with open_partition_supervisor(counters, Counter) as supervisor:
-        with pytest.raises(TypeError, match="the partitions of 'counters' must be dynamic supervisors"):
-            await counters.start_child("James Bond", Agent, "James Bond")
-        supervisor.stop()
-
-
-async def test_a_start_by_key_from_another_threads_run_is_refused_and_changes_nothing() -> None:
-    rooms: Partitions[DynamicSupervisor] = Partitions("rooms", 2)
-
-    async def start() -> None:
-        await rooms.start_child(1, Agent, "James Bond")
-
-    async with open_partition_supervisor(rooms, DynamicSupervisor) as supervisor:
-        with pytest.raises(RuntimeError, match="lives in the Trio run of another thread"):
-            await trio.to_thread.run_sync(trio.run, start)
-        assert "Agent" not in supervisor.tree()
-        supervisor.stop()
-
-
-async def test_a_start_by_key_is_a_checkpoint() -> None:
-    agents: Registry[str, None] = Registry("agents")
-    async with open_partition_supervisor(2, DynamicSupervisor) as supervisor:
-        with assert_checkpoints():
-            await supervisor.partitions.start_child(1, Agent, "James Bond", name=agents.via("James Bond"))
-        with assert_checkpoints():
-            await supervisor.partitions.start_or_get(1, Agent, "James Bond", name=agents.via("James Bond"))
-        supervisor.stop()
-
-
-async def test_a_start_by_key_that_is_cancelled_anywhere_leaves_nothing() -> None:
-    agents: Registry[str, None] = Registry("agents")
-
-    async with open_partition_supervisor(2, DynamicSupervisor) as supervisor:
-
-        async def operation() -> ActorRef[Agent]:
-            return await supervisor.partitions.start_child(1, Agent, "James Bond", name=agents.via("James Bond"))
-
-        async def attempt(cancelling: Cancelling[ActorRef[Agent]]) -> None:
-            if await cancelling.run(operation):
-                assert cancelling.value is not None
-                assert agents.whereis("James Bond") is cancelling.value
-                await cancelling.value.stop()
-                child_of(supervisor, 1).kill()
-                await child_of(supervisor, 1).wait()
-            assert agents.count() == 0
-
-        assert await sweep(attempt) > 0
-        supervisor.stop()

@@ -1,0 +1,154 @@
+"""Tests the inside: what only private names can show, that nothing is kept, and what an operation does not look at."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from support.inside import is_instrument_installed, plain_holders
+from support.keys import Keys
+from support.owners import ENDS, SORTS, Sort, staged
+from support.supervisors import supervised
+from support.watcher import rows
+from trio.testing import MockClock
+
+from trioreg import (
+    ANY,
+    Actor,
+    Entry,
+    Registry,
+)
+from trioreg._registry.partition import DuplicatePartition
+
+# The instrument that sees plain tasks end
+
+
+class Named(Actor):
+    """It registers a name when it starts."""
+
+    def __init__(self, registry: Registry[str, int]) -> None:
+        self.registry = registry
+
+    async def on_start(self) -> None:
+        self.registry.register("on_start", 1)
+
+
+async def test_there_is_no_instrument_before_a_plain_task_holds_a_name(autojump_clock: MockClock) -> None:
+    registry: Registry[str, int] = Registry("names")
+    async with supervised() as supervisor:
+        await supervisor.start_child(Named, registry, name=registry.via("actor", 1))
+        assert registry.count() == 2
+        assert not is_instrument_installed()
+
+
+async def test_the_instrument_is_there_while_a_plain_task_holds_a_name(
+    registry: Registry[str, int], autojump_clock: MockClock
+) -> None:
+    registry.register("name", 1)
+    assert is_instrument_installed()
+    registry.unregister("name")
+
+
+async def test_the_instrument_is_gone_when_the_last_plain_holder_has_ended(
+    registry: Registry[str, int], autojump_clock: MockClock
+) -> None:
+    async def holder(seconds: float) -> None:
+        registry.register(f"name {seconds}", 1)
+        await trio.sleep(seconds)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(holder, 1)
+        nursery.start_soon(holder, 2)
+        await trio.sleep(1.5)
+        assert is_instrument_installed()
+        await trio.sleep(1)
+        assert not is_instrument_installed()
+
+
+async def test_the_instrument_is_gone_when_the_last_name_was_given_back_and_a_task_has_ended(
+    registry: Registry[str, int], autojump_clock: MockClock
+) -> None:
+    registry.register("name", 1)
+    registry.unregister("name")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.lowlevel.checkpoint)
+    assert not is_instrument_installed()
+    # It comes back when it is needed.
+    registry.register("name", 1)
+    assert is_instrument_installed()
+    registry.unregister("name")
+
+
+# Nothing is kept
+
+
+@pytest.mark.parametrize("sort", SORTS)
+async def test_an_owner_that_ends_leaves_nothing_behind_in_the_registry_or_in_the_run(
+    counters: Registry[str, int], sort: Sort, keys: Keys, autojump_clock: MockClock
+) -> None:
+    async with staged() as stage:
+        for how in ENDS:
+            owner = await stage.start(sort)
+            for name in "abc":
+                counters.register(keys(name), 1, owner=owner)
+            async with counters.lock(keys("a")):
+                await stage.end(owner, how)
+            assert counters.count() == 0
+            assert rows(counters) == []
+            assert keys.kept() == []
+            assert plain_holders() == 0
+            assert owner._held is None
+
+
+async def test_the_last_of_many_subscribers_does_not_keep_the_memory_of_all() -> None:
+    topics: Registry[str, int] = Registry("topics", keys="duplicate")
+    for number in range(20_000):
+        topics.register("topic", number)
+
+    def is_early(number: int) -> bool:
+        return number < 19_999
+
+    assert topics.unregister_match("topic", ANY, where=is_early) == 19_999
+    (partition,) = topics._names.duplicate
+    assert partition.table["topic"].__sizeof__() < 10_000
+    assert [value for _, value in topics.lookup("topic")] == [19_999]
+
+
+# What is not looked at
+
+
+async def test_an_entry_that_leaves_a_total_does_not_cost_a_look_at_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    load: Registry[str, int] = Registry("load", keys="duplicate", partitions=2, totals=True)
+    load.register("key", 1)
+
+    copied: list[str] = []
+
+    def look(self: DuplicatePartition[str, int], key: str, at_most: int | None = None) -> list[Entry[int]]:
+        copied.append(key)
+        return list(self.table.get(key, {}).values())
+
+    monkeypatch.setattr(DuplicatePartition, "entries", look)
+    with load.hold("key", 2):
+        assert load.total("key") == 3
+    assert load.total("key") == 1
+    assert copied == []
+
+
+async def test_wait_for_and_add_look_at_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    load: Registry[str, int] = Registry("load", keys="duplicate", totals=True)
+    for _ in range(10):
+        load.register("key", 1)
+    names = load._names
+    assert len(names.entries_of(next(iter(load.lookup("key"))).owner, "key", at_most=1)) == 1
+    copied: list[int] = []
+    entries = DuplicatePartition[str, int].entries
+
+    def look(self: DuplicatePartition[str, int], key: str, at_most: int | None = None) -> list[Entry[int]]:
+        found = entries(self, key, at_most)
+        copied.append(len(found))
+        return found
+
+    monkeypatch.setattr(DuplicatePartition, "entries", look)
+    await load.wait_for("key")
+    assert copied == [1]
+    assert load.add("key", 4) == 5
+    assert load.total("key") == 14

@@ -1,0 +1,207 @@
+"""What supervisors write into the log."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+import trio
+from support.children import ref_of, went_on
+from support.errors import Bang, leaves
+from support.supervisors import supervised, supervising
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trioreg import (
+    Actor,
+    ActorExited,
+    Backoff,
+    ChildSpec,
+    Registry,
+    RestartLimitExceeded,
+    open_supervisor,
+)
+
+
+class Lines(logging.Handler):
+    """The lines of the log, without the numbers of the lives, and the errors whose tracebacks are in the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.tracebacks: list[type[BaseException]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = re.sub(r"<(\w+) #\d+>", r"<\1>", record.getMessage())
+        assert "\n" not in text
+        self.lines.append(f"{record.levelname} {text}")
+        if record.exc_info and record.exc_info[0] is not None:
+            self.tracebacks.append(record.exc_info[0])
+
+
+@pytest.fixture
+def trace() -> Generator[Lines]:
+    logger = logging.getLogger("trioreg")
+    lines = Lines()
+    logger.addHandler(lines)
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    yield lines
+    logger.setLevel(level)
+    logger.removeHandler(lines)
+
+
+async def test_each_start_and_end_is_a_line_with_id_and_name(trace: Lines, autojump_clock: MockClock) -> None:
+    names: Registry[str, None] = Registry("names")
+    children = [
+        ChildSpec(Actor, id="a"),
+        ChildSpec(Actor, id="b", name=names.via("bond")),
+        ChildSpec(Actor, id="c", name=names.via("c")),
+        ChildSpec(Actor, name=names.via("d")),
+    ]
+    with trio.CancelScope() as scope:
+        async with open_supervisor(children, name="agents"):
+            scope.cancel()
+    shown = ["'a'", "'b' named 'bond'", "'c'", "'d'"]
+    assert trace.lines == [
+        *(f"DEBUG agents: child {child}: starting as <Actor>" for child in shown),
+        *(f"DEBUG agents: child {child}, <Actor>, ended (shutdown)" for child in reversed(shown)),
+    ]
+
+
+async def test_the_log_names_the_children_of_a_dynamic_supervisor_by_factory_and_name(
+    trace: Lines, autojump_clock: MockClock
+) -> None:
+    names: Registry[str, None] = Registry("names")
+    async with supervised() as supervisor:
+        await supervisor.start_child(Actor)
+        await supervisor.start_child(Actor, name=names.via("bond"))
+    assert trace.lines[:2] == [
+        "DEBUG dynamic supervisor: child Actor: starting as <Actor>",
+        "DEBUG dynamic supervisor: child Actor named 'bond': starting as <Actor>",
+    ]
+
+
+async def test_a_restart_is_a_line_with_its_reason_its_count_and_the_traceback(
+    trace: Lines, autojump_clock: MockClock
+) -> None:
+    lives = itertools.count(1)
+
+    async def job() -> None:
+        await trio.sleep(1)
+        if next(lives) < 3:
+            raise Bang("oh")
+
+    async with supervising([ChildSpec(job, id="job"), ChildSpec(Actor, id="a")]) as supervisor:
+        await trio.sleep(5)
+        ref_of(supervisor, "a").kill()
+        await wait_all_tasks_blocked()
+    assert [line.replace("DEBUG", "") for line in trace.lines if "job" in line] == [
+        " supervisor: child 'job': starting as <job>",
+        "ERROR supervisor: child 'job', <job>, ended (crashed: Bang('oh')): restart 1",
+        " supervisor: child 'job': starting as <job>, restart 1",
+        "ERROR supervisor: child 'job', <job>, ended (crashed: Bang('oh')): restart 2",
+        " supervisor: child 'job': starting as <job>, restart 2",
+        " supervisor: child 'job', <job>, ended (normal), after 2 restarts",
+    ]
+    assert "INFO supervisor: child 'a', <Actor>, ended (killed): restart 1" in trace.lines
+    assert trace.tracebacks == [Bang, Bang]
+
+
+async def test_a_restart_that_waits_says_for_how_long(trace: Lines, autojump_clock: MockClock) -> None:
+    async with supervising([ChildSpec(Actor, id="a", backoff=Backoff(initial=2.5))]) as supervisor:
+        ref_of(supervisor, "a").kill()
+        await wait_all_tasks_blocked()
+    assert trace.lines[1:] == ["INFO supervisor: child 'a', <Actor>, ended (killed): restart 1 in 2.5 seconds"]
+
+
+async def test_a_restart_of_several_is_a_line_for_each(trace: Lines, autojump_clock: MockClock) -> None:
+    children = [ChildSpec(Actor, id="a"), ChildSpec(Actor, id="b")]
+    async with supervising(children, strategy="one_for_all") as supervisor:
+        trace.lines.clear()
+        ref_of(supervisor, "a").kill()
+        await wait_all_tasks_blocked()
+        assert trace.lines == [
+            "INFO supervisor: child 'a', <Actor>, ended (killed): restart 1",
+            "DEBUG supervisor: child 'b', <Actor>, ended (shutdown)",
+            "DEBUG supervisor: child 'a': starting as <Actor>, restart 1",
+            "INFO supervisor: child 'b' is restarted with another: restart 1",
+            "DEBUG supervisor: child 'b': starting as <Actor>, restart 1",
+        ]
+
+
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all"])
+async def test_a_give_up_is_a_line_with_its_reason_and_its_limit(
+    strategy: Any, trace: Lines, autojump_clock: MockClock
+) -> None:
+    fails: list[bool] = []
+
+    class Fails(Actor):
+        async def on_start(self) -> None:
+            if fails:
+                raise Bang("again")
+
+    with pytest.raises(RestartLimitExceeded):
+        async with open_supervisor([ChildSpec(Fails, id="a")], strategy=strategy, max_restarts=1) as supervisor:
+            fails.append(True)
+            ref_of(supervisor, "a").kill()
+            await went_on()
+    assert trace.lines[1:] == [
+        "INFO supervisor: child 'a', <Fails>, ended (killed): restart 1",
+        "DEBUG supervisor: child 'a': starting as <Fails>, restart 1",
+        "ERROR supervisor: child 'a', <Fails>, ended (crashed: Bang('again')), after 1 restart: giving up, "
+        "more than 1 restarts in 5 seconds",
+    ]
+    assert trace.tracebacks == [Bang]
+
+
+async def test_a_start_that_fails_is_a_line_at_debug_level(trace: Lines, autojump_clock: MockClock) -> None:
+    class Fails(Actor):
+        async def on_start(self) -> None:
+            raise Bang("no")
+
+    async with supervised() as supervisor:
+        with pytest.raises(Bang):
+            await supervisor.start_child(Fails)
+    assert trace.lines[1:] == ["DEBUG dynamic supervisor: child Fails, <Fails>, did not start (crashed: Bang('no'))"]
+    assert trace.tracebacks == [Bang]
+
+
+async def test_a_temporary_child_that_crashes_is_a_line_with_its_traceback(
+    trace: Lines, autojump_clock: MockClock
+) -> None:
+    async def job() -> None:
+        raise Bang("once")
+
+    async with supervised() as supervisor:
+        await supervisor.start_child(ChildSpec(job, restart="temporary"))
+        await wait_all_tasks_blocked()
+    assert trace.lines[1:] == ["ERROR dynamic supervisor: child job, <job>, ended (crashed: Bang('once'))"]
+    assert trace.tracebacks == [Bang]
+
+
+async def test_a_handler_of_the_log_that_fails_at_a_start_ends_the_supervisor_with_the_child(
+    trace: Lines, autojump_clock: MockClock
+) -> None:
+    names: Registry[str, None] = Registry("names")
+
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "starting" in record.getMessage():
+                raise ZeroDivisionError
+
+    handler = Broken()
+    logging.getLogger("trioreg").addHandler(handler)
+    try:
+        with pytest.raises(BaseExceptionGroup) as caught:
+            async with open_supervisor() as supervisor:
+                await supervisor.start_child(Actor, name=names.via("a"))
+                await went_on()
+    finally:
+        logging.getLogger("trioreg").removeHandler(handler)
+    # The task that started the child may get ActorExited before it is cancelled.
+    assert {type(leaf) for leaf in leaves(caught.value)} - {ActorExited} == {ZeroDivisionError}
+    assert names.count() == 0
