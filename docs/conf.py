@@ -1,6 +1,10 @@
 """The docs: `nox -s docs` builds them, with every warning an error."""
 
+import sys
 from importlib import metadata
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
@@ -13,8 +17,8 @@ copyright = author
 release = metadata.version("trioreg")
 
 # No intersphinx: the docs build without a network.
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "house_directives"]
+exclude_patterns = ["_build", "_ext"]
 html_theme = "furo"
 html_title = f"trioreg {release}"
 

@@ -1,10 +1,11 @@
-"""What the Python peers share: how an operation is timed, and how they talk to `run.py`.
+"""What the Python peers share: how they time an operation, and how they talk to `run.py`.
 
-A peer is a process. It says what it is and which operations it has, then measures whatever it is asked for, one line
-of JSON for each. Only the standard library is used: one peer pins a Trio of years ago, and has a venv of its own.
+A peer is a process. It says what it is and which operations it has. Then it measures each operation that it is asked
+for, and answers with one line of JSON. It uses only the standard library: one peer pins a Trio of years ago, and has a
+venv of its own.
 
-Python's garbage collector stays on, as it is for everybody: what an operation leaves behind for it is a part of what
-the operation costs. Before each batch everything that is garbage already is collected.
+Python's garbage collector stays on, as in any program: the garbage that an operation leaves behind is a part of its
+cost. Garbage from before a batch is collected before the batch.
 """
 
 from __future__ import annotations
@@ -24,31 +25,31 @@ ACTORS = 10_000
 """How many actors one dispatch goes to."""
 
 CASTS = 10_000
-"""How many casts are sent before one call waits until all are handled."""
+"""How many casts are sent before one call waits until all of them are handled."""
 
 NAMES = 1_000
-"""How many names there are in a registry in which one is looked up."""
+"""How many names the registry holds in which a name is looked up."""
 
 IDLE = 20_000
-"""How many idle actors memory is measured over."""
+"""How many idle actors share the memory that is measured."""
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """How long to measure, and the measuring.
+    """Measures an operation, in batches.
 
-    Where ``run(n)`` gives a number, that is the seconds that count; otherwise all of its time does.
+    If ``run(n)`` returns a float, that is its time in seconds; otherwise the whole call is timed.
 
     Attributes:
-        seconds: What one batch takes at least.
-        batches: How many batches.
+        seconds: How long one batch takes at least.
+        batches: How many batches to measure.
     """
 
     seconds: float
     batches: int
 
     def sync(self, run: Callable[[int], object], each: int = 1) -> list[float]:
-        """The nanoseconds of one operation in each batch, where ``run(n)`` does ``n * each`` operations."""
+        """The nanoseconds of one operation, for each batch; ``run(n)`` does ``n * each`` operations."""
         plan = self._plan(each)
         n = next(plan)
         while True:
@@ -60,7 +61,7 @@ class Sampler:
                 return done.value  # type: ignore[no-any-return]  # what a generator returns has no type here
 
     async def wait(self, run: Callable[[int], Awaitable[object]], each: int = 1) -> list[float]:
-        """`sync` for an async ``run``."""
+        """The same as `sync`, for an async ``run``."""
         plan = self._plan(each)
         n = next(plan)
         while True:
@@ -72,7 +73,7 @@ class Sampler:
                 return done.value  # type: ignore[no-any-return]
 
     def _plan(self, each: int) -> Generator[int, float, list[float]]:
-        # Finding out how many it takes is the warm-up as well.
+        # The search for the number of repetitions is the warm-up as well.
         n = 1
         gc.collect()
         while (took := (yield n)) < self.seconds:
@@ -86,7 +87,7 @@ class Sampler:
 
 
 def resident() -> int:
-    """The bytes of memory that this process has in RAM, or 0 where that can't be told."""
+    """The bytes of RAM that this process uses, or 0 if this system can't tell."""
     try:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -95,10 +96,10 @@ def resident() -> int:
 
 
 class Memory:
-    """The bytes that something has taken: allocated by Python, or (``is_resident``) of RAM.
+    """Counts bytes of memory from now on: those that Python allocates, or (``is_resident``) those in RAM.
 
-    Each such measurement has a process of its own, which is over with the answer: nobody has to wait until so many
-    actors have ended one by one.
+    Each such measurement has a process of its own, which ends with the answer. So the benchmark does not wait until
+    20,000 actors have ended one by one.
     """
 
     def __init__(self, *, is_resident: bool) -> None:
@@ -112,7 +113,7 @@ class Memory:
         return resident() if self._is_resident else tracemalloc.get_traced_memory()[0]
 
     def answer(self, n: int) -> NoReturn:
-        """The bytes for each of ``n`` things that have been made since."""
+        """Answer with the bytes for each of the ``n`` things that were made since, and end the process."""
         gc.collect()
         grown = self._now() - self._before
         is_known = not self._is_resident or resident()
@@ -124,7 +125,7 @@ Operation = Callable[[Sampler], list[float]]
 
 
 def serve(versions: Mapping[str, str], operations: Mapping[str, Operation]) -> None:
-    """Answer requests from stdin, until it is closed: ``operation seconds batches``, one on a line."""
+    """Answer requests from stdin until it is closed. Each line is one request: ``operation seconds batches``."""
     about = {"python": platform.python_version(), **versions}
     _say({"about": about, "operations": list(operations)})
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""Tables, and the docs page they go into."""
+"""Makes the tables of the benchmarks, and writes them into the docs page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table that is read as it is in a terminal, and is Markdown. All columns but the first are to the right."""
+    """A Markdown table that is easy to read in a terminal. All columns but the first are aligned to the right."""
     widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
@@ -32,7 +32,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def amount(value: float | None, unit: str) -> str:
-    """A number of nanoseconds or bytes, with as many digits as mean something."""
+    """A number of nanoseconds or bytes, with only the digits that mean something."""
     if value is None:
         return NOTHING
     if unit == "B":
@@ -49,7 +49,7 @@ def median(samples: Sequence[float]) -> float | None:
 
 
 def machine() -> str:
-    """What it was measured on, in a sentence without a name of anybody."""
+    """The machine that was measured, without its name or its user's."""
     return (
         f"{os.cpu_count()} cores, {platform.system()} on {platform.machine()}, "
         f"{platform.python_implementation()} {platform.python_version()}"
@@ -57,7 +57,7 @@ def machine() -> str:
 
 
 def write_into_docs(part: str, text: str) -> None:
-    """Put ``text`` between the markers of that name in the docs' page."""
+    """Put ``text`` between the markers ``part: begin`` and ``part: end`` of the docs page."""
     begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
     page = PAGE.read_text(encoding="utf-8")
     before, found, rest = page.partition(begin)

@@ -1,11 +1,10 @@
-"""Many children of one supervisor: what one costs to start, to look up, to restart and to shut down, and for how long
-the loop is held.
+"""Many children of one supervisor: what each child costs to start, look up, restart and shut down.
 
     python tests/benchmarks/children.py [--quick]
 
-Linear is what stays the same from one size to the next. ``start_child`` waits for each start, so children are started
-by ten tasks side by side; the rest is done to all at once. The longest pass is how long the scheduler was at work at a
-stretch, without a look at what has come in from outside.
+The cost is linear if the figure for each child is the same at each size. ``start_child`` waits for each start, so ten
+tasks start children side by side; the other steps handle all children at once. The longest pass, in parentheses, is the
+longest time that the scheduler ran tasks without a look at I/O and timers: that long the loop was held.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class Pass(trio.abc.Instrument):
 
 
 class Watch:
-    """What takes how long, for each child; and the longest pass in it."""
+    """Measures steps: the time of each for one child, and the longest pass in it."""
 
     def __init__(self, children: int) -> None:
         self.children = children
@@ -90,7 +89,8 @@ async def measure(opener: Opener, children: int, **options: Any) -> None:
         for number in range(0, children, 10):
             agents.via(number)._resolve().kill()
             if number % 1_000 == 0 and "strategy" not in options:
-                await trio.lowlevel.checkpoint()  # (a restart of several would take other names away meanwhile)
+                # Not with a strategy: a restart of several would take other names away meanwhile.
+                await trio.lowlevel.checkpoint()
         await wait_all_tasks_blocked()
 
     async def terminate() -> None:
@@ -124,8 +124,8 @@ async def measure(opener: Opener, children: int, **options: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="leave the largest size out")
-    parser.add_argument("--no-gc", action="store_true", help="without Python's garbage collector: what is ours alone")
+    parser.add_argument("--quick", action="store_true", help="leave out the largest size")
+    parser.add_argument("--no-gc", action="store_true", help="without Python's garbage collector: trioreg's own cost")
     arguments = parser.parse_args()
     if arguments.no_gc:
         gc.disable()

@@ -1,4 +1,4 @@
-"""Pykka's side of the benchmarks: an actor is a thread. It has no names; the nearest is an actor's URN."""
+"""Pykka's side of the benchmarks. An actor is a thread. Pykka has no names; the nearest thing is an actor's URN."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pykka
 from _peer import CASTS, Memory, Sampler, serve
 
 IDLE_THREADS = 500
-"""20,000 threads are more than many systems allow."""
+"""Fewer than `IDLE`: many systems do not allow 20,000 threads."""
 
 
 class Server(pykka.ThreadingActor):

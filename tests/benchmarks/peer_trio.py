@@ -1,4 +1,4 @@
-"""The floor: what Trio itself costs for the steps that no library on top of it can do without."""
+"""Trio's floor: what Trio itself costs, for the steps that each library on top of it needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def aborted(_: RaiseCancelT) -> Abort:
 
 
 class Table:
-    """A method around ``dict.get``: less than that no look-up can be."""
+    """A method around ``dict.get``: the least that a look-up can cost."""
 
     def __init__(self) -> None:
         self._table = {f"agent {number}": number for number in range(NAMES)}
@@ -46,7 +46,7 @@ async def one_checkpoint(sampler: Sampler) -> list[float]:
 
 
 async def two_switches(sampler: Sampler) -> list[float]:
-    """To another task, and back."""
+    """Switch to another task and back."""
     main = current_task()
     partner: Task | None = None
 
@@ -72,12 +72,12 @@ async def two_switches(sampler: Sampler) -> list[float]:
 
 
 async def reschedule_many(sampler: Sampler) -> list[float]:
-    """Wake many parked tasks: the waking alone."""
+    """Wake many parked tasks; only the waking counts."""
     return await _reschedule(sampler, is_counted_to_the_end=False)
 
 
 async def reschedule_and_run(sampler: Sampler) -> list[float]:
-    """Wake many parked tasks, until each has run and is parked again."""
+    """Wake many parked tasks, and wait until each has run and is parked again."""
     return await _reschedule(sampler, is_counted_to_the_end=True)
 
 
@@ -117,7 +117,7 @@ async def _reschedule(sampler: Sampler, *, is_counted_to_the_end: bool) -> list[
 
 
 async def spawn(sampler: Sampler) -> list[float]:
-    """Start a task, and see it run to its end: a hundred at a time."""
+    """Start a task and wait for its end, a hundred tasks at a time."""
     main = current_task()
     left = 0
 

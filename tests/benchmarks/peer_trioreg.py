@@ -17,7 +17,7 @@ import trioreg
 
 
 class Server(trioreg.Actor):
-    """What is called and cast to."""
+    """The actor that the benchmarks call and cast to."""
 
     def __init__(self) -> None:
         self.casts = 0
@@ -36,7 +36,7 @@ class Server(trioreg.Actor):
 
 
 class Registrar(trioreg.Actor):
-    """Registers itself, and gives the name back."""
+    """Takes each name and gives it back."""
 
     def __init__(self, registry: trioreg.Registry[str, None], keys: Sequence[str]) -> None:
         self.registry = registry
@@ -51,7 +51,7 @@ class Registrar(trioreg.Actor):
 
 
 class Latch:
-    """Wakes the task that made it when it has been counted down."""
+    """Counts down, and wakes the task that made it when it reaches zero."""
 
     def __init__(self) -> None:
         self.task: Task = current_task()
@@ -83,7 +83,7 @@ class Subscriber(trioreg.Actor):
 
 @asynccontextmanager
 async def supervising() -> AsyncGenerator[trioreg.DynamicSupervisor]:
-    """A supervisor whose children all end with the block."""
+    """A supervisor; all its children end with the block."""
     with trio.CancelScope() as scope:
         async with trioreg.open_dynamic_supervisor() as supervisor:
             yield supervisor
@@ -96,7 +96,7 @@ def new_registry() -> trioreg.Registry[str, None]:
 
 
 def names() -> list[str]:
-    # Made anew for each use: equal strings, not the same ones that are in the table.
+    # Made anew for each use: the strings are equal to those in the table, but not the same objects.
     return [f"agent {number}" for number in range(NAMES)]
 
 
@@ -168,7 +168,7 @@ async def call_async(sampler: Sampler) -> list[float]:
 
 
 async def cast_by_name(sampler: Sampler) -> list[float]:
-    """By name, as the calls are."""
+    """By name, as `call` does it."""
     name = new_registry().via("James Bond")
     async with supervising() as supervisor:
         ref = await supervisor.start_child(Server, name=name)
@@ -200,7 +200,7 @@ async def cast_by_reference(sampler: Sampler) -> list[float]:
 
 
 async def cast_awaited(sampler: Sampler) -> list[float]:
-    """The async form, by name: each is a checkpoint."""
+    """The async form, by name: each cast is a checkpoint."""
     name = new_registry().via("James Bond")
     async with supervising() as supervisor:
         ref = await supervisor.start_child(Server, name=name)
@@ -226,17 +226,17 @@ def cast_to_all(entries: list[trioreg.Entry[None]]) -> None:
 
 
 async def dispatch(sampler: Sampler) -> list[float]:
-    """The call alone: when it returns, all messages are in the mailboxes."""
+    """Only the call counts: when it returns, all messages are in the mailboxes."""
     return await _dispatch(sampler, send_to_all, is_counted_to_the_end=False)
 
 
 async def dispatch_handled(sampler: Sampler) -> list[float]:
-    """Until the last ``on_message`` has returned."""
+    """The time until the last ``on_message`` has returned."""
     return await _dispatch(sampler, send_to_all, is_counted_to_the_end=True)
 
 
 async def dispatch_cast_handled(sampler: Sampler) -> list[float]:
-    """Until the last of the sync methods that were cast to has returned."""
+    """The time until the last sync method has returned; the messages are casts."""
     return await _dispatch(sampler, cast_to_all, is_counted_to_the_end=True)
 
 

@@ -1,4 +1,4 @@
-"""TriOTP's side of the benchmarks, run in a venv of its own: it pins Trio 0.19."""
+"""TriOTP's side of the benchmarks. It runs in a venv of its own, because TriOTP pins Trio 0.19."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import trio
 from _peer import CASTS, Memory, Operation, Sampler, serve
 
-# By name, and untyped: it is not there where the type checkers are.
+# Imported by name, and untyped: TriOTP is not installed where the type checkers run.
 gen_server: Any = import_module("triotp.gen_server")
 mailbox: Any = import_module("triotp.mailbox")
 supervisor: Any = import_module("triotp.supervisor")
@@ -22,7 +22,7 @@ IDLE_SERVERS = 2_000
 
 
 class Life:
-    """What `start_child`, which returns before the server is there, does not tell: that it has begun, and ended."""
+    """Tells when a server has begun and ended: TriOTP's `start_child` returns before the server is there."""
 
     def __init__(self) -> None:
         self.begun = trio.Event()
@@ -30,7 +30,7 @@ class Life:
         self.casts = 0
 
 
-# The callbacks of the server, whose module this is.
+# The callbacks of the server: in TriOTP a server is a module, and it is this one.
 
 
 async def init(life: Life) -> Life:
@@ -70,7 +70,7 @@ async def start_child(name: str) -> Life:
 
 def in_triotp(measure: Callable[[Sampler], Awaitable[list[float]]]) -> Operation:
     async def main(sampler: Sampler) -> list[float]:
-        mailbox._init()  # as its node does: the tables of names are the run's own
+        mailbox._init()  # as TriOTP's node does: each run has its own tables of names
         async with trio.open_nursery() as nursery:
             await nursery.start(dynamic_supervisor.start, supervisor.options(), "supervisor")
             samples = await measure(sampler)
@@ -136,9 +136,9 @@ if __name__ == "__main__":
         {"triotp": version("triotp"), "trio": trio.__version__},
         {
             "call": in_triotp(call),
-            "call_async": in_triotp(call),  # its handlers are all async
+            "call_async": in_triotp(call),  # all its handlers are async
             "cast": in_triotp(cast),
-            "cast_awaited": in_triotp(cast),  # and so are its casts
+            "cast_awaited": in_triotp(cast),  # and so are all its casts
             "start_stop": in_triotp(start_stop),
             "memory": in_triotp(memory),
             "memory_rss": in_triotp(memory_rss),

@@ -1,4 +1,4 @@
-"""The picture of the ratios: ``python tests/benchmarks/picture.py results.json > docs/performance.svg``."""
+"""Draws the picture of the ratios: ``python tests/benchmarks/picture.py results.json > docs/performance.svg``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from _report import TIMES
 
 WIDTH, LABELS, ROW, TOP, BOTTOM = 760, 300, 34, 56, 44
 MOST = 1.75
-"""Where the scale ends: a bar that is longer is cut off, and its number says how long it is."""
+"""Where the scale ends. A longer bar is cut off; its number says how long it is."""
 
 STYLE = """
     text { font: 13px system-ui, sans-serif; fill: #1f2937 }
@@ -26,7 +26,7 @@ STYLE = """
 
 
 def draw(data: Mapping[str, Any]) -> str:
-    """A bar for each ratio that has one: how long it is as a part of what it may be."""
+    """Draw each ratio that has a bar: its length is the ratio as a part of that bar."""
     titles = {operation["name"]: operation["title"] for operation in data["operations"]}
     peers = {"elixir": "Elixir", "trio": "Trio's floor"}
     ratios = [ratio for ratio in data["ratios"] if ratio["bar"] is not None]

@@ -1,10 +1,11 @@
-"""The benchmarks: trioreg beside Elixir, TriOTP, Pykka and bare Trio, in one run.
+"""The benchmarks: trioreg, Elixir, TriOTP, Pykka and bare Trio, measured in one run.
 
     python tests/benchmarks/run.py [--quick] [--rounds N] [--only NAME]... [--best] [--json FILE] [--write-docs]
 
-Each peer is a process that times its own operations (`_peer.py`, `peer_elixir.exs`). A round starts all of them anew
-and goes through the operations; for each, the peers take turns, so that what else the machine does hits all alike. A
-figure is the median over the rounds, of the median of a round's batches; a ratio is made of two figures of one run.
+Each peer is a process that times its own operations (`_peer.py`, `peer_elixir.exs`). A round starts all peers anew and
+goes through the operations. For each operation the peers take turns, so that other programs on the machine disturb all
+alike. A figure is the median, over the rounds, of the median of a round's batches. A ratio is made of two figures of
+one run.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from _report import NOTHING, PICTURE, TIMES, amount, machine, table, write_into_
 
 HERE = Path(__file__).resolve().parent
 VENVS = HERE.parents[1] / ".nox"
-"""Where the venv of a peer goes that can't live in this one; git ignores it."""
+"""The folder for the venv of a peer that can't live in this one; git ignores it."""
 
 COLUMNS = {"trioreg": "trioreg", "elixir": "Elixir", "triotp": "TriOTP", "pykka": "Pykka", "trio": "Trio's floor"}
 MEMORY_ROUNDS = 2
-"""Memory is much the same each time, and takes long."""
+"""Fewer rounds for memory: it is much the same each time, and takes long to measure."""
 
 
 @attrs.frozen
@@ -40,13 +41,13 @@ class Operation:
     """A line of the table.
 
     Attributes:
-        name: What the peers call it.
-        title: What people call it.
-        bar: What trioreg's ratio to ``against`` has to stay under (section 8 of the contract), or None.
-        against: The peer of the ratio.
-        floor: Trio's operation that is the floor of it.
+        name: Its name in the peers.
+        title: Its name in the table.
+        bar: The highest ratio to ``against`` that trioreg may have (section 8 of the contract), or None.
+        against: The peer that the ratio compares with.
+        floor: The operation of bare Trio that is its floor, or None.
         unit: ``"ns"`` or ``"B"``.
-        is_alone: Whether each peer measures it in a process of its own.
+        is_alone: Whether each peer measures it in a fresh process.
     """
 
     name: str
@@ -78,14 +79,14 @@ OPERATIONS = (
 
 @attrs.frozen
 class Ratio:
-    """How trioreg does beside a peer.
+    """trioreg compared with one peer in one operation.
 
     Attributes:
         operation: The name of the operation.
         against: The peer.
-        ratio: trioreg's figure divided by the peer's: less than 1 is better than the peer.
-        bar: What it must not exceed, or None.
-        is_met: Whether it does not; None without a bar.
+        ratio: trioreg's figure divided by the peer's; below 1, trioreg is better.
+        bar: The highest ratio that is good enough, or None.
+        is_met: Whether the ratio is not above the bar; None without a bar.
     """
 
     operation: str
@@ -96,11 +97,11 @@ class Ratio:
 
 
 class PeerFailed(Exception):
-    """A peer does not start, or broke down; the message says why."""
+    """A peer did not start, or failed; the message says why."""
 
 
 class Peer:
-    """A process that measures, from ``with`` on."""
+    """A process that measures. It runs inside a ``with`` block."""
 
     def __init__(self, name: str, command: Sequence[str]) -> None:
         self.name = name
@@ -143,13 +144,13 @@ class Peer:
             self._process.stdin.write(f"{operation} {seconds} {batches}\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise PeerFailed(f"{self.name} has gone") from None
+            raise PeerFailed(f"{self.name}: the process has ended") from None
         return cast("list[float]", self._answer()["samples"])
 
     def _answer(self) -> dict[str, Any]:
         assert self._process is not None and self._process.stdout is not None and self._log is not None
         line = self._process.stdout.readline()
-        answer: dict[str, Any] = json.loads(line) if line else {"error": "it ended without an answer"}
+        answer: dict[str, Any] = json.loads(line) if line else {"error": "the process ended without an answer"}
         if "error" in answer:
             self._log.seek(0)
             last = self._log.read().strip().splitlines()[-1:]
@@ -159,7 +160,7 @@ class Peer:
 
 @attrs.define
 class Results:
-    """What has been measured: by operation and peer, one figure for each round."""
+    """All that was measured: for each operation and peer, one figure for each round."""
 
     figures: dict[str, dict[str, list[float]]] = attrs.Factory(lambda: dict[str, dict[str, list[float]]]())
     versions: dict[str, str] = attrs.Factory(lambda: dict[str, str]())
@@ -188,10 +189,10 @@ class Results:
 
 
 def peers(triotp: str | None, results: Results) -> list[Peer]:
-    """Those that are there; why the others are not goes into the results."""
+    """The peers that work on this machine. For each of the others the results get the reason."""
     found = [Peer(name, [sys.executable, f"peer_{name}.py"]) for name in ("trioreg", "trio", "pykka")]
     if elixir := shutil.which("elixir"):
-        # Its default limit is 262,144 processes; colours would get into what it prints.
+        # More processes than its default limit of 262,144.
         found.insert(1, Peer("elixir", [elixir, "--erl", "+P 1000000", "peer_elixir.exs"]))
     else:
         results.left_out.append("Elixir: there is no `elixir` on PATH")
@@ -212,7 +213,7 @@ def peers(triotp: str | None, results: Results) -> list[Peer]:
 
 
 def python_with_triotp() -> str:
-    """The interpreter of TriOTP's own venv, made when there is none: it pins a Trio of years ago."""
+    """The interpreter of TriOTP's own venv, which is made at the first run: TriOTP pins a Trio of years ago."""
     venv = VENVS / f"bench-triotp-{sys.version_info.major}.{sys.version_info.minor}"
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     has_triotp = [str(python), "-c", "import triotp.gen_server"]
@@ -228,7 +229,7 @@ def python_with_triotp() -> str:
         done = subprocess.run(step, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             why = (done.stderr or done.stdout).strip().splitlines()[-1:]
-            raise PeerFailed(" — ".join(["TriOTP: could not make a venv for it", *why]))
+            raise PeerFailed(" — ".join(["TriOTP: could not make its venv", *why]))
     return str(python)
 
 
@@ -240,7 +241,7 @@ def measure(
     seconds: float,
     batches: int,
 ) -> Iterable[tuple[str, str, list[float]]]:
-    """Operation, peer, samples: round after round, peer after peer."""
+    """Measure round after round, peer after peer: operation, peer, samples."""
     for number in range(rounds):
         print(f"round {number + 1} of {rounds}", file=sys.stderr)
         turn = number % len(everybody)
@@ -326,19 +327,19 @@ def as_json(operations: Sequence[Operation], results: Results, rounds: int) -> d
 
 def main() -> None:
     names = [operation.name for operation in OPERATIONS]
-    parser = argparse.ArgumentParser(description="trioreg beside Elixir, TriOTP, Pykka and bare Trio, in one run.")
-    parser.add_argument("--rounds", type=int, metavar="N", help="how many rounds (default: 7, or 2 with --quick)")
+    parser = argparse.ArgumentParser(description="Measure trioreg, Elixir, TriOTP, Pykka and bare Trio in one run.")
+    parser.add_argument("--rounds", type=int, metavar="N", help="how many rounds (default: 7, with --quick 2)")
     parser.add_argument("--quick", action="store_true", help="a first look, in less than half a minute")
     parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
-    parser.add_argument("--best", action="store_true", help="the best round, not the median: on a busy machine")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--best", action="store_true", help="take the best round, not the median: for a busy machine")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     parser.add_argument("--write-docs", action="store_true", help="renew docs/performance.md and its picture")
-    parser.add_argument("--triotp", metavar="PYTHON", help="an interpreter that has TriOTP (default: make a venv)")
+    parser.add_argument("--triotp", metavar="PYTHON", help="a Python that has TriOTP (default: make a venv)")
     arguments = parser.parse_args()
     rounds: int = arguments.rounds or (2 if arguments.quick else 7)
     memory_rounds, seconds, batches = (1, 0.05, 1) if arguments.quick else (MEMORY_ROUNDS, 0.05, 3)
     if arguments.write_docs and (arguments.only or arguments.quick or arguments.best):
-        parser.error("the docs have the whole run")
+        parser.error("--write-docs needs the whole run: leave out --only, --quick and --best")
 
     operations = [operation for operation in OPERATIONS if not arguments.only or operation.name in arguments.only]
     results = Results(takes_best=arguments.best)

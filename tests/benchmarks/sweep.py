@@ -1,13 +1,13 @@
-"""The size sweep: does the cost stay flat, and how long is the loop held?
+"""The size sweep: does the cost stay flat, and for how long is the loop held?
 
     python tests/benchmarks/sweep.py [--quick] [--json FILE] [--write-docs]
 
-trioreg alone, from 100 names to 1,000,000, from one owner of a key to 150,000, from one actor to 100,000. What is
-measured at each size is what one more costs. Each size has a process of its own, since it is an operation of a peer
-(`_peer.py`) that this file is too: ``sweep.py --peer``.
+It measures trioreg alone: from 1 name to 1,000,000, from 1 owner of a key to 150,000, from 1 actor to 100,000. At each
+size it measures what one more costs. Each size has a process of its own: this file is a peer too (`_peer.py`,
+``sweep.py --peer``), and each size is one of its operations.
 
-A key that is looked up is one of a thousand that are spread over the table. With a table that is larger than the
-processor's caches, keys taken at random from all of it would measure those caches.
+The keys that are looked up are a thousand keys spread over the table. If the table is larger than the processor's
+caches, keys taken at random from all of it would measure those caches.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NAMES = (1, 100, 1_000, 10_000, 100_000, 1_000_000)
 OWNERS = (1, 100, 10_000, 150_000)
 ACTORS = (1, 100, 10_000, 100_000)
 HELD = 100_000
-"""How many there are when it is measured how long the loop is held."""
+"""How many entries or actors there are when the longest step of the loop is measured."""
 
 PROBES = 1_000
 QUICK = 10_000
@@ -68,7 +68,7 @@ def register(registry: trioreg.Registry[str, None], keys: list[str], sampler: Sa
 
 
 async def release(registry: trioreg.Registry[str, None], sampler: Sampler) -> list[float]:
-    """The end of a task that holds a thousand names more, for each name."""
+    """The end of a task that holds a thousand more names: the cost of each name."""
 
     async def hold(task_status: trio.TaskStatus[None]) -> None:
         for number in range(PROBES):
@@ -90,7 +90,7 @@ async def release(registry: trioreg.Registry[str, None], sampler: Sampler) -> li
 
 
 def sizes(names: int) -> Callable[[Sampler], Awaitable[dict[str, list[float]]]]:
-    """What one name costs where there are ``names`` others; and the memory of each of those."""
+    """What one more name costs beside ``names`` others, and the memory of each of these."""
 
     async def measure(sampler: Sampler) -> dict[str, list[float]]:
         registry = new_registry()
@@ -116,7 +116,7 @@ def sizes(names: int) -> Callable[[Sampler], Awaitable[dict[str, list[float]]]]:
 
 
 def owners(number: int) -> Callable[[Sampler], Awaitable[dict[str, list[float]]]]:
-    """What one more subscriber costs where one duplicate key has ``number`` of them."""
+    """What one more subscriber of a duplicate key costs beside ``number`` others."""
 
     async def measure(sampler: Sampler) -> dict[str, list[float]]:
         topics: trioreg.Registry[str, None] = trioreg.Registry("topics", keys="duplicate")
@@ -154,7 +154,7 @@ def owners(number: int) -> Callable[[Sampler], Awaitable[dict[str, list[float]]]
 
 
 def actors(number: int) -> Callable[[Sampler], Awaitable[dict[str, list[float]]]]:
-    """What one more named actor costs where there are ``number`` of them."""
+    """What one more named actor costs beside ``number`` others."""
 
     async def measure(sampler: Sampler) -> dict[str, list[float]]:
         registry = new_registry()
@@ -197,7 +197,7 @@ def actors(number: int) -> Callable[[Sampler], Awaitable[dict[str, list[float]]]
 
 
 class Stretch(trio.abc.Instrument):
-    """The longest time that one step of a task has taken: for so long everybody else waited."""
+    """Measures the longest step of any task: all other tasks wait that long."""
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -210,7 +210,7 @@ class Stretch(trio.abc.Instrument):
         return self
 
     def __exit__(self, *_: object) -> None:
-        # The step that is going on began before the instrument was there, or does not end before it is gone.
+        # The current step does not count: it began before the instrument was there, or ends after it is gone.
         trio.lowlevel.remove_instrument(self)
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
@@ -236,7 +236,7 @@ async def held_by_select() -> list[float]:
 
 
 async def held_by_dispatch() -> list[float]:
-    """What trioreg does until each partition's entries are handed to the function; this one does nothing."""
+    """Trioreg's own part of a dispatch: the function that gets each partition's entries does nothing."""
     topics: trioreg.Registry[str, None] = trioreg.Registry("topics", keys="duplicate", partitions=4)
 
     async def subscribe() -> None:
@@ -273,7 +273,7 @@ async def held_by_end() -> list[float]:
 
 
 def in_trio(measure: Callable[[Sampler], Awaitable[dict[str, list[float]]]]) -> Operation:
-    # A peer answers with a list: this one with one figure for each part, in their order.
+    # A peer answers with a list of samples; here the list has one figure for each part, in order.
     return lambda sampler: [cast("float", median(part)) for part in trio.run(measure, sampler).values()]
 
 
@@ -302,7 +302,7 @@ OPERATIONS: dict[str, Operation] = {
 
 
 def ask(operation: str, rounds: int, batches: int) -> list[float]:
-    """The medians of what a fresh process answers, over some rounds."""
+    """The median of each figure, over some rounds; each round has a fresh process."""
     answers: list[list[float]] = []
     for _ in range(rounds):
         with Peer("trioreg", [sys.executable, __file__, "--peer"]) as peer:
@@ -311,7 +311,7 @@ def ask(operation: str, rounds: int, batches: int) -> list[float]:
 
 
 def tables(data: dict[str, list[float]]) -> str:
-    """All that was measured, as tables."""
+    """All figures, as tables."""
 
     def rows(kind: str, all_sizes: tuple[int, ...], units: str) -> list[list[str]]:
         return [
@@ -344,9 +344,9 @@ def tables(data: dict[str, list[float]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Does the cost stay flat, and how long is the loop held?")
-    parser.add_argument("--quick", action="store_true", help=f"only up to {QUICK:,}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
+    parser = argparse.ArgumentParser(description="Does the cost stay flat, and for how long is the loop held?")
+    parser.add_argument("--quick", action="store_true", help=f"only sizes up to {QUICK:,}")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     parser.add_argument("--write-docs", action="store_true", help="renew the tables in docs/performance.md")
     parser.add_argument("--peer", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -354,7 +354,7 @@ def main() -> None:
         serve({}, OPERATIONS)
         return
     if arguments.quick and arguments.write_docs:
-        parser.error("the docs have the whole sweep")
+        parser.error("--write-docs needs the whole sweep: leave out --quick")
     data: dict[str, list[float]] = {}
     for operation in OPERATIONS:
         size = operation.split("-")[1]
