@@ -1,4 +1,4 @@
-"""Tests the inside: `park` and `wake`, and what they rely on in Trio."""
+"""Tests the inside: `sleep_until_woken` and `wake`, and what they rely on in Trio."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from outcome import Value
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, wait_task_rescheduled
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from trioreg._runtime.sleeping import WOKEN, park, wake
+from trioreg._runtime.sleeping import WOKEN, sleep_until_woken, wake
 
 
 class Sleeper:
@@ -24,7 +24,7 @@ class Sleeper:
         try:
             while True:
                 self.task.custom_sleep_data = self
-                await park()
+                await sleep_until_woken()
                 self.woken += 1
         except trio.Cancelled:
             self.is_cancelled = True
@@ -102,7 +102,7 @@ async def test_park_is_a_checkpoint(autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wake_it)
         with assert_checkpoints():
-            await park()
+            await sleep_until_woken()
 
 
 def test_the_woken_outcome_has_a_repr() -> None:

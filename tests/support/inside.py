@@ -23,7 +23,7 @@ from trioreg._actors.deadlock import Wait
 from trioreg._registry import query as _query
 from trioreg._registry.registry import WaitingVia
 from trioreg._runtime import owner as _owner
-from trioreg._runtime.sleeping import park
+from trioreg._runtime.sleeping import sleep_until_woken
 from trioreg._runtime.task_owner import current_owner
 from trioreg._runtime.trio_run import current_run
 from trioreg._supervision.child import Child
@@ -181,15 +181,15 @@ def do_before_sleep(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object
     """
     sleeps = 0
 
-    def park_and_collect() -> Any:
+    def collect_and_sleep() -> Any:
         nonlocal sleeps
         sleeps += 1
         if sleeps == 1:
             action()
-        return park()
+        return sleep_until_woken()
 
-    monkeypatch.setattr(_hot_paths, "park", park_and_collect)
-    monkeypatch.setattr(_mailbox, "park", park_and_collect)
+    monkeypatch.setattr(_hot_paths, "sleep_until_woken", collect_and_sleep)
+    monkeypatch.setattr(_mailbox, "sleep_until_woken", collect_and_sleep)
     return lambda: sleeps
 
 

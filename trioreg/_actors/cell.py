@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 from trio.lowlevel import checkpoint, current_task
 
-from .._runtime import NORMAL, Exit, Owner, current_actor, park, shown_safely, wake, without_runtime_frames
+from .._runtime import NORMAL, Exit, Owner, current_actor, shown_safely, sleep_until_woken, wake, without_runtime_frames
 from .call import refuse
 from .deadlock import is_within
 from .mailbox import Mailbox
@@ -344,7 +344,7 @@ class Cell(Mailbox):
         watchers[task] = None
         try:
             task.custom_sleep_data = watchers
-            await park()
+            await sleep_until_woken()
         finally:
             watchers.pop(task, None)
 

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
-from .._runtime import await_user, unprotected
+from .._runtime import await_user, without_ki_protection
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -56,7 +56,7 @@ class Handler:
 
     Attributes:
         name: The method's name with its class, for errors and the log.
-        function: What the actor runs: the method, `unprotected` from Ctrl-C.
+        function: What the actor runs: the method, open to Ctrl-C.
         is_async: Whether you have to await its result.
         declared: The exception classes that go to the caller.
         least, most: Without keyword arguments, any count of arguments from ``least`` to ``most`` fits.
@@ -77,7 +77,7 @@ class Handler:
     def __init__(self, cls: type, name: str) -> None:
         function: Callable[..., object] = getattr(cls, name)
         self.name = f"{cls.__qualname__}.{name}"
-        self.function = unprotected(function)
+        self.function = without_ki_protection(function)
         self.is_async: bool = bool(inspect.iscoroutinefunction(function))
         declared: dict[type[Exception], None] = {}
         for base in cls.__mro__:

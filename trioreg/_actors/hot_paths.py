@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 import trio
 from trio.lowlevel import checkpoint, enable_ki_protection, reschedule
 
-from .._runtime import WOKEN, MailboxFull, park, split
+from .._runtime import WOKEN, MailboxFull, sleep_until_woken, split
 from .answers import (
     COROUTINE,
     answer_in_callers_turn,
@@ -107,7 +107,7 @@ async def serve(cell: Cell) -> bool:
                 await _wait_for_message_or_idle(cell)
             else:
                 # `Mailbox.wait_for_message`, written out: every actor pays for each frame that a parked task keeps.
-                sleep = park()
+                sleep = sleep_until_woken()
                 if cell.kind is not None or cell.queue or cell.state == ENDING:
                     continue
                 task.custom_sleep_data = cell
@@ -308,11 +308,11 @@ class MessagePaths(Generic[A]):
 
     @enable_ki_protection
     def cast_nowait(self, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """`cast` that never waits. Not a checkpoint; constant time.
+        """`Address.cast` that never waits. Not a checkpoint; constant time.
 
         Raises:
             MailboxFull: The mailbox is bounded and has no room.
-            ActorExited, NotRegistered, TypeError: As `cast`.
+            ActorExited, NotRegistered, TypeError: As `Address.cast`.
         """
         # `NameAddress._find`, written out.
         table = self._table
@@ -356,11 +356,11 @@ class MessagePaths(Generic[A]):
 
     @enable_ki_protection
     def send_nowait(self, message: object) -> None:
-        """`send` that never waits. Not a checkpoint; constant time.
+        """`Address.send` that never waits. Not a checkpoint; constant time.
 
         Raises:
             MailboxFull: The mailbox is bounded and has no room.
-            ActorExited, NotRegistered: As `send`.
+            ActorExited, NotRegistered: As `Address.send`.
         """
         cell = self._cell or self._find()
         if cell is None or (not cell.is_open and not cell.is_sent_by_itself()):

@@ -20,7 +20,7 @@ from typing import Any
 
 from trio.lowlevel import Abort, RaiseCancelT, Task, checkpoint, current_task, wait_task_rescheduled
 
-from .._runtime import park, wake
+from .._runtime import sleep_until_woken, wake
 
 
 class Sender:
@@ -236,7 +236,7 @@ class Mailbox:
         """Wait until there is a message, or until `wake_taker`. The current task becomes the taker. A checkpoint."""
         task = self.taker = current_task()
         was_open = self.is_open
-        sleep = park()
+        sleep = sleep_until_woken()
         # To make that may have run the garbage collector, and a `__del__` that sends to this mailbox, or closes it.
         if self.kind is None and not self.queue and self.is_open is was_open:
             task.custom_sleep_data = self

@@ -21,9 +21,9 @@ from .errors import (
 )
 from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
 from .failure import combine, shown_safely, split, without_runtime_frames
-from .ki_protection import await_user, run_user, unprotected
+from .ki_protection import await_user, run_user, without_ki_protection
 from .owner import Owner, Token
-from .sleeping import WOKEN, park, wake
+from .sleeping import WOKEN, sleep_until_woken, wake
 from .task_owner import TaskOwner, current_actor, current_owner
 from .trio_run import Run, current_run
 from .user_functions import async_result, require_sync, sync_result
@@ -57,13 +57,13 @@ __all__ = [
     "current_actor",
     "current_owner",
     "current_run",
-    "park",
+    "sleep_until_woken",
     "require_sync",
     "run_user",
     "shown_safely",
     "split",
     "sync_result",
-    "unprotected",
+    "without_ki_protection",
     "wake",
     "without_runtime_frames",
 ]

@@ -31,7 +31,7 @@ async def _await_result(function: Callable[..., Awaitable[T]], /, *args: object,
     return await await_user(run_user(function, *args, **kwargs))
 
 
-def unprotected(function: Callable[..., Any]) -> Callable[..., Any]:
+def without_ki_protection(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, without protection from Ctrl-C when protected code calls it.
 
     Trio's mark is on the code object. A copy of the function with its own code object can have the mark itself, so no

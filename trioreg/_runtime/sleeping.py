@@ -70,7 +70,7 @@ _MESSAGE = _message_of_a_sleeper()
 
 
 @coroutine
-def park() -> Generator[object, Outcome[object], None]:
+def sleep_until_woken() -> Generator[object, Outcome[object], None]:
     """Sleep until another task calls `wake`, or until this one is cancelled. A checkpoint.
 
     The caller sets ``custom_sleep_data`` of its task first. Code that finds it set may wake the task, once.
