@@ -72,8 +72,7 @@ class Lookup(RegistryCore[K, V]):
         """
         asked = owner_or_caller(owner)
         keys: list[K] = []
-        # Copied in one go first: the owner may live in another thread's run, which may change it meanwhile.
-        for key, token in dict(asked._keys(self._names)).items():
+        for key, token in asked._keys(self._names):
             keys.extend([key] * (len(token) if isinstance(token, dict) else 1))
         return keys
 
