@@ -7,11 +7,14 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 import trio
 from support.inside import number_actors_from_one
 from trio.testing import MockClock
+
+import trioreg
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -84,3 +87,11 @@ def test_each_promise_names_a_test_or_figures() -> None:
 @pytest.mark.parametrize(("name", "file"), re.findall(r"`(test_\w+)`\s+in\s+`([\w/.]+)`", PROMISES))
 def test_each_test_that_a_promise_names_exists(name: str, file: str) -> None:
     assert f"def {name}(" in (ROOT / file).read_text("utf-8")
+
+
+def test_each_public_name_is_in_the_reference() -> None:
+    # The directive `automodule` shows classes and functions. It passes over other values, as they have no docstring.
+    reference = (ROOT / "docs" / "reference.md").read_text("utf-8")
+    for name in trioreg.__all__:
+        if not isinstance(getattr(trioreg, name), type | FunctionType):
+            assert re.search(rf"^\.\. py:(data|type):: trioreg\.{name}$", reference, re.MULTILINE), name

@@ -294,6 +294,7 @@ async def test_on_error_return_an_error_beside_the_cancellation_of_an_item_is_lo
     (record,) = caplog.records
     assert record.getMessage() == "a stream ended with 1 failure that you did not take; the first:"
     assert record.exc_info is not None
+    assert record.exc_info[1] is not None
     assert [type(leaf) for leaf in leaves(record.exc_info[1])] == [Bang]
 
 
@@ -333,8 +334,8 @@ async def test_an_item_that_raises_the_cancellation_of_another_scope_has_failed(
         assert isinstance(failed.error, RuntimeError)
     else:
         with pytest.raises(ExceptionGroup) as caught:
-            async with open_stream(raise_an_old_cancellation, [1], max_concurrency=1, on_error=on_error) as stream:
-                await taken(stream)
+            async with open_stream(raise_an_old_cancellation, [1], max_concurrency=1, on_error=on_error) as results:
+                await taken(results)
         assert [type(leaf) for leaf in leaves(caught.value)] == [RuntimeError]
 
 

@@ -50,7 +50,7 @@ class Waiter(Generic[V]):
         self.owner = owner
         self.value = value
         self.task = task
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
 
 AcquireQueue: TypeAlias = OrderedDict[int, Waiter[V]]

@@ -284,7 +284,7 @@ def _number_of(key: Hashable) -> int:
     kind = type(key)
     value: Any = key  # a `cast` would be a call
     if kind is int and -(2**32) < value < 2**32:
-        return abs(value)  # as below, sooner
+        return abs(value)  # type: ignore[no-any-return]  # as below, sooner
     # A subclass that has the hash of `str` has its equality too, as equal keys have equal hashes.
     if kind is str or kind.__hash__ is _HASH_OF_STR:
         return crc32(value.encode("utf-8", "surrogatepass")) * _SPREAD >> 20
