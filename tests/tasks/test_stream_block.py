@@ -84,6 +84,7 @@ async def test_no_item_begins_once_the_block_is_left(
 @pytest.mark.parametrize("on_error", BOTH)
 async def test_no_item_begins_once_the_block_has_raised(on_error: OnError, autojump_clock: MockClock) -> None:
     begun: list[int] = []
+    before: list[int] = []
 
     async def work(item: int) -> int:
         begun.append(item)
@@ -92,7 +93,7 @@ async def test_no_item_begins_once_the_block_has_raised(on_error: OnError, autoj
     with pytest.raises(ExceptionGroup):
         async with open_stream(work, itertools.count(), max_concurrency=2, on_error=on_error) as stream:
             await anext(stream)
-            before = list(begun)
+            before += begun
             raise Bang
     assert begun == before
 

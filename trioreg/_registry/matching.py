@@ -123,7 +123,7 @@ class Matching(Lookup[K, V]):
         into: None = ...,
     ) -> list[tuple[K, Owner, V]]: ...
     @overload
-    def select_nowait(
+    def select_nowait(  # pyright: ignore[reportOverlappingOverload]  # a callable is an object as well
         self,
         key: object = ...,
         owner: object = ...,
