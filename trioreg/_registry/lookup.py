@@ -120,6 +120,7 @@ class Lookup(RegistryCore[K, V]):
         """Whether ``key`` has an entry. Safe from any thread; constant time (plus one step for each partition, where
         keys are partitioned by owner). `TypeError` if ``key`` is not hashable."""
         try:
-            return self._names.first(cast("K", key)) is not None
+            some = cast("K", key)
+            return any(some in self._names.partitions[number].table for number in self._names.partitions_with(some))
         except TypeError as error:
             raise unhashable("key", key, error) from None

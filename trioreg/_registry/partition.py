@@ -101,7 +101,15 @@ class DuplicatePartition(Generic[K, V]):
         group = self.table.get(key)
         if group is None:
             return []
-        return list(group.values() if at_most is None else islice(group.values(), at_most))
+        if at_most is None:
+            return list(group.values())
+        while True:
+            try:
+                return list(islice(group.values(), at_most))
+            except RecursionError:
+                raise
+            except RuntimeError:
+                continue  # another thread changed the group since the iterator was made
 
     def rows(self) -> Iterator[tuple[K, Entry[V]]]:
         for key, group in items_of(self.table):

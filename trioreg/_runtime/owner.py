@@ -142,20 +142,19 @@ class Owner:
             return
         self._held = None
         is_outermost = self._run.begin_step()
-        if isinstance(held, tuple):
-            self._return_keys(held[0], ((held[1], held[2]),), exit)
-        else:
-            for registry, keys in held.items():
-                self._return_keys(registry, keys.items(), exit)
+        leases = (
+            ((held[0], ((held[1], held[2]),)),)
+            if isinstance(held, tuple)
+            else [(registry, keys.items()) for registry, keys in held.items()]
+        )
+        for registry, keys in leases:
+            try:
+                registry._reclaim(self, keys, exit)
+            except BaseException as error:
+                # The other registries still get theirs.
+                report(error, "the names of %r in one registry could not be given back", self)
         if is_outermost:
             self._run.end_step()
-
-    def _return_keys(self, registry: Lessor, keys: Collection[tuple[Any, Token]], exit: Exit | None) -> None:
-        try:
-            registry._reclaim(self, keys, exit)
-        except BaseException as error:
-            # The other registries still get theirs.
-            report(error, "the names of %r in one registry could not be given back", self)
 
 
 def _is_same_key(key: Hashable, other: Hashable) -> bool:
