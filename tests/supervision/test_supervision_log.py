@@ -153,7 +153,7 @@ async def test_a_give_up_is_a_line_with_its_reason_and_its_limit(
         "INFO supervisor: child 'a', <Fails>, ended (killed): restart 1",
         "DEBUG supervisor: child 'a': starting as <Fails>, restart 1",
         "ERROR supervisor: child 'a', <Fails>, ended (crashed: Bang('again')), after 1 restart: giving up, "
-        "more than 1 restarts in 5 seconds",
+        "more than 1 restart in 5 seconds",
     ]
     assert trace.tracebacks == [Bang]
 

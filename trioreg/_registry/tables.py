@@ -83,5 +83,5 @@ class Tables(Generic[K, V]):
 def numbers_in(token: Token, at_most: int | None = None) -> list[int]:
     if not isinstance(token, dict):
         return [token]
-    # One call in C copies it whole, whatever another thread's run does; of a part, there is an iterator for a moment.
+    # One call in C copies all of it, so another thread's run can't change it meanwhile. A part needs an iterator.
     return list(token) if at_most is None else list(islice(token, at_most))

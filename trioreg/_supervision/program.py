@@ -1,9 +1,9 @@
 """A supervision tree as a program: `run`. It decides about signals and the process's status, not about children.
 
-The signal handlers are installed before Trio's run begins and until it is over. So no signal meets Trio's own handler,
-which raises `KeyboardInterrupt` in the task that happens to run, or no handler. The first signal tells the supervisor
-to shut down, and puts the system's default in place of our handler. So a second signal needs nothing of the program:
-not the event loop, not even the interpreter.
+The signal handlers are in place from before Trio's run begins until it is over. So a signal always meets one of them,
+and never Trio's own handler, which raises `KeyboardInterrupt` in the task that happens to run. The first signal tells
+the supervisor to shut down, and puts the system's default in place of our handler. So a second signal needs nothing of
+the program: not the event loop, not even the interpreter.
 """
 
 from __future__ import annotations
