@@ -88,7 +88,7 @@ def test_the_arrow_between_two_wings_names_what_is_imported(copied: Path) -> Non
     assert "imports 2 names" in picture
 
 
-def test_a_way_that_is_long_enough_makes_the_short_one_superfluous() -> None:
+def test_an_arrow_is_left_out_if_a_longer_way_says_the_same() -> None:
     assert house.without_shortcuts({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == {"a": {"b"}, "b": {"c"}, "c": set()}
 
 

@@ -35,10 +35,10 @@ class Actor:
     Synopsis::
 
         class SecretAgent(trioreg.Actor):
-            def __init__(self, codename: str) -> None:      # runs in the actor's own task
+            def __init__(self, codename: str) -> None:  # runs in the actor's own task
                 self.codename = codename
 
-            def echo(self, text: str) -> str:               # a message is a method; sync or async
+            def echo(self, text: str) -> str:  # a message is a method; sync or async
                 return f'{self.codename} says: "{text}"'
 
         bond = await supervisor.start_child(SecretAgent, "James Bond")

@@ -65,7 +65,7 @@ class Tables(Generic[K, V]):
         return list(range(self.n)) if self.duplicate and self.by_owner else [hash(key) % self.n]
 
     def first(self, key: K) -> Entry[V] | None:
-        """The first entry of a key, at the same cost however many there are."""
+        """The first entry of a key. Constant time, even if there are many."""
         return next((entry for n in self.partitions_with(key) for entry in self.group(key, n, at_most=1)), None)
 
     def group(self, key: K, partition: int, at_most: int | None = None) -> list[Entry[V]]:

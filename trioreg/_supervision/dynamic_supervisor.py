@@ -74,7 +74,7 @@ class DynamicSupervisor(SupervisorBase):
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
     ) -> ActorRef[Any]:
-        """The actor that has the name, or else a new child with that name. Never two, however many tasks ask at once.
+        """The actor that has the name, or else a new child with that name. Never two, even if many tasks ask at once.
 
         ::
 

@@ -125,7 +125,7 @@ def run(
 
     - when SIGINT (Ctrl-C) or SIGTERM comes, also while the tree starts, restarts or ends;
     - when the last child has ended for good, or a significant one as ``auto_shutdown`` says;
-    - when a child, however deep, calls ``sys.exit(status)``;
+    - when a child, at any depth, calls ``sys.exit(status)``;
     - when the supervisor gives up, or a child does not start.
 
     A second signal ends the process at once, as if it had no handler: no ``on_stop``, no ``finally``, no ``atexit``. A
