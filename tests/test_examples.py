@@ -26,7 +26,7 @@ def command(script: Path, *arguments: str | Path) -> list[str]:
     return [sys.executable, str(script), *map(str, arguments)]
 
 
-# What the examples print is UTF-8 here, whatever the locale of the machine, and it is buffered as usual.
+# What the examples print is UTF-8 here, on a machine of any locale, and it is buffered as usual.
 ENVIRONMENT = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "", "COLUMNS": "120"}
 
 

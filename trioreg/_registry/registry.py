@@ -51,7 +51,7 @@ class Registry(
     Meta[K, V],
     TableViewer[K, V],
 ):
-    """Names for actors and tasks. A name is gone in the moment in which its owner ends.
+    """Names for actors and tasks. A name is gone the moment its owner ends.
 
     Synopsis::
 

@@ -5,6 +5,7 @@ Read first: `owner.py`. An owner holds names, and gives them all back in the ste
 This wing never knows an actor, a registry or a supervisor. Other wings import from here, not from the files.
 """
 
+from .counted import counted
 from .errors import (
     ActorExited,
     AlreadyRegistered,
@@ -54,6 +55,7 @@ __all__ = [
     "async_result",
     "await_user",
     "combine",
+    "counted",
     "current_actor",
     "current_owner",
     "current_run",

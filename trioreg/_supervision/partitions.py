@@ -210,7 +210,7 @@ class Partitions(Generic[T]):
     ) -> ActorRef[Any]:
         """The actor that has the name, or else a new child in the partition of a key: `DynamicSupervisor.start_or_get`.
 
-        Never two actors with that name, however many tasks ask at once. A checkpoint; constant time.
+        Never two actors with that name, even if many tasks ask at once. A checkpoint; constant time.
 
         Args:
             key: A key of the partition.
