@@ -194,5 +194,7 @@ class WaitingVia(WaitingNameAddress[K, V], Via[K, V]):
     __slots__ = ()
 
 
-show_methods_as("Registry", *(base for base in Registry.__mro__ if issubclass(base, RegistryCore)))
-show_methods_as("Via", *(base for base in WaitingVia.__mro__ if issubclass(base, NameAddress)))
+_parts: list[type] = [base for base in Registry.__mro__ if issubclass(base, RegistryCore)]
+show_methods_as("Registry", *_parts)
+_parts = [base for base in WaitingVia.__mro__ if issubclass(base, NameAddress)]
+show_methods_as("Via", *_parts)

@@ -16,7 +16,7 @@ def show_methods_as(public: str, *classes: type) -> None:
     for cls in classes:
         for method in vars(cls).values():
             if isinstance(method, FunctionType):
-                overloads = get_overloads(method)
+                overloads = [variant for variant in get_overloads(method) if isinstance(variant, FunctionType)]
                 for function in (method, *overloads):
                     function.__module__ = "trioreg"
                     function.__qualname__ = f"{public}.{method.__name__}"
