@@ -24,6 +24,7 @@ from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
 from .failure import combine, shown_safely, split, without_runtime_frames
 from .ki_protection import await_user, run_user, without_ki_protection
 from .owner import Owner, Token
+from .public_names import show_methods_as
 from .sleeping import WOKEN, sleep_until_woken, wake
 from .task_owner import TaskOwner, current_actor, current_owner
 from .trio_run import Run, current_run
@@ -62,6 +63,7 @@ __all__ = [
     "sleep_until_woken",
     "require_sync",
     "run_user",
+    "show_methods_as",
     "shown_safely",
     "split",
     "sync_result",

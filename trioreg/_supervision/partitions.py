@@ -14,7 +14,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import STARTING, STOPPING, Actor, ActorRef, Address, Function, waiting_for
 from .._registry import Registry, Via
-from .._runtime import NotRegistered
+from .._runtime import NotRegistered, show_methods_as
 from .child_options import ChildOptions, LifeOptions
 from .child_spec import ChildSpec, Restart, spec_of
 from .dynamic_supervisor import DynamicSupervisor
@@ -318,3 +318,6 @@ class _WaitingKeyAddress(_KeyAddress[T_co]):
 
         async def send(self, message):
             await self._name.send(message)
+
+
+show_methods_as("Address", _KeyAddress, _WaitingKeyAddress)

@@ -5,7 +5,6 @@ The class is a thin end over its `Engine` (`engine.py`), and makes an actor of i
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack, overload
 
@@ -14,6 +13,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import Actor, ActorRef, Function, raises
 from .._registry import Via
+from .._runtime import show_methods_as
 from .child_info import ChildCounts, ChildInfo
 from .child_options import ChildOptions
 from .child_spec import ChildSpec, Restart, spec_of
@@ -204,10 +204,7 @@ class SupervisorBase(Actor):
         return f"<{type(self).__name__}, {count} {'child' if count == 1 else 'children'}>"
 
 
-# In a `TypeError` about arguments, Python names a method by its qualified name. Users know `Supervisor`, not its base.
-for _name, _function in list(vars(SupervisorBase).items()):
-    if inspect.isfunction(_function):
-        _function.__module__, _function.__qualname__ = "trioreg", f"Supervisor.{_name}"
+show_methods_as("Supervisor", SupervisorBase)
 
 
 def require_name(name: object) -> None:
