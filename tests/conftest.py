@@ -45,7 +45,7 @@ def counters(request: pytest.FixtureRequest) -> Registry[Any, Any]:
     return Registry("counters", keys=keys, partitions=partitions, totals=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session", autouse=True)
 def interruptible() -> Iterator[None]:
     """A shell starts its background jobs, and so perhaps these tests, with SIGINT ignored, and children inherit it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
