@@ -292,7 +292,7 @@ async def test_a_comparison_that_fails_anywhere_leaves_tables_owners_and_totals_
         Returns whether a comparison failed, and what is in the registry afterwards.
         """
         async with staged() as stage:
-            owners = [await stage.actor() for _ in range(3)]
+            owners: list[Owner] = [await stage.actor() for _ in range(3)]
             for owner, key in [(0, "a"), (0, "b"), (0, "c"), (1, "d"), (1, "e"), (2, "f")]:
                 registry.register(Fragile(key), 1, owner=owners[owner])
             Fragile.left = n

@@ -103,7 +103,7 @@ async def test_the_entries_of_an_owner_are_read_in_a_thread_while_they_go_one_by
         for _ in range(10):
             values = topics.values("key", owner)
             assert values == sorted(set(values))
-            selected = topics.select_nowait(owner=owner, value=Var("x"), into=Var("x"))
+            selected: list[Any] = topics.select_nowait(owner=owner, value=Var("x"), into=Var("x"))
             assert selected == [-1, *sorted(set(selected[1:]))]
 
     async with staged() as stage:

@@ -121,6 +121,15 @@ async def test_into_shapes_the_results(registry: Registry[str, int], autojump_cl
     assert registry.select_nowait(Var("x"), value=Var("y"), into=lambda x, y: Point(y, y)) == [Point(1, 1)]
 
 
+async def test_into_of_a_selection_without_variables_gets_the_row(
+    registry: Registry[str, int], autojump_clock: MockClock
+) -> None:
+    owner = registry.register("a", 1)
+    assert await registry.select(into=lambda row: row) == [("a", owner, 1)]
+    assert registry.select_nowait("a", into=lambda row: row[0]) == ["a"]
+    assert await registry.select(into=0) == [0]
+
+
 async def test_into_with_a_variable_that_is_not_bound_is_refused(
     registry: Registry[str, int], autojump_clock: MockClock
 ) -> None:

@@ -110,7 +110,6 @@ def test_into_calls_a_callable_with_the_variables() -> None:
     assert into(Point, pattern, (1, 2)) == [Point(x=2, y=1)]
     assert into(lambda y, x: y - x, pattern, (1, 2)) == [-1]
     assert into(lambda x, y: y - x, pattern, (1, 2)) == [-1]
-    assert into(lambda: "nothing", ANY, 1) == ["nothing"]
 
 
 def test_into_fills_in_a_template() -> None:
@@ -184,6 +183,11 @@ def test_into_takes_the_names(function: Callable[..., object]) -> None:
         into(function, Var("a"))
 
 
-def test_into_takes_no_arguments_if_there_are_no_variables() -> None:
-    with pytest.raises(TypeError, match="into must take no arguments, since the pattern has no variables"):
-        into(wants_position, ANY)
+def test_into_gets_the_row_if_there_are_no_variables() -> None:
+    (row,) = into(lambda row: row, ANY, 1)
+    assert row[0] == "key"
+    assert row[2] == 1
+    assert into(len, ANY, 1) == [3]
+    assert into(list, ANY, 1)[0][::2] == ["key", 1]
+    with pytest.raises(TypeError, match=r"into must take the \(key, owner, value\) row as its only argument, since"):
+        into(lambda: "nothing", ANY)

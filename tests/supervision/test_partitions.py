@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import collections
+import enum
+import os
 import re
+import subprocess
+import sys
+from collections.abc import Hashable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -13,6 +18,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from support.partitions import Counter
+from trio.testing import MockClock
 
 from trioreg import (
     DynamicSupervisor,
@@ -85,6 +91,116 @@ def test_a_number_is_in_the_same_partition_as_any_type(number: int, count: int) 
 @example(1 - 2**32, 7)
 def test_an_int_goes_round_the_partitions(number: int, count: int) -> None:
     assert Partitions[Counter]("counters", count).partition_of(number) == abs(number) % count
+
+
+@pytest.mark.parametrize(
+    ("key", "number"),
+    [
+        ("", 0),
+        ("James Bond", 265),
+        ("Mr. White", 507),
+        ("é€", 342),
+        ("\ud800", 609),
+        (b"James Bond", 265),
+        (b"\xff", 880),
+    ],
+)
+def test_the_partition_of_text_and_bytes_never_changes(key: Hashable, number: int) -> None:
+    # Programs store their data by partition: these figures must stay.
+    assert Partitions[Counter]("counters", 1000).partition_of(key) == number
+
+
+def test_the_partition_of_text_and_bytes_is_the_same_in_each_process() -> None:
+    program = "import trioreg; p = trioreg.Partitions('p', 1000); print(p.partition_of('a'), p.partition_of(b'b'))"
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(answers) == 1
+
+
+class Color(enum.StrEnum):
+    RED = "red"
+
+
+class Name(str):
+    """A str like any other."""
+
+
+def test_what_equals_a_text_or_bytes_is_in_their_partition() -> None:
+    partitions: Partitions[Counter] = Partitions("counters", 1000)
+    assert partitions.partition_of(Color.RED) == partitions.partition_of(Name("red")) == partitions.partition_of("red")
+    assert partitions.partition_of(memoryview(b"red")) == partitions.partition_of(b"red")
+
+
+def test_a_str_with_its_own_hash_is_in_the_partition_of_that_hash() -> None:
+    class AnyCase(str):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, AnyCase) and other.lower() == self.lower()
+
+        def __hash__(self) -> int:
+            return hash(self.lower())
+
+    partitions: Partitions[Counter] = Partitions("counters", 1000)
+    assert partitions.partition_of(AnyCase("Red")) == partitions.partition_of(AnyCase("RED"))
+
+
+@pytest.mark.parametrize("shape", ["user-{}", "{}", "{:08}@example.org", "shard/{:x}/x", "{:032x}"])
+@pytest.mark.parametrize("count", [2, 3, 4, 10, 16, 64])
+def test_numbered_names_are_spread_over_the_partitions(shape: str, count: int) -> None:
+    partitions: Partitions[Counter] = Partitions("counters", count)
+    counts = collections.Counter(partitions.partition_of(shape.format(number)) for number in range(count * 1000))
+    assert min(counts[number] for number in range(count)) > 850
+    assert max(counts.values()) < 1150
+
+
+def test_number_of_decides_for_every_key() -> None:
+    def shard(key: tuple[str, int] | int) -> int:
+        return key if isinstance(key, int) else key[1]
+
+    partitions: Partitions[Counter] = Partitions("counters", 4, number_of=shard)
+    assert [partitions.partition_of(key) for key in (("room", 6), ("hall", -1), 3)] == [2, 3, 3]
+    assert partitions.whereis(("room", 6)) is None
+
+
+@pytest.mark.parametrize("wrong", ["3", None, 2.0])
+def test_number_of_returns_an_int(wrong: Any) -> None:
+    partitions: Partitions[Counter] = Partitions("counters", 4, number_of=lambda key: wrong)
+    with pytest.raises(TypeError, match=r"number_of must return an int, not (.*) for the key 'James Bond'"):
+        partitions.via("James Bond")
+
+
+@pytest.mark.parametrize("wrong", [3, "crc"])
+def test_number_of_is_a_sync_function(wrong: Any) -> None:
+    async def number_of(key: object) -> int:
+        return 1
+
+    with pytest.raises(TypeError, match="number_of must be callable, not "):
+        Partitions("counters", 4, number_of=wrong)
+    with pytest.raises(TypeError, match="number_of must be a sync function, not "):
+        Partitions("counters", 4, number_of=number_of)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def test_an_address_leads_where_number_of_says(autojump_clock: MockClock) -> None:
+    counters: Partitions[Counter] = Partitions("counters", 4, number_of=len)
+    async with open_partition_supervisor(counters, Counter) as supervisor:
+        for wait in (False, True):
+            await counters.via("abc", wait=wait).call(Counter.increment, 1)
+            await supervisor.via("xyz", wait=wait).call(Counter.increment, 1)
+        ref = supervisor.which_children()[3].ref
+        assert ref is not None
+        assert counters.whereis("uvw") is ref
+        assert await ref.call(Counter.increment, 0) == 4
+        supervisor.stop()
 
 
 def test_nan_is_always_in_the_same_partition() -> None:

@@ -19,6 +19,7 @@ from trioreg import (
     ChildSpec,
     DynamicSupervisor,
     Exit,
+    NotRunning,
     Registry,
     Supervisor,
     open_dynamic_supervisor,
@@ -177,11 +178,11 @@ async def test_a_supervisor_whose_block_is_over_or_not_yet_entered_starts_nothin
     began: list[str] = []
     supervisor: Supervisor | DynamicSupervisor
     for supervisor in (Supervisor(), DynamicSupervisor()):
-        with pytest.raises(RuntimeError, match="is not running"):
+        with pytest.raises(NotRunning, match="is not running"):
             await supervisor.start_child(Verbose, began, "a")
     async with open_dynamic_supervisor() as supervisor:
         pass
-    with pytest.raises(RuntimeError, match="is not running"):
+    with pytest.raises(NotRunning, match="is not running"):
         await supervisor.start_child(Verbose, began, "a")
     assert began == []
 
@@ -194,7 +195,7 @@ async def test_a_supervisor_that_is_shutting_down_starts_nothing(autojump_clock:
             self.supervisor = supervisor
 
         async def on_stop(self, exit: Exit) -> None:
-            with pytest.raises(RuntimeError, match="is not running"):
+            with pytest.raises(NotRunning, match="is not running"):
                 await self.supervisor.start_child(Verbose, list[str](), "too late")
             refused.append(True)
 

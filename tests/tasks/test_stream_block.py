@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextvars import ContextVar
 
 import pytest
 import trio
 from support.cancellation import Cancelling, sweep
+from support.errors import Bang
 from support.streams import BOTH, Gone, OnError, Work, double, taken
 from support.supervisors import supervised
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
@@ -48,6 +50,69 @@ async def test_the_repr_of_a_stream_counts_running_items_and_waiting_results(aut
     async with open_stream(Work(), [1, 1, 5], max_concurrency=3) as stream:
         await trio.sleep(2)
         assert repr(stream) == "<TaskStream, 1 running, 2 waiting>"
+
+
+@pytest.mark.parametrize("on_error", BOTH)
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_no_item_begins_once_the_block_is_left(
+    ordered: bool, on_error: OnError, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun: list[int] = []
+
+    async def work(item: int) -> int:
+        begun.append(item)
+        if is_left:
+            raise Bang
+        return item
+
+    # To take a result makes room: the next items are being started when the block is left.
+    for results in range(1, 6):
+        is_left = False
+        begun.clear()
+        with Gone():
+            async with open_stream(
+                work, itertools.count(), max_concurrency=2, ordered=ordered, on_error=on_error
+            ) as stream:
+                for _ in range(results):
+                    await anext(stream)
+                is_left = True
+                before = list(begun)
+        assert begun == before
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("on_error", BOTH)
+async def test_no_item_begins_once_the_block_has_raised(on_error: OnError, autojump_clock: MockClock) -> None:
+    begun: list[int] = []
+    before: list[int] = []
+
+    async def work(item: int) -> int:
+        begun.append(item)
+        return item
+
+    with pytest.raises(ExceptionGroup):
+        async with open_stream(work, itertools.count(), max_concurrency=2, on_error=on_error) as stream:
+            await anext(stream)
+            before += begun
+            raise Bang
+    assert begun == before
+
+
+async def test_no_item_is_taken_from_the_input_once_the_block_is_left(autojump_clock: MockClock) -> None:
+    pulled: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in itertools.count():
+            pulled.append(number)
+            yield number
+
+    for results in range(1, 6):
+        pulled.clear()
+        async with open_stream(double, numbers(), max_concurrency=1, buffer=results % 2) as stream:
+            for _ in range(results):
+                await anext(stream)
+            before = list(pulled)
+        assert pulled == before
 
 
 # Cancellation and checkpoints

@@ -29,7 +29,7 @@ async def assert_bang_of_the_input_ends_the_stream(
         async with open_stream(work, items, max_concurrency=3, on_error=on_error) as stream:
             await taken(stream)
     assert [type(leaf) for leaf in leaves(caught.value)] == [Bang]
-    assert work.cancelled == [10]
+    assert work.cancelled == work.started  # an item that had not begun never does
 
 
 @pytest.mark.parametrize("on_error", BOTH)
@@ -254,7 +254,51 @@ async def test_an_error_of_the_block_cancels_the_running_items_and_leaves_in_a_g
     assert work.cancelled == [10, 10]
 
 
-async def test_on_error_return_an_error_in_the_clean_up_of_a_cancelled_item_leaves_the_block(
+@pytest.mark.parametrize("ordered", [True, False], ids=["ordered", "unordered"])
+async def test_on_error_return_an_error_in_the_clean_up_of_a_cancelled_item_is_logged(
+    ordered: bool, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail_at_the_end(item: int) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise Bang
+
+    async with open_stream(fail_at_the_end, [1, 2], max_concurrency=2, on_error="return", ordered=ordered):
+        await wait_all_tasks_blocked()
+    assert [record.getMessage() for record in caplog.records] == [
+        "a stream ended with 2 failures that you did not take; the first:"
+    ]
+
+
+async def test_on_error_return_an_error_beside_the_cancellation_of_an_item_is_logged(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail_at_the_end() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise Bang
+
+    async def fail_beside_a_task(item: int) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail_at_the_end)
+            await trio.sleep_forever()
+
+    with trio.CancelScope() as scope:
+        async with open_stream(fail_beside_a_task, [1], max_concurrency=2, on_error="return"):
+            await wait_all_tasks_blocked()
+            scope.cancel()
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+    (record,) = caplog.records
+    assert record.getMessage() == "a stream ended with 1 failure that you did not take; the first:"
+    assert record.exc_info is not None
+    assert record.exc_info[1] is not None
+    assert [type(leaf) for leaf in leaves(record.exc_info[1])] == [Bang]
+
+
+async def test_on_error_raise_an_error_in_the_clean_up_of_a_cancelled_item_leaves_the_block(
     autojump_clock: MockClock,
 ) -> None:
     async def fail_at_the_end(item: int) -> None:
@@ -264,9 +308,35 @@ async def test_on_error_return_an_error_in_the_clean_up_of_a_cancelled_item_leav
             raise Bang
 
     with pytest.raises(ExceptionGroup) as caught:
-        async with open_stream(fail_at_the_end, [1, 2], max_concurrency=2, on_error="return"):
+        async with open_stream(fail_at_the_end, [1, 2], max_concurrency=2):
             await wait_all_tasks_blocked()
     assert [type(leaf) for leaf in leaves(caught.value)] == [Bang, Bang]
+
+
+@pytest.mark.parametrize("on_error", BOTH)
+async def test_an_item_that_raises_the_cancellation_of_another_scope_has_failed(
+    on_error: OnError, autojump_clock: MockClock
+) -> None:
+    async def raise_an_old_cancellation(item: int) -> None:
+        with trio.move_on_after(0):
+            try:
+                await trio.sleep_forever()
+            except trio.Cancelled as cancelled:
+                old.append(cancelled)
+                raise
+        raise old[0]
+
+    old: list[trio.Cancelled] = []
+    if on_error == "return":
+        async with open_stream(raise_an_old_cancellation, [1], max_concurrency=1, on_error=on_error) as stream:
+            (failed,) = await taken(stream)
+        assert isinstance(failed, Failed)
+        assert isinstance(failed.error, RuntimeError)
+    else:
+        with pytest.raises(ExceptionGroup) as caught:
+            async with open_stream(raise_an_old_cancellation, [1], max_concurrency=1, on_error=on_error) as results:
+                await taken(results)
+        assert [type(leaf) for leaf in leaves(caught.value)] == [RuntimeError]
 
 
 async def test_on_error_return_failures_that_were_not_taken_are_logged(

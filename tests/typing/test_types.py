@@ -26,6 +26,7 @@ from trioreg import (
     Registry,
     Reply,
     TaskStream,
+    Var,
     Via,
     open_stream,
 )
@@ -272,3 +273,12 @@ def test_declaring_errors_keeps_the_type() -> None:
     assert checked is plain
     awaited: Callable[[int, str], Awaitable[bytes]] = worker
     assert awaited is worker
+
+
+def everything(names: Registry[str, int]) -> None:
+    assert_type(names.items(), list[tuple[str, Entry[int]]])
+    assert_type(names.select_nowait(), list[tuple[str, Owner, int]])
+    assert_type(names.select_nowait(into=len), list[int])
+    assert_type(names.select_nowait(into=(Var("x"),)), list[object])
+    assert_type(len(names), int)
+    assert_type("x" in names, bool)

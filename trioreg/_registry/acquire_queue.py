@@ -8,7 +8,7 @@ names: `Names` gives a name to the waiter that `wake_next` returns.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable
 from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
@@ -22,6 +22,8 @@ from trio.lowlevel import (
     reschedule,
     wait_task_rescheduled,
 )
+
+from .._runtime import items_of
 
 if TYPE_CHECKING:
     from .._runtime import Exit, Owner, Token
@@ -48,7 +50,7 @@ class Waiter(Generic[V]):
         self.owner = owner
         self.value = value
         self.task = task
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
 
 AcquireQueue: TypeAlias = OrderedDict[int, Waiter[V]]
@@ -86,6 +88,23 @@ class AcquireQueues(Generic[K, V]):
         if waiter.error is not None:
             raise waiter.error
 
+    def find(self, key: K) -> list[AcquireQueue[V]]:
+        """The queue of a key that may raise when it is compared, if there is one.
+
+        The waiters whose own key raises get that error: nobody could find them any more.
+        """
+        found: list[AcquireQueue[V]] = []
+        for other, queue in list(items_of(self.by_key)):
+            try:
+                if other is key or (hash(other) == hash(key) and other == key):
+                    found.append(queue)
+            except BaseException as error:
+                for waiter in list(queue.values()):
+                    waiter.error = error
+                    self._remove(waiter)
+                    reschedule(waiter.task)
+        return found
+
     def wake_next(self, queue: AcquireQueue[V] | None) -> Waiter[V] | None:
         """Take the first waiter with a living owner out of a queue, and wake its task."""
         while queue:
@@ -98,7 +117,7 @@ class AcquireQueues(Generic[K, V]):
 
     def wake(self, queue: AcquireQueue[V] | None, owner: Owner) -> None:
         """If an owner is in a queue, take it out and wake its task: it has the name already."""
-        for waiter in owner._keys(self):
+        for waiter, _ in owner._keys(self):
             if waiter.queue is queue:
                 self._remove(waiter)
                 reschedule(waiter.task)
@@ -107,14 +126,14 @@ class AcquireQueues(Generic[K, V]):
     def _remove(self, waiter: Waiter[V]) -> None:
         del waiter.queue[waiter.number]
         if not waiter.queue:
-            with suppress(Exception):  # an empty queue may stay if the key can't be compared
+            with suppress(BaseException):  # an empty queue may stay if the key can't be compared
                 del self.by_key[cast("K", waiter.key)]
-        if waiter in waiter.owner._keys(self):  # else the owner is giving everything back already
+        if waiter.owner._token(self, waiter) is not None:  # else the owner is giving everything back already
             waiter.owner._drop(self, waiter)
 
-    def _reclaim(self, owner: Owner, keys: Mapping[Any, Token], exit: Exit | None) -> None:
+    def _reclaim(self, owner: Owner, keys: Collection[tuple[Any, Token]], exit: Exit | None) -> None:
         """Wake the waiters of an owner that has ended (`Lessor`)."""
-        for waiter in keys:
+        for waiter, _ in keys:
             if waiter.number in waiter.queue:
                 self._remove(waiter)
                 reschedule(waiter.task)

@@ -32,7 +32,7 @@ class Counters(RegistryCore[K, V]):
             ValueError: The registry was made without ``totals=True``.
         """
         require_hashable("key", key)
-        return self._totals("total").total(key)
+        return self._totals("total").total(self._names, key)
 
     @enable_ki_protection
     def add(self, key: K, amount: V, *, owner: Owner | None = None) -> V:

@@ -68,7 +68,7 @@ class KeyLocks:
 
     def take_back(self, key: Hashable, lent: trio.Lock) -> None:
         # An error of the key's own `__eq__` must not hide the error that leaves the block. The lock stays then.
-        with suppress(Exception):
+        with suppress(BaseException):
             lock, users = self._locks.get(key, (None, 0))
             if lock is not lent:
                 return  # a task of a run that broke down, thrown away only now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TypeVar, overload
+from typing import TypeVar, cast, overload
 
 from .._runtime import Owner
 from .arguments import MISSING, owner_or_caller, require_hashable, unhashable
@@ -72,8 +72,7 @@ class Lookup(RegistryCore[K, V]):
         """
         asked = owner_or_caller(owner)
         keys: list[K] = []
-        # Copied in one go first: the owner may live in another thread's run, which may change it meanwhile.
-        for key, token in dict(asked._keys(self._names)).items():
+        for key, token in asked._keys(self._names):
             keys.extend([key] * (len(token) if isinstance(token, dict) else 1))
         return keys
 
@@ -95,6 +94,33 @@ class Lookup(RegistryCore[K, V]):
         require_hashable("key", key)
         return [entry.value for _, entry in self._names.entries_of(asked, key)]
 
+    def items(self) -> list[tuple[K, Entry[V]]]:
+        """All entries, each as a (key, `Entry`) pair: everything that is in this registry now.
+
+        ::
+
+            for key, (owner, value) in registry.items():
+                ...
+
+        The entries of one partition come after those of the one before, oldest key first. Not a checkpoint; safe from
+        any thread. The cost grows with the entries in the registry: in a large one, `Registry.select` lets other tasks
+        run on the way.
+        """
+        return [row for partition in self._names.partitions for row in partition.rows()]
+
     def count(self) -> int:
-        """The number of entries. Not a checkpoint; safe from any thread; one step for each partition."""
+        """The number of entries, as ``len(registry)``. Not a checkpoint; safe from any thread; one step for each
+        partition."""
         return self._names.count()
+
+    def __len__(self) -> int:
+        return self._names.count()
+
+    def __contains__(self, key: object) -> bool:
+        """Whether ``key`` has an entry. Safe from any thread; constant time (plus one step for each partition, where
+        keys are partitioned by owner). `TypeError` if ``key`` is not hashable."""
+        try:
+            some = cast("K", key)
+            return any(some in self._names.partitions[number].table for number in self._names.partitions_with(some))
+        except TypeError as error:
+            raise unhashable("key", key, error) from None

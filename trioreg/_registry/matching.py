@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any, TypeVar, overload
+from typing import TypeVar, overload
 
 from .._runtime import Owner
 from .entry import Entry
@@ -103,14 +103,45 @@ class Matching(Lookup[K, V]):
             key, owner, value: Patterns, as for `match`. The same variable may stand in several of them.
             where: A condition: a function that takes the variables as keyword arguments or, if there are none, the
                 (key, owner, value) tuple.
-            into: The shape of a result: a callable that takes the variables as keyword arguments, or a tuple, list or
-                dict with variables in it, or one variable. By default a (key, owner, value) tuple.
+            into: The shape of a result: a callable that takes the variables as keyword arguments or, if there are
+                none, the (key, owner, value) tuple. Or a tuple, list or dict with variables in it, or one variable. By
+                default a (key, owner, value) tuple.
 
         Raises:
             TypeError, ValueError: A pattern, ``where`` or ``into`` is not as described here.
         """
         return await Query(self._names, key, owner, value, where, into).run()
 
+    @overload
+    def select_nowait(
+        self,
+        key: object = ...,
+        owner: object = ...,
+        value: object = ...,
+        *,
+        where: Callable[..., object] | None = ...,
+        into: None = ...,
+    ) -> list[tuple[K, Owner, V]]: ...
+    @overload
+    def select_nowait(  # pyright: ignore[reportOverlappingOverload]  # a callable is an object as well
+        self,
+        key: object = ...,
+        owner: object = ...,
+        value: object = ...,
+        *,
+        where: Callable[..., object] | None = ...,
+        into: Callable[..., T],
+    ) -> list[T]: ...
+    @overload
+    def select_nowait(
+        self,
+        key: object = ...,
+        owner: object = ...,
+        value: object = ...,
+        *,
+        where: Callable[..., object] | None = ...,
+        into: object,
+    ) -> list[object]: ...
     def select_nowait(
         self,
         key: object = ANY,
@@ -119,7 +150,7 @@ class Matching(Lookup[K, V]):
         *,
         where: Callable[..., object] | None = None,
         into: object = None,
-    ) -> list[Any]:
+    ) -> object:
         """`select` without a checkpoint, and safe from any thread. In a large registry it holds the loop for long."""
         return Query(self._names, key, owner, value, where, into).run_nowait()
 

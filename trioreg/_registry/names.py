@@ -8,14 +8,25 @@ queue (`acquire_queue.py`), and the notifier delivers the events (`notifier.py`)
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Hashable
 from itertools import count
 from typing import Any, TypeVar, cast
 
 from trio.lowlevel import in_trio_run
 
-from .._runtime import NORMAL, ActorExited, AlreadyRegistered, Exit, Owner, Run, Token, current_owner, current_run
+from .._runtime import (
+    NORMAL,
+    ActorExited,
+    AlreadyRegistered,
+    Exit,
+    Owner,
+    Run,
+    Token,
+    current_owner,
+    current_run,
+    report,
+    shown_safely,
+)
 from .acquire_queue import AcquireQueue, AcquireQueues
 from .arguments import as_owner
 from .changes import Changes
@@ -250,28 +261,38 @@ class Names(Tables[K, V]):
             self._deliver_events(self.notifier)
         return True
 
-    def _reclaim(self, owner: Owner, keys: Mapping[Any, Token], exit: Exit | None) -> None:
+    def _reclaim(self, owner: Owner, keys: Collection[tuple[Any, Token]], exit: Exit | None) -> None:
         """Remove the entries of an owner that has ended (`Lessor`). Must not raise, and must not leave an entry."""
-        for key, token in keys.items():
+        for key, token in keys:
             try:
                 queue = self.queues.by_key.get(key) if self.queues.by_key else None
                 self._remove_from_tables(owner, key, token, exit)
                 if queue is not None:
                     self._give_to_next(key, queue)
-            except Exception:
+            except BaseException as error:
                 # A key's `__hash__` or `__eq__` does not do now what it did when the key was registered. The entries
                 # still must go: find them by their owner instead.
                 self._purge(owner, exit)
+                if not isinstance(error, Exception):
+                    report(error, "registry %r: a key raised when its owner %r ended", self.name, owner)
                 break
         if self.notifier is not None:
             self._deliver_events(self.notifier)
 
     def _purge(self, owner: Owner, exit: Exit | None) -> None:
+        free: list[K] = []
         for partition in self.partitions:
-            for key, entry in partition.purge(owner):
+            purged, lost = partition.purge(owner)
+            for key, entry in purged:
                 self._record_removal(owner, key, entry, exit)
-                with suppress(Exception):
-                    self._give_to_next(key, self.queues.by_key.get(key))
+                free.append(key)
+            for key, entry in lost:
+                self._record_removal(entry.owner, key, entry, None)
+                error = KeyError("its key can no longer be hashed or compared")
+                report(error, "registry %r: the entry of %r for %s is lost", self.name, entry.owner, shown_safely(key))
+        for key in free if self.queues.by_key else ():
+            for queue in self.queues.find(key):
+                self._give_to_next(key, queue)
         if self.totals is not None:
             self.totals.recount(self)
 
@@ -329,7 +350,9 @@ class Names(Tables[K, V]):
                 return
             try:
                 self.insert(waiter.owner, key, waiter.value)
-            except Exception as error:
+            except BaseException as error:
+                if not isinstance(error, Exception) and any(held is key for held, _ in waiter.owner._keys(self)):
+                    raise  # it has the name: a listener raised `SystemExit` when it was told
                 waiter.error = error  # the key's `__eq__` raised: try the next waiter
             else:
                 return

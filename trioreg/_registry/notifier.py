@@ -25,7 +25,7 @@ from trio.lowlevel import (
 )
 
 from .._actors import Address
-from .._runtime import ActorExited, MailboxFull, NotRegistered, sync_result
+from .._runtime import ActorExited, MailboxFull, NotRegistered, report, sync_result
 from .events import Event, Listener, Registered
 
 if TYPE_CHECKING:
@@ -97,11 +97,17 @@ class Notifier(Generic[K, V]):
         channels, tasks = [*self._watchers_of_all], list[Task]()
         try:
             channels += self._watchers.get(event.key, ())
-            if isinstance(event, Registered):
-                tasks += self._waiters.pop(event.key, ())
-        except Exception:
+        except BaseException as error:
             # The key's `__eq__` raised where it was compared with a watched key. The change itself is done.
-            logger.exception("registry %r: the watchers of its key do not get %r", event.registry, event)
+            report(error, "registry %r: the watchers of its key do not get %r", event.registry, event)
+        if isinstance(event, Registered):
+            try:
+                tasks += self._waiters.pop(event.key, ())
+            except BaseException:
+                # Wake every task that waits, for whatever key: it looks again, and gets the error of its own key.
+                waiters, self._waiters = self._waiters, {}
+                for group in waiters.values():
+                    tasks += group
         for channel in channels:
             with suppress(trio.BrokenResourceError):
                 channel.send_nowait(event)
@@ -141,6 +147,6 @@ class Notifier(Generic[K, V]):
 
 def _forget(groups: dict[K, dict[T, None]], key: K, group: dict[T, None]) -> None:
     """Drop an empty group. If the key's own `__eq__` raises, the group stays: the error has nowhere to go."""
-    with suppress(Exception):
+    with suppress(BaseException):
         if not group and groups.get(key) is group:
             del groups[key]

@@ -10,16 +10,19 @@ Elixir keeps a second table for owners (``PIDPartition0``). Here each owner keep
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from contextlib import suppress
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
-from .._runtime import Owner
+from .._runtime import Owner, items_of
 from .entry import Entry
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+T = TypeVar("T")
+
+Rows: TypeAlias = list[tuple[K, Entry[V]]]
 
 _SPARSE = 500
 """The bytes for each entry from which a dict is copied to make it smaller. A full dict has 110 for each."""
@@ -33,18 +36,20 @@ class UniquePartition(Generic[K, V]):
     def __init__(self) -> None:
         self.table: dict[K, Entry[V]] = {}
 
-    def rows(self) -> Iterator[tuple[K, Entry[V]]]:
+    def rows(self) -> Collection[tuple[K, Entry[V]]]:
         """All entries, in the order in which their keys came. It is a snapshot: the table may change meanwhile."""
-        # Copying a dict is one call in C, and makes no tuple for each row: a million names take some milliseconds.
-        return iter(self.table.copy().items())
+        return items_of(self.table)
 
-    def purge(self, owner: Owner) -> list[tuple[K, Entry[V]]]:
-        """Remove all entries of an owner without looking up a key, as a key may be impossible to find. The cost grows
-        with the table."""
+    def purge(self, owner: Owner) -> tuple[Rows[K, V], Rows[K, V]]:
+        """Remove all entries of an owner without looking up a key, as a key may be impossible to find.
+
+        The cost grows with the table. Returns the owner's entries, and those of other owners that are lost: their keys
+        can't be put back.
+        """
         rows = list(self.table.items())
-        self.table.clear()
-        self.table.update((key, entry) for key, entry in rows if entry.owner is not owner)
-        return [(key, entry) for key, entry in rows if entry.owner is owner]
+        purged = [(key, entry) for key, entry in rows if entry.owner is owner]
+        lost = _without(self.table, rows, [entry.owner is owner for _, entry in rows])
+        return purged, lost
 
     def __len__(self) -> int:
         return len(self.table)
@@ -96,25 +101,61 @@ class DuplicatePartition(Generic[K, V]):
         group = self.table.get(key)
         if group is None:
             return []
-        return list(group.values() if at_most is None else islice(group.values(), at_most))
+        if at_most is None:
+            return list(group.values())
+        while True:
+            try:
+                return list(islice(group.values(), at_most))
+            except RecursionError:
+                raise
+            except RuntimeError:
+                continue  # another thread changed the group since the iterator was made
 
     def rows(self) -> Iterator[tuple[K, Entry[V]]]:
-        for key, group in self.table.copy().items():
+        for key, group in items_of(self.table):
             for entry in list(group.values()):
                 yield key, entry
 
-    def purge(self, owner: Owner) -> list[tuple[K, Entry[V]]]:
-        """Remove all entries of an owner without looking up a key, as a key may be impossible to find. The cost grows
-        with the table."""
+    def purge(self, owner: Owner) -> tuple[Rows[K, V], Rows[K, V]]:
+        """As `UniquePartition.purge`."""
         groups = list(self.table.items())
-        purged: list[tuple[K, Entry[V]]] = []
+        purged: Rows[K, V] = []
         for key, group in groups:
             for number in [number for number, entry in group.items() if entry.owner is owner]:
                 purged.append((key, group.pop(number)))
-        self.table.clear()
-        self.table.update((key, group) for key, group in groups if group)
-        self.count -= len(purged)
-        return purged
+        lost = [
+            (key, entry)
+            for key, group in _without(self.table, groups, [not group for _, group in groups])
+            for entry in group.values()
+        ]
+        self.count -= len(purged) + len(lost)
+        return purged, lost
 
     def __len__(self) -> int:
         return self.count
+
+
+def _without(table: dict[K, T], rows: list[tuple[K, T]], leaves: list[bool]) -> list[tuple[K, T]]:
+    """Take some rows out of a dict: all its rows are given, and whether each leaves.
+
+    No key is hashed or compared before the first row that leaves. Those after it are taken out and put back. Returns
+    the rows that could not be put back, as their keys raise.
+    """
+    if True not in leaves:
+        return []
+    first = leaves.index(True)
+    for _ in rows[first:]:
+        table.popitem()
+    return [
+        (key, value)
+        for (key, value), is_leaving in zip(rows[first:], leaves[first:], strict=True)
+        if not (is_leaving or _put(table, key, value) or _put(table, key, value))  # it may raise once only
+    ]
+
+
+def _put(table: dict[K, T], key: K, value: T) -> bool:
+    try:
+        table[key] = value
+    except BaseException:
+        return False
+    return True

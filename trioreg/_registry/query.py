@@ -35,7 +35,7 @@ _NOTHING = object()
 class Query(Generic[K, V]):
     """A pattern for keys, owners and values, a condition, and the shape of the results."""
 
-    __slots__ = ("_has_key", "_into", "_key", "_match", "_names", "_owner", "_where")
+    __slots__ = ("_has_key", "_has_variables", "_into", "_key", "_match", "_names", "_owner", "_where")
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class Query(Generic[K, V]):
         self._where = compile_where(where, pattern.names)
         self._into = None if into is None else compile_into(into, pattern.names)
         self._match = pattern.match
+        self._has_variables = bool(pattern.names)
         key_pattern = compile_pattern(key)
         self._key = key_pattern.literal
         self._has_key = key_pattern.is_literal
@@ -64,7 +65,7 @@ class Query(Generic[K, V]):
                 for entry in group:
                     yield key, entry
         elif self._owner is not None:
-            for key in list(keys_of(names, self._owner)):
+            for key in keys_of(names, self._owner):
                 for _, entry in names.entries_of(self._owner, key):
                     yield key, entry
         else:
@@ -77,7 +78,9 @@ class Query(Generic[K, V]):
         found = self._match(row)
         if found is None or (self._where is not None and not self._where(row, found)):
             return _NOTHING
-        return row if self._into is None else self._into(found)
+        if self._into is None:
+            return row
+        return self._into(found if self._has_variables else row)
 
     def run_nowait(self) -> list[object]:
         """All results, without a checkpoint."""
@@ -187,7 +190,7 @@ def _nothing_at_all(bound: object) -> None:
 
 def keys_of(names: Names[K, V], owner: Owner) -> list[K]:
     """The keys of an owner, each once."""
-    return list(owner._keys(names))
+    return [key for key, _ in owner._keys(names)]
 
 
 def value_query(pattern: object, where: Callable[..., object] | None) -> Callable[[Entry[Any]], bool]:

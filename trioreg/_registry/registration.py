@@ -200,7 +200,7 @@ class Registration(RegistryCore[K, V]):
             new = sync_result("fn", fn, run_user(fn, entry.value))
             if names.totals is not None:
                 require_number("value", new)
-            if owner._keys(names).get(key) == number:
+            if owner._token(names, key) == number:
                 old = cast("Entry[V]", names.entry(key)).value
                 names.replace(owner, key, number, new)
                 return new, old

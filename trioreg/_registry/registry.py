@@ -64,6 +64,7 @@ class Registry(
         topics.register("weather", 1)                     # by any Trio task, actor or not
         for owner, value in topics.lookup("weather"):
             ...
+        len(topics), "weather" in topics, topics.items()  # everything
 
     Keys are hashable, and compare as the keys of a dict do: ``1``, ``1.0`` and ``True`` are one key (Elixir compares
     with ``===``). You can make a registry at import time and use it in many Trio runs, one after the other. It belongs

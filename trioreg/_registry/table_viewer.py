@@ -9,7 +9,7 @@ from unicodedata import combining, east_asian_width
 
 import attrs
 
-from .._runtime import Owner
+from .._runtime import Owner, shown_safely
 from .core import RegistryCore
 from .names import Names
 from .partition import DuplicatePartition, UniquePartition
@@ -68,18 +68,19 @@ def tables_of(names: Names[K, V]) -> list[Table]:
     """A table of keys and a table of owners for each partition."""
     partitions: Sequence[UniquePartition[K, V] | DuplicatePartition[K, V]] = names.partitions
     keys: list[Table] = []
-    counts: list[dict[tuple[Owner, K, str], int]] = [{} for _ in partitions]
+    # By the id of the key: the table keeps it alive, and its own `__hash__` and `__eq__` are not asked.
+    counts: list[dict[tuple[Owner, int, str], list[K]]] = [{} for _ in partitions]
     for index, partition in enumerate(partitions):
         name = f"KeyPartition{index}"
         rows = [(key, entry.owner, entry.value) for key, entry in partition.rows()]
         keys.append(Table(name, ("key", "owner", "value"), tuple(rows), _size_of(partition)))
         for key, owner, _ in rows:
             count = counts[owner._number % len(partitions)]
-            count[owner, key, name] = count.get((owner, key, name), 0) + 1
+            count.setdefault((owner, id(key), name), []).append(key)
     owners: list[Table] = []
     for index, count in enumerate(counts):
         held = {id(owner): sys.getsizeof(owner._held) for owner, _, _ in count}
-        rows_ = tuple((owner, key, TableName(name), number) for (owner, key, name), number in count.items())
+        rows_ = tuple((owner, same[0], TableName(name), len(same)) for (owner, _, name), same in count.items())
         columns = ("owner", "key", "table", "entries")
         owners.append(Table(f"PIDPartition{index}", columns, rows_, sum(held.values())))
     return keys + owners
@@ -114,7 +115,10 @@ def _width(text: str) -> int:
 
 def _cell(value: object) -> str:
     # A row is one line, even if a value's repr has several.
-    text = value if isinstance(value, TableName) else repr(value)
+    try:
+        text = value if isinstance(value, TableName) else repr(value)
+    except Exception:
+        text = shown_safely(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

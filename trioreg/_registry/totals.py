@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from contextlib import suppress
 from math import inf, isfinite
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
+from .._runtime import report
 from .entry import Entry
 from .tables import Tables
 
@@ -26,16 +26,22 @@ class Totals(Generic[K]):
 
     Attributes:
         by_key: The total of each key that has entries.
+        is_whole: Whether all of them are there. It is False after a key has raised when it was hashed or compared.
     """
 
-    __slots__ = ("by_key",)
+    __slots__ = ("by_key", "is_whole")
 
     def __init__(self) -> None:
         self.by_key: dict[K, Total] = {}
+        self.is_whole = True
 
-    def total(self, key: K) -> int | float:
+    def total(self, tables: Tables[K, Any], key: K) -> int | float:
         """The total of a key as a number: rounded once if there are floats in it."""
         ints, units, floats = self.by_key.get(key, _NOTHING)
+        if not self.is_whole:
+            ints, units, floats = _NOTHING
+            for entry in [entry for group in tables.groups(key) for entry in group]:
+                ints, units, floats = _plus((ints, units, floats), entry.value)
         if not floats:
             return int(ints)
         units += ints << _FLOAT_BITS
@@ -46,14 +52,20 @@ class Totals(Generic[K]):
 
     def add(self, tables: Tables[K, Any], key: K, value: Any, instead_of: Entry[Any] | None = None) -> None:
         """Add the value of an entry that is in the tables now, and maybe subtract the entry that it replaces."""
+        if not self.is_whole:
+            self.recount(tables)
+            return
         try:
             total = _plus(self.by_key.get(key, _NOTHING), value)
             self.by_key[key] = total if instead_of is None else _plus(total, instead_of.value, -1)
-        except Exception:
-            self.recount(tables)
+        except BaseException as error:
+            self._recover(tables, error)
 
     def subtract(self, tables: Tables[K, Any], key: K, gone: Iterable[Entry[Any]]) -> None:
         """Subtract the values of entries that are no longer in the tables."""
+        if not self.is_whole:
+            self.recount(tables)
+            return
         try:
             if any(key in tables.partitions[number].table for number in tables.partitions_with(key)):
                 total = self.by_key[key]
@@ -62,17 +74,27 @@ class Totals(Generic[K]):
                 self.by_key[key] = total
             else:
                 del self.by_key[key]
-        except Exception:
-            self.recount(tables)
+        except BaseException as error:
+            self._recover(tables, error)
+
+    def _recover(self, tables: Tables[K, Any], error: BaseException) -> None:
+        """A key could not be compared. The change itself is done, so the error can't leave."""
+        self.recount(tables)
+        if not isinstance(error, Exception):
+            report(error, "a key raised when its total was looked up")
 
     def recount(self, tables: Tables[K, Any]) -> None:
-        """Add up all values anew, after a key could not be compared. The change itself is done."""
+        """Add up all values anew. As long as a key raises, that is tried at each change."""
         totals: dict[K, Total] = {}
+        is_whole = True
         for partition in tables.partitions:
             for key, entry in partition.rows():
-                with suppress(Exception):
+                try:
                     totals[key] = _plus(totals.get(key, _NOTHING), entry.value)
+                except BaseException:
+                    is_whole = False
         self.by_key = totals
+        self.is_whole = is_whole
 
 
 def _plus(total: Total, value: float, sign: Literal[1, -1] = 1) -> Total:

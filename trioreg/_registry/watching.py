@@ -26,7 +26,7 @@ class Watching(RegistryCore[K, V]):
     async def wait_for(self, key: K) -> Owner:
         """Wait until ``key`` is registered. Returns at once if it is.
 
-        A checkpoint; constant time.
+        A checkpoint; constant time (plus one step for each partition, where keys are partitioned by owner).
 
         Returns:
             The owner; for duplicate keys the first that `lookup` gives. It has not ended when this returns.

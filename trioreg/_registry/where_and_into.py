@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from operator import itemgetter
 from types import FunctionType
-from typing import cast
+from typing import Any, cast
 
 from .._runtime import require_sync, sync_result
 from .compiled_pattern import Bound
@@ -51,11 +51,12 @@ def compile_where(
     return ask_by_name
 
 
-def compile_into(into: object, names: tuple[str, ...]) -> Callable[[Bound], object]:
-    """Turn ``into``, the shape of a result, into a function of a pattern's variables.
+def compile_into(into: object, names: tuple[str, ...]) -> Callable[[tuple[Any, ...]], object]:
+    """Turn ``into``, the shape of a result, into a function of a pattern's variables or, if there are none, of the row.
 
     Args:
-        into: A callable (a class is one) that is called with the variables as keyword arguments. Or a template:
+        into: A callable (a class is one) that is called with the variables as keyword arguments or, if there are none,
+            with the (key, owner, value) row. Or a template:
             tuples, named tuples, lists and dicts (keys too), nested as you like. In it a `Var` stands for its value,
             ``Is(value)`` for ``value``, and anything else for itself. Each result has its own lists and dicts.
         names: The pattern's variables.
@@ -66,8 +67,8 @@ def compile_into(into: object, names: tuple[str, ...]) -> Callable[[Bound], obje
             nested more than 100 deep.
     """
     if callable(into):
-        _check_callable("into", into, names, positional=0)
-        return _by_keyword(into, names)
+        _check_callable("into", into, names, positional=0 if names else 1)
+        return _by_keyword(into, names) if names else into
     code = FunctionBuilder()
     code.lines.append(f"return {_fill(into, names, code, ())}")
     return code.function("bound")
@@ -113,11 +114,10 @@ def _check_callable(argument: str, function: Callable[..., object], names: tuple
         signature.bind(*[None] * positional, **dict.fromkeys(names))
     except TypeError as error:
         if positional:
-            wanted = "the value as its only argument, since the pattern has no variables"
-        elif names:
-            wanted = f"the pattern's variables as keyword arguments ({', '.join(names)})"
+            given = "the value" if argument == "where" else "the (key, owner, value) row"
+            wanted = f"{given} as its only argument, since the pattern has no variables"
         else:
-            wanted = "no arguments, since the pattern has no variables"
+            wanted = f"the pattern's variables as keyword arguments ({', '.join(names)})"
         raise TypeError(f"{argument} must take {wanted}, and {function!r} does not: {error}") from None
 
 

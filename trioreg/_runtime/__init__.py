@@ -25,7 +25,9 @@ from .failure import combine, shown_safely, split, without_runtime_frames
 from .ki_protection import await_user, run_user, without_ki_protection
 from .owner import Owner, Token
 from .public_names import show_methods_as
+from .report import report
 from .sleeping import WOKEN, sleep_until_woken, wake
+from .snapshot import items_of
 from .task_owner import TaskOwner, current_actor, current_owner
 from .trio_run import Run, current_run
 from .user_functions import async_result, require_sync, sync_result
@@ -60,6 +62,8 @@ __all__ = [
     "current_actor",
     "current_owner",
     "current_run",
+    "items_of",
+    "report",
     "sleep_until_woken",
     "require_sync",
     "run_user",

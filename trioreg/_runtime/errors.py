@@ -180,7 +180,11 @@ class ChildNotEnded(TrioregError):
 
 
 class NotRunning(TrioregError, RuntimeError):
-    """The supervisor is not running: not yet, or not any more. It is public as a `RuntimeError`."""
+    """The supervisor is not running: not yet, or not any more. It can't start a child.
+
+    Attributes:
+        supervisor: The name of the supervisor.
+    """
 
     def __init__(self, supervisor: str) -> None:
         super().__init__(supervisor)

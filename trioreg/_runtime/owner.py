@@ -10,8 +10,11 @@ import threading
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from .report import report
+from .snapshot import items_of
+
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Collection, Hashable
 
     from trio.lowlevel import Task
 
@@ -30,7 +33,7 @@ _numbers = count(1)
 class Lessor(Protocol):
     """A registry, as an owner sees it: it takes the owner's names back."""
 
-    def _reclaim(self, owner: Owner, keys: Mapping[Any, Token], exit: Exit | None) -> None: ...
+    def _reclaim(self, owner: Owner, keys: Collection[tuple[Any, Token]], exit: Exit | None) -> None: ...
 
 
 class Owner:
@@ -70,14 +73,14 @@ class Owner:
 
     # The lease. Only registries call these.
 
-    def _keys(self, registry: Lessor) -> Mapping[Any, Token]:
+    def _keys(self, registry: Lessor) -> Collection[tuple[Any, Token]]:
         """This owner's keys in ``registry``, with the registry's token for each. Safe from any thread."""
+        # Pairs, and no dict: a key's own `__hash__` and `__eq__` are not asked.
         held = self._held
         if isinstance(held, tuple):
-            return {held[1]: held[2]} if held[0] is registry else {}
-        if held is None:
-            return {}
-        return held.get(registry, {})
+            return ((held[1], held[2]),) if held[0] is registry else ()
+        keys = None if held is None else held.get(registry)
+        return () if keys is None else items_of(keys)
 
     def _token(self, registry: Lessor, key: Hashable) -> Token | None:
         """The registry's token for one of this owner's keys, or None. Safe from any thread."""
@@ -139,11 +142,17 @@ class Owner:
             return
         self._held = None
         is_outermost = self._run.begin_step()
-        if isinstance(held, tuple):
-            held[0]._reclaim(self, {held[1]: held[2]}, exit)
-        else:
-            for registry, keys in held.items():
+        leases = (
+            ((held[0], ((held[1], held[2]),)),)
+            if isinstance(held, tuple)
+            else [(registry, keys.items()) for registry, keys in held.items()]
+        )
+        for registry, keys in leases:
+            try:
                 registry._reclaim(self, keys, exit)
+            except BaseException as error:
+                # The other registries still get theirs.
+                report(error, "the names of %r in one registry could not be given back", self)
         if is_outermost:
             self._run.end_step()
 

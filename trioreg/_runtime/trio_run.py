@@ -7,19 +7,18 @@ The instrument is installed only while a plain task holds a name, so a program w
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 from trio.lowlevel import RunVar, add_instrument, current_trio_token, remove_instrument
 
+from .report import report
+
 if TYPE_CHECKING:
     from types import CoroutineType
 
     from trio.lowlevel import Task
-
-logger = logging.getLogger("trioreg")
 
 
 class Holder(Protocol):
@@ -84,9 +83,9 @@ class Run(trio.abc.Instrument):
         for source in undelivered or ():
             try:
                 source.deliver()
-            except BaseException:
+            except BaseException as error:
                 # A listener may raise `SystemExit`. A task is ending: no code of the user's is left to raise it in.
-                logger.exception("a listener raised when it was told that a name is free")
+                report(error, "a listener raised when it was told that a name is free")
 
     # Called by Trio. Trio removes an instrument that raises, so this never raises.
 

@@ -69,7 +69,7 @@ class Supervisor(SupervisorBase):
         Raises:
             ChildNotFound: There is no such child.
             ChildNotEnded: It is alive, or waits for its restart: `terminate_child` first.
-            RuntimeError: The supervisor is not running (any more).
+            NotRunning: The supervisor is not running (any more).
             AlreadyRegistered, ActorExited, Exception: As for `start_child`; the spec is kept.
         """
         return await self._engine.starting.restart_child(child)

@@ -140,7 +140,7 @@ class SupervisorBase(Actor):
             AlreadyRegistered: The name is taken.
             MaxChildren: A `DynamicSupervisor` has ``max_children`` already.
             ActorExited: The child was ended before it had started.
-            RuntimeError: The supervisor is not running (any more).
+            NotRunning: The supervisor is not running (any more).
             TypeError, ValueError: An argument is not what `ChildSpec` takes, or the id is taken.
             Exception: What the child's ``__init__`` or ``on_start`` raised.
         """

@@ -87,8 +87,9 @@ def open_stream(
 
     This is Elixir's ``Task.async_stream``, and with ``on_error="return"`` its ``Task.Supervisor.async_stream_nolink``.
     It is a block, so that no task outlives it. Entering the block starts the first items. Leaving it, by its end,
-    ``break``, ``return`` or an error, cancels the items that are still in work and waits for them. The stream takes an
-    item from the input only when it has room, so the input may be endless. A generator is closed when the stream ends.
+    ``break``, ``return`` or an error, cancels the items that are still in work and waits for them. No item begins after
+    that. The stream takes an item from the input only when it has room, so the input may be endless. A generator is
+    closed when the stream ends.
 
     There is no timeout argument. Limit the function itself; its `trio.TooSlowError` is an error like any other::
 
@@ -106,7 +107,8 @@ def open_stream(
         ordered: Whether the results come in the order of the items. If not, they come as they are ready.
         on_error: What happens when the function raises an `Exception`. ``"raise"``: the error ends the stream, cancels
             everything else in the block, and leaves the block. ``"return"``: the result of that item is a `Failed`, the
-            result of any other item is a `Done`, and the stream goes on.
+            result of any other item is a `Done`, and the stream goes on. Failures that you have not taken when the
+            block ends are logged, also those of items that are cancelled then.
         buffer: How many results may wait while other items are in work. They wait for the consumer, or for a slower
             item before them. At most ``max_concurrency + buffer`` items are in work or wait. None means
             ``max_concurrency``. (Elixir has no such bound: behind one slow item it starts all the others.)

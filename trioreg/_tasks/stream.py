@@ -16,12 +16,12 @@ import math
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextvars import Context
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import trio
-from trio.lowlevel import ParkingLot, checkpoint, enable_ki_protection
+from trio.lowlevel import ParkingLot, checkpoint, checkpoint_if_cancelled, enable_ki_protection
 
-from .._runtime import await_user, counted, run_user
+from .._runtime import await_user, counted, run_user, split
 from .outcome import Done, Failed
 
 E_co = TypeVar("E_co", covariant=True)
@@ -56,6 +56,7 @@ class TaskStream(AsyncIterator[E_co]):
         "_is_closed",
         "_is_exhausted",
         "_is_ordered",
+        "_late",
         "_max_ahead",
         "_max_running",
         "_returns_errors",
@@ -73,6 +74,7 @@ class TaskStream(AsyncIterator[E_co]):
         self._slots: deque[_Slot[E_co]] = deque()
         self._running = 0
         self._ahead = 0  # items from the input whose results have not been taken
+        self._late: list[Exception] = []  # errors of items that were cancelled as well
         self._is_exhausted = False
         self._is_closed = False
         self._feeder = ParkingLot()
@@ -156,6 +158,7 @@ class TaskStream(AsyncIterator[E_co]):
             await checkpoint()  # the room stays: only this task takes some
         while not self._has_room:
             await self._feeder.park()
+            await checkpoint_if_cancelled()  # the block may have been left after it made room
 
     @property
     def _has_room(self) -> bool:
@@ -169,6 +172,7 @@ class TaskStream(AsyncIterator[E_co]):
     @enable_ki_protection
     async def _work(self, async_fn: Callable[[Any], Awaitable[Any]], item: object, slot: _Slot[E_co]) -> None:
         """The task of one item."""
+        await checkpoint_if_cancelled()  # no item begins once the block is left
         slot.result = await self._outcome(async_fn, item)
         slot.is_done = True
         self._running -= 1
@@ -181,16 +185,17 @@ class TaskStream(AsyncIterator[E_co]):
     @enable_ki_protection
     async def _outcome(self, async_fn: Callable[[Any], Awaitable[Any]], item: object) -> Any:
         try:
-            value: object = run_user(async_fn, item)
-            is_async = False
-            if inspect.isawaitable(value):
-                is_async = True
-                value = await await_user(value)
+            is_async, value = await _call(async_fn, item)
         except Exception as error:
-            # Once the stream is cancelled, no outcome is taken any more. The error leaves the block, as in a nursery.
-            if not self._returns_errors or trio.current_effective_deadline() == -math.inf:
+            if not self._returns_errors:
                 raise
             return Failed(item, error)
+        except BaseExceptionGroup as group:
+            cancelled, failure = split(group)
+            if not self._returns_errors or cancelled is None or not isinstance(failure, Exception):
+                raise
+            self._late.append(failure)
+            raise cancelled from None
         if not is_async:
             raise TypeError(f"async_fn must be an async function, but {async_fn!r} returned {value!r}")
         return Done(item, value) if self._returns_errors else value
@@ -200,8 +205,9 @@ class TaskStream(AsyncIterator[E_co]):
         self._is_closed = True
         self._consumers.unpark_all()
         if self._returns_errors:
+            # An error that comes after the block was left is among them: no outcome is taken any more.
             results: list[Any] = [slot.result for slot in self._slots if slot.is_done]
-            errors = [result.error for result in results if isinstance(result, Failed)]
+            errors = [result.error for result in results if isinstance(result, Failed)] + self._late
             if errors:
                 logger.warning(
                     "a stream ended with %s that you did not take; the first:",
@@ -209,3 +215,24 @@ class TaskStream(AsyncIterator[E_co]):
                     exc_info=errors[0],
                 )
         self._slots.clear()
+
+
+@enable_ki_protection
+async def _call(async_fn: Callable[[Any], Awaitable[Any]], item: object) -> tuple[bool, object]:
+    """Whether the function is async, and what it returned."""
+    try:
+        value: object = run_user(async_fn, item)
+        if inspect.isawaitable(value):
+            return True, await await_user(value)
+        return False, value
+    except (trio.Cancelled, BaseExceptionGroup) as error:
+        if not _has_cancelled(error) or trio.current_effective_deadline() == -math.inf:
+            raise
+        # The nursery would take it for its own cancellation, and the stream would end without a word.
+        raise RuntimeError(f"{async_fn!r} raised trio.Cancelled, and nothing had cancelled it") from error
+
+
+def _has_cancelled(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).subgroup(trio.Cancelled) is not None
+    return isinstance(error, trio.Cancelled)

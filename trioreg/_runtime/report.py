@@ -1,0 +1,21 @@
+"""Report an error that has nowhere to go, as the code in which it came up must not raise."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+
+logger = logging.getLogger("trioreg")
+
+
+def report(error: BaseException, message: str, *args: object) -> None:
+    """Log an error with its traceback. Never raises.
+
+    If the user's log handler or filter raises, that error is printed, as `logging` itself does with what it catches.
+    """
+    try:
+        logger.error(message, *args, exc_info=error)
+    except BaseException:
+        if sys.stderr is not None:
+            traceback.print_exc()
