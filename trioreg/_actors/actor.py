@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVarTuple, cast
+from weakref import WeakValueDictionary
 
 from trio.lowlevel import current_task, enable_ki_protection
 
@@ -55,24 +56,27 @@ class Actor:
             secrets. A class or an instance attribute.
     """
 
-    __slots__ = ("__weakref__", "_cell")
+    # No slots, so that any class layout can stand beside it: a base of `dict`, or one with slots of its own.
+    __slots__ = ()
 
     mailbox_size: int | None = None
     idle_timeout: float | None = None
     log_state: bool = False
 
-    _cell: Cell | None
+    _trioreg_cell: ClassVar[Cell | None] = None
 
     if not TYPE_CHECKING:  # a type checker takes the arguments from `__init__`
 
         def __new__(cls, *args: object, **kwargs: object) -> Self:
-            if (args or kwargs) and cls.__init__ is object.__init__:
+            new = super().__new__
+            if new is not object.__new__:
+                self = new(cls, *args, **kwargs)  # of a base like `tuple`
+            elif (args or kwargs) and cls.__init__ is object.__init__:
                 raise TypeError(f"{cls.__qualname__}() takes no arguments")
-            self = super().__new__(cls)
+            else:
+                self = new(cls)
             # The first instance that an actor's own code makes is the actor. Any other is a plain object.
-            ref = current_actor.get(None)
-            cell = ref._cell if isinstance(ref, ActorRef) else None
-            self._cell = cell if cell is not None and cell.bind_instance(self) else None
+            bind(self)
             return self
 
     @property
@@ -153,10 +157,18 @@ class Actor:
     async def on_idle(self) -> None:
         """Called after ``idle_timeout`` seconds without a message, and again after each ``idle_timeout`` more."""
 
+    def __getstate__(self) -> object:
+        """For copies and pickles. They are plain objects: only this one is the actor."""
+        state: Any = super().__getstate__()
+        if isinstance(state, tuple):
+            return without_cell(state[0]), *state[1:]
+        return without_cell(state)
+
     def _living(self) -> Cell:
-        if self._cell is None:
+        cell = cell_of(self)
+        if cell is None:
             raise RuntimeError(f"this {type(self).__name__} was not started by a supervisor: it has no mailbox")
-        return self._cell
+        return cell
 
     def _writable(self) -> Cell:
         """The cell, to change something. `RuntimeError` in a worker thread, where nothing can be woken or started."""
@@ -166,6 +178,40 @@ class Actor:
 
 
 _HOOKS = frozenset(dir(Actor))
+
+_cells_by_id: WeakValueDictionary[int, Cell] = WeakValueDictionary()
+"""The cells of the actors that have no `__dict__`, by the id of the actor."""
+
+
+def bind(actor: Actor) -> Cell | None:
+    """Make an object the actor whose code is running, if that has none yet."""
+    ref = current_actor.get(None)
+    cell = ref._cell if isinstance(ref, ActorRef) else None
+    if cell is None or not cell.bind_instance(actor):
+        if _cells_by_id:
+            _cells_by_id.pop(id(actor), None)  # of an actor that was at the same place in memory
+        return None
+    try:
+        object.__setattr__(actor, "_trioreg_cell", cell)  # the class may be frozen
+    except AttributeError:  # it has slots, and so have all its bases
+        _cells_by_id[id(actor)] = cell
+    return cell
+
+
+def cell_of(actor: Actor) -> Cell | None:
+    """The cell of an actor. None if the object is no actor."""
+    cell = actor._trioreg_cell
+    if cell is None:
+        cell = _cells_by_id.get(id(actor))
+    # A base like `dict` may have made the object without a call of `Actor.__new__`.
+    return bind(actor) if cell is None else cell
+
+
+def without_cell(state: Any) -> Any:
+    if not isinstance(state, dict):
+        return state
+    attributes = cast("dict[str, object]", state)
+    return {name: value for name, value in attributes.items() if name != "_trioreg_cell"}
 
 
 class ActorType:

@@ -21,6 +21,7 @@ from .errors import (
 )
 from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
 from .failure import combine, shown_safely, split, without_runtime_frames
+from .identity import Identity
 from .ki_protection import await_user, run_user, without_ki_protection
 from .owner import Owner, Token
 from .sleeping import WOKEN, sleep_until_woken, wake
@@ -36,6 +37,7 @@ __all__ = [
     "ChildNotFound",
     "Exit",
     "ExitReason",
+    "Identity",
     "KILLED",
     "MailboxFull",
     "MaxChildren",

@@ -149,6 +149,10 @@ class ChildSpec:
         if self.significant and self.restarts == "permanent":
             raise ValueError("significant must not be True for a permanent child: it is restarted, and never ends")
 
+    def __reduce__(self) -> tuple[type[ChildSpec], tuple[object, ...]]:
+        # A copy is made from the same arguments, and so is what is unpickled: it is checked, and finds its `kind`.
+        return ChildSpec, tuple(getattr(self, field.name) for field in attrs.fields(ChildSpec) if field.init)
+
     @property
     def restarts(self) -> Restart:
         """``restart``, or what it is by default."""

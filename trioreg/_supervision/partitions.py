@@ -8,13 +8,13 @@ number before its `__init__` runs, and a child that has ended is never found.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, TypeVarTuple, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, TypeVarTuple, Unpack, cast, overload
 
 from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import STARTING, STOPPING, Actor, ActorRef, Address, Function, waiting_for
 from .._registry import Registry, Via
-from .._runtime import NotRegistered
+from .._runtime import Identity, NotRegistered
 from .child_options import ChildOptions, LifeOptions
 from .child_spec import ChildSpec, Restart, spec_of
 from .dynamic_supervisor import DynamicSupervisor
@@ -26,7 +26,7 @@ T_co = TypeVar("T_co", covariant=True)
 Ts = TypeVarTuple("Ts")
 
 
-class Partitions(Generic[T]):
+class Partitions(Identity, Generic[T]):
     """A fixed number of children, found by key: the children of a `PartitionSupervisor`.
 
     Synopsis::
@@ -54,6 +54,8 @@ class Partitions(Generic[T]):
         TypeError: ``name`` is not a str, or ``partitions`` is not an int.
         ValueError: ``partitions`` is less than 1.
     """
+
+    _instead_of_pickling: ClassVar[str] = "make them at import time in each process"
 
     def __init__(self, name: str, partitions: int) -> None:
         if not isinstance(partitions, int) or isinstance(partitions, bool):
@@ -271,6 +273,8 @@ class _KeyAddress(Address[T_co]):
     """The address of the child for a key. Not a `Via`: no other child can have it as its name."""
 
     __slots__ = ("_number", "_partitions", "key")
+
+    _instead_of_pickling: ClassVar[str] = "it leads to partitions of this process; pickle its key"
 
     def __init__(self, partitions: Partitions[Any], key: Hashable, number: int) -> None:
         self._partitions = partitions

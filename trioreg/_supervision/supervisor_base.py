@@ -14,6 +14,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import Actor, ActorRef, Function, raises
 from .._registry import Via
+from .._runtime import Identity
 from .child_info import ChildCounts, ChildInfo
 from .child_options import ChildOptions
 from .child_spec import ChildSpec, Restart, spec_of
@@ -25,7 +26,7 @@ R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 
 
-class SupervisorBase(Actor):
+class SupervisorBase(Actor, Identity):
     """What every supervisor can do. It is an actor, so another supervisor can start it: that makes a tree."""
 
     _is_supervisor = True
@@ -76,7 +77,7 @@ class SupervisorBase(Actor):
 
         The block of `open_supervisor` is left when they have ended. Not a checkpoint; constant time.
         """
-        if self._cell is None:
+        if self._trioreg_cell is None:
             self._engine.close()
         else:
             super().stop()
