@@ -101,55 +101,65 @@ async def double(number: int) -> int:
     return 2 * number
 
 
+@attrs.frozen
+class World:
+    """What runs while a test runs."""
+
+    ref: ActorRef[Keeper]
+    timer: Timer
+    supervisor: Supervisor
+    stream: TaskStream[int]
+
+
 names: Registry[str, Any] = Registry("names")
-EXAMPLES: dict[Any, Callable[[ActorRef[Keeper], Timer, Supervisor, TaskStream[int]], object]] = {
-    ActorExited: lambda ref, *_: ActorExited(ref, Exit("crashed", NeedsTwo(1, 2)), was_sent=False),
-    ActorRef: lambda ref, *_: ref,
-    ActorStatistics: lambda ref, *_: ref.statistics(),
-    Agent: lambda *_: Agent(dict),
-    Address: lambda *_: names.via("key", wait=True),
-    AlreadyRegistered: lambda ref, *_: AlreadyRegistered("names", "key", ref, 5),
-    Backoff: lambda *_: Backoff(initial=3),
-    CallCycle: lambda ref, *_: CallCycle([ref, ref], ["a", "a"]),
-    ChildCounts: lambda _, __, supervisor, ___: supervisor.count_children(),
-    ChildInfo: lambda _, __, supervisor, ___: supervisor.which_children()[0],
-    ChildNotEnded: lambda ref, *_: ChildNotEnded("names", ref, "running"),
-    ChildNotFound: lambda ref, *_: ChildNotFound("names", ref),
-    ChildSpec: lambda *_: ChildSpec(Keeper, id="a", backoff=Backoff()),
-    Done: lambda *_: Done("item", ["value"]),
-    DynamicSupervisor: lambda *_: DynamicSupervisor(),
-    Entry: lambda ref, *_: Entry(ref, ["value"]),
-    Exit: lambda *_: Exit("crashed", NeedsTwo(1, 2)),
-    Failed: lambda *_: Failed("item", NeedsTwo(1, 2)),
-    Function: lambda *_: Function,
-    Is: lambda ref, *_: Is(ref),
-    MailboxFull: lambda ref, *_: MailboxFull(ref, 5),
-    MaxChildren: lambda *_: MaxChildren("supervisor", 5),
-    NoReply: lambda ref, *_: NoReply(ref),
-    NotRegistered: lambda ref, *_: NotRegistered("names", "key", ref),
-    Owner: lambda *_: names.register("task"),
-    PartitionSupervisor: lambda *_: PartitionSupervisor(2, Keeper),
-    Partitions: lambda *_: Partitions[Keeper]("partitions", 2),
-    Registered: lambda ref, *_: Registered("names", "key", ref, ["value"]),
-    Registry: lambda *_: names,
-    Reply: lambda *_: Reply[int](),
-    RestartLimitExceeded: lambda *_: RestartLimitExceeded("gave up", [ValueError("a")]),
-    Supervisor: lambda _, __, supervisor, ___: supervisor,
-    Table: lambda *_: names.tables()[0],
-    TaskOwner: lambda *_: names.register("another"),
-    TaskStream: lambda _, __, ___, stream: stream,
-    Timer: lambda _, timer, *__: timer,
-    TrioregError: lambda *_: TrioregError("words"),
-    Unregistered: lambda ref, *_: Unregistered("names", "key", ref, 5, Exit("crashed", NeedsTwo(1, 2))),
-    Var: lambda *_: Var("x"),
-    Via: lambda *_: names.via("key", 5),
+EXAMPLES: dict[Any, Callable[[World], object]] = {
+    ActorExited: lambda w: ActorExited(w.ref, Exit("crashed", NeedsTwo(1, 2)), was_sent=False),
+    ActorRef: lambda w: w.ref,
+    ActorStatistics: lambda w: w.ref.statistics(),
+    Agent: lambda _: Agent(dict),
+    Address: lambda _: names.via("key", wait=True),
+    AlreadyRegistered: lambda w: AlreadyRegistered("names", "key", w.ref, 5),
+    Backoff: lambda _: Backoff(initial=3),
+    CallCycle: lambda w: CallCycle([w.ref, w.ref], ["a", "a"]),
+    ChildCounts: lambda w: w.supervisor.count_children(),
+    ChildInfo: lambda w: w.supervisor.which_children()[0],
+    ChildNotEnded: lambda w: ChildNotEnded("names", w.ref, "running"),
+    ChildNotFound: lambda w: ChildNotFound("names", w.ref),
+    ChildSpec: lambda _: ChildSpec(Keeper, id="a", backoff=Backoff()),
+    Done: lambda _: Done("item", ["value"]),
+    DynamicSupervisor: lambda _: DynamicSupervisor(),
+    Entry: lambda w: Entry(w.ref, ["value"]),
+    Exit: lambda _: Exit("crashed", NeedsTwo(1, 2)),
+    Failed: lambda _: Failed("item", NeedsTwo(1, 2)),
+    Function: lambda _: Function,
+    Is: lambda w: Is(w.ref),
+    MailboxFull: lambda w: MailboxFull(w.ref, 5),
+    MaxChildren: lambda _: MaxChildren("supervisor", 5),
+    NoReply: lambda w: NoReply(w.ref),
+    NotRegistered: lambda w: NotRegistered("names", "key", w.ref),
+    Owner: lambda _: names.register("task"),
+    PartitionSupervisor: lambda _: PartitionSupervisor(2, Keeper),
+    Partitions: lambda _: Partitions[Keeper]("partitions", 2),
+    Registered: lambda w: Registered("names", "key", w.ref, ["value"]),
+    Registry: lambda _: names,
+    Reply: lambda _: Reply[int](),
+    RestartLimitExceeded: lambda _: RestartLimitExceeded("gave up", [ValueError("a")]),
+    Supervisor: lambda w: w.supervisor,
+    Table: lambda _: names.tables()[0],
+    TaskOwner: lambda _: names.register("another"),
+    TaskStream: lambda w: w.stream,
+    Timer: lambda w: w.timer,
+    TrioregError: lambda _: TrioregError("words"),
+    Unregistered: lambda w: Unregistered("names", "key", w.ref, 5, Exit("crashed", NeedsTwo(1, 2))),
+    Var: lambda _: Var("x"),
+    Via: lambda _: names.via("key", 5),
     # Not classes, and what only a block or a key gives.
-    "ANY": lambda *_: ANY,
-    "address of a partition": lambda *_: Partitions[Keeper]("partitions", 2).via("key"),
-    "waiting address of a partition": lambda *_: Partitions[Keeper]("partitions", 2).via("key", wait=True),
-    "exit with a value": lambda *_: Exit("normal", value=["value"]),
-    "hold": lambda *_: names.hold("held"),
-    "lock": lambda *_: names.lock("locked"),
+    "ANY": lambda _: ANY,
+    "address of a partition": lambda _: Partitions[Keeper]("partitions", 2).via("key"),
+    "waiting address of a partition": lambda _: Partitions[Keeper]("partitions", 2).via("key", wait=True),
+    "exit with a value": lambda _: Exit("normal", value=["value"]),
+    "hold": lambda _: names.hold("held"),
+    "lock": lambda _: names.lock("locked"),
 }
 
 IDENTITIES = {
@@ -178,7 +188,7 @@ def is_equal(one: object, other: object) -> bool:
     if isinstance(one, BaseException):
         return type(one) is type(other) and str(one) == str(other)
     if isinstance(one, Agent):
-        return type(one) is type(other) and vars(cast("Agent[Any]", one)) == vars(other)
+        return type(one) is type(other) and vars(cast(object, one)) == vars(other)
     return one == other
 
 
@@ -193,7 +203,7 @@ async def test_a_copy_is_the_same_or_equal_and_a_pickle_is_equal_or_refused_in_o
 ) -> None:
     async with supervising([ChildSpec(Keeper)]) as supervisor, open_stream(double, [1], max_concurrency=1) as stream:
         ref = cast("ActorRef[Keeper]", supervisor.which_children()[0].ref)
-        example: Any = EXAMPLES[which](ref, await ref.call(Keeper.ask), supervisor, stream)
+        example: Any = EXAMPLES[which](World(ref, await ref.call(Keeper.ask), supervisor, stream))
         async for _ in stream:
             pass
         for copied in (copy.copy(example), copy.deepcopy(example)):
@@ -205,14 +215,16 @@ async def test_a_copy_is_the_same_or_equal_and_a_pickle_is_equal_or_refused_in_o
         inside = dataclasses.asdict(Holder(example, [example]))
         assert is_equal(inside["one"], example)
         attrs.asdict(AttrsHolder(example))
+        refusal = ""
         try:
             pickled = pickle.dumps(example)
         except TypeError as error:
-            assert re.fullmatch(r"<.*> can't be pickled: [^.]*", str(error)), str(error)
+            refusal = str(error)
         else:
             assert which not in IDENTITIES
             if NeedsTwo.__name__ not in str(pickled):  # Python can't make it again from what it pickled
                 assert is_equal(pickle.loads(pickled), example)
+        assert re.fullmatch(r"|<.*> can't be pickled: [^.]*", refusal)
 
 
 @dataclasses.dataclass
@@ -271,7 +283,5 @@ async def test_a_deep_copy_of_a_spec_has_arguments_of_its_own(autojump_clock: Mo
         assert spec.args == (log, ref)
         assert spec.args[0] is not log
         assert spec.args[1] is ref
-        with pytest.raises(
-            TypeError, match=r"^<Plain #\d+> can't be pickled: it leads to a task of this process; pickle the name"
-        ):
+        with pytest.raises(TypeError, match=r"^<Plain #\d+> can't be pickled: it leads to a task of this process"):
             pickle.dumps(spec)

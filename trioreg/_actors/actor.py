@@ -65,6 +65,10 @@ class Actor:
 
     _trioreg_cell: ClassVar[Cell | None] = None
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_taken_names(cls)
+
     if not TYPE_CHECKING:  # a type checker takes the arguments from `__init__`
 
         def __new__(cls, *args: object, **kwargs: object) -> Self:
@@ -82,7 +86,7 @@ class Actor:
     @property
     def ref(self) -> ActorRef[Self]:
         """The actor's own reference. Raises `RuntimeError` if no supervisor started this instance."""
-        return cast("ActorRef[Self]", self._living().ref)
+        return cast("ActorRef[Self]", living(self).ref)
 
     @enable_ki_protection
     def stop(self) -> None:
@@ -93,7 +97,7 @@ class Actor:
         Raises:
             RuntimeError: This is not the thread of the Trio run.
         """
-        self._writable().stop()
+        writable(self).stop()
 
     def start_soon(self, async_fn: Callable[[*Ts], Awaitable[object]], /, *args: *Ts) -> None:
         """Run ``await async_fn(*args)`` beside the handlers: work that lives and dies with the actor.
@@ -106,7 +110,7 @@ class Actor:
             TypeError: ``async_fn`` can't be called. (If it can be called but is not async, the actor crashes.)
             RuntimeError: This is not the thread of the Trio run.
         """
-        start_background_task(self._writable(), async_fn, *args)
+        start_background_task(writable(self), async_fn, *args)
 
     def send_after(self, seconds: float, message: object) -> Timer:
         """Send ``message`` to this actor's `on_message` after ``seconds``: ``Process.send_after(self(), ...)``.
@@ -118,7 +122,7 @@ class Actor:
             ActorExited: The actor is ending.
             RuntimeError: This is not the thread of the Trio run.
         """
-        return Timer(self._writable(), "seconds", seconds, message, repeats=False)
+        return Timer(writable(self), "seconds", seconds, message, repeats=False)
 
     def send_every(self, seconds: float, message: object) -> Timer:
         """Send ``message`` to this actor's `on_message` every ``seconds``, the first time after ``seconds``.
@@ -131,12 +135,12 @@ class Actor:
             ActorExited: The actor is ending.
             RuntimeError: This is not the thread of the Trio run.
         """
-        return Timer(self._writable(), "seconds", seconds, message, repeats=True)
+        return Timer(writable(self), "seconds", seconds, message, repeats=True)
 
-    def _killed(self) -> None:
+    def _trioreg_killed(self) -> None:
         """The runtime's own hook: the actor is being killed, and code that shields itself has to end too."""
 
-    async def _run_on_start(self) -> None:
+    async def _trioreg_start(self) -> None:
         """The runtime's own hook: everything that comes before the first message."""
         await async_result(self.on_start, self.on_start())
 
@@ -159,25 +163,34 @@ class Actor:
 
     def __getstate__(self) -> object:
         """For copies and pickles. They are plain objects: only this one is the actor."""
-        state: Any = super().__getstate__()
+        state: object = super().__getstate__()
+        # With slots it is a tuple: the attributes, and what is in the slots.
         if isinstance(state, tuple):
-            return without_cell(state[0]), *state[1:]
+            attributes, slots = cast("tuple[object, object]", state)
+            return without_cell(attributes), slots
         return without_cell(state)
-
-    def _living(self) -> Cell:
-        cell = cell_of(self)
-        if cell is None:
-            raise RuntimeError(f"this {type(self).__name__} was not started by a supervisor: it has no mailbox")
-        return cell
-
-    def _writable(self) -> Cell:
-        """The cell, to change something. `RuntimeError` in a worker thread, where nothing can be woken or started."""
-        cell = self._living()
-        cell.ref._require_thread()
-        return cell
 
 
 _HOOKS = frozenset(dir(Actor))
+
+_OWN = {name: value for name, value in vars(Actor).items() if not name.startswith(("__", "on_"))}
+_SETTINGS = {name for name, value in _OWN.items() if not (callable(value) or isinstance(value, property))}
+
+
+def refuse_taken_names(cls: type[Actor]) -> None:
+    """Raise `TypeError` if a class has a method in the place of one that the runtime needs, or of a setting."""
+    for name in _OWN:
+        base = next(base for base in cls.__mro__ if name in vars(base))
+        if base.__module__.partition(".")[0] == __name__.partition(".")[0]:
+            continue
+        if name not in _SETTINGS:
+            instead = ", or override on_stop()" if name == "stop" else ""
+            raise TypeError(
+                f"{cls.__qualname__}.{name} would take the place of Actor.{name}: give it another name{instead}"
+            )
+        if callable(vars(base)[name]):
+            raise TypeError(f"{cls.__qualname__}.{name} would be taken for the setting {name}: give it another name")
+
 
 _cells_by_id: WeakValueDictionary[int, Cell] = WeakValueDictionary()
 """The cells of the actors that have no `__dict__`, by the id of the actor."""
@@ -207,7 +220,22 @@ def cell_of(actor: Actor) -> Cell | None:
     return bind(actor) if cell is None else cell
 
 
-def without_cell(state: Any) -> Any:
+def living(actor: Actor) -> Cell:
+    """The cell of an actor. `RuntimeError` if the object is no actor."""
+    cell = cell_of(actor)
+    if cell is None:
+        raise RuntimeError(f"this {type(actor).__name__} was not started by a supervisor: it has no mailbox")
+    return cell
+
+
+def writable(actor: Actor) -> Cell:
+    """The cell, to change something. `RuntimeError` in a worker thread, where nothing can be woken or started."""
+    cell = living(actor)
+    cell.ref._require_thread()
+    return cell
+
+
+def without_cell(state: object) -> object:
     if not isinstance(state, dict):
         return state
     attributes = cast("dict[str, object]", state)

@@ -48,8 +48,8 @@ class Behaviour(Protocol):
     idle_timeout: float | None
     log_state: bool
 
-    def _killed(self) -> None: ...
-    async def _run_on_start(self) -> None: ...
+    def _trioreg_killed(self) -> None: ...
+    async def _trioreg_start(self) -> None: ...
     async def on_start(self) -> None: ...
     async def on_message(self, message: Any) -> None: ...
     async def on_stop(self, exit: Exit) -> None: ...
@@ -269,13 +269,13 @@ class Cell(Mailbox):
                 life.exit = exit
                 self._cancel()
                 if self.actor is not None:
-                    self.actor._killed()
+                    self.actor._trioreg_killed()
             return
         life.exit = exit
         self.state = ENDING
         self.close()  # with an empty queue there will be no `STOP` in front of a message that comes now
         if exit.reason == "killed" and self.actor is not None:
-            self.actor._killed()
+            self.actor._trioreg_killed()
         if self.queue:
             # `STOP` in front of all messages: so the loop need not look at the state for each message.
             self.queue.extendleft((None, STOP))

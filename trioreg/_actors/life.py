@@ -64,7 +64,7 @@ async def run_actor(cell: Cell, factory: Callable[..., object], args: tuple[obje
                     pass
                 elif hooks.has_on_start:
                     with trio.CancelScope() as cell.scope:
-                        await await_user(cell.actor._run_on_start())
+                        await await_user(cell.actor._trioreg_start())
                         if cell.state < ENDING:
                             cell.set_started()
                             await serve(cell)

@@ -15,6 +15,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 from .._actors import STARTING, STOPPING, Actor, ActorRef, Address, Function, waiting_for
 from .._registry import Registry, Via
 from .._runtime import Identity, NotRegistered
+from .backoff import Backoff
 from .child_options import ChildOptions, LifeOptions
 from .child_spec import ChildSpec, Restart, spec_of
 from .dynamic_supervisor import DynamicSupervisor
@@ -148,6 +149,7 @@ class Partitions(Identity, Generic[T]):
         name: Via[Any, Any] | None = None,
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
+        backoff: Backoff | None = None,
     ) -> ActorRef[Any]:
         """Start a child under the dynamic supervisor that is the partition of a key.
 
@@ -165,6 +167,7 @@ class Partitions(Identity, Generic[T]):
             name: The name that the child has in a registry, from `Registry.via`.
             restart: When it is restarted: ``"permanent"``, ``"transient"`` or ``"temporary"``, as in `ChildSpec`.
             shutdown: How long it may take to end: seconds, ``math.inf`` or ``"kill"``, as in `ChildSpec`.
+            backoff: How long it waits before each restart, as in `ChildSpec`.
 
         Returns:
             The reference of the child's first life.
@@ -176,7 +179,7 @@ class Partitions(Identity, Generic[T]):
             RuntimeError: You are in another thread than their Trio run.
             Exception: As for ``DynamicSupervisor.start_child``.
         """
-        spec = spec_of(factory, args, None, name, restart, shutdown)
+        spec = spec_of(factory, args, None, name, restart, shutdown, backoff)
         supervisor = await self._supervisor(self.via(key))
         return await supervisor.start_child(spec)
 
@@ -200,15 +203,20 @@ class Partitions(Identity, Generic[T]):
         name: Via[Any, Any],
         **options: Unpack[LifeOptions],
     ) -> ActorRef[Function[R]]: ...
+    @overload
+    async def start_or_get(
+        self: Partitions[DynamicSupervisor], key: Hashable, factory: ChildSpec, /
+    ) -> ActorRef[Any]: ...
     async def start_or_get(  # type: ignore[misc]  # as for start_child
         self: Partitions[DynamicSupervisor],
         key: Hashable,
-        factory: Callable[..., Any],
+        factory: Callable[..., Any] | ChildSpec,
         /,
         *args: Any,
-        name: Via[Any, Any],
+        name: Via[Any, Any] | None = None,
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
+        backoff: Backoff | None = None,
     ) -> ActorRef[Any]:
         """The actor that has the name, or else a new child in the partition of a key: `DynamicSupervisor.start_or_get`.
 
@@ -216,7 +224,7 @@ class Partitions(Identity, Generic[T]):
 
         Args:
             key: A key of the partition.
-            factory, args, restart, shutdown: As for `start_child`.
+            factory, args, restart, shutdown, backoff: As for `start_child`. A `ChildSpec` has to have a name.
             name: The name, from `Registry.via`.
 
         Returns:
@@ -225,11 +233,9 @@ class Partitions(Identity, Generic[T]):
         Raises:
             NotRegistered, ActorExited, TypeError, RuntimeError, Exception: As for `start_child`.
         """
+        spec = spec_of(factory, args, None, name, restart, shutdown, backoff)
         supervisor = await self._supervisor(self.via(key))
-        ref: ActorRef[Any] = await supervisor.start_or_get(
-            factory, *args, name=name, restart=restart, shutdown=shutdown
-        )
-        return ref
+        return await supervisor.start_or_get(spec)
 
     @enable_ki_protection
     async def _supervisor(self, address: Address[DynamicSupervisor]) -> DynamicSupervisor:
