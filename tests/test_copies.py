@@ -116,7 +116,7 @@ EXAMPLES: dict[Any, Callable[[World], object]] = {
     ActorExited: lambda w: ActorExited(w.ref, Exit("crashed", NeedsTwo(1, 2)), was_sent=False),
     ActorRef: lambda w: w.ref,
     ActorStatistics: lambda w: w.ref.statistics(),
-    Agent: lambda _: Agent(dict),
+    Agent: lambda _: Agent[int](int),
     Address: lambda _: names.via("key", wait=True),
     AlreadyRegistered: lambda w: AlreadyRegistered("names", "key", w.ref, 5),
     Backoff: lambda _: Backoff(initial=3),
@@ -187,8 +187,8 @@ IDENTITIES = {
 def is_equal(one: object, other: object) -> bool:
     if isinstance(one, BaseException):
         return type(one) is type(other) and str(one) == str(other)
-    if isinstance(one, Agent):
-        return type(one) is type(other) and vars(cast(object, one)) == vars(other)
+    if isinstance(one, Actor):
+        return type(one) is type(other) and vars(one) == vars(other)
     return one == other
 
 
