@@ -237,7 +237,10 @@ class Table(Actor, dict[str, int]):
 
 REFUSED: list[tuple[object, str]] = [
     (Strange.size, r"^Strange\.size is not a method: write one that returns it$"),
-    (functools.partial(Strange.read, 5), r"^functools\.partial\(.*\) is not a method of Strange: pass the method itself"),
+    (
+        functools.partial(Strange.read, 5),
+        r"^functools\.partial\(.*\) is not a method of Strange: pass the method itself",
+    ),
     (Strange().read, r"^Strange\.read is bound to an instance: pass Strange\.read$"),
     (5, "^5 is not a method of Strange"),
 ]

@@ -14,7 +14,7 @@ class Proxy:
         self.__wrapped__ = wrapped
 
     @property
-    def __class__(self) -> Any:
+    def __class__(self) -> Any:  # type: ignore[misc]
         return type(self.__wrapped__)
 
     def __getattr__(self, name: str) -> Any:
@@ -84,13 +84,15 @@ class CompiledCoroutine:
 
     def __init__(self, coroutine: Any) -> None:
         self.coroutine = coroutine
-        self.send, self.throw, self.close = coroutine.send, coroutine.throw, coroutine.close
 
     def __await__(self) -> Any:
         return self.coroutine.__await__()
 
-    def send(self, value: Any) -> Any: ...
+    def send(self, value: Any) -> Any:
+        return self.coroutine.send(value)
 
-    def throw(self, *error: Any) -> Any: ...
+    def throw(self, *error: Any) -> Any:
+        return self.coroutine.throw(*error)
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.coroutine.close()

@@ -80,7 +80,11 @@ class Actor:
             else:
                 self = new(cls)
             # The first instance that an actor's own code makes is the actor. Any other is a plain object.
-            bind(self)
+            cell = cell_of_current_actor()
+            if cell is not None and cell.takes_instance:
+                self._trioreg_bind(cell)
+            elif _cells_by_id:
+                _cells_by_id.pop(id(self), None)  # of an actor that was at the same place in memory
             return self
 
     @property
@@ -136,6 +140,14 @@ class Actor:
             RuntimeError: This is not the thread of the Trio run.
         """
         return Timer(writable(self), "seconds", seconds, message, repeats=True)
+
+    def _trioreg_bind(self, cell: Cell) -> None:
+        """The runtime's own hook: this instance is the actor."""
+        cell.actor = self
+        try:
+            object.__setattr__(self, "_trioreg_cell", cell)  # the class may be frozen
+        except AttributeError:  # it has slots, and so have all its bases
+            _cells_by_id[id(self)] = cell
 
     def _trioreg_killed(self) -> None:
         """The runtime's own hook: the actor is being killed, and code that shields itself has to end too."""
@@ -196,19 +208,9 @@ _cells_by_id: WeakValueDictionary[int, Cell] = WeakValueDictionary()
 """The cells of the actors that have no `__dict__`, by the id of the actor."""
 
 
-def bind(actor: Actor) -> Cell | None:
-    """Make an object the actor whose code is running, if that has none yet."""
+def cell_of_current_actor() -> Cell | None:
     ref = current_actor.get(None)
-    cell = ref._cell if isinstance(ref, ActorRef) else None
-    if cell is None or not cell.bind_instance(actor):
-        if _cells_by_id:
-            _cells_by_id.pop(id(actor), None)  # of an actor that was at the same place in memory
-        return None
-    try:
-        object.__setattr__(actor, "_trioreg_cell", cell)  # the class may be frozen
-    except AttributeError:  # it has slots, and so have all its bases
-        _cells_by_id[id(actor)] = cell
-    return cell
+    return ref._cell if isinstance(ref, ActorRef) else None
 
 
 def cell_of(actor: Actor) -> Cell | None:
@@ -216,8 +218,13 @@ def cell_of(actor: Actor) -> Cell | None:
     cell = actor._trioreg_cell
     if cell is None:
         cell = _cells_by_id.get(id(actor))
-    # A base like `dict` may have made the object without a call of `Actor.__new__`.
-    return bind(actor) if cell is None else cell
+    if cell is None:
+        # A base like `dict` has made the object without a call of `Actor.__new__`, and its `__init__` asks for it.
+        current = cell_of_current_actor()
+        if current is not None and current.takes_instance:
+            actor._trioreg_bind(current)
+            return current
+    return cell
 
 
 def living(actor: Actor) -> Cell:

@@ -20,7 +20,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 from trio.lowlevel import checkpoint, current_task
 
-from .._runtime import NORMAL, Exit, Owner, current_actor, shown_safely, sleep_until_woken, wake, without_runtime_frames
+from .._runtime import (
+    NORMAL,
+    Exit,
+    Owner,
+    attributes_of,
+    current_actor,
+    shown_safely,
+    sleep_until_woken,
+    wake,
+    without_runtime_frames,
+)
 from .call import refuse
 from .deadlock import is_within
 from .mailbox import Mailbox
@@ -48,6 +58,7 @@ class Behaviour(Protocol):
     idle_timeout: float | None
     log_state: bool
 
+    def _trioreg_bind(self, cell: Cell) -> None: ...
     def _trioreg_killed(self) -> None: ...
     async def _trioreg_start(self) -> None: ...
     async def on_start(self) -> None: ...
@@ -222,12 +233,10 @@ class Cell(Mailbox):
         """How many calls have begun and are not answered yet."""
         return (self.call is not None) + self.runs_in_callers_turn + len(self.deferred or ())
 
-    def bind_instance(self, actor: Behaviour) -> bool:
-        """Keep the first instance that this actor's own code has made. False if ``actor`` is not that one."""
-        if self.actor is not None or self.hooks is None or self.state >= ENDED:
-            return False
-        self.actor = actor
-        return True
+    @property
+    def takes_instance(self) -> bool:
+        """Whether the next instance that this actor's own code makes is the actor."""
+        return self.actor is None and self.hooks is not None and self.state < ENDED
 
     def owns(self, task: Task) -> bool:
         """Whether ``task`` runs the actor's code: its own task, one in a nursery below it, or a background task."""
@@ -356,5 +365,5 @@ class Cell(Mailbox):
             shown = [*map(shown_safely, args), *(f"{key}={shown_safely(value)}" for key, value in kwargs.items())]
             words = f", in {name}({', '.join(shown)})"
         if self.actor is not None and self.actor.log_state:
-            words += f", with {shown_safely(getattr(self.actor, '__dict__', {}))}"
+            words += f", with {shown_safely(attributes_of(self.actor))}"
         return words

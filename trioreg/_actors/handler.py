@@ -12,7 +12,18 @@ from types import FunctionType
 from typing import Any, TypeVar
 
 from .._runtime import await_user, without_ki_protection
-from .method import DECLARED, call_by_name, errors_declared_by, in_class, is_the_only_one, name_in, seen_from, shown, signature_of, why_unknown
+from .method import (
+    DECLARED,
+    call_by_name,
+    errors_declared_by,
+    in_class,
+    is_the_only_one,
+    name_in,
+    seen_from,
+    shown,
+    signature_of,
+    why_unknown,
+)
 
 F = TypeVar("F", bound=Callable[..., object])
 

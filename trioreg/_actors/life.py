@@ -59,7 +59,11 @@ async def run_actor(cell: Cell, factory: Callable[..., object], args: tuple[obje
             elif hooks is None:
                 await run_function(cell, factory, args)
             else:
-                cell.actor = cast("Behaviour", run_user(factory, *args))
+                made = cast("Behaviour", run_user(factory, *args))
+                if cell.actor is not made:
+                    made._trioreg_bind(cell)
+                cell.actor = made
+                del made
                 if cell.state == ENDING:
                     pass
                 elif hooks.has_on_start:

@@ -149,6 +149,8 @@ def why_unknown(cls: type, method: object) -> str:
     if isinstance(name, str):
         for base in cls.__mro__:
             found = vars(base).get(name)
+            if _is_made_of_the_same(found, method):
+                return f"{shown(method)} is bound to an instance: pass {cls.__qualname__}.{name}"
             if _place(found) == _place(method) is not None:
                 return (
                     f"{shown(method)} is of another class than this actor: {base.__qualname__} has been defined again "

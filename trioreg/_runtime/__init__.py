@@ -20,7 +20,7 @@ from .errors import (
     TrioregError,
 )
 from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
-from .failure import combine, shown_safely, split, without_runtime_frames
+from .failure import attributes_of, combine, shown_safely, split, without_runtime_frames
 from .identity import Identity
 from .ki_protection import await_user, run_user, without_ki_protection
 from .owner import Owner, Token
@@ -54,6 +54,7 @@ __all__ = [
     "TrioregError",
     "WOKEN",
     "async_result",
+    "attributes_of",
     "await_user",
     "combine",
     "current_actor",
