@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import trio
-from support.decorators import Adder, AsyncAdder, Compiled, ForInstancesOnly, Proxy
+from support.decorators import Adder, AsyncAdder, Proxy, compiled, for_instances_only, proxy
 from support.supervisors import supervised
 from trio.testing import MockClock
 
@@ -38,26 +38,26 @@ class Many(Actor):
         await trio.lowlevel.checkpoint()
         return 100 + number
 
-    @Proxy
+    @proxy
     def proxied(self, number: int) -> int:
         return self.base + number
 
-    @Proxy
+    @proxy
     async def aproxied(self, number: int) -> int:
         await trio.lowlevel.checkpoint()
         return self.base + number
 
-    @Proxy
+    @proxy
     @classmethod
     def proxied_of_class(cls, number: int) -> int:
         return 100 + number
 
-    @Proxy
+    @proxy
     @staticmethod
     def proxied_static(number: int) -> int:
         return 100 + number
 
-    @ForInstancesOnly
+    @for_instances_only
     def for_instances(self, number: int) -> int:
         return self.base + number
 
@@ -73,12 +73,12 @@ class Many(Actor):
     def _(self, number: int) -> int:
         return self.base + number
 
-    @Compiled
-    def compiled(self, number: int) -> int:
+    @compiled
+    def of_a_compiler(self, number: int) -> int:
         return self.base + number
 
-    @Compiled
-    async def acompiled(self, number: int) -> int:
+    @compiled
+    async def async_of_a_compiler(self, number: int) -> int:
         await trio.lowlevel.checkpoint()
         return self.base + number
 
@@ -94,14 +94,14 @@ class Many(Actor):
 class Over(Many):
     """It overrides some of them by other kinds."""
 
-    def static(self, number: int) -> int:  # type: ignore[override]  # pyright: ignore
+    def static(self, number: int) -> int:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         return 2 * self.base + number
 
     @staticmethod
-    def plain(number: int) -> int:  # type: ignore[override]  # pyright: ignore
+    def plain(number: int) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
         return 200 + number
 
-    @Proxy
+    @proxy
     def proxied(self, number: int) -> int:
         return 200 + number
 
@@ -165,13 +165,13 @@ async def test_a_decorated_method_and_the_function_in_it_are_two_methods(autojum
 
 async def test_declared_errors_are_found_under_decorators(autojump_clock: MockClock) -> None:
     class Refusing(Actor):
-        @Compiled
+        @compiled
         @raises(Refused)
         def inner(self) -> None:
             raise Refused
 
         @raises(Refused)
-        @Proxy
+        @proxy
         def outer(self) -> None:
             raise Refused
 
@@ -187,7 +187,8 @@ async def test_declared_errors_are_found_under_decorators(autojump_clock: MockCl
 
     async with supervised() as supervisor:
         ref: ActorRef[Any] = await supervisor.start_child(Refusing)
-        for method in (Refusing.inner, Refusing.outer, Refusing.static, Refusing.of_class):
+        methods: list[Any] = [Refusing.inner, Refusing.outer, Refusing.static, Refusing.of_class]
+        for method in methods:
             with pytest.raises(Refused):
                 await ref.call(method)
         assert ref.is_alive
@@ -197,16 +198,16 @@ async def test_a_decorated_hook_is_called(autojump_clock: MockClock) -> None:
     log: list[object] = []
 
     class Hooked(Actor):
-        @Proxy
+        @proxy
         async def on_start(self) -> None:
             log.append("start")
 
-        @Proxy
+        @proxy
         async def on_message(self, message: object) -> None:
             await trio.lowlevel.checkpoint()
             log.append(message)
 
-        @Compiled
+        @compiled
         async def on_stop(self, exit: object) -> None:
             log.append("stop")
 
@@ -235,12 +236,10 @@ class Table(Actor, dict[str, int]):
     pass
 
 
+read: Any = Strange.read
 REFUSED: list[tuple[object, str]] = [
     (Strange.size, r"^Strange\.size is not a method: write one that returns it$"),
-    (
-        functools.partial(Strange.read, 5),
-        r"^functools\.partial\(.*\) is not a method of Strange: pass the method itself",
-    ),
+    (functools.partial(read, 5), r"^functools\.partial\(.*\) is not a method of Strange: pass the method itself"),
     (Strange().read, r"^Strange\.read is bound to an instance: pass Strange\.read$"),
     (5, "^5 is not a method of Strange"),
 ]
@@ -260,11 +259,12 @@ async def test_what_can_not_be_sent_is_refused_with_the_reason(
 async def test_methods_of_a_built_in_base_can_be_sent_if_they_have_a_signature(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref: ActorRef[Any] = await supervisor.start_child(Table, {"a": 1})
-        assert await ref.call(Table.get, "a") == 1
-        assert await ref.call(Table.setdefault, "b", 2) == 2
-        assert await ref.call(Table.fromkeys, ["c"], 3) == {"c": 3}
+        table: Any = Table
+        assert await ref.call(table.get, "a") == 1
+        assert await ref.call(table.setdefault, "b", 2) == 2
+        assert await ref.call(table.fromkeys, ["c"], 3) == {"c": 3}
         with pytest.raises(TypeError, match=r"^Table\.update has no signature .*: write a method that calls it$"):
-            await ref.call(Table.update, {"c": 3})
+            await ref.call(table.update, {"c": 3})
 
 
 def cell_of_a_notebook() -> type[Any]:

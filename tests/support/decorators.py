@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 
 class Proxy:
@@ -13,9 +13,11 @@ class Proxy:
     def __init__(self, wrapped: Any) -> None:
         self.__wrapped__ = wrapped
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[misc]
-        return type(self.__wrapped__)
+    if not TYPE_CHECKING:
+
+        @property
+        def __class__(self):
+            return type(self.__wrapped__)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__wrapped__, name)
@@ -57,8 +59,13 @@ class Adder:
         return self.number + other
 
 
-class AsyncAdder(Adder):
-    async def __call__(self, other: int) -> int:  # type: ignore[override]
+class AsyncAdder:
+    """The same, and async."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    async def __call__(self, other: int) -> int:
         return self.number + other
 
 
@@ -96,3 +103,15 @@ class CompiledCoroutine:
 
     def close(self) -> None:
         self.coroutine.close()
+
+
+def proxy(method: object) -> Any:
+    return Proxy(method)
+
+
+def for_instances_only(method: object) -> Any:
+    return ForInstancesOnly(method)
+
+
+def compiled(method: Callable[..., Any]) -> Any:
+    return Compiled(method)

@@ -80,7 +80,8 @@ class Actor:
             else:
                 self = new(cls)
             # The first instance that an actor's own code makes is the actor. Any other is a plain object.
-            cell = cell_of_current_actor()
+            ref = current_actor.get(None)
+            cell = ref._cell if isinstance(ref, ActorRef) else None
             if cell is not None and cell.takes_instance:
                 self._trioreg_bind(cell)
             elif _cells_by_id:
@@ -208,11 +209,6 @@ _cells_by_id: WeakValueDictionary[int, Cell] = WeakValueDictionary()
 """The cells of the actors that have no `__dict__`, by the id of the actor."""
 
 
-def cell_of_current_actor() -> Cell | None:
-    ref = current_actor.get(None)
-    return ref._cell if isinstance(ref, ActorRef) else None
-
-
 def cell_of(actor: Actor) -> Cell | None:
     """The cell of an actor. None if the object is no actor."""
     cell = actor._trioreg_cell
@@ -220,10 +216,11 @@ def cell_of(actor: Actor) -> Cell | None:
         cell = _cells_by_id.get(id(actor))
     if cell is None:
         # A base like `dict` has made the object without a call of `Actor.__new__`, and its `__init__` asks for it.
-        current = cell_of_current_actor()
-        if current is not None and current.takes_instance:
-            actor._trioreg_bind(current)
-            return current
+        ref = current_actor.get(None)
+        cell = ref._cell if isinstance(ref, ActorRef) else None
+        if cell is None or not cell.takes_instance:
+            return None
+        actor._trioreg_bind(cell)
     return cell
 
 

@@ -11,7 +11,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Coroutine
-from types import ClassMethodDescriptorType, FunctionType
+from types import ClassMethodDescriptorType, CoroutineType, FunctionType
 from typing import Any, cast
 
 from trio.lowlevel import disable_ki_protection
@@ -40,7 +40,7 @@ def name_in(cls: type, method: object) -> str | None:
     name = getattr(method, "__name__", None)
     if isinstance(name, str) and any(_is_under(name, base, cls, method) for base in cls.__mro__):
         return name
-    if not callable(method) and not hasattr(type(method), "__get__"):
+    if not callable(method) and not _is_descriptor(method):
         return None
     return next((name for base in cls.__mro__ for name in vars(base) if _is_under(name, base, cls, method)), None)
 
@@ -62,7 +62,7 @@ def _is_under(name: str, base: type, cls: type, method: object) -> bool:
     found = vars(base)[name]
     if found is method:
         return True
-    if type(found) is FunctionType or not hasattr(type(found), "__get__"):
+    if type(found) is FunctionType or not _is_descriptor(found):
         return False
     bound_to = getattr(method, "__self__", None)
     if inspect.isclass(bound_to) and (issubclass(cls, bound_to) or issubclass(bound_to, base)):
@@ -71,7 +71,7 @@ def _is_under(name: str, base: type, cls: type, method: object) -> bool:
         seen = seen_from(base, name)
     if type(seen) is not type(method):
         return False
-    return seen == method or (not isinstance(found, staticmethod | classmethod) and _is_made_of_the_same(seen, method))
+    return seen == method or (not _is_static(found) and _is_made_of_the_same(seen, method))
 
 
 def _is_made_of_the_same(one: object, other: object) -> bool:
@@ -109,11 +109,18 @@ def signature_of(cls: type, name: str) -> inspect.Signature:
 
 
 def _takes_the_actor(found: object) -> bool:
-    if isinstance(found, staticmethod | classmethod | ClassMethodDescriptorType):
-        return False
     if isinstance(found, functools.partial):
         return sys.version_info >= (3, 14)
+    return _is_descriptor(found) and not _is_static(found)
+
+
+def _is_descriptor(found: object) -> bool:
     return hasattr(type(found), "__get__")
+
+
+def _is_static(found: object) -> bool:
+    # By the class that it shows: a decorator's object shows that of what is in it.
+    return issubclass(found.__class__, staticmethod | classmethod | ClassMethodDescriptorType)
 
 
 def call_by_name(name: str) -> Callable[..., object]:
@@ -121,8 +128,8 @@ def call_by_name(name: str) -> Callable[..., object]:
 
     @disable_ki_protection
     def call(actor: object, /, *args: object, **kwargs: object) -> object:
-        result = getattr(actor, name)(*args, **kwargs)
-        if isinstance(result, Coroutine) and not inspect.iscoroutine(result):
+        result: object = getattr(actor, name)(*args, **kwargs)
+        if isinstance(result, Coroutine) and type(result) is not CoroutineType:
             return _awaited(cast("Coroutine[Any, Any, object]", result))  # of a compiler
         return result
 
