@@ -123,17 +123,20 @@ def _is_static(found: object) -> bool:
     return issubclass(found.__class__, staticmethod | classmethod | ClassMethodDescriptorType)
 
 
-def call_by_name(name: str) -> Callable[..., object]:
+def call_by_name(name: str) -> Callable[..., Any]:
     """A plain function that calls what an actor has under a name, open to Ctrl-C."""
 
     @disable_ki_protection
-    def call(actor: object, /, *args: object, **kwargs: object) -> object:
-        result: object = getattr(actor, name)(*args, **kwargs)
-        if isinstance(result, Coroutine) and type(result) is not CoroutineType:
-            return _awaited(cast("Coroutine[Any, Any, object]", result))  # of a compiler
-        return result
+    def call(actor: object, /, *args: object, **kwargs: object) -> Any:
+        result: Any = getattr(actor, name)(*args, **kwargs)
+        return _awaited(result) if _is_of_a_compiler(result) else result
 
     return call
+
+
+def _is_of_a_compiler(result: object) -> bool:
+    """Whether this is a coroutine, and not one of Python's own."""
+    return isinstance(result, Coroutine) and type(result) is not CoroutineType
 
 
 @disable_ki_protection
