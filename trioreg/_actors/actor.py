@@ -36,10 +36,10 @@ class Actor:
     Synopsis::
 
         class SecretAgent(trioreg.Actor):
-            def __init__(self, codename: str) -> None:      # runs in the actor's own task
+            def __init__(self, codename: str) -> None:  # runs in the actor's own task
                 self.codename = codename
 
-            def echo(self, text: str) -> str:               # a message is a method; sync or async
+            def echo(self, text: str) -> str:  # a message is a method; sync or async
                 return f'{self.codename} says: "{text}"'
 
         bond = await supervisor.start_child(SecretAgent, "James Bond")
@@ -172,7 +172,7 @@ class Actor:
         """
 
     async def on_idle(self) -> None:
-        """Called after ``idle_timeout`` seconds without a message, and again after each ``idle_timeout`` more."""
+        """Called after ``idle_timeout`` seconds without a message, and again after each further ``idle_timeout``."""
 
     def __getstate__(self) -> object:
         """For copies and pickles. They are plain objects: only this one is the actor."""
@@ -228,7 +228,9 @@ def living(actor: Actor) -> Cell:
     """The cell of an actor. `RuntimeError` if the object is no actor."""
     cell = cell_of(actor)
     if cell is None:
-        raise RuntimeError(f"this {type(actor).__name__} was not started by a supervisor: it has no mailbox")
+        raise RuntimeError(
+            f"this {type(actor).__name__} was not started by a supervisor, so it is no actor: use start_child()"
+        )
     return cell
 
 

@@ -22,6 +22,7 @@ from .._runtime import (
     async_result,
     await_user,
     combine,
+    counted,
     current_actor,
     run_user,
     split,
@@ -155,7 +156,7 @@ async def _run_on_stop(cell: Cell) -> None:
             if cancelled is not None:
                 raise cancelled from None
     if cell.scope.cancelled_caught and life.exit is exit:
-        logger.warning("%r: on_stop took longer than %g seconds and was cancelled", cell.ref, limit)
+        logger.warning("%r: on_stop took longer than %s and was cancelled", cell.ref, counted(limit, "second"))
     cell.scope = None
 
 

@@ -5,6 +5,7 @@ Read first: `owner.py`. An owner holds names, and gives them all back in the ste
 This wing never knows an actor, a registry or a supervisor. Other wings import from here, not from the files.
 """
 
+from .counted import counted
 from .errors import (
     ActorExited,
     AlreadyRegistered,
@@ -24,6 +25,7 @@ from .failure import attributes_of, combine, shown_safely, split, without_runtim
 from .identity import Identity
 from .ki_protection import await_user, run_user, without_ki_protection
 from .owner import Owner, Token
+from .public_names import show_methods_as
 from .sleeping import WOKEN, sleep_until_woken, wake
 from .task_owner import TaskOwner, current_actor, current_owner
 from .trio_run import Run, current_run
@@ -57,12 +59,14 @@ __all__ = [
     "attributes_of",
     "await_user",
     "combine",
+    "counted",
     "current_actor",
     "current_owner",
     "current_run",
     "sleep_until_woken",
     "require_sync",
     "run_user",
+    "show_methods_as",
     "shown_safely",
     "split",
     "sync_result",

@@ -115,7 +115,7 @@ class ChildSpec:
             ``"temporary"`` (never restarted). None means permanent for an actor class, and transient for a function.
         shutdown: How long it may take to end: seconds, ``math.inf``, or ``"kill"`` (at once, without ``on_stop``).
             None means 5 seconds, and ``math.inf`` for a supervisor.
-        significant: Whether its end counts for the supervisor's ``auto_shutdown``. A permanent child can't be.
+        significant: Whether its end counts for the supervisor's ``auto_shutdown``. Not for a permanent child.
         backoff: How long to wait before each restart. None means not at all.
 
     Raises:
@@ -161,7 +161,7 @@ class ChildSpec:
 
     @property
     def restarts(self) -> Restart:
-        """``restart``, or what it is by default."""
+        """``restart``, or its default for this factory."""
         return self.restart or self.kind.restart
 
     @property

@@ -14,7 +14,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import STARTING, STOPPING, Actor, ActorRef, Address, Function, waiting_for
 from .._registry import Registry, Via
-from .._runtime import Identity, NotRegistered
+from .._runtime import Identity, NotRegistered, show_methods_as
 from .backoff import Backoff
 from .child_options import ChildOptions, LifeOptions
 from .child_spec import ChildSpec, Restart, spec_of
@@ -220,7 +220,7 @@ class Partitions(Identity, Generic[T]):
     ) -> ActorRef[Any]:
         """The actor that has the name, or else a new child in the partition of a key: `DynamicSupervisor.start_or_get`.
 
-        Never two actors with that name, however many tasks ask at once. A checkpoint; constant time.
+        Never two actors with that name, even if many tasks ask at once. A checkpoint; constant time.
 
         Args:
             key: A key of the partition.
@@ -328,3 +328,6 @@ class _WaitingKeyAddress(_KeyAddress[T_co]):
 
         async def send(self, message):
             await self._name.send(message)
+
+
+show_methods_as("Address", _KeyAddress, _WaitingKeyAddress)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from .._runtime import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -37,7 +39,7 @@ def _child_node(child: Child) -> Node:
     if ref is not None and parts[0] == child.spec.kind.label:
         del parts[0]  # the reference shows that too
     if child.restarts:
-        parts.append(f"restarted {child.restarts} time{'s' if child.restarts > 1 else ''}")
+        parts.append(f"restarted {counted(child.restarts, 'time')}")
     inner: Engine | None = getattr(child.cell.actor, "_engine", None) if child.cell is not None else None
     return Node("  ".join(parts), () if inner is None else node_of(inner).children)
 
