@@ -136,7 +136,7 @@ def call_by_name(name: str) -> Callable[..., Any]:
 
 def _is_of_a_compiler(result: object) -> bool:
     """Whether this is a coroutine, and not one of Python's own."""
-    return isinstance(result, Coroutine) and type(result) is not CoroutineType
+    return type(result) is not CoroutineType and isinstance(result, Coroutine)
 
 
 @disable_ki_protection
