@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import attrs
+from typing import TYPE_CHECKING, NamedTuple
 
 from .._runtime import counted
 
@@ -15,8 +13,7 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 
-@attrs.frozen
-class Node:
+class Node(NamedTuple):
     """One line of the tree: a supervisor or a worker.
 
     Attributes:
