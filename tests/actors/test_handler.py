@@ -162,24 +162,6 @@ async def test_an_unhashable_object_as_a_method_is_refused_with_its_repr(autojum
         assert ref.is_alive
 
 
-async def test_static_methods_and_class_methods_are_refused(autojump_clock: MockClock) -> None:
-    class Odd(Actor):
-        @staticmethod
-        def static() -> int:
-            return 1
-
-        @classmethod
-        def of_class(cls) -> int:
-            return 1
-
-    async with supervised() as supervisor:
-        ref: Any = await supervisor.start_child(Odd)
-        for method in (Odd.static, Odd.of_class):
-            with pytest.raises(TypeError, match="not a"):
-                await ref.call(method)
-        assert ref.is_alive
-
-
 async def test_a_call_of_a_supervisors_stop_is_refused_and_names_ref_stop(autojump_clock: MockClock) -> None:
     async with supervised() as top:
         ref = await top.start_child(DynamicSupervisor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import attrs
@@ -19,11 +19,21 @@ from trioreg import (
     open_supervisor,
 )
 
+
+def numbers() -> Iterator[int]:
+    yield 1
+
+
+async def anumbers() -> AsyncIterator[int]:
+    yield 1
+
+
 BAD_SPECS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"factory": 5}, TypeError, "factory must be .*, not 5"),
     ({"factory": None}, TypeError, "factory must be"),
     ({"factory": int}, TypeError, "factory must be"),
-    ({"factory": lambda: None}, TypeError, "factory must be"),
+    ({"factory": numbers}, TypeError, "factory must be .*, not <function numbers"),
+    ({"factory": anumbers}, TypeError, "factory must be .*, not <function anumbers"),
     ({"factory": "worker"}, TypeError, "factory must be"),
     ({"args": ["a list"]}, TypeError, re.escape("args must be a tuple, not ['a list']")),
     ({"args": "ab"}, TypeError, "args must be a tuple, not 'ab'"),

@@ -177,12 +177,19 @@ async def starts(supervisor: trioreg.DynamicSupervisor, agents: trioreg.Registry
     assert_type(await supervisor.start_child(nothing), ActorRef[Function[None]])
     assert_type(await supervisor.start_or_get(worker, 3, "name", name=agents.via("Q")), ActorRef[Function[bytes]])
     assert_type(await supervisor.start_child(trioreg.ChildSpec(worker, (3, "name"))), ActorRef[Any])
+    assert_type(await supervisor.start_or_get(trioreg.ChildSpec(nothing, name=agents.via("Q"))), ActorRef[Any])
+    assert_type(await supervisor.start_child(lambda: worker(3, "name")), ActorRef[Function[bytes]])
+    backoff = trioreg.Backoff()
+    assert_type(await supervisor.start_child(Agent, "James Bond", backoff=backoff), ActorRef[Agent])
+    assert_type(await supervisor.start_or_get(Agent, "M", 1, name=agents.via("M"), backoff=backoff), ActorRef[Agent])
 
 
 async def wrong_starts(supervisor: trioreg.DynamicSupervisor) -> None:
     await supervisor.start_child(Agent, 7, 7)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await supervisor.start_child(worker, "name", 3)  # type: ignore[arg-type, call-arg, type-var]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await supervisor.start_child(worker, restart="sometimes", *(1, "x"))  # type: ignore[call-overload, call-arg]  # pyright: ignore[reportArgumentType, reportCallIssue]  # noqa: B026
+    await supervisor.start_child(Agent, "James Bond", backoff=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await supervisor.start_or_get(worker, 3, "name")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     await supervisor.start_child(len, "name")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 

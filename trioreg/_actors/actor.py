@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVarTuple, cast
+from weakref import WeakValueDictionary
 
 from trio.lowlevel import current_task, enable_ki_protection
 
@@ -55,30 +56,42 @@ class Actor:
             secrets. A class or an instance attribute.
     """
 
-    __slots__ = ("__weakref__", "_cell")
+    # No slots, so that any class layout can stand beside it: a base of `dict`, or one with slots of its own.
+    __slots__ = ()
 
     mailbox_size: int | None = None
     idle_timeout: float | None = None
     log_state: bool = False
 
-    _cell: Cell | None
+    _trioreg_cell: ClassVar[Cell | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_taken_names(cls)
 
     if not TYPE_CHECKING:  # a type checker takes the arguments from `__init__`
 
         def __new__(cls, *args: object, **kwargs: object) -> Self:
-            if (args or kwargs) and cls.__init__ is object.__init__:
+            new = super().__new__
+            if new is not object.__new__:
+                self = new(cls, *args, **kwargs)  # of a base like `tuple`
+            elif (args or kwargs) and cls.__init__ is object.__init__:
                 raise TypeError(f"{cls.__qualname__}() takes no arguments")
-            self = super().__new__(cls)
+            else:
+                self = new(cls)
             # The first instance that an actor's own code makes is the actor. Any other is a plain object.
             ref = current_actor.get(None)
             cell = ref._cell if isinstance(ref, ActorRef) else None
-            self._cell = cell if cell is not None and cell.bind_instance(self) else None
+            if cell is not None and cell.takes_instance:
+                self._trioreg_bind(cell)
+            elif _cells_by_id:
+                _cells_by_id.pop(id(self), None)  # of an actor that was at the same place in memory
             return self
 
     @property
     def ref(self) -> ActorRef[Self]:
         """The actor's own reference. Raises `RuntimeError` if no supervisor started this instance."""
-        return cast("ActorRef[Self]", self._living().ref)
+        return cast("ActorRef[Self]", living(self).ref)
 
     @enable_ki_protection
     def stop(self) -> None:
@@ -89,7 +102,7 @@ class Actor:
         Raises:
             RuntimeError: This is not the thread of the Trio run.
         """
-        self._writable().stop()
+        writable(self).stop()
 
     def start_soon(self, async_fn: Callable[[*Ts], Awaitable[object]], /, *args: *Ts) -> None:
         """Run ``await async_fn(*args)`` beside the handlers: work that lives and dies with the actor.
@@ -102,7 +115,7 @@ class Actor:
             TypeError: ``async_fn`` can't be called. (If it can be called but is not async, the actor crashes.)
             RuntimeError: This is not the thread of the Trio run.
         """
-        start_background_task(self._writable(), async_fn, *args)
+        start_background_task(writable(self), async_fn, *args)
 
     def send_after(self, seconds: float, message: object) -> Timer:
         """Send ``message`` to this actor's `on_message` after ``seconds``: ``Process.send_after(self(), ...)``.
@@ -114,7 +127,7 @@ class Actor:
             ActorExited: The actor is ending.
             RuntimeError: This is not the thread of the Trio run.
         """
-        return Timer(self._writable(), "seconds", seconds, message, repeats=False)
+        return Timer(writable(self), "seconds", seconds, message, repeats=False)
 
     def send_every(self, seconds: float, message: object) -> Timer:
         """Send ``message`` to this actor's `on_message` every ``seconds``, the first time after ``seconds``.
@@ -127,12 +140,20 @@ class Actor:
             ActorExited: The actor is ending.
             RuntimeError: This is not the thread of the Trio run.
         """
-        return Timer(self._writable(), "seconds", seconds, message, repeats=True)
+        return Timer(writable(self), "seconds", seconds, message, repeats=True)
 
-    def _killed(self) -> None:
+    def _trioreg_bind(self, cell: Cell) -> None:
+        """The runtime's own hook: this instance is the actor."""
+        cell.actor = self
+        try:
+            object.__setattr__(self, "_trioreg_cell", cell)  # the class may be frozen
+        except AttributeError:  # it has slots, and so have all its bases
+            _cells_by_id[id(self)] = cell
+
+    def _trioreg_killed(self) -> None:
         """The runtime's own hook: the actor is being killed, and code that shields itself has to end too."""
 
-    async def _run_on_start(self) -> None:
+    async def _trioreg_start(self) -> None:
         """The runtime's own hook: everything that comes before the first message."""
         await async_result(self.on_start, self.on_start())
 
@@ -153,21 +174,78 @@ class Actor:
     async def on_idle(self) -> None:
         """Called after ``idle_timeout`` seconds without a message, and again after each further ``idle_timeout``."""
 
-    def _living(self) -> Cell:
-        if self._cell is None:
-            raise RuntimeError(
-                f"this {type(self).__name__} was not started by a supervisor, so it is no actor: use start_child()"
-            )
-        return self._cell
-
-    def _writable(self) -> Cell:
-        """The cell, to change something. `RuntimeError` in a worker thread, where nothing can be woken or started."""
-        cell = self._living()
-        cell.ref._require_thread()
-        return cell
+    def __getstate__(self) -> object:
+        """For copies and pickles. They are plain objects: only this one is the actor."""
+        state: object = super().__getstate__()
+        # With slots it is a tuple: the attributes, and what is in the slots.
+        if isinstance(state, tuple):
+            attributes, slots = cast("tuple[object, object]", state)
+            return without_cell(attributes), slots
+        return without_cell(state)
 
 
 _HOOKS = frozenset(dir(Actor))
+
+_OWN = {name: value for name, value in vars(Actor).items() if not name.startswith(("__", "on_"))}
+_SETTINGS = {name for name, value in _OWN.items() if not (callable(value) or isinstance(value, property))}
+
+
+def refuse_taken_names(cls: type[Actor]) -> None:
+    """Raise `TypeError` if a class has a method in the place of one that the runtime needs, or of a setting."""
+    for name in _OWN:
+        base = next(base for base in cls.__mro__ if name in vars(base))
+        if base.__module__.partition(".")[0] == __name__.partition(".")[0]:
+            continue
+        if name not in _SETTINGS:
+            instead = ", or override on_stop()" if name == "stop" else ""
+            raise TypeError(
+                f"{cls.__qualname__}.{name} would take the place of Actor.{name}: give it another name{instead}"
+            )
+        if callable(vars(base)[name]):
+            raise TypeError(f"{cls.__qualname__}.{name} would be taken for the setting {name}: give it another name")
+
+
+_cells_by_id: WeakValueDictionary[int, Cell] = WeakValueDictionary()
+"""The cells of the actors that have no `__dict__`, by the id of the actor."""
+
+
+def cell_of(actor: Actor) -> Cell | None:
+    """The cell of an actor. None if the object is no actor."""
+    cell = actor._trioreg_cell
+    if cell is None:
+        cell = _cells_by_id.get(id(actor))
+    if cell is None:
+        # A base like `dict` has made the object without a call of `Actor.__new__`, and its `__init__` asks for it.
+        ref = current_actor.get(None)
+        cell = ref._cell if isinstance(ref, ActorRef) else None
+        if cell is None or not cell.takes_instance:
+            return None
+        actor._trioreg_bind(cell)
+    return cell
+
+
+def living(actor: Actor) -> Cell:
+    """The cell of an actor. `RuntimeError` if the object is no actor."""
+    cell = cell_of(actor)
+    if cell is None:
+        raise RuntimeError(
+            f"this {type(actor).__name__} was not started by a supervisor, so it is no actor: use start_child()"
+        )
+    return cell
+
+
+def writable(actor: Actor) -> Cell:
+    """The cell, to change something. `RuntimeError` in a worker thread, where nothing can be woken or started."""
+    cell = living(actor)
+    cell.ref._require_thread()
+    return cell
+
+
+def without_cell(state: object) -> object:
+    if not isinstance(state, dict):
+        return state
+    attributes = cast("dict[str, object]", state)
+    return {name: value for name, value in attributes.items() if name != "_trioreg_cell"}
 
 
 class ActorType:

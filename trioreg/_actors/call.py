@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, Never, TypeVar, final
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import ActorExited, NoReply, wake
+from .._runtime import ActorExited, Identity, NoReply, wake
 from .deadlock import Wait
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def refuse(payload: object, ref: Owner, exit: Exit, *, was_sent: bool = True) ->
 
 
 @final
-class Reply(Generic[R]):
+class Reply(Identity, Generic[R]):
     """An answer that comes later: ``GenServer.reply``.
 
     A handler makes a reply, keeps it, and returns it. The caller waits, and the actor goes on with the next message.

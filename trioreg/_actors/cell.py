@@ -25,6 +25,7 @@ from .._runtime import (
     Exit,
     Owner,
     async_result,
+    attributes_of,
     await_user,
     current_actor,
     run_user,
@@ -61,8 +62,9 @@ class Behaviour(Protocol):
     idle_timeout: float | None
     log_state: bool
 
-    def _killed(self) -> None: ...
-    async def _run_on_start(self) -> None: ...
+    def _trioreg_bind(self, cell: Cell) -> None: ...
+    def _trioreg_killed(self) -> None: ...
+    async def _trioreg_start(self) -> None: ...
     async def on_start(self) -> None: ...
     async def on_message(self, message: Any) -> None: ...
     async def on_stop(self, exit: Exit) -> None: ...
@@ -241,12 +243,10 @@ class Cell(Mailbox):
         """How many calls have begun and are not answered yet."""
         return (self.call is not None) + self.runs_in_callers_turn + len(self.deferred or ())
 
-    def bind_instance(self, actor: Behaviour) -> bool:
-        """Keep the first instance that this actor's own code has made. False if ``actor`` is not that one."""
-        if self.actor is not None or self.hooks is None or self.state >= ENDED:
-            return False
-        self.actor = actor
-        return True
+    @property
+    def takes_instance(self) -> bool:
+        """Whether the next instance that this actor's own code makes is the actor."""
+        return self.actor is None and self.hooks is not None and self.state < ENDED
 
     def owns(self, task: Task) -> bool:
         """Whether ``task`` runs the actor's code: its own task, one in a nursery below it, or a background task."""
@@ -288,13 +288,13 @@ class Cell(Mailbox):
                 life.exit = exit
                 self._cancel()
                 if self.actor is not None:
-                    self.actor._killed()
+                    self.actor._trioreg_killed()
             return
         life.exit = exit
         self.state = ENDING
         self.close()  # with an empty queue there will be no `STOP` in front of a message that comes now
         if exit.reason == "killed" and self.actor is not None:
-            self.actor._killed()
+            self.actor._trioreg_killed()
         if self.queue:
             # `STOP` in front of all messages: so the loop need not look at the state for each message.
             self.queue.extendleft((None, STOP))
@@ -388,5 +388,5 @@ class Cell(Mailbox):
             shown = [*map(shown_safely, args), *(f"{key}={shown_safely(value)}" for key, value in kwargs.items())]
             words = f", in {name}({', '.join(shown)})"
         if self.actor is not None and self.actor.log_state:
-            words += f", with {shown_safely(getattr(self.actor, '__dict__', {}))}"
+            words += f", with {shown_safely(attributes_of(self.actor))}"
         return words

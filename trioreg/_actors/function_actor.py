@@ -46,7 +46,13 @@ async def run_function(cell: Cell, function: Callable[..., object], args: tuple[
     # Arguments that do not fit raise here, before the start: so `start_child` raises that.
     result = run_user(function, *args)
     if not inspect.isawaitable(result):
-        raise TypeError(f"{cell.ref._label} must be an Actor class or an async function, but it returned {result!r}")
+        instead = ""
+        if hasattr(type(result), "_trioreg_cell"):  # an `Actor`, which is made of more than this file knows
+            name = type(result).__qualname__
+            instead = f": pass {name} and its arguments, or functools.partial({name}, ...)"
+        raise TypeError(
+            f"{cell.ref._label} must be an Actor class or an async function, but it returned {result!r}{instead}"
+        )
     if cell.state == ENDING:  # the call itself has ended the actor
         if inspect.iscoroutine(result):
             result.close()

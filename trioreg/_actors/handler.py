@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
+from types import FunctionType
 from typing import Any, TypeVar
 
 from .._runtime import await_user, without_ki_protection
+from .method import (
+    DECLARED,
+    call_by_name,
+    errors_declared_by,
+    in_class,
+    is_the_only_one,
+    name_in,
+    seen_from,
+    shown,
+    signature_of,
+    why_unknown,
+)
 
 F = TypeVar("F", bound=Callable[..., object])
 
 _SHAPES_KEPT = 64
 _COUNTS = 6
-_DECLARED = "__trioreg_raises__"
 _INSTEAD = {"stop": "use ref.stop()", "on_message": "use ref.send(message)"}
 
 
@@ -45,7 +57,7 @@ def raises(*errors: type[Exception]) -> Callable[[F], F]:
             raise TypeError(f"raises() can't take {error!r}: Python turns it into a RuntimeError on its way")
 
     def declare(function: F) -> F:
-        setattr(function, _DECLARED, (*errors, *getattr(function, _DECLARED, ())))
+        setattr(function, DECLARED, (*errors, *getattr(function, DECLARED, ())))
         return function
 
     return declare
@@ -75,15 +87,20 @@ class Handler:
     )
 
     def __init__(self, cls: type, name: str) -> None:
-        function: Callable[..., object] = getattr(cls, name)
+        function = in_class(cls, name)
         self.name = f"{cls.__qualname__}.{name}"
-        self.function = without_ki_protection(function)
-        self.is_async: bool = bool(inspect.iscoroutinefunction(function))
+        if type(function) is FunctionType:  # a decorator's object may pretend to be one
+            self.function = without_ki_protection(function)
+            self.is_async: bool = bool(inspect.iscoroutinefunction(function))
+            self._signature = inspect.signature(function)
+        else:
+            self.function = call_by_name(name)
+            self.is_async = False  # it need not show before it is called; `serve` awaits a coroutine that it returns
+            self._signature = signature_of(cls, name)
         declared: dict[type[Exception], None] = {}
         for base in cls.__mro__:
-            declared |= dict.fromkeys(getattr(vars(base).get(name), _DECLARED, ()))
+            declared |= dict.fromkeys(errors_declared_by(vars(base).get(name)))
         self.declared: tuple[type[Exception], ...] = tuple(declared)
-        self._signature = inspect.signature(function)
         self._shapes: set[tuple[int, tuple[str, ...]]] = set()
         self.least, self.most = _positional(self._signature)
         self._positional_only = sum(
@@ -158,49 +175,37 @@ class Handlers:
             raise TypeError(
                 f"{method!r} is not a method: pass one as the class has it, like SecretAgent.echo"
             ) from None
+        is_known = handler is not None
         if handler is None:
-            handler = self._handlers[method] = self._make(method)
+            handler, is_known = self._make(method)
+            if is_known:
+                self._handlers[method] = handler
         if kwargs or not handler.least <= len(args) <= handler.most:
             handler.check(args, kwargs)
-        elif len(args) < _COUNTS:
+        elif is_known and len(args) < _COUNTS:
             self.by_count[len(args)][method] = handler
         return handler
 
-    def _make(self, method: object) -> Handler:
+    def _make(self, method: object) -> tuple[Handler, bool]:
+        """The handler for a method, and whether the class always gives this object for it: then it is kept."""
         cls = self._class
         if cls is None:
-            raise TypeError(f"{_shown(method)} can't be called: this is a function actor, send() it a message instead")
-        name = _name_in(cls, method)
+            raise TypeError(f"{shown(method)} can't be called: this is a function actor, send() it a message instead")
+        name = name_in(cls, method)
         if name is None:
-            if inspect.ismethod(method) and not inspect.isclass(method.__self__):
-                name = _name_in(cls, method.__func__)
-            if name is not None:
-                raise TypeError(f"{_shown(method)} is bound to an instance: pass {cls.__qualname__}.{name}")
-            raise TypeError(f"{_shown(method)} is not a method of {cls.__qualname__}: pass {cls.__qualname__}.<method>")
+            raise TypeError(why_unknown(cls, method))
         if name in self._hooks:
             is_called = name.startswith(("_", "on_"))
             why = _INSTEAD.get(name, "it is called by the runtime" if is_called else "it is for the actor itself")
             raise TypeError(f"{cls.__qualname__}.{name} can't be sent as a message: {why}")
-        function = next(vars(base)[name] for base in cls.__mro__ if name in vars(base))
-        if not inspect.isfunction(function):
-            raise TypeError(f"{_shown(method)} is not a plain method of {cls.__qualname__}")
+        function = seen_from(cls, name)
+        if not callable(function):
+            raise TypeError(f"{cls.__qualname__}.{name} is not a method: write one that returns it")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(f"{_shown(method)} is a generator, which would run in its caller: return a list instead")
-        return Handler(cls, name)
-
-
-def _name_in(cls: type, method: object) -> str | None:
-    """The name of a method in a class: its own, or another one that a decorator or an alias has given it."""
-    name = getattr(method, "__name__", None)
-    if isinstance(name, str) and any(vars(base).get(name) is method for base in cls.__mro__):
-        return name
-    if not inspect.isfunction(method):
-        return None
-    return next((name for base in cls.__mro__ for name, found in vars(base).items() if found is method), None)
-
-
-def _shown(method: object) -> str:
-    return str(getattr(method, "__qualname__", None) or repr(method))
+            raise TypeError(f"{shown(method)} is a generator, which would run in its caller: return a list instead")
+        # What is made anew each time that it is looked up would fill the tables. Decorators like wrapt's give an object
+        # that is equal to the function in it: with that function under another name, they would be one key.
+        return Handler(cls, name), is_the_only_one(cls, method)
 
 
 class Hooks:

@@ -59,12 +59,16 @@ async def run_actor(cell: Cell, factory: Callable[..., object], args: tuple[obje
             elif hooks is None:
                 await run_function(cell, factory, args)
             else:
-                cell.actor = cast("Behaviour", run_user(factory, *args))
+                made = cast("Behaviour", run_user(factory, *args))
+                if cell.actor is not made:
+                    made._trioreg_bind(cell)
+                cell.actor = made
+                del made
                 if cell.state == ENDING:
                     pass
                 elif hooks.has_on_start:
                     with trio.CancelScope() as cell.scope:
-                        await await_user(cell.actor._run_on_start())
+                        await await_user(cell.actor._trioreg_start())
                         if cell.state < ENDING:
                             cell.set_started()
                             await serve(cell)

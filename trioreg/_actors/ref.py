@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarT
 import attrs
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
-from .._runtime import KILLED, NORMAL, SHUTDOWN, ActorExited, CallCycle, Exit, show_methods_as
+from .._runtime import KILLED, NORMAL, SHUTDOWN, ActorExited, CallCycle, Exit, Identity, show_methods_as
 from .cell import STOPPING, Reference
 from .deadlock import waiting_for
 from .hot_paths import MessagePaths
@@ -32,7 +32,7 @@ P = ParamSpec("P")
 Ts = TypeVarTuple("Ts")
 
 
-class Address(MessagePaths[A]):
+class Address(MessagePaths[A], Identity):
     """Where you can send messages: an `ActorRef` (one life of an actor) or a `Via` (the actor that has the name now).
 
     =====================  ==============================================  ==================================

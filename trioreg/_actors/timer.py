@@ -12,7 +12,7 @@ import trio
 from trio.lowlevel import enable_ki_protection
 from trio_util import periodic  # pyright: ignore[reportUnknownVariableType]
 
-from .._runtime import counted
+from .._runtime import Identity, counted
 from .background import start_background_task
 from .cell import STOPPING
 from .message import TICK, Tick
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .cell import Cell
 
 
-class Timer:
+class Timer(Identity):
     """A message that comes later, or again and again: from `Actor.send_after` and `Actor.send_every`."""
 
     __slots__ = ("_cell", "_scope", "_seconds", "_tick")

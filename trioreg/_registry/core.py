@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
+from .._runtime import Identity
 from .entry import Entry
 from .names import Names
 
@@ -12,8 +13,10 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class RegistryCore(Generic[K, V]):
+class RegistryCore(Identity, Generic[K, V]):
     """The names of one registry, and their kind."""
+
+    _instead_of_pickling: ClassVar[str] = "make one at import time in each process"
 
     _kind: str
     _names: Names[K, V]

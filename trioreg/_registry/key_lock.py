@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from .._runtime import Run, current_run
+from .._runtime import Identity, Run, current_run
 from .arguments import require_hashable
 from .core import RegistryCore
 
@@ -78,7 +78,7 @@ class KeyLocks:
                 self._locks[key] = (lent, users - 1)
 
 
-class KeyLock(AbstractAsyncContextManager[None]):
+class KeyLock(Identity, AbstractAsyncContextManager[None]):
     """The context manager of `Registry.lock`."""
 
     __slots__ = ("_key", "_lock", "_locks")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Generic, Never, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, Never, TypeVar, cast
 
 from trio.lowlevel import current_task, enable_ki_protection
 
@@ -27,6 +27,8 @@ class NameAddress(Address["Never"], Generic[K, V]):
     """The part of `Via` that finds its actor. It needs only the names of a registry."""
 
     __slots__ = ("_key", "_names", "_table", "key", "value")
+
+    _instead_of_pickling: ClassVar[str] = "it leads to a registry of this process; pickle its key"
 
     _names: Names[K, V]
     key: K

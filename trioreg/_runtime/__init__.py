@@ -21,7 +21,8 @@ from .errors import (
     TrioregError,
 )
 from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
-from .failure import combine, shown_safely, split, without_runtime_frames
+from .failure import attributes_of, combine, shown_safely, split, without_runtime_frames
+from .identity import Identity
 from .ki_protection import await_user, run_user, without_ki_protection
 from .owner import Owner, Token
 from .public_names import show_methods_as
@@ -40,6 +41,7 @@ __all__ = [
     "ChildNotFound",
     "Exit",
     "ExitReason",
+    "Identity",
     "KILLED",
     "MailboxFull",
     "MaxChildren",
@@ -56,6 +58,7 @@ __all__ = [
     "TrioregError",
     "WOKEN",
     "async_result",
+    "attributes_of",
     "await_user",
     "combine",
     "counted",

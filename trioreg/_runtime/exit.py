@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+import copy
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
@@ -37,6 +38,10 @@ class Exit:
     def is_abnormal(self) -> bool:
         """Whether the actor crashed or was killed: then a ``"transient"`` child is restarted."""
         return self.reason in ("crashed", "killed")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Exit:
+        # The error is the one that was raised, with its traceback. A copy would have none, and many can't be copied.
+        return self if self.value is None else attrs.evolve(self, value=copy.deepcopy(self.value, memo))
 
     def __str__(self) -> str:
         return self.reason if self.error is None else f"{self.reason}: {self.error!r}"

@@ -6,9 +6,7 @@ is raised there. Functions called through here have the mark that lets it throug
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
-from functools import partial
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
@@ -27,18 +25,12 @@ async def await_user(awaitable: Awaitable[T]) -> T:
     return await awaitable
 
 
-async def _await_result(function: Callable[..., Awaitable[T]], /, *args: object, **kwargs: object) -> T:
-    return await await_user(run_user(function, *args, **kwargs))
-
-
-def without_ki_protection(function: Callable[..., Any]) -> Callable[..., Any]:
+def without_ki_protection(function: FunctionType) -> Callable[..., Any]:
     """The function, without protection from Ctrl-C when protected code calls it.
 
     Trio's mark is on the code object. A copy of the function with its own code object can have the mark itself, so no
     message pays for another frame around its handler.
     """
-    if type(function) is not FunctionType:
-        return partial(_await_result if inspect.iscoroutinefunction(function) else run_user, function)
     copy = FunctionType(
         function.__code__.replace(),
         function.__globals__,

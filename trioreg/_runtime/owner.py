@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
+from .identity import Identity
 from .report import report
 from .snapshot import items_of
 
@@ -36,7 +37,7 @@ class Lessor(Protocol):
     def _reclaim(self, owner: Owner, keys: Collection[tuple[Any, Token]], exit: Exit | None) -> None: ...
 
 
-class Owner:
+class Owner(Identity):
     """The holder of a name: an `ActorRef`, or a `TaskOwner` for a plain Trio task. Compared by identity.
 
     A registry gives you owners (`Entry.owner`, `Registry.whereis`, `AlreadyRegistered.holder`), and you pass them as
@@ -46,6 +47,8 @@ class Owner:
     # `_held` is None, or (registry, key, token) for one name, or {registry: {key: token}} for several. Most actors have
     # one name: 100,000 of them should not pay for two dicts each.
     __slots__ = ("__weakref__", "_held", "_number", "_run")
+
+    _instead_of_pickling: ClassVar[str] = "it leads to a task of this process; pickle the name that it has"
 
     def __init__(self, run: Run) -> None:
         self._run = run

@@ -8,14 +8,16 @@ from __future__ import annotations
 from typing import Any, Literal, TypedDict
 
 from .._registry import Via
+from .backoff import Backoff
 from .child_spec import Restart
 
 
 class LifeOptions(TypedDict, total=False):
-    """How each life of a child ends, and whether another one follows: as in `ChildSpec`."""
+    """How each life of a child ends, and whether and when another one follows: as in `ChildSpec`."""
 
     restart: Restart | None
     shutdown: float | Literal["kill"] | None
+    backoff: Backoff | None
 
 
 class ChildOptions(LifeOptions, total=False):

@@ -36,7 +36,7 @@ class Kind:
         self.label = name.rsplit(".", 1)[-1]
         self.type = type_of(cls)
         self.restart: Restart = "transient" if cls is None else "permanent"
-        self.is_supervisor = bool(getattr(cls, "_is_supervisor", False))
+        self.is_supervisor = bool(getattr(cls, "_trioreg_is_supervisor", False))
         self.shutdown = math.inf if self.is_supervisor else 5.0
 
 
@@ -59,7 +59,8 @@ def kind_of(factory: object) -> Kind:
         if cls is factory:
             type.__setattr__(cls, "_trioreg_kind", kind)
         return kind
-    if not callable(inner) or inspect.isclass(inner) or _is_sync(inner):
+    # Whether a function is async shows only in what it returns: a decorated one or a lambda need not look it.
+    if not callable(inner) or _is_plain_class(inner) or _is_generator(inner):
         raise TypeError(
             f"factory must be an Actor class or an async function (or a functools.partial of one), not {factory!r}"
         )
@@ -70,8 +71,12 @@ def _actor_class(inner: Any) -> type[Actor] | None:
     return inner if inspect.isclass(inner) and issubclass(inner, Actor) else None
 
 
-def _is_sync(inner: Any) -> bool:
-    return inspect.isfunction(inner) and not inspect.iscoroutinefunction(inner)
+def _is_plain_class(inner: Any) -> bool:
+    return inspect.isclass(inner) and not hasattr(inner, "__await__")
+
+
+def _is_generator(inner: Any) -> bool:
+    return inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
 
 
 def _check_shutdown(shutdown: object) -> None:
@@ -99,7 +104,8 @@ class ChildSpec:
         ])
 
     Attributes:
-        factory: An `Actor` class or an async function, or a ``functools.partial`` of one.
+        factory: An `Actor` class, or an async function: any callable that gives an awaitable. Or a
+            ``functools.partial`` of one.
         args: Its arguments. Each life gets the same objects.
         id: What a `Supervisor` knows the child by. None makes one up from the name or the factory.
         name: The name that it has in a registry, from `Registry.via`. Each life has it before its ``__init__`` runs.
@@ -147,6 +153,10 @@ class ChildSpec:
         if self.significant and self.restarts == "permanent":
             raise ValueError("significant must not be True for a permanent child: it is restarted, and never ends")
 
+    def __reduce__(self) -> tuple[type[ChildSpec], tuple[object, ...]]:
+        # A copy is made from the same arguments, and so is what is unpickled: it is checked, and finds its `kind`.
+        return ChildSpec, tuple(getattr(self, field.name) for field in attrs.fields(ChildSpec) if field.init)
+
     @property
     def restarts(self) -> Restart:
         """``restart``, or its default for this factory."""
@@ -167,12 +177,20 @@ def spec_of(
     name: Via[Any, Any] | None = None,
     restart: Restart | None = None,
     shutdown: float | Literal["kill"] | None = None,
+    backoff: Backoff | None = None,
 ) -> ChildSpec:
     """The spec of a child that is given by its parts, or as a whole spec with nothing beside it."""
     if not isinstance(factory, ChildSpec):
-        return ChildSpec(factory, args, id, name, restart, shutdown)
+        return ChildSpec(factory, args, id, name, restart, shutdown, False, backoff)
     # What is given beside a whole spec would be lost.
-    beside = {"args": args or None, "id": id, "name": name, "restart": restart, "shutdown": shutdown}
+    beside = {
+        "args": args or None,
+        "id": id,
+        "name": name,
+        "restart": restart,
+        "shutdown": shutdown,
+        "backoff": backoff,
+    }
     for option, value in beside.items():
         if value is not None:
             raise TypeError(f"{option} must be in the ChildSpec, not beside it: {value!r}")

@@ -9,8 +9,9 @@ from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack, overload
 
 from .._actors import Actor, ActorRef, Function, raises
 from .._registry import Via
+from .backoff import Backoff
 from .child_options import LifeOptions
-from .child_spec import ChildSpec, Restart
+from .child_spec import ChildSpec, Restart, spec_of
 from .engine import Engine
 from .restart_intensity import RestartIntensity
 from .supervisor_base import SupervisorBase, require_name
@@ -64,15 +65,18 @@ class DynamicSupervisor(SupervisorBase):
         name: Via[Any, Any],
         **options: Unpack[LifeOptions],
     ) -> ActorRef[Function[R]]: ...
+    @overload
+    async def start_or_get(self, factory: ChildSpec, /) -> ActorRef[Any]: ...
     @raises(Exception)  # type: ignore[misc]  # as for start_child
     async def start_or_get(
         self,
-        factory: Callable[..., Any],
+        factory: Callable[..., Any] | ChildSpec,
         /,
         *args: Any,
-        name: Via[Any, Any],
+        name: Via[Any, Any] | None = None,
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
+        backoff: Backoff | None = None,
     ) -> ActorRef[Any]:
         """The actor that has the name, or else a new child with that name. Never two, even if many tasks ask at once.
 
@@ -84,11 +88,13 @@ class DynamicSupervisor(SupervisorBase):
         supervisor that waits for its restart (`Backoff`) has been restarted. A checkpoint.
 
         Args:
-            factory: An `Actor` class or an async function, or a ``functools.partial`` of one.
+            factory: An `Actor` class or an async function, or a ``functools.partial`` of one. Or a whole `ChildSpec`
+                that has a name, with nothing beside it.
             args: Its arguments.
             name: The name, from `Registry.via`.
             restart: When the child is restarted: ``"permanent"``, ``"transient"`` or ``"temporary"``.
             shutdown: How long the child may take to end: seconds, ``math.inf`` or ``"kill"``.
+            backoff: How long the child waits before each restart, as in `ChildSpec`.
 
         Returns:
             The reference of the actor that has the name. It need not be a child of this supervisor.
@@ -98,11 +104,10 @@ class DynamicSupervisor(SupervisorBase):
             TypeError: ``name`` is not from `Registry.via`, or a plain Trio task holds it.
             Exception: As for `start_child`, if it starts the child itself.
         """
-        if not isinstance(name, Via):
-            raise TypeError(f"name must come from Registry.via(), not {name!r}")
-        return await self._engine.starting.start_or_get(
-            ChildSpec(factory, args, name=name, restart=restart, shutdown=shutdown)
-        )
+        spec = spec_of(factory, args, None, name, restart, shutdown, backoff)
+        if spec.name is None:
+            raise TypeError("name must come from Registry.via(), not None")
+        return await self._engine.starting.start_or_get(spec)
 
 
 def open_dynamic_supervisor(

@@ -8,14 +8,15 @@ number before its `__init__` runs, and a child that has ended is never found.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, TypeVarTuple, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, TypeVarTuple, Unpack, cast, overload
 from zlib import crc32
 
 from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import STARTING, STOPPING, Actor, ActorRef, Address, Function, waiting_for
 from .._registry import Registry, Via
-from .._runtime import NotRegistered, require_sync, show_methods_as, sync_result
+from .._runtime import Identity, NotRegistered, require_sync, show_methods_as, sync_result
+from .backoff import Backoff
 from .child_options import ChildOptions, LifeOptions
 from .child_spec import ChildSpec, Restart, spec_of
 from .dynamic_supervisor import DynamicSupervisor
@@ -35,7 +36,7 @@ _HASH_OF_BYTES = bytes.__hash__
 _SPREAD = 0x9E3779B1
 
 
-class Partitions(Generic[T]):
+class Partitions(Identity, Generic[T]):
     """A fixed number of children, found by key: the children of a `PartitionSupervisor`.
 
     Synopsis::
@@ -71,6 +72,8 @@ class Partitions(Generic[T]):
         TypeError: ``name`` is not a str, ``partitions`` is not an int, or ``number_of`` is not callable or is async.
         ValueError: ``partitions`` is less than 1.
     """
+
+    _instead_of_pickling: ClassVar[str] = "make them at import time in each process"
 
     def __init__(self, name: str, partitions: int, *, number_of: Callable[[Any], int] | None = None) -> None:
         if not isinstance(partitions, int) or isinstance(partitions, bool):
@@ -168,6 +171,7 @@ class Partitions(Generic[T]):
         name: Via[Any, Any] | None = None,
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
+        backoff: Backoff | None = None,
     ) -> ActorRef[Any]:
         """Start a child under the dynamic supervisor that is the partition of a key.
 
@@ -185,6 +189,7 @@ class Partitions(Generic[T]):
             name: The name that the child has in a registry, from `Registry.via`.
             restart: When it is restarted: ``"permanent"``, ``"transient"`` or ``"temporary"``, as in `ChildSpec`.
             shutdown: How long it may take to end: seconds, ``math.inf`` or ``"kill"``, as in `ChildSpec`.
+            backoff: How long it waits before each restart, as in `ChildSpec`.
 
         Returns:
             The reference of the child's first life.
@@ -196,7 +201,7 @@ class Partitions(Generic[T]):
             RuntimeError: You are in another thread than their Trio run.
             Exception: As for ``DynamicSupervisor.start_child``.
         """
-        spec = spec_of(factory, args, None, name, restart, shutdown)
+        spec = spec_of(factory, args, None, name, restart, shutdown, backoff)
         supervisor = await self._supervisor(self.via(key))
         return await supervisor.start_child(spec)
 
@@ -220,15 +225,20 @@ class Partitions(Generic[T]):
         name: Via[Any, Any],
         **options: Unpack[LifeOptions],
     ) -> ActorRef[Function[R]]: ...
+    @overload
+    async def start_or_get(
+        self: Partitions[DynamicSupervisor], key: Hashable, factory: ChildSpec, /
+    ) -> ActorRef[Any]: ...
     async def start_or_get(  # type: ignore[misc]  # as for start_child
         self: Partitions[DynamicSupervisor],
         key: Hashable,
-        factory: Callable[..., Any],
+        factory: Callable[..., Any] | ChildSpec,
         /,
         *args: Any,
-        name: Via[Any, Any],
+        name: Via[Any, Any] | None = None,
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
+        backoff: Backoff | None = None,
     ) -> ActorRef[Any]:
         """The actor that has the name, or else a new child in the partition of a key: `DynamicSupervisor.start_or_get`.
 
@@ -236,7 +246,7 @@ class Partitions(Generic[T]):
 
         Args:
             key: A key of the partition.
-            factory, args, restart, shutdown: As for `start_child`.
+            factory, args, restart, shutdown, backoff: As for `start_child`. A `ChildSpec` has to have a name.
             name: The name, from `Registry.via`.
 
         Returns:
@@ -245,11 +255,9 @@ class Partitions(Generic[T]):
         Raises:
             NotRegistered, ActorExited, TypeError, RuntimeError, Exception: As for `start_child`.
         """
+        spec = spec_of(factory, args, None, name, restart, shutdown, backoff)
         supervisor = await self._supervisor(self.via(key))
-        ref: ActorRef[Any] = await supervisor.start_or_get(
-            factory, *args, name=name, restart=restart, shutdown=shutdown
-        )
-        return ref
+        return await supervisor.start_or_get(spec)
 
     @enable_ki_protection
     async def _supervisor(self, address: Address[DynamicSupervisor]) -> DynamicSupervisor:
@@ -324,6 +332,8 @@ class _KeyAddress(Address[T_co]):
     """The address of the child for a key. Not a `Via`: no other child can have it as its name."""
 
     __slots__ = ("_number", "_partitions", "key")
+
+    _instead_of_pickling: ClassVar[str] = "it leads to partitions of this process; pickle its key"
 
     def __init__(self, partitions: Partitions[Any], key: Hashable, number: int) -> None:
         self._partitions = partitions

@@ -13,7 +13,8 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import Actor, ActorRef, Function, raises
 from .._registry import Via
-from .._runtime import show_methods_as
+from .._runtime import Identity, show_methods_as
+from .backoff import Backoff
 from .child_info import ChildCounts, ChildInfo
 from .child_options import ChildOptions
 from .child_spec import ChildSpec, Restart, spec_of
@@ -25,10 +26,10 @@ R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 
 
-class SupervisorBase(Actor):
+class SupervisorBase(Actor, Identity):
     """What every supervisor can do. It is an actor, so another supervisor can start it: that makes a tree."""
 
-    _is_supervisor = True
+    _trioreg_is_supervisor = True
     _engine: Engine
     _specs: tuple[ChildSpec, ...] = ()
 
@@ -60,14 +61,14 @@ class SupervisorBase(Actor):
         if failure:
             raise failure[0]
 
-    async def _run_on_start(self) -> None:
-        await super()._run_on_start()
+    async def _trioreg_start(self) -> None:
+        await super()._trioreg_start()
         if self._engine.task is None:
             raise RuntimeError(
                 f"{type(self).__qualname__}.on_start() must call await super().on_start(): that starts the children"
             )
 
-    def _killed(self) -> None:
+    def _trioreg_killed(self) -> None:
         self._engine.kill()
 
     @enable_ki_protection
@@ -76,7 +77,7 @@ class SupervisorBase(Actor):
 
         The block of `open_supervisor` is left when they have ended. Not a checkpoint; constant time.
         """
-        if self._cell is None:
+        if self._trioreg_cell is None:
             self._engine.close()
         else:
             super().stop()
@@ -112,6 +113,7 @@ class SupervisorBase(Actor):
         name: Via[Any, Any] | None = None,
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
+        backoff: Backoff | None = None,
     ) -> ActorRef[Any]:
         """Start one more child. Return when it is named and started, or raise and leave nothing behind.
 
@@ -132,6 +134,7 @@ class SupervisorBase(Actor):
             name: The name that the child has in a registry, from `Registry.via`.
             restart: When it is restarted: ``"permanent"``, ``"transient"`` or ``"temporary"``, as in `ChildSpec`.
             shutdown: How long it may take to end: seconds, ``math.inf`` or ``"kill"``, as in `ChildSpec`.
+            backoff: How long it waits before each restart, as in `ChildSpec`.
 
         Returns:
             The reference of the child's first life. An async function has started when its task runs.
@@ -144,7 +147,7 @@ class SupervisorBase(Actor):
             TypeError, ValueError: An argument is not what `ChildSpec` takes, or the id is taken.
             Exception: What the child's ``__init__`` or ``on_start`` raised.
         """
-        spec = spec_of(factory, args, id, name, restart, shutdown)
+        spec = spec_of(factory, args, id, name, restart, shutdown, backoff)
         return await self._engine.starting.start_child(spec)
 
     @raises(Exception)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeAlias, TypeVar
+import copy
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 
@@ -36,6 +37,9 @@ class Failed(Generic[T_co]):
 
     item: T_co
     error: Exception
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Failed[T_co]:
+        return Failed(copy.deepcopy(self.item, memo), self.error)  # as in an `Exit`: the error that was raised
 
 
 Outcome: TypeAlias = Done[T, R] | Failed[T]

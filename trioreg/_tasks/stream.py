@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar, cast
 import trio
 from trio.lowlevel import ParkingLot, checkpoint, checkpoint_if_cancelled, enable_ki_protection
 
-from .._runtime import await_user, counted, run_user, split
+from .._runtime import Identity, await_user, counted, run_user, split
 from .outcome import Done, Failed
 
 E_co = TypeVar("E_co", covariant=True)
@@ -43,7 +43,7 @@ class _Slot(Generic[E_co]):
         self.is_done = False
 
 
-class TaskStream(AsyncIterator[E_co]):
+class TaskStream(Identity, AsyncIterator[E_co]):
     """The results of an `open_stream`: take them with ``async for``.
 
     Several tasks may take results from one stream. Each result goes to one of them.
