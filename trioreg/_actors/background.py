@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._runtime import NORMAL, ActorExited, async_result, await_user, run_user, split
+from .._runtime import NORMAL, ActorExited, async_result, await_user, is_being_closed, run_user, split
 from .cell import ENDING, Background
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def start_background_task(cell: Cell, function: Callable[..., Awaitable[object]]
             with scope:
                 try:
                     await await_user(async_result(function, run_user(function, *args)))
-                except GeneratorExit:
-                    raise
                 except BaseException as error:
+                    if is_being_closed(task):
+                        raise
                     cancelled, failure = split(error)
                     if failure is not None:
                         cell.fail(failure)

@@ -20,7 +20,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 from trio.lowlevel import checkpoint, current_task
 
-from .._runtime import NORMAL, Exit, Owner, current_actor, shown_safely, sleep_until_woken, wake, without_runtime_frames
+from .._runtime import (
+    NORMAL,
+    Exit,
+    Owner,
+    as_crash,
+    current_actor,
+    shown_safely,
+    sleep_until_woken,
+    wake,
+    without_runtime_frames,
+)
 from .call import refuse
 from .deadlock import is_within
 from .mailbox import Mailbox
@@ -290,13 +300,18 @@ class Cell(Mailbox):
         if self.scope is not None and self.kind is None:
             self.scope.cancel()
 
-    def fail(self, error: BaseException) -> None:
-        """The actor has crashed. Later errors, from code that its end cancels, are kept beside the first."""
+    def fail(self, error: BaseException) -> BaseException:
+        """The actor has crashed. Later errors, from code that its end cancels, are kept beside the first.
+
+        Returns the error of its exit: for some, `as_crash` makes another one.
+        """
         life = self.life
         if life.errors is None:
             life.errors = []
-        life.errors.append(without_runtime_frames(error))
-        self.end(Exit("crashed", error))
+        crash = as_crash(without_runtime_frames(error))
+        life.errors.append(crash)
+        self.end(Exit("crashed", crash))
+        return crash
 
     def refuse_senders(self, exit: Exit) -> None:
         """Nothing more gets in. Refuse senders that wait for room, but not the actor itself: `is_sent_by_itself`."""

@@ -23,6 +23,7 @@ from .._runtime import (
     await_user,
     combine,
     current_actor,
+    is_being_closed,
     run_user,
     split,
     wake,
@@ -74,9 +75,9 @@ async def run_actor(cell: Cell, factory: Callable[..., object], args: tuple[obje
                         # From the first async handler on there is something to cancel.
                         with trio.CancelScope() as cell.scope:
                             await serve(cell)
-        except GeneratorExit:
-            raise  # the Trio run has broken down and throws its coroutines away: nothing can be awaited any more
         except BaseException as error:
+            if is_being_closed(cell.task):
+                raise
             cancelled, failure = split(error)
             if failure is not None:
                 cell.fail(failure)
@@ -142,9 +143,9 @@ async def _run_on_stop(cell: Cell) -> None:
     with trio.CancelScope(shield=True, deadline=trio.current_time() + limit) as cell.scope:
         try:
             await await_user(async_result(actor.on_stop, actor.on_stop(exit)))
-        except GeneratorExit:
-            raise
         except BaseException as error:
+            if is_being_closed(cell.task):
+                raise
             cancelled, failure = split(error)
             if failure is not None:
                 cell.fail(failure)

@@ -20,7 +20,7 @@ from .errors import (
     TrioregError,
 )
 from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
-from .failure import combine, shown_safely, split, without_runtime_frames
+from .failure import as_crash, combine, is_being_closed, shown_safely, split, without_runtime_frames
 from .ki_protection import await_user, run_user, without_ki_protection
 from .owner import Owner, Token
 from .sleeping import WOKEN, sleep_until_woken, wake
@@ -51,12 +51,14 @@ __all__ = [
     "Token",
     "TrioregError",
     "WOKEN",
+    "as_crash",
     "async_result",
     "await_user",
     "combine",
     "current_actor",
     "current_owner",
     "current_run",
+    "is_being_closed",
     "sleep_until_woken",
     "require_sync",
     "run_user",
