@@ -146,8 +146,8 @@ class Actor:
     async def on_stop(self, exit: Exit) -> None:
         """Called at the end, unless the actor was killed. Shielded from cancellation.
 
-        It may take the ``shutdown`` seconds of the actor's `ChildSpec`, then it is cancelled. The actor still has its
-        names. If it raises, the exit is a crash.
+        It may take the ``shutdown`` seconds of the actor's `ChildSpec`, then it is cancelled, and the exit is
+        ``"killed"``. The actor still has its names. If it raises, the exit is a crash.
         """
 
     async def on_idle(self) -> None:

@@ -93,6 +93,9 @@ class Child(Protocol):
         """How long `on_stop` may take, in seconds."""
         ...
 
+    def timed_out(self, cell: Cell) -> None:
+        """Called when `on_stop` was cancelled, because it took longer than that."""
+
     def ended(self, cell: Cell) -> None:
         """Called in the last step of the actor's task, before its names go. Start a successor here."""
 

@@ -16,6 +16,7 @@ import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
 from .._runtime import (
+    KILLED,
     NORMAL,
     SHUTDOWN,
     Exit,
@@ -139,8 +140,7 @@ async def _run_on_stop(cell: Cell) -> None:
     assert exit is not None and actor is not None
     if exit.reason == "killed":
         return
-    limit = life.child.shutdown
-    with trio.CancelScope(shield=True, deadline=trio.current_time() + limit) as cell.scope:
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + life.child.shutdown) as cell.scope:
         try:
             await await_user(async_result(actor.on_stop, actor.on_stop(exit)))
         except BaseException as error:
@@ -151,8 +151,10 @@ async def _run_on_stop(cell: Cell) -> None:
                 cell.fail(failure)
             if cancelled is not None:
                 raise cancelled from None
-    if cell.scope.cancelled_caught and life.exit is exit:
-        logger.warning("%r: on_stop took longer than %g seconds and was cancelled", cell.ref, limit)
+    if cell.scope.cancel_called and life.exit is exit:
+        # Its supervisor may find at the same moment that the time is up. Both say the same, and only the first says it.
+        life.exit = KILLED
+        life.child.timed_out(cell)
     cell.scope = None
 
 

@@ -143,6 +143,9 @@ class Child:
     def spawn(self, function: Callable[[], Awaitable[object]], name: str) -> None:
         self.parent.start_task(function, name)
 
+    def timed_out(self, cell: Cell) -> None:
+        self.parent.shutdown_timed_out(self, cell)
+
     def ended(self, cell: Cell) -> None:
         self.parent.child_ended(self, cell)
 

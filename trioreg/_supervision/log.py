@@ -62,7 +62,7 @@ class SupervisionLog:
     def shutdown_timed_out(self, child: Child, cell: Cell) -> None:
         """Its time to end is over."""
         message = "%s: child %s, %r, is killed: its %g seconds to end are over"
-        logger.warning(message, self._label, child, cell.ref, child.spec.seconds)
+        logger.warning(message, self._label, child, cell.ref, child.shutdown)
 
     def start_cancelled(self, child: Child, cell: Cell, error: BaseException) -> None:
         """The task that started the child is being cancelled, and can't raise this error."""
