@@ -16,6 +16,7 @@ from trio.lowlevel import add_instrument, enable_ki_protection, remove_instrumen
 
 from trioreg import ActorRef, Owner, Partitions, Registry, TaskOwner, Via
 from trioreg._actors import hot_paths as _hot_paths
+from trioreg._actors import life as _life
 from trioreg._actors import mailbox as _mailbox
 from trioreg._actors.call import Call
 from trioreg._actors.cell import Cell
@@ -34,6 +35,7 @@ __all__ = [
     "BATCH",
     "COMPACT",
     "OPENING",
+    "REFUSED_PER_TURN",
     "ROWS_PER_TURN",
     "ask_to_stop",
     "assert_nothing_left",
@@ -62,6 +64,9 @@ BATCH = _hot_paths.BATCH
 
 COMPACT = _mailbox._COMPACT
 """How many withdrawn messages a mailbox keeps, at least, before it removes them from its queue."""
+
+REFUSED_PER_TURN = _life.REFUSED_PER_TURN
+"""How many messages an ending actor refuses before it lets other tasks run."""
 
 ROWS_PER_TURN = _query.ROWS_PER_TURN
 """How many rows a selection looks at before it lets other tasks run."""

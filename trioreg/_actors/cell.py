@@ -318,12 +318,21 @@ class Cell(Mailbox):
 
     def refuse_senders(self, exit: Exit) -> None:
         """Nothing more gets in. Refuse senders that wait for room, but not the actor itself: `is_sent_by_itself`."""
-        for sender in self.remove_senders():
-            if sender.task is not None and self.owns(sender.task):
-                sender.admitted = True
-                self.put(sender.kind, sender.payload)
-            else:
-                refuse(sender.payload, self.ref, exit, was_sent=False)
+        self.close()
+        while self.refuse_sender(exit):
+            pass
+
+    def refuse_sender(self, exit: Exit) -> bool:
+        """The same for the first of them. False if there is none."""
+        sender = self.remove_sender()
+        if sender is None:
+            return False
+        if sender.task is not None and self.owns(sender.task):
+            sender.admitted = True
+            self.put(sender.kind, sender.payload)
+        else:
+            refuse(sender.payload, self.ref, exit, was_sent=False)
+        return True
 
     def is_sent_by_itself(self) -> bool:
         """Whether the actor is stopping, and its own code is sending it a message now.

@@ -13,7 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
-from trio.lowlevel import current_task, enable_ki_protection
+from trio.lowlevel import cancel_shielded_checkpoint, current_task, enable_ki_protection
 
 from .._runtime import (
     KILLED,
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from .cell import Behaviour, Cell
 
 logger = logging.getLogger("trioreg")
+
+REFUSED_PER_TURN = 200
+"""After how many messages that an ending actor refuses other tasks have their turn."""
 
 
 @enable_ki_protection
@@ -85,7 +88,7 @@ async def run_actor(cell: Cell, factory: Callable[..., object], args: tuple[obje
             del failure
         cell.scope = None
         cell.end(SHUTDOWN if cancelled is not None else NORMAL)
-        _refuse_unanswered(cell)
+        await _refuse_unanswered(cell)
         if cell.life.background is not None:
             await end_background_tasks(cell.life.background)
         if hooks is not None and hooks.has_on_stop and cell.life.has_started:
@@ -100,37 +103,54 @@ async def run_actor(cell: Cell, factory: Callable[..., object], args: tuple[obje
             del cancelled
 
 
-def _refuse_unanswered(cell: Cell) -> None:
-    """Nothing more is handled. Tell all callers before `on_stop` takes its time; log how many messages are left."""
+async def _refuse_unanswered(cell: Cell) -> None:
+    """Nothing more is handled. Tell all callers before `on_stop` takes its time; log how many messages are left.
+
+    Other tasks have their turn on the way. It can't be cancelled, and nothing gets in meanwhile: the actor is ending.
+    """
     life = cell.life
     exit = life.exit
     assert exit is not None
     if life.errors and exit.error is None:
         exit = Exit("crashed", combine(life.errors, cell.ref._label))  # it was being ended, and crashed on the way
-    cell.refuse_senders(exit)
     if cell.call is not None:
         refuse(cell.call, cell.ref, exit)
         cell.call = None
+    done = 0
     if cell.deferred:
-        for call in list(cell.deferred):
+        for done, call in enumerate(list(cell.deferred), 1):
             refuse(call, cell.ref, exit)
+            if done % REFUSED_PER_TURN == 0:
+                await cancel_shielded_checkpoint()
     cell.deferred = None
+    # Before the messages in the mailbox: for each of these that is taken out, another one would get in.
+    while cell.refuse_sender(exit):
+        done += 1
+        if done % REFUSED_PER_TURN == 0:
+            await cancel_shielded_checkpoint()
     left = 0
-    kind: object
-    payload: Any
-    for kind, payload in cell.drain():
-        if kind is CALL:
-            call = cast("Call", payload)
-            if isinstance(call.handler, Resumed):
-                call.handler.coroutine.close()
-            refuse(call, cell.ref, exit)
-        elif kind is not STOP:
-            if kind is CAST and isinstance(payload[0], Resumed):
-                payload[0].coroutine.close()
-            left += 1
+    while (message := cell.take()) is not None:
+        left += _refuse(cell, *message, exit)
+        done += 1
+        if done % REFUSED_PER_TURN == 0:
+            await cancel_shielded_checkpoint()
+    cell.inbox = cell.queue = cell.withdrawn = None
     if left:
         messages = "message" if left == 1 else "messages"
         logger.warning(f"%r ended (%s) with %d unhandled {messages} in its mailbox", cell.ref, exit, left)
+
+
+def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> bool:
+    """Refuse one message. Returns whether it has no caller that learns of it, and so has to be counted."""
+    if kind is CALL:
+        call = cast("Call", payload)
+        if isinstance(call.handler, Resumed):
+            call.handler.coroutine.close()
+        refuse(call, cell.ref, exit)
+        return False
+    if kind is CAST and isinstance(payload[0], Resumed):
+        payload[0].coroutine.close()
+    return kind is not STOP
 
 
 async def _run_on_stop(cell: Cell) -> None:
