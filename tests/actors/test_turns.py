@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
 import pytest
 import trio
-from support.inside import BATCH, COMPACT, REFUSED_PER_TURN
+from support.inside import BATCH, COMPACT, CRASHES_PER_TURN, REFUSED_PER_TURN
 from support.secret_agent import SecretAgent
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -214,3 +215,50 @@ async def test_an_actor_that_ends_with_many_messages_lets_other_tasks_run_and_ke
     assert len(lines) == (1 if leave is cast_many or factory is LeavingFull else 0)
     if leave is cast_many:
         assert f"with {MANY} unhandled messages" in lines[0]
+
+
+# Many crashes at once
+
+
+@pytest.mark.parametrize("restart", ["temporary", "permanent"])
+async def test_when_many_actors_crash_at_once_other_tasks_run_while_a_few_at_a_time_end(
+    restart: Any, autojump_clock: MockClock
+) -> None:
+    names: Registry[int, None] = Registry("names")
+    actors = 10 * CRASHES_PER_TURN
+    ended: list[int] = []
+
+    async def note_end(ref: ActorRef[SecretAgent]) -> None:
+        with pytest.raises(ActorExited):
+            await ref.call(SecretAgent.abang)
+        await ref.wait()
+        ended.append(turn)
+
+    turn = 0
+    async with supervised(max_restarts=math.inf) as supervisor, trio.open_nursery() as nursery:
+        refs = [
+            await supervisor.start_child(SecretAgent, name=names.via(number), restart=restart)
+            for number in range(actors)
+        ]
+        for ref in refs:
+            nursery.start_soon(note_end, ref)
+        while len(ended) < actors:
+            turn += 1
+            await trio.lowlevel.checkpoint()
+        assert names.count() == (actors if restart == "permanent" else 0)
+    assert max(map(ended.count, ended)) <= CRASHES_PER_TURN
+    assert len(set(ended)) == 10
+
+
+async def test_a_crash_that_waits_for_its_turn_can_be_killed_and_is_waited_for(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        refs = [await supervisor.start_child(SecretAgent, restart="temporary") for _ in range(5 * CRASHES_PER_TURN)]
+        for ref in refs:
+            ref.cast_nowait(SecretAgent.bang)
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()  # now all have crashed
+        assert any(ref.is_alive for ref in refs)
+        for ref in refs:
+            ref.kill()
+        supervisor.stop()
+    assert {ref.exit.reason for ref in refs if ref.exit is not None} == {"crashed"}

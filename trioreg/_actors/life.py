@@ -93,6 +93,8 @@ async def run_actor(cell: Cell, factory: Callable[..., object], args: tuple[obje
             await end_background_tasks(cell.life.background)
         if hooks is not None and hooks.has_on_stop and cell.life.has_started:
             await _run_on_stop(cell)
+        if cell.life.errors:
+            await cell.ref._run.crashes.go_through()
     finally:
         del factory, args  # the traceback of a crash may keep this frame
         _finish(cell)

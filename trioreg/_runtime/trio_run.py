@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 from trio.lowlevel import RunVar, add_instrument, current_trio_token, remove_instrument
 
+from .turnstile import Turnstile
+
 if TYPE_CHECKING:
     from types import CoroutineType
 
@@ -44,6 +46,7 @@ class Run(trio.abc.Instrument):
         is_over: Whether the run has ended: no task in it will ever run again.
         undelivered: While an owner gives its names back: the registries that have events to deliver after that. Else
             None.
+        crashes: Actors that have crashed go through it before their last step, which logs and restarts.
     """
 
     def __init__(self) -> None:
@@ -52,6 +55,7 @@ class Run(trio.abc.Instrument):
         self.is_over = False
         self.holders: dict[CoroutineType[Any, Any, Any], Holder] = {}
         self.undelivered: dict[EventSource, None] | None = None
+        self.crashes = Turnstile()
         self._installed = False
 
     def __repr__(self) -> str:
