@@ -7,6 +7,7 @@ one has the same name.
 from ._actors import (
     Actor,
     ActorRef,
+    ActorState,
     ActorStatistics,
     Address,
     Agent,
@@ -58,6 +59,7 @@ __all__ = [
     "Actor",
     "ActorExited",
     "ActorRef",
+    "ActorState",
     "ActorStatistics",
     "Address",
     "Agent",

@@ -25,6 +25,7 @@ from .._runtime import (
     Exit,
     Owner,
     as_crash,
+    combine,
     current_actor,
     shown_safely,
     sleep_until_woken,
@@ -160,6 +161,16 @@ class Life:
         self.value: object = NOTHING
         self.exit: Exit | None = None
         self.watchers: dict[Task, None] | None = None
+
+    def decided(self, label: str) -> Exit | None:
+        """How it ends, as far as that is decided."""
+        exit = self.exit
+        if self.errors:
+            error = combine(self.errors, label)
+            return exit if exit is not None and exit.error is error else Exit("crashed", error)
+        if self.value is not NOTHING and exit is not None and not exit.has_returned:
+            return Exit(exit.reason, value=self.value, has_returned=True)
+        return exit
 
     @property
     def has_started(self) -> bool:

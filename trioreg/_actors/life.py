@@ -31,7 +31,7 @@ from .._runtime import (
 )
 from .background import end_background_tasks
 from .call import Call, refuse
-from .cell import ENDED, ENDING, NOTHING
+from .cell import ENDED, ENDING
 from .function_actor import run_function
 from .handler import Resumed
 from .hot_paths import serve
@@ -183,21 +183,20 @@ async def _run_on_stop(cell: Cell) -> None:
 def _finish(cell: Cell) -> None:
     """The last step of the task: from here to its end no other task runs."""
     life = cell.life
-    exit = life.exit or SHUTDOWN
-    if life.errors:
-        exit = Exit("crashed", combine(life.errors, cell.ref._label))
-    elif life.value is not NOTHING:
-        exit = Exit(exit.reason, value=life.value, has_returned=True)
-    life.exit = exit
+    if life.exit is None:
+        life.exit = SHUTDOWN
+    exit = life.exit = life.decided(cell.ref._label) or SHUTDOWN
     cell.state = ENDED
     run = cell.ref._run
     is_outermost = run.begin_step()
+    run.ending = cell.ref
     cell.ref._set_ended(exit)
     try:
         life.child.ended(cell)
     finally:
         # After the supervisor has started a successor, which takes its name over: so the name is never seen free.
         cell.ref._release(exit)
+        run.ending = None
         if is_outermost:
             run.end_step()
         if life.starter is not None:

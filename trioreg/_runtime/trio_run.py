@@ -17,6 +17,7 @@ from trio.lowlevel import RunVar, add_instrument, current_trio_token, remove_ins
 from .turnstile import Turnstile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CoroutineType
 
     from trio.lowlevel import Task
@@ -46,6 +47,7 @@ class Run(trio.abc.Instrument):
         is_over: Whether the run has ended: no task in it will ever run again.
         undelivered: While an owner gives its names back: the registries that have events to deliver after that. Else
             None.
+        ending: The owner that is in its last step. Other threads do not see its end before its names are gone.
         crashes: Actors that have crashed go through it before their last step, which logs and restarts.
     """
 
@@ -55,7 +57,9 @@ class Run(trio.abc.Instrument):
         self.is_over = False
         self.holders: dict[CoroutineType[Any, Any, Any], Holder] = {}
         self.undelivered: dict[EventSource, None] | None = None
+        self.ending: object = None
         self.crashes = Turnstile()
+        self._reports: list[Callable[[], object]] = []
         self._installed = False
 
     def __repr__(self) -> str:
@@ -83,8 +87,25 @@ class Run(trio.abc.Instrument):
         self.undelivered = {}
         return True
 
+    def after_step(self, report: Callable[[], object]) -> None:
+        """Call ``report`` now, or at the end of the change of many names that has begun.
+
+        The end of an owner is reported when its names are gone: no log handler finds a name of an owner that has ended.
+        """
+        if self.undelivered is None:
+            report()
+        else:
+            self._reports.append(report)
+
     def end_step(self) -> None:
         undelivered, self.undelivered = self.undelivered, None
+        if self._reports:
+            reports, self._reports = self._reports, []
+            for report in reports:
+                try:
+                    report()
+                except Exception:
+                    logger.exception("a log handler raised")
         for source in undelivered or ():
             try:
                 source.deliver()
