@@ -18,7 +18,7 @@ from trioreg._actors.mailbox import _COMPACT, Mailbox
 
 def all_of(mailbox: Mailbox) -> list[tuple[object, object]]:
     """All messages, taken out."""
-    return list(iter(mailbox.take, None))  # type: ignore[arg-type]
+    return list(iter(mailbox.take, None))
 
 
 @given(st.lists(st.sampled_from(["put", "take", "withdraw first", "withdraw middle", "withdraw last"]), max_size=200))

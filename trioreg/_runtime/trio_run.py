@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import traceback
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
@@ -105,7 +106,7 @@ class Run(trio.abc.Instrument):
                 try:
                     report()
                 except Exception:
-                    logger.exception("a log handler raised")
+                    traceback.print_exc()  # of a log handler: as `logging` shows the errors of its own
         for source in undelivered or ():
             try:
                 source.deliver()
