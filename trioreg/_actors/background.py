@@ -41,10 +41,13 @@ def start_background_task(cell: Cell, function: Callable[..., Awaitable[object]]
                     if is_being_closed(task):
                         raise
                     cancelled, failure = split(error)
-                    if failure is not None:
-                        cell.fail(failure)
-                    if cancelled is not None:
-                        raise cancelled from None
+                    try:
+                        if failure is not None:
+                            cell.fail(failure)
+                        if cancelled is not None:
+                            raise cancelled from None
+                    finally:
+                        del cancelled, failure  # their tracebacks keep this frame
         finally:
             background.tasks.discard(task)
             background.scopes.discard(scope)

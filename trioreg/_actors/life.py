@@ -169,10 +169,13 @@ async def _run_on_stop(cell: Cell) -> None:
             if is_being_closed(cell.task):
                 raise
             cancelled, failure = split(error)
-            if failure is not None:
-                cell.fail(failure)
-            if cancelled is not None:
-                raise cancelled from None
+            try:
+                if failure is not None:
+                    cell.fail(failure)
+                if cancelled is not None:
+                    raise cancelled from None
+            finally:
+                del cancelled, failure  # their tracebacks keep this frame
     if cell.scope.cancel_called and life.exit is exit:
         # Its supervisor may find at the same moment that the time is up. Both say the same, and only the first says it.
         life.exit = KILLED
@@ -208,3 +211,4 @@ def _finish(cell: Cell) -> None:
             if task.custom_sleep_data is life.watchers:  # else it is being cancelled
                 wake(task)
         cell.actor = cell.task = cell.taker = cell.context = life.background = None
+        del life.child  # which keeps its last life: an actor that has ended is no garbage for the collector
