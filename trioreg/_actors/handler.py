@@ -58,6 +58,7 @@ class Handler:
         name: The method's name with its class, for errors and the log.
         function: What the actor runs: the method, open to Ctrl-C.
         is_async: Whether you have to await its result.
+        has_own_turn: Whether it runs in the actor's own task only: it is async, or the class says so with ``own_turn``.
         declared: The exception classes that go to the caller.
         least, most: Without keyword arguments, any count of arguments from ``least`` to ``most`` fits.
     """
@@ -68,6 +69,7 @@ class Handler:
         "_signature",
         "declared",
         "function",
+        "has_own_turn",
         "is_async",
         "least",
         "most",
@@ -79,6 +81,7 @@ class Handler:
         self.name = f"{cls.__qualname__}.{name}"
         self.function = without_ki_protection(function)
         self.is_async: bool = bool(inspect.iscoroutinefunction(function))
+        self.has_own_turn: bool = self.is_async or bool(getattr(cls, "own_turn", False))
         declared: dict[type[Exception], None] = {}
         for base in cls.__mro__:
             declared |= dict.fromkeys(getattr(vars(base).get(name), _DECLARED, ()))
@@ -116,7 +119,7 @@ class Resumed(Handler):
         self.name, self.declared = handler.name, handler.declared
         self.coroutine = coroutine
         self.function = self._go_on
-        self.is_async = True
+        self.is_async = self.has_own_turn = True
 
     def _go_on(self, _actor: object, /, *_args: object, **_kwargs: object) -> Coroutine[Any, Any, object]:
         return await_user(self.coroutine)
