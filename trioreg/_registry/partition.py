@@ -46,6 +46,10 @@ class UniquePartition(Generic[K, V]):
         self.table.update((key, entry) for key, entry in rows if entry.owner is not owner)
         return [(key, entry) for key, entry in rows if entry.owner is owner]
 
+    def clear(self) -> None:
+        """Remove all entries."""
+        self.table.clear()
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -115,6 +119,11 @@ class DuplicatePartition(Generic[K, V]):
         self.table.update((key, group) for key, group in groups if group)
         self.count -= len(purged)
         return purged
+
+    def clear(self) -> None:
+        """Remove all entries."""
+        self.table.clear()
+        self.count = 0
 
     def __len__(self) -> int:
         return self.count

@@ -8,9 +8,11 @@ The instrument is installed only while a plain task holds a name, so a program w
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import traceback
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
 
 import trio
 from trio.lowlevel import RunVar, add_instrument, current_trio_token, remove_instrument
@@ -38,6 +40,12 @@ class EventSource(Protocol):
     def deliver(self) -> None: ...
 
 
+class Names(Protocol):
+    """The names of one registry, as a `Run` sees them."""
+
+    def forget_run(self) -> None: ...
+
+
 class Run(trio.abc.Instrument):
     """The state of one `trio.run`.
 
@@ -48,6 +56,7 @@ class Run(trio.abc.Instrument):
         is_over: Whether the run has ended: no task in it will ever run again.
         undelivered: While an owner gives its names back: the registries that have events to deliver after that. Else
             None.
+        registries: The names of the registries that belong to it.
         ending: The owner that is in its last step. Other threads do not see its end before its names are gone.
         crashes: Actors that have crashed go through it before their last step, which logs and restarts.
     """
@@ -58,10 +67,12 @@ class Run(trio.abc.Instrument):
         self.is_over = False
         self.holders: dict[CoroutineType[Any, Any, Any], Holder] = {}
         self.undelivered: dict[EventSource, None] | None = None
+        self.registries: WeakSet[Names] = WeakSet()
         self.ending: object = None
         self.crashes = Turnstile()
         self._reports: list[Callable[[], object]] = []
         self._installed = False
+        _runs.add(self)
 
     def __repr__(self) -> str:
         return f"<trio run in thread {self.thread}>"
@@ -140,6 +151,21 @@ class _End(trio.abc.Instrument):
 
 
 _run: RunVar[Run] = RunVar("trioreg run")
+
+_runs: WeakSet[Run] = WeakSet()
+
+
+def _forget_runs() -> None:
+    """This process is the child of a fork: the tasks of the parent's runs are not in it, and so nobody has a name."""
+    for run in list(_runs):
+        run.is_over = True
+        run.holders.clear()
+        for names in list(run.registries):
+            names.forget_run()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_runs)
 
 
 def current_run() -> Run:
