@@ -142,7 +142,7 @@ async def test_sync_handlers_of_a_class_with_own_turn_run_in_the_task_of_the_act
 
 async def test_own_turn_has_to_be_a_bool(autojump_clock: MockClock) -> None:
     class Wrong(Actor):
-        own_turn = 1  # type: ignore[assignment]
+        own_turn: Any = 1
 
     async with supervised() as supervisor:
         with pytest.raises(TypeError, match=r"own_turn must be True or False, not 1"):

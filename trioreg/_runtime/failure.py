@@ -23,13 +23,13 @@ def split(error: BaseException) -> tuple[BaseException | None, BaseException | N
     A `trio.Cancelled` that comes up while nothing cancels the current task is a failure: the code has kept it from
     somewhere else. Where there is no cancellation in it, the failure is ``error`` itself and no copy.
     """
+    failure = error
     if isinstance(error, trio.Cancelled):
         return (error, None) if _is_being_cancelled() else (None, error)
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        if group.subgroup(trio.Cancelled) is not None and _is_being_cancelled():
-            return group.split(trio.Cancelled)
-    return None, error
+    group = cast("BaseExceptionGroup[BaseException]", error) if isinstance(error, BaseExceptionGroup) else None
+    if group is not None and group.subgroup(trio.Cancelled) is not None and _is_being_cancelled():
+        return group.split(trio.Cancelled)
+    return None, failure
 
 
 def _is_being_cancelled() -> bool:
