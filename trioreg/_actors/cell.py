@@ -25,10 +25,15 @@ from .._runtime import (
     Exit,
     Owner,
     as_crash,
+    async_result,
+    await_user,
     combine,
     current_actor,
+    is_being_closed,
+    run_user,
     shown_safely,
     sleep_until_woken,
+    split,
     wake,
     without_runtime_frames,
 )
@@ -65,6 +70,14 @@ class Behaviour(Protocol):
     async def on_message(self, message: Any) -> None: ...
     async def on_stop(self, exit: Exit) -> None: ...
     async def on_idle(self) -> None: ...
+
+
+class Blueprint(Protocol):
+    """The class's side of an actor, the same for all its instances: an `ActorType`."""
+
+    mailbox_size: int | None
+    handlers: Handlers
+    hooks: Hooks | None
 
 
 class Reference(Owner):
@@ -217,15 +230,13 @@ class Cell(Mailbox):
         "waits",
     )
 
-    def __init__(
-        self, ref: Reference, child: Child, *, handlers: Handlers, hooks: Hooks | None, mailbox_size: int | None
-    ) -> None:
-        super().__init__(mailbox_size, ref._run.thread)
+    def __init__(self, ref: Reference, child: Child, blueprint: Blueprint) -> None:
+        super().__init__(blueprint.mailbox_size, ref._run.thread)
         self.ref = ref
         self.life = Life(child)
         self.state = STARTING
-        self.handlers = handlers
-        self.hooks = hooks
+        self.handlers = blueprint.handlers
+        self.hooks = blueprint.hooks
         self.actor: Behaviour | None = None
         self.task: Task | None = None
         self.context: Context | None = None
@@ -326,6 +337,23 @@ class Cell(Mailbox):
         life.errors.append(crash)
         self.end(Exit("crashed", crash))
         return crash
+
+    async def run_or_fail(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Run ``await function(*args)``, a part of the user's code. If it raises, the actor has crashed."""
+        task = current_task()
+        try:
+            await await_user(async_result(function, run_user(function, *args)))
+        except BaseException as error:
+            if is_being_closed(task):
+                raise
+            cancelled, failure = split(error)
+            try:
+                if failure is not None:
+                    self.fail(failure)
+                if cancelled is not None:
+                    raise cancelled from None
+            finally:
+                del cancelled, failure  # their tracebacks keep this frame
 
     def refuse_senders(self, exit: Exit) -> None:
         """Nothing more gets in. Refuse senders that wait for room, but not the actor itself: `is_sent_by_itself`."""

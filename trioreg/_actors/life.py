@@ -20,7 +20,6 @@ from .._runtime import (
     NORMAL,
     SHUTDOWN,
     Exit,
-    async_result,
     await_user,
     combine,
     current_actor,
@@ -163,19 +162,7 @@ async def _run_on_stop(cell: Cell) -> None:
     if exit.reason == "killed":
         return
     with trio.CancelScope(shield=True, deadline=trio.current_time() + life.child.shutdown) as cell.scope:
-        try:
-            await await_user(async_result(actor.on_stop, actor.on_stop(exit)))
-        except BaseException as error:
-            if is_being_closed(cell.task):
-                raise
-            cancelled, failure = split(error)
-            try:
-                if failure is not None:
-                    cell.fail(failure)
-                if cancelled is not None:
-                    raise cancelled from None
-            finally:
-                del cancelled, failure  # their tracebacks keep this frame
+        await cell.run_or_fail(actor.on_stop, exit)
     if cell.scope.cancel_called and life.exit is exit:
         # Its supervisor may find at the same moment that the time is up. Both say the same, and only the first says it.
         life.exit = KILLED

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeAlia
 import attrs
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
-from .._runtime import KILLED, NORMAL, SHUTDOWN, ActorExited, CallCycle, Exit
+from .._runtime import KILLED, NORMAL, SHUTDOWN, ActorExited, CallCycle, Exit, show_methods_as
 from .cell import ENDING, STOPPING, Reference
 from .deadlock import waiting_for
 from .hot_paths import MessagePaths
@@ -163,10 +163,7 @@ class Address(MessagePaths[A]):
         Raises:
             NotRegistered: The address is a name that no actor has.
         """
-        cell = self._find()
-        if cell is not None:
-            cell.ref._require_thread()
-            cell.end(SHUTDOWN)
+        self._end(SHUTDOWN)
 
     @enable_ki_protection
     def kill(self) -> None:
@@ -179,10 +176,13 @@ class Address(MessagePaths[A]):
         Raises:
             NotRegistered: The address is a name that no actor has.
         """
+        self._end(KILLED)
+
+    def _end(self, exit: Exit) -> None:
         cell = self._find()
         if cell is not None:
             cell.ref._require_thread()
-            cell.end(KILLED)
+            cell.end(exit)
 
     def _accepting(self) -> Cell:
         cell = self._find()
@@ -200,13 +200,15 @@ class Address(MessagePaths[A]):
         return error
 
     async def _deliver(self, cell: Cell, kind: object, payload: object) -> None:
-        if cell.limit is None or not cell.is_full or not cell.is_open:
-            cell.put(kind, payload)
+        if cell.put_if_room(kind, payload):
             return
         # There is room when the actor takes its next message. So this waits for its handler, as a call does.
         with waiting_for(cell, current_task()):
             if not await cell.put_when_room(kind, payload):
                 raise self._exited(cell)
+
+
+show_methods_as("Address", MessagePaths)
 
 
 @attrs.frozen
