@@ -7,6 +7,7 @@ one has the same name.
 from ._actors import (
     Actor,
     ActorRef,
+    ActorState,
     ActorStatistics,
     Address,
     Agent,
@@ -59,6 +60,7 @@ __all__ = [
     "Actor",
     "ActorExited",
     "ActorRef",
+    "ActorState",
     "ActorStatistics",
     "Address",
     "Agent",

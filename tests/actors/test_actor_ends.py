@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
 import pytest
 import trio
 from support.errors import Bang
@@ -9,7 +14,7 @@ from support.secret_agent import SecretAgent, idle
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import ActorExited, Exit
+from trioreg import ActorExited, Exit, open_dynamic_supervisor, open_supervisor
 
 
 async def test_stop_handles_the_messages_in_the_mailbox_and_ends_normally(autojump_clock: MockClock) -> None:
@@ -150,19 +155,55 @@ async def test_wait_before_and_after_the_end_gives_the_same_exit(autojump_clock:
     assert exits[0].reason == "crashed"
 
 
-async def test_on_stop_gets_at_most_the_shutdown_seconds_of_the_child(
-    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
-) -> None:
-    class Slow(SecretAgent):
-        async def on_stop(self, exit: Exit) -> None:
+class Stubborn(SecretAgent):
+    async def on_stop(self, exit: Exit) -> None:
+        with suppress(trio.Cancelled):
             await trio.sleep(1000)
 
-    async with supervised() as supervisor:
-        ref = await supervisor.start_child(Slow, restart="temporary", shutdown=7)
+
+class Slow(SecretAgent):
+    async def on_stop(self, exit: Exit) -> None:
+        await trio.sleep(1000)
+
+
+@pytest.mark.parametrize("attempt", range(8))  # two deadlines at one moment: Trio takes tasks in a random order
+@pytest.mark.parametrize("factory", [Slow, Stubborn])
+@pytest.mark.parametrize("opener", [open_supervisor, open_dynamic_supervisor])
+@pytest.mark.parametrize("end", ["stop", "cancel", "supervisor", "terminate_child", "cancel and supervisor"])
+async def test_an_actor_whose_on_stop_takes_longer_than_its_shutdown_seconds_is_killed_with_one_line_in_the_log(
+    end: str,
+    opener: Callable[..., Any],
+    factory: type[SecretAgent],
+    attempt: int,
+    caplog: pytest.LogCaptureFixture,
+    autojump_clock: MockClock,
+) -> None:
+    async with opener(name="program") as supervisor:
+        ref = await supervisor.start_child(factory, restart="temporary", shutdown=7)
         began = trio.current_time()
-        assert (await ref.stop()).reason == "normal"
+        if end == "stop":
+            await ref.stop()
+        elif end == "terminate_child":
+            await supervisor.terminate_child(ref)
+        else:
+            if "cancel" in end:
+                ref.cancel()
+            if "supervisor" in end:
+                supervisor.stop()
+            await ref.wait()
+        assert ref.exit == Exit("killed")
         assert trio.current_time() - began == 7
-    assert any("on_stop took longer than 7 seconds" in record.getMessage() for record in caplog.records)
+        supervisor.stop()
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warning.endswith(f"{ref!r}, is killed: its 7 seconds to end are over")
+
+
+@pytest.mark.parametrize("attempt", range(8))
+async def test_an_actor_without_any_shutdown_seconds_is_killed_at_once(attempt: int, autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(SecretAgent, restart="temporary", shutdown=0)
+        await supervisor.terminate_child(ref)
+        assert ref.exit == Exit("killed")
 
 
 async def test_on_stop_does_not_run_for_an_actor_that_did_not_start(autojump_clock: MockClock) -> None:

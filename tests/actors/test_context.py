@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 from typing import Any
 
+import pytest
 import trio
 from support.secret_agent import idle
 from support.supervisors import supervised
@@ -99,3 +100,50 @@ async def test_every_life_of_a_child_begins_in_the_context_of_its_supervisor(aut
         ref.kill()
         await wait_all_tasks_blocked()
     assert seen == ["of the supervisor", "of the supervisor"]
+
+
+class Locking(Actor):
+    """Its sync handlers take a lock that belongs to a task, and give it back."""
+
+    own_turn = True
+
+    def __init__(self) -> None:
+        self.lock = trio.Lock()
+
+    def take(self) -> trio.lowlevel.Task:
+        self.lock.acquire_nowait()
+        return trio.lowlevel.current_task()
+
+    def give(self) -> trio.lowlevel.Task:
+        self.lock.release()
+        return trio.lowlevel.current_task()
+
+
+class LockingToo(Locking):
+    """`own_turn` is inherited."""
+
+
+@pytest.mark.parametrize("factory", [Locking, LockingToo])
+@pytest.mark.parametrize("is_busy", [False, True])
+async def test_sync_handlers_of_a_class_with_own_turn_run_in_the_task_of_the_actor(
+    factory: type[Locking], is_busy: bool, autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(factory)
+        tasks: list[trio.lowlevel.Task] = []
+        for method in (Locking.take, Locking.give):
+            await wait_all_tasks_blocked()
+            if is_busy:
+                ref.send_nowait("message")
+            tasks.append(await ref.call(method))
+        assert tasks[0] is tasks[1]
+        assert tasks[0] is not trio.lowlevel.current_task()
+
+
+async def test_own_turn_has_to_be_a_bool(autojump_clock: MockClock) -> None:
+    class Wrong(Actor):
+        own_turn: Any = 1
+
+    async with supervised() as supervisor:
+        with pytest.raises(TypeError, match=r"own_turn must be True or False, not 1"):
+            await supervisor.start_child(Wrong)

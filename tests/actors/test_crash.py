@@ -113,6 +113,50 @@ async def test_an_error_in_on_stop_makes_the_exit_a_crash(autojump_clock: MockCl
         assert isinstance(exit.error, Bang)
 
 
+class Failures(ExceptionGroup[Exception]):
+    """An exception group that can't be taken apart without the loss of its class."""
+
+
+class Failing(Actor):
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    async def on_start(self) -> None:
+        await self.fail_at("on_start")
+
+    async def fail_at(self, where: str) -> None:
+        if self.where == where:
+            raise Failures("failures", [Bang(where)])
+
+    def fail_beside(self) -> None:
+        self.start_soon(self.fail_at, "background")
+
+    async def on_stop(self, exit: Exit) -> None:
+        await self.fail_at("on_stop")
+
+
+@pytest.mark.parametrize("where", ["handler", "background", "on_stop"])
+async def test_the_error_of_an_exit_is_the_group_that_was_raised_and_no_copy(
+    where: str, autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Failing, where, restart="temporary")
+        if where == "on_stop":
+            ref.cancel()
+        elif where == "background":
+            await ref.call(Failing.fail_beside)
+        else:
+            await ref.cast(Failing.fail_at, "handler")
+        exit = await ref.wait()
+        assert type(exit.error) is Failures
+
+
+async def test_start_child_raises_the_group_that_on_start_has_raised(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        with pytest.raises(Failures):
+            await supervisor.start_child(Failing, "on_start")
+
+
 # The log
 
 

@@ -54,7 +54,7 @@ async def plain_call(address: Address[Any], method: Callable[..., Any], /, *args
         raise address._exited(cell)
     cell.ref._require_thread()
     handler = cell.handlers.find(method, args, kwargs)
-    if cell.is_idle and not handler.is_async:
+    if cell.is_idle and not handler.has_own_turn:
         await checkpoint()
         if cell.is_idle:
             result = answer_in_callers_turn(cell, handler, args, kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,6 +14,11 @@ from trio.testing import MockClock
 
 from trioreg._actors import mailbox as mailbox_module
 from trioreg._actors.mailbox import _COMPACT, Mailbox
+
+
+def all_of(mailbox: Mailbox) -> list[tuple[object, object]]:
+    """All messages, taken out."""
+    return list(iter(mailbox.take, None))
 
 
 @given(st.lists(st.sampled_from(["put", "take", "withdraw first", "withdraw middle", "withdraw last"]), max_size=200))
@@ -31,7 +37,7 @@ def test_the_mailbox_class_is_a_queue_from_which_any_message_can_be_withdrawn(st
             index = {"withdraw first": 0, "withdraw middle": len(model) // 2, "withdraw last": -1}[step]
             mailbox.withdraw(model.pop(index))
         assert mailbox.queued == len(model)
-    assert mailbox.drain() == [("kind", message) for message in model]
+    assert all_of(mailbox) == [("kind", message) for message in model]
     assert mailbox.queued == 0
 
 
@@ -87,7 +93,7 @@ def test_the_mailbox_class_with_a_parked_taker_and_a_limit_is_still_that_queue(
             peak = max(peak, len(model))
             assert (mailbox.queued, mailbox.peak) == (len(model), peak)
             assert not (mailbox.is_idle and model)
-        assert mailbox.drain() == [("kind", message) for message in model]
+        assert all_of(mailbox) == [("kind", message) for message in model + waiting]
 
 
 async def test_hundreds_of_withdrawn_messages_leave_the_others_in_order(autojump_clock: MockClock) -> None:
@@ -115,4 +121,18 @@ async def test_a_message_from_a_finalizer_while_the_queue_is_made_is_not_lost(
 
     monkeypatch.setattr(mailbox_module, "deque", made)
     mailbox.put("kind", "message")
-    assert mailbox.drain() == [("kind", "farewell"), ("kind", "message")]
+    assert all_of(mailbox) == [("kind", "farewell"), ("kind", "message")]
+
+
+def test_letting_in_a_message_that_waits_for_room_costs_the_same_however_many_wait() -> None:
+    def seconds_for_one(waiting: int) -> float:
+        mailbox = Mailbox(1, 0)
+        for _ in range(waiting):
+            mailbox.put_or_line_up("kind", object())
+        began = time.process_time()
+        for _ in range(waiting):
+            mailbox.take()
+        return (time.process_time() - began) / waiting
+
+    few = min(seconds_for_one(1_000) for _ in range(5))
+    assert seconds_for_one(200_000) < 10 * few

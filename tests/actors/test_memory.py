@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gc
+import math
 import weakref
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import trio
 from support.idlers import Idler
 from support.secret_agent import SecretAgent, idle
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor
+from trioreg import Actor, DynamicSupervisor, Exit, Registry, receive
 
 
 @pytest.mark.parametrize("method", [SecretAgent.echo, SecretAgent.aecho])
@@ -84,3 +87,95 @@ async def test_a_message_to_an_idle_actor_leaves_one_object_for_the_garbage_coll
             gc.enable()
         assert actors <= len(young) < 1.5 * actors
         del young
+
+
+# Ended lives are no work for the garbage collector
+
+
+class Working(SecretAgent):
+    async def on_start(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def on_stop(self, exit: Exit) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def begin(self, what: str) -> None:
+        if what == "background task":
+            self.start_soon(trio.sleep_forever)
+        elif what == "timer":
+            self.send_after(1000, "message")
+        elif what == "repeating timer":
+            self.send_every(1, "message")
+
+
+async def function() -> int:
+    await trio.lowlevel.checkpoint()
+    return 7
+
+
+async def receiver() -> object:
+    return await receive()
+
+
+async def live_as_an_actor(supervisor: DynamicSupervisor, what: str) -> None:
+    names: Registry[str, None] = Registry("names")
+    ref = await supervisor.start_child(Working, restart="temporary", name=names.via("working"))
+    await ref.call(Working.aecho, "text")
+    await ref.call(Working.begin, what)
+    await trio.sleep(2.5)
+    if what == "killed":
+        ref.kill()
+        await ref.wait()
+    elif what == "terminated":
+        await supervisor.terminate_child(ref)
+    else:
+        await ref.stop()
+
+
+async def live_as_a_function(supervisor: DynamicSupervisor, what: str) -> None:
+    ref = await supervisor.start_child({"function": function, "receiver": receiver}[what])
+    if what == "receiver":
+        await ref.send(None)
+    await ref.wait()
+
+
+async def live_again(supervisor: DynamicSupervisor, what: str) -> None:
+    ref = await supervisor.start_child(Working)
+    for _ in range(3):
+        ref.kill()
+        await ref.wait()
+        (child,) = supervisor.which_children()
+        assert child.ref is not None
+        ref = child.ref
+    await supervisor.terminate_child(ref)
+
+
+@pytest.mark.parametrize(
+    ("live", "what"),
+    [
+        (live_as_an_actor, "stopped"),
+        (live_as_an_actor, "killed"),
+        (live_as_an_actor, "terminated"),
+        (live_as_an_actor, "background task"),
+        (live_as_an_actor, "timer"),
+        (live_as_an_actor, "repeating timer"),
+        (live_as_a_function, "function"),
+        (live_as_a_function, "receiver"),
+        (live_again, "restarts"),
+    ],
+)
+async def test_lives_that_have_ended_leave_nothing_for_the_garbage_collector(
+    live: Callable[[DynamicSupervisor, str], Awaitable[None]], what: str, autojump_clock: MockClock
+) -> None:
+    async with supervised(max_restarts=math.inf) as supervisor:
+        await live(supervisor, what)  # what is made once
+        await wait_all_tasks_blocked()
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(10):
+                await live(supervisor, what)
+            await wait_all_tasks_blocked()
+            assert gc.collect() == 0
+        finally:
+            gc.enable()

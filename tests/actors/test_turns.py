@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import math
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import trio
-from support.inside import BATCH, COMPACT
+from support.inside import BATCH, COMPACT, CRASHES_PER_TURN, REFUSED_PER_TURN
 from support.secret_agent import SecretAgent
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorRef
+from trioreg import Actor, ActorExited, ActorRef, Registry, Reply
 
 
 class Endless(Actor):
@@ -131,3 +133,133 @@ async def test_calls_withdrawn_between_two_batches_do_not_crash_the_actor(
             await wait_all_tasks_blocked()
             assert ref.is_alive
             assert len(await ref.call(SecretAgent.read)) == notes
+
+
+# What an actor leaves unanswered at its end
+
+MANY = 20 * REFUSED_PER_TURN
+
+
+class Leaving(SecretAgent):
+    """It ends with many messages unanswered, and keeps its own waiting until then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.replies: list[Reply[object]] = []
+
+    async def wait_for_ever(self) -> None:
+        await trio.sleep_forever()
+
+    def answer_later(self) -> Reply[object]:
+        self.replies.append(Reply())
+        return self.replies[-1]
+
+
+class LeavingFull(Leaving):
+    mailbox_size = 1
+
+
+async def cast_many(ref: ActorRef[Leaving], nursery: trio.Nursery) -> None:
+    for _ in range(MANY):
+        ref.cast_nowait(SecretAgent.read)
+
+
+def by_many(send: Callable[[ActorRef[Leaving]], Awaitable[object]]) -> Any:
+    async def leave(ref: ActorRef[Leaving], nursery: trio.Nursery) -> None:
+        async def one() -> None:
+            with suppress(ActorExited):  # one message may fill the room that there is
+                await send(ref)
+
+        for _ in range(MANY):
+            nursery.start_soon(one)
+
+    return leave
+
+
+@pytest.mark.parametrize(
+    ("factory", "first", "leave"),
+    [
+        pytest.param(Leaving, Leaving.wait_for_ever, cast_many, id="casts"),
+        pytest.param(Leaving, Leaving.wait_for_ever, by_many(lambda ref: ref.call(Leaving.read)), id="calls"),
+        pytest.param(Leaving, Leaving.read, by_many(lambda ref: ref.call(Leaving.answer_later)), id="replies"),
+        pytest.param(LeavingFull, Leaving.wait_for_ever, by_many(lambda ref: ref.cast(Leaving.read)), id="for room"),
+    ],
+)
+@pytest.mark.parametrize("end", ["cancel", "kill"])
+async def test_an_actor_that_ends_with_many_messages_lets_other_tasks_run_and_keeps_its_name(
+    factory: type[Leaving],
+    first: Callable[[Leaving], Any],
+    leave: Callable[[ActorRef[Leaving], trio.Nursery], Awaitable[None]],
+    end: str,
+    caplog: pytest.LogCaptureFixture,
+    autojump_clock: MockClock,
+) -> None:
+    names: Registry[str, None] = Registry("names")
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        ref = await supervisor.start_child(factory, restart="temporary", name=names.via("leaving"))
+        ref.cast_nowait(first)
+        await wait_all_tasks_blocked()
+        await leave(ref, nursery)
+        await wait_all_tasks_blocked()
+        getattr(ref, end)()
+        turns = 0
+        while ref.is_alive:
+            assert names.whereis("leaving") is ref
+            turns += 1
+            if turns == 5:
+                supervisor.stop()  # nothing cuts it off
+            await trio.lowlevel.checkpoint()
+        assert names.count() == 0
+    assert turns >= MANY / REFUSED_PER_TURN
+    lines = [record.getMessage() for record in caplog.records if "unhandled" in record.getMessage()]
+    assert len(lines) == (1 if leave is cast_many or factory is LeavingFull else 0)
+    if leave is cast_many:
+        assert f"with {MANY} unhandled messages" in lines[0]
+
+
+# Many crashes at once
+
+
+@pytest.mark.parametrize("restart", ["temporary", "permanent"])
+async def test_when_many_actors_crash_at_once_other_tasks_run_while_a_few_at_a_time_end(
+    restart: Any, autojump_clock: MockClock
+) -> None:
+    names: Registry[int, None] = Registry("names")
+    actors = 10 * CRASHES_PER_TURN
+    ended: list[int] = []
+
+    async def note_end(ref: ActorRef[SecretAgent]) -> None:
+        with pytest.raises(ActorExited):
+            await ref.call(SecretAgent.abang)
+        await ref.wait()
+        ended.append(turn)
+
+    turn = 0
+    async with supervised(max_restarts=math.inf) as supervisor, trio.open_nursery() as nursery:
+        refs = [
+            await supervisor.start_child(SecretAgent, name=names.via(number), restart=restart)
+            for number in range(actors)
+        ]
+        for ref in refs:
+            nursery.start_soon(note_end, ref)
+        while len(ended) < actors:
+            turn += 1
+            await trio.lowlevel.checkpoint()
+        assert names.count() == (actors if restart == "permanent" else 0)
+    # Trio takes the tasks of a turn in a random order, so two turns may look like one.
+    assert max(map(ended.count, ended)) <= 2 * CRASHES_PER_TURN
+    assert len(set(ended)) >= 5
+
+
+async def test_a_crash_that_waits_for_its_turn_can_be_killed_and_is_waited_for(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        refs = [await supervisor.start_child(SecretAgent, restart="temporary") for _ in range(5 * CRASHES_PER_TURN)]
+        for ref in refs:
+            ref.cast_nowait(SecretAgent.bang)
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()  # now all have crashed
+        assert any(ref.is_alive for ref in refs)
+        for ref in refs:
+            ref.kill()
+        supervisor.stop()
+    assert {ref.exit.reason for ref in refs if ref.exit is not None} == {"crashed"}

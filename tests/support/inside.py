@@ -16,6 +16,7 @@ from trio.lowlevel import add_instrument, enable_ki_protection, remove_instrumen
 
 from trioreg import ActorRef, Owner, Partitions, Registry, TaskOwner, Via
 from trioreg._actors import hot_paths as _hot_paths
+from trioreg._actors import life as _life
 from trioreg._actors import mailbox as _mailbox
 from trioreg._actors.call import Call
 from trioreg._actors.cell import Cell
@@ -23,6 +24,7 @@ from trioreg._actors.deadlock import Wait
 from trioreg._registry import query as _query
 from trioreg._registry.registry import WaitingVia
 from trioreg._runtime import owner as _owner
+from trioreg._runtime import turnstile as _turnstile
 from trioreg._runtime.sleeping import sleep_until_woken
 from trioreg._runtime.task_owner import current_owner
 from trioreg._runtime.trio_run import current_run
@@ -33,7 +35,9 @@ from trioreg._supervision.supervisor_block import open_block
 __all__ = [
     "BATCH",
     "COMPACT",
+    "CRASHES_PER_TURN",
     "OPENING",
+    "REFUSED_PER_TURN",
     "ROWS_PER_TURN",
     "ask_to_stop",
     "assert_nothing_left",
@@ -62,6 +66,12 @@ BATCH = _hot_paths.BATCH
 
 COMPACT = _mailbox._COMPACT
 """How many withdrawn messages a mailbox keeps, at least, before it removes them from its queue."""
+
+CRASHES_PER_TURN = _turnstile.PER_TURN
+"""How many actors that have crashed end before other tasks run."""
+
+REFUSED_PER_TURN = _life.REFUSED_PER_TURN
+"""How many messages an ending actor refuses before it lets other tasks run."""
 
 ROWS_PER_TURN = _query.ROWS_PER_TURN
 """How many rows a selection looks at before it lets other tasks run."""

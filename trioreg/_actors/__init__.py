@@ -15,12 +15,13 @@ from .deadlock import waiting_for
 from .function_actor import Function
 from .handler import raises
 from .life import run_actor
-from .ref import ActorRef, ActorStatistics, Address
+from .ref import ActorRef, ActorState, ActorStatistics, Address
 from .timer import Timer
 
 __all__ = [
     "Actor",
     "ActorRef",
+    "ActorState",
     "ActorStatistics",
     "Address",
     "Agent",

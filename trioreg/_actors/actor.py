@@ -52,6 +52,9 @@ class Actor:
         mailbox_size: How many messages may wait; None (the default): any number. A class attribute.
         idle_timeout: After how many seconds without a message `on_idle` is called; None (the default): never. A class
             or an instance attribute.
+        own_turn: Whether sync methods always run in the actor's own task. False by default: a call to an idle actor's
+            sync method runs in the caller's task, which is quicker. Set it to True if a sync method uses something that
+            belongs to a task, such as a `trio.Lock`. A class attribute.
         log_state: Whether the log line of a crash shows the actor's attributes. False by default, because they may hold
             secrets. A class or an instance attribute.
     """
@@ -61,6 +64,7 @@ class Actor:
 
     mailbox_size: int | None = None
     idle_timeout: float | None = None
+    own_turn: bool = False
     log_state: bool = False
 
     _trioreg_cell: ClassVar[Cell | None] = None
@@ -167,8 +171,8 @@ class Actor:
     async def on_stop(self, exit: Exit) -> None:
         """Called at the end, unless the actor was killed. Shielded from cancellation.
 
-        It may take the ``shutdown`` seconds of the actor's `ChildSpec`, then it is cancelled. The actor still has its
-        names. If it raises, the exit is a crash.
+        It may take the ``shutdown`` seconds of the actor's `ChildSpec`, then it is cancelled, and the exit is
+        ``"killed"``. The actor still has its names. If it raises, the exit is a crash.
         """
 
     async def on_idle(self) -> None:
@@ -263,6 +267,8 @@ class ActorType:
             if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
                 raise ValueError(f"{cls.__qualname__}.mailbox_size must be None or an int of at least 1, not {size!r}")
             self.mailbox_size = size
+            if not isinstance(cls.own_turn, bool):
+                raise TypeError(f"{cls.__qualname__}.own_turn must be True or False, not {cls.own_turn!r}")
             self.hooks = Hooks(cls, Actor)
 
 

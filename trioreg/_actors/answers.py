@@ -86,8 +86,7 @@ def answer_in_callers_turn(
         raise
     except BaseException as error:
         cell.life.crashed_in = (handler.name, args, kwargs)
-        cell.fail(error)
-        raise ActorExited(cell.ref, Exit("crashed", error)) from error
+        raise _crash(cell, error)  # noqa: B904  # its cause is set, and is `error` or has that as its own cause
     finally:
         cell.runs_in_callers_turn = False
         cell.handled += 1
@@ -98,6 +97,14 @@ def answer_in_callers_turn(
         go_on_in_own_task(cell, cast("Any", result), handler, args, kwargs, call)
         return call
     return result
+
+
+def _crash(cell: Cell, error: BaseException) -> ActorExited:
+    """The actor crashes. Returns what its caller gets. (No local variable of the caller's keeps it: no cycle.)"""
+    crash = cell.fail(error)
+    exited = ActorExited(cell.ref, Exit("crashed", crash))
+    exited.__cause__ = crash
+    return exited
 
 
 def answer_later(cell: Cell, call: Call, reply: Reply[object]) -> None:

@@ -24,10 +24,13 @@ from .._runtime import (
     NORMAL,
     Exit,
     Owner,
+    as_crash,
     async_result,
     attributes_of,
     await_user,
+    combine,
     current_actor,
+    is_being_closed,
     run_user,
     shown_safely,
     sleep_until_woken,
@@ -106,6 +109,9 @@ class Child(Protocol):
         """How long `on_stop` may take, in seconds."""
         ...
 
+    def timed_out(self, cell: Cell) -> None:
+        """Called when `on_stop` was cancelled, because it took longer than that."""
+
     def ended(self, cell: Cell) -> None:
         """Called in the last step of the actor's task, before its names go. Start a successor here."""
 
@@ -170,6 +176,16 @@ class Life:
         self.value: object = NOTHING
         self.exit: Exit | None = None
         self.watchers: dict[Task, None] | None = None
+
+    def decided(self, label: str) -> Exit | None:
+        """How it ends, as far as that is decided."""
+        exit = self.exit
+        if self.errors:
+            error = combine(self.errors, label)
+            return exit if exit is not None and exit.error is error else Exit("crashed", error)
+        if self.value is not NOTHING and exit is not None and not exit.has_returned:
+            return Exit(exit.reason, value=self.value, has_returned=True)
+        return exit
 
     @property
     def has_started(self) -> bool:
@@ -309,35 +325,53 @@ class Cell(Mailbox):
         if self.scope is not None and self.kind is None:
             self.scope.cancel()
 
-    def fail(self, error: BaseException) -> None:
-        """The actor has crashed. Later errors, from code that its end cancels, are kept beside the first."""
+    def fail(self, error: BaseException) -> BaseException:
+        """The actor has crashed. Later errors, from code that its end cancels, are kept beside the first.
+
+        Returns the error of its exit: for some, `as_crash` makes another one.
+        """
         life = self.life
         if life.errors is None:
             life.errors = []
-        life.errors.append(without_runtime_frames(error))
-        self.end(Exit("crashed", error))
+        crash = as_crash(without_runtime_frames(error))
+        life.errors.append(crash)
+        self.end(Exit("crashed", crash))
+        return crash
 
     async def run_or_fail(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run ``await function(*args)``, a part of the user's code. If it raises, the actor has crashed."""
+        task = current_task()
         try:
             await await_user(async_result(function, run_user(function, *args)))
-        except GeneratorExit:
-            raise  # the Trio run has broken down and throws its coroutines away: nothing can be awaited any more
         except BaseException as error:
+            if is_being_closed(task):
+                raise
             cancelled, failure = split(error)
-            if failure is not None:
-                self.fail(failure)
-            if cancelled is not None:
-                raise cancelled from None
+            try:
+                if failure is not None:
+                    self.fail(failure)
+                if cancelled is not None:
+                    raise cancelled from None
+            finally:
+                del cancelled, failure  # their tracebacks keep this frame
 
     def refuse_senders(self, exit: Exit) -> None:
         """Nothing more gets in. Refuse senders that wait for room, but not the actor itself: `is_sent_by_itself`."""
-        for sender in self.remove_senders():
-            if sender.task is not None and self.owns(sender.task):
-                sender.admitted = True
-                self.put(sender.kind, sender.payload)
-            else:
-                refuse(sender.payload, self.ref, exit, was_sent=False)
+        self.close()
+        while self.refuse_sender(exit):
+            pass
+
+    def refuse_sender(self, exit: Exit) -> bool:
+        """The same for the first of them. False if there is none."""
+        sender = self.remove_sender()
+        if sender is None:
+            return False
+        if sender.task is not None and self.owns(sender.task):
+            sender.admitted = True
+            self.put(sender.kind, sender.payload)
+        else:
+            refuse(sender.payload, self.ref, exit, was_sent=False)
+        return True
 
     def is_sent_by_itself(self) -> bool:
         """Whether the actor is stopping, and its own code is sending it a message now.

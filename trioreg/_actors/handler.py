@@ -70,6 +70,7 @@ class Handler:
         name: The method's name with its class, for errors and the log.
         function: What the actor runs: the method, open to Ctrl-C.
         is_async: Whether you have to await its result.
+        has_own_turn: Whether it runs in the actor's own task only: it is async, or the class says so with ``own_turn``.
         declared: The exception classes that go to the caller.
         least, most: Without keyword arguments, any count of arguments from ``least`` to ``most`` fits.
     """
@@ -80,6 +81,7 @@ class Handler:
         "_signature",
         "declared",
         "function",
+        "has_own_turn",
         "is_async",
         "least",
         "most",
@@ -97,6 +99,7 @@ class Handler:
             self.function = call_by_name(name)
             self.is_async = False  # it need not show before it is called; `serve` awaits a coroutine that it returns
             self._signature = signature_of(cls, name)
+        self.has_own_turn: bool = self.is_async or bool(getattr(cls, "own_turn", False))
         declared: dict[type[Exception], None] = {}
         for base in cls.__mro__:
             declared |= dict.fromkeys(errors_declared_by(vars(base).get(name)))
@@ -133,7 +136,7 @@ class Resumed(Handler):
         self.name, self.declared = handler.name, handler.declared
         self.coroutine = coroutine
         self.function = self._go_on
-        self.is_async = True
+        self.is_async = self.has_own_turn = True
 
     def _go_on(self, _actor: object, /, *_args: object, **_kwargs: object) -> Coroutine[Any, Any, object]:
         return await_user(self.coroutine)

@@ -297,7 +297,7 @@ class MessagePaths(Generic[A]):
             handler = cell.handlers.find(method, args, kwargs)
         # `Mailbox.is_idle`, written out, before the checkpoint and behind it.
         task = cell.taker
-        if task is not None and task.custom_sleep_data is cell and not handler.is_async:
+        if task is not None and task.custom_sleep_data is cell and not handler.has_own_turn:
             await checkpoint()
             if task.custom_sleep_data is cell:
                 result = answer_in_callers_turn(cell, handler, args, kwargs)

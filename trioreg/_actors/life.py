@@ -13,23 +13,24 @@ import logging
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
-from trio.lowlevel import current_task, enable_ki_protection
+from trio.lowlevel import cancel_shielded_checkpoint, current_task, enable_ki_protection
 
 from .._runtime import (
+    KILLED,
     NORMAL,
     SHUTDOWN,
     Exit,
     await_user,
     combine,
-    counted,
     current_actor,
+    is_being_closed,
     run_user,
     split,
     wake,
 )
 from .background import end_background_tasks
 from .call import Call, refuse
-from .cell import ENDED, ENDING, NOTHING
+from .cell import ENDED, ENDING
 from .function_actor import run_function
 from .handler import Resumed
 from .hot_paths import serve
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from .cell import Behaviour, Cell
 
 logger = logging.getLogger("trioreg")
+
+REFUSED_PER_TURN = 200
+"""After how many messages that an ending actor refuses other tasks have their turn."""
 
 
 @enable_ki_protection
@@ -78,20 +82,22 @@ async def run_actor(cell: Cell, factory: Callable[..., object], args: tuple[obje
                         # From the first async handler on there is something to cancel.
                         with trio.CancelScope() as cell.scope:
                             await serve(cell)
-        except GeneratorExit:
-            raise  # the Trio run has broken down and throws its coroutines away: nothing can be awaited any more
         except BaseException as error:
+            if is_being_closed(cell.task):
+                raise
             cancelled, failure = split(error)
             if failure is not None:
                 cell.fail(failure)
             del failure
         cell.scope = None
         cell.end(SHUTDOWN if cancelled is not None else NORMAL)
-        _refuse_unanswered(cell)
+        await _refuse_unanswered(cell)
         if cell.life.background is not None:
             await end_background_tasks(cell.life.background)
         if hooks is not None and hooks.has_on_stop and cell.life.has_started:
             await _run_on_stop(cell)
+        if cell.life.errors:
+            await cell.ref._run.crashes.go_through()
     finally:
         del factory, args  # the traceback of a crash may keep this frame
         _finish(cell)
@@ -102,37 +108,54 @@ async def run_actor(cell: Cell, factory: Callable[..., object], args: tuple[obje
             del cancelled
 
 
-def _refuse_unanswered(cell: Cell) -> None:
-    """Nothing more is handled. Tell all callers before `on_stop` takes its time; log how many messages are left."""
+async def _refuse_unanswered(cell: Cell) -> None:
+    """Nothing more is handled. Tell all callers before `on_stop` takes its time; log how many messages are left.
+
+    Other tasks have their turn on the way. It can't be cancelled, and nothing gets in meanwhile: the actor is ending.
+    """
     life = cell.life
     exit = life.exit
     assert exit is not None
     if life.errors and exit.error is None:
         exit = Exit("crashed", combine(life.errors, cell.ref._label))  # it was being ended, and crashed on the way
-    cell.refuse_senders(exit)
     if cell.call is not None:
         refuse(cell.call, cell.ref, exit)
         cell.call = None
+    done = 0
     if cell.deferred:
-        for call in list(cell.deferred):
+        for done, call in enumerate(list(cell.deferred), 1):
             refuse(call, cell.ref, exit)
+            if done % REFUSED_PER_TURN == 0:
+                await cancel_shielded_checkpoint()
     cell.deferred = None
+    # Before the messages in the mailbox: for each of these that is taken out, another one would get in.
+    while cell.refuse_sender(exit):
+        done += 1
+        if done % REFUSED_PER_TURN == 0:
+            await cancel_shielded_checkpoint()
     left = 0
-    kind: object
-    payload: Any
-    for kind, payload in cell.drain():
-        if kind is CALL:
-            call = cast("Call", payload)
-            if isinstance(call.handler, Resumed):
-                call.handler.coroutine.close()
-            refuse(call, cell.ref, exit)
-        elif kind is not STOP:
-            if kind is CAST and isinstance(payload[0], Resumed):
-                payload[0].coroutine.close()
-            left += 1
+    while (message := cell.take()) is not None:
+        left += _refuse(cell, *message, exit)
+        done += 1
+        if done % REFUSED_PER_TURN == 0:
+            await cancel_shielded_checkpoint()
+    cell.inbox = cell.queue = cell.withdrawn = None
     if left:
         messages = "message" if left == 1 else "messages"
         logger.warning(f"%r ended (%s) with %d unhandled {messages} in its mailbox", cell.ref, exit, left)
+
+
+def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> bool:
+    """Refuse one message. Returns whether it has no caller that learns of it, and so has to be counted."""
+    if kind is CALL:
+        call = cast("Call", payload)
+        if isinstance(call.handler, Resumed):
+            call.handler.coroutine.close()
+        refuse(call, cell.ref, exit)
+        return False
+    if kind is CAST and isinstance(payload[0], Resumed):
+        payload[0].coroutine.close()
+    return kind is not STOP
 
 
 async def _run_on_stop(cell: Cell) -> None:
@@ -142,32 +165,32 @@ async def _run_on_stop(cell: Cell) -> None:
     assert exit is not None and actor is not None
     if exit.reason == "killed":
         return
-    limit = life.child.shutdown
-    with trio.CancelScope(shield=True, deadline=trio.current_time() + limit) as cell.scope:
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + life.child.shutdown) as cell.scope:
         await cell.run_or_fail(actor.on_stop, exit)
-    if cell.scope.cancelled_caught and life.exit is exit:
-        logger.warning("%r: on_stop took longer than %s and was cancelled", cell.ref, counted(limit, "second"))
+    if cell.scope.cancel_called and life.exit is exit:
+        # Its supervisor may find at the same moment that the time is up. Both say the same, and only the first says it.
+        life.exit = KILLED
+        life.child.timed_out(cell)
     cell.scope = None
 
 
 def _finish(cell: Cell) -> None:
     """The last step of the task: from here to its end no other task runs."""
     life = cell.life
-    exit = life.exit or SHUTDOWN
-    if life.errors:
-        exit = Exit("crashed", combine(life.errors, cell.ref._label))
-    elif life.value is not NOTHING:
-        exit = Exit(exit.reason, value=life.value, has_returned=True)
-    life.exit = exit
+    if life.exit is None:
+        life.exit = SHUTDOWN
+    exit = life.exit = life.decided(cell.ref._label) or SHUTDOWN
     cell.state = ENDED
     run = cell.ref._run
     is_outermost = run.begin_step()
+    run.ending = cell.ref
     cell.ref._set_ended(exit)
     try:
         life.child.ended(cell)
     finally:
         # After the supervisor has started a successor, which takes its name over: so the name is never seen free.
         cell.ref._release(exit)
+        run.ending = None
         if is_outermost:
             run.end_step()
         if life.starter is not None:
@@ -179,3 +202,4 @@ def _finish(cell: Cell) -> None:
             if task.custom_sleep_data is life.watchers:  # else it is being cancelled
                 wake(task)
         cell.actor = cell.task = cell.taker = cell.context = life.background = None
+        del life.child  # which keeps its last life: an actor that has ended is no garbage for the collector

@@ -14,7 +14,7 @@ parked while there is a message; an odd number of objects in the queue that othe
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -86,7 +86,7 @@ class Mailbox:
         self.kind: Any = None
         self.payload: Any = None
         self.queue: deque[Any] | None = None
-        self.overflow: dict[int, Sender] | None = None
+        self.overflow: OrderedDict[int, Sender] | None = None
         self.withdrawn: set[int] | None = None
         self.taker: Task | None = None
         self.longest = 0
@@ -172,7 +172,7 @@ class Mailbox:
 
     def _line_up(self, key: int, sender: Sender) -> None:
         if self.overflow is None:
-            self.overflow = {}
+            self.overflow = OrderedDict()  # to find the first one in a dict is a walk over all that were there before
         self.overflow[key] = sender
 
     def withdraw(self, payload: object) -> None:
@@ -230,7 +230,7 @@ class Mailbox:
     def admit(self) -> None:
         """Let in the messages that wait for room, as far as there is room."""
         while self.overflow and not self.is_full:
-            sender = self.overflow.pop(next(iter(self.overflow)))
+            sender = self.overflow.popitem(last=False)[1]
             self.put(sender.kind, sender.payload)
             sender.admitted = True
             if sender.task is not None:
@@ -260,30 +260,17 @@ class Mailbox:
         self.is_open = False
         self.inbox = None
 
-    def remove_senders(self) -> list[Sender]:
-        """Close the mailbox, give back the messages that wait for room, and wake their senders.
+    def remove_sender(self) -> Sender | None:
+        """Take out the first message that waits for room, and wake its sender. None if none waits. Close it before.
 
-        No sender has had its turn yet, so you can still say whether its message was admitted.
+        The sender has not had its turn yet, so you can still say whether its message was admitted.
         """
-        self.close()
-        if self.overflow is None:
-            return []
-        senders, self.overflow = list(self.overflow.values()), None
-        for sender in senders:
-            if sender.task is not None:
-                wake(sender.task)
-        return senders
-
-    def drain(self) -> list[tuple[object, object]]:
-        """Take all messages out."""
-        if self.kind is None and not self.queue:
-            self.inbox = self.queue = self.withdrawn = None
-            return []
-        gone = self.withdrawn or ()
-        left = [(self.kind, self.payload)] if self.kind is not None else []
-        left += _pairs(self.queue or ())
-        self.kind = self.payload = self.inbox = self.queue = self.withdrawn = None
-        return [message for message in left if id(message[1]) not in gone]
+        if not self.overflow:
+            return None
+        sender = self.overflow.popitem(last=False)[1]
+        if sender.task is not None:
+            wake(sender.task)
+        return sender
 
 
 def _pairs(queue: Iterable[object]) -> Iterator[tuple[object, object]]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, TypeVarTuple, cast, overload
 
 import attrs
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
 from .._runtime import KILLED, NORMAL, SHUTDOWN, ActorExited, CallCycle, Exit, Identity, show_methods_as
-from .cell import STOPPING, Reference
+from .cell import ENDING, STOPPING, Reference
 from .deadlock import waiting_for
 from .hot_paths import MessagePaths
 from .message import CAST, INFO
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from .._runtime import Run
     from .cell import Cell
     from .function_actor import Function
+
+ActorState: TypeAlias = Literal["starting", "running", "stopping", "ending", "ended"]
+
+_STATES: tuple[ActorState, ...] = ("starting", "running", "stopping")
 
 A = TypeVar("A", covariant=True)
 R = TypeVar("R")
@@ -251,13 +255,39 @@ class ActorRef(Reference, Address[A]):
 
     @property
     def is_alive(self) -> bool:
-        """Whether the actor has not ended yet: it may be starting or ending. Not a checkpoint; constant time."""
-        return self._exit is None
+        """Whether the actor has not ended yet: it may be starting or ending. Not a checkpoint; safe from any thread;
+        constant time.
+
+        When it is False, the actor's names are gone, or the next actor has them.
+        """
+        return self._exit is None or self._is_leaving()
+
+    @property
+    def state(self) -> ActorState:
+        """What the actor is doing. Not a checkpoint; safe from any thread; constant time.
+
+        - ``"starting"``: it takes messages and handles none yet.
+        - ``"running"``
+        - ``"stopping"``: `~Address.stop` was called. It handles the messages from before, and takes no others.
+        - ``"ending"``: it is decided how it ends, and `exit` says so. It handles nothing more; `Actor.on_stop` runs.
+        - ``"ended"``: `is_alive` is False.
+        """
+        cell = self._cell
+        if cell is not None and cell.state < ENDING:
+            return _STATES[cell.state]
+        return "ending" if self.is_alive else "ended"
 
     @property
     def exit(self) -> Exit | None:
-        """How the actor ended, or None while it is alive. Not a checkpoint; constant time."""
-        return self._exit
+        """How the actor ended, or how it is going to end; None while that is open. Not a checkpoint; safe from any
+        thread; constant time.
+
+        A crash is there as soon as its caller has `ActorExited`. While the actor is still ending, another end may
+        outweigh this one: an error in ``on_stop`` makes it a crash, and a kill makes an orderly end ``"killed"``. A
+        crash stays a crash. A second error makes its ``error`` a group of both.
+        """
+        cell = self._cell
+        return self._exit if cell is None else cell.life.decided(self._label)
 
     def statistics(self) -> ActorStatistics:
         """How busy the actor is. Not a checkpoint; constant time.

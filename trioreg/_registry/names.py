@@ -59,7 +59,7 @@ class Names(Tables[K, V]):
         totals: The sum of the values of each key; None in a registry without totals.
     """
 
-    __slots__ = ("_run", "name", "notifier", "queues", "selections", "totals")
+    __slots__ = ("__weakref__", "_run", "name", "notifier", "queues", "selections", "totals")
 
     def __init__(self, name: str, kind: str, partitions: int, *, by_owner: bool, totals: bool) -> None:
         super().__init__(kind, partitions, by_owner=by_owner)
@@ -136,6 +136,21 @@ class Names(Tables[K, V]):
                 if self.notifier is not None:
                     self.notifier.forget_tasks()
             self._run = run
+            run.registries.add(self)
+
+    def forget_run(self) -> None:
+        """This process is the child of a fork, and the tasks of the run are not in it: take every name out."""
+        for partition in self.partitions:
+            for _, entry in partition.rows():
+                entry.owner._held = None
+            partition.clear()
+        if self.totals is not None:
+            self.totals.by_key.clear()
+        self.queues.by_key.clear()
+        self.selections.clear()
+        if self.notifier is not None:
+            self.notifier.forget_tasks()
+        self._run = None
 
     def open_notifier(self) -> Notifier[K, V]:
         """The notifier, for a task of this run to watch the registry or wait for a name. Made when first needed."""

@@ -51,6 +51,10 @@ class UniquePartition(Generic[K, V]):
         lost = _without(self.table, rows, [entry.owner is owner for _, entry in rows])
         return purged, lost
 
+    def clear(self) -> None:
+        """Remove all entries."""
+        self.table.clear()
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -130,6 +134,11 @@ class DuplicatePartition(Generic[K, V]):
         ]
         self.count -= len(purged) + len(lost)
         return purged, lost
+
+    def clear(self) -> None:
+        """Remove all entries."""
+        self.table.clear()
+        self.count = 0
 
     def __len__(self) -> int:
         return self.count

@@ -21,7 +21,15 @@ from .errors import (
     TrioregError,
 )
 from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
-from .failure import attributes_of, combine, shown_safely, split, without_runtime_frames
+from .failure import (
+    as_crash,
+    attributes_of,
+    combine,
+    is_being_closed,
+    shown_safely,
+    split,
+    without_runtime_frames,
+)
 from .identity import Identity
 from .ki_protection import await_user, run_user, without_ki_protection
 from .owner import Owner, Token
@@ -57,6 +65,7 @@ __all__ = [
     "Token",
     "TrioregError",
     "WOKEN",
+    "as_crash",
     "async_result",
     "attributes_of",
     "await_user",
@@ -65,6 +74,7 @@ __all__ = [
     "current_actor",
     "current_owner",
     "current_run",
+    "is_being_closed",
     "items_of",
     "report",
     "sleep_until_woken",

@@ -22,7 +22,8 @@ class Exit:
 
     Attributes:
         reason: ``"normal"`` (it returned, or `~Address.stop` ended it), ``"shutdown"`` (its supervisor, its cancel
-            scope or `~Address.cancel` ended it), ``"crashed"`` (an exception), or ``"killed"`` (`~Address.kill`).
+            scope or `~Address.cancel` ended it), ``"crashed"`` (an exception), or ``"killed"`` (`~Address.kill`, or its
+            ``shutdown`` seconds were over).
         error: The exception of a crash, else None.
         value: The result of a function actor, else None.
         has_returned: Whether a function actor returned: then ``value`` is its result, which may be None. A function

@@ -2,24 +2,71 @@
 
 from __future__ import annotations
 
+import math
 import os
 import reprlib
 from types import MemberDescriptorType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import trio
+from trio.lowlevel import current_task
+
+if TYPE_CHECKING:
+    from trio.lowlevel import Task
 
 # The folder of the whole package: all its frames are the runtime's.
 _RUNTIME = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def split(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
-    """Take an exception apart: the part that is Trio's cancellation, and the part that is a failure."""
+    """Take an exception apart: the part that is Trio's cancellation, and the part that is a failure.
+
+    A `trio.Cancelled` that comes up while nothing cancels the current task is a failure: the code has kept it from
+    somewhere else. Where there is no cancellation in it, the failure is ``error`` itself and no copy.
+    """
+    failure = error
     if isinstance(error, trio.Cancelled):
-        return error, None
+        return (error, None) if _is_being_cancelled() else (None, error)
+    group = cast("BaseExceptionGroup[BaseException]", error) if isinstance(error, BaseExceptionGroup) else None
+    if group is not None and group.subgroup(trio.Cancelled) is not None and _is_being_cancelled():
+        return group.split(trio.Cancelled)
+    return None, failure
+
+
+def _is_being_cancelled() -> bool:
+    return trio.current_effective_deadline() == -math.inf
+
+
+def is_being_closed(task: Task | None) -> bool:
+    """Whether Python closes the coroutine of ``task``, whose code asks this: nothing can be awaited any more.
+
+    That happens when the Trio run has broken down. (A `GeneratorExit` does not show it: the user's code can raise one.
+    And a cancel scope on its way turns it into a `RuntimeError`.)
+    """
+    try:
+        return current_task() is not task
+    except RuntimeError:  # there is no current task
+        return True
+
+
+def as_crash(error: BaseException) -> BaseException:
+    """The failure as the error of an actor's exit.
+
+    `GeneratorExit` and `trio.Cancelled` mean something only to the coroutine or the scope that they are for. As the
+    error of an actor they would end whatever they come to next. As Python does with `StopIteration`, they become the
+    cause of a `RuntimeError`.
+    """
+    if isinstance(error, Exception) or not _is_foreign(error):
+        return error
+    crash = RuntimeError(f"the actor's code raised {error!r}, and nothing was closing or cancelling it")
+    crash.__cause__ = error
+    return crash
+
+
+def _is_foreign(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
-        return cast("BaseExceptionGroup[BaseException]", error).split(trio.Cancelled)
-    return None, error
+        return all(map(_is_foreign, cast("BaseExceptionGroup[BaseException]", error).exceptions))
+    return isinstance(error, Exception | GeneratorExit | trio.Cancelled)
 
 
 def combine(errors: list[BaseException], label: str) -> BaseException:

@@ -70,6 +70,14 @@ class Owner(Identity):
         if threading.get_ident() != self._run.thread:
             raise RuntimeError(f"{self!r} lives in the Trio run of another thread: use trio.from_thread to get there")
 
+    def _is_elsewhere(self) -> bool:
+        """Whether this is another thread than that of the owner's Trio run."""
+        return threading.get_ident() != self._run.thread
+
+    def _is_leaving(self) -> bool:
+        """Whether this owner is in its last step, as another thread sees it: its names may not be gone yet."""
+        return self._run.ending is self and self._is_elsewhere()
+
     def _canonical(self) -> Owner:
         """The object that holds the names, where several objects stand for one owner."""
         return self

@@ -51,8 +51,11 @@ class TaskOwner(Owner):
 
     @property
     def is_alive(self) -> bool:
-        # The frame of a coroutine is gone as soon as it has returned or raised.
-        return self._coro.cr_frame is not None
+        # The frame of a coroutine is gone as soon as it has returned or raised. Then its names go. Another thread may
+        # look in between.
+        return (
+            self._coro.cr_frame is not None or (self._held is not None and self._is_elsewhere()) or self._is_leaving()
+        )
 
     def _owns(self, task: Task) -> bool:
         return task.coro is self._coro
@@ -78,7 +81,11 @@ class TaskOwner(Owner):
         self._run.drop(self._coro)
 
     def _task_ended(self) -> None:
-        self._release(None)
+        self._run.ending = self
+        try:
+            self._release(None)
+        finally:
+            self._run.ending = None
 
 
 _current_task_owner: ContextVar[TaskOwner] = ContextVar("trioreg task owner")

@@ -7,15 +7,19 @@ The instrument is installed only while a plain task holds a name, so a program w
 
 from __future__ import annotations
 
+import os
 import threading
+import traceback
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
 
 import trio
 from trio.lowlevel import RunVar, add_instrument, current_trio_token, remove_instrument
 
-from .report import report
+from .turnstile import Turnstile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CoroutineType
 
     from trio.lowlevel import Task
@@ -33,6 +37,12 @@ class EventSource(Protocol):
     def deliver(self) -> None: ...
 
 
+class Names(Protocol):
+    """The names of one registry, as a `Run` sees them."""
+
+    def forget_run(self) -> None: ...
+
+
 class Run(trio.abc.Instrument):
     """The state of one `trio.run`.
 
@@ -43,6 +53,9 @@ class Run(trio.abc.Instrument):
         is_over: Whether the run has ended: no task in it will ever run again.
         undelivered: While an owner gives its names back: the registries that have events to deliver after that. Else
             None.
+        registries: The names of the registries that belong to it.
+        ending: The owner that is in its last step. Other threads do not see its end before its names are gone.
+        crashes: Actors that have crashed go through it before their last step, which logs and restarts.
     """
 
     def __init__(self) -> None:
@@ -51,7 +64,12 @@ class Run(trio.abc.Instrument):
         self.is_over = False
         self.holders: dict[CoroutineType[Any, Any, Any], Holder] = {}
         self.undelivered: dict[EventSource, None] | None = None
+        self.registries: WeakSet[Names] = WeakSet()
+        self.ending: object = None
+        self.crashes = Turnstile()
+        self._reports: list[Callable[[], object]] = []
         self._installed = False
+        _runs.add(self)
 
     def __repr__(self) -> str:
         return f"<trio run in thread {self.thread}>"
@@ -78,8 +96,25 @@ class Run(trio.abc.Instrument):
         self.undelivered = {}
         return True
 
+    def after_step(self, write_log: Callable[[], object]) -> None:
+        """Call ``write_log`` now, or at the end of the change of many names that has begun.
+
+        The end of an owner is reported when its names are gone: no log handler finds a name of an owner that has ended.
+        """
+        if self.undelivered is None:
+            write_log()
+        else:
+            self._reports.append(write_log)
+
     def end_step(self) -> None:
         undelivered, self.undelivered = self.undelivered, None
+        if self._reports:
+            reports, self._reports = self._reports, []
+            for write_log in reports:
+                try:
+                    write_log()
+                except Exception:
+                    traceback.print_exc()  # of a log handler: as `logging` shows the errors of its own
         for source in undelivered or ():
             try:
                 source.deliver()
@@ -113,6 +148,21 @@ class _End(trio.abc.Instrument):
 
 
 _run: RunVar[Run] = RunVar("trioreg run")
+
+_runs: WeakSet[Run] = WeakSet()
+
+
+def _forget_runs() -> None:
+    """This process is the child of a fork: the tasks of the parent's runs are not in it, and so nobody has a name."""
+    for run in list(_runs):
+        run.is_over = True
+        run.holders.clear()
+        for names in list(run.registries):
+            names.forget_run()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_runs)
 
 
 def current_run() -> Run:

@@ -62,7 +62,7 @@ class Child:
         parent: The supervisor.
         number: Its place among the children: higher than the number of every child that was added before it.
         spec: How it is started.
-        id: What the supervisor knows it by.
+        id: What a supervisor that gives its children ids knows it by; None in a dynamic one.
         cell: Its current life, or its last one once that has ended.
         restarts: How often it has been restarted.
         delayed_in_a_row: How many restarts in a row had to wait.
@@ -90,7 +90,7 @@ class Child:
         self.parent = parent
         self.number = number
         self.spec = spec
-        self.id: Hashable = self
+        self.id: Hashable = None
         self.cell: Cell | None = None
         self.restarts = 0
         self.delayed_in_a_row = 0
@@ -138,10 +138,13 @@ class Child:
         """Its name, or else its id, or else what it is."""
         if self.spec.name is not None:
             return repr(self.spec.name.key)
-        return self.spec.kind.label if self.id is self else str(self.id)
+        return self.spec.kind.label if self.id is None else str(self.id)
 
     def spawn(self, function: Callable[[], Awaitable[object]], name: str) -> None:
         self.parent.start_task(function, name)
+
+    def timed_out(self, cell: Cell) -> None:
+        self.parent.shutdown_timed_out(self, cell)
 
     def ended(self, cell: Cell) -> None:
         self.parent.child_ended(self, cell)
@@ -149,5 +152,5 @@ class Child:
     def __str__(self) -> str:
         """For the log: its id (or what it is, where it has none), and its name where that is not the same."""
         name = self.spec.name
-        text = self.spec.kind.label if self.id is self else repr(self.id)
+        text = self.spec.kind.label if self.id is None else repr(self.id)
         return text if name is None or self.id == name.key else f"{text} named {name.key!r}"

@@ -56,7 +56,7 @@ class Children:
             if spec.id is not None and spec.id in self.by_id:
                 raise ValueError(f"id {spec.id!r} is taken: {self._label} has such a child already")
             child.id = self._make_id(spec) if spec.id is None else spec.id
-        self.by_id[child.id] = child
+        self.by_id[_key(child)] = child
         return child
 
     def _make_id(self, spec: ChildSpec) -> Hashable:
@@ -108,10 +108,17 @@ class Children:
 
     def forget(self, child: Child) -> None:
         """Keep nothing of a child."""
-        if self.by_id.get(child.id) is child:
-            del self.by_id[child.id]
+        key = _key(child)
+        if self.by_id.get(key) is child:
+            del self.by_id[key]
 
     def forget_if_not_kept(self, child: Child) -> None:
         """A child has ended for good: forget it, unless its spec is kept."""
         if not self.keeps_ended or child.spec.restarts == "temporary":
             self.forget(child)
+
+
+def _key(child: Child) -> Hashable:
+    # Without an id it is the child itself. That is not kept in it: a child would refer to itself, and so be garbage for
+    # the collector.
+    return child if child.id is None else child.id

@@ -7,6 +7,7 @@ crash, with its traceback, and a supervisor that gives up are at ERROR.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .._runtime import counted
@@ -30,7 +31,8 @@ class SupervisionLog:
     def starting(self, child: Child, cell: Cell) -> None:
         if logger.isEnabledFor(logging.DEBUG):
             count = f", restart {child.restarts}" if child.restarts else ""
-            logger.debug("%s: child %s: starting as %r%s", self._label, child, cell.ref, count)
+            message = "%s: child %s: starting as %r%s"
+            cell.ref._run.after_step(partial(logger.debug, message, self._label, child, cell.ref, count))
 
     def not_started(self, child: Child, cell: Cell, exit: Exit) -> None:
         """At DEBUG: the task that started it gets the error."""
@@ -64,7 +66,7 @@ class SupervisionLog:
     def shutdown_timed_out(self, child: Child, cell: Cell) -> None:
         """Its time to end is over."""
         message = "%s: child %s, %r, is killed: its %s to end are over"
-        logger.warning(message, self._label, child, cell.ref, counted(child.spec.seconds, "second"))
+        logger.warning(message, self._label, child, cell.ref, counted(child.shutdown, "second"))
 
     def start_cancelled(self, child: Child, cell: Cell, error: BaseException) -> None:
         """The task that started the child is being cancelled, and can't raise this error."""
@@ -73,18 +75,10 @@ class SupervisionLog:
 
     def _ended(self, level: int, child: Child, cell: Cell, exit: Exit, what: str, then: str) -> None:
         if logger.isEnabledFor(level):
-            logger.log(
-                level,
-                "%s: child %s, %r, %s (%s%s)%s",
-                self._label,
-                child,
-                cell.ref,
-                what,
-                exit,
-                cell.crash_details(),
-                then,
-                exc_info=exit.error,
-            )
+            message = "%s: child %s, %r, %s (%s%s)%s"
+            args = (self._label, child, cell.ref, what, exit, cell.crash_details(), then)
+            # Not before the names of that life are gone: a log handler may look for them.
+            cell.ref._run.after_step(partial(logger.log, level, message, *args, exc_info=exit.error))
 
 
 def _after(child: Child) -> str:

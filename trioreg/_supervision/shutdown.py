@@ -80,7 +80,8 @@ async def end_side_by_side(children: Iterable[Child]) -> None:
 
 
 def _begin_end(child: Child, life: Cell) -> None:
-    life.end(KILLED if child.spec.shutdown == "kill" else SHUTDOWN)
+    # Without any time it is killed now. If its end raced with the end of no time, the exit would be a matter of chance.
+    life.end(SHUTDOWN if child.spec.seconds else KILLED)
 
 
 async def _ends_by(child: Child, life: Cell, deadline: float) -> bool:

@@ -175,7 +175,7 @@ class SupervisorBase(Actor, Identity):
         """All children, in start order. Not a checkpoint; the cost grows with their number."""
         return [
             ChildInfo(
-                None if child.id is child else child.id,
+                child.id,
                 child.ref,
                 child.state,
                 child.restarts,

@@ -1,0 +1,76 @@
+"""After a fork the child has no tasks of its parent's run: nor has it their names."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+from support.registry_kinds import KINDS, kind_id
+from support.secret_agent import SecretAgent
+from support.supervisors import supervised
+from trio.testing import MockClock
+
+from trioreg import Registry
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+
+
+def in_a_fork(check: Callable[[], None]) -> None:
+    """Run ``check`` in a child process; it has to come to its end."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            check()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.parametrize(("keys", "partitions"), KINDS, ids=[*map(kind_id, KINDS)])
+async def test_after_a_fork_in_the_thread_of_a_run_the_child_finds_no_names_and_can_write(
+    keys: Any, partitions: int, autojump_clock: MockClock
+) -> None:
+    names: Registry[str, int] = Registry("names", keys=keys, partitions=partitions, totals=True)
+
+    async def write() -> None:
+        names.register("plain", 3)
+        assert names.total("plain") == 3
+        async with names.lock("plain"), supervised() as supervisor:
+            names.register("actor", 4, owner=await supervisor.start_child(SecretAgent))
+            assert names.count() == 2
+        assert names.count() == 1
+
+    def check() -> None:
+        assert names.count() == 0
+        assert names.lookup("actor") == names.lookup("plain") == []
+        assert names.total("plain") == 0
+        errors: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                trio.run(write)
+            except BaseException as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=run)  # in this thread Trio still has the parent's run
+        thread.start()
+        thread.join()
+        assert errors == []
+        assert names.count() == 0
+
+    names.register("plain", 1)
+    async with names.lock("plain"), supervised() as supervisor:
+        ref = await supervisor.start_child(SecretAgent)
+        names.register("actor", 2, owner=ref)
+        in_a_fork(check)
+        assert names.count() == 2
+        assert names.whereis("actor") is ref if keys == "unique" else names.keys(ref) == ["actor"]
