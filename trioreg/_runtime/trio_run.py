@@ -16,6 +16,7 @@ from weakref import WeakSet
 import trio
 from trio.lowlevel import RunVar, add_instrument, current_trio_token, remove_instrument
 
+from .report import report
 from .turnstile import Turnstile
 
 if TYPE_CHECKING:
