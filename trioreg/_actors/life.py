@@ -134,7 +134,9 @@ async def _refuse_unanswered(cell: Cell) -> None:
         if done % REFUSED_PER_TURN == 0:
             await cancel_shielded_checkpoint()
     left = 0
+    longest = cell.longest
     while (message := cell.take()) is not None:
+        cell.longest = longest  # `STOP` lies in front of them, and is not to be counted in the peak
         left += _refuse(cell, *message, exit)
         done += 1
         if done % REFUSED_PER_TURN == 0:
