@@ -258,7 +258,7 @@ class ActorRef(Reference, Address[A]):
         return self._exit
 
     def statistics(self) -> ActorStatistics:
-        """How busy the actor is. Not a checkpoint; constant time.
+        """How busy the actor is. Not a checkpoint; safe from any thread; constant time.
 
         Raises:
             ActorExited: The actor has ended.

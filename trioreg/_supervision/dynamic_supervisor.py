@@ -99,6 +99,7 @@ class DynamicSupervisor(SupervisorBase):
         """
         if not isinstance(name, Via):
             raise TypeError(f"name must come from Registry.via(), not {name!r}")
+        self._engine.require_thread()
         return await self._engine.starting.start_or_get(
             ChildSpec(factory, args, name=name, restart=restart, shutdown=shutdown)
         )

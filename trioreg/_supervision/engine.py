@@ -109,6 +109,7 @@ class Engine:
         children failed with: `RestartLimitExceeded`, or the error of a child that did not start.
         """
         self.task = current_task()
+        self._lifecycle.begin()
         self.starting.begin()
         self.book.reserve(specs)
         try:
@@ -162,6 +163,10 @@ class Engine:
             await trio.sleep_forever()
         finally:
             self.close()
+
+    def require_thread(self) -> None:
+        """Raise `RuntimeError` unless this is the thread of the Trio run that the supervisor lives in."""
+        self._lifecycle.require_thread()
 
     @enable_ki_protection
     def close(self) -> None:

@@ -9,19 +9,21 @@ not leave the supervisor.
 
 from __future__ import annotations
 
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 import trio
 from trio.lowlevel import enable_ki_protection
 
 from .._actors import ENDED
-from .._runtime import SHUTDOWN, NotRunning, RestartLimitExceeded
+from .._runtime import SHUTDOWN, NotRunning, RestartLimitExceeded, current_run
 from .shutdown import end
 
 if TYPE_CHECKING:
     from collections.abc import Sized
 
     from .._actors import Cell
+    from .._runtime import Run
     from .child import Child
 
 
@@ -43,6 +45,7 @@ class Lifecycle:
         "_failures",
         "_give_up",
         "_restart_group",
+        "_run",
         "closes_when_empty",
         "is_closing",
         "is_open",
@@ -61,9 +64,24 @@ class Lifecycle:
         self.lives = 0
         self.starts: dict[Cell, Child] = {}
         self._restart_group = restart_group
+        self._run: Run | None = None
         self._changed = trio.Event()
         self._failures: list[BaseException] = []
         self._give_up: tuple[str, list[Exception]] | None = None
+
+    def begin(self) -> None:
+        """Called in the supervisor's own task, before anything else."""
+        self._run = current_run()
+
+    def require_thread(self) -> None:
+        """Raise `RuntimeError` unless this is the thread of the Trio run that the supervisor lives in."""
+        run = self._run
+        if run is None:
+            raise NotRunning(self.label)
+        if get_ident() != run.thread:
+            raise RuntimeError(
+                f"{self.label} lives in the Trio run of another thread: use trio.from_thread to get there"
+            )
 
     @property
     def is_accepting(self) -> bool:

@@ -66,9 +66,10 @@ class Supervisor(SupervisorBase):
         Raises:
             ChildNotFound: There is no such child.
             ChildNotEnded: It is alive, or waits for its restart: `terminate_child` first.
-            RuntimeError: The supervisor is not running (any more).
+            RuntimeError: The supervisor is not running (any more), or this is not the thread of its Trio run.
             AlreadyRegistered, ActorExited, Exception: As for `start_child`; the spec is kept.
         """
+        self._engine.require_thread()
         return await self._engine.starting.restart_child(child)
 
     @raises(Exception)
@@ -81,7 +82,9 @@ class Supervisor(SupervisorBase):
         Raises:
             ChildNotFound: There is no such child.
             ChildNotEnded: It is alive, or waits for its restart: `terminate_child` first.
+            RuntimeError: This is not the thread of the Trio run.
         """
+        self._engine.require_thread()
         self._engine.book.forget(self._engine.book.find_ended(child))
 
 

@@ -75,8 +75,12 @@ class SupervisorBase(Actor):
         """Shut the children down, each within its ``shutdown`` time, and end.
 
         The block of `open_supervisor` is left when they have ended. Not a checkpoint; constant time.
+
+        Raises:
+            RuntimeError: This is not the thread of the Trio run, or the supervisor has not been started.
         """
         if self._cell is None:
+            self._engine.require_thread()
             self._engine.close()
         else:
             super().stop()
@@ -140,10 +144,11 @@ class SupervisorBase(Actor):
             AlreadyRegistered: The name is taken.
             MaxChildren: A `DynamicSupervisor` has ``max_children`` already.
             ActorExited: The child was ended before it had started.
-            RuntimeError: The supervisor is not running (any more).
+            RuntimeError: The supervisor is not running (any more), or this is not the thread of its Trio run.
             TypeError, ValueError: An argument is not what `ChildSpec` takes, or the id is taken.
             Exception: What the child's ``__init__`` or ``on_start`` raised.
         """
+        self._engine.require_thread()
         spec = spec_of(factory, args, id, name, restart, shutdown)
         return await self._engine.starting.start_child(spec)
 
@@ -165,11 +170,13 @@ class SupervisorBase(Actor):
         Raises:
             ChildNotFound: There is no such child.
             TypeError: ``child`` is neither.
+            RuntimeError: This is not the thread of the Trio run.
         """
+        self._engine.require_thread()
         await self._engine.termination.terminate_child(child)
 
     def which_children(self) -> list[ChildInfo]:
-        """All children, in start order. Not a checkpoint; the cost grows with their number."""
+        """All children, in start order. Not a checkpoint; safe from any thread; the cost grows with their number."""
         return [
             ChildInfo(
                 None if child.id is child else child.id,
@@ -183,7 +190,7 @@ class SupervisorBase(Actor):
         ]
 
     def count_children(self) -> ChildCounts:
-        """How many children there are. Not a checkpoint; the cost grows with their number."""
+        """How many children there are. Not a checkpoint; safe from any thread; the cost grows with their number."""
         children = self.which_children()
         supervisors = sum(child.is_supervisor for child in children)
         active = sum(child.ref is not None for child in children)
@@ -192,7 +199,7 @@ class SupervisorBase(Actor):
     def tree(self) -> str:
         """The supervision tree from here down, as text for people: references, names, restarts.
 
-        Not a checkpoint; the cost grows with the number of children.
+        Not a checkpoint; safe from any thread; the cost grows with the number of children.
         """
         return format_tree(self._node())
 
