@@ -75,6 +75,7 @@ class Engine:
             self._lifecycle,
             self.book,
             delayed,
+            self._group,
             self._log,
             max_children=max_children,
             allows_significant=auto_shutdown != "never",
@@ -133,7 +134,7 @@ class Engine:
         try:
             for spec in specs:
                 if not lifecycle.is_closing:
-                    await self.starting.start_child(spec)
+                    await self.starting.start_listed_child(spec)
             self.book.end_reservation()
             if not lifecycle.is_closing:
                 on_started()

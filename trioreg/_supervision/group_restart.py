@@ -11,6 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from trio.lowlevel import ParkingLot, checkpoint_if_cancelled, current_task
+
+from .._actors import waiting_for
+from .._runtime import CallCycle
 from .backoff import UNAVAILABLE_NAME, Backoff
 from .shutdown import end
 
@@ -34,14 +38,18 @@ class RestartGroup:
     Attributes:
         restarts_several: Whether the strategy has such restarts.
         cause: The first in order of the children whose end requests such a restart; None once that has begun.
+        ending, starting: The life whose end, or whose start, such a restart waits for now; else None.
     """
 
-    __slots__ = ("_is_counted", "_strategy", "cause", "restarts_several")
+    __slots__ = ("_is_counted", "_strategy", "_waiters", "cause", "ending", "restarts_several", "starting")
 
     def __init__(self, strategy: Strategy) -> None:
         self.restarts_several = strategy != "one_for_one"
         self.cause: Child | None = None
+        self.ending: Cell | None = None
+        self.starting: Cell | None = None
         self._strategy = strategy
+        self._waiters = ParkingLot()
         # For each child in the group whether this restart of it has been counted.
         self._is_counted: dict[Child, bool] = {}
 
@@ -87,6 +95,7 @@ class RestartGroup:
         if self.cause is child:
             self.cause = None
         self._is_counted.pop(child, None)
+        self.wake_waiters()
 
     def in_order(self) -> list[Child]:
         return sorted(self._is_counted, key=lambda child: child.number)
@@ -94,6 +103,39 @@ class RestartGroup:
     def clear(self) -> None:
         self.cause = None
         self._is_counted.clear()
+        self.wake_waiters()
+
+    # Starts wait until the restart is over
+
+    def wait_for(self, *, ending: Cell | None = None, starting: Cell | None = None) -> None:
+        """The restart waits for this life now."""
+        self.ending, self.starting = ending, starting
+        self.wake_waiters()
+
+    def wake_waiters(self) -> None:
+        """Something has changed for the starts that wait."""
+        self._waiters.unpark_all()
+
+    async def wait_over(self, lifecycle: Lifecycle) -> None:
+        """Wait until the restart is over, or the supervisor closes. Not a checkpoint if there is none.
+
+        The restart may itself wait for the task that asks. If it waits for a start, which needs this one, there is
+        nothing to wait for: all that it ends has ended. If it waits for an end, this start would come too early.
+        """
+        while (self._is_counted or self.ending is not None) and lifecycle.is_accepting:
+            await checkpoint_if_cancelled()
+            life = self.ending or self.starting
+            if life is None:
+                await self._waiters.park()
+                continue
+            try:
+                waiting = waiting_for(life, current_task())
+            except CallCycle:
+                if self.starting is not None:
+                    return
+                raise
+            with waiting:
+                await self._waiters.park()
 
 
 class GroupRestart:
@@ -137,7 +179,11 @@ class GroupRestart:
             elif member.delayed_restart is not None:
                 group.add_counted(member)
             # A member that crashes meanwhile is in the group: it is restarted once.
-            await end(member)
+            group.wait_for(ending=member.life)
+            try:
+                await end(member)
+            finally:
+                group.wait_for()
             if member.spec.restarts == "temporary":
                 group.remove(member)
                 self._children.forget_if_not_kept(member)
@@ -172,7 +218,11 @@ class GroupRestart:
                 # Without a wait there might be no end of tries, and no checkpoint between them.
                 backoff = backoff or UNAVAILABLE_NAME
                 raise
-            await self._starting.wait_started(member, cell)
+            group.wait_for(starting=cell)
+            try:
+                await self._starting.wait_started(member, cell)
+            finally:
+                group.wait_for()
         except Exception as error:
             if self._lifecycle.is_closing:
                 raise

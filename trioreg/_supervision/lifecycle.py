@@ -20,11 +20,10 @@ from .._runtime import SHUTDOWN, NotRunning, RestartLimitExceeded, current_run
 from .shutdown import end
 
 if TYPE_CHECKING:
-    from collections.abc import Sized
-
     from .._actors import Cell
     from .._runtime import Run
     from .child import Child
+    from .group_restart import RestartGroup
 
 
 class Lifecycle:
@@ -55,7 +54,7 @@ class Lifecycle:
         "starts",
     )
 
-    def __init__(self, label: str, restart_group: Sized) -> None:
+    def __init__(self, label: str, restart_group: RestartGroup) -> None:
         self.label = label
         self.nursery: trio.Nursery
         self.is_open = False
@@ -110,6 +109,7 @@ class Lifecycle:
         """Begin to shut down. Not a checkpoint."""
         self.is_closing = True
         self.notify()
+        self._restart_group.wake_waiters()
         for cell, child in list(self.starts.items()):
             self.end_start(child, cell)
 

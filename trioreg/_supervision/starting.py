@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .child_spec import ChildSpec
     from .children import Children
     from .delayed_restart import DelayedRestarts
+    from .group_restart import RestartGroup
     from .lifecycle import Lifecycle
     from .log import SupervisionLog
 
@@ -41,6 +42,7 @@ class Starting:
         "_children",
         "_context",
         "_delayed",
+        "_group",
         "_lifecycle",
         "_log",
         "_max_children",
@@ -54,6 +56,7 @@ class Starting:
         lifecycle: Lifecycle,
         children: Children,
         delayed: DelayedRestarts,
+        group: RestartGroup,
         log: SupervisionLog,
         *,
         max_children: float,
@@ -63,6 +66,7 @@ class Starting:
         self._lifecycle = lifecycle
         self._children = children
         self._delayed = delayed
+        self._group = group
         self._log = log
         self._max_children = max_children
         self._allows_significant = allows_significant
@@ -79,7 +83,13 @@ class Starting:
     @enable_ki_protection
     async def start_child(self, spec: ChildSpec) -> ActorRef[Any]:
         """Start one more child, and wait until it has started. Raises its error, and keeps nothing of it, if it
-        does not start. A checkpoint."""
+        does not start. A checkpoint. During a restart of several, it waits until that is over."""
+        await self._group.wait_over(self._lifecycle)
+        return await self.start_listed_child(spec)
+
+    @enable_ki_protection
+    async def start_listed_child(self, spec: ChildSpec) -> ActorRef[Any]:
+        """The same, for the supervisor's own list: that does not wait for a restart of several, which comes after."""
         lifecycle, children = self._lifecycle, self._children
         if not lifecycle.is_accepting:
             await lifecycle.refuse()
@@ -101,6 +111,7 @@ class Starting:
     @enable_ki_protection
     async def restart_child(self, which: object) -> ActorRef[Any]:
         """Start a child again that has ended, and wait until it has started. A checkpoint."""
+        await self._group.wait_over(self._lifecycle)
         if not self._lifecycle.is_accepting:
             await self._lifecycle.refuse()
         child = self._children.find_ended(which)
