@@ -100,7 +100,6 @@ def _spec() -> ChildSpec:
     return ChildSpec(SecretAgent, restart="temporary")
 
 
-
 CALLS: dict[str, Callable[[World], object]] = {
     "Actor.send_after": lambda w: w.clock.send_after(1, "x"),
     "Actor.send_every": lambda w: w.clock.send_every(1, "x"),
@@ -181,7 +180,15 @@ for _class, _address in {"ActorRef": lambda w: w.agent, "Via": lambda w: w.via}.
     }
 
 # These always raise, or make something of their own: there is nothing to protect.
-OWN = {"PartitionSupervisor.start_child", "open_dynamic_supervisor", "open_partition_supervisor", "open_stream", "open_supervisor", "raises", "run"}
+OWN = {
+    "PartitionSupervisor.start_child",
+    "open_dynamic_supervisor",
+    "open_partition_supervisor",
+    "open_stream",
+    "open_supervisor",
+    "raises",
+    "run",
+}
 # Hooks are the user's own code, and an `Agent`'s methods are messages.
 NOT_CALLED = {"on_idle", "on_message", "on_start", "on_stop", "get", "update", "get_and_update"}
 
@@ -310,9 +317,7 @@ CASES = [(name, place) for name in CALLS for place in PLACES if place == "anothe
 
 
 @pytest.mark.parametrize(("name", "place"), CASES)
-async def test_a_public_method_is_refused_in_a_foreign_thread_or_documented_as_safe(
-    name: str, place: str
-) -> None:
+async def test_a_public_method_is_refused_in_a_foreign_thread_or_documented_as_safe(name: str, place: str) -> None:
     async with AsyncExitStack() as stack:
         world = await open_world(stack)
         before = world.visible()

@@ -41,7 +41,6 @@ class Slow(Actor):
             await self.ask("stop")
 
 
-
 class Late(Actor):
     """It keeps what its name leads to when it starts."""
 
@@ -80,7 +79,9 @@ async def test_a_start_asked_for_during_a_restart_of_several_waits_until_that_is
 async def test_a_start_that_waits_for_a_restart_of_several_is_refused_at_once_when_the_supervisor_ends(
     autojump_clock: MockClock,
 ) -> None:
-    async with open_supervisor([ChildSpec(Slow, id="a"), ChildSpec(Slow, id="b")], strategy="one_for_all") as supervisor:
+    async with open_supervisor(
+        [ChildSpec(Slow, id="a"), ChildSpec(Slow, id="b")], strategy="one_for_all"
+    ) as supervisor:
         ref_of(supervisor, "a").kill()
         await trio.sleep(0.5)
 

@@ -119,8 +119,9 @@ async def test_a_supervisor_without_restarts_gives_up_where_it_would_restart_and
             await ENDS[reason](ref_of(supervisor, ended))
             await wait_all_tasks_blocked()
             is_left = True
-    except RestartLimitExceeded as error:
-        (cause,) = error.exceptions
+    except ExceptionGroup as group:
+        limit, cause = group.exceptions
+        assert isinstance(limit, RestartLimitExceeded)
         assert isinstance(cause, Bang if reason == "crashed" else ActorExited)
     assert is_left != is_restarted(restart, reason)
     assert log == ([] if reason == "killed" else [f"-{ended}"]) + [f"-{label}" for label in others]

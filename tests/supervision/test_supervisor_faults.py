@@ -85,28 +85,6 @@ async def test_a_child_killed_after_its_shutdown_seconds_is_logged_as_a_warning(
     )
 
 
-async def test_an_error_of_a_log_handler_leaves_the_block_with_the_crash_that_it_was_to_log() -> None:
-    class Broken(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            raise ZeroDivisionError
-
-    class Fragile(Actor):
-        def bang(self) -> None:
-            raise Bang
-
-    handler = Broken(logging.ERROR)
-    logging.getLogger("trioreg").addHandler(handler)
-    try:
-        with pytest.raises(BaseExceptionGroup) as caught:
-            async with open_dynamic_supervisor() as supervisor:
-                ref = await supervisor.start_child(Fragile)
-                ref.cast_nowait(Fragile.bang)
-                await trio.sleep_forever()
-    finally:
-        logging.getLogger("trioreg").removeHandler(handler)
-    assert {type(leaf) for leaf in leaves(caught.value)} == {Bang, ZeroDivisionError}
-
-
 async def test_a_shutdown_ends_a_supervisor_whose_child_waits_for_its_name() -> None:
     names: Registry[str, None] = Registry("names")
 

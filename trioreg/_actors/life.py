@@ -9,7 +9,6 @@ is in `handler.py`.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
@@ -23,6 +22,7 @@ from .._runtime import (
     await_user,
     combine,
     current_actor,
+    logger,
     run_user,
     split,
     wake,
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .cell import Behaviour, Cell
-
-logger = logging.getLogger("trioreg")
 
 
 @enable_ki_protection

@@ -20,11 +20,13 @@ from .errors import (
     TrioregError,
 )
 from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
-from .failure import combine, shown_safely, split, without_runtime_frames
+from .failure import combine, flat, shown_safely, split, without_runtime_frames
 from .ki_protection import await_user, run_user, without_ki_protection
+from .log import logger
 from .owner import Owner, Token
 from .sleeping import WOKEN, sleep_until_woken, wake
 from .task_owner import TaskOwner, current_actor, current_owner
+from .traceback_lines import keep_lines
 from .trio_run import Run, current_run
 from .user_functions import async_result, require_sync, sync_result
 
@@ -57,6 +59,9 @@ __all__ = [
     "current_actor",
     "current_owner",
     "current_run",
+    "flat",
+    "keep_lines",
+    "logger",
     "sleep_until_woken",
     "require_sync",
     "run_user",

@@ -205,12 +205,33 @@ class MaxChildren(TrioregError):
         return f"{self.supervisor} can't have more children: max_children is {self.max_children}"
 
 
-class RestartLimitExceeded(ExceptionGroup[Exception]):
+class RestartLimitExceeded(TrioregError):
     """A supervisor gave up: there were more than ``max_restarts`` restarts within ``max_seconds``.
 
-    It is the group of its children's errors, so ``except*`` reaches each of them. For a child that ended without an
-    error, and needed a restart, there is an `ActorExited`.
+    It leaves the supervisor in an exception group, together with the errors that led to it. So both
+    ``except* RestartLimitExceeded`` and ``except* OSError`` work. For a child that ended without an error, and needed a
+    restart, there is an `ActorExited` in the group.
+
+    Attributes:
+        supervisor: The name of the supervisor.
+        child: The child whose restart was one too many: its id, or under a `DynamicSupervisor` the reference of its last
+            life.
+        max_restarts, max_seconds: The limit.
     """
 
-    def derive(self, excs: Sequence[Exception], /) -> RestartLimitExceeded:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        return RestartLimitExceeded(self.message, excs)
+    def __init__(self, supervisor: str, child: object, max_restarts: float, max_seconds: float) -> None:
+        super().__init__(supervisor, child, max_restarts, max_seconds)
+        self.supervisor = supervisor
+        self.child = child
+        self.max_restarts = max_restarts
+        self.max_seconds = max_seconds
+
+    @property
+    def limit(self) -> str:
+        """The limit, in words."""
+        restarts = "restart" if self.max_restarts == 1 else "restarts"
+        seconds = "second" if self.max_seconds == 1 else "seconds"
+        return f"more than {self.max_restarts:g} {restarts} in {self.max_seconds:g} {seconds}"
+
+    def __str__(self) -> str:
+        return f"{self.supervisor} gave up: {self.limit}, the last one of child {self.child!r}"

@@ -7,19 +7,18 @@ The instrument is installed only while a plain task holds a name, so a program w
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 from trio.lowlevel import RunVar, add_instrument, current_trio_token, remove_instrument
 
+from .log import logger
+
 if TYPE_CHECKING:
     from types import CoroutineType
 
     from trio.lowlevel import Task
-
-logger = logging.getLogger("trioreg")
 
 
 class Holder(Protocol):

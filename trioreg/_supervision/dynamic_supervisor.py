@@ -129,7 +129,7 @@ def open_dynamic_supervisor(
         name: What it is called in the tree and in the log.
 
     Raises:
-        RestartLimitExceeded: It gave up: the group of its children's errors.
+        ExceptionGroup: It gave up (a `RestartLimitExceeded` and the errors that led to it are in the group).
         ExceptionGroup: The block raised, as in a nursery.
         TypeError, ValueError: An argument is not what is said above.
     """

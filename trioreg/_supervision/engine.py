@@ -66,6 +66,7 @@ class Engine:
         self.label = label
         self.failure: BaseException | None = None
         self.task: Task | None = None
+        self._is_killed_from_above = False
         self._log = SupervisionLog(label)
         self._group = RestartGroup(strategy)
         self._lifecycle = Lifecycle(label, self._group)
@@ -146,7 +147,10 @@ class Engine:
                 else:
                     await lifecycle.wait_notified()
         except Exception as error:
-            if not isinstance(error, ActorExited) or not lifecycle.is_closing:
+            is_consequence = isinstance(error, ActorExited) and lifecycle.is_closing
+            if lifecycle.forgives() and not is_consequence:
+                self._log.not_started_too_late(error)
+            elif not is_consequence:
                 lifecycle.add_failure(error)
         finally:
             await self._shut_down()
@@ -174,6 +178,10 @@ class Engine:
         """Begin to shut down. Not a checkpoint."""
         self._lifecycle.close()
 
+    def forgives_crashes(self, if_so: Callable[[], bool]) -> None:
+        """From when ``if_so`` is true, crashes are logged and do not leave the supervisor."""
+        self._lifecycle.forgives = if_so
+
     @enable_ki_protection
     def close_when_empty(self) -> None:
         """No code is in the supervisor's block any more: it ends with its last child."""
@@ -181,11 +189,31 @@ class Engine:
         self._lifecycle.close_if_done()
 
     def kill(self) -> None:
-        """End without order: what shields itself still ends, everything else is cancelled at once."""
-        self.close()
-        for child in list(self.children.values()):
-            if child.cell is not None:
-                child.cell.end(KILLED)
+        """End without order: what shields itself still ends, everything else is cancelled at once.
+
+        The supervisors below are taken one after the other: if each one killed its own, a deep tree would use up the
+        stack.
+        """
+        if self._is_killed_from_above:
+            return
+        todo = [self]
+        while todo:
+            engine = todo.pop()
+            engine.close()
+            for child in list(engine.children.values()):
+                cell = child.cell
+                if cell is None or cell.state == ENDED:
+                    continue
+                below = engine_of(child)
+                if below is None:
+                    cell.end(KILLED)
+                    continue
+                todo.append(below)
+                below._is_killed_from_above = True
+                try:
+                    cell.end(KILLED)
+                finally:
+                    below._is_killed_from_above = False
 
     # What a child needs of its supervisor
 
@@ -205,7 +233,7 @@ class Engine:
         try:
             self.restarts.decide(child, cell, exit)
         except Exception as error:
-            # A log handler or a `repr` of the user's that raises: neither that nor the crash is lost.
+            # Nothing here is to raise. If it does, as with a stack that is full, neither that nor the crash is lost.
             lifecycle.fail(*([error] if exit.error is None else [exit.error, error]))
         lifecycle.close_if_done()
 
@@ -215,3 +243,9 @@ class Engine:
 
     def is_in_restart_group(self, child: Child) -> bool:
         return child in self._group
+
+
+def engine_of(child: Child) -> Engine | None:
+    """The engine of a child that is a supervisor, while it has a life; else None."""
+    engine = None if child.cell is None else getattr(child.cell.actor, "_engine", None)
+    return engine if isinstance(engine, Engine) else None

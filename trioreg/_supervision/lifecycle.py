@@ -10,18 +10,21 @@ not leave the supervisor.
 from __future__ import annotations
 
 from threading import get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import trio
 from trio.lowlevel import enable_ki_protection
 
 from .._actors import ENDED
-from .._runtime import SHUTDOWN, NotRunning, RestartLimitExceeded, current_run
+from .._runtime import SHUTDOWN, NotRunning, current_run
+from .failures import combined
 from .shutdown import end
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._actors import Cell
-    from .._runtime import Run
+    from .._runtime import RestartLimitExceeded, Run
     from .child import Child
     from .group_restart import RestartGroup
 
@@ -37,15 +40,16 @@ class Lifecycle:
         closes_when_empty: Whether the supervisor ends with its last child.
         lives: How many children have a life, or wait for a delayed restart. (Those in a restart group have neither.)
         starts: The lives that are starting while a task waits for that.
+        forgives: Whether the supervisor is being ended from outside, so that a crash does not leave it any more.
     """
 
     __slots__ = (
         "_changed",
         "_failures",
-        "_give_up",
         "_restart_group",
         "_run",
         "closes_when_empty",
+        "forgives",
         "is_closing",
         "is_open",
         "label",
@@ -62,11 +66,11 @@ class Lifecycle:
         self.closes_when_empty = False
         self.lives = 0
         self.starts: dict[Cell, Child] = {}
+        self.forgives: Callable[[], bool] = never
         self._restart_group = restart_group
         self._run: Run | None = None
         self._changed = trio.Event()
         self._failures: list[BaseException] = []
-        self._give_up: tuple[str, list[Exception]] | None = None
 
     def begin(self) -> None:
         """Called in the supervisor's own task, before anything else."""
@@ -128,30 +132,39 @@ class Lifecycle:
 
     def fail(self, *errors: BaseException) -> None:
         """Close; these errors leave the supervisor when it has ended in order."""
-        self._failures += errors
+        for error in errors:
+            self.add_failure(error)
         self.close()
 
     def add_failure(self, error: BaseException) -> None:
-        """This error leaves the supervisor too, which is closing already."""
-        self._failures.append(error)
+        """This error leaves the supervisor too, which is closing already. A crash does not if it is forgiven."""
+        left = without_crashes(error) if self.forgives() else error
+        if left is not None:
+            self._failures.append(left)
 
-    def give_up(self, limit: str, errors: list[Exception]) -> None:
+    def give_up(self, limit: RestartLimitExceeded, errors: list[Exception]) -> None:
         """Close: there were too many restarts, because of these errors."""
-        self._give_up = f"{self.label} gave up: {limit}", errors
+        if not self.forgives():
+            # A crash during the shutdown that follows comes behind these, and leaves in the same group.
+            self._failures[:0] = [limit, *errors]
         self.close()
 
     @property
     def has_failed(self) -> bool:
         """Whether an error leaves the supervisor."""
-        return bool(self._failures) or self._give_up is not None
+        return bool(self._failures)
 
     def combined_failure(self) -> BaseException:
         """What leaves the supervisor that has failed."""
-        failures = self._failures
-        if self._give_up is not None:
-            message, causes = self._give_up
-            # A crash after the supervisor gave up belongs to that: `except* RestartLimitExceeded` catches all of it.
-            errors = [failure for failure in failures if isinstance(failure, Exception)]
-            others = [failure for failure in failures if not isinstance(failure, Exception)]
-            failures = [RestartLimitExceeded(message, [*causes, *errors]), *others]
-        return failures[0] if len(failures) == 1 else BaseExceptionGroup(f"{self.label} failed", failures)
+        return combined(self.label, self._failures)
+
+
+def never() -> bool:
+    return False
+
+
+def without_crashes(error: BaseException) -> BaseException | None:
+    """What is left of an error without its crashes: `SystemExit` and the like."""
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).split(Exception)[1]
+    return None if isinstance(error, Exception) else error

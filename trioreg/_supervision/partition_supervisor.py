@@ -163,7 +163,7 @@ def open_partition_supervisor(  # type: ignore[misc]  # mypy does not see that *
         name: What it is called in the tree and in the log; by default what its `Partitions` are called.
 
     Raises:
-        RestartLimitExceeded: It gave up: the group of its children's errors.
+        ExceptionGroup: It gave up (a `RestartLimitExceeded` and the errors that led to it are in the group).
         ExceptionGroup: A child did not start, or the block raised. With `AlreadyRegistered` in it: another supervisor
             runs these partitions.
         TypeError, ValueError: An argument is not what is said above.

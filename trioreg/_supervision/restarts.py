@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .._runtime import ActorExited, Exit, NotRunning
+from .._runtime import ActorExited, Exit, NotRunning, RestartLimitExceeded, keep_lines
 from .backoff import UNAVAILABLE_NAME
 
 if TYPE_CHECKING:
@@ -120,6 +120,8 @@ class Restarts:
             child.restarts += 1
             self._group.add_counted(child)
             self._log.restarting(child, cell, exit)
+            if exit.error is not None:
+                keep_lines(exit.error)
         elif self._count(child, cell, exit):
             backoff = child.spec.backoff
             now = trio.current_time()
@@ -144,10 +146,14 @@ class Restarts:
         intensity = self.intensity
         cause = exit.error if isinstance(exit.error, Exception) else ActorExited(cell.ref, exit)
         if intensity.allows(trio.current_time(), cause):
+            # What is kept is not the crashed actor's state. The last error, with which the supervisor gives up, is not
+            # kept: it leaves as it is.
+            keep_lines(cause)
             child.restarts += 1
             return True
-        limit = f"more than {intensity.max_restarts:g} restarts in {intensity.max_seconds:g} seconds"
-        self._log.gives_up(child, cell, exit, limit)
+        which = cell.ref if child.id is child else child.id
+        limit = RestartLimitExceeded(self._lifecycle.label, which, intensity.max_restarts, intensity.max_seconds)
+        self._log.gives_up(child, cell, exit, limit.limit)
         self._lifecycle.give_up(limit, intensity.errors)
         return False
 

@@ -170,10 +170,7 @@ class Starting:
         self._context.run(self._start_task, cell, spec)
         child.cell = cell
         self._lifecycle.lives += 1
-        try:
-            self._log.starting(child, cell)
-        except Exception as error:
-            self._lifecycle.fail(error)  # of a log handler: the child is there all the same, and ends with the others
+        self._log.starting(child, cell)
         return cell
 
     def _start_task(self, cell: Cell, spec: ChildSpec) -> None:

@@ -18,7 +18,7 @@ from .child_info import ChildCounts, ChildInfo
 from .child_options import ChildOptions
 from .child_spec import ChildSpec, Restart, spec_of
 from .engine import Engine
-from .tree import Node, format_tree, node_of
+from .tree import format_tree
 
 A = TypeVar("A", bound=Actor)
 R = TypeVar("R")
@@ -201,10 +201,7 @@ class SupervisorBase(Actor):
 
         Not a checkpoint; safe from any thread; the cost grows with the number of children.
         """
-        return format_tree(self._node())
-
-    def _node(self) -> Node:
-        return node_of(self._engine)
+        return format_tree(self._engine)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, {len(self._engine.children)} children>"

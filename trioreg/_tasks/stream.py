@@ -11,7 +11,6 @@ once, and it could outlive the block.
 from __future__ import annotations
 
 import inspect
-import logging
 import math
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
@@ -21,12 +20,11 @@ from typing import Any, Generic, TypeVar
 import trio
 from trio.lowlevel import ParkingLot, checkpoint, enable_ki_protection
 
-from .._runtime import await_user, run_user
+from .._runtime import await_user, logger, run_user
 from .outcome import Done, Failed
 
 E_co = TypeVar("E_co", covariant=True)
 
-logger = logging.getLogger("trioreg")
 
 END = object()
 """What a sync iterator gives when there is no more."""

@@ -1,0 +1,77 @@
+"""What is kept of a crash: the lines of its traceback, not the state of the code that raised."""
+
+from __future__ import annotations
+
+import gc
+import traceback
+import weakref
+
+import pytest
+
+from trioreg._runtime import keep_lines
+
+
+class State:
+    """What a crashed actor had."""
+
+
+def fail(depth: int, state: State) -> None:
+    if depth:
+        fail(depth - 1, state)
+    raise (
+        ValueError("deep")
+    )  # fmt: skip
+
+
+def typo(state: State) -> None:
+    state.no_such_name  # type: ignore[attr-defined]  # noqa: B018
+
+
+def chain(state: State) -> None:
+    try:
+        fail(1, state)
+    except ValueError as error:
+        try:
+            fail(0, state)
+        except ValueError:
+            raise KeyError("third") from error
+
+
+def group(state: State) -> None:
+    errors: list[Exception] = []
+    for function in (chain, typo):
+        try:
+            function(state)
+        except Exception as error:
+            errors.append(error)
+    try:
+        raise ExceptionGroup("many", errors)
+    finally:
+        del errors
+
+
+@pytest.mark.parametrize("function", [lambda state: fail(3, state), typo, chain, group])
+def test_an_error_without_its_frames_is_shown_as_before_and_keeps_no_state(function: object) -> None:
+    assert callable(function)
+    state = State()
+    alive = weakref.ref(state)
+    try:
+        function(state)
+    except Exception as error:
+        kept = error
+    del state
+    before = traceback.format_exception(kept)
+    assert "__main__" not in before
+    assert alive() is not None
+    keep_lines(kept)
+    gc.collect()
+    assert alive() is None
+    assert traceback.format_exception(kept) == before
+    keep_lines(kept)
+    assert traceback.format_exception(kept) == before
+
+
+def test_errors_that_refer_to_each_other_are_taken_once() -> None:
+    first, second = ValueError(), KeyError()
+    first.__context__, second.__context__ = second, first
+    keep_lines(first)
