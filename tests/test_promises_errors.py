@@ -31,6 +31,7 @@ from trioreg import (
     ChildSpec,
     Exit,
     Registry,
+    RestartLimitExceeded,
     Supervisor,
     open_dynamic_supervisor,
     open_supervisor,
@@ -106,6 +107,7 @@ async def test_promise_5_an_actor_that_crashes_right_after_its_start_is_restarte
 
 async def test_promise_5_the_errors_of_giving_up_can_be_caught_with_except_star(autojump_clock: MockClock) -> None:
     caught: list[BaseException] = []
+    limits: list[BaseException] = []
     try:
         async with open_dynamic_supervisor(max_restarts=2) as supervisor:
             names: Registry[str, None] = Registry("names")
@@ -116,7 +118,10 @@ async def test_promise_5_the_errors_of_giving_up_can_be_caught_with_except_star(
             await went_on()
     except* Bang as group:
         caught = leaves(group)
+    except* RestartLimitExceeded as group:
+        limits = leaves(group)
     assert [type(error) for error in caught] == [Bang, Bang, Bang]
+    assert len(limits) == 1
     assert len(set(caught)) == 3
 
 
@@ -145,11 +150,16 @@ async def test_promise_5_giving_up_reaches_the_originals_through_nested_supervis
     middle = ChildSpec(Supervisor, args=([inner],), id="inner", restart="permanent")
     outer = ChildSpec(Supervisor, args=([middle],), id="middle", restart="permanent")
     reached: list[BaseException] = []
+    limits: list[BaseException] = []
     try:
         async with open_supervisor([outer], max_restarts=1):
             await went_on()
     except* Bang as group:
         reached = leaves(group)
+    except* RestartLimitExceeded as group:
+        limits = leaves(group)
+    assert [error.supervisor for error in limits if isinstance(error, RestartLimitExceeded)][0] == "supervisor"
+    assert len(limits) == 1 + 2 + 2 * 4
     assert reached
     assert {type(error) for error in reached} == {Bang}
 

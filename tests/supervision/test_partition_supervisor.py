@@ -338,7 +338,7 @@ async def test_a_spec_is_kept_in_full_for_each_partition() -> None:
     spec = ChildSpec(Counter, (5,), restart="temporary", shutdown=3)
     async with open_partition_supervisor(2, spec) as counters:
         for child in counters.which_children():
-            assert (child.spec.args, child.spec.restarts, child.spec.seconds) == ((5,), "temporary", 3)
+            assert (child.spec.args, child.spec.restart, child.spec.seconds) == ((5,), "temporary", 3)
         await counters.via(1).stop()
         assert counters.partitions.whereis(1) is None
         assert [child.id for child in counters.which_children()] == [0]

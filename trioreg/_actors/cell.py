@@ -79,8 +79,17 @@ class Child(Protocol):
         ...
 
     @property
+    def log_name(self) -> str:
+        """What the log calls the actor, with its supervisor."""
+        ...
+
+    @property
     def shutdown(self) -> float:
         """How long `on_stop` may take, in seconds."""
+        ...
+
+    def starts_before(self, names: object, key: object) -> bool:
+        """Whether that name is to go to an actor that starts only when this one has started."""
         ...
 
     def ended(self, cell: Cell) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from .._runtime import Owner
+    from .cell import Cell
 
 
 class Node(Protocol):
@@ -106,6 +107,15 @@ def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
 def waiting_for(target: Node, task: Task) -> Wait:
     """A block in which ``task`` waits for an actor. Raises `CallCycle` if that wait could never end."""
     return Wait(target.ref, check_for_cycle(target, task))
+
+
+def check_wait_for_name(names: object, key: object, task: Task) -> None:
+    """Raise `CallCycle` if ``task``, waiting for a name without a holder, waits for an actor that starts after its own."""
+    cell: Cell | None = getattr(current_actor.get(None), "_cell", None)
+    if cell is not None and is_within(task, cell.task) and cell.life.child.starts_before(names, key):
+        error = CallCycle([cell.ref, cell.ref], [cell.title, cell.title])
+        error.add_note(f"{key!r} is the name of a child that starts when {cell.title} has started")
+        raise error
 
 
 def _path(start: Node, goal: Node) -> list[Node]:

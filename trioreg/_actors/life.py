@@ -126,7 +126,8 @@ def _refuse_unanswered(cell: Cell) -> None:
             left += 1
     if left:
         messages = "message" if left == 1 else "messages"
-        logger.warning(f"%r ended (%s) with %d unhandled {messages} in its mailbox", cell.ref, exit, left)
+        text = f"%s, %r, ended (%s) with %d unhandled {messages} in its mailbox"
+        logger.warning(text, life.child.log_name, cell.ref, exit, left)
 
 
 async def _run_on_stop(cell: Cell) -> None:
@@ -149,7 +150,8 @@ async def _run_on_stop(cell: Cell) -> None:
             if cancelled is not None:
                 raise cancelled from None
     if cell.scope.cancelled_caught and life.exit is exit:
-        logger.warning("%r: on_stop took longer than %g seconds and was cancelled", cell.ref, limit)
+        text = "%s, %r: on_stop took longer than %g seconds and was cancelled"
+        logger.warning(text, life.child.log_name, cell.ref, limit)
     cell.scope = None
 
 

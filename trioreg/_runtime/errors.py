@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from .exit import shown_error
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -83,7 +85,7 @@ class ActorExited(TrioregError):
 
     def __str__(self) -> str:
         if self.exit.error is not None:
-            return f"{self.ref!r} has crashed: {self.exit.error!r}"
+            return f"{self.ref!r} has crashed: {shown_error(self.exit.error)}"
         return f"{self.ref!r} {'has exited' if self._has_ended else 'is ending'}: {self.exit}"
 
 

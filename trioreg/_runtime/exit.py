@@ -39,7 +39,14 @@ class Exit:
         return self.reason in ("crashed", "killed")
 
     def __str__(self) -> str:
-        return self.reason if self.error is None else f"{self.reason}: {self.error!r}"
+        return self.reason if self.error is None else f"{self.reason}: {shown_error(self.error)}"
+
+
+def shown_error(error: BaseException) -> str:
+    """An error in one line: its `repr`, but not the reprs of all members of a group."""
+    if isinstance(error, BaseExceptionGroup):
+        return f"{type(error).__name__}: {error}"
+    return repr(error)
 
 
 # Always the same, so there is no need to make them for each end.

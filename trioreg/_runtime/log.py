@@ -39,8 +39,8 @@ class SafeLogger:
     def info(self, message: str, *args: object) -> None:
         self.log(logging.INFO, message, *args, stack_level=3)
 
-    def warning(self, message: str, *args: object) -> None:
-        self.log(logging.WARNING, message, *args, stack_level=3)
+    def warning(self, message: str, *args: object, exc_info: ExcInfo = None) -> None:
+        self.log(logging.WARNING, message, *args, exc_info=exc_info, stack_level=3)
 
     def error(self, message: str, *args: object, exc_info: ExcInfo = None) -> None:
         self.log(logging.ERROR, message, *args, exc_info=exc_info, stack_level=3)

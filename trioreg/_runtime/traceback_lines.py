@@ -57,7 +57,7 @@ def _without_frames(traceback: TracebackType | None) -> TracebackType | None:
         empty, instruction = _empty_code(code.co_filename, code.co_name, code.co_qualname, _position(step))
         # What a traceback needs to find the lines of a module that is in no file. Not more: globals are state, too.
         known = step.tb_frame.f_globals
-        names = {name: known[name] for name in ("__name__", "__loader__") if name in known}
+        names: dict[str, Any] = {name: known[name] for name in ("__name__", "__loader__") if name in known}
         # A generator that never runs has a frame, and that frame has no caller that it would refer to.
         frame = cast("Any", FunctionType(empty, names)()).gi_frame
         result = TracebackType(result, frame, instruction, step.tb_lineno)

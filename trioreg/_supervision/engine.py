@@ -28,11 +28,11 @@ from .lifecycle import Lifecycle
 from .log import SupervisionLog
 from .restarts import Restarts
 from .shutdown import end_in_order, end_side_by_side
-from .starting import Starting
+from .starting import Starting, say_whose
 from .termination import Termination
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable, Sequence
+    from collections.abc import Awaitable, Callable, Hashable
 
     from trio.lowlevel import Task
 
@@ -49,6 +49,7 @@ class Engine:
     Attributes:
         label: What the supervisor is called in errors, in the tree and in the log.
         task: The supervisor's own task; None before `run`.
+        own_child: The supervisor itself as a child of the one above it; None if there is none.
         failure: What left `run`, or None.
         book, starting, restarts, termination: The parts that do the work.
     """
@@ -66,6 +67,8 @@ class Engine:
         self.label = label
         self.failure: BaseException | None = None
         self.task: Task | None = None
+        self.own_child: Child | None = None
+        self._to_start: list[ChildSpec] = []
         self._is_killed_from_above = False
         self._log = SupervisionLog(label)
         self._group = RestartGroup(strategy)
@@ -104,8 +107,10 @@ class Engine:
     # The engine's own task
 
     @enable_ki_protection
-    async def run(self, specs: Sequence[ChildSpec], on_started: Callable[[], object]) -> None:
+    async def run(self, specs: list[ChildSpec], on_started: Callable[[], object]) -> None:
         """Start the children, keep them, and shut them down when it is time or when this task is cancelled.
+
+        The specs are taken out of the list: what is to be kept of them is with the children.
 
         ``on_started`` is called when all have started; not at all if the supervisor is done before. Raises what its
         children failed with: `RestartLimitExceeded`, or the error of a child that did not start.
@@ -129,13 +134,15 @@ class Engine:
             self.failure = self._lifecycle.combined_failure()
             raise self.failure
 
-    async def _keep_children(self, specs: Sequence[ChildSpec], on_started: Callable[[], object]) -> None:
+    async def _keep_children(self, specs: list[ChildSpec], on_started: Callable[[], object]) -> None:
         lifecycle, group = self._lifecycle, self._group
         lifecycle.is_open = True
         try:
-            for spec in specs:
-                if not lifecycle.is_closing:
-                    await self.starting.start_listed_child(spec)
+            specs.reverse()
+            self._to_start = specs
+            while specs and not lifecycle.is_closing:
+                await self.starting.start_listed_child(specs.pop())
+            specs.clear()
             self.book.end_reservation()
             if not lifecycle.is_closing:
                 on_started()
@@ -230,12 +237,20 @@ class Engine:
             # would be forgotten while it lives, and nothing would end it.
             self._group.remove(child)
             self.book.forget(child)
+        if exit.error is not None and not cell.life.has_started:
+            say_whose(exit.error, child)
         try:
             self.restarts.decide(child, cell, exit)
         except Exception as error:
             # Nothing here is to raise. If it does, as with a stack that is full, neither that nor the crash is lost.
             lifecycle.fail(*([error] if exit.error is None else [exit.error, error]))
         lifecycle.close_if_done()
+
+    def starts_later(self, child: Child, names: object, key: object) -> bool:
+        if child.cell is None or child.cell.life.starter is not self.task:
+            return False
+        later = [*self._to_start, *(member.spec for member in self._group.in_order() if member is not child)]
+        return any(spec.name is not None and spec.name._names is names and spec.name.key == key for spec in later)
 
     def shutdown_timed_out(self, child: Child, cell: Cell) -> None:
         if cell.state != ENDED:

@@ -184,7 +184,7 @@ class GroupRestart:
                 await end(member)
             finally:
                 group.wait_for()
-            if member.spec.restarts == "temporary":
+            if member.spec.restart == "temporary":
                 group.remove(member)
                 self._children.forget_if_not_kept(member)
         await self._start(members)

@@ -39,6 +39,7 @@ class PartitionSupervisor(Supervisor, Generic[T]):
     """
 
     partitions: Partitions[T]
+    _default_name = "partition supervisor"
 
     def __init__(
         self,
@@ -54,8 +55,7 @@ class PartitionSupervisor(Supervisor, Generic[T]):
         if isinstance(partitions, Partitions):
             name = partitions.name if name is None else name
         else:
-            name = "partition supervisor" if name is None else name
-            partitions = Partitions(name, partitions)
+            partitions = Partitions(self._default_name if name is None else name, partitions)
         specs = _specs(partitions, factory, args, with_arguments)
         super().__init__(specs, max_restarts=max_restarts, max_seconds=max_seconds, name=name)
         self.partitions = partitions

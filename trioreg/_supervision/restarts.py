@@ -93,11 +93,11 @@ class Restarts:
                 isinstance(error, ActorExited) and error.exit.error is None
             )
             # It is not restarted any more, so its error leaves the supervisor. A temporary child's is only logged.
-            is_lost = lifecycle.is_closing and child.spec.restarts != "temporary"
+            is_lost = lifecycle.is_closing and child.spec.restart != "temporary"
             if error is not None and is_lost and not is_consequence:
                 lifecycle.add_failure(error)
             return
-        restart = child.spec.restarts
+        restart = child.spec.restart
         if restart == "permanent" or (restart == "transient" and exit.is_abnormal):
             self._restart(child, cell, exit)
             return

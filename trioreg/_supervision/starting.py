@@ -5,6 +5,7 @@ May never happen: a start that fails and leaves something behind; two actors for
 
 from __future__ import annotations
 
+from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, cast
 
@@ -100,7 +101,8 @@ class Starting:
         child = children.add(spec)
         try:
             cell = self.spawn(child)
-        except BaseException:
+        except BaseException as error:
+            say_whose(error, child)
             children.forget(child)
             lifecycle.close_if_done()
             raise
@@ -115,7 +117,11 @@ class Starting:
         if not self._lifecycle.is_accepting:
             await self._lifecycle.refuse()
         child = self._children.find_ended(which)
-        cell = self.spawn(child)
+        try:
+            cell = self.spawn(child)
+        except BaseException as error:
+            say_whose(error, child)
+            raise
         await self.wait_started(child, cell)
         return cast("ActorRef[Any]", cell.ref)
 
@@ -168,7 +174,7 @@ class Starting:
             spec.name._claim(ref, None if predecessor is None else predecessor.ref)
         # Every life begins in the context of the supervisor, whichever task asks for it and whatever the last one left.
         self._context.run(self._start_task, cell, spec)
-        child.cell = cell
+        self._children.begin_life(child, cell)
         self._lifecycle.lives += 1
         self._log.starting(child, cell)
         return cell
@@ -208,3 +214,13 @@ class Starting:
         if exit.error is not None:
             raise exit.error
         raise ActorExited(cell.ref, exit)
+
+
+def say_whose(error: BaseException, child: Child) -> None:
+    """Note with an error of a start whose start it was."""
+    note = f"starting child {child} of {child.parent.label}"
+    known = getattr(error, "__notes__", ())
+    # An error of a start below has such a note already, and the path in it leads through this child.
+    if not any(str(each).startswith("starting child ") for each in known):
+        with suppress(Exception):  # of an error that is frozen
+            error.add_note(note)

@@ -14,6 +14,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import Actor, ActorRef, Function, raises
 from .._registry import Via
+from .child import Child
 from .child_info import ChildCounts, ChildInfo
 from .child_options import ChildOptions
 from .child_spec import ChildSpec, Restart, spec_of
@@ -29,8 +30,9 @@ class SupervisorBase(Actor):
     """What every supervisor can do. It is an actor, so another supervisor can start it: that makes a tree."""
 
     _is_supervisor = True
+    _default_name = "supervisor"
     _engine: Engine
-    _specs: tuple[ChildSpec, ...] = ()
+    _specs: list[ChildSpec]
 
     async def on_start(self) -> None:
         started = trio.Event()
@@ -52,6 +54,8 @@ class SupervisorBase(Actor):
         # This task waits for the children. A child that calls this supervisor in its own start would wait for this
         # task, so the starts have to know it: that call is refused as a cycle.
         self._engine.starting.opener = current_task()
+        own = None if self._cell is None else self._cell.life.child
+        self._engine.own_child = own if isinstance(own, Child) else None
         self.start_soon(run)
         try:
             await started.wait()
@@ -66,6 +70,18 @@ class SupervisorBase(Actor):
             raise RuntimeError(
                 f"{type(self).__qualname__}.on_start() must call await super().on_start(): that starts the children"
             )
+
+    def _label(self, name: str | None) -> str:
+        """What the supervisor is called in errors and in the log: below another one, the path down to it.
+
+        The path is made of what each supervisor is called: its ``name``, or else its id or name as a child.
+        """
+        child = None if self._cell is None else self._cell.life.child
+        if not isinstance(child, Child):
+            return self._default_name if name is None else name
+        if name is None:
+            name = child.plain_title
+        return f"{child.parent.label}/{name}"
 
     def _killed(self) -> None:
         self._engine.kill()
@@ -164,7 +180,7 @@ class SupervisorBase(Actor):
         tasks, or a supervisor above it: the call does not return, unless the child was ending already.
 
         Args:
-            child: The `ActorRef` of its current life, or of its last one while it waits for its restart. In a
+            child: The `ActorRef` of its current life, or of its last one until its next life has started. In a
                 `Supervisor` also its id.
 
         Raises:
@@ -193,7 +209,7 @@ class SupervisorBase(Actor):
         """How many children there are. Not a checkpoint; safe from any thread; the cost grows with their number."""
         children = self.which_children()
         supervisors = sum(child.is_supervisor for child in children)
-        active = sum(child.ref is not None for child in children)
+        active = sum(child.state == "running" for child in children)
         return ChildCounts(len(children), active, supervisors, len(children) - supervisors)
 
     def tree(self) -> str:
@@ -214,5 +230,5 @@ for _name, _function in list(vars(SupervisorBase).items()):
 
 
 def require_name(name: object) -> None:
-    if not isinstance(name, str):
-        raise TypeError(f"name must be a str, not {name!r}")
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name must be a str or None, not {name!r}")
