@@ -158,7 +158,7 @@ async def test_promise_5_giving_up_reaches_the_originals_through_nested_supervis
         reached = leaves(group)
     except* RestartLimitExceeded as group:
         limits = leaves(group)
-    assert [error.supervisor for error in limits if isinstance(error, RestartLimitExceeded)][0] == "supervisor"
+    assert "supervisor" in [error.supervisor for error in limits if isinstance(error, RestartLimitExceeded)]
     assert len(limits) == 1 + 2 + 2 * 4
     assert reached
     assert {type(error) for error in reached} == {Bang}

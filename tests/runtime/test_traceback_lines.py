@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import traceback
 import weakref
+from typing import Any
 
 import pytest
 
@@ -69,6 +71,25 @@ def test_an_error_without_its_frames_is_shown_as_before_and_keeps_no_state(funct
     assert traceback.format_exception(kept) == before
     keep_lines(kept)
     assert traceback.format_exception(kept) == before
+
+
+def test_an_error_of_generated_code_with_strange_positions_keeps_no_state() -> None:
+    tree = ast.parse("def fail(state):\n    raise ValueError('generated')")
+    for node in ast.walk(tree):
+        if hasattr(node, "lineno"):
+            node.lineno, node.end_lineno, node.col_offset, node.end_col_offset = 7, 7, -1, -1
+    made: dict[str, Any] = {}
+    exec(compile(tree, "<generated>", "exec"), made)
+    state = State()
+    alive = weakref.ref(state)
+    with pytest.raises(ValueError, match="generated") as caught:
+        made["fail"](state)
+    error = caught.value
+    del state, caught
+    keep_lines(error)
+    gc.collect()
+    assert alive() is None
+    assert "<generated>" in "".join(traceback.format_exception(error))
 
 
 def test_errors_that_refer_to_each_other_are_taken_once() -> None:

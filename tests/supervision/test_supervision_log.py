@@ -150,7 +150,8 @@ async def test_a_give_up_is_a_line_with_its_reason_and_its_limit(
     assert trace.lines[1:] == [
         "INFO supervisor: child 'a', <Fails>, ended (killed): restart 1",
         "DEBUG supervisor: child 'a': starting as <Fails>, restart 1",
-        "ERROR supervisor: child 'a', <Fails>, ended (crashed: Bang('again')): giving up, more than 1 restart in 5 seconds",
+        "ERROR supervisor: child 'a', <Fails>, ended (crashed: Bang('again')): giving up, "
+        "more than 1 restart in 5 seconds",
     ]
     assert trace.tracebacks == [Bang]
 

@@ -26,6 +26,8 @@ from trioreg import (
     open_supervisor,
 )
 
+NAMES: Registry[str, None] = Registry("names")
+
 
 class Fails(Actor):
     async def on_start(self) -> None:
@@ -96,7 +98,7 @@ async def test_an_error_that_is_frozen_leaves_a_start_as_it_is(autojump_clock: M
     [
         (ChildSpec(Supervisor, id="games"), "program/games"),
         (ChildSpec(Supervisor), "program/Supervisor"),
-        (ChildSpec(DynamicSupervisor, name=Registry("names").via("rooms")), "program/rooms"),
+        (ChildSpec(DynamicSupervisor, name=NAMES.via("rooms")), "program/rooms"),
         (ChildSpec(PartitionSupervisor, (2, Actor), id="parts"), "program/parts"),
         (ChildSpec(PartitionSupervisor, (Partitions("counters", 2), Actor), id="parts"), "program/counters"),
     ],

@@ -110,7 +110,7 @@ def waiting_for(target: Node, task: Task) -> Wait:
 
 
 def check_wait_for_name(names: object, key: object, task: Task) -> None:
-    """Raise `CallCycle` if ``task``, waiting for a name without a holder, waits for an actor that starts after its own."""
+    """Raise `CallCycle` if ``task``, which waits for a name that nobody has, waits for an actor that starts later."""
     cell: Cell | None = getattr(current_actor.get(None), "_cell", None)
     if cell is not None and is_within(task, cell.task) and cell.life.child.starts_before(names, key):
         error = CallCycle([cell.ref, cell.ref], [cell.title, cell.title])

@@ -216,8 +216,8 @@ class RestartLimitExceeded(TrioregError):
 
     Attributes:
         supervisor: The name of the supervisor.
-        child: The child whose restart was one too many: its id, or under a `DynamicSupervisor` the reference of its last
-            life.
+        child: The child whose restart was one too many: its id, or under a `DynamicSupervisor` the reference of its
+            last life.
         max_restarts, max_seconds: The limit.
     """
 

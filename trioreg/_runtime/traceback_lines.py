@@ -1,8 +1,8 @@
 """The lines of a traceback, without its frames: what may be kept of a crash.
 
-A traceback refers to frames, and the frames to everything that the crashed code had in its variables. So an error that is
-kept keeps the state of its actor. `keep_lines` replaces the frames of an error by empty ones, which have the same file,
-line and function. The error is shown exactly as before.
+A traceback refers to frames, and the frames to everything that the crashed code had in its variables. So an error that
+is kept keeps the state of its actor. `keep_lines` replaces the frames of an error by empty ones, which have the same
+file, line and function. The error is shown exactly as before.
 """
 
 from __future__ import annotations
@@ -54,7 +54,14 @@ def _without_frames(traceback: TracebackType | None) -> TracebackType | None:
     result: TracebackType | None = None
     for step in reversed(steps):
         code = step.tb_frame.f_code
-        empty, instruction = _empty_code(code.co_filename, code.co_name, code.co_qualname, _position(step))
+        try:
+            empty, instruction = _empty_code(code.co_filename, code.co_name, code.co_qualname, _position(step))
+        except Exception:
+            # Code that was generated may have positions that Python does not compile. The line alone, then.
+            position = max(step.tb_lineno or 1, 1)
+            empty, instruction = _empty_code(
+                code.co_filename, code.co_name, code.co_qualname, (position, position, 0, 0)
+            )
         # What a traceback needs to find the lines of a module that is in no file. Not more: globals are state, too.
         known = step.tb_frame.f_globals
         names: dict[str, Any] = {name: known[name] for name in ("__name__", "__loader__") if name in known}

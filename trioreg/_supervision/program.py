@@ -154,8 +154,8 @@ def run(
     Raises:
         KeyboardInterrupt: SIGINT ended it, and it has been shut down in order; or a child has raised it.
         SystemExit: A child has raised it, and the others have been shut down in order.
-        ExceptionGroup: The supervisor gave up (a `RestartLimitExceeded` and the errors that led to it are in the group),
-            a child did not start, or a child failed while the tree was shut down.
+        ExceptionGroup: The supervisor gave up (a `RestartLimitExceeded` and the errors that led to it are in the
+            group), a child did not start, or a child failed while the tree was shut down.
         RuntimeError: You are not in the main thread, where signals arrive, or you are inside of a Trio run.
         TypeError, ValueError: An argument is not what is said above.
     """
