@@ -15,9 +15,6 @@ from support.programs import TERM, does, fails, gets, run
 import trioreg
 from trioreg import Actor, ChildSpec, Exit, RestartLimitExceeded, Supervisor
 
-pytestmark = pytest.mark.usefixtures("interruptible")
-
-
 # The end by itself
 
 

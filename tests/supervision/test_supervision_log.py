@@ -116,7 +116,7 @@ async def test_a_restart_that_waits_says_for_how_long(trace: Lines, autojump_clo
     assert trace.lines[1:] == ["INFO supervisor: child 'a', <Actor>, ended (killed): restart 1 in 2.5 seconds"]
 
 
-async def test_a_restart_of_several_is_a_line_for_each(trace: Lines, autojump_clock: MockClock) -> None:
+async def test_a_group_restart_is_a_line_for_each_child(trace: Lines, autojump_clock: MockClock) -> None:
     children = [ChildSpec(Actor, id="a"), ChildSpec(Actor, id="b")]
     async with supervising(children, strategy="one_for_all") as supervisor:
         trace.lines.clear()

@@ -51,7 +51,7 @@ def start_background_task(cell: Cell, function: Callable[..., Awaitable[object]]
             if background.gone is not None and not background.scopes:
                 background.gone.set()
 
-    # In a copy of the actor's context, whatever task calls this: what runs there is the actor's code.
+    # In a copy of the actor's context, not the caller's: what runs there is the actor's code.
     assert cell.context is not None
     cell.context.copy().run(cell.life.child.spawn, run, f"{cell.ref._label}, background")
 

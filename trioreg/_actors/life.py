@@ -21,6 +21,7 @@ from .._runtime import (
     async_result,
     await_user,
     combine,
+    counted,
     current_actor,
     logger,
     run_user,
@@ -150,8 +151,8 @@ async def _run_on_stop(cell: Cell) -> None:
             if cancelled is not None:
                 raise cancelled from None
     if cell.scope.cancelled_caught and life.exit is exit:
-        text = "%s, %r: on_stop took longer than %g seconds and was cancelled"
-        logger.warning(text, life.child.log_name, cell.ref, limit)
+        text = "%s, %r: on_stop took longer than %s and was cancelled"
+        logger.warning(text, life.child.log_name, cell.ref, counted(limit, "second"))
     cell.scope = None
 
 

@@ -8,7 +8,7 @@ A message is two objects, its kind and its payload, and lies in the queue as the
 tuple around them, each message in a full mailbox would be one more object for the garbage collector to visit. The
 mailbox does not look at either of them.
 
-May never happen: a message both in `queue` and in `overflow`; a message in `overflow` while there is room; the taker
+Must never happen: a message both in `queue` and in `overflow`; a message in `overflow` while there is room; the taker
 parked while there is a message; an odd number of objects in the queue that other code can see.
 """
 
@@ -144,7 +144,7 @@ class Mailbox:
         return self.queue
 
     def put_or_line_up(self, kind: object, payload: object) -> None:
-        """Put in a message whose sender waits for the answer anyway. If there is no room, the message waits for it."""
+        """Put in a message whose sender waits for the answer anyway. Without room, the message waits for room."""
         if self.limit is not None and self.is_full:
             self._line_up(id(payload), Sender(kind, payload, None))
         else:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarT
 import attrs
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
-from .._runtime import KILLED, NORMAL, SHUTDOWN, ActorExited, CallCycle, Exit
+from .._runtime import KILLED, NORMAL, SHUTDOWN, ActorExited, CallCycle, Exit, show_methods_as
 from .cell import STOPPING, Reference
 from .deadlock import waiting_for
 from .hot_paths import MessagePaths
@@ -203,6 +203,9 @@ class Address(MessagePaths[A]):
         with waiting_for(cell, current_task()):
             if not await cell.put_when_room(kind, payload):
                 raise self._exited(cell)
+
+
+show_methods_as("Address", MessagePaths)
 
 
 @attrs.frozen

@@ -121,7 +121,7 @@ class ChildSpec:
             and transient for a function; the spec shows which.
         shutdown: How long it may take to end: seconds, ``math.inf``, or ``"kill"`` (at once, without ``on_stop``).
             If you give None, it is 5 seconds, and ``math.inf`` for a supervisor; the spec shows which.
-        significant: Whether its end counts for the supervisor's ``auto_shutdown``. A permanent child can't be.
+        significant: Whether its end counts for the supervisor's ``auto_shutdown``. Not for a permanent child.
         backoff: How long to wait before each restart. None means not at all.
 
     Raises:

@@ -1,6 +1,6 @@
 """How children start: a life is named, its task is spawned, and a task waits until it has started.
 
-May never happen: a start that fails and leaves something behind; two actors for one `Starting.start_or_get`.
+Must never happen: a start that fails and leaves something behind; two actors for one `Starting.start_or_get`.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class Starting:
         ref._cell = cell
         if spec.name is not None:
             spec.name._claim(ref, None if predecessor is None else predecessor.ref)
-        # Every life begins in the context of the supervisor, whichever task asks for it and whatever the last one left.
+        # Every life begins in the supervisor's context: not in the asking task's, and not in what the last life left.
         self._context.run(self._start_task, cell, spec)
         self._children.begin_life(child, cell)
         self._lifecycle.lives += 1

@@ -30,9 +30,8 @@ async def open_block(supervisor: S) -> AsyncGenerator[S]:
             @enable_ki_protection
             async def run() -> None:
                 await engine.run(supervisor._specs, started.set)
-                # The supervisor has ended: so has the block, if it has not been left, or not even been entered. (In
-                # this order: the task that waits for the start has its turn with the block, and is not cancelled
-                # before.)
+                # The supervisor has ended, so end the block. In this order: a block that has not been entered yet is
+                # entered first, and then cancelled.
                 started.set()
                 nursery.cancel_scope.cancel()
 

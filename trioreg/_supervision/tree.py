@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._runtime import counted
 from .engine import engine_of
 
 if TYPE_CHECKING:
@@ -43,5 +44,5 @@ def _text(child: Child) -> str:
     if ref is not None and parts[0] == child.spec.kind.label:
         del parts[0]  # the reference shows that too
     if child.restarts:
-        parts.append(f"restarted {child.restarts} time{'s' if child.restarts > 1 else ''}")
+        parts.append(f"restarted {counted(child.restarts, 'time')}")
     return "  ".join(parts)
