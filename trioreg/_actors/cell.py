@@ -231,6 +231,10 @@ class Cell(Mailbox):
         """How many calls have begun and are not answered yet."""
         return (self.call is not None) + self.runs_in_callers_turn + len(self.deferred or ())
 
+    def starts_before(self, names: object, key: object) -> bool:
+        """Whether that name is to go to an actor that starts only when this one has started."""
+        return self.life.child.starts_before(names, key)
+
     def bind_instance(self, actor: Behaviour) -> bool:
         """Keep the first instance that this actor's own code has made. False if ``actor`` is not that one."""
         if self.actor is not None or self.hooks is None or self.state >= ENDED:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from .._runtime import Owner
-    from .cell import Cell
 
 
 class Node(Protocol):
@@ -43,6 +42,10 @@ class Node(Protocol):
     def title(self) -> str: ...
 
     waits: dict[Wait, None] | None
+
+    def starts_before(self, names: object, key: object) -> bool:
+        """Whether that name is to go to an actor that starts only when this one has started."""
+        ...
 
 
 class Wait:
@@ -112,10 +115,10 @@ def waiting_for(target: Node, task: Task) -> Wait:
 
 def check_wait_for_name(names: object, key: object, task: Task) -> None:
     """Raise `CallCycle` if ``task``, which waits for a name that nobody has, waits for an actor that starts later."""
-    cell: Cell | None = getattr(current_actor.get(None), "_cell", None)
-    if cell is not None and is_within(task, cell.task) and cell.life.child.starts_before(names, key):
-        error = CallCycle([cell.ref, cell.ref], [cell.title, cell.title])
-        error.add_note(f"{key!r} is the name of a child that starts when {cell.title} has started")
+    node = cast("Node | None", getattr(current_actor.get(None), "_cell", None))
+    if node is not None and is_within(task, node.task) and node.starts_before(names, key):
+        error = CallCycle([node.ref, node.ref], [node.title, node.title])
+        error.add_note(f"{key!r} is the name of a child that starts when {node.title} has started")
         raise error
 
 

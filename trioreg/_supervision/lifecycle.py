@@ -10,7 +10,7 @@ not leave the supervisor.
 from __future__ import annotations
 
 from threading import get_ident
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import trio
 from trio.lowlevel import enable_ki_protection
@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from .._actors import Cell
     from .._runtime import RestartLimitExceeded, Run
     from .child import Child
-    from .group_restart import RestartGroup
+
+
+class Restarting(Protocol):
+    """The children in a group restart, as a `Lifecycle` sees them."""
+
+    def __len__(self) -> int: ...
+
+    def wake_waiters(self) -> None:
+        """Wake the starts that wait for the end of that restart."""
 
 
 class Lifecycle:
@@ -58,7 +66,7 @@ class Lifecycle:
         "starts",
     )
 
-    def __init__(self, label: str, restart_group: RestartGroup) -> None:
+    def __init__(self, label: str, restart_group: Restarting) -> None:
         self.label = label
         self.nursery: trio.Nursery
         self.is_open = False
