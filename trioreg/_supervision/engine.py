@@ -23,9 +23,10 @@ from .._actors import ENDED
 from .._runtime import KILLED, ActorExited
 from .children import Children
 from .delayed_restart import DelayedRestarts
-from .group_restart import GroupRestart, RestartGroup
+from .group_restart import GroupRestart
 from .lifecycle import Lifecycle
 from .log import SupervisionLog
+from .restart_group import RestartGroup
 from .restarts import Restarts
 from .shutdown import end_in_order, end_side_by_side
 from .starting import Starting, say_whose
@@ -203,7 +204,7 @@ class Engine:
         """
         if self._is_killed_from_above:
             return
-        todo = [self]
+        todo: list[Engine] = [self]
         while todo:
             engine = todo.pop()
             engine.close()

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from .child import Child
     from .children import Children
     from .delayed_restart import DelayedRestarts
-    from .group_restart import RestartGroup
     from .lifecycle import Lifecycle
     from .log import SupervisionLog
+    from .restart_group import RestartGroup
     from .restart_intensity import RestartIntensity
     from .starting import Starting
     from .strategy import AutoShutdown

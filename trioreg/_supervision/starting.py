@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from .child_spec import ChildSpec
     from .children import Children
     from .delayed_restart import DelayedRestarts
-    from .group_restart import RestartGroup
     from .lifecycle import Lifecycle
     from .log import SupervisionLog
+    from .restart_group import RestartGroup
 
 
 class Starting:
