@@ -13,7 +13,7 @@ import inspect
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -64,6 +64,7 @@ class World:
     partition_supervisor: PartitionSupervisor[Any]
     partitions: Partitions[Any]
     agent: ActorRef[SecretAgent]
+    function: ActorRef[Any]
     clock: Clock
     timer: Timer
     reply: Reply[str]
@@ -106,7 +107,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "Actor.send_every": lambda w: w.clock.send_every(1, "x"),
     "Actor.start_soon": lambda w: w.clock.start_soon(trio.sleep_forever),
     "Actor.stop": lambda w: w.clock.stop(),
-    "ActorRef.result": lambda w: w.supervisor.which_children()[1].ref.result(),  # type: ignore[union-attr]
+    "ActorRef.result": lambda w: w.function.result(),
     "ActorRef.statistics": lambda w: w.agent.statistics(),
     "Backoff.delay": lambda w: trioreg.Backoff().delay(1),
     "DynamicSupervisor.start_child": lambda w: w.dynamic.start_child(_spec()),
@@ -184,7 +185,8 @@ def calls_of(name: str, of: Callable[[World], Address[Any]]) -> dict[str, Callab
     }
 
 
-CALLS |= calls_of("ActorRef", lambda w: w.agent) | calls_of("Via", lambda w: w.via)
+CALLS.update(calls_of("ActorRef", lambda w: w.agent))
+CALLS.update(calls_of("Via", lambda w: w.via))
 
 # These always raise, or make something of their own: there is nothing to protect.
 OWN = {
@@ -260,6 +262,7 @@ async def open_world(stack: AsyncExitStack) -> World:
         partitioned,
         partitions,
         agent,
+        cast("ActorRef[Any]", supervisor.which_children()[1].ref),
         clock,
         await clock.ref.call(Clock.timer),
         clock.reply,

@@ -27,6 +27,7 @@ from trioreg import (
 )
 
 NAMES: Registry[str, None] = Registry("names")
+COUNTERS: Partitions[Actor] = Partitions("counters", 2)
 
 
 class Fails(Actor):
@@ -100,7 +101,7 @@ async def test_an_error_that_is_frozen_leaves_a_start_as_it_is(autojump_clock: M
         (ChildSpec(Supervisor), "program/Supervisor"),
         (ChildSpec(DynamicSupervisor, name=NAMES.via("rooms")), "program/rooms"),
         (ChildSpec(PartitionSupervisor, (2, Actor), id="parts"), "program/parts"),
-        (ChildSpec(PartitionSupervisor, (Partitions("counters", 2), Actor), id="parts"), "program/counters"),
+        (ChildSpec(PartitionSupervisor, (COUNTERS, Actor), id="parts"), "program/counters"),
     ],
 )
 async def test_a_supervisor_below_another_is_called_by_its_path(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import cast
 
@@ -37,7 +37,7 @@ class GaveUp:
 
 
 @contextmanager
-def gives_up(match: str = "") -> Iterator[GaveUp]:
+def gives_up(match: str = "") -> Generator[GaveUp]:
     """A block that is left by a supervisor which gives up: with one group, and no group in it."""
     gave_up = GaveUp()
     with pytest.raises(ExceptionGroup) as caught:
@@ -46,4 +46,4 @@ def gives_up(match: str = "") -> Iterator[GaveUp]:
     assert isinstance(first, RestartLimitExceeded), caught.value
     assert not any(isinstance(error, BaseExceptionGroup) for error in others)
     assert re.search(match, str(first))
-    gave_up.limit, gave_up.errors = first, others
+    gave_up.limit, gave_up.errors = first, list(others)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 import attrs
 
@@ -45,7 +45,8 @@ class Exit:
 def shown_error(error: BaseException) -> str:
     """An error in one line: its `repr`, but not the reprs of all members of a group."""
     if isinstance(error, BaseExceptionGroup):
-        return f"{type(error).__name__}: {error}"
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return f"{type(group).__name__}: {group}"
     return repr(error)
 
 

@@ -66,7 +66,7 @@ def _without_frames(traceback: TracebackType | None) -> TracebackType | None:
         known = step.tb_frame.f_globals
         names: dict[str, Any] = {name: known[name] for name in ("__name__", "__loader__") if name in known}
         # A generator that never runs has a frame, and that frame has no caller that it would refer to.
-        frame = cast("Any", FunctionType(empty, names)()).gi_frame
+        frame = FunctionType(empty, names)().gi_frame
         result = TracebackType(result, frame, instruction, step.tb_lineno)
     return result
 
