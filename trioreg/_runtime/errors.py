@@ -230,9 +230,9 @@ class RestartLimitExceeded(TrioregError):
         self.max_seconds = max_seconds
 
     @property
-    def limit(self) -> str:
+    def _limit(self) -> str:
         """The limit, in words."""
         return f"more than {counted(self.max_restarts, 'restart')} in {counted(self.max_seconds, 'second')}"
 
     def __str__(self) -> str:
-        return f"{self.supervisor} gave up: {self.limit}, the last one of child {self.child!r}"
+        return f"{self.supervisor} gave up: {self._limit}, the last one of child {self.child!r}"

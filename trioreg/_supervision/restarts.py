@@ -153,7 +153,7 @@ class Restarts:
             return True
         which = cell.ref if child.id is child else child.id
         limit = RestartLimitExceeded(self._lifecycle.label, which, intensity.max_restarts, intensity.max_seconds)
-        self._log.gives_up(child, cell, exit, limit.limit)
+        self._log.gives_up(child, cell, exit, limit._limit)
         self._lifecycle.give_up(limit, intensity.errors)
         return False
 

@@ -229,4 +229,4 @@ show_methods_as("Supervisor", SupervisorBase)
 
 def require_name(name: object) -> None:
     if name is not None and not isinstance(name, str):
-        raise TypeError(f"name must be a str or None, not {name!r}")
+        raise TypeError(f"name must be a str, not {name!r}")
