@@ -124,6 +124,13 @@ class Mailbox:
         queue.append(kind)
         queue.append(payload)
 
+    def put_if_room(self, kind: object, payload: object) -> bool:
+        """Put a message in, unless the mailbox is full. A closed mailbox has no limit: only its actor still sends."""
+        if self.is_full and self.is_open:
+            return False
+        self.put(kind, payload)
+        return True
+
     def put_first(self, kind: object, payload: object) -> None:
         """Put a message in before all others. The taker must be parked, or have just been woken."""
         if self.is_idle:
@@ -145,15 +152,12 @@ class Mailbox:
 
     def put_or_line_up(self, kind: object, payload: object) -> None:
         """Put in a message whose sender waits for the answer anyway. Without room, the message waits for room."""
-        if self.limit is not None and self.is_full:
+        if not self.put_if_room(kind, payload):
             self._line_up(id(payload), Sender(kind, payload, None))
-        else:
-            self.put(kind, payload)
 
     async def put_when_room(self, kind: object, payload: object) -> bool:
         """Wait for room, put the message in. False if the mailbox was closed first. A checkpoint only if it waits."""
-        if not self.is_full:
-            self.put(kind, payload)
+        if self.put_if_room(kind, payload):
             return True
         sender = Sender(kind, payload, current_task())
         self._line_up(id(sender), sender)

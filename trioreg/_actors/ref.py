@@ -159,10 +159,7 @@ class Address(MessagePaths[A]):
         Raises:
             NotRegistered: The address is a name that no actor has.
         """
-        cell = self._find()
-        if cell is not None:
-            cell.ref._require_thread()
-            cell.end(SHUTDOWN)
+        self._end(SHUTDOWN)
 
     @enable_ki_protection
     def kill(self) -> None:
@@ -175,10 +172,13 @@ class Address(MessagePaths[A]):
         Raises:
             NotRegistered: The address is a name that no actor has.
         """
+        self._end(KILLED)
+
+    def _end(self, exit: Exit) -> None:
         cell = self._find()
         if cell is not None:
             cell.ref._require_thread()
-            cell.end(KILLED)
+            cell.end(exit)
 
     def _accepting(self) -> Cell:
         cell = self._find()
@@ -196,8 +196,7 @@ class Address(MessagePaths[A]):
         return error
 
     async def _deliver(self, cell: Cell, kind: object, payload: object) -> None:
-        if cell.limit is None or not cell.is_full or not cell.is_open:
-            cell.put(kind, payload)
+        if cell.put_if_room(kind, payload):
             return
         # There is room when the actor takes its next message. So this waits for its handler, as a call does.
         with waiting_for(cell, current_task()):

@@ -26,17 +26,15 @@ class Kind:
     Attributes:
         label: What actors of that kind are called in the log and in the tree.
         type: What the runtime knows of the actor class, or of functions.
-        is_function: Whether it is a function actor.
         is_supervisor: Whether it is a supervisor.
         restart, shutdown: The defaults of a `ChildSpec` for it.
     """
 
-    __slots__ = ("is_function", "is_supervisor", "label", "restart", "shutdown", "type")
+    __slots__ = ("is_supervisor", "label", "restart", "shutdown", "type")
 
     def __init__(self, cls: type[Actor] | None, name: str) -> None:
         self.label = name.rsplit(".", 1)[-1]
         self.type = type_of(cls)
-        self.is_function = cls is None
         self.restart: Restart = "transient" if cls is None else "permanent"
         self.is_supervisor = bool(getattr(cls, "_is_supervisor", False))
         self.shutdown = math.inf if self.is_supervisor else 5.0

@@ -162,13 +162,7 @@ class Starting:
         kind = spec.kind.type
         label = spec.kind.label
         ref = kind.reference(self._run, label)
-        cell = Cell(
-            ref,
-            child,
-            handlers=kind.handlers,
-            hooks=kind.hooks,
-            mailbox_size=kind.mailbox_size,
-        )
+        cell = Cell(ref, child, kind)
         ref._cell = cell
         if spec.name is not None:
             spec.name._claim(ref, None if predecessor is None else predecessor.ref)
