@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import traceback
 
-logger = logging.getLogger("trioreg")
+from .log import logger
 
 
 def report(error: BaseException, message: str, *args: object) -> None:
