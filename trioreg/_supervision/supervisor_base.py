@@ -94,7 +94,8 @@ class SupervisorBase(Actor, Identity):
         The block of `open_supervisor` is left when they have ended. Not a checkpoint; constant time.
 
         Raises:
-            RuntimeError: This is not the thread of the Trio run, or the supervisor has not been started.
+            NotRunning: The supervisor has not been started.
+            RuntimeError: This is not the thread of the Trio run.
         """
         if self._trioreg_cell is None:
             self._engine.require_thread()
