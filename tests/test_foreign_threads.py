@@ -131,6 +131,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "Registry.dispatch_parallel": lambda w: w.many.dispatch_parallel("agent", look),
     "Registry.dump": lambda w: w.unique.dump(),
     "Registry.hold": lambda w: w.unique.hold("new", 1).__enter__(),
+    "Registry.items": lambda w: w.unique.items(),
     "Registry.keys": lambda w: w.unique.keys(w.agent),
     "Registry.lock": lambda w: w.unique.lock("new").__aenter__(),
     "Registry.lookup": lambda w: w.unique.lookup("agent"),
