@@ -145,7 +145,7 @@ EXAMPLES: dict[Any, Callable[[World], object]] = {
     Registered: lambda w: Registered("names", "key", w.ref, ["value"]),
     Registry: lambda _: names,
     Reply: lambda _: Reply[int](),
-    RestartLimitExceeded: lambda _: RestartLimitExceeded("gave up", [ValueError("a")]),
+    RestartLimitExceeded: lambda _: RestartLimitExceeded("supervisor", "child", 3, 5.0),
     Supervisor: lambda w: w.supervisor,
     Table: lambda _: names.tables()[0],
     TaskOwner: lambda _: names.register("another"),

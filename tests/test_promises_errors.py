@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import trio
-from support.errors import Bang, leaves
+from support.errors import Bang, gives_up, leaves
 from support.promises import (
     Agent,
     BadInit,
@@ -107,6 +107,7 @@ async def test_promise_5_an_actor_that_crashes_right_after_its_start_is_restarte
 
 async def test_promise_5_the_errors_of_giving_up_can_be_caught_with_except_star(autojump_clock: MockClock) -> None:
     caught: list[BaseException] = []
+    limits: list[BaseException] = []
     try:
         async with open_dynamic_supervisor(max_restarts=2) as supervisor:
             names: Registry[str, None] = Registry("names")
@@ -117,14 +118,17 @@ async def test_promise_5_the_errors_of_giving_up_can_be_caught_with_except_star(
             await went_on()
     except* Bang as group:
         caught = leaves(group)
+    except* RestartLimitExceeded as group:
+        limits = leaves(group)
     assert [type(error) for error in caught] == [Bang, Bang, Bang]
+    assert len(limits) == 1
     assert len(set(caught)) == 3
 
 
 async def test_promise_5_giving_up_leaves_as_a_restart_limit_with_the_original_errors(
     autojump_clock: MockClock,
 ) -> None:
-    with pytest.raises(RestartLimitExceeded, match="more than 1 restart in 5 seconds") as caught:
+    with gives_up("more than 1 restart in 5 seconds") as caught:
         async with open_dynamic_supervisor(max_restarts=1) as supervisor:
             names: Registry[str, None] = Registry("names")
             await supervisor.start_child(Agent, name=names.via("James Bond"))
@@ -132,9 +136,9 @@ async def test_promise_5_giving_up_leaves_as_a_restart_limit_with_the_original_e
                 names.via("James Bond").cast_nowait(Agent.bang)
                 await wait_all_tasks_blocked()
             await went_on()
-    assert [type(error) for error in caught.value.exceptions] == [Bang, Bang]
-    assert len({id(error) for error in caught.value.exceptions}) == 2
-    assert all(error.__traceback__ is not None for error in caught.value.exceptions)
+    assert [type(error) for error in caught.errors] == [Bang, Bang]
+    assert len({id(error) for error in caught.errors}) == 2
+    assert all(error.__traceback__ is not None for error in caught.errors)
 
 
 async def test_promise_5_giving_up_reaches_the_originals_through_nested_supervisors(autojump_clock: MockClock) -> None:
@@ -146,11 +150,16 @@ async def test_promise_5_giving_up_reaches_the_originals_through_nested_supervis
     middle = ChildSpec(Supervisor, args=([inner],), id="inner", restart="permanent")
     outer = ChildSpec(Supervisor, args=([middle],), id="middle", restart="permanent")
     reached: list[BaseException] = []
+    limits: list[BaseException] = []
     try:
         async with open_supervisor([outer], max_restarts=1):
             await went_on()
     except* Bang as group:
         reached = leaves(group)
+    except* RestartLimitExceeded as group:
+        limits = leaves(group)
+    assert "supervisor" in [error.supervisor for error in limits if isinstance(error, RestartLimitExceeded)]
+    assert len(limits) == 1 + 2 + 2 * 4
     assert reached
     assert {type(error) for error in reached} == {Bang}
 

@@ -23,6 +23,7 @@ from trioreg import (
     NotRegistered,
     Partitions,
     Registry,
+    RestartLimitExceeded,
     open_partition_supervisor,
 )
 
@@ -144,7 +145,7 @@ async def test_a_dynamic_supervisor_that_does_not_restart_fails_the_start_that_w
             await super().on_start()
 
     rooms: Partitions[DynamicSupervisor] = Partitions("rooms", 1)
-    with pytest.RaisesGroup(pytest.RaisesExc(ActorExited), pytest.RaisesExc(Bang), match="gave up"):
+    with pytest.RaisesGroup(RestartLimitExceeded, ActorExited, Bang, match="gave up"):
         async with open_partition_supervisor(rooms, Picky, max_restarts=1):
             ref = rooms.whereis("a")
             assert ref is not None

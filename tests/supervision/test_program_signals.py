@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import trio
 from support.children import worker
-from support.errors import Bang
+from support.errors import Bang, gives_up
 from support.programs import HANDLED, INT, TERM, does, gets, run
 from support.workers import Worker
 
@@ -136,10 +136,7 @@ def test_a_signal_at_any_step_shuts_down_in_order_what_had_started(strategy: str
             ChildSpec(trio.sleep, (20,), significant=True),
         ]
         at = At(n, TERM)
-        try:
-            received = run(*tree, strategy=strategy, auto_shutdown="any_significant", instruments=[at])
-        except* Bang:
-            received = TERM  # crashed after the signal: a failure
+        received = run(*tree, strategy=strategy, auto_shutdown="any_significant", instruments=[at])
         alive: list[str] = []
         for line in log:
             if line[0] == "+":
@@ -267,7 +264,7 @@ def test_a_signal_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> No
     ]
 
 
-def test_an_error_of_the_log_leaves_the_program_after_an_orderly_end() -> None:
+def test_an_error_of_the_log_disturbs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     log: list[str] = []
 
     class Broken(logging.Handler):
@@ -279,9 +276,79 @@ def test_an_error_of_the_log_leaves_the_program_after_an_orderly_end() -> None:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
-        with pytest.RaisesGroup(ZeroDivisionError):
-            run(worker(log, "a"), gets(TERM))
+        assert run(worker(log, "a"), gets(TERM)) is TERM
     finally:
         logger.setLevel(logging.NOTSET)
         logger.removeHandler(handler)
     assert log == ["+a", "-a"]
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+# A crash after the signal
+
+
+def sore(error: BaseException) -> ChildSpec:
+    """A child that fails while it is shut down."""
+
+    class Sore(Actor):
+        async def on_stop(self, exit: Exit) -> None:
+            raise error
+
+    return ChildSpec(Sore)
+
+
+def test_a_crash_after_a_signal_is_logged_and_does_not_decide_how_the_program_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log: list[str] = []
+    deep = ChildSpec(Supervisor, ([sore(Bang("deep"))],))
+    assert run(worker(log, "a"), sore(Bang("top")), deep, gets(TERM)) is TERM
+    assert log == ["+a", "-a"]
+    logged = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    assert {"top", "deep"} <= set(logged)
+    with pytest.raises(KeyboardInterrupt):
+        run(sore(Bang()), gets(INT))
+
+
+def test_a_child_that_fails_to_start_after_a_signal_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Fails(Actor):
+        async def on_start(self) -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise Bang("no start")
+
+    assert run(gets(TERM), ChildSpec(Fails)) is TERM
+    assert "no start" in [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+
+
+def test_a_crash_before_the_signal_decides() -> None:
+    def crash() -> None:
+        raise Bang
+
+    with gives_up():
+        run(worker([], "a", stop=3), does(crash), does(partial(signal.raise_signal, TERM), after=2), max_restarts=0)
+
+
+def test_a_system_exit_after_a_signal_gives_the_status_and_a_crash_beside_it_does_not() -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(sore(Bang()), ChildSpec(Supervisor, ([sore(SystemExit(3)), sore(Bang())],)), gets(TERM))
+    assert caught.value.code == 3
+
+
+def test_the_status_of_a_program_that_crashes_all_the_time_does_not_depend_on_the_moment_of_the_signal() -> None:
+    class Loops(Actor):
+        async def on_start(self) -> None:
+            self.start_soon(self.crash)
+
+        async def crash(self) -> None:
+            await trio.lowlevel.checkpoint()
+            raise Bang
+
+        async def on_stop(self, exit: Exit) -> None:
+            await trio.lowlevel.checkpoint()
+
+    for n in range(30, 150):
+        at = At(n, TERM)
+        assert run(ChildSpec(Loops), ChildSpec(Loops), max_restarts=math.inf, instruments=[at]) is TERM
+        assert at.is_reached

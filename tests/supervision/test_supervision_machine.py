@@ -248,12 +248,12 @@ class World:
                     left = "cancelled"
                     outside.cancel()
                 left = left or "shut down"
-            except RestartLimitExceeded:
-                left = "gave up"
             except ExceptionGroup as group:
                 if any(isinstance(leaf, Different) for leaf in leaves(group)):
                     raise
-                left = "failed"
+                first = group.exceptions[0]
+                gave_up = isinstance(first, RestartLimitExceeded) and first.supervisor == "supervisor"
+                left = "gave up" if gave_up else "failed"
         ends = [model for model in models if (model.root.end or "cancelled") == left]
         if not ends:
             raise Different(f"{what}: {left} instead of {[model.root.end for model in models]}")

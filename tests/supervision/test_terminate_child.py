@@ -317,6 +317,7 @@ async def test_a_reference_of_a_former_life_does_not_end_the_present_one(
             ref = await supervisor.start_child(worker(log, "a"))
             ref.kill()
             await ref.wait()
+            await wait_all_tasks_blocked()  # the next life has started
             with pytest.raises(ChildNotFound):
                 await supervisor.terminate_child(ref)
             await wait_all_tasks_blocked()

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import cast
+
+import pytest
+
+from trioreg import RestartLimitExceeded
 
 
 def leaves(error: BaseException) -> list[BaseException]:
@@ -15,3 +22,28 @@ def leaves(error: BaseException) -> list[BaseException]:
 
 class Bang(Exception):
     """A crash."""
+
+
+class GaveUp:
+    """What left a supervisor that gave up.
+
+    Attributes:
+        limit: The first member of the group.
+        errors: The others.
+    """
+
+    limit: RestartLimitExceeded
+    errors: list[BaseException]
+
+
+@contextmanager
+def gives_up(match: str = "") -> Generator[GaveUp]:
+    """A block that is left by a supervisor which gives up: with one group, and no group in it."""
+    gave_up = GaveUp()
+    with pytest.raises(ExceptionGroup) as caught:
+        yield gave_up
+    first, *others = caught.value.exceptions
+    assert isinstance(first, RestartLimitExceeded), caught.value
+    assert not any(isinstance(error, BaseExceptionGroup) for error in others)
+    assert re.search(match, str(first))
+    gave_up.limit, gave_up.errors = first, list(others)

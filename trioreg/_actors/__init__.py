@@ -11,7 +11,7 @@ from .actor import Actor, current, receive, send_after, send_every, type_of
 from .agent import Agent
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
-from .deadlock import waiting_for
+from .deadlock import check_wait_for_name, waiting_for
 from .function_actor import Function
 from .handler import raises
 from .life import run_actor
@@ -42,5 +42,6 @@ __all__ = [
     "send_after",
     "send_every",
     "type_of",
+    "check_wait_for_name",
     "waiting_for",
 ]

@@ -5,14 +5,13 @@ The runtime's side of an actor is its `Cell`. What is here is a thin layer over 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVarTuple, cast
 from weakref import WeakValueDictionary
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._runtime import async_result, current_actor
+from .._runtime import async_result, current_actor, logger
 from .background import start_background_task
 from .cell import Cell
 from .function_actor import receive as receive_next
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from .._runtime import Exit
 
 Ts = TypeVarTuple("Ts")
-
-logger = logging.getLogger("trioreg")
 
 
 class Actor:

@@ -105,8 +105,17 @@ class Child(Protocol):
         ...
 
     @property
+    def log_name(self) -> str:
+        """What the log calls the actor, with its supervisor."""
+        ...
+
+    @property
     def shutdown(self) -> float:
         """How long `on_stop` may take, in seconds."""
+        ...
+
+    def starts_before(self, names: object, key: object) -> bool:
+        """Whether that name is to go to an actor that starts only when this one has started."""
         ...
 
     def timed_out(self, cell: Cell) -> None:
@@ -258,6 +267,10 @@ class Cell(Mailbox):
     def calls_in_flight(self) -> int:
         """How many calls have begun and are not answered yet."""
         return (self.call is not None) + self.runs_in_callers_turn + len(self.deferred or ())
+
+    def starts_before(self, names: object, key: object) -> bool:
+        """Whether that name is to go to an actor that starts only when this one has started."""
+        return self.life.child.starts_before(names, key)
 
     @property
     def takes_instance(self) -> bool:

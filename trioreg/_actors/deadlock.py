@@ -43,6 +43,10 @@ class Node(Protocol):
 
     waits: dict[Wait, None] | None
 
+    def starts_before(self, names: object, key: object) -> bool:
+        """Whether that name is to go to an actor that starts only when this one has started."""
+        ...
+
 
 class Wait:
     """One wait for an actor: an edge of the graph until `end_wait`. Used as a block, it ends with the block.
@@ -107,6 +111,15 @@ def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
 def waiting_for(target: Node, task: Task) -> Wait:
     """A block in which ``task`` waits for an actor. Raises `CallCycle` if that wait could never end."""
     return Wait(target.ref, check_for_cycle(target, task))
+
+
+def check_wait_for_name(names: object, key: object, task: Task) -> None:
+    """Raise `CallCycle` if ``task``, which waits for a name that nobody has, waits for an actor that starts later."""
+    node = cast("Node | None", getattr(current_actor.get(None), "_cell", None))
+    if node is not None and is_within(task, node.task) and node.starts_before(names, key):
+        error = CallCycle([node.ref, node.ref], [node.title, node.title])
+        error.add_note(f"{key!r} is the name of a child that starts when {node.title} has started")
+        raise error
 
 
 def _path(start: Node, goal: Node) -> list[Node]:

@@ -14,7 +14,6 @@ you change one, change the other.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, TypeVarTuple, cast, overload
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 import trio
 from trio.lowlevel import checkpoint, enable_ki_protection, reschedule
 
-from .._runtime import WOKEN, MailboxFull, sleep_until_woken, split
+from .._runtime import WOKEN, MailboxFull, logger, sleep_until_woken, split
 from .answers import (
     COROUTINE,
     answer_in_callers_turn,
@@ -49,7 +48,6 @@ R = TypeVar("R")
 P = ParamSpec("P")
 Ts = TypeVarTuple("Ts")
 
-logger = logging.getLogger("trioreg")
 
 NO_KWARGS: dict[str, object] = {}
 NOTHING_QUEUED = ()

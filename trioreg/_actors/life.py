@@ -9,7 +9,6 @@ is in `handler.py`.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
@@ -24,6 +23,7 @@ from .._runtime import (
     combine,
     current_actor,
     is_being_closed,
+    logger,
     run_user,
     split,
     wake,
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .cell import Behaviour, Cell
-
-logger = logging.getLogger("trioreg")
 
 REFUSED_PER_TURN = 200
 """After how many messages that an ending actor refuses other tasks have their turn."""
@@ -144,7 +142,8 @@ async def _refuse_unanswered(cell: Cell) -> None:
     cell.inbox = cell.queue = cell.withdrawn = None
     if left:
         messages = "message" if left == 1 else "messages"
-        logger.warning(f"%r ended (%s) with %d unhandled {messages} in its mailbox", cell.ref, exit, left)
+        text = f"%s, %r, ended (%s) with %d unhandled {messages} in its mailbox"
+        logger.warning(text, life.child.log_name, cell.ref, exit, left)
 
 
 def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> bool:

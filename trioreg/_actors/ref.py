@@ -290,7 +290,7 @@ class ActorRef(Reference, Address[A]):
         return self._exit if cell is None else cell.life.decided(self._label)
 
     def statistics(self) -> ActorStatistics:
-        """How busy the actor is. Not a checkpoint; constant time.
+        """How busy the actor is. Not a checkpoint; safe from any thread; constant time.
 
         Raises:
             ActorExited: The actor has ended.

@@ -42,8 +42,14 @@ class Timer(Identity):
     def __repr__(self) -> str:
         return f"<Timer, {'cancelled' if self._scope.cancel_called else counted(self._seconds, 'second')}>"
 
+    @enable_ki_protection
     def cancel(self) -> None:
-        """Send no more messages. One that is in the mailbox already stays there. Not a checkpoint; constant time."""
+        """Send no more messages. One that is in the mailbox already stays there. Not a checkpoint; constant time.
+
+        Raises:
+            RuntimeError: This is not the thread of the Trio run.
+        """
+        self._cell.ref._require_thread()
         self._scope.cancel()
 
     async def _send_after(self) -> None:

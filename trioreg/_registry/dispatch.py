@@ -28,7 +28,7 @@ class Dispatch(RegistryCore[K, V]):
             registry.dispatch("topic", lambda entries: [owner.send_nowait("hello") for owner, _ in entries])
 
         ``fn`` is never called with an empty list. If it raises, the error goes to you, and the remaining partitions
-        are skipped. Not a checkpoint. The cost grows with the entries for the key.
+        are skipped. Not a checkpoint; safe from any thread, if ``fn`` is. The cost grows with the entries for the key.
 
         Returns:
             The number of entries that ``fn`` was called with.
@@ -47,7 +47,8 @@ class Dispatch(RegistryCore[K, V]):
     async def dispatch_parallel(self, key: K, async_fn: Callable[[list[Entry[V]]], Awaitable[object]]) -> int:
         """`dispatch` with an async function: one task for each partition that has entries, side by side in a nursery.
 
-        A checkpoint; returns when all tasks are done. The cost grows with the entries for the key.
+        A checkpoint; returns when all tasks are done; safe from any thread that has a Trio run, if ``async_fn`` is. The
+        cost grows with the entries for the key.
 
         Returns:
             The number of entries that ``async_fn`` was called with.

@@ -43,7 +43,7 @@ class Matching(Lookup[K, V]):
         return [entry for entry in self.lookup(key) if fits(entry)]
 
     def count_match(self, key: K, pattern: object, *, where: Callable[..., object] | None = None) -> int:
-        """The number of entries that `match` would return. Same arguments, errors and cost."""
+        """The number of entries that `match` would return. Same arguments, errors and cost; safe from any thread."""
         return len(self.match(key, pattern, where=where))
 
     @overload
@@ -92,8 +92,9 @@ class Matching(Lookup[K, V]):
             await registry.select(value=int)
             await registry.select(Var("name"), value=Var("rank"), where=lambda name, rank: rank > 7, into=Var("name"))
 
-        A checkpoint; it lets other tasks run on the way. An entry that is there all the time is among the results,
-        with its present value. An entry that has gone by the time this returns is not.
+        A checkpoint; it lets other tasks run on the way; safe from any thread that has a Trio run. An entry that is
+        there all the time is among the results, with its present value. An entry that has gone by the time this returns
+        is not.
 
         The cost grows with the entries in the registry; if ``key`` or ``owner`` is a plain value, only with the entries
         of that key or owner. The longest steps that hold the loop are the copy of a partition's table and the list of
@@ -162,5 +163,8 @@ class Matching(Lookup[K, V]):
         *,
         where: Callable[..., object] | None = None,
     ) -> int:
-        """The number of results that `select` would return. Same arguments, errors and cost; a checkpoint."""
+        """The number of results that `select` would return.
+
+        Same arguments, errors and cost; a checkpoint; safe from any thread that has a Trio run.
+        """
         return await Query(self._names, key, owner, value, where, None).count()

@@ -6,7 +6,6 @@ A notifier never changes a name.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import deque
 from collections.abc import Generator, Hashable
@@ -25,7 +24,7 @@ from trio.lowlevel import (
 )
 
 from .._actors import Address
-from .._runtime import ActorExited, MailboxFull, NotRegistered, report, sync_result
+from .._runtime import ActorExited, MailboxFull, NotRegistered, logger, report, sync_result
 from .events import Event, Listener, Registered
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 T = TypeVar("T")
-
-logger = logging.getLogger("trioreg")
 
 
 class Notifier(Generic[K, V]):

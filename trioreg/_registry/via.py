@@ -47,7 +47,7 @@ class NameAddress(Address["Never"], Generic[K, V]):
         return hash((id(self._names), self.key))
 
     def whereis(self) -> Owner | None:
-        """The owner of the name now, or None. Not a checkpoint; constant time."""
+        """The owner of the name now, or None. Not a checkpoint; safe from any thread; constant time."""
         entry = self._names.entry(self.key)
         return None if entry is None else entry.owner
 

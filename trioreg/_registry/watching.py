@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import trio
-from trio.lowlevel import checkpoint
+from trio.lowlevel import checkpoint, current_task
 
+from .._actors import check_wait_for_name
 from .._runtime import Owner
 from .arguments import require_hashable
 from .core import RegistryCore
@@ -65,4 +66,5 @@ async def wait_for_holder(names: Names[K, V], key: K) -> Owner:
         entry = names.first(key)
         if entry is not None:
             return entry.owner
+        check_wait_for_name(names, key, current_task())
         await names.open_notifier().wait_registered(key)

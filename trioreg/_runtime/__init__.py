@@ -25,6 +25,7 @@ from .failure import (
     as_crash,
     attributes_of,
     combine,
+    flat,
     is_being_closed,
     shown_safely,
     split,
@@ -32,12 +33,14 @@ from .failure import (
 )
 from .identity import Identity
 from .ki_protection import await_user, run_user, without_ki_protection
+from .log import logger
 from .owner import Owner, Token
 from .public_names import show_methods_as
 from .report import report
 from .sleeping import WOKEN, sleep_until_woken, wake
 from .snapshot import items_of
 from .task_owner import TaskOwner, current_actor, current_owner
+from .traceback_lines import keep_lines
 from .trio_run import Run, current_run
 from .user_functions import async_result, require_sync, sync_result
 
@@ -74,8 +77,11 @@ __all__ = [
     "current_actor",
     "current_owner",
     "current_run",
+    "flat",
     "is_being_closed",
     "items_of",
+    "keep_lines",
+    "logger",
     "report",
     "sleep_until_woken",
     "require_sync",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from .counted import counted
+from .exit import shown_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +86,7 @@ class ActorExited(TrioregError):
 
     def __str__(self) -> str:
         if self.exit.error is not None:
-            return f"{self.ref!r} has crashed: {self.exit.error!r}"
+            return f"{self.ref!r} has crashed: {shown_error(self.exit.error)}"
         return f"{self.ref!r} {'has ended' if self._has_ended else 'is ending'}: {self.exit}"
 
 
@@ -211,12 +212,31 @@ class MaxChildren(TrioregError):
         return f"{self.supervisor} can't have more children: max_children is {self.max_children}"
 
 
-class RestartLimitExceeded(ExceptionGroup[Exception]):
+class RestartLimitExceeded(TrioregError):
     """A supervisor gave up: there were more than ``max_restarts`` restarts within ``max_seconds``.
 
-    It is the group of its children's errors, so ``except*`` reaches each of them. For a child that ended without an
-    error, and needed a restart, there is an `ActorExited`.
+    It leaves the supervisor in an exception group, together with the errors that led to it. So both
+    ``except* RestartLimitExceeded`` and ``except* OSError`` work. For a child that ended without an error, and needed a
+    restart, there is an `ActorExited` in the group.
+
+    Attributes:
+        supervisor: The name of the supervisor.
+        child: The child whose restart was one too many: its id, or under a `DynamicSupervisor` the reference of its
+            last life.
+        max_restarts, max_seconds: The limit.
     """
 
-    def derive(self, excs: Sequence[Exception], /) -> RestartLimitExceeded:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        return RestartLimitExceeded(self.message, excs)
+    def __init__(self, supervisor: str, child: object, max_restarts: float, max_seconds: float) -> None:
+        super().__init__(supervisor, child, max_restarts, max_seconds)
+        self.supervisor = supervisor
+        self.child = child
+        self.max_restarts = max_restarts
+        self.max_seconds = max_seconds
+
+    @property
+    def _limit(self) -> str:
+        """The limit, in words."""
+        return f"more than {counted(self.max_restarts, 'restart')} in {counted(self.max_seconds, 'second')}"
+
+    def __str__(self) -> str:
+        return f"{self.supervisor} gave up: {self._limit}, the last one of child {self.child!r}"

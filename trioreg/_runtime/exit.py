@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import attrs
 
@@ -45,7 +45,15 @@ class Exit:
         return self if self.value is None else attrs.evolve(self, value=copy.deepcopy(self.value, memo))
 
     def __str__(self) -> str:
-        return self.reason if self.error is None else f"{self.reason}: {self.error!r}"
+        return self.reason if self.error is None else f"{self.reason}: {shown_error(self.error)}"
+
+
+def shown_error(error: BaseException) -> str:
+    """An error in one line: its `repr`, but not the reprs of all members of a group."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return f"{type(group).__name__}: {group}"
+    return repr(error)
 
 
 # Always the same, so there is no need to make them for each end.

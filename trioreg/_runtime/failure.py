@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import reprlib
+from collections.abc import Iterable
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, cast
 
@@ -71,7 +72,23 @@ def _is_foreign(error: BaseException) -> bool:
 
 def combine(errors: list[BaseException], label: str) -> BaseException:
     """One exception for several."""
-    return errors[0] if len(errors) == 1 else BaseExceptionGroup(f"{label} failed more than once", errors)
+    return errors[0] if len(errors) == 1 else BaseExceptionGroup(f"{label} failed more than once", flat(errors))
+
+
+def flat(errors: Iterable[BaseException]) -> list[BaseException]:
+    """The errors, and instead of each plain group its members: for one group with no group in it.
+
+    A subclass of a group means something to those who wrote it, and stays whole.
+    """
+    found: list[BaseException] = []
+    todo = list(errors)[::-1]
+    while todo:
+        error = todo.pop()
+        if type(error) in (ExceptionGroup, BaseExceptionGroup):
+            todo += cast("BaseExceptionGroup[BaseException]", error).exceptions[::-1]
+        else:
+            found.append(error)
+    return found
 
 
 def without_runtime_frames(error: BaseException) -> BaseException:

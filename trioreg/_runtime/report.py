@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import traceback
 
-logger = logging.getLogger("trioreg")
+from .log import logger
 
 
 def report(error: BaseException, message: str, *args: object) -> None:
     """Log an error with its traceback. Never raises.
 
-    If the user's log handler or filter raises, that error is printed, as `logging` itself does with what it catches.
+    The log shows the errors of the user's handlers itself (`log.py`). If a handler or filter raises `SystemExit` or the
+    like, that is printed here.
     """
     try:
         logger.error(message, *args, exc_info=error)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import threading
-import traceback
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
@@ -114,8 +113,9 @@ class Run(trio.abc.Instrument):
             for write_log in reports:
                 try:
                     write_log()
-                except Exception:
-                    traceback.print_exc()  # of a log handler: as `logging` shows the errors of its own
+                except BaseException as error:
+                    # A log handler may raise `SystemExit`. The owner has ended, and the events are still to come.
+                    report(error, "a log handler raised when it was told of an end")
         for source in undelivered or ():
             try:
                 source.deliver()

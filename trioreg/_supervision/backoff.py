@@ -55,7 +55,7 @@ class Backoff:
             raise ValueError(f"maximum must be at least initial ({self.initial!r}), not {self.maximum!r}")
 
     def delay(self, attempt: int) -> float:
-        """How long to wait before restart number ``attempt`` (from 1) in a row, in seconds."""
+        """How long to wait before restart number ``attempt`` (from 1) in a row, in seconds; safe from any thread."""
         try:
             longest = min(self.maximum, self.initial * self.factor ** (attempt - 1))
         except OverflowError:

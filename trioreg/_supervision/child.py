@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
 
     from .._actors import ActorRef, Cell
+    from .._runtime import Owner
     from .child_spec import ChildSpec
 
 ChildState: TypeAlias = Literal["starting", "running", "restarting", "ended"]
@@ -23,6 +24,20 @@ ChildState: TypeAlias = Literal["starting", "running", "restarting", "ended"]
 
 class Parent(Protocol):
     """What a child needs of its supervisor."""
+
+    @property
+    def label(self) -> str:
+        """What the supervisor is called in errors and in the log."""
+        ...
+
+    @property
+    def own_child(self) -> Child | None:
+        """The supervisor itself as a child of the one above it; None if there is none."""
+        ...
+
+    def starts_later(self, child: Child, names: object, key: object) -> bool:
+        """Whether a name is to go to a child that the supervisor starts when it has started this one."""
+        ...
 
     def start_task(self, function: Callable[[], Awaitable[object]], name: str) -> None:
         """Start a task beside the children's tasks."""
@@ -65,6 +80,7 @@ class Child:
         id: What a supervisor that gives its children ids knows it by; None in a dynamic one.
         cell: Its current life, or its last one once that has ended.
         restarts: How often it has been restarted.
+        last_life: The reference of the life before that one, if there was one.
         delayed_in_a_row: How many restarts in a row had to wait.
         delayed_restart: Its wait for its next restart.
         is_new: Whether its first start is not over: nothing is kept of a child that fails in it.
@@ -80,6 +96,7 @@ class Child:
         "is_ending",
         "is_new",
         "is_terminating",
+        "last_life",
         "number",
         "parent",
         "restarts",
@@ -92,6 +109,7 @@ class Child:
         self.spec = spec
         self.id: Hashable = None
         self.cell: Cell | None = None
+        self.last_life: Owner | None = None
         self.restarts = 0
         self.delayed_in_a_row = 0
         self.delayed_restart: DelayedRestart | None = None
@@ -139,6 +157,31 @@ class Child:
         if self.spec.name is not None:
             return repr(self.spec.name.key)
         return self.spec.kind.label if self.id is None else str(self.id)
+
+    @property
+    def plain_title(self) -> str:
+        """The same, and its name as text."""
+        name = self.spec.name
+        if self.id is not None:
+            return str(self.id)
+        return self.spec.kind.label if name is None else str(name.key)
+
+    @property
+    def log_name(self) -> str:
+        """What the log calls it, with its supervisor."""
+        return f"{self.parent.label}: child {self}"
+
+    def starts_before(self, names: object, key: object) -> bool:
+        """Whether that name is to go to a child that starts only when this one has started.
+
+        It may be a later child of its supervisor, or of one above, if that supervisor is itself still starting.
+        """
+        child: Child | None = self
+        while child is not None and child.cell is not None and child.cell.state == STARTING:
+            if child.parent.starts_later(child, names, key):
+                return True
+            child = child.parent.own_child
+        return False
 
     def spawn(self, function: Callable[[], Awaitable[object]], name: str) -> None:
         self.parent.start_task(function, name)

@@ -39,7 +39,7 @@ class ChildCounts:
 
     Attributes:
         specs: How many there are, children that have ended included.
-        active: How many of them have a life now.
+        active: How many of them run now. A child that is starting, or waits for its restart, is not active.
         supervisors: How many of them are supervisors.
         workers: How many of them are not.
     """

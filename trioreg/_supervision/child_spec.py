@@ -92,6 +92,17 @@ def _find_kind(spec: ChildSpec) -> Kind:
     return kind_of(spec.factory)
 
 
+# For the type checkers: None can be given, and is never read.
+
+
+def _restart(restart: Restart | None) -> Restart:
+    return cast("Restart", restart)
+
+
+def _shutdown(shutdown: float | Literal["kill"] | None) -> float | Literal["kill"]:
+    return cast("float", shutdown)
+
+
 @attrs.frozen
 class ChildSpec:
     """How a supervisor starts a child, and keeps it: Elixir's ``Supervisor.child_spec``.
@@ -110,9 +121,10 @@ class ChildSpec:
         id: What a `Supervisor` knows the child by. None makes one up from the name or the factory.
         name: The name that it has in a registry, from `Registry.via`. Each life has it before its ``__init__`` runs.
         restart: ``"permanent"`` (always restarted), ``"transient"`` (restarted after a crash or a kill) or
-            ``"temporary"`` (never restarted). None means permanent for an actor class, and transient for a function.
+            ``"temporary"`` (never restarted). If you give None, it is permanent for an actor class,
+            and transient for a function; the spec shows which.
         shutdown: How long it may take to end: seconds, ``math.inf``, or ``"kill"`` (at once, without ``on_stop``).
-            None means 5 seconds, and ``math.inf`` for a supervisor.
+            If you give None, it is 5 seconds, and ``math.inf`` for a supervisor; the spec shows which.
         significant: Whether its end counts for the supervisor's ``auto_shutdown``. Not for a permanent child.
         backoff: How long to wait before each restart. None means not at all.
 
@@ -124,8 +136,8 @@ class ChildSpec:
     args: tuple[Any, ...] = ()
     id: Hashable = None
     name: Via[Any, Any] | None = None
-    restart: Restart | None = None
-    shutdown: float | Literal["kill"] | None = None
+    restart: Restart = attrs.field(default=None, converter=_restart)
+    shutdown: float | Literal["kill"] = attrs.field(default=None, converter=_shutdown)
     significant: bool = False
     backoff: Backoff | None = None
     kind: Kind = attrs.field(init=False, repr=False, eq=False, default=attrs.Factory(_find_kind, takes_self=True))
@@ -141,16 +153,21 @@ class ChildSpec:
                 raise TypeError(f"id must be hashable: {self.id!r}") from None
         if self.name is not None and not isinstance(self.name, Via):
             raise TypeError(f"name must come from Registry.via(), not {self.name!r}")
-        if self.restart is not None and self.restart not in RESTARTS:
+        # What is given as None becomes what it means: the spec shows what holds.
+        if self.restart is None:
+            object.__setattr__(self, "restart", self.kind.restart)
+        elif self.restart not in RESTARTS:
             allowed = ", ".join(map(repr, (None, *RESTARTS)))
             raise ValueError(f"restart must be one of {allowed}, not {self.restart!r}")
-        if self.shutdown is not None:
+        if self.shutdown is None:
+            object.__setattr__(self, "shutdown", self.kind.shutdown)
+        else:
             _check_shutdown(self.shutdown)
         if not isinstance(self.significant, bool):
             raise TypeError(f"significant must be a bool, not {self.significant!r}")
         if self.backoff is not None and not isinstance(self.backoff, Backoff):
             raise TypeError(f"backoff must be a Backoff, not {self.backoff!r}")
-        if self.significant and self.restarts == "permanent":
+        if self.significant and self.restart == "permanent":
             raise ValueError("significant must not be True for a permanent child: it is restarted, and never ends")
 
     def __reduce__(self) -> tuple[type[ChildSpec], tuple[object, ...]]:
@@ -158,15 +175,8 @@ class ChildSpec:
         return ChildSpec, tuple(getattr(self, field.name) for field in attrs.fields(ChildSpec) if field.init)
 
     @property
-    def restarts(self) -> Restart:
-        """``restart``, or its default for this factory."""
-        return self.restart or self.kind.restart
-
-    @property
     def seconds(self) -> float:
         """How long the child may take to end, in seconds: 0 for ``"kill"``."""
-        if self.shutdown is None:
-            return self.kind.shutdown
         return 0.0 if self.shutdown == "kill" else self.shutdown
 
 

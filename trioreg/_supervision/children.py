@@ -15,7 +15,8 @@ from .child import Child
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-    from .._actors import ActorRef
+    from .._actors import ActorRef, Cell
+    from .._runtime import Owner
     from .child import Parent
     from .child_spec import ChildSpec
     from .delayed_restart import DelayedRestarts
@@ -29,7 +30,17 @@ class Children:
         keeps_ended: Whether children have ids, and the spec of a child that has ended is kept.
     """
 
-    __slots__ = ("_delayed", "_label", "_last_suffix", "_numbers", "_parent", "_reserved", "by_id", "keeps_ended")
+    __slots__ = (
+        "_by_last_life",
+        "_delayed",
+        "_label",
+        "_last_suffix",
+        "_numbers",
+        "_parent",
+        "_reserved",
+        "by_id",
+        "keeps_ended",
+    )
 
     def __init__(self, parent: Parent, label: str, delayed: DelayedRestarts, *, keeps_ended: bool) -> None:
         self.by_id: dict[Hashable, Child] = {}
@@ -37,6 +48,7 @@ class Children:
         self._parent = parent
         self._label = label
         self._delayed = delayed
+        self._by_last_life: dict[Owner, Child] = {}
         self._numbers = count(1)
         self._last_suffix: dict[Hashable, int] = {}
         self._reserved: set[Hashable] = set()
@@ -80,7 +92,7 @@ class Children:
         if isinstance(which, Reference):
             ref = cast("ActorRef[Any]", which)
             owner = None if ref._cell is None else ref._cell.life.child
-            delayed = self._delayed.after(ref)
+            delayed = self._delayed.after(ref) or self._starting_after(ref)
             if isinstance(owner, Child) and owner.parent is self._parent:
                 child = owner
             elif delayed is not None:
@@ -99,6 +111,24 @@ class Children:
             raise ChildNotFound(self._label, which)
         return child
 
+    def begin_life(self, child: Child, cell: Cell) -> None:
+        """A child has a new life. Until that has started, the reference of the last one leads to the child too."""
+        last = child.cell
+        if last is not None:
+            self._forget_last_life(child)
+            self._by_last_life[last.ref] = child
+            child.last_life = last.ref
+        child.cell = cell
+
+    def _starting_after(self, ref: Owner) -> Child | None:
+        child = self._by_last_life.get(ref)
+        return child if child is not None and child.state == "starting" else None
+
+    def _forget_last_life(self, child: Child) -> None:
+        if child.last_life is not None:
+            self._by_last_life.pop(child.last_life, None)
+            child.last_life = None
+
     def find_ended(self, which: object) -> Child:
         """The same, for a child that has to have ended. `ChildNotEnded` if it has not."""
         child = self.find(which)
@@ -108,13 +138,14 @@ class Children:
 
     def forget(self, child: Child) -> None:
         """Keep nothing of a child."""
+        self._forget_last_life(child)
         key = _key(child)
         if self.by_id.get(key) is child:
             del self.by_id[key]
 
     def forget_if_not_kept(self, child: Child) -> None:
         """A child has ended for good: forget it, unless its spec is kept."""
-        if not self.keeps_ended or child.spec.restarts == "temporary":
+        if not self.keeps_ended or child.spec.restart == "temporary":
             self.forget(child)
 
 

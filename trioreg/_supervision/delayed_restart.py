@@ -65,7 +65,7 @@ class DelayedRestarts:
                 try:
                     restart()
                 except Exception as error:
-                    lifecycle.fail(error)  # a log handler has raised it
+                    lifecycle.fail(error)  # nothing here is to raise
             lifecycle.close_if_done()
 
         lifecycle.nursery.start_soon(wait_and_restart, name=f"{lifecycle.label}, restart of {child}")

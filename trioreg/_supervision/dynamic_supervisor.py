@@ -31,21 +31,25 @@ class DynamicSupervisor(SupervisorBase):
         open_supervisor(children=[ChildSpec(DynamicSupervisor, name=names.via("rooms"))])
     """
 
+    _default_name = "dynamic supervisor"
+
     def __init__(
         self,
         *,
         max_restarts: float = 3,
         max_seconds: float = 5.0,
         max_children: float = math.inf,
-        name: str = "dynamic supervisor",
+        name: str | None = None,
     ) -> None:
         if isinstance(max_children, bool) or not (isinstance(max_children, int) or max_children == math.inf):
             raise TypeError(f"max_children must be an int or math.inf, not {max_children!r}")
         if max_children < 0:
             raise ValueError(f"max_children must be at least 0, not {max_children!r}")
         require_name(name)
+        self._specs = []
         intensity = RestartIntensity(max_restarts, max_seconds)
-        self._engine = Engine(name, intensity, keeps_ended=False, max_children=max_children)
+        label = self._label(name)
+        self._engine = Engine(label, intensity, keeps_ended=False, max_children=max_children)
 
     @overload
     async def start_or_get(
@@ -107,6 +111,7 @@ class DynamicSupervisor(SupervisorBase):
         spec = spec_of(factory, args, None, name, restart, shutdown, backoff)
         if spec.name is None:
             raise TypeError("name must come from Registry.via(), not None")
+        self._engine.require_thread()
         return await self._engine.starting.start_or_get(spec)
 
 
@@ -115,7 +120,7 @@ def open_dynamic_supervisor(
     max_restarts: float = 3,
     max_seconds: float = 5.0,
     max_children: float = math.inf,
-    name: str = "dynamic supervisor",
+    name: str | None = None,
 ) -> AbstractAsyncContextManager[DynamicSupervisor]:
     """Open a supervisor for children that come and go, each started with ``start_child``: Elixir's `DynamicSupervisor`.
 
@@ -131,10 +136,11 @@ def open_dynamic_supervisor(
         max_restarts: How many restarts are allowed within ``max_seconds``. At one more, the supervisor gives up.
         max_seconds: The length of that time, in seconds.
         max_children: How many children there may be at once. One more start raises `MaxChildren`.
-        name: What it is called in the tree and in the log.
+        name: What it is called in the tree and in the log. None means "dynamic supervisor"; below another supervisor,
+            its id or name.
 
     Raises:
-        RestartLimitExceeded: It gave up: the group of its children's errors.
+        ExceptionGroup: It gave up (a `RestartLimitExceeded` and the errors that led to it are in the group).
         ExceptionGroup: The block raised, as in a nursery.
         TypeError, ValueError: An argument is not what is said above.
     """

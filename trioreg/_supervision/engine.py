@@ -23,16 +23,17 @@ from .._actors import ENDED
 from .._runtime import KILLED, ActorExited
 from .children import Children
 from .delayed_restart import DelayedRestarts
-from .group_restart import GroupRestart, RestartGroup
+from .group_restart import GroupRestart
 from .lifecycle import Lifecycle
 from .log import SupervisionLog
+from .restart_group import RestartGroup
 from .restarts import Restarts
 from .shutdown import end_in_order, end_side_by_side
-from .starting import Starting
+from .starting import Starting, say_whose
 from .termination import Termination
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable, Sequence
+    from collections.abc import Awaitable, Callable, Hashable
 
     from trio.lowlevel import Task
 
@@ -49,6 +50,7 @@ class Engine:
     Attributes:
         label: What the supervisor is called in errors, in the tree and in the log.
         task: The supervisor's own task; None before `run`.
+        own_child: The supervisor itself as a child of the one above it; None if there is none.
         failure: What left `run`, or None.
         book, starting, restarts, termination: The parts that do the work.
     """
@@ -66,6 +68,9 @@ class Engine:
         self.label = label
         self.failure: BaseException | None = None
         self.task: Task | None = None
+        self.own_child: Child | None = None
+        self._to_start: list[ChildSpec] = []
+        self._is_killed_from_above = False
         self._log = SupervisionLog(label)
         self._group = RestartGroup(strategy)
         self._lifecycle = Lifecycle(label, self._group)
@@ -75,6 +80,7 @@ class Engine:
             self._lifecycle,
             self.book,
             delayed,
+            self._group,
             self._log,
             max_children=max_children,
             allows_significant=auto_shutdown != "never",
@@ -102,13 +108,16 @@ class Engine:
     # The engine's own task
 
     @enable_ki_protection
-    async def run(self, specs: Sequence[ChildSpec], on_started: Callable[[], object]) -> None:
+    async def run(self, specs: list[ChildSpec], on_started: Callable[[], object]) -> None:
         """Start the children, keep them, and shut them down when it is time or when this task is cancelled.
+
+        The specs are taken out of the list: what is to be kept of them is with the children.
 
         ``on_started`` is called when all have started; not at all if the supervisor is done before. Raises what its
         children failed with: `RestartLimitExceeded`, or the error of a child that did not start.
         """
         self.task = current_task()
+        self._lifecycle.begin()
         self.starting.begin()
         self.book.reserve(specs)
         try:
@@ -126,13 +135,15 @@ class Engine:
             self.failure = self._lifecycle.combined_failure()
             raise self.failure
 
-    async def _keep_children(self, specs: Sequence[ChildSpec], on_started: Callable[[], object]) -> None:
+    async def _keep_children(self, specs: list[ChildSpec], on_started: Callable[[], object]) -> None:
         lifecycle, group = self._lifecycle, self._group
         lifecycle.is_open = True
         try:
-            for spec in specs:
-                if not lifecycle.is_closing:
-                    await self.starting.start_child(spec)
+            specs.reverse()
+            self._to_start = specs
+            while specs and not lifecycle.is_closing:
+                await self.starting.start_listed_child(specs.pop())
+            specs.clear()
             self.book.end_reservation()
             if not lifecycle.is_closing:
                 on_started()
@@ -144,7 +155,10 @@ class Engine:
                 else:
                     await lifecycle.wait_notified()
         except Exception as error:
-            if not isinstance(error, ActorExited) or not lifecycle.is_closing:
+            is_consequence = isinstance(error, ActorExited) and lifecycle.is_closing
+            if lifecycle.forgives() and not is_consequence:
+                self._log.not_started_too_late(error)
+            elif not is_consequence:
                 lifecycle.add_failure(error)
         finally:
             await self._shut_down()
@@ -163,10 +177,18 @@ class Engine:
         finally:
             self.close()
 
+    def require_thread(self) -> None:
+        """Raise `RuntimeError` unless this is the thread of the Trio run that the supervisor lives in."""
+        self._lifecycle.require_thread()
+
     @enable_ki_protection
     def close(self) -> None:
         """Begin to shut down. Not a checkpoint."""
         self._lifecycle.close()
+
+    def forgives_crashes(self, if_so: Callable[[], bool]) -> None:
+        """From when ``if_so`` is true, crashes are logged and do not leave the supervisor."""
+        self._lifecycle.forgives = if_so
 
     @enable_ki_protection
     def close_when_empty(self) -> None:
@@ -175,11 +197,31 @@ class Engine:
         self._lifecycle.close_if_done()
 
     def kill(self) -> None:
-        """End without order: what shields itself still ends, everything else is cancelled at once."""
-        self.close()
-        for child in list(self.children.values()):
-            if child.cell is not None:
-                child.cell.end(KILLED)
+        """End without order: what shields itself still ends, everything else is cancelled at once.
+
+        The supervisors below are taken one after the other: if each one killed its own, a deep tree would use up the
+        stack.
+        """
+        if self._is_killed_from_above:
+            return
+        todo: list[Engine] = [self]
+        while todo:
+            engine = todo.pop()
+            engine.close()
+            for child in list(engine.children.values()):
+                cell = child.cell
+                if cell is None or cell.state == ENDED:
+                    continue
+                below = engine_of(child)
+                if below is None:
+                    cell.end(KILLED)
+                    continue
+                todo.append(below)
+                below._is_killed_from_above = True
+                try:
+                    cell.end(KILLED)
+                finally:
+                    below._is_killed_from_above = False
 
     # What a child needs of its supervisor
 
@@ -196,12 +238,20 @@ class Engine:
             # would be forgotten while it lives, and nothing would end it.
             self._group.remove(child)
             self.book.forget(child)
+        if exit.error is not None and not cell.life.has_started:
+            say_whose(exit.error, child)
         try:
             self.restarts.decide(child, cell, exit)
         except Exception as error:
-            # A log handler or a `repr` of the user's that raises: neither that nor the crash is lost.
+            # Nothing here is to raise. If it does, as with a stack that is full, neither that nor the crash is lost.
             lifecycle.fail(*([error] if exit.error is None else [exit.error, error]))
         lifecycle.close_if_done()
+
+    def starts_later(self, child: Child, names: object, key: object) -> bool:
+        if child.cell is None or child.cell.life.starter is not self.task:
+            return False
+        later = [*self._to_start, *(member.spec for member in self._group.in_order() if member is not child)]
+        return any(spec.name is not None and spec.name._names is names and spec.name.key == key for spec in later)
 
     def shutdown_timed_out(self, child: Child, cell: Cell) -> None:
         if cell.state != ENDED:
@@ -209,3 +259,9 @@ class Engine:
 
     def is_in_restart_group(self, child: Child) -> bool:
         return child in self._group
+
+
+def engine_of(child: Child) -> Engine | None:
+    """The engine of a child that is a supervisor, while it has a life; else None."""
+    engine = None if child.cell is None else getattr(child.cell.actor, "_engine", None)
+    return engine if isinstance(engine, Engine) else None

@@ -15,86 +15,17 @@ from .backoff import UNAVAILABLE_NAME, Backoff
 from .shutdown import end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from .._actors import Cell
     from .child import Child
     from .children import Children
     from .lifecycle import Lifecycle
     from .log import SupervisionLog
+    from .restart_group import RestartGroup
     from .starting import Starting
-    from .strategy import Strategy
 
     OnFailure: TypeAlias = Callable[[Child, Cell, Exception, Backoff | None], None]
-
-
-class RestartGroup:
-    """The children that a group restart starts again. They have ended, or are about to be ended.
-
-    Attributes:
-        restarts_several: Whether the strategy has group restarts.
-        cause: The child whose end requests a group restart: the first in order, if there are several. None once the
-            restart has begun.
-    """
-
-    __slots__ = ("_is_counted", "_strategy", "cause", "restarts_several")
-
-    def __init__(self, strategy: Strategy) -> None:
-        self.restarts_several = strategy != "one_for_one"
-        self.cause: Child | None = None
-        self._strategy = strategy
-        # For each child in the group whether this restart of it has been counted.
-        self._is_counted: dict[Child, bool] = {}
-
-    def __contains__(self, child: Child) -> bool:
-        return child in self._is_counted
-
-    def __len__(self) -> int:
-        return len(self._is_counted)
-
-    def request(self, child: Child) -> None:
-        """A child has ended, and that is counted: restart it, and the children that the strategy restarts with it."""
-        self._is_counted[child] = True
-        if self.cause is None or child.number < self.cause.number:
-            self.cause = child
-
-    def includes(self, child: Child) -> bool:
-        """Whether a group restart, requested or under way, restarts this child too."""
-        return child in self._is_counted or (self.cause is not None and self._goes_with(child, self.cause))
-
-    def _goes_with(self, child: Child, cause: Child) -> bool:
-        """Whether the strategy restarts a child when ``cause`` has to be restarted."""
-        return self._strategy == "one_for_all" or child.number >= cause.number
-
-    def add_counted(self, child: Child) -> None:
-        """A child that is included has ended by itself, and that is counted."""
-        self._is_counted[child] = True
-
-    def begin(self, children: Iterable[Child]) -> list[Child]:
-        """Begin the restart that is requested. Returns its members in order: all of them are in the group now."""
-        cause = self.cause
-        assert cause is not None
-        self.cause = None
-        members = [child for child in children if self._goes_with(child, cause)]
-        for member in members:
-            self._is_counted.setdefault(member, False)
-        return members
-
-    def is_counted(self, child: Child) -> bool:
-        return self._is_counted[child]
-
-    def remove(self, child: Child) -> None:
-        """A child is started, or is not to be started any more."""
-        if self.cause is child:
-            self.cause = None
-        self._is_counted.pop(child, None)
-
-    def in_order(self) -> list[Child]:
-        return sorted(self._is_counted, key=lambda child: child.number)
-
-    def clear(self) -> None:
-        self.cause = None
-        self._is_counted.clear()
 
 
 class GroupRestart:
@@ -138,8 +69,12 @@ class GroupRestart:
             elif member.delayed_restart is not None:
                 group.add_counted(member)
             # A member that crashes meanwhile is in the group: it is restarted once.
-            await end(member)
-            if member.spec.restarts == "temporary":
+            group.wait_for(ending=member.life)
+            try:
+                await end(member)
+            finally:
+                group.wait_for()
+            if member.spec.restart == "temporary":
                 group.remove(member)
                 self._children.forget_if_not_kept(member)
         await self._start(members)
@@ -173,7 +108,11 @@ class GroupRestart:
                 # Without a wait there might be no end of tries, and no checkpoint between them.
                 backoff = backoff or UNAVAILABLE_NAME
                 raise
-            await self._starting.wait_started(member, cell)
+            group.wait_for(starting=cell)
+            try:
+                await self._starting.wait_started(member, cell)
+            finally:
+                group.wait_for()
         except Exception as error:
             if self._lifecycle.is_closing:
                 raise

@@ -9,20 +9,32 @@ not leave the supervisor.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from threading import get_ident
+from typing import TYPE_CHECKING, Protocol, cast
 
 import trio
 from trio.lowlevel import enable_ki_protection
 
 from .._actors import ENDED
-from .._runtime import SHUTDOWN, NotRunning, RestartLimitExceeded
+from .._runtime import SHUTDOWN, NotRunning, current_run
+from .failures import combined
 from .shutdown import end
 
 if TYPE_CHECKING:
-    from collections.abc import Sized
+    from collections.abc import Callable
 
     from .._actors import Cell
+    from .._runtime import RestartLimitExceeded, Run
     from .child import Child
+
+
+class Restarting(Protocol):
+    """The children in a group restart, as a `Lifecycle` sees them."""
+
+    def __len__(self) -> int: ...
+
+    def wake_waiters(self) -> None:
+        """Wake the starts that wait for the end of that restart."""
 
 
 class Lifecycle:
@@ -36,14 +48,16 @@ class Lifecycle:
         closes_when_empty: Whether the supervisor ends with its last child.
         lives: How many children have a life, or wait for a delayed restart. (Those in a restart group have neither.)
         starts: The lives that are starting while a task waits for that.
+        forgives: Whether the supervisor is being ended from outside, so that a crash does not leave it any more.
     """
 
     __slots__ = (
         "_changed",
         "_failures",
-        "_give_up",
         "_restart_group",
+        "_run",
         "closes_when_empty",
+        "forgives",
         "is_closing",
         "is_open",
         "label",
@@ -52,7 +66,7 @@ class Lifecycle:
         "starts",
     )
 
-    def __init__(self, label: str, restart_group: Sized) -> None:
+    def __init__(self, label: str, restart_group: Restarting) -> None:
         self.label = label
         self.nursery: trio.Nursery
         self.is_open = False
@@ -60,10 +74,25 @@ class Lifecycle:
         self.closes_when_empty = False
         self.lives = 0
         self.starts: dict[Cell, Child] = {}
+        self.forgives: Callable[[], bool] = never
         self._restart_group = restart_group
+        self._run: Run | None = None
         self._changed = trio.Event()
         self._failures: list[BaseException] = []
-        self._give_up: tuple[str, list[Exception]] | None = None
+
+    def begin(self) -> None:
+        """Called in the supervisor's own task, before anything else."""
+        self._run = current_run()
+
+    def require_thread(self) -> None:
+        """Raise `RuntimeError` unless this is the thread of the Trio run that the supervisor lives in."""
+        run = self._run
+        if run is None:
+            raise NotRunning(self.label)
+        if get_ident() != run.thread:
+            raise RuntimeError(
+                f"{self.label} lives in the Trio run of another thread: use trio.from_thread to get there"
+            )
 
     @property
     def is_accepting(self) -> bool:
@@ -92,6 +121,7 @@ class Lifecycle:
         """Begin to shut down. Not a checkpoint."""
         self.is_closing = True
         self.notify()
+        self._restart_group.wake_waiters()
         for cell, child in list(self.starts.items()):
             self.end_start(child, cell)
 
@@ -110,30 +140,39 @@ class Lifecycle:
 
     def fail(self, *errors: BaseException) -> None:
         """Close; these errors leave the supervisor when it has ended in order."""
-        self._failures += errors
+        for error in errors:
+            self.add_failure(error)
         self.close()
 
     def add_failure(self, error: BaseException) -> None:
-        """This error leaves the supervisor too, which is closing already."""
-        self._failures.append(error)
+        """This error leaves the supervisor too, which is closing already. A crash does not if it is forgiven."""
+        left = without_crashes(error) if self.forgives() else error
+        if left is not None:
+            self._failures.append(left)
 
-    def give_up(self, limit: str, errors: list[Exception]) -> None:
+    def give_up(self, limit: RestartLimitExceeded, errors: list[Exception]) -> None:
         """Close: there were too many restarts, because of these errors."""
-        self._give_up = f"{self.label} gave up: {limit}", errors
+        if not self.forgives():
+            # A crash during the shutdown that follows comes behind these, and leaves in the same group.
+            self._failures[:0] = [limit, *errors]
         self.close()
 
     @property
     def has_failed(self) -> bool:
         """Whether an error leaves the supervisor."""
-        return bool(self._failures) or self._give_up is not None
+        return bool(self._failures)
 
     def combined_failure(self) -> BaseException:
         """What leaves the supervisor that has failed."""
-        failures = self._failures
-        if self._give_up is not None:
-            message, causes = self._give_up
-            # A crash after the supervisor gave up belongs to that: `except* RestartLimitExceeded` catches all of it.
-            errors = [failure for failure in failures if isinstance(failure, Exception)]
-            others = [failure for failure in failures if not isinstance(failure, Exception)]
-            failures = [RestartLimitExceeded(message, [*causes, *errors]), *others]
-        return failures[0] if len(failures) == 1 else BaseExceptionGroup(f"{self.label} failed", failures)
+        return combined(self.label, self._failures)
+
+
+def never() -> bool:
+    return False
+
+
+def without_crashes(error: BaseException) -> BaseException | None:
+    """What is left of an error without its crashes: `SystemExit` and the like."""
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).split(Exception)[1]
+    return None if isinstance(error, Exception) else error

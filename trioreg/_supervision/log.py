@@ -10,14 +10,12 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .._runtime import counted
+from .._runtime import counted, logger
 
 if TYPE_CHECKING:
     from .._actors import Cell
     from .._runtime import Exit
     from .child import Child
-
-logger = logging.getLogger("trioreg")
 
 
 class SupervisionLog:
@@ -61,7 +59,7 @@ class SupervisionLog:
             logger.info("%s: child %s is restarted with another: restart %d", self._label, child, child.restarts)
 
     def gives_up(self, child: Child, cell: Cell, exit: Exit, limit: str) -> None:
-        self._ended(logging.ERROR, child, cell, exit, "ended", f"{_after(child)}: giving up, {limit}")
+        self._ended(logging.ERROR, child, cell, exit, "ended", f": giving up, {limit}")
 
     def shutdown_timed_out(self, child: Child, cell: Cell) -> None:
         """Its time to end is over."""
@@ -72,6 +70,10 @@ class SupervisionLog:
         """The task that started the child is being cancelled, and can't raise this error."""
         message = "%s: child %s, %r, failed while its start was cancelled"
         logger.error(message, self._label, child, cell.ref, exc_info=error)
+
+    def not_started_too_late(self, error: BaseException) -> None:
+        """A child of the list did not start, and nobody gets the error any more."""
+        logger.error("%s: a child did not start, and the supervisor is ending", self._label, exc_info=error)
 
     def _ended(self, level: int, child: Child, cell: Cell, exit: Exit, what: str, then: str) -> None:
         if logger.isEnabledFor(level):

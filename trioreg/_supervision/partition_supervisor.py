@@ -40,6 +40,7 @@ class PartitionSupervisor(Supervisor, Generic[T]):
     """
 
     partitions: Partitions[T]
+    _default_name = "partition supervisor"
 
     def __init__(
         self,
@@ -55,8 +56,7 @@ class PartitionSupervisor(Supervisor, Generic[T]):
         if isinstance(partitions, Partitions):
             name = partitions.name if name is None else name
         else:
-            name = "partition supervisor" if name is None else name
-            partitions = Partitions(name, partitions)
+            partitions = Partitions(self._default_name if name is None else name, partitions)
         specs = _specs(partitions, factory, args, with_arguments)
         super().__init__(specs, max_restarts=max_restarts, max_seconds=max_seconds, name=name)
         self.partitions = partitions
@@ -164,7 +164,7 @@ def open_partition_supervisor(  # type: ignore[misc]  # mypy does not see that *
         name: What it is called in the tree and in the log; by default what its `Partitions` are called.
 
     Raises:
-        RestartLimitExceeded: It gave up: the group of its children's errors.
+        ExceptionGroup: It gave up (a `RestartLimitExceeded` and the errors that led to it are in the group).
         ExceptionGroup: A child did not start, or the block raised. With `AlreadyRegistered` in it: another supervisor
             runs these partitions.
         TypeError, ValueError: An argument is not what is said above.

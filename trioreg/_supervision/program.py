@@ -8,18 +8,19 @@ the program: not the event loop, not even the interpreter.
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
+from .._runtime import flat, logger
 from .child_spec import ChildSpec
+from .failures import as_one_group
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     Action: TypeAlias = Callable[[int, FrameType | None], object] | int | signal.Handlers
 
-logger = logging.getLogger("trioreg")
 
 # SIGINT is the first to be taken and the last to be given back: while we change the others, it can't interrupt us.
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -128,6 +128,9 @@ def run(
     - when a child, at any depth, calls ``sys.exit(status)``;
     - when the supervisor gives up, or a child does not start.
 
+    From the first signal on, a crash is logged and does not decide the status any more: the status never depends on a
+    moment. A crash that has made the program fail before the signal came still does.
+
     A second signal ends the process at once, as if it had no handler: no ``on_stop``, no ``finally``, no ``atexit``. A
     signal that was ignored before stays ignored. All handlers are put back at the end.
 
@@ -136,7 +139,7 @@ def run(
     - 0 after SIGTERM, and when the program ended by itself;
     - death by SIGINT (130 in a shell) after Ctrl-C: only then does a shell stop the script that it runs;
     - the status that ``sys.exit`` was given;
-    - 1, with a traceback, when something failed, also during a shutdown by a signal or by ``sys.exit``;
+    - 1, with a traceback, when something failed, also during a shutdown by ``sys.exit``;
     - death by that signal (130 or 143 in a shell) after a second one.
 
     Args:
@@ -151,8 +154,8 @@ def run(
     Raises:
         KeyboardInterrupt: SIGINT ended it, and it has been shut down in order; or a child has raised it.
         SystemExit: A child has raised it, and the others have been shut down in order.
-        RestartLimitExceeded: The supervisor gave up: the group of its children's errors.
-        ExceptionGroup: A child did not start, or failed while it was shut down.
+        ExceptionGroup: The supervisor gave up (a `RestartLimitExceeded` and the errors that led to it are in the
+            group), a child did not start, or a child failed while the tree was shut down.
         RuntimeError: You are not in the main thread, where signals arrive, or you are inside of a Trio run.
         TypeError, ValueError: An argument is not what is said above.
     """
@@ -204,6 +207,7 @@ async def main(supervisor: Supervisor, signals: Signals) -> None:
                 await engine.run(supervisor._specs, engine.close_when_empty)
                 nursery.cancel_scope.cancel()
 
+            engine.forgives_crashes(lambda: signals.received is not None)
             nursery.start_soon(keep, name=engine.label)
             received = await signals.wait()
             engine.close()
@@ -214,13 +218,6 @@ async def main(supervisor: Supervisor, signals: Signals) -> None:
 
 def last_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """What leaves the program: the request to exit if there was nothing else, or else the group of what failed."""
-    first = group.exceptions[0]
-    inner = as_group(first)
     if group.split((SystemExit, KeyboardInterrupt))[1] is None:
-        return first if inner is None else last_error(inner)
-    # One group is enough: the supervisor's own is not wrapped in the nursery's once more.
-    return group if inner is None or len(group.exceptions) > 1 else inner
-
-
-def as_group(error: BaseException) -> BaseExceptionGroup[BaseException] | None:
-    return cast("BaseExceptionGroup[BaseException]", error) if isinstance(error, BaseExceptionGroup) else None
+        return flat([group])[0]
+    return as_one_group(group)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .._runtime import ActorExited, Exit, NotRunning, counted
+from .._runtime import ActorExited, Exit, NotRunning, RestartLimitExceeded, keep_lines
 from .backoff import UNAVAILABLE_NAME
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from .child import Child
     from .children import Children
     from .delayed_restart import DelayedRestarts
-    from .group_restart import RestartGroup
     from .lifecycle import Lifecycle
     from .log import SupervisionLog
+    from .restart_group import RestartGroup
     from .restart_intensity import RestartIntensity
     from .starting import Starting
     from .strategy import AutoShutdown
@@ -93,11 +93,11 @@ class Restarts:
                 isinstance(error, ActorExited) and error.exit.error is None
             )
             # It is not restarted any more, so its error leaves the supervisor. A temporary child's is only logged.
-            is_lost = lifecycle.is_closing and child.spec.restarts != "temporary"
+            is_lost = lifecycle.is_closing and child.spec.restart != "temporary"
             if error is not None and is_lost and not is_consequence:
                 lifecycle.add_failure(error)
             return
-        restart = child.spec.restarts
+        restart = child.spec.restart
         if restart == "permanent" or (restart == "transient" and exit.is_abnormal):
             self._restart(child, cell, exit)
             return
@@ -120,6 +120,8 @@ class Restarts:
             child.restarts += 1
             self._group.add_counted(child)
             self._log.restarting(child, cell, exit)
+            if exit.error is not None:
+                keep_lines(exit.error)
         elif self._count(child, cell, exit):
             backoff = child.spec.backoff
             now = trio.current_time()
@@ -144,10 +146,14 @@ class Restarts:
         intensity = self.intensity
         cause = exit.error if isinstance(exit.error, Exception) else ActorExited(cell.ref, exit)
         if intensity.allows(trio.current_time(), cause):
+            # What is kept is not the crashed actor's state. The last error, with which the supervisor gives up, is not
+            # kept: it leaves as it is.
+            keep_lines(cause)
             child.restarts += 1
             return True
-        limit = f"more than {counted(intensity.max_restarts, 'restart')} in {counted(intensity.max_seconds, 'second')}"
-        self._log.gives_up(child, cell, exit, limit)
+        which = cell.ref if child.id is None else child.id
+        limit = RestartLimitExceeded(self._lifecycle.label, which, intensity.max_restarts, intensity.max_seconds)
+        self._log.gives_up(child, cell, exit, limit._limit)
         self._lifecycle.give_up(limit, intensity.errors)
         return False
 

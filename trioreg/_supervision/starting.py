@@ -5,6 +5,7 @@ Must never happen: a start that fails and leaves something behind; two actors fo
 
 from __future__ import annotations
 
+from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .delayed_restart import DelayedRestarts
     from .lifecycle import Lifecycle
     from .log import SupervisionLog
+    from .restart_group import RestartGroup
 
 
 class Starting:
@@ -41,6 +43,7 @@ class Starting:
         "_children",
         "_context",
         "_delayed",
+        "_group",
         "_lifecycle",
         "_log",
         "_max_children",
@@ -54,6 +57,7 @@ class Starting:
         lifecycle: Lifecycle,
         children: Children,
         delayed: DelayedRestarts,
+        group: RestartGroup,
         log: SupervisionLog,
         *,
         max_children: float,
@@ -63,6 +67,7 @@ class Starting:
         self._lifecycle = lifecycle
         self._children = children
         self._delayed = delayed
+        self._group = group
         self._log = log
         self._max_children = max_children
         self._allows_significant = allows_significant
@@ -79,7 +84,13 @@ class Starting:
     @enable_ki_protection
     async def start_child(self, spec: ChildSpec) -> ActorRef[Any]:
         """Start one more child, and wait until it has started. Raises its error, and keeps nothing of it, if it
-        does not start. A checkpoint."""
+        does not start. A checkpoint. During a restart of several, it waits until that is over."""
+        await self._group.wait_over(self._lifecycle)
+        return await self.start_listed_child(spec)
+
+    @enable_ki_protection
+    async def start_listed_child(self, spec: ChildSpec) -> ActorRef[Any]:
+        """The same, for the supervisor's own list: that does not wait for a restart of several, which comes after."""
         lifecycle, children = self._lifecycle, self._children
         if not lifecycle.is_accepting:
             await lifecycle.refuse()
@@ -90,7 +101,8 @@ class Starting:
         child = children.add(spec)
         try:
             cell = self.spawn(child)
-        except BaseException:
+        except BaseException as error:
+            say_whose(error, child)
             children.forget(child)
             lifecycle.close_if_done()
             raise
@@ -101,10 +113,15 @@ class Starting:
     @enable_ki_protection
     async def restart_child(self, which: object) -> ActorRef[Any]:
         """Start a child again that has ended, and wait until it has started. A checkpoint."""
+        await self._group.wait_over(self._lifecycle)
         if not self._lifecycle.is_accepting:
             await self._lifecycle.refuse()
         child = self._children.find_ended(which)
-        cell = self.spawn(child)
+        try:
+            cell = self.spawn(child)
+        except BaseException as error:
+            say_whose(error, child)
+            raise
         await self.wait_started(child, cell)
         return cast("ActorRef[Any]", cell.ref)
 
@@ -151,12 +168,9 @@ class Starting:
             spec.name._claim(ref, None if predecessor is None else predecessor.ref)
         # Every life begins in the supervisor's context: not in the asking task's, and not in what the last life left.
         self._context.run(self._start_task, cell, spec)
-        child.cell = cell
+        self._children.begin_life(child, cell)
         self._lifecycle.lives += 1
-        try:
-            self._log.starting(child, cell)
-        except Exception as error:
-            self._lifecycle.fail(error)  # a log handler has raised it: the child is there, and ends with the others
+        self._log.starting(child, cell)
         return cell
 
     def _start_task(self, cell: Cell, spec: ChildSpec) -> None:
@@ -194,3 +208,13 @@ class Starting:
         if exit.error is not None:
             raise exit.error
         raise ActorExited(cell.ref, exit)
+
+
+def say_whose(error: BaseException, child: Child) -> None:
+    """Note with an error of a start whose start it was."""
+    note = f"starting child {child} of {child.parent.label}"
+    known = getattr(error, "__notes__", ())
+    # An error of a start below has such a note already, and the path in it leads through this child.
+    if not any(str(each).startswith("starting child ") for each in known):
+        with suppress(Exception):  # of an error that is frozen
+            error.add_note(note)

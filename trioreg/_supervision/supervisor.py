@@ -32,11 +32,11 @@ class Supervisor(SupervisorBase):
         max_restarts: float = 3,
         max_seconds: float = 5.0,
         auto_shutdown: AutoShutdown = "never",
-        name: str = "supervisor",
+        name: str | None = None,
     ) -> None:
         if not isinstance(children, Iterable):
             raise TypeError(f"children must be ChildSpecs, not {children!r}")
-        self._specs = tuple(children)
+        self._specs = list(children)
         ids: set[Hashable] = set()
         for spec in self._specs:
             if not isinstance(spec, ChildSpec):
@@ -52,7 +52,8 @@ class Supervisor(SupervisorBase):
         require_auto_shutdown(auto_shutdown)
         require_name(name)
         intensity = RestartIntensity(max_restarts, max_seconds)
-        self._engine = Engine(name, intensity, keeps_ended=True, strategy=strategy, auto_shutdown=auto_shutdown)
+        label = self._label(name)
+        self._engine = Engine(label, intensity, keeps_ended=True, strategy=strategy, auto_shutdown=auto_shutdown)
 
     @raises(Exception)
     async def restart_child(self, child: Hashable, /) -> ActorRef[Any]:
@@ -70,8 +71,10 @@ class Supervisor(SupervisorBase):
             ChildNotFound: There is no such child.
             ChildNotEnded: It is alive, or waits for its restart: `terminate_child` first.
             NotRunning: The supervisor is not running (any more).
+            RuntimeError: This is not the thread of the supervisor's Trio run.
             AlreadyRegistered, ActorExited, Exception: As for `start_child`; the spec is kept.
         """
+        self._engine.require_thread()
         return await self._engine.starting.restart_child(child)
 
     @raises(Exception)
@@ -84,7 +87,9 @@ class Supervisor(SupervisorBase):
         Raises:
             ChildNotFound: There is no such child.
             ChildNotEnded: It is alive, or waits for its restart: `terminate_child` first.
+            RuntimeError: This is not the thread of the Trio run.
         """
+        self._engine.require_thread()
         self._engine.book.forget(self._engine.book.find_ended(child))
 
 
@@ -95,7 +100,7 @@ def open_supervisor(
     max_restarts: float = 3,
     max_seconds: float = 5.0,
     auto_shutdown: AutoShutdown = "never",
-    name: str = "supervisor",
+    name: str | None = None,
 ) -> AbstractAsyncContextManager[Supervisor]:
     """Open a supervisor for a block: a nursery that restarts.
 
@@ -118,10 +123,10 @@ def open_supervisor(
         auto_shutdown: Whether the supervisor ends by itself when significant children have ended for good:
             ``"never"``, ``"any_significant"`` (with the first), ``"all_significant"`` (with the last). The rest of the
             block is cancelled then.
-        name: What it is called in the tree and in the log.
+        name: What it is called in the tree and in the log. None means "supervisor"; below another supervisor, its id.
 
     Raises:
-        RestartLimitExceeded: It gave up: the group of its children's errors.
+        ExceptionGroup: It gave up (a `RestartLimitExceeded` and the errors that led to it are in the group).
         ExceptionGroup: A child did not start, or the block raised, as in a nursery.
         TypeError, ValueError: An argument is not what is said above.
     """

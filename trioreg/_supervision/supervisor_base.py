@@ -15,11 +15,12 @@ from .._actors import Actor, ActorRef, Function, raises
 from .._registry import Via
 from .._runtime import Identity, show_methods_as
 from .backoff import Backoff
+from .child import Child
 from .child_info import ChildCounts, ChildInfo
 from .child_options import ChildOptions
 from .child_spec import ChildSpec, Restart, spec_of
 from .engine import Engine
-from .tree import Node, format_tree, node_of
+from .tree import format_tree
 
 A = TypeVar("A", bound=Actor)
 R = TypeVar("R")
@@ -30,8 +31,9 @@ class SupervisorBase(Actor, Identity):
     """What every supervisor can do. It is an actor, so another supervisor can start it: that makes a tree."""
 
     _trioreg_is_supervisor = True
+    _default_name = "supervisor"
     _engine: Engine
-    _specs: tuple[ChildSpec, ...] = ()
+    _specs: list[ChildSpec]
 
     async def on_start(self) -> None:
         started = trio.Event()
@@ -53,6 +55,8 @@ class SupervisorBase(Actor, Identity):
         # This task waits for the children. A child that calls this supervisor in its own start would wait for this
         # task, so the starts have to know it: that call is refused as a cycle.
         self._engine.starting.opener = current_task()
+        own = None if self._trioreg_cell is None else self._trioreg_cell.life.child
+        self._engine.own_child = own if isinstance(own, Child) else None
         self.start_soon(run)
         try:
             await started.wait()
@@ -68,6 +72,18 @@ class SupervisorBase(Actor, Identity):
                 f"{type(self).__qualname__}.on_start() must call await super().on_start(): that starts the children"
             )
 
+    def _label(self, name: str | None) -> str:
+        """What the supervisor is called in errors and in the log: below another one, the path down to it.
+
+        The path is made of what each supervisor is called: its ``name``, or else its id or name as a child.
+        """
+        child = None if self._trioreg_cell is None else self._trioreg_cell.life.child
+        if not isinstance(child, Child):
+            return self._default_name if name is None else name
+        if name is None:
+            name = child.plain_title
+        return f"{child.parent.label}/{name}"
+
     def _trioreg_killed(self) -> None:
         self._engine.kill()
 
@@ -76,8 +92,13 @@ class SupervisorBase(Actor, Identity):
         """Shut the children down, each within its ``shutdown`` time, and end.
 
         The block of `open_supervisor` is left when they have ended. Not a checkpoint; constant time.
+
+        Raises:
+            NotRunning: The supervisor has not been started.
+            RuntimeError: This is not the thread of the Trio run.
         """
         if self._trioreg_cell is None:
+            self._engine.require_thread()
             self._engine.close()
         else:
             super().stop()
@@ -144,9 +165,11 @@ class SupervisorBase(Actor, Identity):
             MaxChildren: A `DynamicSupervisor` has ``max_children`` already.
             ActorExited: The child was ended before it had started.
             NotRunning: The supervisor is not running (any more).
+            RuntimeError: This is not the thread of the supervisor's Trio run.
             TypeError, ValueError: An argument is not what `ChildSpec` takes, or the id is taken.
             Exception: What the child's ``__init__`` or ``on_start`` raised.
         """
+        self._engine.require_thread()
         spec = spec_of(factory, args, id, name, restart, shutdown, backoff)
         return await self._engine.starting.start_child(spec)
 
@@ -162,17 +185,19 @@ class SupervisorBase(Actor, Identity):
         supervisor above it, from any of its tasks. That call does not return, unless the child was ending already.
 
         Args:
-            child: The `ActorRef` of its current life, or of its last one while it waits for its restart. In a
+            child: The `ActorRef` of its current life, or of its last one until its next life has started. In a
                 `Supervisor` also its id.
 
         Raises:
             ChildNotFound: There is no such child.
             TypeError: ``child`` is not a reference, and not an id of a `Supervisor`.
+            RuntimeError: This is not the thread of the Trio run.
         """
+        self._engine.require_thread()
         await self._engine.termination.terminate_child(child)
 
     def which_children(self) -> list[ChildInfo]:
-        """All children, in start order. Not a checkpoint; the cost grows with their number."""
+        """All children, in start order. Not a checkpoint; safe from any thread; the cost grows with their number."""
         return [
             ChildInfo(
                 child.id,
@@ -186,21 +211,18 @@ class SupervisorBase(Actor, Identity):
         ]
 
     def count_children(self) -> ChildCounts:
-        """How many children there are. Not a checkpoint; the cost grows with their number."""
+        """How many children there are. Not a checkpoint; safe from any thread; the cost grows with their number."""
         children = self.which_children()
         supervisors = sum(child.is_supervisor for child in children)
-        active = sum(child.ref is not None for child in children)
+        active = sum(child.state == "running" for child in children)
         return ChildCounts(len(children), active, supervisors, len(children) - supervisors)
 
     def tree(self) -> str:
         """The supervision tree from here down, as text for people: references, names, restarts.
 
-        Not a checkpoint; the cost grows with the number of children.
+        Not a checkpoint; safe from any thread; the cost grows with the number of children.
         """
-        return format_tree(self._node())
-
-    def _node(self) -> Node:
-        return node_of(self._engine)
+        return format_tree(self._engine)
 
     def __repr__(self) -> str:
         count = len(self._engine.children)
@@ -211,5 +233,5 @@ show_methods_as("Supervisor", SupervisorBase)
 
 
 def require_name(name: object) -> None:
-    if not isinstance(name, str):
+    if name is not None and not isinstance(name, str):
         raise TypeError(f"name must be a str, not {name!r}")

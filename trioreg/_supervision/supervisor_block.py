@@ -9,6 +9,7 @@ import trio
 from trio.lowlevel import enable_ki_protection
 
 from .._runtime import RestartLimitExceeded
+from .failures import as_one_group
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -43,18 +44,12 @@ async def open_block(supervisor: S) -> AsyncGenerator[S]:
                 raise
             engine.close_when_empty()
     except BaseExceptionGroup as group:
-        # One group is enough: the supervisor's own failure is not wrapped in the nursery's once more. (The group may
-        # have a copy of that failure in it: Trio makes one when it takes `Cancelled` out.)
-        # As in the engine, an error outweighs the cancellation during which it came up.
-        failure: object = engine.failure
-        if isinstance(failure, RestartLimitExceeded) and _is_single(group):
-            raise failure from None
-        raise
+        # One group is enough: what a supervisor has failed with is not wrapped in the nursery's once more.
+        if engine.failure is None and group.subgroup(RestartLimitExceeded) is None:
+            raise
+        one = as_one_group(group)
+        if one is group:
+            raise
+        raise one from None
     finally:
         engine.failure = None  # its traceback leads here: no cycle
-
-
-def _is_single(group: BaseExceptionGroup[BaseException]) -> bool:
-    """Whether there is one failure in it, beside a cancellation or not."""
-    failures = group.split(trio.Cancelled)[1]
-    return failures is not None and len(failures.exceptions) == 1

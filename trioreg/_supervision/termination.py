@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from .._runtime import Owner
     from .child import Child
     from .children import Children
-    from .group_restart import RestartGroup
     from .lifecycle import Lifecycle
+    from .restart_group import RestartGroup
 
 
 class Termination:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from .._runtime import counted
+from .engine import engine_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,41 +14,35 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 
-class Node(NamedTuple):
-    """One line of the tree: a supervisor or a worker.
+def format_tree(engine: Engine) -> str:
+    """A supervisor with all that is below it, as indented lines. A deep tree does not use up the stack."""
+    lines = [engine.label]
+    # The levels from the top down to where we are: what each line of a level begins with, and the children to come.
+    levels = [("", _with_last(engine))]
+    while levels:
+        indent, children = levels[-1]
+        child, is_last = next(children, (None, False))
+        if child is None:
+            levels.pop()
+            continue
+        lines.append(indent + ("└── " if is_last else "├── ") + _text(child))
+        below = engine_of(child)
+        if below is not None:
+            levels.append((indent + ("    " if is_last else "│   "), _with_last(below)))
+    return "\n".join(lines)
 
-    Attributes:
-        text: The line itself.
-        children: The nodes below it.
-    """
 
-    text: str
-    children: tuple[Node, ...] = ()
+def _with_last(engine: Engine) -> Iterator[tuple[Child, bool]]:
+    """The children of a supervisor, each with whether it is the last."""
+    children = list(engine.children.values())
+    return ((child, number == len(children)) for number, child in enumerate(children, 1))
 
 
-def node_of(engine: Engine) -> Node:
-    """The node of a supervisor, with all that is below it."""
-    return Node(engine.label, tuple(_child_node(child) for child in list(engine.children.values())))
-
-
-def _child_node(child: Child) -> Node:
+def _text(child: Child) -> str:
     ref = child.ref
     parts = [child.title, repr(ref) if ref is not None else f"({child.state})"]
     if ref is not None and parts[0] == child.spec.kind.label:
         del parts[0]  # the reference shows that too
     if child.restarts:
         parts.append(f"restarted {counted(child.restarts, 'time')}")
-    inner: Engine | None = getattr(child.cell.actor, "_engine", None) if child.cell is not None else None
-    return Node("  ".join(parts), () if inner is None else node_of(inner).children)
-
-
-def format_tree(node: Node) -> str:
-    """The tree as indented lines."""
-    return "\n".join(_lines(node, "", ""))
-
-
-def _lines(node: Node, first: str, rest: str) -> Iterator[str]:
-    yield first + node.text
-    for number, child in enumerate(node.children, 1):
-        is_last = number == len(node.children)
-        yield from _lines(child, rest + ("└── " if is_last else "├── "), rest + ("    " if is_last else "│   "))
+    return "  ".join(parts)

@@ -11,7 +11,6 @@ counts once, and could outlive the block.
 from __future__ import annotations
 
 import inspect
-import logging
 import math
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
@@ -21,12 +20,11 @@ from typing import Any, Generic, TypeVar, cast
 import trio
 from trio.lowlevel import ParkingLot, checkpoint, checkpoint_if_cancelled, enable_ki_protection
 
-from .._runtime import Identity, await_user, counted, run_user, split
+from .._runtime import Identity, await_user, counted, logger, run_user, split
 from .outcome import Done, Failed
 
 E_co = TypeVar("E_co", covariant=True)
 
-logger = logging.getLogger("trioreg")
 
 END = object()
 """What a sync iterator gives when there is no more."""

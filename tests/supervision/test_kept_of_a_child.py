@@ -1,0 +1,105 @@
+"""What a supervisor knows and keeps of a child: effective values, its last reference, and not its arguments."""
+
+from __future__ import annotations
+
+import gc
+import math
+import weakref
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from support.children import ref_of, states_by_id
+from support.errors import Bang
+from support.supervisors import supervised, supervising
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trioreg import Actor, Backoff, ChildNotFound, ChildSpec, Supervisor, open_supervisor
+
+
+async def function() -> None:
+    await trio.sleep_forever()
+
+
+@pytest.mark.parametrize(
+    ("factory", "restart", "shutdown"),
+    [(Actor, "permanent", 5.0), (function, "transient", 5.0), (Supervisor, "permanent", math.inf)],
+)
+def test_a_spec_shows_the_values_that_hold(factory: Any, restart: str, shutdown: float) -> None:
+    spec = ChildSpec(factory)
+    assert (spec.restart, spec.shutdown) == (restart, shutdown)
+    assert spec == ChildSpec(factory, restart=restart, shutdown=shutdown)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert attrs.evolve(spec, shutdown="kill").shutdown == "kill"
+    assert not hasattr(spec, "restarts")
+
+
+class Slow(Actor):
+    """After its first life it takes a second to start."""
+
+    lives = 0
+
+    async def on_start(self) -> None:
+        Slow.lives += 1
+        if Slow.lives > 1:
+            await trio.sleep(1)
+
+    def bang(self) -> None:
+        raise Bang
+
+
+@pytest.fixture
+def slow() -> type[Slow]:
+    Slow.lives = 0
+    return Slow
+
+
+@pytest.mark.parametrize("backoff", [None, Backoff(initial=1)])
+@pytest.mark.parametrize("after", [0.5, 1.5])
+@pytest.mark.parametrize("is_dynamic", [False, True])
+async def test_an_old_reference_leads_to_its_child_until_the_next_life_has_started(
+    is_dynamic: bool, after: float, backoff: Backoff | None, slow: type[Slow], autojump_clock: MockClock
+) -> None:
+    async with supervised() as dynamic, supervising() as static:
+        supervisor: Any = dynamic if is_dynamic else static
+        old = await supervisor.start_child(ChildSpec(slow, backoff=backoff))
+        old.cast_nowait(Slow.bang)
+        await trio.sleep(after)
+        if backoff is None and after > 1:
+            with pytest.raises(ChildNotFound):
+                await supervisor.terminate_child(old)
+            return
+        await supervisor.terminate_child(old)
+        assert supervisor.count_children().active == 0
+        await trio.sleep(5)
+        assert Slow.lives == (1 if backoff is not None and after < 1 else 2)
+
+
+async def test_a_child_that_is_starting_is_not_active(slow: type[Slow], autojump_clock: MockClock) -> None:
+    async with supervising([ChildSpec(slow, id="a"), ChildSpec(Actor, id="b")]) as supervisor:
+        assert supervisor.count_children().active == 2
+        ref_of(supervisor, "a").kill()
+        await trio.sleep(0.5)
+        assert states_by_id(supervisor)["a"] == "starting"
+        assert supervisor.count_children().active == 1
+        await trio.sleep(1)
+        assert supervisor.count_children().active == 2
+
+
+class Big:
+    """An argument."""
+
+
+async def test_the_arguments_of_a_temporary_child_are_not_kept(autojump_clock: MockClock) -> None:
+    async def uses(big: Big) -> None:
+        await trio.lowlevel.checkpoint()
+
+    big = Big()
+    alive = weakref.ref(big)
+    block = open_supervisor([ChildSpec(uses, (big,), restart="temporary"), ChildSpec(Actor)])
+    del big
+    async with block as supervisor:
+        await wait_all_tasks_blocked()
+        gc.collect()
+        assert alive() is None
+        supervisor.stop()

@@ -1,0 +1,147 @@
+"""Starts that are asked for while several children are restarted: they wait until that is over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import trio
+from support.children import ref_of, restarts
+from support.supervisors import supervising
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trioreg import (
+    Actor,
+    ActorRef,
+    CallCycle,
+    ChildNotEnded,
+    ChildSpec,
+    Exit,
+    Registry,
+    open_supervisor,
+)
+
+
+class Slow(Actor):
+    """It takes a second to start and a second to end, and may ask for a child in between."""
+
+    def __init__(self, ask: Callable[[str], Awaitable[object]] | None = None) -> None:
+        self.ask = ask
+
+    async def on_start(self) -> None:
+        await trio.sleep(1)
+        if self.ask is not None:
+            await self.ask("start")
+
+    async def on_stop(self, exit: Exit) -> None:
+        await trio.sleep(1)
+        if self.ask is not None:
+            await self.ask("stop")
+
+
+class Late(Actor):
+    """It keeps what its name leads to when it starts."""
+
+    def __init__(self, names: Registry[str, None], of: str) -> None:
+        self.found = names.whereis(of)
+
+    def is_current(self) -> bool:
+        return self.found is not None and self.found.is_alive
+
+
+@pytest.mark.parametrize("how", ["start_child", "restart_child"])
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+@pytest.mark.parametrize("seconds", [0.5, 1.5, 2.5])
+async def test_a_start_asked_for_during_a_restart_of_several_waits_until_that_is_over(
+    how: str, strategy: Any, seconds: float, autojump_clock: MockClock
+) -> None:
+    names: Registry[str, None] = Registry("names")
+    children = [ChildSpec(Slow, id="a", name=names.via("a")), ChildSpec(Slow, id="b")]
+    late = ChildSpec(Late, (names, "a"), id="late", restart="temporary" if how == "start_child" else "transient")
+    async with supervising(children, strategy=strategy, max_restarts=1) as supervisor:
+        if how == "restart_child":
+            await supervisor.start_child(late)
+            await supervisor.terminate_child("late")
+        ref_of(supervisor, "a").kill()
+        await trio.sleep(seconds)
+        if how == "start_child":
+            ref: ActorRef[Late] = await supervisor.start_child(late)
+            assert trio.current_time() == 2 + 3  # b has ended, and both have started
+            assert await ref.call(Late.is_current)
+        else:
+            with pytest.raises(ChildNotEnded):  # the restart has started it too
+                await supervisor.restart_child("late")
+        assert restarts(supervisor)["b"] == 1
+
+
+async def test_a_start_that_waits_for_a_restart_of_several_is_refused_at_once_when_the_supervisor_ends(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_supervisor(
+        [ChildSpec(Slow, id="a"), ChildSpec(Slow, id="b")], strategy="one_for_all"
+    ) as supervisor:
+        ref_of(supervisor, "a").kill()
+        await trio.sleep(0.5)
+
+        async def start() -> None:
+            with pytest.raises(RuntimeError, match="not running"):
+                await supervisor.start_child(Actor)
+            refused.append(trio.current_time())
+
+        refused: list[float] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(start)
+            await wait_all_tasks_blocked()
+            now = trio.current_time()
+            supervisor.stop()
+        assert refused == [now]
+
+
+async def test_a_start_that_waits_for_a_restart_of_several_can_be_cancelled(autojump_clock: MockClock) -> None:
+    async with supervising([ChildSpec(Slow, id="a")], strategy="one_for_all") as supervisor:
+        ref_of(supervisor, "a").kill()
+        await trio.sleep(0.5)
+        with trio.move_on_after(0.1) as scope:
+            await supervisor.start_child(Actor)
+        assert scope.cancelled_caught
+        assert list(restarts(supervisor)) == ["a"]
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+async def test_a_child_may_ask_for_a_child_in_its_own_start_in_a_restart_of_several(
+    strategy: Any, autojump_clock: MockClock
+) -> None:
+    asked: list[str] = []
+
+    async def ask(when: str) -> None:
+        if when == "start" and asked:
+            await supervisor.start_child(Actor, restart="temporary")
+        asked.append(when)
+
+    children = [ChildSpec(Slow, (ask,), id="a", shutdown=math.inf), ChildSpec(Slow, id="b")]
+    async with supervising(children, strategy=strategy) as supervisor:
+        ref_of(supervisor, "a").kill()
+        await trio.sleep(10)
+        assert asked == ["start", "start"]
+        assert [child.state for child in supervisor.which_children()] == ["running"] * 3
+
+
+async def test_a_child_that_asks_for_a_child_in_the_end_that_a_restart_of_several_waits_for_gets_call_cycle(
+    autojump_clock: MockClock,
+) -> None:
+    errors: list[str] = []
+
+    async def ask(when: str) -> None:
+        if when == "stop" and not errors:
+            with pytest.raises(CallCycle) as caught:
+                await supervisor.start_child(Actor)
+            errors.append(str(caught.value))
+
+    children = [ChildSpec(Slow, id="a"), ChildSpec(Slow, (ask,), id="b", shutdown=math.inf)]
+    async with supervising(children, strategy="one_for_all") as supervisor:
+        ref_of(supervisor, "a").kill()
+        await trio.sleep(10)
+        assert len(errors) == 1
+        assert restarts(supervisor) == {"a": 1, "b": 1}

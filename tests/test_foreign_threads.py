@@ -1,0 +1,349 @@
+"""Every public method, from a thread or a Trio run that the object does not live in.
+
+It is either documented as safe from any thread, or it is refused with a `RuntimeError` before anything has changed. The
+methods are taken from ``trioreg.__all__``: a new one has to be added to `CALLS`, with a call that would do something.
+"""
+
+# The lambdas have no types.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any, cast
+
+import attrs
+import pytest
+import trio
+from support.secret_agent import SecretAgent
+from trio.testing import wait_all_tasks_blocked
+
+import trioreg
+from trioreg import (
+    ANY,
+    Actor,
+    ActorRef,
+    Address,
+    ChildSpec,
+    DynamicSupervisor,
+    Entry,
+    Partitions,
+    PartitionSupervisor,
+    Registry,
+    Reply,
+    Supervisor,
+    Timer,
+    Via,
+)
+
+
+class Clock(Actor):
+    """It gives away what belongs to its own run."""
+
+    def me(self) -> Clock:
+        return self
+
+    def timer(self) -> Timer:
+        return self.send_after(1000, "tick")
+
+    def later(self) -> Reply[str]:
+        self.reply: Reply[str] = Reply()
+        return self.reply
+
+
+@attrs.define
+class World:
+    """One object of each public class, alive in one Trio run."""
+
+    supervisor: Supervisor
+    dynamic: DynamicSupervisor
+    inner: Supervisor
+    partition_supervisor: PartitionSupervisor[Any]
+    partitions: Partitions[Any]
+    agent: ActorRef[SecretAgent]
+    function: ActorRef[Any]
+    clock: Clock
+    timer: Timer
+    reply: Reply[str]
+    unique: Registry[Any, Any]
+    many: Registry[Any, Any]
+    via: Via[Any, Any]
+
+    def visible(self) -> object:
+        """All that can be seen of these objects."""
+        children = [
+            (info.id, info.ref, info.state, info.restarts)
+            for each in (self.supervisor, self.dynamic, self.inner, self.partition_supervisor)
+            for info in each.which_children()
+        ]
+        engines = [
+            (each._engine._lifecycle.is_closing, each._engine._lifecycle.closes_when_empty)
+            for each in (self.supervisor, self.dynamic, self.inner, self.partition_supervisor)
+        ]
+        refs = [self.agent, self.clock.ref, self.inner.ref]
+        return (
+            children,
+            engines,
+            [(ref.is_alive, ref.exit, ref.statistics()) for ref in refs],
+            repr(self.timer),
+            self.reply.is_answered,
+            [(each.tables(), each.meta("shape")) for each in (self.unique, self.many)],
+        )
+
+
+async def look(entries: object) -> None:
+    pass
+
+
+def _spec() -> ChildSpec:
+    return ChildSpec(SecretAgent, restart="temporary")
+
+
+CALLS: dict[str, Callable[[World], object]] = {
+    "Actor.send_after": lambda w: w.clock.send_after(1, "x"),
+    "Actor.send_every": lambda w: w.clock.send_every(1, "x"),
+    "Actor.start_soon": lambda w: w.clock.start_soon(trio.sleep_forever),
+    "Actor.stop": lambda w: w.clock.stop(),
+    "ActorRef.result": lambda w: w.function.result(),
+    "ActorRef.statistics": lambda w: w.agent.statistics(),
+    "Backoff.delay": lambda w: trioreg.Backoff().delay(1),
+    "DynamicSupervisor.start_child": lambda w: w.dynamic.start_child(_spec()),
+    "DynamicSupervisor.start_or_get": lambda w: w.dynamic.start_or_get(SecretAgent, name=w.unique.via("new", 1)),
+    "DynamicSupervisor.stop": lambda w: w.dynamic.stop(),
+    "DynamicSupervisor.terminate_child": lambda w: w.dynamic.terminate_child(w.dynamic.which_children()[0].ref),
+    "DynamicSupervisor.which_children": lambda w: w.dynamic.which_children(),
+    "PartitionSupervisor.via": lambda w: w.partition_supervisor.via(0).kill(),
+    "Partitions.partition_of": lambda w: w.partitions.partition_of("x"),
+    "Partitions.start_child": lambda w: w.partitions.start_child(0, SecretAgent),
+    "Partitions.start_or_get": lambda w: w.partitions.start_or_get(0, SecretAgent, name=w.unique.via("new", 1)),
+    "Partitions.via": lambda w: w.partitions.via(0).kill(),
+    "Partitions.whereis": lambda w: w.partitions.whereis(0),
+    "Registry.acquire": lambda w: w.unique.acquire("new", 1),
+    "Registry.add": lambda w: w.unique.add("total", 1),
+    "Registry.count": lambda w: w.unique.count(),
+    "Registry.count_match": lambda w: w.unique.count_match("agent", ANY),
+    "Registry.count_select": lambda w: w.unique.count_select(ANY, ANY),
+    "Registry.delete_meta": lambda w: w.unique.delete_meta("shape"),
+    "Registry.dispatch": lambda w: w.many.dispatch("agent", len),
+    "Registry.dispatch_parallel": lambda w: w.many.dispatch_parallel("agent", look),
+    "Registry.dump": lambda w: w.unique.dump(),
+    "Registry.hold": lambda w: w.unique.hold("new", 1).__enter__(),
+    "Registry.items": lambda w: w.unique.items(),
+    "Registry.keys": lambda w: w.unique.keys(w.agent),
+    "Registry.lock": lambda w: w.unique.lock("new").__aenter__(),
+    "Registry.lookup": lambda w: w.unique.lookup("agent"),
+    "Registry.match": lambda w: w.unique.match("agent", ANY),
+    "Registry.meta": lambda w: w.unique.meta("shape"),
+    "Registry.put_meta": lambda w: w.unique.put_meta("shape", "round"),
+    "Registry.register": lambda w: w.unique.register("new", 1, owner=w.agent),
+    "Registry.select": lambda w: w.unique.select(ANY, ANY),
+    "Registry.select_nowait": lambda w: w.unique.select_nowait(ANY, ANY),
+    "Registry.tables": lambda w: w.unique.tables(),
+    "Registry.total": lambda w: w.unique.total("total"),
+    "Registry.transfer": lambda w: w.unique.transfer("agent", w.clock.ref, owner=w.agent),
+    "Registry.unregister": lambda w: w.unique.unregister("agent", owner=w.agent),
+    "Registry.unregister_match": lambda w: w.unique.unregister_match("agent", ANY, owner=w.agent),
+    "Registry.update_value": lambda w: w.unique.update_value("agent", lambda value: 2, owner=w.agent),
+    "Registry.values": lambda w: w.unique.values("agent", w.agent),
+    "Registry.via": lambda w: w.unique.via("agent").kill(),
+    "Registry.wait_for": lambda w: w.unique.wait_for("never"),
+    "Registry.watch": lambda w: w.unique.watch("agent").__enter__(),
+    "Registry.whereis": lambda w: w.unique.whereis("agent"),
+    "Reply.fail": lambda w: w.reply.fail(ValueError()),
+    "Reply.send": lambda w: w.reply.send("answer"),
+    "Supervisor.count_children": lambda w: w.supervisor.count_children(),
+    "Supervisor.delete_child": lambda w: w.supervisor.delete_child("ended"),
+    "Supervisor.restart_child": lambda w: w.supervisor.restart_child("ended"),
+    "Supervisor.start_child": lambda w: w.supervisor.start_child(_spec()),
+    "Supervisor.stop": lambda w: w.supervisor.stop(),
+    "Supervisor.terminate_child": lambda w: w.supervisor.terminate_child("inner"),
+    "Supervisor.tree": lambda w: w.supervisor.tree(),
+    "Supervisor.which_children": lambda w: w.supervisor.which_children(),
+    "Timer.cancel": lambda w: w.timer.cancel(),
+    "Via.whereis": lambda w: w.via.whereis(),
+    "current": lambda w: trioreg.current(),
+    "receive": lambda w: trioreg.receive(),
+    "send_after": lambda w: trioreg.send_after(1, "x"),
+    "send_every": lambda w: trioreg.send_every(1, "x"),
+}
+
+
+def calls_of(name: str, of: Callable[[World], Address[Any]]) -> dict[str, Callable[[World], object]]:
+    """The methods of an address, under the name of its class."""
+    return {
+        f"{name}.call": lambda w: of(w).call(SecretAgent.read),
+        f"{name}.cancel": lambda w: of(w).cancel(),
+        f"{name}.cast": lambda w: of(w).cast(SecretAgent.note, "x"),
+        f"{name}.cast_nowait": lambda w: of(w).cast_nowait(SecretAgent.note, "x"),
+        f"{name}.kill": lambda w: of(w).kill(),
+        f"{name}.send": lambda w: of(w).send("x"),
+        f"{name}.send_nowait": lambda w: of(w).send_nowait("x"),
+        f"{name}.stop": lambda w: of(w).stop(),
+        f"{name}.wait": lambda w: of(w).wait(),
+    }
+
+
+CALLS.update(calls_of("ActorRef", lambda w: w.agent))
+CALLS.update(calls_of("Via", lambda w: w.via))
+
+# These always raise, or make something of their own: there is nothing to protect.
+OWN = {
+    "PartitionSupervisor.start_child",
+    "open_dynamic_supervisor",
+    "open_partition_supervisor",
+    "open_stream",
+    "open_supervisor",
+    "raises",
+    "run",
+}
+# Hooks are the user's own code, and an `Agent`'s methods are messages.
+NOT_CALLED = {"on_idle", "on_message", "on_start", "on_stop", "get", "update", "get_and_update"}
+
+
+def public_callables() -> dict[str, Any]:
+    """Each public function, and each public method under the name of the class that defines it or is exported."""
+    found: dict[str, Any] = {}
+    for name in trioreg.__all__:
+        value = getattr(trioreg, name)
+        if inspect.isfunction(value):
+            found[name] = value
+        if not inspect.isclass(value) or issubclass(value, BaseException | Entry):
+            continue
+        for method in dir(value):
+            function = getattr(value, method)
+            if not method.startswith("_") and inspect.isfunction(function) and method not in NOT_CALLED:
+                found[f"{name}.{method}"] = function
+    return found
+
+
+def is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or function.__name__ in {"acquire", "lock"}
+
+
+PUBLIC = public_callables()
+
+
+def test_the_calls_of_this_test_are_the_whole_public_surface() -> None:
+    tried = {PUBLIC[name] for name in CALLS}
+    assert {name for name, function in PUBLIC.items() if function not in tried} - OWN - {"Address.stop"} == set()
+
+
+async def open_world(stack: AsyncExitStack) -> World:
+    unique: Registry[Any, Any] = Registry("unique", totals=True)
+    many: Registry[Any, Any] = Registry("many", keys="duplicate")
+    for each in (unique, many):
+        each.put_meta("shape", "square")
+    partitions: Partitions[Any] = Partitions("partitions", 2)
+
+    async def forever() -> None:
+        await trio.sleep_forever()
+
+    async def nothing() -> None:
+        pass
+
+    inner = ChildSpec(Inner, ([ChildSpec(SecretAgent)],), id="inner")
+    children = [inner, ChildSpec(forever), ChildSpec(nothing, id="ended")]
+    supervisor = await stack.enter_async_context(trioreg.open_supervisor(children))
+    dynamic = await stack.enter_async_context(trioreg.open_dynamic_supervisor())
+    partitioned = await stack.enter_async_context(trioreg.open_partition_supervisor(partitions, DynamicSupervisor))
+    agent = await dynamic.start_child(SecretAgent, name=unique.via("agent", 1), restart="temporary")
+    many.register("agent", owner=agent)
+    clock = await (await dynamic.start_child(Clock, restart="temporary")).call(Clock.me)
+    nursery = await stack.enter_async_context(trio.open_nursery())
+    nursery.start_soon(clock.ref.call, Clock.later)
+    await wait_all_tasks_blocked()
+    made = made_inner[-1]
+    return World(
+        supervisor,
+        dynamic,
+        made,
+        partitioned,
+        partitions,
+        agent,
+        cast("ActorRef[Any]", supervisor.which_children()[1].ref),
+        clock,
+        await clock.ref.call(Clock.timer),
+        clock.reply,
+        unique,
+        many,
+        unique.via("agent"),
+    )
+
+
+made_inner: list[Inner] = []
+
+
+class Inner(Supervisor):
+    def __init__(self, children: list[ChildSpec]) -> None:
+        super().__init__(children)
+        made_inner.append(self)
+
+
+async def await_it(function: Callable[[World], object], world: World) -> None:
+    result = function(world)
+    if isinstance(result, Awaitable):
+        await result
+
+
+def in_a_plain_thread(function: Callable[[World], object], world: World) -> None:
+    caught: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            function(world)
+        except BaseException as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if caught:
+        raise caught[0]
+
+
+def in_another_run(function: Callable[[World], object], world: World) -> None:
+    async def main() -> None:
+        with trio.fail_after(5):
+            await await_it(function, world)
+
+    trio.run(main)
+
+
+def call_it(function: Callable[[World], object], world: World) -> None:
+    function(world)
+
+
+PLACES: dict[str, Callable[[Callable[[World], object], World], None]] = {
+    "a worker thread": call_it,
+    "a thread of its own": in_a_plain_thread,
+    "another run": in_another_run,
+}
+
+
+# Nothing can be awaited where there is no run.
+CASES = [(name, place) for name in CALLS for place in PLACES if place == "another run" or not is_async(PUBLIC[name])]
+
+
+@pytest.mark.parametrize(("name", "place"), CASES)
+async def test_a_public_method_is_refused_in_a_foreign_thread_or_documented_as_safe(name: str, place: str) -> None:
+    async with AsyncExitStack() as stack:
+        world = await open_world(stack)
+        before = world.visible()
+        is_safe = "any thread" in (PUBLIC[name].__doc__ or "")
+        try:
+            await trio.to_thread.run_sync(PLACES[place], CALLS[name], world)
+        except trio.TrioInternalError:
+            raise
+        except RuntimeError:
+            assert not is_safe
+            assert world.visible() == before
+        else:
+            assert is_safe, "neither refused, nor documented as safe from any thread"
+            await wait_all_tasks_blocked()
+        # Nothing is half done: each ends as it does without that call.
+        world.reply.send("answer")
+        for supervisor in (world.supervisor, world.dynamic, world.partition_supervisor):
+            supervisor.stop()

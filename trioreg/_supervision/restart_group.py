@@ -1,0 +1,128 @@
+"""The book of a group restart: which children it starts again, and which starts wait until it is over.
+
+`RestartGroup` starts and ends nothing: `group_restart.py` does. Nothing here counts restarts: `restarts.py` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trio.lowlevel import ParkingLot, checkpoint_if_cancelled, current_task
+
+from .._actors import waiting_for
+from .._runtime import CallCycle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .._actors import Cell
+    from .child import Child
+    from .lifecycle import Lifecycle
+    from .strategy import Strategy
+
+
+class RestartGroup:
+    """The children that a group restart starts again. They have ended, or are about to be ended.
+
+    Attributes:
+        restarts_several: Whether the strategy has group restarts.
+        cause: The child whose end requests a group restart: the first in order, if there are several. None once the
+            restart has begun.
+        ending, starting: The life whose end, or whose start, the restart waits for now; else None.
+    """
+
+    __slots__ = ("_is_counted", "_strategy", "_waiters", "cause", "ending", "restarts_several", "starting")
+
+    def __init__(self, strategy: Strategy) -> None:
+        self.restarts_several = strategy != "one_for_one"
+        self.cause: Child | None = None
+        self.ending: Cell | None = None
+        self.starting: Cell | None = None
+        self._strategy = strategy
+        self._waiters = ParkingLot()
+        # For each child in the group whether this restart of it has been counted.
+        self._is_counted: dict[Child, bool] = {}
+
+    def __contains__(self, child: Child) -> bool:
+        return child in self._is_counted
+
+    def __len__(self) -> int:
+        return len(self._is_counted)
+
+    def request(self, child: Child) -> None:
+        """A child has ended, and that is counted: restart it, and the children that the strategy restarts with it."""
+        self._is_counted[child] = True
+        if self.cause is None or child.number < self.cause.number:
+            self.cause = child
+
+    def includes(self, child: Child) -> bool:
+        """Whether a group restart, requested or under way, restarts this child too."""
+        return child in self._is_counted or (self.cause is not None and self._goes_with(child, self.cause))
+
+    def _goes_with(self, child: Child, cause: Child) -> bool:
+        """Whether the strategy restarts a child when ``cause`` has to be restarted."""
+        return self._strategy == "one_for_all" or child.number >= cause.number
+
+    def add_counted(self, child: Child) -> None:
+        """A child that is included has ended by itself, and that is counted."""
+        self._is_counted[child] = True
+
+    def begin(self, children: Iterable[Child]) -> list[Child]:
+        """Begin the restart that is requested. Returns its members in order: all of them are in the group now."""
+        cause = self.cause
+        assert cause is not None
+        self.cause = None
+        members = [child for child in children if self._goes_with(child, cause)]
+        for member in members:
+            self._is_counted.setdefault(member, False)
+        return members
+
+    def is_counted(self, child: Child) -> bool:
+        return self._is_counted[child]
+
+    def remove(self, child: Child) -> None:
+        """A child is started, or is not to be started any more."""
+        if self.cause is child:
+            self.cause = None
+        self._is_counted.pop(child, None)
+        self.wake_waiters()
+
+    def in_order(self) -> list[Child]:
+        return sorted(self._is_counted, key=lambda child: child.number)
+
+    def clear(self) -> None:
+        self.cause = None
+        self._is_counted.clear()
+        self.wake_waiters()
+
+    # Starts wait until the restart is over
+
+    def wait_for(self, *, ending: Cell | None = None, starting: Cell | None = None) -> None:
+        """The restart waits for this life now."""
+        self.ending, self.starting = ending, starting
+        self.wake_waiters()
+
+    def wake_waiters(self) -> None:
+        """Something has changed for the starts that wait."""
+        self._waiters.unpark_all()
+
+    async def wait_over(self, lifecycle: Lifecycle) -> None:
+        """Wait until the restart is over, or the supervisor closes. Not a checkpoint if there is none.
+
+        The restart may itself wait for the task that asks. If it waits for a start, which needs this one, there is
+        nothing to wait for: all that it ends has ended. If it waits for an end, this start would come too early.
+        """
+        while (self._is_counted or self.ending is not None) and lifecycle.is_accepting:
+            await checkpoint_if_cancelled()
+            life = self.ending or self.starting
+            if life is None:
+                await self._waiters.park()
+                continue
+            try:
+                waiting = waiting_for(life, current_task())
+            except CallCycle:
+                if self.starting is not None:
+                    return
+                raise
+            with waiting:
+                await self._waiters.park()
