@@ -7,11 +7,10 @@ A notifier never changes a name.
 from __future__ import annotations
 
 import logging
-import math
 from collections import deque
-from collections.abc import Generator, Hashable
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from collections.abc import Hashable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
 import trio
 from trio.lowlevel import (
@@ -37,6 +36,8 @@ T = TypeVar("T")
 
 logger = logging.getLogger("trioreg")
 
+Watchers: TypeAlias = dict[trio.MemorySendChannel[Event[K, V]], None]
+
 
 class Notifier(Generic[K, V]):
     """Passes the events of one registry on to its listeners, its watchers and the tasks that wait for a name."""
@@ -45,8 +46,8 @@ class Notifier(Generic[K, V]):
 
     def __init__(self, listeners: Iterable[Listener[K, V]]) -> None:
         self._listeners = tuple(listeners)
-        self._watchers_of_all: dict[trio.MemorySendChannel[Event[K, V]], None] = {}
-        self._watchers: dict[K, dict[trio.MemorySendChannel[Event[K, V]], None]] = {}
+        self._watchers_of_all: Watchers[K, V] = {}
+        self._watchers: dict[K, Watchers[K, V]] = {}
         self._waiters: dict[K, dict[Task, None]] = {}
         self._posted: deque[Event[K, V]] = deque()
         self._is_delivering = False
@@ -108,21 +109,19 @@ class Notifier(Generic[K, V]):
         for task in tasks:
             reschedule(task)
 
-    @contextmanager
-    @enable_ki_protection
-    def watch(self, key: K, everything: bool) -> Generator[trio.MemoryReceiveChannel[Event[K, V]]]:
-        """A channel with every event from now on, of one key or of all. It is unbounded: no event is lost."""
-        send, receive = trio.open_memory_channel[Event[K, V]](math.inf)
-        channels = self._watchers_of_all if everything else self._watchers.setdefault(key, {})
-        channels[send] = None
-        try:
-            yield receive
-        finally:
-            del channels[send]
-            if not everything:
-                _forget(self._watchers, key, channels)
-            send.close()
-            receive.close()
+    def add_watcher(self, channel: trio.MemorySendChannel[Event[K, V]], key: K, everything: bool) -> Watchers[K, V]:
+        """Send every event from now on into a channel, of one key or of all. Returns all watchers of the same."""
+        watchers = self._watchers_of_all if everything else self._watchers.setdefault(key, {})
+        watchers[channel] = None
+        return watchers
+
+    def remove_watcher(
+        self, channel: trio.MemorySendChannel[Event[K, V]], key: K, everything: bool, watchers: Watchers[K, V]
+    ) -> None:
+        """Undo `add_watcher`, which gave ``watchers``."""
+        watchers.pop(channel, None)
+        if not everything:
+            _forget(self._watchers, key, watchers)
 
     @enable_ki_protection
     async def wait_registered(self, key: K) -> None:
