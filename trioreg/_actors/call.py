@@ -75,16 +75,16 @@ class Call(Wait):
             self._done()
 
     def _done(self) -> None:
-        self.is_done = True
+        # First what may fail. If it does, the call is as before, and the end of the actor answers it.
         if self.waits is not None:
             self.end_wait()
+        if self.task is not None:
+            wake(self.task)
+            self.task = None
+        self.is_done = True
         if self.deferred is not None:
             self.deferred.pop(self, None)
             self.deferred = None
-        task = self.task
-        if task is not None:
-            self.task = None
-            wake(task)
 
 
 def refuse(payload: object, ref: Owner, exit: Exit, *, was_sent: bool = True) -> None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 import trio
 from trio.lowlevel import checkpoint, enable_ki_protection, reschedule
 
-from .._runtime import WOKEN, MailboxFull, sleep_until_woken, split
+from .._runtime import WOKEN, MailboxFull, finish_waking, sleep_until_woken, split
 from .answers import (
     COROUTINE,
     answer_in_callers_turn,
@@ -342,15 +342,22 @@ class MessagePaths(Generic[A]):
             return
         # `Mailbox.put`, written out.
         if inbox:  # messages wait, so the actor is not idle
-            inbox.append(handler)
-            inbox.append(args)
+            inbox += (handler, args)  # in one step: both, or none
             return
         task = cell.taker
         if task is not None and task.custom_sleep_data is cell:
             cell.kind = handler
             cell.payload = args
-            task.custom_sleep_data = None
-            reschedule(task, WOKEN)
+            # `wake`, written out.
+            task.custom_sleep_data = WOKEN
+            try:
+                reschedule(task, WOKEN)
+            except BaseException:
+                if task.custom_sleep_data is WOKEN:
+                    task.custom_sleep_data = cell
+                    cell.kind = cell.payload = None
+                    raise
+                finish_waking(task)
         else:
             self._deliver_nowait(cell, handler, args)
 
@@ -372,8 +379,16 @@ class MessagePaths(Generic[A]):
         if task is not None and task.custom_sleep_data is cell:
             cell.kind = INFO
             cell.payload = message
-            task.custom_sleep_data = None
-            reschedule(task, WOKEN)
+            # `wake`, written out.
+            task.custom_sleep_data = WOKEN
+            try:
+                reschedule(task, WOKEN)
+            except BaseException:
+                if task.custom_sleep_data is WOKEN:
+                    task.custom_sleep_data = cell
+                    cell.kind = cell.payload = None
+                    raise
+                finish_waking(task)
         else:
             self._deliver_nowait(cell, INFO, message)
 

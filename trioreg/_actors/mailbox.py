@@ -117,12 +117,14 @@ class Mailbox:
         if task is not None and task.custom_sleep_data is self:
             self.kind = kind
             self.payload = payload
-            task.custom_sleep_data = None
-            wake(task)
+            try:
+                wake(task)
+            except BaseException:
+                self.kind = self.payload = None
+                raise
             return
         queue = self.queue or self._make_queue()
-        queue.append(kind)
-        queue.append(payload)
+        queue += (kind, payload)  # in one step: both, or none
 
     def put_first(self, kind: object, payload: object) -> None:
         """Put a message in before all others. The taker must be parked, or have just been woken."""
@@ -163,7 +165,13 @@ class Mailbox:
             del self.overflow[id(sender)]
             return Abort.SUCCEEDED
 
-        await wait_task_rescheduled(abort)
+        try:
+            await wait_task_rescheduled(abort)
+        except BaseException:
+            # If it was cancelled, `abort` has done this. If it has not even begun to wait, nothing may wake it.
+            if self.overflow and id(sender) in self.overflow:
+                del self.overflow[id(sender)]
+            raise
         return sender.admitted
 
     def _line_up(self, key: int, sender: Sender) -> None:
@@ -226,11 +234,14 @@ class Mailbox:
     def admit(self) -> None:
         """Let in the messages that wait for room, as far as there is room."""
         while self.overflow and not self.is_full:
-            sender = self.overflow.pop(next(iter(self.overflow)))
-            self.put(sender.kind, sender.payload)
-            sender.admitted = True
+            key = next(iter(self.overflow))
+            sender = self.overflow[key]
+            if not sender.admitted:
+                self.put(sender.kind, sender.payload)
+                sender.admitted = True
             if sender.task is not None:
                 wake(sender.task)
+            del self.overflow[key]
 
     async def wait_for_message(self) -> None:
         """Wait until there is a message, or until `wake_taker`. The current task becomes the taker. A checkpoint."""
@@ -248,7 +259,6 @@ class Mailbox:
         """Wake the taker, if it is parked, without a message."""
         task = self.taker
         if task is not None and task.custom_sleep_data is self:
-            task.custom_sleep_data = None
             wake(task)
 
     def close(self) -> None:
@@ -256,19 +266,20 @@ class Mailbox:
         self.is_open = False
         self.inbox = None
 
-    def remove_senders(self) -> list[Sender]:
-        """Close the mailbox, give back the messages that wait for room, and wake their senders.
+    def remove_senders(self) -> Iterator[Sender]:
+        """Close the mailbox, give back the messages that wait for room, and wake their senders, one by one.
 
-        No sender has had its turn yet, so you can still say whether its message was admitted.
+        While you have one, it has not had its turn yet: you can still say whether its message was admitted. If that
+        fails, it is still there, and so are those behind it.
         """
         self.close()
-        if self.overflow is None:
-            return []
-        senders, self.overflow = list(self.overflow.values()), None
-        for sender in senders:
+        while self.overflow:
+            key = next(iter(self.overflow))
+            sender = self.overflow[key]
+            yield sender
             if sender.task is not None:
                 wake(sender.task)
-        return senders
+            del self.overflow[key]
 
     def drain(self) -> list[tuple[object, object]]:
         """Take all messages out."""

@@ -23,7 +23,8 @@ from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
 from .failure import combine, shown_safely, split, without_runtime_frames
 from .ki_protection import await_user, run_user, without_ki_protection
 from .owner import Owner, Token
-from .sleeping import WOKEN, sleep_until_woken, wake
+from .sleeping import WOKEN, finish_waking, sleep_until_woken, wake
+from .stack import require_room
 from .task_owner import TaskOwner, current_actor, current_owner
 from .trio_run import Run, current_run
 from .user_functions import async_result, require_sync, sync_result
@@ -57,6 +58,8 @@ __all__ = [
     "current_actor",
     "current_owner",
     "current_run",
+    "finish_waking",
+    "require_room",
     "sleep_until_woken",
     "require_sync",
     "run_user",
