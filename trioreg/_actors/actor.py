@@ -89,7 +89,11 @@ class Actor:
         Raises:
             RuntimeError: This is not the thread of the Trio run.
         """
-        self._writable().stop()
+        cell = self._writable()
+        if is_finalizing():
+            do_later(cell.ref._run, self.stop)
+        else:
+            cell.stop()
 
     def start_soon(self, async_fn: Callable[[*Ts], Awaitable[object]], /, *args: *Ts) -> None:
         """Run ``await async_fn(*args)`` beside the handlers: work that lives and dies with the actor.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, Never, TypeVar, final
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import ActorExited, NoReply, wake
+from .._runtime import ActorExited, NoReply, do_later, is_finalizing, wake
 from .deadlock import Wait
 
 if TYPE_CHECKING:
@@ -169,6 +169,9 @@ class Reply(Generic[R]):
         call = self._call
         if call is not None:
             call.target._require_thread()
+            if is_finalizing():
+                do_later(call.target._run, self._answer, value, error)
+                return
         self._is_answered = True
         self._value, self._error = value, error
         self._call = None

@@ -22,7 +22,16 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 import trio
 from trio.lowlevel import checkpoint, enable_ki_protection, reschedule
 
-from .._runtime import WOKEN, MailboxFull, finish_waking, sleep_until_woken, split
+from .._runtime import (
+    COLLECTING,
+    WOKEN,
+    MailboxFull,
+    do_later,
+    finish_waking,
+    is_finalizing,
+    sleep_until_woken,
+    split,
+)
 from .answers import (
     COROUTINE,
     answer_in_callers_turn,
@@ -335,8 +344,11 @@ class MessagePaths(Generic[A]):
             handler = None
         if handler is None:
             handler = cell.handlers.find(method, args, kwargs)
-        if get_ident() != cell.thread:
+        if COLLECTING or get_ident() != cell.thread:
             cell.ref._require_thread()
+            if is_finalizing():
+                do_later(cell.ref._run, self.cast_nowait, method, *args, **kwargs)
+                return
         if kwargs:
             self._deliver_nowait(cell, CAST, (handler, args, kwargs))
             return
@@ -372,8 +384,11 @@ class MessagePaths(Generic[A]):
         cell = self._cell or self._find()
         if cell is None or (not cell.is_open and not cell.is_sent_by_itself()):
             raise self._exited(cell)
-        if get_ident() != cell.thread:
+        if COLLECTING or get_ident() != cell.thread:
             cell.ref._require_thread()
+            if is_finalizing():
+                do_later(cell.ref._run, self.send_nowait, message)
+                return
         # `Mailbox.put`, written out.
         task = cell.taker
         if task is not None and task.custom_sleep_data is cell:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarT
 import attrs
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
-from .._runtime import KILLED, NORMAL, SHUTDOWN, ActorExited, CallCycle, Exit
+from .._runtime import KILLED, NORMAL, SHUTDOWN, ActorExited, CallCycle, Exit, do_later, is_finalizing
 from .cell import STOPPING, Reference
 from .deadlock import waiting_for
 from .hot_paths import MessagePaths
@@ -162,7 +162,10 @@ class Address(MessagePaths[A]):
         cell = self._find()
         if cell is not None:
             cell.ref._require_thread()
-            cell.end(SHUTDOWN)
+            if is_finalizing():
+                do_later(cell.ref._run, self.cancel)
+            else:
+                cell.end(SHUTDOWN)
 
     @enable_ki_protection
     def kill(self) -> None:
@@ -178,7 +181,10 @@ class Address(MessagePaths[A]):
         cell = self._find()
         if cell is not None:
             cell.ref._require_thread()
-            cell.end(KILLED)
+            if is_finalizing():
+                do_later(cell.ref._run, self.kill)
+            else:
+                cell.end(KILLED)
 
     def _accepting(self) -> Cell:
         cell = self._find()

@@ -15,12 +15,23 @@ from typing import Any, TypeVar, cast
 
 from trio.lowlevel import in_trio_run
 
-from .._runtime import NORMAL, ActorExited, AlreadyRegistered, Exit, Owner, Run, Token, current_owner, current_run
+from .._runtime import (
+    NORMAL,
+    ActorExited,
+    AlreadyRegistered,
+    Exit,
+    Owner,
+    Run,
+    Token,
+    current_owner,
+    current_run,
+    require_room,
+)
 from .acquire_queue import AcquireQueue, AcquireQueues
 from .arguments import as_owner
 from .changes import Changes
 from .entry import Entry
-from .events import Registered, Unregistered
+from .events import Event, Registered, Unregistered
 from .notifier import Notifier
 from .tables import Tables, numbers_in
 from .totals import Totals
@@ -84,6 +95,8 @@ class Names(Tables[K, V]):
         if owner is None:
             try:
                 owner = current_owner()
+            except RecursionError:
+                raise  # a `RuntimeError` too, and not the one of a thread without a run
             except RuntimeError:
                 raise RuntimeError(
                     f"registry {self.name!r} can only be written from inside the Trio run that hosts the owner"
@@ -136,6 +149,8 @@ class Names(Tables[K, V]):
 
     def insert(self, owner: Owner, key: K, value: V) -> int:
         """Add an entry, or raise and change nothing. Returns the number of the entry: each has its own."""
+        if self.totals is not None or self.notifier is not None:
+            require_room()  # for what comes behind the change
         entry: Entry[V] = _new_entry(Entry, (owner, value))
         number = next(_numbers)
         if self.unique:
@@ -164,12 +179,34 @@ class Names(Tables[K, V]):
             except BaseException:
                 partition.undo_add(group)
                 raise
-        if self.totals is not None:
-            self.totals.add(self, key, value)
-        if self.notifier is not None:
-            self.notifier.post(Registered(self.name, key, owner, value))
-            self._deliver_events(self.notifier)
+        if self.totals is not None or self.notifier is not None:
+            event: Registered[K, V]
+            try:
+                if self.notifier is not None:
+                    event = Registered(self.name, key, owner, value)
+                if self.totals is not None:
+                    self.totals.add(self, key, value)
+            except BaseException:
+                self._remove_quietly(owner, key, number)
+                raise
+            if self.notifier is not None:
+                self.notifier.posted += (event,)
+                self._deliver_events(self.notifier)
         return number
+
+    def _remove_quietly(self, owner: Owner, key: K, number: int) -> None:
+        """Undo an `insert` that nothing has been told of."""
+        token = owner._token(self, key)
+        if isinstance(token, dict) and len(token) > 1:
+            del token[number]
+        else:
+            owner._drop(self, key)
+        if self.unique:
+            del self.table_of(key)[key]
+        else:
+            self.duplicate[self.partition_of(owner, key)].remove(key, [number])
+        if self.totals is not None:
+            self.totals.recount(self)
 
     def delete(self, owner: Owner, key: K, number: int) -> bool:
         """Remove one entry of an owner, if it is still there."""
@@ -225,6 +262,11 @@ class Names(Tables[K, V]):
         assert token is not None
         queue = self.queues.by_key.get(key)
         new = Entry(to, value)
+        events: tuple[Event[K, V], ...] = ()
+        if self.notifier is not None:
+            events = Unregistered(self.name, key, owner, entry.value, exit), Registered(self.name, key, to, value)
+        require_room()  # for what comes behind the change, when it can't be undone any more
+        held = owner._held
         owner._drop(self, key)
         try:
             to._take(self, key, next(_numbers))
@@ -234,8 +276,8 @@ class Names(Tables[K, V]):
                 to._drop(self, key)
                 raise
         except BaseException:
-            # The key's `__eq__` raised.
-            owner._take(self, key, token)
+            # The key's `__eq__` raised, or the stack is full.
+            owner._undrop(held, self, key, token)
             raise
         if self.selections:
             self._record_change(key, entry, new)
@@ -244,8 +286,7 @@ class Names(Tables[K, V]):
         if queue is not None:
             self.queues.wake(queue, to)
         if self.notifier is not None:
-            self.notifier.post(Unregistered(self.name, key, owner, entry.value, exit))
-            self.notifier.post(Registered(self.name, key, to, value))
+            self.notifier.posted += events
             self._deliver_events(self.notifier)
         return True
 
@@ -268,7 +309,7 @@ class Names(Tables[K, V]):
     def _purge(self, owner: Owner, exit: Exit | None) -> None:
         for partition in self.partitions:
             for key, entry in partition.purge(owner):
-                self._record_removal(owner, key, entry, exit)
+                self._note_purged(owner, key, entry, exit)
                 with suppress(Exception):
                     self._give_to_next(key, self.queues.by_key.get(key))
         if self.totals is not None:
@@ -277,15 +318,21 @@ class Names(Tables[K, V]):
     def _remove_all(self, owner: Owner, key: K, token: Token) -> int:
         """Remove all entries of an owner for a key: from its lease and from the table, or from neither."""
         queue = self.queues.by_key.get(key) if self.queues.by_key else None
+        if queue is not None or self.notifier is not None:
+            require_room()  # for what comes behind the change, when it can't be undone any more
+        held = owner._held
         owner._drop(self, key)
         try:
             removed = self._remove_from_tables(owner, key, token, None)
         except BaseException:
-            # The key's `__eq__` raised, or its hash has changed.
-            owner._take(self, key, token)
+            # The key's `__eq__` raised, or its hash has changed, or the stack is full.
+            owner._undrop(held, self, key, token)
             raise
         if queue is not None:
-            self._give_to_next(key, queue)
+            try:
+                self._give_to_next(key, queue)
+            except (MemoryError, RecursionError):
+                owner._run.token.run_sync_soon(self._give_if_free, key, queue)
         return removed
 
     def _remove_from_tables(self, owner: Owner, key: K, token: Token, exit: Exit | None) -> int:
@@ -296,24 +343,44 @@ class Names(Tables[K, V]):
             if entry[0] is not owner:
                 table[key] = entry
                 raise KeyError(key)  # a key that compares wrongly must not remove the name of another owner
-            if self.selections or self.notifier is not None:
-                self._record_removal(owner, key, entry, exit)
-            if self.totals is not None:
-                self.totals.subtract(self, key, [entry])
+            if self.selections or self.notifier is not None or self.totals is not None:
+                try:
+                    self._note_removal(owner, key, [entry], exit)
+                except BaseException:
+                    table[key] = entry
+                    raise
             return 1
-        entries = self.duplicate[self.partition_of(owner, key)].remove(key, numbers_in(token))
-        if self.selections or self.notifier is not None:
-            for entry in entries:
-                self._record_removal(owner, key, entry, exit)
+        partition = self.duplicate[self.partition_of(owner, key)]
+        numbers = numbers_in(token)
+        size = len(numbers)
+        entries = partition.remove(key, numbers)
+        if self.selections or self.notifier is not None or self.totals is not None:
+            try:
+                self._note_removal(owner, key, entries, exit)
+            except BaseException:
+                for number, entry in zip(numbers, entries, strict=True):
+                    partition.add(key, number, entry)
+                raise
+        return size
+
+    def _note_removal(self, owner: Owner, key: K, entries: list[Entry[V]], exit: Exit | None) -> None:
+        """Tell all that follow the registry. It does all of it, or raises and nothing is done."""
+        events: list[Event[K, V]] = []
+        if self.notifier is not None:
+            events = [Unregistered(self.name, key, owner, entry.value, exit) for entry in entries]
         if self.totals is not None:
             self.totals.subtract(self, key, entries)
-        return len(entries)
+        if self.selections:
+            for entry in entries:
+                self._record_change(key, entry, None)
+        if self.notifier is not None:
+            self.notifier.posted += events
 
-    def _record_removal(self, owner: Owner, key: K, entry: Entry[V], exit: Exit | None) -> None:
+    def _note_purged(self, owner: Owner, key: K, entry: Entry[V], exit: Exit | None) -> None:
         if self.selections:
             self._record_change(key, entry, None)
         if self.notifier is not None:
-            self.notifier.post(Unregistered(self.name, key, owner, entry.value, exit))
+            self.notifier.posted.append(Unregistered(self.name, key, owner, entry.value, exit))
 
     def _record_change(self, key: K, old: Entry[V], new: Entry[V] | None) -> None:
         # A copy: a selection in another thread may end meanwhile.
@@ -331,7 +398,13 @@ class Names(Tables[K, V]):
             except Exception as error:
                 waiter.error = error  # the key's `__eq__` raised: try the next waiter
             else:
+                waiter.error = None
                 return
+
+    def _give_if_free(self, key: K, queue: AcquireQueue[V]) -> None:
+        with suppress(Exception):
+            if self.entry(key) is None:
+                self._give_to_next(key, queue)
 
     def _deliver_events(self, notifier: Notifier[K, V]) -> None:
         # While an owner ends, its names go one by one. Events are delivered when the last one is gone.

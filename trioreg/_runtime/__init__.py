@@ -22,6 +22,7 @@ from .errors import (
 from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
 from .failure import combine, shown_safely, split, without_runtime_frames
 from .ki_protection import await_user, run_user, without_ki_protection
+from .finalizers import COLLECTING, do_later, is_finalizing
 from .owner import Owner, Token
 from .sleeping import WOKEN, finish_waking, sleep_until_woken, wake
 from .stack import require_room
@@ -32,6 +33,7 @@ from .user_functions import async_result, require_sync, sync_result
 __all__ = [
     "ActorExited",
     "AlreadyRegistered",
+    "COLLECTING",
     "CallCycle",
     "ChildNotEnded",
     "ChildNotFound",
@@ -58,7 +60,9 @@ __all__ = [
     "current_actor",
     "current_owner",
     "current_run",
+    "do_later",
     "finish_waking",
+    "is_finalizing",
     "require_room",
     "sleep_until_woken",
     "require_sync",

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 from trio.lowlevel import RunVar, add_instrument, current_trio_token, remove_instrument
 
+from .finalizers import unwatch_collector, watch_collector
+
 if TYPE_CHECKING:
     from types import CoroutineType
 
@@ -59,10 +61,10 @@ class Run(trio.abc.Instrument):
 
     def hold(self, coro: CoroutineType[Any, Any, Any], holder: Holder) -> None:
         """A task holds a name now: call ``holder._task_ended`` in the step in which the task ends."""
-        self.holders[coro] = holder
         if not self._installed:
             add_instrument(self)
             self._installed = True
+        self.holders[coro] = holder
 
     def drop(self, coro: CoroutineType[Any, Any, Any]) -> None:
         """A task holds no name any more.
@@ -111,6 +113,7 @@ class _End(trio.abc.Instrument):
         while holders:
             holders.popitem()[1]._task_ended()
         self._run.is_over = True
+        unwatch_collector(self._run)
 
 
 _run: RunVar[Run] = RunVar("trioreg run")
@@ -123,5 +126,6 @@ def current_run() -> Run:
     except LookupError:
         run = Run()
         add_instrument(_End(run))
+        watch_collector(run)
         _run.set(run)
         return run

@@ -14,6 +14,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import Actor, ActorRef, Function, raises
 from .._registry import Via
+from .._runtime import current_run, do_later, is_finalizing
 from .child_info import ChildCounts, ChildInfo
 from .child_options import ChildOptions
 from .child_spec import ChildSpec, Restart, spec_of
@@ -77,7 +78,10 @@ class SupervisorBase(Actor):
         The block of `open_supervisor` is left when they have ended. Not a checkpoint; constant time.
         """
         if self._cell is None:
-            self._engine.close()
+            if is_finalizing():
+                do_later(current_run(), self.stop)
+            else:
+                self._engine.close()
         else:
             super().stop()
 
