@@ -38,7 +38,7 @@ CHANGES: dict[str, Change] = {
 
 
 def rows(registry: Registry[Any, Any]) -> list[tuple[Any, Owner, Any]]:
-    return sorted(((key, owner, value) for key, owner, value in registry.select_nowait()), key=lambda row: str(row[::2]))
+    return sorted(registry.select_nowait(), key=lambda row: str(row[::2]))
 
 
 def assert_consistent(registry: Registry[Any, Any], *owners: Owner) -> None:
@@ -180,19 +180,18 @@ class _Stepped:
 
     def __await__(self) -> Any:
         sent: Any = None
+        outcome: list[Any] = []
+
+        def step() -> None:
+            try:
+                outcome.append(("yield", self.coroutine.send(sent)))
+            except StopIteration as stop:
+                outcome.append(("return", stop.value))
+
         while True:
-            outcome: list[Any] = []
-
-            def step() -> None:
-                try:
-                    outcome.append(("yield", self.coroutine.send(sent)))
-                except StopIteration as stop:
-                    outcome.append(("return", stop.value))
-
             if not self.fault(step):
                 raise MemoryError
-            kind, value = outcome[0]
+            kind, value = outcome.pop()
             if kind == "return":
                 return value
             sent = yield value
-

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVarTuple, cast
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._runtime import async_result, current_actor
+from .._runtime import async_result, current_actor, do_later, is_finalizing
 from .background import start_background_task
 from .cell import Cell
 from .function_actor import receive as receive_next
@@ -22,7 +22,8 @@ from .timer import Timer
 if TYPE_CHECKING:
     from typing import Self
 
-    from .._runtime import Exit
+    from .._runtime import do_later, is_finalizing
+from .._runtime import Exit
 
 Ts = TypeVarTuple("Ts")
 

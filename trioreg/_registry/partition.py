@@ -90,7 +90,7 @@ class DuplicatePartition(Generic[K, V]):
             del group[number]
         self.count -= size
         try:
-            # A dict does not shrink by itself: to read the last entry of 150,000 would take as long as to read them all.
+            # A dict does not shrink by itself: to read the last entry of 150,000 would take as long as to read all.
             if group and group.__sizeof__() > _SPARSE * (len(group) + 8):
                 self.table[key] = group.copy()
         except Exception:  # the key's `__eq__` raised, or the stack is full: the group stays as it is

@@ -21,8 +21,8 @@ from .errors import (
 )
 from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
 from .failure import combine, shown_safely, split, without_runtime_frames
-from .ki_protection import await_user, run_user, without_ki_protection
 from .finalizers import COLLECTING, do_later, is_finalizing
+from .ki_protection import await_user, run_user, without_ki_protection
 from .owner import Owner, Token
 from .sleeping import WOKEN, finish_waking, sleep_until_woken, wake
 from .stack import require_room

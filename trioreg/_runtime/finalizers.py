@@ -1,7 +1,7 @@
 """Finalizers that the garbage collector runs: what they ask for is done a little later, by the Trio run.
 
-The collector may run in the middle of anything: between two statements of Trio's own scheduler, too. A task that is woken
-there can be lost. So while the collector runs, the runtime changes nothing. It hands the change to the loop.
+The collector may run in the middle of anything: between two statements of Trio's own scheduler, too. A task that is
+woken there can be lost. So while the collector runs, the runtime changes nothing. It hands the change to the loop.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def is_finalizing() -> bool:
 
 
 def do_later(run: Run, function: Callable[..., object], *args: object, **kwargs: object) -> None:
-    """Have the Trio run call a function soon. If it raises, that is logged: no caller is left. Nothing if the run ends."""
+    """Have the Trio run call a function soon. If it raises, that is logged: no caller is left."""
     with suppress(trio.RunFinishedError):
         run.token.run_sync_soon(_call, function, args, kwargs)
 

@@ -131,7 +131,7 @@ class Owner:
         try:
             self._holds_nothing()
         except (RecursionError, MemoryError):
-            pass  # the name is given back; the run forgets this owner at the end of its task
+            return  # the name is given back; the run forgets this owner at the end of its task
 
     def _undrop(self, held: Held, registry: Lessor, key: Hashable, token: Token) -> None:
         """Undo a `_drop` before which the names were ``held``. No call, so no lack of room on the stack stops it."""

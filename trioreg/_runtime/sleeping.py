@@ -8,8 +8,8 @@ A sleeping task says so in its ``custom_sleep_data``. Trio clears that in the mo
 for any reason. So it is always true, and there is no other record to keep.
 
 `wake` still takes it away before it calls Trio. Trio makes an object before it clears it, so a ``__del__`` may run that
-sends to the same actor and would wake its task twice. In its place there is `WOKEN`. If Trio raises (the stack is full),
-that shows how far Trio has come: so a task is woken, or nothing has changed.
+sends to the same actor and would wake its task twice. In its place there is `WOKEN`. If Trio raises, as the stack is
+full, that shows how far Trio has come: so a task is woken, or nothing has changed.
 """
 
 from __future__ import annotations
