@@ -1,4 +1,4 @@
-"""The sessions for CI and for developers: `nox -l` lists them, plain `nox` runs those of CI."""
+"""The sessions for CI and for developers: `nox -l` lists them, plain `nox` runs the sessions of CI."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 python program.py REPORTS    files that many reports (6 by default), then ends by itself
 python program.py --serve    runs until Ctrl-C or SIGTERM
 
-However it ends, the station ends first, then the agents, and the archive last. So an agent can still file a report
+In each case the station ends first, then the agents, and the archive last. So an agent can still file a report
 while it shuts down. The exit status is 0 if the program ended by itself or by SIGTERM. After Ctrl-C the program dies of
 that signal, and a shell shows 130. A second signal ends the program at once.
 """

@@ -74,7 +74,7 @@ async def story() -> None:
         exit = await bond.wait()
         answer = await bond.call(SecretAgent.echo, "You only live as often as you are restarted.")
         trio.lowlevel.remove_instrument(witness)
-        show(f"{old} has exited ({exit}); James Bond is {agents.whereis('James Bond')}\n{answer}\n{witness}")
+        show(f"{old} has ended ({exit}); James Bond is {agents.whereis('James Bond')}\n{answer}\n{witness}")
         show(f"log: {log.lines[-1]}")
 
         title("5. The tree and the tables again: a new reference, the same name")
@@ -101,7 +101,7 @@ async def story() -> None:
 
         title("9. Both stop, and the supervisor ends with its last child")
         for name in ("James Bond", "Mr. White"):
-            show(f"{name} has exited ({await agents.via(name).stop()})")
+            show(f"{name} has ended ({await agents.via(name).stop()})")
     show(f"names still held: {agents.count()}")
 
 

@@ -45,9 +45,13 @@ def counters(request: pytest.FixtureRequest) -> Registry[Any, Any]:
     return Registry("counters", keys=keys, partitions=partitions, totals=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session", autouse=True)
 def interruptible() -> Iterator[None]:
-    """A shell starts its background jobs, and so perhaps these tests, with SIGINT ignored, and children inherit it."""
+    """Ctrl-C raises `KeyboardInterrupt` in each test, and in each process that a test starts.
+
+    A shell starts its background jobs, and so perhaps these tests, with SIGINT ignored. Then a test that raises SIGINT
+    fails, or passes for nothing.
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

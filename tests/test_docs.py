@@ -7,11 +7,14 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 import trio
 from support.inside import number_actors_from_one
 from trio.testing import MockClock
+
+import trioreg
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -84,3 +87,26 @@ def test_each_promise_names_a_test_or_figures() -> None:
 @pytest.mark.parametrize(("name", "file"), re.findall(r"`(test_\w+)`\s+in\s+`([\w/.]+)`", PROMISES))
 def test_each_test_that_a_promise_names_exists(name: str, file: str) -> None:
     assert f"def {name}(" in (ROOT / file).read_text("utf-8")
+
+
+REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", trioreg.__all__)
+def test_the_reference_page_has_each_public_name_and_its_methods(name: str) -> None:
+    entry = re.search(rf"^\.\. \S+:: (?:trioreg\.)?{name}\n(?: +:members: (.+))?", REFERENCE, re.MULTILINE)
+    assert entry is not None
+    public = getattr(trioreg, name)
+    listed = set((entry[1] or "").split(", ")) - {""}
+    assert all(hasattr(public, member) for member in listed)
+    if isinstance(public, type):
+        # What a class has from another public class is shown there.
+        parents = [base for base in public.__mro__[1:] if base.__name__ in trioreg.__all__]
+        own = {
+            member
+            for base in public.__mro__
+            if base.__module__.startswith("trioreg")
+            for member, value in vars(base).items()
+            if isinstance(value, FunctionType | property) and not member.startswith("_") and member != "derive"
+        }
+        assert {member for member in own if not any(hasattr(parent, member) for parent in parents)} <= listed

@@ -26,7 +26,7 @@ def command(script: Path, *arguments: str | Path) -> list[str]:
     return [sys.executable, str(script), *map(str, arguments)]
 
 
-# What the examples print is UTF-8 here, whatever the locale of the machine, and it is buffered as usual.
+# What the examples print is UTF-8 here, on a machine of any locale, and it is buffered as usual.
 ENVIRONMENT = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "", "COLUMNS": "120"}
 
 
@@ -428,15 +428,6 @@ def test_closed_pipe_ends_it_quietly(arguments: tuple[Path, ...]) -> None:
         assert process.wait() == 0
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """A shell starts its background jobs, and so perhaps these tests, with SIGINT ignored, and children inherit it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a single process")
 def test_ctrl_c_ends_it_quietly_while_it_waits_for_a_line() -> None:
     with talking(AGENTS, "-") as process:
@@ -453,7 +444,6 @@ def test_ctrl_c_ends_it_quietly_while_it_waits_for_a_line() -> None:
 PROGRAM = EXAMPLES / "program.py"
 
 
-@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals for a single process")
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_service_in_order(signum: signal.Signals) -> None:

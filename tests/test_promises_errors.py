@@ -124,7 +124,7 @@ async def test_promise_5_the_errors_of_giving_up_can_be_caught_with_except_star(
 async def test_promise_5_giving_up_leaves_as_a_restart_limit_with_the_original_errors(
     autojump_clock: MockClock,
 ) -> None:
-    with pytest.raises(RestartLimitExceeded, match="more than 1 restarts in 5 seconds") as caught:
+    with pytest.raises(RestartLimitExceeded, match="more than 1 restart in 5 seconds") as caught:
         async with open_dynamic_supervisor(max_restarts=1) as supervisor:
             names: Registry[str, None] = Registry("names")
             await supervisor.start_child(Agent, name=names.via("James Bond"))

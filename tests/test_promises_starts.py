@@ -354,7 +354,7 @@ async def test_promise_4_a_name_that_was_given_away_is_not_taken_back_by_a_resta
 async def test_promise_4_a_restart_whose_name_is_taken_does_not_hold_the_loop(
     names: Registry[str, None], autojump_clock: MockClock
 ) -> None:
-    """However many restarts are allowed, and however long another owner has the name."""
+    """With any limit of restarts, and even if another owner has the name for long."""
 
     class HoldsTheLoop(BaseException):
         pass

@@ -3,7 +3,7 @@
 Graphviz and Mermaid need a program or a browser on the machine. This drawing needs neither. It is an SVG in the page
 itself, so it takes its colours from the page's theme, light or dark.
 
-All lengths are those of the SVG's own units, about one pixel each.
+All lengths are in the SVG's own units, about one pixel each.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ ROW_GAP = 22
 LINE = 16
 
 STYLE = """
-.house { width: 100%; height: auto; font: 12px var(--font-stack, sans-serif) }
+.house-frame { overflow-x: auto }
+.house { width: 100%; min-width: 640px; height: auto; font: 12px var(--font-stack, sans-serif) }
 .house text { fill: var(--color-foreground-primary, currentColor) }
 .house .wing { fill: var(--color-background-secondary, none); stroke: var(--color-foreground-border, currentColor) }
 .house .name { font: 600 14px var(--font-stack--monospace, monospace) }
 .house .doc { fill: var(--color-foreground-secondary, currentColor) }
 .house .chip { fill: var(--color-background-primary, none); stroke: var(--color-foreground-border, currentColor) }
+.house .first .chip { stroke: var(--color-foreground-primary, currentColor); stroke-width: 2 }
 .house .file { font: 11.5px var(--font-stack--monospace, monospace); text-anchor: middle }
 .house .import { fill: none; stroke: var(--color-foreground-muted, currentColor); stroke-opacity: .75 }
 .house .import path, .house .use path { fill: none; stroke: inherit }
@@ -106,6 +108,7 @@ def draw(package: Path) -> str:
     height = y + MARGIN
     return "\n".join(
         [
+            '<div class="house-frame">',
             f'<svg xmlns="http://www.w3.org/2000/svg" class="house" viewBox="0 0 {WIDTH} {height:.0f}" role="img"',
             '     aria-label="The wings of trioreg, their files, and the imports between them">',
             f"<style>{STYLE}</style>",
@@ -115,6 +118,7 @@ def draw(package: Path) -> str:
             '  orient="auto"><path class="small" d="M0,1 L8,4 L0,7 z"/></marker></defs>',
             *shown,
             "</svg>",
+            "</div>",
         ]
     )
 
@@ -165,7 +169,13 @@ def _inside(wing: Wing, x: float, y: float, width: float) -> tuple[list[str], fl
         box = Box(left + node.x - node.width / 2, y_of(node), node.width, CHIP)
         label = _text("file", box.middle, box.y + 15, node.name)
         tip = f"<title>{escape(wing.files[node.name], quote=False)}</title>"
-        shown += [f'<g data-file="{escape(wing.name)}/{escape(node.name)}">{tip}', box.rect("chip", 5), label, "</g>"]
+        kind = ' class="first"' if node.name == wing.first else ""
+        shown += [
+            f'<g{kind} data-file="{escape(wing.name)}/{escape(node.name)}">{tip}',
+            box.rect("chip", 5),
+            label,
+            "</g>",
+        ]
     return shown, top + len(rows) * (CHIP + ROW_GAP) - ROW_GAP + PADDING - y
 
 
@@ -202,7 +212,7 @@ def _arrows(
     for floor in reversed(by_floor):
         for wing in floor:
             above = boxes[wing.name]
-            # The one that goes furthest leaves highest, so that it does not cross the others.
+            # The longest arrow leaves highest, so that it does not cross the others.
             outs = sum(floors[wing.name] - floors[used] > 1 for used in wing.uses)
             for used in sorted(wing.uses, key=lambda name: -floors[name]):
                 below = boxes[used]
@@ -233,16 +243,16 @@ def _arrows(
                         if below.right > MARGIN + room - 1
                         else f" H{lane:.1f} V{below.y - GAP / 4:.1f} H{below.middle:.1f} V{below.y:.1f}"
                     )
-                    middle = out + 60  # near its beginning, where no other arrow crosses it
+                    middle = out + 70  # near its beginning, where no other arrow crosses it
                     turned = f' text-anchor="middle" transform="rotate(90 {lane:.1f} {middle:.1f})"'
                     label = _text("count behind", lane, middle + 4, _names(names), turned)
                     lane += LANE
                 yield (
                     f'<g class="use" data-from="{escape(wing.name)}" data-to="{escape(used)}">'
-                    f"<title>{escape(wing.name)} takes from {escape(used)}: {', '.join(names)}</title>"
+                    f"<title>{escape(wing.name)} imports from {escape(used)}: {', '.join(names)}</title>"
                     f'<path d="{path}" marker-end="url(#house-use)"/>{label}</g>'
                 )
 
 
 def _names(names: Sequence[str]) -> str:
-    return f"{len(names)} name" + ("s" if len(names) != 1 else "")
+    return f"imports {len(names)} name" + ("s" if len(names) != 1 else "")

@@ -8,6 +8,7 @@ imports, a file without a docstring.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,12 @@ class Wing:
     @property
     def headline(self) -> str:
         return first_sentence(self.doc)
+
+    @property
+    def first(self) -> str | None:
+        """The file to read first, as the docstring says."""
+        found = re.search(r"Read first: `([\w.]+)`", self.doc)
+        return found and found[1]
 
 
 def first_sentence(doc: str) -> str:

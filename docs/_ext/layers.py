@@ -87,7 +87,7 @@ def _rows(widths: Mapping[str, float], edges: Graph, room: float, gap: float) ->
             here = sorted(name for name in widths if depth[name] == row)
             passing = sum(depth[name] < row < depth[used] for name in edges for used in edges[name])
             if len(here) > 1 and sum(widths[name] + gap for name in here) + passing * (PASSING + gap) > room:
-                # The one that can go furthest down without pushing what it uses.
+                # The node that can go furthest down without pushing what it uses.
                 pushed = max(here, key=lambda name: (min([last, *(depth[used] for used in edges[name])]), name))
                 least[pushed] = row + 1
                 break

@@ -89,10 +89,10 @@ async def test_actor_exited_says_how_the_actor_ends_or_has_ended(autojump_clock:
         def without_number(messages: list[str]) -> list[str]:
             return [" ".join(message.split()[2:]) for message in messages]
 
-        assert without_number(await told("cancel")) == ["is ending: shutdown", "has exited: shutdown"]
-        assert without_number(await told("kill")) == ["is ending: killed", "has exited: killed"]
+        assert without_number(await told("cancel")) == ["is ending: shutdown", "has ended: shutdown"]
+        assert without_number(await told("kill")) == ["is ending: killed", "has ended: killed"]
         assert without_number(await told("crash")) == ["has crashed: Bang('boom')"] * 2
-        assert without_number(await told("stop")) == ["is ending: normal", "has exited: normal"]
+        assert without_number(await told("stop")) == ["is ending: normal", "has ended: normal"]
 
 
 @pytest.mark.parametrize("is_idle", [True, False])

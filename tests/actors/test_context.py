@@ -1,4 +1,4 @@
-"""Context variables: a handler sees its actor's context, whichever way it runs."""
+"""Context variables: a handler sees its actor's context, in each of the ways in which it can run."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_every_kind_of_handler_runs_in_the_actors_own_context(autojump_clo
         ref.send_nowait("message")
         await wait_all_tasks_blocked()
         assert await ref.call(Contextual.read) == ["of the actor"] * 6
-        # The next handler sees what one handler sets, whichever way each runs. The caller does not see it.
+        # The next handler sees what one handler sets, in each way in which they can run. The caller does not see it.
         await idle(ref)
         await ref.call(Contextual.put, "new")
         assert await ref.call(Contextual.get) == "new"

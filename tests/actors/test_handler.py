@@ -1,4 +1,4 @@
-"""What can be sent as a message: a method is found however it came into its class, or refused with a reason."""
+"""What can be sent as a message: a method of the class is found, or refused with a reason."""
 
 from __future__ import annotations
 

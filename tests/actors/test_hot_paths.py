@@ -350,7 +350,7 @@ def box_of(program: Program, log: list[object]) -> type[Box]:
     if program.has_on_idle:
 
         class Idle(Made):
-            idle_timeout = 2.0
+            idle_timeout = 1.73  # never at the same time as a sender: Trio orders equal deadlines by chance
 
             async def on_idle(self) -> None:
                 self.log.append(("idle", trio.current_time()))
@@ -474,13 +474,13 @@ def handled(log: list[object]) -> list[object]:
 
 
 @given(programs(batch=hot_paths.BATCH, patience=st.sampled_from([None, None, 0, 1, 2])))
-def test_what_is_written_out_does_what_the_plain_functions_do(program: Program) -> None:
+def test_the_hot_paths_do_what_the_plain_functions_do(program: Program) -> None:
     log = compare(program)
     event("a call is withdrawn or given up" if any("is cancelled" in str(e) and "True" in str(e) for e in log) else "-")
 
 
 @given(programs(batch=2, patience=st.none()))
-def test_what_is_written_out_lets_other_tasks_run_as_often_as_the_plain_functions_do(program: Program) -> None:
+def test_the_hot_paths_let_other_tasks_run_as_often_as_the_plain_functions_do(program: Program) -> None:
     compare(program)
 
 

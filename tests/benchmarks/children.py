@@ -89,7 +89,7 @@ async def measure(opener: Opener, children: int, **options: Any) -> None:
         for number in range(0, children, 10):
             agents.via(number)._resolve().kill()
             if number % 1_000 == 0 and "strategy" not in options:
-                # Not with a strategy: a restart of several would take other names away meanwhile.
+                # Not with a strategy: a group restart would take other names away meanwhile.
                 await trio.lowlevel.checkpoint()
         await wait_all_tasks_blocked()
 

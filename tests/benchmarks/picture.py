@@ -38,7 +38,7 @@ def draw(data: Mapping[str, Any]) -> str:
         '     aria-label="trioreg\'s ratios, each as a part of its bar">',
         f"<style>{STYLE}</style>",
         f'<rect class="page" width="{WIDTH}" height="{height}"/>',
-        f'<text class="title" x="{LABELS}" y="24">trioreg beside its bars: shorter is better</text>',
+        f'<text class="title" x="{LABELS}" y="24">Ratios: shorter is better, the line is the bar</text>',
         f'<text class="small" x="{limit:.0f}" y="44" text-anchor="middle">the bar</text>',
     ]
     for index, ratio in enumerate(ratios):
@@ -48,7 +48,9 @@ def draw(data: Mapping[str, Any]) -> str:
         number = f"{ratio['ratio']:.2f} {TIMES} {peers[ratio['against']]}, bar {ratio['bar']:g}"
         is_inside = length > room * 0.6
         x, anchor, fill = (
-            (LABELS + length - 8, "end", ' style="fill:#fff"') if is_inside else (LABELS + length + 8, "start", "")
+            (LABELS + length - 8, "end", ' style="fill:#fff"')
+            if is_inside
+            else (max(LABELS + length, limit) + 8, "start", "")  # behind the line, which would cross it out
         )
         parts += [
             f'<text x="{LABELS - 10}" y="{y + 18}" text-anchor="end">{escape(titles[ratio["operation"]])}</text>',

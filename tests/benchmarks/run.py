@@ -235,7 +235,7 @@ def python_with_triotp() -> str:
 
 def measure(
     operations: Sequence[Operation],
-    everybody: Sequence[Peer],
+    all_peers: Sequence[Peer],
     rounds: int,
     memory_rounds: int,
     seconds: float,
@@ -244,8 +244,8 @@ def measure(
     """Measure round after round, peer after peer: operation, peer, samples."""
     for number in range(rounds):
         print(f"round {number + 1} of {rounds}", file=sys.stderr)
-        turn = number % len(everybody)
-        order = [*everybody[turn:], *everybody[:turn]]
+        turn = number % len(all_peers)
+        order = [*all_peers[turn:], *all_peers[:turn]]
         floors: set[str] = set()
         with ExitStack() as stack:
             for peer in order:
@@ -343,10 +343,10 @@ def main() -> None:
 
     operations = [operation for operation in OPERATIONS if not arguments.only or operation.name in arguments.only]
     results = Results(takes_best=arguments.best)
-    everybody = peers(arguments.triotp, results)
-    if not any(peer.name == "trioreg" for peer in everybody):
+    all_peers = peers(arguments.triotp, results)
+    if not any(peer.name == "trioreg" for peer in all_peers):
         sys.exit("\n".join(results.left_out))
-    for name, peer, samples in measure(operations, everybody, rounds, memory_rounds, seconds, batches):
+    for name, peer, samples in measure(operations, all_peers, rounds, memory_rounds, seconds, batches):
         results.add(name, peer, samples)
 
     shown = as_table(operations, results)

@@ -250,7 +250,7 @@ async def test_the_last_candidate_that_is_cancelled_leaves_no_queue_behind(
     assert keys.kept() == []
 
 
-async def test_an_owner_that_acquires_in_vain_leaves_no_place_in_the_queue(
+async def test_an_owner_that_fails_to_acquire_leaves_no_place_in_the_queue(
     names: Registry[str, int], keys: Keys, autojump_clock: MockClock
 ) -> None:
     names.register(keys("leader"), 1)

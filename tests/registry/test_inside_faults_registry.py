@@ -19,6 +19,12 @@ KINDS = [AtCall, WithRoom]
 Change = Callable[[Registry[Any, Any], Owner, Owner], object]
 
 
+def task_of(registry: Registry[Any, Any]) -> Owner:
+    task = registry.whereis("mine")
+    assert task is not None
+    return task
+
+
 def hold(registry: Registry[Any, Any], owner: Owner, to: Owner) -> None:
     with registry.hold("new", 1, owner=owner):
         pass
@@ -31,7 +37,7 @@ CHANGES: dict[str, Change] = {
     "unregister by a task": lambda registry, owner, to: registry.unregister("mine"),
     "unregister by value": lambda registry, owner, to: registry.unregister_match("held", 1, owner=owner),
     "transfer": lambda registry, owner, to: registry.transfer("held", to, owner=owner),
-    "transfer to a task": lambda registry, owner, to: registry.transfer("held", registry.whereis("mine"), owner=owner),
+    "transfer to a task": lambda registry, owner, to: registry.transfer("held", task_of(registry), owner=owner),
     "update": lambda registry, owner, to: registry.update_value("held", lambda value: value + 1, owner=owner),
     "hold": hold,
 }

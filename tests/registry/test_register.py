@@ -23,9 +23,7 @@ from trioreg import (
 )
 
 
-async def test_what_is_registered_is_looked_up_with_its_owner_and_value(
-    registry: Registry[str, int], autojump_clock: MockClock
-) -> None:
+async def test_a_lookup_gives_the_owner_and_the_value(registry: Registry[str, int], autojump_clock: MockClock) -> None:
     owner = registry.register("key", 7)
     assert registry.lookup("key") == [Entry(owner, 7)]
     assert registry.lookup("key")[0].owner is owner

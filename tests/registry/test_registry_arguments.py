@@ -90,7 +90,7 @@ async def test_an_operation_that_needs_unique_keys_says_so(
 ) -> None:
     topics.register("key", 1)
     before = rows(topics)
-    message = rf"^{name}\(\) needs unique keys, and those of registry 'topics' are duplicate$"
+    message = rf"^{name}\(\) needs unique keys, and the keys of registry 'topics' are duplicate$"
     with pytest.raises(ValueError, match=message):
         operation(topics)
     assert rows(topics) == before

@@ -52,7 +52,7 @@ async def test_names_come_and_go_while_a_thread_reads_in_every_way(
     def read() -> None:
         assert held_by(registry, "stays") == [stays]
         assert len(registry.lookup("comes and goes")) <= (1 if is_unique else 3)
-        for key in ("comes and goes", "nobody's"):
+        for key in ("comes and goes", "never there"):
             if is_unique:
                 registry.whereis(key)
                 registry.via(key).whereis()
@@ -136,9 +136,7 @@ async def test_totals_are_read_in_a_thread_while_they_change(restless: None) -> 
                 await trio.lowlevel.checkpoint()
 
 
-async def test_what_has_been_told_to_have_ended_is_shown_to_no_thread_any_more(
-    registry: Registry[Any, Any], restless: None
-) -> None:
+async def test_no_thread_finds_an_owner_whose_end_has_been_told(registry: Registry[Any, Any], restless: None) -> None:
     """A thread runs beside the very step in which an owner ends, so it may see the last of that. But once anything in
     the run could know of the end, no look that begins afterwards shows the owner."""
     ended: list[Owner] = []
@@ -287,7 +285,7 @@ async def test_a_selection_in_another_run_asks_again_about_a_change_that_came_wh
     assert len(selected) == 3 * ROWS_PER_TURN
 
 
-async def test_a_selection_in_another_run_lets_its_tasks_run_however_much_is_written(
+async def test_a_selection_in_another_run_lets_its_tasks_run_even_if_much_is_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each question makes two changes, so that there is always more to ask about."""
@@ -358,7 +356,7 @@ def unchanged(registry: Registry[Any, Any]) -> Generator[None]:
 
 
 async def started(stage: Stage, registry: Registry[Any, Any]) -> list[Owner]:
-    """Owners of both sorts, one of which has the key."""
+    """Owners of both sorts. The first has the key."""
     owners = [await stage.start(sort) for sort in SORTS]
     registry.register("key", 1, owner=owners[0])
     return owners
@@ -413,7 +411,7 @@ async def test_waiting_in_another_run_is_refused_while_this_one_holds_names(name
         with pytest.raises(RuntimeError, match="in use by another Trio run"):
             await names.acquire("key", 2)
         with pytest.raises(RuntimeError, match="in use by another Trio run"):
-            await names.wait_for("nobody's")
+            await names.wait_for("never there")
         with pytest.raises(RuntimeError, match="in use by another Trio run"):
             names.watch()
 
@@ -466,7 +464,7 @@ async def test_a_run_that_only_waits_keeps_others_from_writing(names: Registry[A
 async def test_locks_are_used_by_one_run_at_a_time(names: Registry[Any, Any]) -> None:
     async def main() -> None:
         for key in ("key", "another"):
-            # Should it wait instead, there is nobody to wake it: virtual time is up at once.
+            # If it waited instead, nothing would wake it: virtual time is up at once.
             with (
                 trio.fail_after(1),
                 pytest.raises(RuntimeError, match="registry 'names' is in use by another Trio run"),
@@ -505,7 +503,7 @@ def test_runs_may_follow_each_other(registry: Registry[Any, Any]) -> None:
         assert rows(registry) == []
 
 
-async def test_a_registry_belongs_to_a_run_until_that_ends_also_while_nobody_has_a_name(
+async def test_a_registry_belongs_to_a_run_until_that_run_ends_even_without_names(
     registry: Registry[Any, Any],
 ) -> None:
     """Whether it is idle can't be asked without a lock around every write: the run may be about to take a name."""
@@ -545,7 +543,7 @@ def test_of_two_runs_that_come_at_once_one_has_the_registry(restless: None) -> N
     assert [race() for _ in range(50)] == [["has it", "refused"]] * 50
 
 
-def test_a_run_that_broke_down_while_its_tasks_waited_is_in_nobodys_way() -> None:
+def test_a_run_that_broke_down_while_its_tasks_waited_blocks_no_other_run() -> None:
     names: Registry[str, int] = Registry("names")
 
     async def lock() -> None:
@@ -569,7 +567,7 @@ def test_a_run_that_broke_down_while_its_tasks_waited_is_in_nobodys_way() -> Non
             nursery.cancel_scope.cancel()
 
             def abort(_: object) -> trio.lowlevel.Abort:
-                raise KeyError("a bug in somebody's abort function")
+                raise KeyError("a bug in a user's abort function")
 
             await trio.lowlevel.wait_task_rescheduled(abort)
 
@@ -589,7 +587,7 @@ def test_a_run_that_broke_down_while_its_tasks_waited_is_in_nobodys_way() -> Non
     assert names.count() == 0
 
 
-def test_when_a_run_has_ended_its_tasks_are_kept_by_nobody() -> None:
+def test_nothing_keeps_the_tasks_of_a_run_that_has_ended() -> None:
     tasks: list[weakref.ref[object]] = []
 
     async def main() -> None:
@@ -603,7 +601,7 @@ def test_when_a_run_has_ended_its_tasks_are_kept_by_nobody() -> None:
     assert tasks[0]() is None
 
 
-def test_what_a_run_that_broke_off_held_is_free_for_the_next(registry: Registry[Any, Any]) -> None:
+def test_a_name_of_a_run_that_broke_off_is_free_for_the_next_run(registry: Registry[Any, Any]) -> None:
     async def broken() -> None:
         registry.register("key", 1)
         async with staged() as stage:

@@ -70,7 +70,7 @@ async def test_none_is_a_key_that_can_be_watched(registry: Registry[Any, int], a
         assert [event.key for event in received(everything)] == ["a", None]
 
 
-async def test_what_is_refused_is_no_event(names: Registry[Any, int], autojump_clock: MockClock) -> None:
+async def test_a_refused_change_is_no_event(names: Registry[Any, int], autojump_clock: MockClock) -> None:
     unhashable: Any = []
     names.register("a", 1)
     with names.watch() as events:

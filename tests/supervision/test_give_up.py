@@ -161,7 +161,7 @@ async def test_a_supervisor_gives_up_at_one_group_restart_more_than_allowed(
 
 
 @pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
-async def test_what_crashes_while_a_supervisor_gives_up_is_in_the_same_group(
+async def test_a_crash_while_a_supervisor_gives_up_is_in_the_same_group(
     strategy: Any, autojump_clock: MockClock
 ) -> None:
     with pytest.raises(RestartLimitExceeded) as caught:

@@ -16,9 +16,6 @@ from support.programs import HANDLED, TERM, does, fails, gets, run
 import trioreg
 from trioreg import Actor, ChildSpec, Exit, RestartLimitExceeded, Supervisor
 
-pytestmark = pytest.mark.usefixtures("interruptible")
-
-
 # The end by itself
 
 

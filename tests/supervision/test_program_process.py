@@ -20,7 +20,6 @@ from support.programs import INT, TERM
 
 import trioreg
 
-pytestmark = pytest.mark.usefixtures("interruptible")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="on Windows, one process can't send another a signal")
 PRELUDE = """
 import atexit, math, os, signal, sys, time

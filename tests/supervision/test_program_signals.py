@@ -17,8 +17,6 @@ from support.workers import Worker
 import trioreg
 from trioreg import Actor, Backoff, ChildSpec, Exit, Supervisor
 
-pytestmark = pytest.mark.usefixtures("interruptible")
-
 
 def test_sigterm_shuts_a_tree_down_in_reverse_order_and_is_what_run_returns() -> None:
     log: list[str] = []

@@ -162,7 +162,7 @@ async def test_a_restart_whose_name_stays_taken_is_tried_again_but_not_at_every_
 
 
 @pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
-async def test_a_restart_of_several_where_a_name_stays_taken_is_tried_again_but_not_at_every_turn(
+async def test_a_group_restart_where_a_name_stays_taken_is_tried_again_but_not_at_every_turn(
     strategy: Any, autojump_clock: MockClock
 ) -> None:
     names: Registry[str, None] = Registry("names")

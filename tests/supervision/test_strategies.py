@@ -81,7 +81,7 @@ async def test_a_strategy_says_which_children_are_restarted_in_which_order(
     log: list[str] = []
     with trio.CancelScope() as scope:
         children = [worker(log, label, restart=restart if label == ended else "permanent") for label in "abc"]
-        # A restart of several counts once, or the supervisor would give up; the test below shows that it counts.
+        # A group restart counts once, or the supervisor would give up; the test below shows that it counts.
         async with open_supervisor(children, strategy=strategy, max_restarts=1) as supervisor:
             log.clear()
             await ENDS[reason](ref_of(supervisor, ended))
@@ -143,7 +143,7 @@ SIBLINGS: dict[tuple[str, str], tuple[str, str, str | None]] = {
 @pytest.mark.parametrize(("restart", "before"), SIBLINGS)
 @pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
 @pytest.mark.parametrize("place", ["before", "after"])
-async def test_what_a_restart_of_several_does_to_each_of_the_others(
+async def test_what_a_group_restart_does_to_each_other_child(
     place: str, strategy: Any, restart: Any, before: str, autojump_clock: MockClock
 ) -> None:
     log: list[str] = []
@@ -170,7 +170,7 @@ async def test_what_a_restart_of_several_does_to_each_of_the_others(
 
 
 @pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
-async def test_a_restart_of_several_keeps_the_names(strategy: Any, autojump_clock: MockClock) -> None:
+async def test_a_group_restart_keeps_the_names(strategy: Any, autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
     children = [worker([], label, name=names.via(label)) for label in "abc"]
     with trio.CancelScope() as scope, watching(names):

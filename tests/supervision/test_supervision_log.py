@@ -118,7 +118,7 @@ async def test_a_restart_that_waits_says_for_how_long(trace: Lines, autojump_clo
     assert trace.lines[1:] == ["INFO supervisor: child 'a', <Actor>, ended (killed): restart 1 in 2.5 seconds"]
 
 
-async def test_a_restart_of_several_is_a_line_for_each(trace: Lines, autojump_clock: MockClock) -> None:
+async def test_a_group_restart_is_a_line_for_each_child(trace: Lines, autojump_clock: MockClock) -> None:
     children = [ChildSpec(Actor, id="a"), ChildSpec(Actor, id="b")]
     async with supervising(children, strategy="one_for_all") as supervisor:
         trace.lines.clear()
@@ -153,7 +153,7 @@ async def test_a_give_up_is_a_line_with_its_reason_and_its_limit(
         "INFO supervisor: child 'a', <Fails>, ended (killed): restart 1",
         "DEBUG supervisor: child 'a': starting as <Fails>, restart 1",
         "ERROR supervisor: child 'a', <Fails>, ended (crashed: Bang('again')), after 1 restart: giving up, "
-        "more than 1 restarts in 5 seconds",
+        "more than 1 restart in 5 seconds",
     ]
     assert trace.tracebacks == [Bang]
 

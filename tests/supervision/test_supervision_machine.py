@@ -155,7 +155,7 @@ class World:
         if self.shape(root) != model_shape(model.root):
             return f"{what}: {self.shape(root)} instead of {model_shape(model.root)}"
         refs = self.refs(root)
-        named = {child.node.label for child in model.everybody() if child.is_alive and child.node.has_name}
+        named = {child.node.label for child in model.descendants() if child.is_alive and child.node.has_name}
         if self.names.count() != len(named) or any(self.names.whereis(label) is not refs[label] for label in named):
             return f"{what}: {self.names.tables()} instead of {named}"
         return self.misprint(model, what, is_storm=is_storm)
@@ -273,8 +273,8 @@ class World:
             label, initial = self.labels.next()
             node = Node(label, has_name=True, initial=initial if step.other > 2 else None)
             return Taken("start", node=node, above=list(parents)[step.which % len(parents)])
-        everybody = [str(child.id) for parent in parents.values() for child in parent.which_children()]
-        candidates = everybody if operation in ("fail", "terminate", "restart", "delete") else list(refs)
+        everything = [str(child.id) for parent in parents.values() for child in parent.which_children()]
+        candidates = everything if operation in ("fail", "terminate", "restart", "delete") else list(refs)
         if operation in ("crash", "storm"):
             candidates = [label for label in candidates if label not in parents]
         if not candidates:

@@ -168,7 +168,7 @@ def test_a_permanent_child_cannot_be_significant() -> None:
 
 
 def test_a_significant_child_needs_auto_shutdown() -> None:
-    with pytest.raises(ValueError, match="auto_shutdown must not be 'never' for significant children"):
+    with pytest.raises(ValueError, match="auto_shutdown must be 'any_significant' or 'all_significant'"):
         open_supervisor([worker([], "a", restart="transient", significant=True)])
 
 

@@ -258,7 +258,7 @@ class World(logging.Handler):
         if told == "exited":
             error = message.error
             assert isinstance(error, ActorExited)
-            self.require(error.ref is life, "another life has exited:", message)
+            self.require(error.ref is life, "another life has ended:", message)
             self.require(life is not None and bool(self.cause_of(life)), "exited for no reason:", message)
             if effect.endswith("crash") and effect != "background crash" and message.is_finished:
                 cause = error.__cause__

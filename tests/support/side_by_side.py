@@ -26,7 +26,7 @@ class _Side:
             if self.done >= self.at_most:
                 if other.done >= LEAST:
                     return
-                time.sleep(0.001)  # the other side gets the interpreter, whatever the machine prefers
+                time.sleep(0.001)  # the other side gets the interpreter, on any machine
             yield self.done
             self.done += 1
 

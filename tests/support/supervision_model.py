@@ -319,7 +319,7 @@ class Model:
 
     def advance(self, now: float) -> None:
         while True:
-            waiting = [child for child in self.everybody() if child.resumes_at is not None]
+            waiting = [child for child in self.descendants() if child.resumes_at is not None]
             first = min(waiting, key=lambda child: cast("float", child.resumes_at), default=None)
             if first is None or cast("float", first.resumes_at) > now:
                 break
@@ -334,7 +334,7 @@ class Model:
             found += [child.below for child in parent.children if child.is_alive and child.below is not None]
         return found
 
-    def everybody(self) -> list[Child]:
+    def descendants(self) -> list[Child]:
         return [child for parent in self.supers() for child in parent.children] if self.root.end is None else []
 
     def do(self, how: Operation, *targets: Child) -> None:
@@ -354,7 +354,7 @@ class Model:
     # Steps
 
     def find(self, label: str) -> Child:
-        return next(child for child in self.everybody() if child.node.label == label)
+        return next(child for child in self.descendants() if child.node.label == label)
 
     def above(self, label: str) -> Super:
         return next(parent for parent in self.supers() if parent.owner is not None and parent.owner.node.label == label)
@@ -411,8 +411,8 @@ class Taken:
 
 def taken(step: Step, model: Model, labels: Labels) -> Taken | None:
     """What a step does to the children that are there; None if there is no child for it."""
-    everybody = model.everybody()
-    living = [child for child in everybody if child.is_alive]
+    family = model.descendants()
+    living = [child for child in family if child.is_alive]
     operation = step.operation
     if operation == "start":
         parents = model.supers()
@@ -423,7 +423,7 @@ def taken(step: Step, model: Model, labels: Labels) -> Taken | None:
         return Taken("start", node=node, above="" if parent.owner is None else parent.owner.node.label)
     if operation in ("crash", "storm"):
         living = [child for child in living if child.node.below is None]
-    candidates = everybody if operation in ("fail", "terminate", "restart", "delete") else living
+    candidates = family if operation in ("fail", "terminate", "restart", "delete") else living
     if operation in ("restart", "delete") and step.other:  # mostly where it is allowed
         candidates = [child for child in candidates if child.state == "ended"]
     if not candidates:

@@ -36,10 +36,10 @@ class Actor:
     Synopsis::
 
         class SecretAgent(trioreg.Actor):
-            def __init__(self, codename: str) -> None:      # runs in the actor's own task
+            def __init__(self, codename: str) -> None:  # runs in the actor's own task
                 self.codename = codename
 
-            def echo(self, text: str) -> str:               # a message is a method; sync or async
+            def echo(self, text: str) -> str:  # a message is a method; sync or async
                 return f'{self.codename} says: "{text}"'
 
         bond = await supervisor.start_child(SecretAgent, "James Bond")
@@ -156,11 +156,13 @@ class Actor:
         """
 
     async def on_idle(self) -> None:
-        """Called after ``idle_timeout`` seconds without a message, and again after each ``idle_timeout`` more."""
+        """Called after ``idle_timeout`` seconds without a message, and again after each further ``idle_timeout``."""
 
     def _living(self) -> Cell:
         if self._cell is None:
-            raise RuntimeError(f"this {type(self).__name__} was not started by a supervisor: it has no mailbox")
+            raise RuntimeError(
+                f"this {type(self).__name__} was not started by a supervisor, so it is no actor: use start_child()"
+            )
         return self._cell
 
     def _writable(self) -> Cell:

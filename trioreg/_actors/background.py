@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._runtime import NORMAL, ActorExited, async_result, await_user, run_user, split
+from .._runtime import NORMAL, ActorExited
 from .cell import ENDING, Background
 
 if TYPE_CHECKING:
@@ -35,23 +35,14 @@ def start_background_task(cell: Cell, function: Callable[..., Awaitable[object]]
         background.tasks.add(task)
         try:
             with scope:
-                try:
-                    await await_user(async_result(function, run_user(function, *args)))
-                except GeneratorExit:
-                    raise
-                except BaseException as error:
-                    cancelled, failure = split(error)
-                    if failure is not None:
-                        cell.fail(failure)
-                    if cancelled is not None:
-                        raise cancelled from None
+                await cell.run_or_fail(function, *args)
         finally:
             background.tasks.discard(task)
             background.scopes.discard(scope)
             if background.gone is not None and not background.scopes:
                 background.gone.set()
 
-    # In a copy of the actor's context, whatever task calls this: what runs there is the actor's code.
+    # In a copy of the actor's context, not the caller's: what runs there is the actor's code.
     assert cell.context is not None
     cell.context.copy().run(cell.life.child.spawn, run, f"{cell.ref._label}, background")
 

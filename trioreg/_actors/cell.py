@@ -24,10 +24,14 @@ from .._runtime import (
     NORMAL,
     Exit,
     Owner,
+    async_result,
+    await_user,
     current_actor,
     require_room,
+    run_user,
     shown_safely,
     sleep_until_woken,
+    split,
     wake,
     without_runtime_frames,
 )
@@ -64,6 +68,14 @@ class Behaviour(Protocol):
     async def on_message(self, message: Any) -> None: ...
     async def on_stop(self, exit: Exit) -> None: ...
     async def on_idle(self) -> None: ...
+
+
+class Blueprint(Protocol):
+    """The class's side of an actor, the same for all its instances: an `ActorType`."""
+
+    mailbox_size: int | None
+    handlers: Handlers
+    hooks: Hooks | None
 
 
 class Reference(Owner):
@@ -203,15 +215,13 @@ class Cell(Mailbox):
         "waits",
     )
 
-    def __init__(
-        self, ref: Reference, child: Child, *, handlers: Handlers, hooks: Hooks | None, mailbox_size: int | None
-    ) -> None:
-        super().__init__(mailbox_size, ref._run.thread)
+    def __init__(self, ref: Reference, child: Child, blueprint: Blueprint) -> None:
+        super().__init__(blueprint.mailbox_size, ref._run.thread)
         self.ref = ref
         self.life = Life(child)
         self.state = STARTING
-        self.handlers = handlers
-        self.hooks = hooks
+        self.handlers = blueprint.handlers
+        self.hooks = blueprint.hooks
         self.actor: Behaviour | None = None
         self.task: Task | None = None
         self.context: Context | None = None
@@ -321,6 +331,19 @@ class Cell(Mailbox):
             life.errors = []
         life.errors.append(without_runtime_frames(error))
         self.end(Exit("crashed", error))
+
+    async def run_or_fail(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Run ``await function(*args)``, a part of the user's code. If it raises, the actor has crashed."""
+        try:
+            await await_user(async_result(function, run_user(function, *args)))
+        except GeneratorExit:
+            raise  # the Trio run has broken down and throws its coroutines away: nothing can be awaited any more
+        except BaseException as error:
+            cancelled, failure = split(error)
+            if failure is not None:
+                self.fail(failure)
+            if cancelled is not None:
+                raise cancelled from None
 
     def refuse_senders(self, exit: Exit) -> None:
         """Nothing more gets in. Refuse senders that wait for room, but not the actor itself: `is_sent_by_itself`."""

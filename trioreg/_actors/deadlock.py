@@ -4,7 +4,8 @@ An actor handles one message at a time. While its handler waits for another acto
 callers wait for that actor too. The actors are the nodes of the graph, and each `Wait` is an edge. A wait that would
 close a cycle could never end: it is refused before it begins.
 
-May never happen: an edge that outlives its wait; an edge for a task that does not keep its actor from the next message.
+Must never happen: an edge that outlives its wait; an edge for a task that does not keep its actor from the next
+message.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ async def receive(cell: Cell) -> object:
         message = cell.take()
         if message is None:
             if cell.is_idle:
-                raise RuntimeError(f"another task of {cell.ref!r} is waiting in receive()")
+                raise RuntimeError(f"another task of {cell.ref!r} is waiting in receive(): only one may")
             await cell.wait_for_message()
             if cell.state == ENDING and cell.scope is not None:
                 cell.scope.cancel()  # `Cell.end` has not done it if a message had woken this task

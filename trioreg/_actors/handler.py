@@ -108,7 +108,7 @@ class Handler:
 
 
 class Resumed(Handler):
-    """The second half of a sync handler that returned a coroutine: it awaits that, whatever the arguments are."""
+    """The second half of a sync handler that returned a coroutine: it awaits that, and needs no arguments."""
 
     __slots__ = ("coroutine",)
 
@@ -137,8 +137,8 @@ class Handlers:
     """The handlers of one actor class. Without a class: of any function actor, which has none.
 
     Attributes:
-        by_count: For each count of arguments from 0 on: the handlers that are known to take as many, by method. A
-            message without keyword arguments looks here first. `find` looks for all others, and refuses what is wrong.
+        by_count: ``by_count[n]`` has the handlers that are known to take *n* arguments, by method. A message without
+            keyword arguments looks here first. `find` looks for all others, and refuses what is wrong.
     """
 
     __slots__ = ("_class", "_handlers", "_hooks", "by_count")
@@ -185,7 +185,7 @@ class Handlers:
         if not inspect.isfunction(function):
             raise TypeError(f"{_shown(method)} is not a plain method of {cls.__qualname__}")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(f"{_shown(method)} is a generator, which would run in its caller and not in the actor")
+            raise TypeError(f"{_shown(method)} is a generator, which would run in its caller: return a list instead")
         return Handler(cls, name)
 
 

@@ -408,7 +408,6 @@ class MessagePaths(Generic[A]):
             self._deliver_nowait(cell, INFO, message)
 
     def _deliver_nowait(self, cell: Cell, kind: object, payload: object) -> None:
-        if cell.is_full and cell.is_open:
+        if not cell.put_if_room(kind, payload):
             assert cell.limit is not None
             raise MailboxFull(cell.ref, cell.limit)
-        cell.put(kind, payload)

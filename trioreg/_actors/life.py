@@ -19,9 +19,9 @@ from .._runtime import (
     NORMAL,
     SHUTDOWN,
     Exit,
-    async_result,
     await_user,
     combine,
+    counted,
     current_actor,
     run_user,
     split,
@@ -140,18 +140,9 @@ async def _run_on_stop(cell: Cell) -> None:
         return
     limit = life.child.shutdown
     with trio.CancelScope(shield=True, deadline=trio.current_time() + limit) as cell.scope:
-        try:
-            await await_user(async_result(actor.on_stop, actor.on_stop(exit)))
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            cancelled, failure = split(error)
-            if failure is not None:
-                cell.fail(failure)
-            if cancelled is not None:
-                raise cancelled from None
+        await cell.run_or_fail(actor.on_stop, exit)
     if cell.scope.cancelled_caught and life.exit is exit:
-        logger.warning("%r: on_stop took longer than %g seconds and was cancelled", cell.ref, limit)
+        logger.warning("%r: on_stop took longer than %s and was cancelled", cell.ref, counted(limit, "second"))
     cell.scope = None
 
 

@@ -8,7 +8,7 @@ A message is two objects, its kind and its payload, and lies in the queue as the
 tuple around them, each message in a full mailbox would be one more object for the garbage collector to visit. The
 mailbox does not look at either of them.
 
-May never happen: a message both in `queue` and in `overflow`; a message in `overflow` while there is room; the taker
+Must never happen: a message both in `queue` and in `overflow`; a message in `overflow` while there is room; the taker
 parked while there is a message; an odd number of objects in the queue that other code can see.
 """
 
@@ -123,8 +123,15 @@ class Mailbox:
                 self.kind = self.payload = None
                 raise
             return
-        queue = self.queue or self._make_queue()
+        queue: deque[object] = self.queue or self._make_queue()
         queue += (kind, payload)  # in one step: both, or none
+
+    def put_if_room(self, kind: object, payload: object) -> bool:
+        """Put a message in, unless the mailbox is full. A closed mailbox has no limit: only its actor still sends."""
+        if self.is_full and self.is_open:
+            return False
+        self.put(kind, payload)
+        return True
 
     def put_first(self, kind: object, payload: object) -> None:
         """Put a message in before all others. The taker must be parked, or have just been woken."""
@@ -146,16 +153,13 @@ class Mailbox:
         return self.queue
 
     def put_or_line_up(self, kind: object, payload: object) -> None:
-        """Put in a message whose sender waits for the answer anyway. If there is no room, the message waits for it."""
-        if self.limit is not None and self.is_full:
+        """Put in a message whose sender waits for the answer anyway. Without room, the message waits for room."""
+        if not self.put_if_room(kind, payload):
             self._line_up(id(payload), Sender(kind, payload, None))
-        else:
-            self.put(kind, payload)
 
     async def put_when_room(self, kind: object, payload: object) -> bool:
         """Wait for room, put the message in. False if the mailbox was closed first. A checkpoint only if it waits."""
-        if not self.is_full:
-            self.put(kind, payload)
+        if self.put_if_room(kind, payload):
             return True
         sender = Sender(kind, payload, current_task())
         self._line_up(id(sender), sender)

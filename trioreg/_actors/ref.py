@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarT
 import attrs
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
-from .._runtime import KILLED, NORMAL, SHUTDOWN, ActorExited, CallCycle, Exit, do_later, is_finalizing
+from .._runtime import (
+    KILLED,
+    NORMAL,
+    SHUTDOWN,
+    ActorExited,
+    CallCycle,
+    Exit,
+    do_later,
+    is_finalizing,
+    show_methods_as,
+)
 from .cell import STOPPING, Reference
 from .deadlock import waiting_for
 from .hot_paths import MessagePaths
@@ -159,13 +169,7 @@ class Address(MessagePaths[A]):
         Raises:
             NotRegistered: The address is a name that no actor has.
         """
-        cell = self._find()
-        if cell is not None:
-            cell.ref._require_thread()
-            if is_finalizing():
-                do_later(cell.ref._run, self.cancel)
-            else:
-                cell.end(SHUTDOWN)
+        self._end(SHUTDOWN)
 
     @enable_ki_protection
     def kill(self) -> None:
@@ -178,13 +182,16 @@ class Address(MessagePaths[A]):
         Raises:
             NotRegistered: The address is a name that no actor has.
         """
+        self._end(KILLED)
+
+    def _end(self, exit: Exit) -> None:
         cell = self._find()
         if cell is not None:
             cell.ref._require_thread()
             if is_finalizing():
-                do_later(cell.ref._run, self.kill)
+                do_later(cell.ref._run, self._end, exit)
             else:
-                cell.end(KILLED)
+                cell.end(exit)
 
     def _accepting(self) -> Cell:
         cell = self._find()
@@ -202,13 +209,15 @@ class Address(MessagePaths[A]):
         return error
 
     async def _deliver(self, cell: Cell, kind: object, payload: object) -> None:
-        if cell.limit is None or not cell.is_full or not cell.is_open:
-            cell.put(kind, payload)
+        if cell.put_if_room(kind, payload):
             return
         # There is room when the actor takes its next message. So this waits for its handler, as a call does.
         with waiting_for(cell, current_task()):
             if not await cell.put_when_room(kind, payload):
                 raise self._exited(cell)
+
+
+show_methods_as("Address", MessagePaths)
 
 
 @attrs.frozen

@@ -12,7 +12,7 @@ import trio
 from trio.lowlevel import enable_ki_protection
 from trio_util import periodic  # pyright: ignore[reportUnknownVariableType]
 
-from .._runtime import do_later, is_finalizing
+from .._runtime import counted, do_later, is_finalizing
 from .background import start_background_task
 from .cell import STOPPING
 from .message import TICK, Tick
@@ -30,7 +30,9 @@ class Timer:
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise TypeError(f"{argument} must be a number, not {seconds!r}")
         if not 0 <= seconds < math.inf or (repeats and seconds == 0):
-            raise ValueError(f"{argument} must be {'more than' if repeats else 'at least'} 0 and finite: {seconds!r}")
+            raise ValueError(
+                f"{argument} must be {'more than' if repeats else 'at least'} 0 and finite, not {seconds!r}"
+            )
         self._cell = cell
         self._seconds = seconds
         self._tick = Tick(message)
@@ -38,7 +40,7 @@ class Timer:
         start_background_task(cell, self._send_every if repeats else self._send_after)
 
     def __repr__(self) -> str:
-        return f"<Timer, {'cancelled' if self._scope.cancel_called else f'{self._seconds:g} seconds'}>"
+        return f"<Timer, {'cancelled' if self._scope.cancel_called else counted(self._seconds, 'second')}>"
 
     def cancel(self) -> None:
         """Send no more messages. One that is in the mailbox already stays there. Not a checkpoint; constant time."""

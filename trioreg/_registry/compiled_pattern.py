@@ -54,7 +54,7 @@ def compile_pattern(pattern: object) -> Pattern:
     ============================ ==================================================================================
     `ANY`                        anything
     ``Var("x")``                 anything, and binds it; the same variable again: only what is equal to the first
-    ``Is(value)``                what is equal to ``value``, whatever that is
+    ``Is(value)``                what is equal to ``value``, even if ``value`` looks like a pattern
     a class, ``int | None``      its instances: ``int`` matches ``True`` too, since `bool` is a subclass of `int`
     a tuple, a list              a tuple (a list) of the same length whose items match
     a named tuple                an instance of its class whose items match (any other subclass of `tuple`: likewise)

@@ -36,4 +36,4 @@ class RegistryCore(Generic[K, V]):
 
     def _require_unique(self, operation: str) -> None:
         if not self._names.unique:
-            raise ValueError(f"{operation}() needs unique keys, and those of registry {self.name!r} are duplicate")
+            raise ValueError(f"{operation}() needs unique keys, and the keys of registry {self.name!r} are duplicate")

@@ -99,7 +99,8 @@ class Names(Tables[K, V]):
                 raise  # a `RuntimeError` too, and not the one of a thread without a run
             except RuntimeError:
                 raise RuntimeError(
-                    f"registry {self.name!r} can only be written from inside the Trio run that hosts the owner"
+                    f"registry {self.name!r} can only be written from inside the Trio run that hosts the owner: "
+                    "use trio.from_thread to get there"
                 ) from None
         else:
             owner = as_owner("owner", owner)

@@ -5,33 +5,29 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from types import UnionType
-from typing import Any, TypeAlias, Union, cast, get_args, get_origin
+from typing import Any, NamedTuple, Protocol, TypeAlias, Union, cast, get_args, get_origin
 
 import attrs
 
 from .pattern import ANY, Is, Var, deeper, is_hole
 from .pattern_code import MISSING, FunctionBuilder
 
+# Named tuples, and not attrs classes: an attrs class takes much longer to make, in every import of trioreg.
 
-class Node:
+
+class Node(Protocol):
     """A part of a pattern."""
-
-    __slots__ = ()
 
     def emit(self, code: FunctionBuilder, subject: str) -> None:
         """Add steps that return None unless the local variable ``subject`` matches."""
-        raise NotImplementedError  # pragma: no cover  # abstract
 
 
-class Anything(Node):
-    __slots__ = ()
-
+class Anything(NamedTuple):
     def emit(self, code: FunctionBuilder, subject: str) -> None:
         pass
 
 
-@attrs.frozen
-class Bind(Node):
+class Bind(NamedTuple):
     name: str
 
     def emit(self, code: FunctionBuilder, subject: str) -> None:
@@ -40,8 +36,7 @@ class Bind(Node):
             code.unless(f"{first} is {subject} or {first} == {subject}")
 
 
-@attrs.frozen
-class Equal(Node):
+class Equal(NamedTuple):
     """Matches by ``==``: a value without a pattern in it.
 
     Attributes:
@@ -56,8 +51,7 @@ class Equal(Node):
         code.unless(f"{subject} is {value} or {subject} == {value}")
 
 
-@attrs.frozen
-class EqualBy(Node):
+class EqualBy(NamedTuple):
     """A field of an attrs class with a comparison of its own: ``attrs.field(eq=str.lower)``."""
 
     key: Callable[[Any], object]
@@ -68,16 +62,14 @@ class EqualBy(Node):
         Equal(self.key(self.value)).emit(code, keyed)
 
 
-@attrs.frozen
-class Instance(Node):
+class Instance(NamedTuple):
     cls: type | UnionType
 
     def emit(self, code: FunctionBuilder, subject: str) -> None:
         code.unless(f"isinstance({subject}, {code.constant(self.cls)})")
 
 
-@attrs.frozen
-class Items(Node):
+class Items(NamedTuple):
     """Tuples and lists."""
 
     cls: type[tuple[object, ...]] | type[list[object]]
@@ -95,8 +87,7 @@ class Items(Node):
                 item.emit(code, code.local(f"{subject}[{number}]"))
 
 
-@attrs.frozen
-class Mapping(Node):
+class Mapping(NamedTuple):
     items: tuple[tuple[object, Node], ...]
 
     def emit(self, code: FunctionBuilder, subject: str) -> None:
@@ -108,8 +99,7 @@ class Mapping(Node):
             item.emit(code, value)
 
 
-@attrs.frozen
-class Fields(Node):
+class Fields(NamedTuple):
     """Instances of attrs classes and dataclasses."""
 
     cls: type

@@ -1,7 +1,7 @@
 """Queries: the work behind `Registry.match` and `Registry.select`.
 
-A `Query` is compiled once. It looks at no more entries than it must: those of one key if the key is given, those of one
-owner if the owner is given, else all.
+A `Query` is compiled once. If the key is given, it looks only at the entries of that key. If the owner is given, it
+looks only at the entries of that owner. Otherwise it looks at all.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class Query(Generic[K, V]):
         """All results. Lets other tasks run on the way.
 
         The results are those of the registry when this returns: an entry that has gone is not among them, and an entry
-        that has changed is matched again. In another run than the registry's, they are those of the moment in which
-        the last row was looked at.
+        that has changed is matched again. In another run than the registry's, the results are from the moment in
+        which the last row was looked at.
         """
         results = _Results()
         changed = results.changed
@@ -151,7 +151,7 @@ class _Results:
     An id is not used again meanwhile: the entry is in the registry, or among the changes.
 
     Attributes:
-        found: Results for the rows on the way. Many dicts, as one that grows stops everything when it moves.
+        found: Results for the rows on the way. Many dicts: one large dict stops all tasks each time it has to grow.
         changed: Results for entries that have taken the place of others. The selection may still get to them.
     """
 

@@ -8,11 +8,10 @@ and asks `Names` (`names.py`), which makes every change.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from types import FunctionType
 from typing import TYPE_CHECKING, Literal, Never, TypeAlias, TypeVar, overload
 
 from .._actors import Address
-from .._runtime import require_sync
+from .._runtime import require_sync, show_methods_as
 from .arguments import AcceptsNone, require_hashable
 from .core import RegistryCore
 from .counters import Counters
@@ -51,7 +50,7 @@ class Registry(
     Meta[K, V],
     TableViewer[K, V],
 ):
-    """Names for actors and tasks. A name is gone in the moment in which its owner ends.
+    """Names for actors and tasks. A name is gone the moment its owner ends.
 
     Synopsis::
 
@@ -195,14 +194,7 @@ class WaitingVia(WaitingNameAddress[K, V], Via[K, V]):
     __slots__ = ()
 
 
-def _show_as_public() -> None:
-    # In an error a method stands where its user finds it: ``Registry.register() missing 1 required ...``.
-    classes: dict[type, str] = {base: "Registry" for base in Registry.__mro__ if issubclass(base, RegistryCore)}
-    classes |= {base: "Via" for base in WaitingVia.__mro__ if issubclass(base, NameAddress)}
-    for cls, name in classes.items():
-        for method in vars(cls).values():
-            if isinstance(method, FunctionType):
-                method.__qualname__ = f"{name}.{method.__name__}"
-
-
-_show_as_public()
+_parts: list[type] = [base for base in Registry.__mro__ if issubclass(base, RegistryCore)]
+show_methods_as("Registry", *_parts)
+_parts = [base for base in WaitingVia.__mro__ if issubclass(base, NameAddress)]
+show_methods_as("Via", *_parts)

@@ -65,7 +65,7 @@ class Tables(Generic[K, V]):
         return list(range(self.n)) if self.duplicate and self.by_owner else [hash(key) % self.n]
 
     def first(self, key: K) -> Entry[V] | None:
-        """The first entry of a key, at the same cost however many there are."""
+        """The first entry of a key. Constant time, even if there are many."""
         return next((entry for n in self.partitions_with(key) for entry in self.group(key, n, at_most=1)), None)
 
     def group(self, key: K, partition: int, at_most: int | None = None) -> list[Entry[V]]:
@@ -83,5 +83,5 @@ class Tables(Generic[K, V]):
 def numbers_in(token: Token, at_most: int | None = None) -> list[int]:
     if not isinstance(token, dict):
         return [token]
-    # One call in C copies it whole, whatever another thread's run does; of a part, there is an iterator for a moment.
+    # One call in C copies all of it, so another thread's run can't change it meanwhile. A part needs an iterator.
     return list(token) if at_most is None else list(islice(token, at_most))

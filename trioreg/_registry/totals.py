@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from contextlib import suppress
-from fractions import Fraction
 from math import inf, isfinite
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
@@ -13,10 +12,13 @@ from .tables import Tables
 
 K = TypeVar("K", bound=Hashable)
 
-Total: TypeAlias = tuple[int | Fraction, int]
-"""The exact sum of the values of a key, and how many of them are floats."""
+Total: TypeAlias = tuple[int, int, int]
+"""The exact sum of the values of a key: of the ints, of the floats in units of ``1 / _UNITS``, and how many floats."""
 
-_NOTHING: Total = (0, 0)
+_NOTHING: Total = (0, 0, 0)
+_FLOAT_BITS = 1074
+_UNITS = 1 << _FLOAT_BITS
+"""Every finite float is a whole number of ``1 / _UNITS``, the smallest float above 0."""
 
 
 class Totals(Generic[K]):
@@ -33,13 +35,14 @@ class Totals(Generic[K]):
 
     def total(self, key: K) -> int | float:
         """The total of a key as a number: rounded once if there are floats in it."""
-        total, floats = self.by_key.get(key, _NOTHING)
+        ints, units, floats = self.by_key.get(key, _NOTHING)
         if not floats:
-            return int(total)
+            return int(ints)
+        units += ints << _FLOAT_BITS
         try:
-            return float(total)
+            return units / _UNITS
         except OverflowError:
-            return inf if total > 0 else -inf
+            return inf if units > 0 else -inf
 
     def add(self, tables: Tables[K, Any], key: K, value: Any, instead_of: Entry[Any] | None = None) -> None:
         """Add the value of an entry that is in the tables now, and maybe subtract the entry that it replaces."""
@@ -73,9 +76,11 @@ class Totals(Generic[K]):
 
 
 def _plus(total: Total, value: float, sign: Literal[1, -1] = 1) -> Total:
+    ints, units, floats = total
     if isinstance(value, float):
-        return total[0] + sign * Fraction(value), total[1] + sign
-    return total[0] + sign * value, total[1]
+        numerator, denominator = float.as_integer_ratio(value)  # the denominator is a power of two
+        return ints, units + sign * (numerator * (_UNITS // denominator)), floats + sign
+    return ints + sign * value, units, floats
 
 
 def require_number(argument: str, value: object) -> None:

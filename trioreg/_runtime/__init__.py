@@ -5,6 +5,7 @@ Read first: `owner.py`. An owner holds names, and gives them all back in the ste
 This wing never knows an actor, a registry or a supervisor. Other wings import from here, not from the files.
 """
 
+from .counted import counted
 from .errors import (
     ActorExited,
     AlreadyRegistered,
@@ -24,6 +25,7 @@ from .failure import combine, shown_safely, split, without_runtime_frames
 from .finalizers import COLLECTING, do_later, is_finalizing
 from .ki_protection import await_user, run_user, without_ki_protection
 from .owner import Owner, Token
+from .public_names import show_methods_as
 from .sleeping import WOKEN, finish_waking, sleep_until_woken, wake
 from .stack import require_room
 from .task_owner import TaskOwner, current_actor, current_owner
@@ -57,6 +59,7 @@ __all__ = [
     "async_result",
     "await_user",
     "combine",
+    "counted",
     "current_actor",
     "current_owner",
     "current_run",
@@ -67,6 +70,7 @@ __all__ = [
     "sleep_until_woken",
     "require_sync",
     "run_user",
+    "show_methods_as",
     "shown_safely",
     "split",
     "sync_result",

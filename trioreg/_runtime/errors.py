@@ -1,6 +1,6 @@
 """trioreg's own exceptions.
 
-They say that something is wrong with the *state* of the system: an actor has exited, a name is taken, a mailbox is
+They say that something is wrong with the *state* of the system: an actor has ended, a name is taken, a mailbox is
 full. A wrong *argument* is a plain `TypeError` or `ValueError`.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import trio
+
+from .counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +66,7 @@ class NotRegistered(TrioregError, LookupError):
 
 
 class ActorExited(TrioregError):
-    """The actor has exited, or it exits before it answers.
+    """The actor has ended, or it ends before it answers.
 
     If an error in a handler ended it, that error is the `__cause__`.
 
@@ -84,7 +86,7 @@ class ActorExited(TrioregError):
     def __str__(self) -> str:
         if self.exit.error is not None:
             return f"{self.ref!r} has crashed: {self.exit.error!r}"
-        return f"{self.ref!r} {'has exited' if self._has_ended else 'is ending'}: {self.exit}"
+        return f"{self.ref!r} {'has ended' if self._has_ended else 'is ending'}: {self.exit}"
 
 
 class MailboxFull(TrioregError, trio.WouldBlock):
@@ -101,11 +103,11 @@ class MailboxFull(TrioregError, trio.WouldBlock):
         self.size = size
 
     def __str__(self) -> str:
-        return f"the mailbox of {self.ref!r} is full ({self.size} message{'' if self.size == 1 else 's'})"
+        return f"the mailbox of {self.ref!r} is full ({counted(self.size, 'message')})"
 
 
 class CallCycle(TrioregError):
-    """A waits for B, and B waits for A: the wait would never end. It may be for an answer, for room, or for an end.
+    """A waits for B, and B waits for A: the waits, for an answer, for room or for an end, would never be over.
 
     Attributes:
         path: The references along the cycle. The first one is the last one, too.
@@ -193,7 +195,7 @@ class MaxChildren(TrioregError):
 
     Attributes:
         supervisor: The name of the supervisor.
-        max_children: The greatest number of children.
+        max_children: How many children it may have.
     """
 
     def __init__(self, supervisor: str, max_children: int) -> None:

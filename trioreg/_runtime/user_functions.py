@@ -1,8 +1,8 @@
 """Check that a user's function is sync, or async, as it must be.
 
 An async function that is called and not awaited does nothing, and the coroutine it returns is true. So an async
-function is refused when you hand it over. Some show only by their result that they are async, so the result of each
-call is checked as well.
+function is refused when you hand it over. Some functions show only by their result that they are async, so the result
+of each call is checked as well.
 
 A sync function in the place of an async one has already run when its result can't be awaited: the error names it.
 """

@@ -1,7 +1,7 @@
 """One child of a supervisor, through all its lives.
 
-A `Child` is what a supervisor remembers from one life to the next. It decides nothing: whether there is a next life,
-and when, is said in `restarts.py`.
+A `Child` is what a supervisor remembers from one life to the next. It decides nothing: `restarts.py` decides whether
+and when there is a next life.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Parent(Protocol):
     """What a child needs of its supervisor."""
 
     def start_task(self, function: Callable[[], Awaitable[object]], name: str) -> None:
-        """Start a task beside those of the children."""
+        """Start a task beside the children's tasks."""
 
     def child_ended(self, child: Child, cell: Cell) -> None:
         """Called in the last step of a life."""
@@ -34,7 +34,7 @@ class Parent(Protocol):
         """A child did not end within its time, and is killed."""
 
     def is_in_restart_group(self, child: Child) -> bool:
-        """Whether a restart of several children, requested or under way, is going to start it again."""
+        """Whether a group restart, requested or under way, is going to start it again."""
         ...
 
 
@@ -44,7 +44,7 @@ class DelayedRestart:
     Attributes:
         scope: The cancel scope of the wait.
         over: Set when the wait is over, whether there is a restart or not.
-        blocks_group: Whether the child failed to start in a restart of several: those behind it wait for it.
+        blocks_group: Whether the child failed to start in a group restart: the children behind it wait for it.
     """
 
     __slots__ = ("blocks_group", "over", "scope")
@@ -69,7 +69,7 @@ class Child:
         delayed_restart: Its wait for its next restart.
         is_new: Whether its first start is not over: nothing is kept of a child that fails in it.
         is_ending: Whether its supervisor is ending it: it is not restarted then.
-        is_terminating: Whether `terminate_child` is ending it: then a restart of several leaves it out too.
+        is_terminating: Whether `terminate_child` is ending it: then a group restart leaves it out too.
     """
 
     __slots__ = (

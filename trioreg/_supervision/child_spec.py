@@ -26,17 +26,15 @@ class Kind:
     Attributes:
         label: What actors of that kind are called in the log and in the tree.
         type: What the runtime knows of the actor class, or of functions.
-        is_function: Whether it is a function actor.
         is_supervisor: Whether it is a supervisor.
         restart, shutdown: The defaults of a `ChildSpec` for it.
     """
 
-    __slots__ = ("is_function", "is_supervisor", "label", "restart", "shutdown", "type")
+    __slots__ = ("is_supervisor", "label", "restart", "shutdown", "type")
 
     def __init__(self, cls: type[Actor] | None, name: str) -> None:
         self.label = name.rsplit(".", 1)[-1]
         self.type = type_of(cls)
-        self.is_function = cls is None
         self.restart: Restart = "transient" if cls is None else "permanent"
         self.is_supervisor = bool(getattr(cls, "_is_supervisor", False))
         self.shutdown = math.inf if self.is_supervisor else 5.0
@@ -109,7 +107,7 @@ class ChildSpec:
             ``"temporary"`` (never restarted). None means permanent for an actor class, and transient for a function.
         shutdown: How long it may take to end: seconds, ``math.inf``, or ``"kill"`` (at once, without ``on_stop``).
             None means 5 seconds, and ``math.inf`` for a supervisor.
-        significant: Whether its end counts for the supervisor's ``auto_shutdown``. A permanent child can't be.
+        significant: Whether its end counts for the supervisor's ``auto_shutdown``. Not for a permanent child.
         backoff: How long to wait before each restart. None means not at all.
 
     Raises:
@@ -151,7 +149,7 @@ class ChildSpec:
 
     @property
     def restarts(self) -> Restart:
-        """``restart``, or what it is by default."""
+        """``restart``, or its default for this factory."""
         return self.restart or self.kind.restart
 
     @property

@@ -1,6 +1,6 @@
 """The children of one supervisor: their ids, how a child is found, and when it is forgotten.
 
-`Children` starts and ends no child. May never happen: two children with one id.
+`Children` starts and ends no child. Must never happen: two children with one id.
 """
 
 from __future__ import annotations

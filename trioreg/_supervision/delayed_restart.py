@@ -3,7 +3,7 @@
 A child that waits has no life, and so neither a reference nor its name in a registry. Here it is found by its last
 reference, and by the name that it gets again.
 
-May never happen: a supervisor that closes because it has no child left, while one waits here.
+Must never happen: a supervisor that closes because it has no child left, while one waits here.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class DelayedRestarts:
                 try:
                     restart()
                 except Exception as error:
-                    lifecycle.fail(error)  # of a log handler
+                    lifecycle.fail(error)  # a log handler has raised it
             lifecycle.close_if_done()
 
         lifecycle.nursery.start_soon(wait_and_restart, name=f"{lifecycle.label}, restart of {child}")
@@ -79,7 +79,7 @@ class DelayedRestarts:
         if is_wanted:
             child.delayed_restart = None
             delayed.over.set()
-        # Cancelled, started by hand, and waiting again: then the child waits, but this is another wait.
+        # The child may have been terminated, started by hand, and be waiting again: then that is another wait.
         if child.delayed_restart is None or child.cell is not last:
             self._by_last_life.pop(last.ref, None)
         name = child.spec.name

@@ -24,7 +24,8 @@ Ts = TypeVarTuple("Ts")
 class DynamicSupervisor(SupervisorBase):
     """A supervisor of any number of children that come and go. They have no order.
 
-    Arguments and behaviour are those of `open_dynamic_supervisor`. As a class it is what another supervisor starts::
+    It takes the arguments of `open_dynamic_supervisor`, and does the same. The class is for trees: another supervisor
+    starts it::
 
         open_supervisor(children=[ChildSpec(DynamicSupervisor, name=names.via("rooms"))])
     """
@@ -73,7 +74,7 @@ class DynamicSupervisor(SupervisorBase):
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
     ) -> ActorRef[Any]:
-        """The actor that has the name, or else a new child with that name. Never two, however many tasks ask at once.
+        """The actor that has the name, or else a new child with that name. Never two, even if many tasks ask at once.
 
         ::
 
@@ -122,8 +123,8 @@ def open_dynamic_supervisor(
     for good is forgotten. Leaving the block, and errors: as in `open_supervisor`.
 
     Args:
-        max_restarts: How many restarts are allowed ...
-        max_seconds: ... in how many seconds. With one more, the supervisor gives up.
+        max_restarts: How many restarts are allowed within ``max_seconds``. At one more, the supervisor gives up.
+        max_seconds: The length of that time, in seconds.
         max_children: How many children there may be at once. One more start raises `MaxChildren`.
         name: What it is called in the tree and in the log.
 

@@ -1,8 +1,8 @@
 """The engine inside every supervisor: the task that starts the children, keeps them, and shuts them down.
 
-The engine is made of parts, and each part is a file: the book of children (`children.py`), starts (`starting.py`), what
-an end means (`restarts.py`), restarts that wait (`delayed_restart.py`) or concern several (`group_restart.py`),
-terminations (`termination.py`), and what all of them share (`lifecycle.py`).
+The engine is made of parts, and each part is a file: the list of children (`children.py`), starts (`starting.py`), what
+an end means (`restarts.py`), restarts that wait (`delayed_restart.py`), restarts of several children
+(`group_restart.py`), terminations (`termination.py`), and what all of them share (`lifecycle.py`).
 
 An engine never loses an error: a child's crash is restarted and logged, or leaves `Engine.run`.
 

@@ -1,9 +1,9 @@
-"""Restarts of several children: one for all, rest for one.
+"""Group restarts, which restart several children together: one for all, rest for one.
 
-`RestartGroup` is the book: which children such a restart starts again. `GroupRestart` is the work, which needs waiting,
-so the supervisor's own task does it. Nothing here counts restarts: `restarts.py` does, when it requests one.
+`RestartGroup` says which children a group restart starts again. `GroupRestart` does the work. That needs waiting, so it
+runs in the supervisor's own task. Nothing here counts restarts: `restarts.py` does, when it requests one.
 
-May never happen: a child that is restarted twice because two of one group have crashed; a child in the group that is
+Must never happen: a child that is restarted twice because two of one group have crashed; a child in the group that is
 neither started nor taken out of it.
 """
 
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
 
 class RestartGroup:
-    """The children that have ended, or are about to be ended, and that a restart of several starts again.
+    """The children that a group restart starts again. They have ended, or are about to be ended.
 
     Attributes:
-        restarts_several: Whether the strategy has such restarts.
-        cause: The first in order of the children whose end requests such a restart; None once that has begun.
+        restarts_several: Whether the strategy has group restarts.
+        cause: The child whose end requests a group restart: the first in order, if there are several. None once the
+            restart has begun.
     """
 
     __slots__ = ("_is_counted", "_strategy", "cause", "restarts_several")
@@ -58,7 +59,7 @@ class RestartGroup:
             self.cause = child
 
     def includes(self, child: Child) -> bool:
-        """Whether a restart of several, requested or under way, restarts this child too."""
+        """Whether a group restart, requested or under way, restarts this child too."""
         return child in self._is_counted or (self.cause is not None and self._goes_with(child, self.cause))
 
     def _goes_with(self, child: Child, cause: Child) -> bool:

@@ -3,7 +3,7 @@
 Every part of a supervisor asks here whether the supervisor still starts children, and tells here what is to end it.
 A `Lifecycle` decides nothing about a single child.
 
-May never happen: a supervisor that closes while a child still has a life to come; an error that is told here and does
+Must never happen: a supervisor that closes while a child still has a life to come; an error that is told here and does
 not leave the supervisor.
 """
 
@@ -101,7 +101,7 @@ class Lifecycle:
             self.close()
 
     def end_start(self, child: Child, cell: Cell) -> None:
-        """End a life that has not begun. It may be a whole subtree, which has no more time than when it runs."""
+        """End a life that is still starting. If it is a whole subtree, it has as much time as a running one."""
         if cell.state != ENDED:  # the task that starts it may not have had its turn yet
             cell.end(SHUTDOWN)
             self.nursery.start_soon(end, child)

@@ -1,13 +1,15 @@
 """What a supervisor writes into the log: one line for each start, end, restart and give-up.
 
-All lines go to the logger ``trioreg``. What is as it should be is at DEBUG; a restart without an error at INFO; a
-crash, with its traceback, and a supervisor that gives up at ERROR.
+All lines go to the logger ``trioreg``. Ordinary starts and ends are at DEBUG. A restart without an error is at INFO. A
+crash, with its traceback, and a supervisor that gives up are at ERROR.
 """
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
+
+from .._runtime import counted
 
 if TYPE_CHECKING:
     from .._actors import Cell
@@ -35,7 +37,7 @@ class SupervisionLog:
         self._ended(logging.DEBUG, child, cell, exit, "did not start", "")
 
     def ended(self, child: Child, cell: Cell, exit: Exit) -> None:
-        """For good, or because its supervisor has ended it. (Ctrl-C and `SystemExit` are no crash: they leave it.)"""
+        """For good, or because its supervisor has ended it. (Ctrl-C and `SystemExit` are no crash.)"""
         level = (
             logging.DEBUG
             if exit.error is None
@@ -48,11 +50,11 @@ class SupervisionLog:
     def restarting(self, child: Child, cell: Cell, exit: Exit, seconds: float | None = None) -> None:
         """It has ended, or failed to start, and is restarted: at once, or after ``seconds``."""
         level = logging.INFO if exit.error is None else logging.ERROR
-        wait = "" if seconds is None else f" in {seconds:g} seconds"
+        wait = "" if seconds is None else f" in {counted(seconds, 'second')}"
         self._ended(level, child, cell, exit, "ended", f": restart {child.restarts}{wait}")
 
     def restarting_too(self, child: Child) -> None:
-        """It was ended for a restart of several, and is started again."""
+        """It was ended for a group restart, and is started again."""
         if logger.isEnabledFor(logging.INFO):
             logger.info("%s: child %s is restarted with another: restart %d", self._label, child, child.restarts)
 
@@ -61,8 +63,8 @@ class SupervisionLog:
 
     def shutdown_timed_out(self, child: Child, cell: Cell) -> None:
         """Its time to end is over."""
-        message = "%s: child %s, %r, is killed: its %g seconds to end are over"
-        logger.warning(message, self._label, child, cell.ref, child.spec.seconds)
+        message = "%s: child %s, %r, is killed: its %s to end are over"
+        logger.warning(message, self._label, child, cell.ref, counted(child.spec.seconds, "second"))
 
     def start_cancelled(self, child: Child, cell: Cell, error: BaseException) -> None:
         """The task that started the child is being cancelled, and can't raise this error."""
@@ -86,4 +88,4 @@ class SupervisionLog:
 
 
 def _after(child: Child) -> str:
-    return f", after {child.restarts} restart{'s' if child.restarts > 1 else ''}" if child.restarts else ""
+    return f", after {counted(child.restarts, 'restart')}" if child.restarts else ""

@@ -30,7 +30,8 @@ class PartitionOptions(TypedDict, total=False):
 class PartitionSupervisor(Supervisor, Generic[T]):
     """A supervisor of one child for each partition, reached by key: Elixir's `PartitionSupervisor`.
 
-    Arguments and behaviour are those of `open_partition_supervisor`. As a class it is what another supervisor starts::
+    It takes the arguments of `open_partition_supervisor`, and does the same. The class is for trees: another supervisor
+    starts it::
 
         open_supervisor(children=[ChildSpec(PartitionSupervisor, args=(counters, Counter))])
 

@@ -14,7 +14,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import STARTING, STOPPING, Actor, ActorRef, Address, Function, waiting_for
 from .._registry import Registry, Via
-from .._runtime import NotRegistered
+from .._runtime import NotRegistered, show_methods_as
 from .child_options import ChildOptions, LifeOptions
 from .child_spec import ChildSpec, Restart, spec_of
 from .dynamic_supervisor import DynamicSupervisor
@@ -210,7 +210,7 @@ class Partitions(Generic[T]):
     ) -> ActorRef[Any]:
         """The actor that has the name, or else a new child in the partition of a key: `DynamicSupervisor.start_or_get`.
 
-        Never two actors with that name, however many tasks ask at once. A checkpoint; constant time.
+        Never two actors with that name, even if many tasks ask at once. A checkpoint; constant time.
 
         Args:
             key: A key of the partition.
@@ -318,3 +318,6 @@ class _WaitingKeyAddress(_KeyAddress[T_co]):
 
         async def send(self, message):
             await self._name.send(message)
+
+
+show_methods_as("Address", _KeyAddress, _WaitingKeyAddress)

@@ -1,9 +1,9 @@
 """A supervision tree as a program: `run`. It decides about signals and the process's status, not about children.
 
-The signal handlers are installed before Trio's run begins and until it is over. So no signal meets Trio's own handler,
-which raises `KeyboardInterrupt` in the task that happens to run, or no handler. The first signal tells the supervisor
-to shut down, and puts the system's default in place of our handler. So a second signal needs nothing of the program:
-not the event loop, not even the interpreter.
+The signal handlers are in place from before Trio's run begins until it is over. So a signal always meets one of them,
+and never Trio's own handler, which raises `KeyboardInterrupt` in the task that happens to run. The first signal tells
+the supervisor to shut down, and puts the system's default in place of our handler. So a second signal needs nothing of
+the program: not the event loop, not even the interpreter.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def run(
 
     - when SIGINT (Ctrl-C) or SIGTERM comes, also while the tree starts, restarts or ends;
     - when the last child has ended for good, or a significant one as ``auto_shutdown`` says;
-    - when a child, however deep, calls ``sys.exit(status)``;
+    - when a child, at any depth, calls ``sys.exit(status)``;
     - when the supervisor gives up, or a child does not start.
 
     A second signal ends the process at once, as if it had no handler: no ``on_stop``, no ``finally``, no ``atexit``. A

@@ -2,9 +2,9 @@
 
 `Restarts` decides in the last step of a child's task, counts, and restarts that one child in the same step: the next
 life has the name before any other task can see it free. What needs waiting is left to others: a delayed restart
-(`delayed_restart.py`), a restart of several (`group_restart.py`), the shutdown (`engine.py`).
+(`delayed_restart.py`), a group restart (`group_restart.py`), the shutdown (`engine.py`).
 
-May never happen: a crash that is neither restarted nor logged nor leaves the supervisor.
+Must never happen: a crash that is neither restarted nor logged nor leaves the supervisor.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .._runtime import ActorExited, Exit, NotRunning
+from .._runtime import ActorExited, Exit, NotRunning, counted
 from .backoff import UNAVAILABLE_NAME
 
 if TYPE_CHECKING:
@@ -79,16 +79,16 @@ class Restarts:
             lifecycle.fail(error)
             return
         if cell.life.starter is not None:
-            # The task that starts it gets the error. (A restart of several logs it as what follows from it.)
+            # The task that starts it gets the error. (A group restart logs it, with what follows.)
             if child not in self._group:
                 self._log.not_started(child, cell, exit)
             return
         if lifecycle.is_closing or child.is_ending:
             self._log.ended(child, cell, exit)
             if not lifecycle.is_closing:
-                # Now, and not when the task that has ended it has its turn: another one may have started it before.
+                # Now. Before the task that has ended it has its turn, another task may have started it again.
                 self._children.forget_if_not_kept(child)
-            # A child that needed another one which was ended before it has not failed: that is what a shutdown does.
+            # If it failed because it needed a child that was ended before it, that is no failure: it is a shutdown.
             is_consequence = isinstance(error, NotRunning) or (
                 isinstance(error, ActorExited) and error.exit.error is None
             )
@@ -146,7 +146,7 @@ class Restarts:
         if intensity.allows(trio.current_time(), cause):
             child.restarts += 1
             return True
-        limit = f"more than {intensity.max_restarts:g} restarts in {intensity.max_seconds:g} seconds"
+        limit = f"more than {counted(intensity.max_restarts, 'restart')} in {counted(intensity.max_seconds, 'second')}"
         self._log.gives_up(child, cell, exit, limit)
         self._lifecycle.give_up(limit, intensity.errors)
         return False
@@ -165,7 +165,7 @@ class Restarts:
             self._delayed.begin(child, cell, seconds, partial(self._begin, child, cell), blocks_group=blocks_group)
 
     def _begin(self, child: Child, last: Cell) -> None:
-        """Begin the next life now, or have the supervisor's own task begin it with those of its group."""
+        """Begin the next life now, or have the supervisor's own task do a group restart."""
         if self._group.restarts_several:
             self._group.request(child)
             self._lifecycle.notify()

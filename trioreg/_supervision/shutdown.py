@@ -43,7 +43,7 @@ async def end(child: Child) -> None:
 
 
 async def end_in_order(children: Iterable[Child]) -> None:
-    """One after the other: each may need those behind it until its very end."""
+    """One after the other, in this order: a child may need the children that are ended after it until its own end."""
     for number, child in enumerate(children, 1):
         await end(child)
         if number % CHILDREN_PER_TURN == 0:
@@ -62,8 +62,8 @@ async def end_side_by_side(children: Iterable[Child]) -> None:
             lives.setdefault(child.spec.seconds, deque()).append((child, life))
         if number % CHILDREN_PER_TURN == 0:
             await trio.lowlevel.checkpoint()
-    # First every life is killed whose time is up, and only then is any of them waited for: a child that shields itself
-    # must not give the others more time than they have.
+    # First kill every life whose time is up, and only then wait for them: a child that shields itself must not give the
+    # others more time.
     killed: list[Cell] = []
     for seconds in sorted(lives):
         # Taken out one by one: to let go of 100,000 at once takes its time too.

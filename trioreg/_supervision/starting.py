@@ -1,6 +1,6 @@
 """How children start: a life is named, its task is spawned, and a task waits until it has started.
 
-May never happen: a start that fails and leaves something behind; two actors for one `Starting.start_or_get`.
+Must never happen: a start that fails and leaves something behind; two actors for one `Starting.start_or_get`.
 """
 
 from __future__ import annotations
@@ -145,19 +145,13 @@ class Starting:
         kind = spec.kind.type
         label = spec.kind.label
         ref = kind.reference(self._run, label)
-        cell = Cell(
-            ref,
-            child,
-            handlers=kind.handlers,
-            hooks=kind.hooks,
-            mailbox_size=kind.mailbox_size,
-        )
+        cell = Cell(ref, child, kind)
         ref._cell = cell
         require_room()  # Trio can't undo the start of a task
         try:
             if spec.name is not None:
                 spec.name._claim(ref, None if predecessor is None else predecessor.ref)
-            # Every life begins in the context of the supervisor, whichever task asks for it and whatever the last one
+            # Every life begins in the supervisor's context: not in the asking task's, and not in what the last life
             # left.
             self._context.run(self._start_task, cell, spec)
         except BaseException:
@@ -170,7 +164,7 @@ class Starting:
         try:
             self._log.starting(child, cell)
         except Exception as error:
-            self._lifecycle.fail(error)  # of a log handler: the child is there all the same, and ends with the others
+            self._lifecycle.fail(error)  # a log handler has raised it: the child is there, and ends with the others
         return cell
 
     def _start_task(self, cell: Cell, spec: ChildSpec) -> None:

@@ -18,7 +18,8 @@ from .supervisor_block import SupervisorBlock
 class Supervisor(SupervisorBase):
     """A supervisor of a list of children, started in order and stopped in reverse order.
 
-    Arguments and behaviour are those of `open_supervisor`. As a class it is what another supervisor starts::
+    It takes the arguments of `open_supervisor`, and does the same. The class is for trees: another supervisor starts
+    it::
 
         open_supervisor(children=[ChildSpec(Supervisor, args=([...],), id="games")])
     """
@@ -44,7 +45,9 @@ class Supervisor(SupervisorBase):
                 raise ValueError(f"id {spec.id!r} is taken: two of the children have it")
             ids.add(spec.id)
             if spec.significant and auto_shutdown == "never":
-                raise ValueError(f"auto_shutdown must not be 'never' for significant children: {spec!r}")
+                raise ValueError(
+                    f"auto_shutdown must be 'any_significant' or 'all_significant' for a significant child: {spec!r}"
+                )
         require_strategy(strategy)
         require_auto_shutdown(auto_shutdown)
         require_name(name)
@@ -110,8 +113,8 @@ def open_supervisor(
         strategy: Which children are restarted when one needs it: ``"one_for_one"`` (that child), ``"one_for_all"``
             (all), ``"rest_for_one"`` (that child and all that were started after it). Several are ended in reverse
             order and started again in order. Children that crash together are restarted once.
-        max_restarts: How many restarts are allowed ...
-        max_seconds: ... in how many seconds. With one more, the supervisor gives up.
+        max_restarts: How many restarts are allowed within ``max_seconds``. At one more, the supervisor gives up.
+        max_seconds: The length of that time, in seconds.
         auto_shutdown: Whether the supervisor ends by itself when significant children have ended for good:
             ``"never"``, ``"any_significant"`` (with the first), ``"all_significant"`` (with the last). The rest of the
             block is cancelled then.

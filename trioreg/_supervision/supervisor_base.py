@@ -5,7 +5,6 @@ The class is a thin end over its `Engine` (`engine.py`), and makes an actor of i
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack, overload
 
@@ -14,7 +13,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import Actor, ActorRef, Function, raises
 from .._registry import Via
-from .._runtime import current_run, do_later, is_finalizing
+from .._runtime import current_run, do_later, is_finalizing, show_methods_as
 from .child_info import ChildCounts, ChildInfo
 from .child_options import ChildOptions
 from .child_spec import ChildSpec, Restart, spec_of
@@ -159,8 +158,8 @@ class SupervisorBase(Actor):
         `DynamicSupervisor` forgets the child. If the child waits for its restart, it does not get one. If it has ended
         already, that is no error.
 
-        A checkpoint. If you cancel the wait, the child still ends. So a child can terminate itself, from any of its
-        tasks, or a supervisor above it: the call does not return, unless the child was ending already.
+        A checkpoint. If you cancel the wait, the child still ends. So a child can terminate itself, or a
+        supervisor above it, from any of its tasks. That call does not return, unless the child was ending already.
 
         Args:
             child: The `ActorRef` of its current life, or of its last one while it waits for its restart. In a
@@ -168,7 +167,7 @@ class SupervisorBase(Actor):
 
         Raises:
             ChildNotFound: There is no such child.
-            TypeError: ``child`` is neither.
+            TypeError: ``child`` is not a reference, and not an id of a `Supervisor`.
         """
         await self._engine.termination.terminate_child(child)
 
@@ -204,13 +203,11 @@ class SupervisorBase(Actor):
         return node_of(self._engine)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}, {len(self._engine.children)} children>"
+        count = len(self._engine.children)
+        return f"<{type(self).__name__}, {count} {'child' if count == 1 else 'children'}>"
 
 
-# In a `TypeError` about arguments, Python names a method by its qualified name. Users know `Supervisor`, not its base.
-for _name, _function in list(vars(SupervisorBase).items()):
-    if inspect.isfunction(_function):
-        _function.__module__, _function.__qualname__ = "trioreg", f"Supervisor.{_name}"
+show_methods_as("Supervisor", SupervisorBase)
 
 
 def require_name(name: object) -> None:

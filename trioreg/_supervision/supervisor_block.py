@@ -45,9 +45,8 @@ class SupervisorBlock(AbstractAsyncContextManager[S], Generic[S]):
             @enable_ki_protection
             async def run() -> None:
                 await engine.run(supervisor._specs, started.set)
-                # The supervisor has ended: so has the block, if it has not been left, or not even been entered. (In
-                # this order: the task that waits for the start has its turn with the block, and is not cancelled
-                # before.)
+                # The supervisor has ended, so end the block. In this order: a block that has not been entered yet is
+                # entered first, and then cancelled.
                 started.set()
                 nursery.cancel_scope.cancel()
 
@@ -82,8 +81,8 @@ class SupervisorBlock(AbstractAsyncContextManager[S], Generic[S]):
                 None if error is None else type(error), error, None if error is None else error.__traceback__
             )
         except BaseExceptionGroup as group:
-            # One group is enough: the supervisor's own failure is not wrapped in the nursery's once more. (What is in
-            # the group may be a copy of it: that is how `Cancelled` is taken out of groups.)
+            # One group is enough: the supervisor's own failure is not wrapped in the nursery's once more. (The group
+            # may have a copy of that failure in it: Trio makes one when it takes `Cancelled` out.)
             # As in the engine, an error outweighs the cancellation during which it came up.
             failure: object = engine.failure
             if isinstance(failure, RestartLimitExceeded) and _is_single(group):

@@ -1,7 +1,7 @@
 """The termination of one child while its supervisor goes on.
 
-A task of the supervisor's nursery does the work, not the task that asks: that may be the child itself, run below it, or
-be another child that is being terminated too. It can be cancelled; the termination goes on.
+A task of the supervisor's nursery does the work, not the task that asks for it. The asking task may be the child, or
+run below it, or be another child that is being terminated too. If it is cancelled, the termination goes on.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Termination:
         """End a child. A checkpoint; if the wait is cancelled, the end goes on."""
         child = self._children.find(which)
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._group.remove(child)  # before it ends: a restart of several leaves it out
+        self._group.remove(child)  # before it ends: a group restart leaves it out
         child.cancel_delayed_restart()
         life = child.life
         if life is None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-import attrs
+from .._runtime import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 
-@attrs.frozen
-class Node:
+class Node(NamedTuple):
     """One line of the tree: a supervisor or a worker.
 
     Attributes:
@@ -37,7 +36,7 @@ def _child_node(child: Child) -> Node:
     if ref is not None and parts[0] == child.spec.kind.label:
         del parts[0]  # the reference shows that too
     if child.restarts:
-        parts.append(f"restarted {child.restarts} time{'s' if child.restarts > 1 else ''}")
+        parts.append(f"restarted {counted(child.restarts, 'time')}")
     inner: Engine | None = getattr(child.cell.actor, "_engine", None) if child.cell is not None else None
     return Node("  ".join(parts), () if inner is None else node_of(inner).children)
 

@@ -99,10 +99,10 @@ def open_stream(
     Entering the block, leaving it and taking a result are checkpoints. Each item costs a task.
 
     Args:
-        async_fn: Called with each item, in its own task, in a copy of the context of this block.
+        async_fn: Called with each item. Each call has its own task, and its own copy of the context of this block.
         items: An iterable or an async iterable. If it is both, the async iteration is used. The iteration runs in its
-            own task. If it raises, that error ends the stream, whatever ``on_error`` is.
-        max_concurrency: The greatest number of items in work at once, at least 1.
+            own task. If it raises, that error ends the stream, with either ``on_error``.
+        max_concurrency: How many items may be in work at once, at least 1.
         ordered: Whether the results come in the order of the items. If not, they come as they are ready.
         on_error: What happens when the function raises an `Exception`. ``"raise"``: the error ends the stream, cancels
             everything else in the block, and leaves the block. ``"return"``: the result of that item is a `Failed`, the

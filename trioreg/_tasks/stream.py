@@ -4,8 +4,8 @@ It keeps two bounds: at most ``max_running`` items are in work, and at most ``ma
 before their results are taken from the stream. `open_stream` gives it a nursery, and ends it.
 
 Each item gets its own task, in the stream's own nursery. So a name that the task takes and a context variable that it
-sets go with the task. The tasks are not children of a supervisor: that would restart an item, which the stream counts
-once, and it could outlive the block.
+sets go with the task. The tasks are not children of a supervisor: a supervisor would restart an item, which the stream
+counts once, and could outlive the block.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 import trio
 from trio.lowlevel import ParkingLot, checkpoint, enable_ki_protection
 
-from .._runtime import await_user, run_user
+from .._runtime import await_user, counted, run_user
 from .outcome import Done, Failed
 
 E_co = TypeVar("E_co", covariant=True)
@@ -204,9 +204,8 @@ class TaskStream(AsyncIterator[E_co]):
             errors = [result.error for result in results if isinstance(result, Failed)]
             if errors:
                 logger.warning(
-                    "a stream ended with %d %s that you did not take; the first:",
-                    len(errors),
-                    "failure" if len(errors) == 1 else "failures",
+                    "a stream ended with %s that you did not take; the first:",
+                    counted(len(errors), "failure"),
                     exc_info=errors[0],
                 )
         self._slots.clear()
