@@ -92,7 +92,7 @@ class Actor:
         """
         cell = self._writable()
         if is_finalizing():
-            do_later(cell.ref._run, self.stop)
+            do_later(cell.ref._run.token, self.stop)
         else:
             cell.stop()
 

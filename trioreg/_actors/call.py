@@ -170,7 +170,7 @@ class Reply(Generic[R]):
         if call is not None:
             call.target._require_thread()
             if is_finalizing():
-                do_later(call.target._run, self._answer, value, error)
+                do_later(call.target._run.token, self._answer, value, error)
                 return
         self._is_answered = True
         self._value, self._error = value, error

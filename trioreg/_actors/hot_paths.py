@@ -347,7 +347,7 @@ class MessagePaths(Generic[A]):
         if COLLECTING or get_ident() != cell.thread:
             cell.ref._require_thread()
             if is_finalizing():
-                do_later(cell.ref._run, self.cast_nowait, method, *args, **kwargs)
+                do_later(cell.ref._run.token, self.cast_nowait, method, *args, **kwargs)
                 return
         if kwargs:
             self._deliver_nowait(cell, CAST, (handler, args, kwargs))
@@ -387,7 +387,7 @@ class MessagePaths(Generic[A]):
         if COLLECTING or get_ident() != cell.thread:
             cell.ref._require_thread()
             if is_finalizing():
-                do_later(cell.ref._run, self.send_nowait, message)
+                do_later(cell.ref._run.token, self.send_nowait, message)
                 return
         # `Mailbox.put`, written out.
         task = cell.taker

@@ -189,7 +189,7 @@ class Address(MessagePaths[A]):
         if cell is not None:
             cell.ref._require_thread()
             if is_finalizing():
-                do_later(cell.ref._run, self._end, exit)
+                do_later(cell.ref._run.token, self._end, exit)
             else:
                 cell.end(exit)
 

@@ -45,7 +45,7 @@ class Timer:
     def cancel(self) -> None:
         """Send no more messages. One that is in the mailbox already stays there. Not a checkpoint; constant time."""
         if is_finalizing():
-            do_later(self._cell.ref._run, self.cancel)
+            do_later(self._cell.ref._run.token, self.cancel)
         else:
             self._scope.cancel()
 

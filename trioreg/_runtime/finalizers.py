@@ -11,12 +11,9 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import trio
-
-if TYPE_CHECKING:
-    from .trio_run import Run
 
 logger = logging.getLogger("trioreg")
 
@@ -52,10 +49,10 @@ def is_finalizing() -> bool:
     return bool(COLLECTING) and get_ident() in COLLECTING
 
 
-def do_later(run: Run, function: Callable[..., object], *args: object, **kwargs: object) -> None:
+def do_later(token: trio.lowlevel.TrioToken, function: Callable[..., object], *args: object, **kwargs: object) -> None:
     """Have the Trio run call a function soon. If it raises, that is logged: no caller is left."""
     with suppress(trio.RunFinishedError):
-        run.token.run_sync_soon(_call, function, args, kwargs)
+        token.run_sync_soon(_call, function, args, kwargs)
 
 
 def _call(function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

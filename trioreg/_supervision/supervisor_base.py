@@ -78,7 +78,7 @@ class SupervisorBase(Actor):
         """
         if self._cell is None:
             if is_finalizing():
-                do_later(current_run(), self.stop)
+                do_later(current_run().token, self.stop)
             else:
                 self._engine.close()
         else:
