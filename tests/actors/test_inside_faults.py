@@ -70,8 +70,8 @@ def test_a_message_that_fails_on_its_way_is_not_sent_and_blocks_nothing(message:
 
 ENDS: dict[str, Callable[[ActorRef[Any]], None]] = {
     "stop": ask_to_stop,
-    "cancel": ActorRef.cancel,
-    "kill": ActorRef.kill,
+    "cancel": lambda ref: ref.cancel(),
+    "kill": lambda ref: ref.kill(),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -75,10 +75,8 @@ def test_a_change_that_fails_on_its_way_leaves_each_name_with_its_lease(
     async def scenario(fault: Fault) -> None:
         registry: Registry[Any, Any] = Registry("names", keys=keys)
         other: Registry[Any, Any] = Registry("other")
-        events: Any = None
-        if watched:
-            watch = registry.watch()
-            events = watch.__enter__()
+        watch = registry.watch() if watched else None
+        events: Any = None if watch is None else watch.__enter__()
         async with supervised() as supervisor:
             owner: Owner = await supervisor.start_child(Actor)
             to: Owner = await supervisor.start_child(Actor)
@@ -96,7 +94,7 @@ def test_a_change_that_fails_on_its_way_leaves_each_name_with_its_lease(
         registry.unregister("new")
         registry.unregister("held")
         assert registry.count() == 0
-        if watched:
+        if watch is not None:
             happened = [type(event).__name__ for event in iter_events(events)]
             if kind is WithRoom:
                 assert happened.count("Registered") == happened.count("Unregistered")
@@ -200,4 +198,4 @@ class _Stepped:
             kind, value = outcome.pop()
             if kind == "return":
                 return value
-            sent = yield value
+            sent = cast("object", (yield value))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -57,7 +57,7 @@ class _Rest:
         task: Task = current_task()
         assert task is not None
         while True:
-            sent = yield self.waits
+            sent = cast("object", (yield self.waits))
             try:
                 self.waits = self.coroutine.send(sent)
             except StopIteration as stop:

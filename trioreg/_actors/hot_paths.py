@@ -354,7 +354,12 @@ class MessagePaths(Generic[A]):
             return
         # `Mailbox.put`, written out.
         if inbox:  # messages wait, so the actor is not idle
-            inbox += (handler, args)  # in one step: both, or none
+            inbox.append(handler)
+            try:
+                inbox.append(args)
+            except BaseException:
+                inbox.pop()
+                raise
             return
         task = cell.taker
         if task is not None and task.custom_sleep_data is cell:

@@ -74,9 +74,7 @@ class AcquireQueues(Generic[K, V]):
     @enable_ki_protection
     async def wait(self, key: K, owner: Owner, value: V) -> None:
         """Wait for the name, or for the end of the owner. A checkpoint; if it is cancelled, it leaves the queue."""
-        queue = self.by_key.get(key)
-        if queue is None:
-            queue = OrderedDict()
+        queue: AcquireQueue[V] = self.by_key.get(key) or OrderedDict()
         waiter = Waiter(key, queue, owner, value, current_task())
 
         def abort(_: RaiseCancelT) -> Abort:

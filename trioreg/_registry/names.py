@@ -181,17 +181,17 @@ class Names(Tables[K, V]):
                 partition.undo_add(group)
                 raise
         if self.totals is not None or self.notifier is not None:
-            event: Registered[K, V]
+            events: list[Event[K, V]] = []
             try:
                 if self.notifier is not None:
-                    event = Registered(self.name, key, owner, value)
+                    events = [Registered(self.name, key, owner, value)]
                 if self.totals is not None:
                     self.totals.add(self, key, value)
             except BaseException:
                 self._remove_quietly(owner, key, number)
                 raise
             if self.notifier is not None:
-                self.notifier.posted += (event,)
+                self.notifier.posted += events
                 self._deliver_events(self.notifier)
         return number
 
