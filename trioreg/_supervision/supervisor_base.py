@@ -13,7 +13,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import Actor, ActorRef, Function, raises
 from .._registry import Via
-from .._runtime import Identity, show_methods_as
+from .._runtime import Identity, current_run, do_later, is_finalizing, show_methods_as
 from .backoff import Backoff
 from .child_info import ChildCounts, ChildInfo
 from .child_options import ChildOptions
@@ -78,7 +78,10 @@ class SupervisorBase(Actor, Identity):
         The block of `open_supervisor` is left when they have ended. Not a checkpoint; constant time.
         """
         if self._trioreg_cell is None:
-            self._engine.close()
+            if is_finalizing():
+                do_later(current_run().token, self.stop)
+            else:
+                self._engine.close()
         else:
             super().stop()
 
