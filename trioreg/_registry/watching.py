@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import trio
 from trio.lowlevel import checkpoint, enable_ki_protection
 
-from .._runtime import Owner
+from .._runtime import Identity, Owner
 from .arguments import require_hashable
 from .core import RegistryCore
 from .events import Event
@@ -63,7 +63,7 @@ class Watching(RegistryCore[K, V]):
         return Watch(self._names.open_notifier(), key, everything)
 
 
-class Watch(AbstractContextManager["trio.MemoryReceiveChannel[Event[K, V]]"], Generic[K, V]):
+class Watch(Identity, AbstractContextManager["trio.MemoryReceiveChannel[Event[K, V]]"], Generic[K, V]):
     """The context manager of `Registry.watch`. Its channel is unbounded: no event is lost."""
 
     __slots__ = ("_everything", "_key", "_notifier", "_receive", "_send", "_watchers")

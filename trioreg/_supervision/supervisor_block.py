@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import RestartLimitExceeded
+from .._runtime import Identity, RestartLimitExceeded
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound="SupervisorBase")
 
 
-class SupervisorBlock(AbstractAsyncContextManager[S], Generic[S]):
+class SupervisorBlock(Identity, AbstractAsyncContextManager[S], Generic[S]):
     """The context manager of `open_supervisor` and the like.
 
     It is a class, as Trio's own nursery manager is. ``contextlib.asynccontextmanager`` would put its own code between
