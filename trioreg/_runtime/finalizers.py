@@ -14,6 +14,7 @@ from threading import get_ident
 from typing import Any, Literal
 
 import trio
+from trio.lowlevel import enable_ki_protection
 
 logger = logging.getLogger("trioreg")
 
@@ -23,11 +24,11 @@ COLLECTING: list[int] = []
 _runs: list[object] = []
 
 
+@enable_ki_protection  # Ctrl-C in here would be lost, and the end of the collection with it
 def _notice(phase: Literal["start", "stop"], info: dict[str, int]) -> None:
+    COLLECTING.clear()  # the collector never runs twice at once, so what is there was left behind
     if phase == "start":
         COLLECTING.append(get_ident())
-    elif COLLECTING:
-        COLLECTING.pop()
 
 
 def watch_collector(run: object) -> None:
