@@ -61,7 +61,10 @@ from trioreg import (
     Unregistered,
     Var,
     Via,
+    open_dynamic_supervisor,
+    open_partition_supervisor,
     open_stream,
+    open_supervisor,
 )
 
 
@@ -247,6 +250,23 @@ async def test_a_copied_reference_learns_of_the_end(autojump_clock: MockClock) -
         ref.kill()
         await wait_all_tasks_blocked()
         assert [copied.is_alive for copied in copies] == [False, False]
+
+
+@pytest.mark.parametrize(
+    "open_block",
+    [
+        open_supervisor,
+        open_dynamic_supervisor,
+        lambda: open_partition_supervisor(2, Keeper),
+        lambda: open_stream(double, [1], max_concurrency=1),
+        lambda: names.watch(),
+    ],
+    ids=["supervisor", "dynamic", "partitions", "stream", "watch"],
+)
+async def test_a_block_that_is_copied_is_the_same_block(open_block: Callable[[], object]) -> None:
+    block = open_block()
+    assert copy.copy(block) is block
+    assert copy.deepcopy(block) is block
 
 
 async def test_an_error_in_a_copied_exit_is_the_error_itself_and_a_value_is_copied() -> None:

@@ -254,7 +254,7 @@ async def test_a_selection_in_another_run_ends_while_a_writer_keeps_up_with_it(
     selected: list[Any] = []
     owner = names.register(0, 0)
     writer = Writer(names, 0, owner, at_most=100)
-    monkeypatch.setattr(query, "Changes", EndlessChanges)
+    monkeypatch.setattr(changes_module, "Changes", EndlessChanges)
     await trio.to_thread.run_sync(trio.run, select)
     assert writer.written == 2  # one for the question, and one for the change that the selection took in
     assert selected == [(0, owner, 1)]

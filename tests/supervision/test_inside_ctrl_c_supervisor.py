@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-from types import FrameType
-from typing import Any
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 import trio
 from support.errors import Bang, leaves
-from support.inside import OPENING, interrupted_at
+from support.inside import assert_nothing_left_behind, interrupted_at
+from support.interrupts import interrupted_at_each_line
 from trio.testing import MockClock
 
-from trioreg import Actor, ChildSpec, open_supervisor
+from trioreg import (
+    Actor,
+    ChildSpec,
+    Registry,
+    open_dynamic_supervisor,
+    open_partition_supervisor,
+    open_supervisor,
+)
 
 
 def test_ctrl_c_while_a_supervisor_notices_its_cancellation_does_not_hang_it() -> None:
@@ -36,35 +41,46 @@ def test_ctrl_c_while_a_supervisor_notices_its_cancellation_does_not_hang_it() -
 # Ctrl-C while a supervisor opens or closes its block once left tasks behind, and Trio itself broke down.
 
 
-def test_ctrl_c_at_any_line_that_opens_or_closes_a_supervisor_breaks_nothing() -> None:
-    ended: list[bool] = []
-    lines = 0
-    at = 0
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")  # it was made, and then Ctrl-C came
+@pytest.mark.parametrize(
+    ("opening", "ending"),
+    [
+        ("supervisor", "end"),
+        ("supervisor", "error"),
+        ("supervisor", "cancel"),
+        ("dynamic supervisor", "end"),
+        ("partition supervisor", "end"),
+    ],
+)
+def test_ctrl_c_at_any_line_that_opens_or_closes_a_supervisor_breaks_nothing(opening: str, ending: str) -> None:
+    names: Registry[str, None] = Registry("names")
 
-    def interrupt(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal lines
-        if frame.f_code.co_name != OPENING:
-            return None
-        if event == "line":
-            lines += 1
-            if lines == at:
-                signal.raise_signal(signal.SIGINT)
-        return interrupt
+    def open_block() -> AbstractAsyncContextManager[object]:
+        if opening == "supervisor":
+            return open_supervisor([ChildSpec(trio.lowlevel.checkpoint, restart="temporary")])
+        if opening == "dynamic supervisor":
+            return open_dynamic_supervisor()
+        return open_partition_supervisor(1, ChildSpec(trio.lowlevel.checkpoint, restart="temporary"))
 
     async def main() -> None:
-        async with open_supervisor([ChildSpec(Actor)]):
-            raise Bang
+        names.register("outside")
+        with trio.CancelScope() as scope:
+            async with open_block():
+                names.register("inside")
+                if ending == "cancel":
+                    scope.cancel()
+                if ending == "error":
+                    raise Bang
 
-    before = sys.gettrace()
-    while at <= lines:
-        at += 1
-        lines = 0
-        sys.settrace(interrupt)
-        try:
-            trio.run(main, clock=MockClock(autojump_threshold=0))
-        except BaseException as error:
-            ended.append({type(leaf) for leaf in leaves(error)} <= {KeyboardInterrupt, Bang})
-        finally:
-            sys.settrace(before)
-    assert len(ended) > 5
-    assert all(ended)
+    for place, errors in interrupted_at_each_line(main, "supervisor_block.py", "engine.py"):
+        assert errors <= {KeyboardInterrupt, Bang}, place
+        assert_nothing_left_behind(names)
+
+
+async def test_the_block_of_a_supervisor_is_entered_once() -> None:
+    block = open_supervisor()
+    async with block:
+        pass
+    with pytest.raises(RuntimeError, match="open another one"):
+        await block.__aenter__()

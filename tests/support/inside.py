@@ -30,17 +30,16 @@ from trioreg._runtime.task_owner import current_owner
 from trioreg._runtime.trio_run import current_run
 from trioreg._supervision.child import Child
 from trioreg._supervision.engine import Engine
-from trioreg._supervision.supervisor_block import open_block
 
 __all__ = [
     "BATCH",
     "COMPACT",
     "CRASHES_PER_TURN",
-    "OPENING",
     "REFUSED_PER_TURN",
     "ROWS_PER_TURN",
     "ask_to_stop",
     "assert_nothing_left",
+    "assert_nothing_left_behind",
     "assert_nothing_waits",
     "coroutine_of",
     "do_before_sleep",
@@ -124,6 +123,13 @@ def assert_nothing_left(*registries: Registry[Any, Any]) -> None:
         assert registry.count() == 0
     assert_nothing_waits(*registries)
     assert plain_holders() == 0
+
+
+def assert_nothing_left_behind(*registries: Registry[Any, Any]) -> None:
+    """The same after the Trio run has ended."""
+    for registry in registries:
+        assert registry.count() == 0
+    assert_nothing_waits(*registries)
 
 
 def assert_nothing_waits(*registries: Registry[Any, Any]) -> None:
@@ -274,9 +280,6 @@ _POINTS: dict[str, tuple[object, str]] = {
     "before an actor is woken for a message": (_mailbox, "wake"),
     "after a wait for an actor has begun": (Wait, "__init__"),
 }
-
-OPENING = open_block.__name__
-"""The name of the function that opens and closes the block of a supervisor."""
 
 
 @contextmanager

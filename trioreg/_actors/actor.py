@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._runtime import async_result, current_actor, logger
+from .._runtime import async_result, current_actor, do_later, is_finalizing, logger
 from .background import start_background_task
 from .cell import Cell
 from .function_actor import receive as receive_next
@@ -22,7 +22,8 @@ from .timer import Timer
 if TYPE_CHECKING:
     from typing import Self
 
-    from .._runtime import Exit
+    from .._runtime import do_later, is_finalizing
+from .._runtime import Exit
 
 Ts = TypeVarTuple("Ts")
 
@@ -103,7 +104,11 @@ class Actor:
         Raises:
             RuntimeError: This is not the thread of the Trio run.
         """
-        writable(self).stop()
+        cell = writable(self)
+        if is_finalizing():
+            do_later(cell.ref._run.token, self.stop)
+        else:
+            cell.stop()
 
     def start_soon(self, async_fn: Callable[[*Ts], Awaitable[object]], /, *args: *Ts) -> None:
         """Run ``await async_fn(*args)`` beside the handlers: work that lives and dies with the actor.

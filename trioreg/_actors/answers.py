@@ -32,7 +32,11 @@ COROUTINE: type[object] = CoroutineType
 def ask(cell: Cell, handler: Handler, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Call:
     """Put a call into the mailbox. `wait_answer` waits for its answer."""
     call = Call(cell.ref, check_for_cycle(cell, current_task()), handler, args, kwargs)
-    cell.put_or_line_up(CALL, call)
+    try:
+        cell.put_or_line_up(CALL, call)
+    except BaseException:
+        call.end_wait()
+        raise
     return call
 
 
@@ -47,7 +51,13 @@ async def wait_answer(cell: Cell, call: Call) -> object:
             _abandon(cell, call)
             return Abort.SUCCEEDED
 
-        await wait_task_rescheduled(abort)
+        try:
+            await wait_task_rescheduled(abort)
+        except BaseException:
+            # If it was cancelled, `abort` has done this. If it has not even begun to wait, nothing may wake it.
+            if call.task is not None:
+                _abandon(cell, call)
+            raise
     if call.error is not None:
         try:
             raise call.error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, Never, TypeVar, final
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import ActorExited, Identity, NoReply, wake
+from .._runtime import ActorExited, Identity, NoReply, do_later, is_finalizing, wake
 from .deadlock import Wait
 
 if TYPE_CHECKING:
@@ -75,16 +75,16 @@ class Call(Wait):
             self._done()
 
     def _done(self) -> None:
-        self.is_done = True
+        # First what may fail. If it does, the call is as before, and the end of the actor answers it.
         if self.waits is not None:
             self.end_wait()
+        if self.task is not None:
+            wake(self.task)
+            self.task = None
+        self.is_done = True
         if self.deferred is not None:
             self.deferred.pop(self, None)
             self.deferred = None
-        task = self.task
-        if task is not None:
-            self.task = None
-            wake(task)
 
 
 def refuse(payload: object, ref: Owner, exit: Exit, *, was_sent: bool = True) -> None:
@@ -169,6 +169,9 @@ class Reply(Identity, Generic[R]):
         call = self._call
         if call is not None:
             call.target._require_thread()
+            if is_finalizing():
+                do_later(call.target._run.token, self._answer, value, error)
+                return
         self._is_answered = True
         self._value, self._error = value, error
         self._call = None

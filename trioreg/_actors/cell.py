@@ -31,6 +31,7 @@ from .._runtime import (
     combine,
     current_actor,
     is_being_closed,
+    require_room,
     run_user,
     shown_safely,
     sleep_until_woken,
@@ -302,11 +303,11 @@ class Cell(Mailbox):
         """Handle what is in the mailbox, then end."""
         if self.state >= STOPPING:
             return
-        self.state = STOPPING
         if self.hooks is None and self.taker is None:
             self.end(NORMAL)  # it has never taken a message, and may never come to `STOP`
         else:
-            self.put(STOP, None)
+            self.put(STOP, None)  # before the state says so: if this fails, it can be asked to stop again
+            self.state = STOPPING
         self.refuse_senders(NORMAL)
 
     def end(self, exit: Exit) -> None:
@@ -315,27 +316,41 @@ class Cell(Mailbox):
         if self.state >= ENDING:
             if exit.reason == "killed" and self.state == ENDING:
                 life.exit = exit
-                self._cancel()
+                self._interrupt()
                 if self.actor is not None:
                     self.actor._trioreg_killed()
             return
+        before = life.exit, self.state, self.is_open, self.inbox
+        has_stop = False
         life.exit = exit
         self.state = ENDING
-        self.close()  # with an empty queue there will be no `STOP` in front of a message that comes now
-        if exit.reason == "killed" and self.actor is not None:
-            self.actor._trioreg_killed()
-        if self.queue:
-            # `STOP` in front of all messages: so the loop need not look at the state for each message.
-            self.queue.extendleft((None, STOP))
-        if self.scope is not None:
-            self._cancel()
-        else:
-            self.wake_taker()
+        # With an empty queue there will be no `STOP` in front of a message that comes now: nothing gets in any more.
+        self.is_open = False
+        self.inbox = None
+        try:
+            if exit.reason == "killed" and self.actor is not None:
+                self.actor._trioreg_killed()
+            if self.queue:
+                # `STOP` in front of all messages: so the loop need not look at the state for each message.
+                self.queue.extendleft((None, STOP))
+                has_stop = True
+            self._interrupt()
+        except BaseException:
+            # The stack is full, or the memory. The actor is as before, so it can be ended again.
+            life.exit, self.state, self.is_open, self.inbox = before
+            if has_stop and self.queue:
+                del self.queue[0]
+                del self.queue[0]
+            raise
 
-    def _cancel(self) -> None:
+    def _interrupt(self) -> None:
+        """Wake the actor's own task, or cancel what it does."""
+        if self.scope is None:
+            self.wake_taker()
         # If a message has woken the task, it finds the end by itself. It may be in the middle of being woken: the
         # garbage collector can run there, and a ``__del__`` may end the actor. To cancel it would wake it twice.
-        if self.scope is not None and self.kind is None:
+        elif self.kind is None and not self.scope.cancel_called:
+            require_room()
             self.scope.cancel()
 
     def fail(self, error: BaseException) -> BaseException:
@@ -376,14 +391,18 @@ class Cell(Mailbox):
 
     def refuse_sender(self, exit: Exit) -> bool:
         """The same for the first of them. False if there is none."""
-        sender = self.remove_sender()
-        if sender is None:
+        if not self.overflow:
             return False
-        if sender.task is not None and self.owns(sender.task):
-            sender.admitted = True
+        key = next(iter(self.overflow))
+        sender = self.overflow[key]
+        if sender.admitted:
+            pass
+        elif sender.task is not None and self.owns(sender.task):
             self.put(sender.kind, sender.payload)
+            sender.admitted = True
         else:
             refuse(sender.payload, self.ref, exit, was_sent=False)
+        self.remove_sender(key)
         return True
 
     def is_sent_by_itself(self) -> bool:

@@ -21,7 +21,17 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 import trio
 from trio.lowlevel import checkpoint, enable_ki_protection, reschedule
 
-from .._runtime import WOKEN, MailboxFull, logger, sleep_until_woken, split
+from .._runtime import (
+    COLLECTING,
+    WOKEN,
+    MailboxFull,
+    do_later,
+    finish_waking,
+    is_finalizing,
+    logger,
+    sleep_until_woken,
+    split,
+)
 from .answers import (
     COROUTINE,
     answer_in_callers_turn,
@@ -333,22 +343,37 @@ class MessagePaths(Generic[A]):
             handler = None
         if handler is None:
             handler = cell.handlers.find(method, args, kwargs)
-        if get_ident() != cell.thread:
+        if COLLECTING or get_ident() != cell.thread:
             cell.ref._require_thread()
+            if is_finalizing():
+                do_later(cell.ref._run.token, self.cast_nowait, method, *args, **kwargs)
+                return
         if kwargs:
             self._deliver_nowait(cell, CAST, (handler, args, kwargs))
             return
         # `Mailbox.put`, written out.
         if inbox:  # messages wait, so the actor is not idle
             inbox.append(handler)
-            inbox.append(args)
+            try:
+                inbox.append(args)
+            except BaseException:
+                inbox.pop()
+                raise
             return
         task = cell.taker
         if task is not None and task.custom_sleep_data is cell:
             cell.kind = handler
             cell.payload = args
-            task.custom_sleep_data = None
-            reschedule(task, WOKEN)
+            # `wake`, written out.
+            task.custom_sleep_data = WOKEN
+            try:
+                reschedule(task, WOKEN)
+            except BaseException:
+                if task.custom_sleep_data is WOKEN:
+                    task.custom_sleep_data = cell
+                    cell.kind = cell.payload = None
+                    raise
+                finish_waking(task)
         else:
             self._deliver_nowait(cell, handler, args)
 
@@ -363,15 +388,26 @@ class MessagePaths(Generic[A]):
         cell = self._cell or self._find()
         if cell is None or (not cell.is_open and not cell.is_sent_by_itself()):
             raise self._exited(cell)
-        if get_ident() != cell.thread:
+        if COLLECTING or get_ident() != cell.thread:
             cell.ref._require_thread()
+            if is_finalizing():
+                do_later(cell.ref._run.token, self.send_nowait, message)
+                return
         # `Mailbox.put`, written out.
         task = cell.taker
         if task is not None and task.custom_sleep_data is cell:
             cell.kind = INFO
             cell.payload = message
-            task.custom_sleep_data = None
-            reschedule(task, WOKEN)
+            # `wake`, written out.
+            task.custom_sleep_data = WOKEN
+            try:
+                reschedule(task, WOKEN)
+            except BaseException:
+                if task.custom_sleep_data is WOKEN:
+                    task.custom_sleep_data = cell
+                    cell.kind = cell.payload = None
+                    raise
+                finish_waking(task)
         else:
             self._deliver_nowait(cell, INFO, message)
 

@@ -117,12 +117,14 @@ class Mailbox:
         if task is not None and task.custom_sleep_data is self:
             self.kind = kind
             self.payload = payload
-            task.custom_sleep_data = None
-            wake(task)
+            try:
+                wake(task)
+            except BaseException:
+                self.kind = self.payload = None
+                raise
             return
-        queue = self.queue or self._make_queue()
-        queue.append(kind)
-        queue.append(payload)
+        queue: deque[object] = self.queue or self._make_queue()
+        queue += (kind, payload)  # in one step: both, or none
 
     def put_if_room(self, kind: object, payload: object) -> bool:
         """Put a message in, unless the mailbox is full. A closed mailbox has no limit: only its actor still sends."""
@@ -167,7 +169,13 @@ class Mailbox:
             del self.overflow[id(sender)]
             return Abort.SUCCEEDED
 
-        await wait_task_rescheduled(abort)
+        try:
+            await wait_task_rescheduled(abort)
+        except BaseException:
+            # If it was cancelled, `abort` has done this. If it has not even begun to wait, nothing may wake it.
+            if self.overflow and id(sender) in self.overflow:
+                del self.overflow[id(sender)]
+            raise
         return sender.admitted
 
     def _line_up(self, key: int, sender: Sender) -> None:
@@ -230,11 +238,14 @@ class Mailbox:
     def admit(self) -> None:
         """Let in the messages that wait for room, as far as there is room."""
         while self.overflow and not self.is_full:
-            sender = self.overflow.popitem(last=False)[1]
-            self.put(sender.kind, sender.payload)
-            sender.admitted = True
+            key = next(iter(self.overflow))
+            sender = self.overflow[key]
+            if not sender.admitted:
+                self.put(sender.kind, sender.payload)
+                sender.admitted = True
             if sender.task is not None:
                 wake(sender.task)
+            del self.overflow[key]
 
     async def wait_for_message(self) -> None:
         """Wait until there is a message, or until `wake_taker`. The current task becomes the taker. A checkpoint."""
@@ -252,7 +263,6 @@ class Mailbox:
         """Wake the taker, if it is parked, without a message."""
         task = self.taker
         if task is not None and task.custom_sleep_data is self:
-            task.custom_sleep_data = None
             wake(task)
 
     def close(self) -> None:
@@ -260,17 +270,16 @@ class Mailbox:
         self.is_open = False
         self.inbox = None
 
-    def remove_sender(self) -> Sender | None:
-        """Take out the first message that waits for room, and wake its sender. None if none waits. Close it before.
+    def remove_sender(self, key: int) -> None:
+        """Wake the sender of a message in `overflow`, then take the message out. If that fails, it is still there.
 
-        The sender has not had its turn yet, so you can still say whether its message was admitted.
+        Say before whether the message was admitted.
         """
-        if not self.overflow:
-            return None
-        sender = self.overflow.popitem(last=False)[1]
-        if sender.task is not None:
-            wake(sender.task)
-        return sender
+        assert self.overflow is not None
+        task = self.overflow[key].task
+        if task is not None:
+            wake(task)
+        del self.overflow[key]
 
 
 def _pairs(queue: Iterable[object]) -> Iterator[tuple[object, object]]:

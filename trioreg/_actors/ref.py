@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeAlia
 import attrs
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
-from .._runtime import KILLED, NORMAL, SHUTDOWN, ActorExited, CallCycle, Exit, Identity, show_methods_as
+from .._runtime import (
+    KILLED,
+    NORMAL,
+    SHUTDOWN,
+    ActorExited,
+    CallCycle,
+    Exit,
+    Identity,
+    do_later,
+    is_finalizing,
+    show_methods_as,
+)
 from .cell import ENDING, STOPPING, Reference
 from .deadlock import waiting_for
 from .hot_paths import MessagePaths
@@ -182,7 +193,10 @@ class Address(MessagePaths[A], Identity):
         cell = self._find()
         if cell is not None:
             cell.ref._require_thread()
-            cell.end(exit)
+            if is_finalizing():
+                do_later(cell.ref._run.token, self._end, exit)
+            else:
+                cell.end(exit)
 
     def _accepting(self) -> Cell:
         cell = self._find()

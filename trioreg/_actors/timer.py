@@ -12,7 +12,7 @@ import trio
 from trio.lowlevel import enable_ki_protection
 from trio_util import periodic  # pyright: ignore[reportUnknownVariableType]
 
-from .._runtime import Identity, counted
+from .._runtime import Identity, counted, do_later, is_finalizing
 from .background import start_background_task
 from .cell import STOPPING
 from .message import TICK, Tick
@@ -49,8 +49,11 @@ class Timer(Identity):
         Raises:
             RuntimeError: This is not the thread of the Trio run.
         """
-        self._cell.ref._require_thread()
-        self._scope.cancel()
+        if is_finalizing():
+            do_later(self._cell.ref._run.token, self.cancel)
+        else:
+            self._cell.ref._require_thread()
+            self._scope.cancel()
 
     async def _send_after(self) -> None:
         with self._scope:

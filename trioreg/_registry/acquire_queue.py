@@ -19,11 +19,10 @@ from trio.lowlevel import (
     Task,
     current_task,
     enable_ki_protection,
-    reschedule,
     wait_task_rescheduled,
 )
 
-from .._runtime import items_of
+from .._runtime import items_of, wake
 
 if TYPE_CHECKING:
     from .._runtime import Exit, Owner, Token
@@ -75,16 +74,23 @@ class AcquireQueues(Generic[K, V]):
     @enable_ki_protection
     async def wait(self, key: K, owner: Owner, value: V) -> None:
         """Wait for the name, or for the end of the owner. A checkpoint; if it is cancelled, it leaves the queue."""
-        queue = self.by_key.setdefault(key, OrderedDict())
+        queue: AcquireQueue[V] = self.by_key.get(key) or OrderedDict()
         waiter = Waiter(key, queue, owner, value, current_task())
-        queue[waiter.number] = waiter
-        owner._take(self, waiter, waiter.number)
 
         def abort(_: RaiseCancelT) -> Abort:
             self._remove(waiter)
             return Abort.SUCCEEDED
 
-        await wait_task_rescheduled(abort)
+        try:
+            self.by_key[key] = queue
+            queue[waiter.number] = waiter
+            owner._take(self, waiter, waiter.number)
+            await wait_task_rescheduled(abort)
+        except BaseException:
+            # If it was cancelled, `abort` has done this. If it has not even begun to wait, nothing may wake it.
+            if waiter.number in queue:
+                self._remove(waiter)
+            raise
         if waiter.error is not None:
             raise waiter.error
 
@@ -101,17 +107,22 @@ class AcquireQueues(Generic[K, V]):
             except BaseException as error:
                 for waiter in list(queue.values()):
                     waiter.error = error
+                    wake(waiter.task)
+                    del queue[waiter.number]  # no call in between: it must not be woken twice
                     self._remove(waiter)
-                    reschedule(waiter.task)
         return found
 
     def wake_next(self, queue: AcquireQueue[V] | None) -> Waiter[V] | None:
         """Take the first waiter with a living owner out of a queue, and wake its task."""
         while queue:
             waiter = queue[next(iter(queue))]
+            is_alive = waiter.owner.is_alive
+            if is_alive:
+                waiter.error = MemoryError()  # until it has the name: a failure on the way must not look like success
+            wake(waiter.task)
+            del queue[waiter.number]  # no call in between: it must not be woken twice
             self._remove(waiter)
-            reschedule(waiter.task)
-            if waiter.owner.is_alive:
+            if is_alive:
                 return waiter
         return None
 
@@ -119,12 +130,13 @@ class AcquireQueues(Generic[K, V]):
         """If an owner is in a queue, take it out and wake its task: it has the name already."""
         for waiter, _ in owner._keys(self):
             if waiter.queue is queue:
+                wake(waiter.task)
                 self._remove(waiter)
-                reschedule(waiter.task)
                 return
 
     def _remove(self, waiter: Waiter[V]) -> None:
-        del waiter.queue[waiter.number]
+        if waiter.number in waiter.queue:
+            del waiter.queue[waiter.number]
         if not waiter.queue:
             with suppress(BaseException):  # an empty queue may stay if the key can't be compared
                 del self.by_key[cast("K", waiter.key)]
@@ -135,5 +147,5 @@ class AcquireQueues(Generic[K, V]):
         """Wake the waiters of an owner that has ended (`Lessor`)."""
         for waiter, _ in keys:
             if waiter.number in waiter.queue:
+                wake(waiter.task)
                 self._remove(waiter)
-                reschedule(waiter.task)

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
+from trio.lowlevel import enable_ki_protection
+
 from .entry import Entry
 
 K = TypeVar("K", bound=Hashable)
@@ -41,3 +43,26 @@ class Changes(Generic[K, V]):
                 break
             current = self.replaced[id(current)][1]
         return current
+
+
+class Selection(Generic[K, V]):
+    """The time of a selection, as a block: what changes meanwhile is recorded.
+
+    It is a class with protected ends. Ctrl-C between the beginning and a ``try`` would leave the record in the registry
+    for ever.
+    """
+
+    __slots__ = ("_changes", "_selections")
+
+    def __init__(self, selections: list[Changes[K, V]]) -> None:
+        self._selections = selections
+        self._changes: Changes[K, V] = Changes()
+
+    @enable_ki_protection
+    def __enter__(self) -> Changes[K, V]:
+        self._selections.append(self._changes)
+        return self._changes
+
+    @enable_ki_protection
+    def __exit__(self, *_: object) -> None:
+        self._selections.remove(self._changes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Hashable
+from contextlib import suppress
 from itertools import count
 from typing import Any, TypeVar, cast
 
@@ -25,13 +26,14 @@ from .._runtime import (
     current_owner,
     current_run,
     report,
+    require_room,
     shown_safely,
 )
 from .acquire_queue import AcquireQueue, AcquireQueues
 from .arguments import as_owner
 from .changes import Changes
 from .entry import Entry
-from .events import Registered, Unregistered
+from .events import Event, Registered, Unregistered
 from .notifier import Notifier
 from .tables import Tables, numbers_in
 from .totals import Totals
@@ -95,6 +97,8 @@ class Names(Tables[K, V]):
         if owner is None:
             try:
                 owner = current_owner()
+            except RecursionError:
+                raise  # a `RuntimeError` too, and not the one of a thread without a run
             except RuntimeError:
                 raise RuntimeError(
                     f"registry {self.name!r} can only be written from inside the Trio run that hosts the owner: "
@@ -163,6 +167,8 @@ class Names(Tables[K, V]):
 
     def insert(self, owner: Owner, key: K, value: V) -> int:
         """Add an entry, or raise and change nothing. Returns the number of the entry: each has its own."""
+        if self.totals is not None or self.notifier is not None:
+            require_room()  # for what comes behind the change
         entry: Entry[V] = _new_entry(Entry, (owner, value))
         number = next(_numbers)
         if self.unique:
@@ -191,12 +197,34 @@ class Names(Tables[K, V]):
             except BaseException:
                 partition.undo_add(group)
                 raise
-        if self.totals is not None:
-            self.totals.add(self, key, value)
-        if self.notifier is not None:
-            self.notifier.post(Registered(self.name, key, owner, value))
-            self._deliver_events(self.notifier)
+        if self.totals is not None or self.notifier is not None:
+            events: list[Event[K, V]] = []
+            try:
+                if self.notifier is not None:
+                    events = [Registered(self.name, key, owner, value)]
+                if self.totals is not None:
+                    self.totals.add(self, key, value)
+            except BaseException:
+                self._remove_quietly(owner, key, number)
+                raise
+            if self.notifier is not None:
+                self.notifier.posted += events
+                self._deliver_events(self.notifier)
         return number
+
+    def _remove_quietly(self, owner: Owner, key: K, number: int) -> None:
+        """Undo an `insert` that nothing has been told of."""
+        token = owner._token(self, key)
+        if isinstance(token, dict) and len(token) > 1:
+            del token[number]
+        else:
+            owner._drop(self, key)
+        if self.unique:
+            del self.table_of(key)[key]
+        else:
+            self.duplicate[self.partition_of(owner, key)].remove(key, [number])
+        if self.totals is not None:
+            self.totals.recount(self)
 
     def delete(self, owner: Owner, key: K, number: int) -> bool:
         """Remove one entry of an owner, if it is still there."""
@@ -252,6 +280,11 @@ class Names(Tables[K, V]):
         assert token is not None
         queue = self.queues.by_key.get(key)
         new = Entry(to, value)
+        events: tuple[Event[K, V], ...] = ()
+        if self.notifier is not None:
+            events = Unregistered(self.name, key, owner, entry.value, exit), Registered(self.name, key, to, value)
+        require_room()  # for what comes behind the change, when it can't be undone any more
+        held = owner._held
         owner._drop(self, key)
         try:
             to._take(self, key, next(_numbers))
@@ -261,8 +294,8 @@ class Names(Tables[K, V]):
                 to._drop(self, key)
                 raise
         except BaseException:
-            # The key's `__eq__` raised.
-            owner._take(self, key, token)
+            # The key's `__eq__` raised, or the stack is full.
+            owner._undrop(held, self, key, token)
             raise
         if self.selections:
             self._record_change(key, entry, new)
@@ -271,8 +304,7 @@ class Names(Tables[K, V]):
         if queue is not None:
             self.queues.wake(queue, to)
         if self.notifier is not None:
-            self.notifier.post(Unregistered(self.name, key, owner, entry.value, exit))
-            self.notifier.post(Registered(self.name, key, to, value))
+            self.notifier.posted += events
             self._deliver_events(self.notifier)
         return True
 
@@ -299,30 +331,37 @@ class Names(Tables[K, V]):
         for partition in self.partitions:
             purged, lost = partition.purge(owner)
             for key, entry in purged:
-                self._record_removal(owner, key, entry, exit)
+                self._note_purged(owner, key, entry, exit)
                 free.append(key)
             for key, entry in lost:
-                self._record_removal(entry.owner, key, entry, None)
+                self._note_purged(entry.owner, key, entry, None)
                 error = KeyError("its key can no longer be hashed or compared")
                 report(error, "registry %r: the entry of %r for %s is lost", self.name, entry.owner, shown_safely(key))
         for key in free if self.queues.by_key else ():
-            for queue in self.queues.find(key):
-                self._give_to_next(key, queue)
+            with suppress(Exception):
+                for queue in self.queues.find(key):
+                    self._give_to_next(key, queue)
         if self.totals is not None:
             self.totals.recount(self)
 
     def _remove_all(self, owner: Owner, key: K, token: Token) -> int:
         """Remove all entries of an owner for a key: from its lease and from the table, or from neither."""
         queue = self.queues.by_key.get(key) if self.queues.by_key else None
+        if queue is not None or self.notifier is not None:
+            require_room()  # for what comes behind the change, when it can't be undone any more
+        held = owner._held
         owner._drop(self, key)
         try:
             removed = self._remove_from_tables(owner, key, token, None)
         except BaseException:
-            # The key's `__eq__` raised, or its hash has changed.
-            owner._take(self, key, token)
+            # The key's `__eq__` raised, or its hash has changed, or the stack is full.
+            owner._undrop(held, self, key, token)
             raise
         if queue is not None:
-            self._give_to_next(key, queue)
+            try:
+                self._give_to_next(key, queue)
+            except (MemoryError, RecursionError):
+                owner._run.token.run_sync_soon(self._give_if_free, key, queue)
         return removed
 
     def _remove_from_tables(self, owner: Owner, key: K, token: Token, exit: Exit | None) -> int:
@@ -333,24 +372,44 @@ class Names(Tables[K, V]):
             if entry[0] is not owner:
                 table[key] = entry
                 raise KeyError(key)  # a key that compares wrongly must not remove the name of another owner
-            if self.selections or self.notifier is not None:
-                self._record_removal(owner, key, entry, exit)
-            if self.totals is not None:
-                self.totals.subtract(self, key, [entry])
+            if self.selections or self.notifier is not None or self.totals is not None:
+                try:
+                    self._note_removal(owner, key, [entry], exit)
+                except BaseException:
+                    table[key] = entry
+                    raise
             return 1
-        entries = self.duplicate[self.partition_of(owner, key)].remove(key, numbers_in(token))
-        if self.selections or self.notifier is not None:
-            for entry in entries:
-                self._record_removal(owner, key, entry, exit)
+        partition = self.duplicate[self.partition_of(owner, key)]
+        numbers = numbers_in(token)
+        size = len(numbers)
+        entries = partition.remove(key, numbers)
+        if self.selections or self.notifier is not None or self.totals is not None:
+            try:
+                self._note_removal(owner, key, entries, exit)
+            except BaseException:
+                for number, entry in zip(numbers, entries, strict=True):
+                    partition.add(key, number, entry)
+                raise
+        return size
+
+    def _note_removal(self, owner: Owner, key: K, entries: list[Entry[V]], exit: Exit | None) -> None:
+        """Tell all that follow the registry. It does all of it, or raises and nothing is done."""
+        events: list[Event[K, V]] = []
+        if self.notifier is not None:
+            events = [Unregistered(self.name, key, owner, entry.value, exit) for entry in entries]
         if self.totals is not None:
             self.totals.subtract(self, key, entries)
-        return len(entries)
+        if self.selections:
+            for entry in entries:
+                self._record_change(key, entry, None)
+        if self.notifier is not None:
+            self.notifier.posted += events
 
-    def _record_removal(self, owner: Owner, key: K, entry: Entry[V], exit: Exit | None) -> None:
+    def _note_purged(self, owner: Owner, key: K, entry: Entry[V], exit: Exit | None) -> None:
         if self.selections:
             self._record_change(key, entry, None)
         if self.notifier is not None:
-            self.notifier.post(Unregistered(self.name, key, owner, entry.value, exit))
+            self.notifier.posted.append(Unregistered(self.name, key, owner, entry.value, exit))
 
     def _record_change(self, key: K, old: Entry[V], new: Entry[V] | None) -> None:
         # A copy: a selection in another thread may end meanwhile.
@@ -366,11 +425,18 @@ class Names(Tables[K, V]):
             try:
                 self.insert(waiter.owner, key, waiter.value)
             except BaseException as error:
-                if not isinstance(error, Exception) and any(held is key for held, _ in waiter.owner._keys(self)):
+                if any(held is key for held, _ in waiter.owner._keys(self)):
+                    waiter.error = None
                     raise  # it has the name: a listener raised `SystemExit` when it was told
                 waiter.error = error  # the key's `__eq__` raised: try the next waiter
             else:
+                waiter.error = None
                 return
+
+    def _give_if_free(self, key: K, queue: AcquireQueue[V]) -> None:
+        with suppress(Exception):
+            if self.entry(key) is None:
+                self._give_to_next(key, queue)
 
     def _deliver_events(self, notifier: Notifier[K, V]) -> None:
         # While an owner ends, its names go one by one. Events are delivered when the last one is gone.

@@ -6,11 +6,10 @@ A notifier never changes a name.
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Generator, Hashable
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from collections.abc import Hashable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
 import trio
 from trio.lowlevel import (
@@ -19,12 +18,11 @@ from trio.lowlevel import (
     Task,
     current_task,
     enable_ki_protection,
-    reschedule,
     wait_task_rescheduled,
 )
 
 from .._actors import Address
-from .._runtime import ActorExited, MailboxFull, NotRegistered, logger, report, sync_result
+from .._runtime import ActorExited, MailboxFull, NotRegistered, logger, report, sync_result, wake
 from .events import Event, Listener, Registered
 
 if TYPE_CHECKING:
@@ -34,18 +32,24 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 T = TypeVar("T")
 
+Watchers: TypeAlias = dict[trio.MemorySendChannel[Event[K, V]], None]
+
 
 class Notifier(Generic[K, V]):
-    """Passes the events of one registry on to its listeners, its watchers and the tasks that wait for a name."""
+    """Passes the events of one registry on to its listeners, its watchers and the tasks that wait for a name.
 
-    __slots__ = ("_is_delivering", "_listeners", "_posted", "_waiters", "_watchers", "_watchers_of_all")
+    Attributes:
+        posted: Events for the next `deliver`.
+    """
+
+    __slots__ = ("_is_delivering", "_listeners", "_waiters", "_watchers", "_watchers_of_all", "posted")
 
     def __init__(self, listeners: Iterable[Listener[K, V]]) -> None:
         self._listeners = tuple(listeners)
-        self._watchers_of_all: dict[trio.MemorySendChannel[Event[K, V]], None] = {}
-        self._watchers: dict[K, dict[trio.MemorySendChannel[Event[K, V]], None]] = {}
+        self._watchers_of_all: Watchers[K, V] = {}
+        self._watchers: dict[K, Watchers[K, V]] = {}
         self._waiters: dict[K, dict[Task, None]] = {}
-        self._posted: deque[Event[K, V]] = deque()
+        self.posted: deque[Event[K, V]] = deque()
         self._is_delivering = False
 
     def forget_tasks(self) -> None:
@@ -53,12 +57,8 @@ class Notifier(Generic[K, V]):
         self._watchers_of_all = {}
         self._watchers = {}
         self._waiters = {}
-        self._posted.clear()
+        self.posted.clear()
         self._is_delivering = False
-
-    def post(self, event: Event[K, V]) -> None:
-        """Keep an event for the next `deliver`."""
-        self._posted.append(event)
 
     def deliver(self) -> None:
         """Deliver the posted events. Called when all changes of one step are done."""
@@ -67,8 +67,9 @@ class Notifier(Generic[K, V]):
         self._is_delivering = True
         exits: list[BaseException] = []
         try:
-            while self._posted:
-                self._deliver_one(self._posted.popleft(), exits)
+            while self.posted:
+                self._deliver_one(self.posted[0], exits)
+                del self.posted[0]  # only now: if the stack was full, the event is told with the next one
         finally:
             self._is_delivering = False  # logging may raise: the user's filters and handlers run
         if exits:
@@ -91,7 +92,7 @@ class Notifier(Generic[K, V]):
                 )
             except BaseException as error:
                 exits.append(error)  # `SystemExit` and the like leave, but after every listener was called
-        channels, tasks = [*self._watchers_of_all], list[Task]()
+        channels, tasks = [*self._watchers_of_all], dict[Task, None]()
         try:
             channels += self._watchers.get(event.key, ())
         except BaseException as error:
@@ -99,47 +100,51 @@ class Notifier(Generic[K, V]):
             report(error, "registry %r: the watchers of its key do not get %r", event.registry, event)
         if isinstance(event, Registered):
             try:
-                tasks += self._waiters.pop(event.key, ())
+                tasks = self._waiters.pop(event.key, tasks)
             except BaseException:
                 # Wake every task that waits, for whatever key: it looks again, and gets the error of its own key.
                 waiters, self._waiters = self._waiters, {}
                 for group in waiters.values():
-                    tasks += group
+                    tasks |= group
         for channel in channels:
             with suppress(trio.BrokenResourceError):
                 channel.send_nowait(event)
         for task in tasks:
-            reschedule(task)
+            wake(task)
 
-    @contextmanager
-    @enable_ki_protection
-    def watch(self, key: K, everything: bool) -> Generator[trio.MemoryReceiveChannel[Event[K, V]]]:
-        """A channel with every event from now on, of one key or of all. It is unbounded: no event is lost."""
-        send, receive = trio.open_memory_channel[Event[K, V]](math.inf)
-        channels = self._watchers_of_all if everything else self._watchers.setdefault(key, {})
-        channels[send] = None
-        try:
-            yield receive
-        finally:
-            del channels[send]
-            if not everything:
-                _forget(self._watchers, key, channels)
-            send.close()
-            receive.close()
+    def add_watcher(self, channel: trio.MemorySendChannel[Event[K, V]], key: K, everything: bool) -> Watchers[K, V]:
+        """Send every event from now on into a channel, of one key or of all. Returns all watchers of the same."""
+        watchers = self._watchers_of_all if everything else self._watchers.setdefault(key, {})
+        watchers[channel] = None
+        return watchers
+
+    def remove_watcher(
+        self, channel: trio.MemorySendChannel[Event[K, V]], key: K, everything: bool, watchers: Watchers[K, V]
+    ) -> None:
+        """Undo `add_watcher`, which gave ``watchers``."""
+        watchers.pop(channel, None)
+        if not everything:
+            _forget(self._watchers, key, watchers)
 
     @enable_ki_protection
     async def wait_registered(self, key: K) -> None:
         """Wait until a key is registered the next time. A checkpoint."""
         task = current_task()
         waiters = self._waiters.setdefault(key, {})
-        waiters[task] = None
 
         def abort(_: RaiseCancelT) -> Abort:
             del waiters[task]
             _forget(self._waiters, key, waiters)
             return Abort.SUCCEEDED
 
-        await wait_task_rescheduled(abort)
+        waiters[task] = None
+        try:
+            await wait_task_rescheduled(abort)
+        except BaseException:
+            # If it was cancelled, `abort` has done this. If it has not even begun to wait, nothing may wake it.
+            if waiters.pop(task, self) is None:
+                _forget(self._waiters, key, waiters)
+            raise
 
 
 def _forget(groups: dict[K, dict[T, None]], key: K, group: dict[T, None]) -> None:

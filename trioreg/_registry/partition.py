@@ -11,7 +11,6 @@ Elixir keeps a second table for owners (``PIDPartition0``). Here each owner keep
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator
-from contextlib import suppress
 from itertools import islice
 from typing import Generic, TypeAlias, TypeVar
 
@@ -91,14 +90,20 @@ class DuplicatePartition(Generic[K, V]):
     def remove(self, key: K, numbers: list[int]) -> list[Entry[V]]:
         """Remove entries of a key: all of them, or none if the key's own `__eq__` raises."""
         group = self.table[key]
-        if len(group) == len(numbers):
+        removed = [group[number] for number in numbers]
+        size = len(numbers)
+        # From here on no call, until all are gone. Deleting the key may raise, and then nothing has changed.
+        if len(group) == size:
             del self.table[key]
-        self.count -= len(numbers)
-        removed = [group.pop(number) for number in numbers]
-        # A dict does not shrink by itself: to read the last entry of 150,000 would take as long as to read them all.
-        if group and group.__sizeof__() > _SPARSE * (len(group) + 8):
-            with suppress(Exception):  # the key's `__eq__` raised: the group stays as it is
+        for number in numbers:
+            del group[number]
+        self.count -= size
+        try:
+            # A dict does not shrink by itself: to read the last entry of 150,000 would take as long as to read all.
+            if group and group.__sizeof__() > _SPARSE * (len(group) + 8):
                 self.table[key] = group.copy()
+        except Exception:  # the key's `__eq__` raised, or the stack is full: the group stays as it is
+            return removed
         return removed
 
     def entries(self, key: K, at_most: int | None = None) -> list[Entry[V]]:

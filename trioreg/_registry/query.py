@@ -13,7 +13,7 @@ from trio.lowlevel import checkpoint
 
 from .._runtime import Owner
 from .arguments import as_owner
-from .changes import Changes
+from .changes import Changes, Selection
 from .compiled_pattern import compile_pattern
 from .entry import Entry
 from .names import Names
@@ -94,13 +94,11 @@ class Query(Generic[K, V]):
         that has changed is matched again. In another run than the registry's, the results are from the moment in
         which the last row was looked at.
         """
-        changes: Changes[K, Any] = Changes()
         results = _Results()
         changed = results.changed
         number = 0
         await checkpoint()
-        self._names.selections.append(changes)
-        try:
+        with Selection(self._names.selections) as changes:
             for number, (key, row) in enumerate(self._rows(), 1):
                 entry = changes.current(row) if changes.replaced else row
                 if entry is not None and id(entry) not in changed:
@@ -120,8 +118,6 @@ class Query(Generic[K, V]):
                 left -= ROWS_PER_TURN
                 await checkpoint()
             self._apply(changes, results)  # `where` and `into` may have changed the registry, too
-        finally:
-            self._names.selections.remove(changes)
         return [result for some in results.all() for result in some.values()]
 
     async def count(self) -> int:

@@ -118,7 +118,10 @@ class Registration(RegistryCore[K, V]):
         owner = self._names.writable_owner(owner)
         # Ask about all entries first, remove them then: if the pattern raises, nothing has changed.
         numbers = [number for number, entry in self._names.entries_of(owner, key) if run_user(fits, entry)]
-        return sum(self._names.delete(owner, key, number) for number in numbers)
+        removed = 0
+        for number in numbers:
+            removed += self._names.delete(owner, key, number)
+        return removed
 
     @overload
     async def acquire(self: AcceptsNone, key: K, *, owner: Owner | None = ...) -> Owner: ...

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from contextlib import AbstractContextManager
-from typing import TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import trio
-from trio.lowlevel import checkpoint, current_task
+from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
 from .._actors import check_wait_for_name
-from .._runtime import Owner
+from .._runtime import Identity, Owner
 from .arguments import require_hashable
 from .core import RegistryCore
 from .events import Event
 from .names import Names
+from .notifier import Notifier, Watchers
 from .pattern import ANY
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -56,7 +61,39 @@ class Watching(RegistryCore[K, V]):
         everything = key is ANY
         if not everything:
             require_hashable("key", key)
-        return self._names.open_notifier().watch(key, everything)
+        return Watch(self._names.open_notifier(), key, everything)
+
+
+class Watch(Identity, AbstractContextManager["trio.MemoryReceiveChannel[Event[K, V]]"], Generic[K, V]):
+    """The context manager of `Registry.watch`. Its channel is unbounded: no event is lost."""
+
+    __slots__ = ("_everything", "_key", "_notifier", "_receive", "_send", "_watchers")
+
+    def __init__(self, notifier: Notifier[K, V], key: K, everything: bool) -> None:
+        self._notifier = notifier
+        self._key = key
+        self._everything = everything
+        self._send: trio.MemorySendChannel[Event[K, V]]
+        self._receive: trio.MemoryReceiveChannel[Event[K, V]]
+        self._watchers: Watchers[K, V] | None = None
+
+    @enable_ki_protection
+    def __enter__(self) -> trio.MemoryReceiveChannel[Event[K, V]]:
+        if self._watchers is not None:
+            raise RuntimeError(f"this watch({self._key!r}) is already entered: make another one")
+        self._send, self._receive = trio.open_memory_channel[Event[K, V]](math.inf)
+        self._watchers = self._notifier.add_watcher(self._send, self._key, self._everything)
+        return self._receive
+
+    @enable_ki_protection
+    def __exit__(
+        self, etype: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /
+    ) -> None:
+        assert self._watchers is not None
+        watchers, self._watchers = self._watchers, None
+        self._notifier.remove_watcher(self._send, self._key, self._everything, watchers)
+        self._send.close()
+        self._receive.close()
 
 
 async def wait_for_holder(names: Names[K, V], key: K) -> Owner:

@@ -31,14 +31,16 @@ from .failure import (
     split,
     without_runtime_frames,
 )
+from .finalizers import COLLECTING, do_later, is_finalizing
 from .identity import Identity
 from .ki_protection import await_user, run_user, without_ki_protection
 from .log import logger
 from .owner import Owner, Token
 from .public_names import show_methods_as
 from .report import report
-from .sleeping import WOKEN, sleep_until_woken, wake
+from .sleeping import WOKEN, finish_waking, sleep_until_woken, wake
 from .snapshot import items_of
+from .stack import require_room
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
 from .trio_run import Run, current_run
@@ -47,6 +49,7 @@ from .user_functions import async_result, require_sync, sync_result
 __all__ = [
     "ActorExited",
     "AlreadyRegistered",
+    "COLLECTING",
     "CallCycle",
     "ChildNotEnded",
     "ChildNotFound",
@@ -77,12 +80,16 @@ __all__ = [
     "current_actor",
     "current_owner",
     "current_run",
+    "do_later",
+    "finish_waking",
     "flat",
     "is_being_closed",
+    "is_finalizing",
     "items_of",
     "keep_lines",
     "logger",
     "report",
+    "require_room",
     "sleep_until_woken",
     "require_sync",
     "run_user",

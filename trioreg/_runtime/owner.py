@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     Keys: TypeAlias = dict[Any, "Token"]
     Lease: TypeAlias = tuple["Lessor", Hashable, "Token"]
+    Held: TypeAlias = Lease | dict["Lessor", Keys] | None
 
 Token: TypeAlias = int | dict[int, None]
 """What a registry keeps with an owner for each key: the number of the owner's entry, or the numbers of several."""
@@ -54,7 +55,7 @@ class Owner(Identity):
         self._run = run
         # Spreads owners over partitions evenly. The `hash` of an object does not: it depends on its place in memory.
         self._number = next(_numbers)
-        self._held: Lease | dict[Lessor, Keys] | None = None
+        self._held: Held = None
 
     @property
     def is_alive(self) -> bool:
@@ -141,7 +142,19 @@ class Owner(Identity):
             if held:
                 return
         self._held = None
-        self._holds_nothing()
+        try:
+            self._holds_nothing()
+        except (RecursionError, MemoryError):
+            return  # the name is given back; the run forgets this owner at the end of its task
+
+    def _undrop(self, held: Held, registry: Lessor, key: Hashable, token: Token) -> None:
+        """Undo a `_drop` before which the names were ``held``. No call, so no lack of room on the stack stops it."""
+        if type(held) is dict:
+            if registry in held:
+                held[registry][key] = token
+            else:
+                held[registry] = {key: token}
+        self._held = held
 
     def _holds_nothing(self) -> None:
         """Called when this owner has given back its last name, and lives on."""

@@ -7,8 +7,9 @@ message and the outcome are always the same, so here they are made once. Only th
 A sleeping task says so in its ``custom_sleep_data``. Trio clears that in the moment in which the task is rescheduled,
 for any reason. So it is always true, and there is no other record to keep.
 
-The waker still clears ``custom_sleep_data`` before it calls `wake`. Trio makes an object before it clears it, so the
-garbage collector may run, and in it a ``__del__`` that sends to the same actor and would wake its task twice.
+`wake` still takes it away before it calls Trio. Trio makes an object before it clears it, so a ``__del__`` may run that
+sends to the same actor and would wake its task twice. In its place there is `WOKEN`. If Trio raises, as the stack is
+full, that shows how far Trio has come: so a task is woken, or nothing has changed.
 """
 
 from __future__ import annotations
@@ -44,8 +45,27 @@ WOKEN = _Woken()
 
 
 def wake(task: Task) -> None:
-    """Wake a sleeping task."""
-    reschedule(task, WOKEN)
+    """Wake a sleeping task, or raise and change nothing."""
+    data = task.custom_sleep_data
+    task.custom_sleep_data = WOKEN
+    try:
+        reschedule(task, WOKEN)
+    except BaseException:
+        if task.custom_sleep_data is WOKEN:
+            task.custom_sleep_data = data
+            raise
+        finish_waking(task)
+
+
+def finish_waking(task: Task) -> None:
+    """`reschedule` has raised, and has cleared the ``custom_sleep_data`` before that: do what is left to do.
+
+    Trio puts the task into its queue as the last step. Before, it has taken away all by which the task could be woken
+    again, and it has no public function that goes on from there.
+    """
+    queue = task._runner.runq
+    if task not in queue:
+        queue.append(task)
 
 
 def _abort(_: RaiseCancelT) -> Abort:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from trio.lowlevel import Task
 
-    from .owner import Lessor, Token
+    from .owner import Held, Lessor, Token
     from .trio_run import Run
 
 
@@ -76,6 +76,10 @@ class TaskOwner(Owner):
             self._held = (registry, key, token)
         else:
             super()._take(registry, key, token)
+
+    def _undrop(self, held: Held, registry: Lessor, key: Hashable, token: Token) -> None:
+        super()._undrop(held, registry, key, token)
+        self._run.holders[self._coro] = self
 
     def _holds_nothing(self) -> None:
         self._run.drop(self._coro)

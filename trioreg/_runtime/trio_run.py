@@ -15,6 +15,7 @@ from weakref import WeakSet
 import trio
 from trio.lowlevel import RunVar, add_instrument, current_trio_token, remove_instrument
 
+from .finalizers import unwatch_collector, watch_collector
 from .report import report
 from .turnstile import Turnstile
 
@@ -76,10 +77,10 @@ class Run(trio.abc.Instrument):
 
     def hold(self, coro: CoroutineType[Any, Any, Any], holder: Holder) -> None:
         """A task holds a name now: call ``holder._task_ended`` in the step in which the task ends."""
-        self.holders[coro] = holder
         if not self._installed:
             add_instrument(self)
             self._installed = True
+        self.holders[coro] = holder
 
     def drop(self, coro: CoroutineType[Any, Any, Any]) -> None:
         """A task holds no name any more.
@@ -146,6 +147,7 @@ class _End(trio.abc.Instrument):
         while holders:
             holders.popitem()[1]._task_ended()
         self._run.is_over = True
+        unwatch_collector(self._run)
 
 
 _run: RunVar[Run] = RunVar("trioreg run")
@@ -173,5 +175,6 @@ def current_run() -> Run:
     except LookupError:
         run = Run()
         add_instrument(_End(run))
+        watch_collector(run)
         _run.set(run)
         return run

@@ -15,7 +15,7 @@ from .child_spec import ChildSpec, Restart, spec_of
 from .engine import Engine
 from .restart_intensity import RestartIntensity
 from .supervisor_base import SupervisorBase, require_name
-from .supervisor_block import open_block
+from .supervisor_block import SupervisorBlock
 
 A = TypeVar("A", bound=Actor)
 R = TypeVar("R")
@@ -144,6 +144,6 @@ def open_dynamic_supervisor(
         ExceptionGroup: The block raised, as in a nursery.
         TypeError, ValueError: An argument is not what is said above.
     """
-    return open_block(
+    return SupervisorBlock(
         DynamicSupervisor(max_restarts=max_restarts, max_seconds=max_seconds, max_children=max_children, name=name)
     )

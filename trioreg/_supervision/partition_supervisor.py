@@ -12,7 +12,7 @@ from .._actors import Actor, Address, Function
 from .child_spec import ChildSpec, spec_of
 from .partitions import Partitions
 from .supervisor import Supervisor
-from .supervisor_block import open_block
+from .supervisor_block import SupervisorBlock
 
 A = TypeVar("A", bound=Actor)
 T = TypeVar("T")
@@ -169,7 +169,7 @@ def open_partition_supervisor(  # type: ignore[misc]  # mypy does not see that *
             runs these partitions.
         TypeError, ValueError: An argument is not what is said above.
     """
-    return open_block(
+    return SupervisorBlock(
         PartitionSupervisor(
             partitions,
             factory,

@@ -13,7 +13,7 @@ import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
 
 from .._actors import RUNNING, STARTING, Cell, run_actor, waiting_for
-from .._runtime import SHUTDOWN, ActorExited, MaxChildren, current_run
+from .._runtime import SHUTDOWN, ActorExited, MaxChildren, current_run, require_room
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -164,10 +164,18 @@ class Starting:
         ref = kind.reference(self._run, label)
         cell = Cell(ref, child, kind)
         ref._cell = cell
-        if spec.name is not None:
-            spec.name._claim(ref, None if predecessor is None else predecessor.ref)
-        # Every life begins in the supervisor's context: not in the asking task's, and not in what the last life left.
-        self._context.run(self._start_task, cell, spec)
+        require_room(12)  # Trio can't undo the start of a task
+        try:
+            if spec.name is not None:
+                spec.name._claim(ref, None if predecessor is None else predecessor.ref)
+            # Every life begins in the supervisor's context: not in the asking task's, and not in what the last life
+            # left.
+            self._context.run(self._start_task, cell, spec)
+        except BaseException:
+            # The name was taken, or is given back: no task would do it.
+            ref._set_ended(SHUTDOWN)
+            ref._release(SHUTDOWN)
+            raise
         self._children.begin_life(child, cell)
         self._lifecycle.lives += 1
         self._log.starting(child, cell)
@@ -196,6 +204,7 @@ class Starting:
         try:
             await wait_task_rescheduled(abort)
         finally:
+            cell.life.starter = None  # if it has not even begun to wait, nothing may wake it
             del lifecycle.starts[cell]
             waiting.end_wait()
         if cell.life.has_started and cancel is None:

@@ -12,7 +12,7 @@ from .engine import Engine
 from .restart_intensity import RestartIntensity
 from .strategy import AutoShutdown, Strategy, require_auto_shutdown, require_strategy
 from .supervisor_base import SupervisorBase, require_name
-from .supervisor_block import open_block
+from .supervisor_block import SupervisorBlock
 
 
 class Supervisor(SupervisorBase):
@@ -130,7 +130,7 @@ def open_supervisor(
         ExceptionGroup: A child did not start, or the block raised, as in a nursery.
         TypeError, ValueError: An argument is not what is said above.
     """
-    return open_block(
+    return SupervisorBlock(
         Supervisor(
             children,
             strategy=strategy,

@@ -13,7 +13,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import Actor, ActorRef, Function, raises
 from .._registry import Via
-from .._runtime import Identity, show_methods_as
+from .._runtime import Identity, current_run, do_later, is_finalizing, show_methods_as
 from .backoff import Backoff
 from .child import Child
 from .child_info import ChildCounts, ChildInfo
@@ -98,8 +98,11 @@ class SupervisorBase(Actor, Identity):
             RuntimeError: This is not the thread of the Trio run.
         """
         if self._trioreg_cell is None:
-            self._engine.require_thread()
-            self._engine.close()
+            if is_finalizing():
+                do_later(current_run().token, self.stop)
+            else:
+                self._engine.require_thread()
+                self._engine.close()
         else:
             super().stop()
 

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import RestartLimitExceeded
+from .._runtime import Identity, RestartLimitExceeded
 from .failures import as_one_group
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from types import TracebackType
 
     from .supervisor_base import SupervisorBase
 
 S = TypeVar("S", bound="SupervisorBase")
 
 
-@asynccontextmanager
-@enable_ki_protection
-async def open_block(supervisor: S) -> AsyncGenerator[S]:
-    engine = supervisor._engine
-    try:
-        async with trio.open_nursery() as nursery:
+class SupervisorBlock(Identity, AbstractAsyncContextManager[S], Generic[S]):
+    """The context manager of `open_supervisor` and the like.
+
+    It is a class, as Trio's own nursery manager is. ``contextlib.asynccontextmanager`` would put its own code between
+    the user's and this one. Ctrl-C can interrupt that code, and would leave the nursery open.
+    """
+
+    __slots__ = ("_nursery", "_supervisor")
+
+    def __init__(self, supervisor: S) -> None:
+        self._supervisor = supervisor
+        self._nursery: AbstractAsyncContextManager[trio.Nursery] | None = None
+
+    @enable_ki_protection
+    async def __aenter__(self) -> S:
+        if self._nursery is not None:
+            raise RuntimeError("this supervisor's block is already entered: open another one")
+        supervisor = self._supervisor
+        engine = supervisor._engine
+        self._nursery = trio.open_nursery()
+        nursery = await self._nursery.__aenter__()
+        try:
             started = trio.Event()
 
             @enable_ki_protection
@@ -37,19 +53,41 @@ async def open_block(supervisor: S) -> AsyncGenerator[S]:
 
             nursery.start_soon(run, name=engine.label)
             await started.wait()
-            try:
-                yield supervisor
-            except BaseException:
+        except BaseException as error:
+            await self._close(error)
+            raise
+        return supervisor
+
+    @enable_ki_protection
+    async def __aexit__(
+        self, etype: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /
+    ) -> bool | None:
+        engine = self._supervisor._engine
+        try:
+            if error is None:
+                engine.close_when_empty()
+            else:
                 engine.close()
+        except BaseException as failure:
+            await self._close(failure)
+            raise
+        return await self._close(error)
+
+    async def _close(self, error: BaseException | None) -> bool | None:
+        """Leave the nursery, as its own ``__aexit__`` does."""
+        assert self._nursery is not None
+        engine = self._supervisor._engine
+        try:
+            return await self._nursery.__aexit__(
+                None if error is None else type(error), error, None if error is None else error.__traceback__
+            )
+        except BaseExceptionGroup as group:
+            # One group is enough: what a supervisor has failed with is not wrapped in the nursery's once more.
+            if engine.failure is None and group.subgroup(RestartLimitExceeded) is None:
                 raise
-            engine.close_when_empty()
-    except BaseExceptionGroup as group:
-        # One group is enough: what a supervisor has failed with is not wrapped in the nursery's once more.
-        if engine.failure is None and group.subgroup(RestartLimitExceeded) is None:
-            raise
-        one = as_one_group(group)
-        if one is group:
-            raise
-        raise one from None
-    finally:
-        engine.failure = None  # its traceback leads here: no cycle
+            one = as_one_group(group)
+            if one is group:
+                raise
+            raise one from None
+        finally:
+            engine.failure = None  # its traceback leads here: no cycle

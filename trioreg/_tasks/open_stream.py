@@ -7,18 +7,19 @@ its nursery open. So there is a block, and the loop is in it.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 import trio
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled, enable_ki_protection
 
+from .._runtime import Identity
 from .outcome import Outcome
 from .stream import TaskStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from types import TracebackType
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -134,7 +135,7 @@ def open_stream(
         is_ordered=ordered,
         returns_errors=on_error == "return",
     )
-    return _opened(stream, async_fn, items)
+    return StreamBlock(stream, async_fn, items)
 
 
 def _require_int(name: str, value: object, least: int) -> None:
@@ -144,17 +145,57 @@ def _require_int(name: str, value: object, least: int) -> None:
         raise ValueError(f"{name} must be at least {least}, not {value!r}")
 
 
-@asynccontextmanager
-@enable_ki_protection
-async def _opened(
-    stream: TaskStream[Any], async_fn: AsyncFunction[Any, Any], items: Items[Any]
-) -> AsyncGenerator[TaskStream[Any]]:
-    await checkpoint()
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(stream._feed, async_fn, items, nursery, copy_context())
-            yield stream
-            await checkpoint_if_cancelled()
-            nursery.cancel_scope.cancel()
-    finally:
-        stream._close()
+class StreamBlock(Identity, AbstractAsyncContextManager["TaskStream[Any]"]):
+    """The context manager of `open_stream`.
+
+    It is a class, as Trio's own nursery manager is: Ctrl-C can interrupt the code of ``contextlib``, which would leave
+    the nursery open.
+    """
+
+    __slots__ = ("_async_fn", "_items", "_nursery", "_scope", "_stream")
+
+    def __init__(self, stream: TaskStream[Any], async_fn: AsyncFunction[Any, Any], items: Items[Any]) -> None:
+        self._stream = stream
+        self._async_fn = async_fn
+        self._items = items
+        self._nursery: AbstractAsyncContextManager[trio.Nursery] | None = None
+        self._scope: trio.CancelScope
+
+    @enable_ki_protection
+    async def __aenter__(self) -> TaskStream[Any]:
+        if self._nursery is not None:
+            raise RuntimeError("this stream's block is already entered: open another one")
+        await checkpoint()
+        self._nursery = trio.open_nursery()
+        nursery = await self._nursery.__aenter__()
+        self._scope = nursery.cancel_scope
+        try:
+            nursery.start_soon(self._stream._feed, self._async_fn, self._items, nursery, copy_context())
+        except BaseException as error:
+            await self._close(error)
+            raise
+        return self._stream
+
+    @enable_ki_protection
+    async def __aexit__(
+        self, etype: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /
+    ) -> bool | None:
+        if error is None:
+            try:
+                await checkpoint_if_cancelled()
+                self._scope.cancel()
+            except BaseException as failure:
+                if not await self._close(failure):
+                    raise
+                return None
+        return await self._close(error)
+
+    async def _close(self, error: BaseException | None) -> bool | None:
+        """Leave the nursery, as its own ``__aexit__`` does."""
+        assert self._nursery is not None
+        try:
+            return await self._nursery.__aexit__(
+                None if error is None else type(error), error, None if error is None else error.__traceback__
+            )
+        finally:
+            self._stream._close()

@@ -1,0 +1,115 @@
+"""A failure at every call inside of a change: `MemoryError` at the n-th call, and a stack that is almost full."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from types import FrameType
+from typing import Any
+
+import trio
+from trio.testing import MockClock
+
+import trioreg
+
+_RUNTIME = os.path.dirname(trioreg.__file__)
+
+
+class Fault:
+    """What a scenario calls its change through."""
+
+    is_reached = False
+
+    def __call__(self, change: Callable[[], object]) -> bool:
+        """Do the change. Whether it succeeded."""
+        raise NotImplementedError
+
+
+class AtCall(Fault):
+    """Raises `MemoryError` at the n-th call that the runtime makes, or that is made to it."""
+
+    def __init__(self, n: int) -> None:
+        self.left = n - 1
+
+    def __call__(self, change: Callable[[], object]) -> bool:
+        def count(frame: FrameType, event: str, _: object) -> None:
+            # For a call in C the frame is the caller's, for a call in Python it is the new one. What Trio calls is
+            # left out: Trio can't undo what it has begun.
+            caller = {"c_call": frame, "call": frame.f_back}.get(event)
+            if caller is None or not caller.f_code.co_filename.startswith(_RUNTIME):
+                return
+            if self.left == 0:
+                self.is_reached = True
+                sys.setprofile(None)
+                raise MemoryError
+            self.left -= 1
+
+        try:
+            sys.setprofile(count)
+            try:
+                change()
+            finally:
+                sys.setprofile(None)
+        except MemoryError:
+            return False
+        return True
+
+
+class WithRoom(Fault):
+    """Leaves room for n more frames on the stack."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __call__(self, change: Callable[[], object]) -> bool:
+        before = sys.getrecursionlimit()
+        limit = 20
+        while True:
+            try:
+                sys.setrecursionlimit(limit)
+                break
+            except RecursionError:
+                limit += 1
+        sys.setrecursionlimit(before)
+        try:
+            _change_with(limit + self.n, change)
+        except RecursionError:
+            self.is_reached = True
+            return False
+        finally:
+            sys.setrecursionlimit(before)
+        return True
+
+
+def _change_with(limit: int, change: Callable[[], object]) -> None:
+    sys.setrecursionlimit(limit)
+    change()
+
+
+async def _within_time(scenario: Callable[[Fault], Awaitable[object]], fault: Fault) -> None:
+    gc.disable()  # what the collector would finalize is no part of the change
+    try:
+        with trio.fail_after(1000):
+            await scenario(fault)
+    finally:
+        gc.enable()
+
+
+def fails_at_every_call(kind: Callable[[int], Fault], scenario: Callable[[Fault], Awaitable[Any]]) -> None:
+    """Run a scenario again and again, and let its change fail at its 1st, 2nd, ... call, until it is not reached.
+
+    The scenario checks what is left. It has to end within virtual time.
+    """
+    for n in range(1, 400):
+        fault = kind(n)
+        try:
+            trio.run(_within_time, scenario, fault, clock=MockClock(autojump_threshold=0))
+        except BaseException as error:
+            error.add_note(f"fault number {n}")
+            raise
+        if not fault.is_reached:
+            assert n > 1
+            return
+    raise AssertionError("the change still fails")
