@@ -95,7 +95,7 @@ class World(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if "unhandled message" in str(record.msg):
-            life, _, left = cast("tuple[Life, Exit, int]", record.args)
+            _, life, _, left = cast("tuple[str, Life, Exit, int]", record.args)
             self.unhandled[life] += left
 
     def require(self, is_right: bool, problem: str, *what: object) -> None:
