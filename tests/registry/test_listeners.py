@@ -139,8 +139,7 @@ async def test_events_are_told_after_the_log_has_failed_once() -> None:
     logger = logging.getLogger("trioreg")
     logger.addFilter(refuse)
     try:
-        with pytest.raises(ZeroDivisionError):
-            registry.register("first")
+        registry.register("first")
     finally:
         logger.removeFilter(refuse)
     with registry.watch() as events:
