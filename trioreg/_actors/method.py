@@ -119,7 +119,7 @@ def _is_descriptor(found: object) -> bool:
 
 
 def _is_static(found: object) -> bool:
-    # By the class that it shows: a decorator's object shows that of what is in it.
+    # Use the class that the object shows: a decorator's object shows the class of the function inside it.
     return issubclass(found.__class__, staticmethod | classmethod | ClassMethodDescriptorType)
 
 

@@ -97,7 +97,7 @@ class AcquireQueues(Generic[K, V]):
     def find(self, key: K) -> list[AcquireQueue[V]]:
         """The queue of a key that may raise when it is compared, if there is one.
 
-        The waiters whose own key raises get that error: nobody could find them any more.
+        A waiter whose own key raises gets that error: no lookup could find it any more.
         """
         found: list[AcquireQueue[V]] = []
         for other, queue in list(items_of(self.by_key)):

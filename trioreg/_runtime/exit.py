@@ -41,7 +41,7 @@ class Exit:
         return self.reason in ("crashed", "killed")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Exit:
-        # The error is the one that was raised, with its traceback. A copy would have none, and many can't be copied.
+        # Keep the raised error itself, with its traceback. A copy has no traceback, and many errors can't be copied.
         return self if self.value is None else attrs.evolve(self, value=copy.deepcopy(self.value, memo))
 
     def __str__(self) -> str:

@@ -72,7 +72,7 @@ class Owner(Identity):
             raise RuntimeError(f"{self!r} lives in the Trio run of another thread: use trio.from_thread to get there")
 
     def _is_elsewhere(self) -> bool:
-        """Whether this is another thread than that of the owner's Trio run."""
+        """Whether this thread is not the thread of the owner's Trio run."""
         return threading.get_ident() != self._run.thread
 
     def _is_leaving(self) -> bool:

@@ -156,7 +156,7 @@ _runs: WeakSet[Run] = WeakSet()
 
 
 def _forget_runs() -> None:
-    """This process is the child of a fork: the tasks of the parent's runs are not in it, and so nobody has a name."""
+    """This process is the child of a fork: it has no task of the parent's runs, so no name has a holder."""
     for run in list(_runs):
         run.is_over = True
         run.holders.clear()
