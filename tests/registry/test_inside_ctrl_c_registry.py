@@ -1,8 +1,7 @@
-"""Tests the inside: Ctrl-C at each line of the blocks of a registry, of a selection, and of a collection of garbage."""
+"""Tests the inside: Ctrl-C at each line of the blocks of a registry, and of a selection."""
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -44,14 +43,8 @@ async def selects(names: Names) -> None:
     assert await names.count_select(ANY, ANY, ANY)
 
 
-async def runs_the_garbage_collector(names: Names) -> None:
-    names.register("bond")
-    gc.collect()
-    await trio.lowlevel.checkpoint()
-
-
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize("block", [watches_all, watches_one, holds, locks, selects, runs_the_garbage_collector])
+@pytest.mark.parametrize("block", [watches_all, watches_one, holds, locks, selects])
 def test_ctrl_c_at_any_line_of_a_block_leaves_nothing_behind(block: Callable[[Names], Awaitable[None]]) -> None:
     names: Names = Registry("names")
 
