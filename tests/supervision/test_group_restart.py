@@ -316,30 +316,6 @@ async def test_a_child_terminated_when_a_group_restart_begins_is_left_out_of_it(
             scope.cancel()
 
 
-async def test_a_start_by_another_task_that_a_group_restart_interrupts_fails_and_leaves_nothing(
-    autojump_clock: MockClock,
-) -> None:
-    log: list[str] = []
-    outcome: list[Exit] = []
-    with trio.CancelScope() as scope:
-        async with open_supervisor([worker(log, "a")], strategy="one_for_all") as supervisor, trio.open_nursery() as n:
-
-            async def start() -> None:
-                with pytest.raises(ActorExited) as caught:
-                    await supervisor.start_child(worker(log, "b", start=2))
-                outcome.append(caught.value.exit)
-
-            n.start_soon(start)
-            await trio.sleep(1)
-            bang(supervisor, "a")
-            await trio.sleep(10)
-            assert outcome == [Exit("shutdown")]
-            assert states_by_id(supervisor) == {"a": "running"}
-            assert log == ["+a", "-a", "+a"]
-            scope.cancel()
-    assert log == ["+a", "-a", "+a", "-a"]
-
-
 async def does_not_start(supervisor: Supervisor, spec: ChildSpec) -> None:
     with pytest.raises(Bang):
         await supervisor.start_child(spec)

@@ -15,6 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trioreg import (
     Actor,
     ActorRef,
+    Backoff,
     CallCycle,
     ChildNotEnded,
     ChildSpec,
@@ -74,6 +75,60 @@ async def test_a_start_asked_for_during_a_restart_of_several_waits_until_that_is
             with pytest.raises(ChildNotEnded):  # the restart has started it too
                 await supervisor.restart_child("late")
         assert restarts(supervisor)["b"] == 1
+
+
+@pytest.mark.parametrize("how", ["start_child", "restart_child"])
+async def test_a_start_under_way_when_a_restart_of_several_begins_is_begun_anew_after_it(
+    how: str, autojump_clock: MockClock
+) -> None:
+    names: Registry[str, None] = Registry("names")
+    children = [ChildSpec(Slow, id="a", name=names.via("a"))]
+    async with supervising(children, strategy="one_for_all", max_restarts=1) as supervisor:
+        late = ChildSpec(Slow, id="late", name=names.via("late"), restart="transient")
+        if how == "restart_child":
+            await supervisor.start_child(late)
+            await supervisor.terminate_child("late")
+        started: list[ActorRef[Any]] = []
+
+        async def start() -> None:
+            if how == "start_child":
+                started.append(await supervisor.start_child(late))
+            else:
+                started.append(await supervisor.restart_child("late"))
+
+        now = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(start)
+            await trio.sleep(0.5)
+            ref_of(supervisor, "a").kill()
+        assert started == [names.whereis("late")]
+        assert trio.current_time() == now + 0.5 + 1 + 1  # a has started again; late has started
+        assert ref_of(supervisor, "late") is started[0]
+        assert restarts(supervisor) == {"a": 1, "late": 0}
+
+
+async def test_a_start_asked_for_between_two_tries_of_a_restart_of_several_does_not_wait_for_the_next_try(
+    autojump_clock: MockClock,
+) -> None:
+    fails = False
+
+    class Fragile(Actor):
+        async def on_start(self) -> None:
+            if fails:
+                raise OSError
+
+    children = [ChildSpec(Fragile, id="a", backoff=Backoff(initial=60, maximum=60, jitter=0)), ChildSpec(Actor, id="b")]
+    async with supervising(children, strategy="one_for_all", max_restarts=5, max_seconds=1000) as supervisor:
+        fails = True
+        ref_of(supervisor, "a").kill()
+        await trio.sleep(90)  # it has waited for its restart, and has failed
+        now = trio.current_time()
+        await supervisor.start_child(Actor, id="c")
+        assert trio.current_time() == now
+        assert [child.state for child in supervisor.which_children()] == ["restarting", "restarting", "running"]
+        fails = False
+        await trio.sleep(60)
+        assert [child.state for child in supervisor.which_children()] == ["running"] * 3
 
 
 async def test_a_start_that_waits_for_a_restart_of_several_is_refused_at_once_when_the_supervisor_ends(

@@ -357,7 +357,7 @@ async def overlap(world: World, tree: Tree, steps: tuple[Step, ...]) -> None:
                 outside.cancel()
     except ExceptionGroup as group:  # a supervisor gave up, or a child crashed in a shutdown
         errors = leaves(group)
-        assert all(isinstance(error, Bang | ActorExited) for error in errors), errors
+        assert all(isinstance(error, Bang | ActorExited | RestartLimitExceeded) for error in errors), errors
     assert world.names.count() == 0
     await wait_all_tasks_blocked()
     assert trio.lowlevel.current_statistics().tasks_living == tasks

@@ -136,7 +136,7 @@ class Engine:
             raise self.failure
 
     async def _keep_children(self, specs: list[ChildSpec], on_started: Callable[[], object]) -> None:
-        lifecycle, group = self._lifecycle, self._group
+        lifecycle = self._lifecycle
         lifecycle.is_open = True
         try:
             specs.reverse()
@@ -148,10 +148,8 @@ class Engine:
             if not lifecycle.is_closing:
                 on_started()
             while not lifecycle.is_closing:
-                if group.cause is not None:
-                    await self._group_restart.restart()
-                elif group and not self._group_restart.is_blocked:
-                    await self._group_restart.resume()
+                if self._group_restart.is_due:
+                    await self._group_restart.work()
                 else:
                     await lifecycle.wait_notified()
         except Exception as error:

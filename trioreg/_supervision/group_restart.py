@@ -53,19 +53,38 @@ class GroupRestart:
         self._on_failure = on_failure
 
     @property
-    def is_blocked(self) -> bool:
+    def is_due(self) -> bool:
+        """Whether there is something to do: a restart is requested, or the children that it left can be started now."""
+        return self._group.cause is not None or (bool(self._group) and not self._is_blocked)
+
+    @property
+    def _is_blocked(self) -> bool:
         """Whether a child that failed to start waits for its next try, and those behind it wait for that."""
         waits = (child.delayed_restart for child in self._children.by_id.values())
         return any(delayed is not None and delayed.blocks_group for delayed in waits)
 
-    async def restart(self) -> None:
-        """The restart that is requested: end its members in reverse order, then start them again in order."""
+    async def work(self) -> None:
+        """Do what is due: end the members in reverse order, then start them again in order."""
+        group = self._group
+        group.is_at_work = True
+        try:
+            # Without a request, the child that blocked the others has been terminated: they are left.
+            members = group.in_order() if group.cause is None else await self._end_members()
+            await self._start(members)
+        finally:
+            group.is_at_work = False
+            group.wake_waiters()
+
+    async def _end_members(self) -> list[Child]:
         group = self._group
         members = group.begin(self._children.by_id.values())
         for member in reversed(members):
             if member.cell in self._lifecycle.starts and not member.cell.life.has_started:
-                # The task that starts it gets the error. It may not have had its turn yet, if the start has failed.
+                # The task that waits for this start begins it anew when the restart is over. If the start has failed, it
+                # gets the error: it may not have had its turn yet.
                 group.remove(member)
+                if member.life is not None:
+                    del self._lifecycle.starts[member.cell]
             elif member.delayed_restart is not None:
                 group.add_counted(member)
             # A member that crashes meanwhile is in the group: it is restarted once.
@@ -77,11 +96,7 @@ class GroupRestart:
             if member.spec.restart == "temporary":
                 group.remove(member)
                 self._children.forget_if_not_kept(member)
-        await self._start(members)
-
-    async def resume(self) -> None:
-        """Start the members that are left, after the child that blocked them has been terminated."""
-        await self._start(self._group.in_order())
+        return members
 
     async def _start(self, members: list[Child]) -> None:
         group, lifecycle = self._group, self._lifecycle

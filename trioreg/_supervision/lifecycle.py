@@ -47,7 +47,7 @@ class Lifecycle:
         is_closing: Whether the supervisor ends: nothing is started any more.
         closes_when_empty: Whether the supervisor ends with its last child.
         lives: How many children have a life, or wait for a delayed restart. (Those in a restart group have neither.)
-        starts: The lives that are starting while a task waits for that.
+        starts: The lives that are starting while a task waits for that. A group restart takes out those that it ends.
         forgives: Whether the supervisor is being ended from outside, so that a crash does not leave it any more.
     """
 

@@ -28,14 +28,26 @@ class RestartGroup:
         restarts_several: Whether the strategy has group restarts.
         cause: The child whose end requests a group restart: the first in order, if there are several. None once the
             restart has begun.
+        is_at_work: Whether the supervisor's task ends and starts members now. It does not while a member that failed to
+            start waits for its next try.
         ending, starting: The life whose end, or whose start, the restart waits for now; else None.
     """
 
-    __slots__ = ("_is_counted", "_strategy", "_waiters", "cause", "ending", "restarts_several", "starting")
+    __slots__ = (
+        "_is_counted",
+        "_strategy",
+        "_waiters",
+        "cause",
+        "ending",
+        "is_at_work",
+        "restarts_several",
+        "starting",
+    )
 
     def __init__(self, strategy: Strategy) -> None:
         self.restarts_several = strategy != "one_for_one"
         self.cause: Child | None = None
+        self.is_at_work = False
         self.ending: Cell | None = None
         self.starting: Cell | None = None
         self._strategy = strategy
@@ -106,13 +118,20 @@ class RestartGroup:
         """Something has changed for the starts that wait."""
         self._waiters.unpark_all()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a restart is requested or at work, so that starts have to wait."""
+        return self.is_at_work or self.cause is not None
+
     async def wait_over(self, lifecycle: Lifecycle) -> None:
-        """Wait until the restart is over, or the supervisor closes. Not a checkpoint if there is none.
+        """Wait until no restart is at work, or the supervisor closes. Not a checkpoint if there is none.
+
+        As in OTP, a start that is asked for between two tries does not wait for the next one.
 
         The restart may itself wait for the task that asks. If it waits for a start, which needs this one, there is
         nothing to wait for: all that it ends has ended. If it waits for an end, this start would come too early.
         """
-        while (self._is_counted or self.ending is not None) and lifecycle.is_accepting:
+        while self.is_busy and lifecycle.is_accepting:
             await checkpoint_if_cancelled()
             life = self.ending or self.starting
             if life is None:

@@ -85,45 +85,58 @@ class Starting:
     async def start_child(self, spec: ChildSpec) -> ActorRef[Any]:
         """Start one more child, and wait until it has started. Raises its error, and keeps nothing of it, if it
         does not start. A checkpoint. During a restart of several, it waits until that is over."""
-        await self._group.wait_over(self._lifecycle)
-        return await self.start_listed_child(spec)
+        lifecycle, group = self._lifecycle, self._group
+        while True:
+            if group.is_busy:
+                await group.wait_over(lifecycle)
+            if not lifecycle.is_accepting:
+                await lifecycle.refuse()
+            child, cell = self._begin_new(spec)
+            if await self.wait_started(child, cell):
+                child.is_new = False
+                return cast("ActorRef[Any]", cell.ref)
 
     @enable_ki_protection
-    async def start_listed_child(self, spec: ChildSpec) -> ActorRef[Any]:
+    async def start_listed_child(self, spec: ChildSpec) -> None:
         """The same, for the supervisor's own list: that does not wait for a restart of several, which comes after."""
+        if not self._lifecycle.is_accepting:
+            await self._lifecycle.refuse()
+        child, cell = self._begin_new(spec)
+        await self.wait_started(child, cell)
+        child.is_new = False
+
+    def _begin_new(self, spec: ChildSpec) -> tuple[Child, Cell]:
         lifecycle, children = self._lifecycle, self._children
-        if not lifecycle.is_accepting:
-            await lifecycle.refuse()
         if len(children.by_id) >= self._max_children:
             raise MaxChildren(lifecycle.label, int(self._max_children))
         if spec.significant and not self._allows_significant:
             raise ValueError(f"significant must be False under {lifecycle.label}: its auto_shutdown is 'never'")
         child = children.add(spec)
         try:
-            cell = self.spawn(child)
+            return child, self.spawn(child)
         except BaseException as error:
             say_whose(error, child)
             children.forget(child)
             lifecycle.close_if_done()
             raise
-        await self.wait_started(child, cell)
-        child.is_new = False
-        return cast("ActorRef[Any]", cell.ref)
 
     @enable_ki_protection
     async def restart_child(self, which: object) -> ActorRef[Any]:
         """Start a child again that has ended, and wait until it has started. A checkpoint."""
-        await self._group.wait_over(self._lifecycle)
-        if not self._lifecycle.is_accepting:
-            await self._lifecycle.refuse()
-        child = self._children.find_ended(which)
-        try:
-            cell = self.spawn(child)
-        except BaseException as error:
-            say_whose(error, child)
-            raise
-        await self.wait_started(child, cell)
-        return cast("ActorRef[Any]", cell.ref)
+        lifecycle, group = self._lifecycle, self._group
+        while True:
+            if group.is_busy:
+                await group.wait_over(lifecycle)
+            if not lifecycle.is_accepting:
+                await lifecycle.refuse()
+            child = self._children.find_ended(which)
+            try:
+                cell = self.spawn(child)
+            except BaseException as error:
+                say_whose(error, child)
+                raise
+            if await self.wait_started(child, cell):
+                return cast("ActorRef[Any]", cell.ref)
 
     @enable_ki_protection
     async def start_or_get(self, spec: ChildSpec) -> ActorRef[Any]:
@@ -184,8 +197,11 @@ class Starting:
     def _start_task(self, cell: Cell, spec: ChildSpec) -> None:
         self._lifecycle.nursery.start_soon(run_actor, cell, spec.factory, spec.args, name=spec.kind.label)
 
-    async def wait_started(self, child: Child, cell: Cell) -> None:
-        """Wait until a life has started. Raises its error if it does not. Cancelled: it is ended first."""
+    async def wait_started(self, child: Child, cell: Cell) -> bool:
+        """Wait until a life has started. Raises its error if it does not. Cancelled: it is ended first.
+
+        False: a restart of several has ended it meanwhile, so it is to be started anew when that is over.
+        """
         lifecycle = self._lifecycle
         task = current_task()
         cancel: RaiseCancelT | None = None
@@ -205,10 +221,10 @@ class Starting:
             await wait_task_rescheduled(abort)
         finally:
             cell.life.starter = None  # if it has not even begun to wait, nothing may wake it
-            del lifecycle.starts[cell]
+            is_postponed = lifecycle.starts.pop(cell, None) is None
             waiting.end_wait()
         if cell.life.has_started and cancel is None:
-            return
+            return True
         exit = cell.life.exit or SHUTDOWN
         if cancel is not None:
             if exit.error is not None:
@@ -216,6 +232,8 @@ class Starting:
             cancel()
         if exit.error is not None:
             raise exit.error
+        if is_postponed and lifecycle.is_accepting:
+            return False
         raise ActorExited(cell.ref, exit)
 
 
