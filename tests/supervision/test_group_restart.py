@@ -13,11 +13,9 @@ from support.watcher import watching
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
-    ActorExited,
     Backoff,
     ChildNotEnded,
     ChildSpec,
-    Exit,
     Registry,
     Supervisor,
     open_supervisor,

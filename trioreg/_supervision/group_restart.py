@@ -80,8 +80,8 @@ class GroupRestart:
         members = group.begin(self._children.by_id.values())
         for member in reversed(members):
             if member.cell in self._lifecycle.starts and not member.cell.life.has_started:
-                # The task that waits for this start begins it anew when the restart is over. If the start has failed, it
-                # gets the error: it may not have had its turn yet.
+                # The task that waits for this start begins it anew when the restart is over. If the start has failed,
+                # that task gets the error: it may not have had its turn yet.
                 group.remove(member)
                 if member.life is not None:
                     del self._lifecycle.starts[member.cell]
