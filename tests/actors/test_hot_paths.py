@@ -27,7 +27,7 @@ from trioreg._actors.answers import (
     answer_in_callers_turn,
     answer_later,
     ask,
-    go_on_in_own_task,
+    go_on,
     idle_deadline,
     wait_answer,
 )
@@ -172,7 +172,7 @@ async def plain_handle(cell: Cell, handler: Handler, kind: object, payload: Any)
             call.fail(error)
     else:
         if type(result) is COROUTINE:
-            go_on_in_own_task(cell, cast("Any", result), handler, args, kwargs, call)
+            go_on(cell, cast("Any", result), handler, args, kwargs, call)
         elif call is not None and isinstance(result, Reply):
             answer_later(cell, call, cast("Reply[object]", result))
         elif call is not None:

@@ -72,19 +72,60 @@ async def test_a_failed_call_of_a_supervisor_raises_in_its_caller(autojump_clock
         await keep(ref, lambda: ref.call(Supervisor.terminate_child, "b"), ChildNotFound)
 
 
-async def test_a_child_that_calls_the_supervisor_that_starts_it_does_not_start(
-    autojump_clock: MockClock,
+class Rooms(DynamicSupervisor):
+    """It declares no errors."""
+
+    async def open(self) -> ActorRef[Bad]:
+        return await self.start_child(Bad)
+
+    async def open_or_explain(self) -> ActorRef[Bad]:
+        try:
+            return await self.start_child(Bad)
+        except Bang as error:
+            raise OSError("no room") from error
+
+    def miscount(self) -> int:
+        return 1 // 0
+
+    async def on_message(self, message: object) -> None:
+        await self.start_child(Bad)
+
+    def fail_later(self) -> None:
+        self.start_soon(self.open)
+
+
+@pytest.mark.parametrize(
+    ("method", "error"), [(Rooms.open, Bang), (Rooms.open_or_explain, OSError), (Rooms.miscount, ZeroDivisionError)]
+)
+async def test_an_error_in_a_method_of_a_supervisor_goes_to_the_caller_and_the_children_live_on(
+    method: Callable[[Rooms], object], error: type[Exception], autojump_clock: MockClock
 ) -> None:
     async with supervised() as top:
-        ref = await top.start_child(DynamicSupervisor, restart="temporary")
+        ref = await top.start_child(Rooms)
+        await ref.call(Rooms.start_child, ChildSpec(SecretAgent))
+        await keep(ref, lambda: ref.call(method), error)
 
-        class Asking(Actor):
-            async def on_start(self) -> None:
-                await ref.call(DynamicSupervisor.count_children)
 
-        with pytest.raises(CallCycle):
-            await ref.call(DynamicSupervisor.start_child, Asking)
-        assert (await ref.call(DynamicSupervisor.count_children)).specs == 0
+async def test_an_error_in_a_method_of_a_supervisor_without_a_caller_is_logged(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    async with supervised() as top:
+        ref = await top.start_child(Rooms)
+        await ref.call(Rooms.start_child, ChildSpec(SecretAgent))
+        await ref.cast(Rooms.open)
+        await ref.cast(Rooms.start_child, ChildSpec(Bad))
+        await ref.send("open")
+        await wait_all_tasks_blocked()
+        assert (await ref.call(Rooms.count_children)).specs == 1
+    failures = [record for record in caplog.records if record.exc_info]
+    assert [failure.exc_info and failure.exc_info[0] for failure in failures] == [Bang, Bang, Bang]
+
+
+async def test_an_error_in_a_background_task_of_a_supervisor_crashes_it(autojump_clock: MockClock) -> None:
+    async with supervised() as top:
+        ref = await top.start_child(Rooms)
+        await ref.call(Rooms.fail_later)
+        assert (await ref.wait()).reason == "crashed"
 
 
 @pytest.mark.parametrize("depth", [1, 2])

@@ -9,6 +9,7 @@ from the files.
 
 from .actor import Actor, current, receive, send_after, send_every, type_of
 from .agent import Agent
+from .beside import beside
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
 from .deadlock import check_wait_for_name, waiting_for
@@ -35,6 +36,7 @@ __all__ = [
     "STARTING",
     "STOPPING",
     "Timer",
+    "beside",
     "current",
     "raises",
     "receive",

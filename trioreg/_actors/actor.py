@@ -67,6 +67,12 @@ class Actor:
 
     _trioreg_cell: ClassVar[Cell | None] = None
 
+    # Whether a coroutine that a method returns, or that a method marked with `beside` is, runs beside other messages.
+    _trioreg_is_side_by_side: ClassVar[bool] = False
+
+    # What every method of the class declares, as if `raises` stood at each.
+    _trioreg_declares: ClassVar[tuple[type[Exception], ...]] = ()
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         refuse_taken_names(cls)

@@ -14,6 +14,7 @@ import trio
 from trio.lowlevel import Abort, RaiseCancelT, checkpoint, current_task, wait_task_rescheduled
 
 from .._runtime import ActorExited, Exit
+from .beside import defer, go_on_beside
 from .call import Call, Reply
 from .cell import ENDING
 from .deadlock import check_for_cycle
@@ -104,7 +105,7 @@ def answer_in_callers_turn(
             _put_idle_off(cell, cell.idle_scope)
     if type(result) is COROUTINE:
         call = Call(cell.ref, check_for_cycle(cell, current_task()), handler, args, kwargs)
-        go_on_in_own_task(cell, cast("Any", result), handler, args, kwargs, call)
+        go_on(cell, cast("Any", result), handler, args, kwargs, call)
         return call
     return result
 
@@ -122,13 +123,10 @@ def answer_later(cell: Cell, call: Call, reply: Reply[object]) -> None:
     # From here on the caller waits for the reply, which any task may answer. The actor is free: there can't be a cycle.
     call.end_wait()
     if not reply._bind(call) and not call.is_done:
-        if cell.deferred is None:
-            cell.deferred = {}
-        cell.deferred[call] = None
-        call.deferred = cell.deferred
+        defer(cell, call)
 
 
-def go_on_in_own_task(
+def go_on(
     cell: Cell,
     coroutine: Coroutine[Any, Any, object],
     handler: Handler,
@@ -139,8 +137,11 @@ def go_on_in_own_task(
     """A sync handler returned a coroutine: run that in the actor's own task, before all that waits.
 
     A call may be refused instead if the actor ends first; a cast to an ending actor is dropped. The message is counted
-    as handled when the coroutine is done.
+    as handled when the coroutine is done. An actor whose turns are side by side runs it beside them.
     """
+    if cell.actor is not None and cell.actor._trioreg_is_side_by_side:
+        go_on_beside(cell, coroutine, handler, call)
+        return
     cell.handled -= 1
     resumed = Resumed(handler, coroutine)
     if call is not None:

@@ -15,7 +15,7 @@ end. What the actor's own task does is in `life.py`.
 from __future__ import annotations
 
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import trio
 from trio.lowlevel import checkpoint, current_task
@@ -51,8 +51,9 @@ if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from .call import Call
-    from .deadlock import Wait
+    from .deadlock import Node, Wait
     from .handler import Handlers, Hooks
+    from .turns import Turns
 
 STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
 
@@ -65,6 +66,7 @@ class Behaviour(Protocol):
 
     idle_timeout: float | None
     log_state: bool
+    _trioreg_is_side_by_side: ClassVar[bool]
 
     def _trioreg_bind(self, cell: Cell) -> None: ...
     def _trioreg_killed(self) -> None: ...
@@ -136,14 +138,16 @@ class Background:
         scopes: A cancel scope for each task, from before its start until after its end.
         tasks: The tasks that have begun.
         gone: Set when the last task has ended; None until the actor waits for that.
+        turns: The messages that are handled beside the others; None if there was none yet.
     """
 
-    __slots__ = ("gone", "scopes", "tasks")
+    __slots__ = ("gone", "scopes", "tasks", "turns")
 
     def __init__(self) -> None:
         self.scopes: set[trio.CancelScope] = set()
         self.tasks: set[Task] = set()
         self.gone: trio.Event | None = None
+        self.turns: Turns | None = None
 
 
 class Life:
@@ -284,6 +288,11 @@ class Cell(Mailbox):
             return True
         background = self.life.background
         return is_within(task, self.task, background.tasks if background is not None else ())
+
+    def turn_of(self, task: Task) -> Node | None:
+        """The message, handled beside the others, that a task works for."""
+        background = self.life.background
+        return None if background is None or background.turns is None else background.turns.of(task)
 
     def set_started(self) -> None:
         """The actor has started: wake all tasks that wait for that."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Node(Protocol):
-    """An actor as a node of the graph: its `Cell`.
+    """An actor as a node of the graph: its `Cell`. Or a message that it handles beside the others: a `Turn`.
 
     Attributes:
         ref: Its reference.
@@ -43,6 +43,10 @@ class Node(Protocol):
 
     waits: dict[Wait, None] | None
 
+    def turn_of(self, task: Task) -> Node | None:
+        """The message, handled beside the others, that a task works for."""
+        ...
+
     def starts_before(self, names: object, key: object) -> bool:
         """Whether that name is to go to an actor that starts only when this one has started."""
         ...
@@ -54,9 +58,13 @@ class Wait:
     Attributes:
         target: The actor that is waited for.
         waits: The open waits of the actor that waits. None if no actor waits, or if the wait has ended.
+        turn: The message of the target that is waited for, if that is handled beside the others. Else it is not set:
+            most waits never need it.
     """
 
-    __slots__ = ("target", "waits")
+    __slots__ = ("target", "turn", "waits")
+
+    turn: Node
 
     def __init__(self, target: Owner, waits: dict[Wait, None] | None) -> None:
         self.target = target
@@ -70,6 +78,12 @@ class Wait:
     @enable_ki_protection
     def __exit__(self, *_: object) -> None:
         self.end_wait()
+
+    @property
+    def node(self) -> Node | None:
+        """What is waited for, in the graph. None if it has ended."""
+        turn = getattr(self, "turn", None)
+        return cast("Node | None", getattr(self.target, "_cell", None) if turn is None else turn)
 
     def end_wait(self) -> None:
         """The actor does not wait for the target any more."""
@@ -97,8 +111,12 @@ def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
         actor, or does not keep its actor from the next message.
     """
     node: Node | None = getattr(current_actor.get(None), "_cell", None)
-    if node is None or not is_within(task, node.task):
+    if node is None:
         return None
+    if not is_within(task, node.task):
+        node = node.turn_of(task)
+        if node is None:
+            return None
     path = _path(target, node)
     if path:
         path.insert(0, node)
@@ -135,7 +153,7 @@ def _path(start: Node, goal: Node) -> list[Node]:
                 step = came_from[step]
             return path[::-1]
         for wait in node.waits or ():
-            target = cast("Node | None", getattr(wait.target, "_cell", None))
+            target = wait.node
             if target is not None and target not in came_from:
                 came_from[target] = node
                 todo.append(target)

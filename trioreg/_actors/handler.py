@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from .._runtime import await_user, without_ki_protection
 from .method import (
+    BESIDE,
     DECLARED,
     call_by_name,
     errors_declared_by,
@@ -69,7 +70,8 @@ class Handler:
     Attributes:
         name: The method's name with its class, for errors and the log.
         function: What the actor runs: the method, open to Ctrl-C.
-        is_async: Whether you have to await its result.
+        is_async: Whether you have to await its result. A coroutine that it returns although it is not async is taken
+            care of after it: `answers.go_on`.
         has_own_turn: Whether it runs in the actor's own task only: it is async, or the class says so with ``own_turn``.
         declared: The exception classes that go to the caller.
         least, most: Without keyword arguments, any count of arguments from ``least`` to ``most`` fits.
@@ -93,14 +95,14 @@ class Handler:
         self.name = f"{cls.__qualname__}.{name}"
         if type(function) is FunctionType:  # a decorator's object may pretend to be one
             self.function = without_ki_protection(function)
-            self.is_async: bool = bool(inspect.iscoroutinefunction(function))
+            self.is_async: bool = inspect.iscoroutinefunction(function) and not hasattr(function, BESIDE)
             self._signature = inspect.signature(function)
         else:
             self.function = call_by_name(name)
             self.is_async = False  # it need not show before it is called; `serve` awaits a coroutine that it returns
             self._signature = signature_of(cls, name)
         self.has_own_turn: bool = self.is_async or bool(getattr(cls, "own_turn", False))
-        declared: dict[type[Exception], None] = {}
+        declared: dict[type[Exception], None] = dict.fromkeys(getattr(cls, "_trioreg_declares", ()))
         for base in cls.__mro__:
             declared |= dict.fromkeys(errors_declared_by(vars(base).get(name)))
         self.declared: tuple[type[Exception], ...] = tuple(declared)

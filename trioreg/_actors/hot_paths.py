@@ -37,7 +37,7 @@ from .answers import (
     answer_in_callers_turn,
     answer_later,
     ask,
-    go_on_in_own_task,
+    go_on,
     idle_deadline,
     wait_answer,
 )
@@ -138,6 +138,8 @@ async def serve(cell: Cell) -> bool:
             handler, args = hooks.on_message, (payload.taken(),)
         else:
             assert kind is STOP
+            if cell.life.background is not None and cell.life.background.turns is not None:
+                await cell.life.background.turns.wait_over()
             return False
         if handler.is_async and cell.scope is None:
             cell.put_first(kind, payload)
@@ -170,7 +172,7 @@ async def serve(cell: Cell) -> bool:
             raise
         else:
             if result is not None and type(result) is COROUTINE and not handler.is_async:
-                go_on_in_own_task(cell, cast("Any", result), handler, args, kwargs, call)
+                go_on(cell, cast("Any", result), handler, args, kwargs, call)
             elif call is None:
                 pass
             elif type(result) is Reply:
@@ -209,7 +211,7 @@ def serve_casts(cell: Cell, queue: deque[Any], budget: int) -> int:
             result = function(actor, args[0]) if len(args) == 1 else function(actor, *args)
             cell.handled += 1
             if result is not None and type(result) is COROUTINE:
-                go_on_in_own_task(cell, cast("Any", result), handler, args, NO_KWARGS, None)
+                go_on(cell, cast("Any", result), handler, args, NO_KWARGS, None)
                 break
     except BaseException as error:
         if not isinstance(error, handler.declared):

@@ -17,6 +17,7 @@ from typing import Any, cast
 from trio.lowlevel import disable_ki_protection
 
 DECLARED = "__trioreg_raises__"
+BESIDE = "__trioreg_beside__"
 
 _ORIGINALS = ("__wrapped__", "__partialmethod__", "_partialmethod")
 _ABSENT = object()

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack, overload
 
-from .._actors import Actor, ActorRef, Function, raises
+from .._actors import Actor, ActorRef, Function, beside
 from .._registry import Via
 from .backoff import Backoff
 from .child_options import LifeOptions
@@ -71,7 +71,7 @@ class DynamicSupervisor(SupervisorBase):
     ) -> ActorRef[Function[R]]: ...
     @overload
     async def start_or_get(self, factory: ChildSpec, /) -> ActorRef[Any]: ...
-    @raises(Exception)  # type: ignore[misc]  # as for start_child
+    @beside  # type: ignore[misc]  # as for start_child
     async def start_or_get(
         self,
         factory: Callable[..., Any] | ChildSpec,

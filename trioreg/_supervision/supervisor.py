@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from .._actors import ActorRef, raises
+from .._actors import ActorRef, beside
 from .child_spec import ChildSpec
 from .engine import Engine
 from .restart_intensity import RestartIntensity
@@ -55,7 +55,7 @@ class Supervisor(SupervisorBase):
         label = self._label(name)
         self._engine = Engine(label, intensity, keeps_ended=True, strategy=strategy, auto_shutdown=auto_shutdown)
 
-    @raises(Exception)
+    @beside
     async def restart_child(self, child: Hashable, /) -> ActorRef[Any]:
         """Start a child again that has ended, from the spec that was kept. Waits as `start_child` does.
 
@@ -77,7 +77,6 @@ class Supervisor(SupervisorBase):
         self._engine.require_thread()
         return await self._engine.starting.restart_child(child)
 
-    @raises(Exception)
     def delete_child(self, child: Hashable, /) -> None:
         """Forget a child that has ended: its spec is not kept any more. Not a checkpoint; constant time.
 

@@ -6,12 +6,12 @@ The class is a thin end over its `Engine` (`engine.py`), and makes an actor of i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack, overload
+from typing import Any, ClassVar, Literal, TypeVar, TypeVarTuple, Unpack, overload
 
 import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import Actor, ActorRef, Function, raises
+from .._actors import Actor, ActorRef, Function, beside
 from .._registry import Via
 from .._runtime import Identity, current_run, do_later, is_finalizing, show_methods_as
 from .backoff import Backoff
@@ -28,9 +28,16 @@ Ts = TypeVarTuple("Ts")
 
 
 class SupervisorBase(Actor, Identity):
-    """What every supervisor can do. It is an actor, so another supervisor can start it: that makes a tree."""
+    """What every supervisor can do. It is an actor, so another supervisor can start it: that makes a tree.
+
+    Every method declares every error (`raises`), those of a subclass too. An actor crashes to get rid of a state that
+    may be wrong. What a supervisor keeps is its children, and no method can make that wrong: a crash would cost the
+    children, and mend nothing.
+    """
 
     _trioreg_is_supervisor = True
+    _trioreg_is_side_by_side: ClassVar[bool] = True
+    _trioreg_declares: ClassVar[tuple[type[Exception], ...]] = (Exception,)
     _default_name = "supervisor"
     _engine: Engine
     _specs: list[ChildSpec]
@@ -126,8 +133,7 @@ class SupervisorBase(Actor, Identity):
     ) -> ActorRef[Function[R]]: ...
     @overload
     async def start_child(self, factory: ChildSpec, /) -> ActorRef[Any]: ...
-    # When a call asks for it, a child that does not start is the caller's error: it does not crash the supervisor.
-    @raises(Exception)  # type: ignore[misc]  # mypy does not see that *args: Any takes what *args: *Ts takes
+    @beside  # type: ignore[misc]  # mypy does not see that *args: Any takes what *args: *Ts takes
     async def start_child(
         self,
         factory: Callable[..., Any] | ChildSpec,
@@ -147,8 +153,8 @@ class SupervisorBase(Actor, Identity):
 
         A checkpoint; constant time. If you cancel it while the child starts, the child is ended first.
 
-        Any number of starts run side by side. Starts that other actors ask for by ``ref.call(...)`` are messages: they
-        run one after the other, and an error goes to the caller.
+        Any number of starts run side by side, those too that are asked for by ``ref.call(...)``: the supervisor takes
+        other messages meanwhile. An error goes to the caller.
 
         Args:
             factory: An `Actor` class or an async function, or a ``functools.partial`` of one for keyword arguments. Or
@@ -176,7 +182,7 @@ class SupervisorBase(Actor, Identity):
         spec = spec_of(factory, args, id, name, restart, shutdown, backoff)
         return await self._engine.starting.start_child(spec)
 
-    @raises(Exception)
+    @beside
     async def terminate_child(self, child: Hashable, /) -> None:
         """End a child within its ``shutdown`` time, and wait until it has ended. It is not restarted.
 
