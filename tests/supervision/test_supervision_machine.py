@@ -119,6 +119,7 @@ class World:
             shutdown="kill" if node.is_cut_off else None,
             significant=node.significant,
             backoff=node.backoff,
+            limit=node.limit,
         )
 
     # The real tree

@@ -16,14 +16,22 @@ from typing import Literal, TypeAlias, cast
 import attrs
 from hypothesis import strategies as st
 
-from trioreg import (
-    Backoff,
-)
+from trioreg import Backoff, RestartLimit
 
 Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
 Strategy: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one"]
 AutoShutdown: TypeAlias = Literal["never", "any_significant", "all_significant"]
 
+LIMITS: list[RestartLimit | None] = [
+    None,
+    None,
+    None,
+    RestartLimit(0, 4.21),
+    RestartLimit(1, 4.21),
+    RestartLimit(2, 1000.21),
+    RestartLimit(1, 4.21, "escalate"),
+    RestartLimit(5, 1000.21, "escalate"),
+]
 STRATEGIES: list[Strategy] = ["one_for_one", "one_for_all", "rest_for_one"]
 Operation = Literal["crash", "kill", "cancel", "stop", "storm", "terminate", "restart", "delete", "start", "fail"]
 
@@ -42,6 +50,7 @@ class Node:
     has_name: bool = False
     is_cut_off: bool = False
     initial: float | None = None
+    limit: RestartLimit | None = None
 
     @property
     def backoff(self) -> Backoff | None:
@@ -99,6 +108,7 @@ def trees(draw: st.DrawFn, depth: int, labels: Labels | None = None) -> Tree:
                 draw(st.booleans()),
                 draw(st.sampled_from([False, False, True])),
                 draw(st.sampled_from([None, None, initial])),
+                draw(st.sampled_from(LIMITS)),
             )
         )
     return Tree(
@@ -134,6 +144,7 @@ class Child:
     is_alive: bool = False
     started_at: float | None = None
     restarts: int = 0
+    counted: list[float] = attrs.Factory(list[float])
     attempts: int = 0
     resumes_at: float | None = None
     holds_up: bool = False
@@ -242,7 +253,11 @@ class Model:
                     child.attempts = 0
                 self.restart(child)
             return
-        if restart == "temporary":
+        self.ended_for_good(child)
+
+    def ended_for_good(self, child: Child) -> None:
+        parent = child.parent
+        if child.node.restart == "temporary":
             parent.children.remove(child)
         if child.node.significant:
             significant = [other for other in parent.children if other.node.significant]
@@ -252,8 +267,16 @@ class Model:
 
     def restart(self, child: Child, *, holds_up: bool = False) -> None:
         parent = child.parent
-        parent.counted = [at for at in parent.counted if at >= self.now - parent.tree.max_seconds] + [self.now]
-        if len(parent.counted) > parent.tree.max_restarts:
+        limit = child.node.limit
+        counter = parent if limit is None else child
+        max_seconds = parent.tree.max_seconds if limit is None else limit.max_seconds
+        max_restarts = parent.tree.max_restarts if limit is None else limit.max_restarts
+        counter.counted = [at for at in counter.counted if at >= self.now - max_seconds] + [self.now]
+        if len(counter.counted) > max_restarts:
+            if limit is not None and limit.then == "drop":
+                child.counted, child.attempts = [], 0
+                self.ended_for_good(child)
+                return
             parent.end = "gave up"
             self.has_given_up = True
             return

@@ -215,6 +215,8 @@ class MaxChildren(TrioregError):
 class RestartLimitExceeded(TrioregError):
     """A supervisor gave up: there were more than ``max_restarts`` restarts within ``max_seconds``.
 
+    They were restarts of any of its children, or of one child that has a `RestartLimit` with ``then="escalate"``.
+
     It leaves the supervisor in an exception group, together with the errors that led to it. So both
     ``except* RestartLimitExceeded`` and ``except* OSError`` work. For a child that ended without an error, and needed a
     restart, there is an `ActorExited` in the group.
@@ -224,14 +226,18 @@ class RestartLimitExceeded(TrioregError):
         child: The child whose restart was one too many: its id, or under a `DynamicSupervisor` the reference of its
             last life.
         max_restarts, max_seconds: The limit.
+        is_of_child: Whether that is the child's own limit, and not the supervisor's.
     """
 
-    def __init__(self, supervisor: str, child: object, max_restarts: float, max_seconds: float) -> None:
-        super().__init__(supervisor, child, max_restarts, max_seconds)
+    def __init__(
+        self, supervisor: str, child: object, max_restarts: float, max_seconds: float, is_of_child: bool = False
+    ) -> None:
+        super().__init__(supervisor, child, max_restarts, max_seconds, is_of_child)
         self.supervisor = supervisor
         self.child = child
         self.max_restarts = max_restarts
         self.max_seconds = max_seconds
+        self.is_of_child = is_of_child
 
     @property
     def _limit(self) -> str:
@@ -239,4 +245,6 @@ class RestartLimitExceeded(TrioregError):
         return f"more than {counted(self.max_restarts, 'restart')} in {counted(self.max_seconds, 'second')}"
 
     def __str__(self) -> str:
+        if self.is_of_child:
+            return f"{self.supervisor} gave up: child {self.child!r} had {self._limit}"
         return f"{self.supervisor} gave up: {self._limit}, the last one of child {self.child!r}"

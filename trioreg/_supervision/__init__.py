@@ -14,6 +14,7 @@ from .dynamic_supervisor import DynamicSupervisor, open_dynamic_supervisor
 from .partition_supervisor import PartitionSupervisor, open_partition_supervisor
 from .partitions import Partitions
 from .program import run
+from .restart_limit import RestartLimit
 from .supervisor import Supervisor, open_supervisor
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "DynamicSupervisor",
     "PartitionSupervisor",
     "Partitions",
+    "RestartLimit",
     "Supervisor",
     "open_dynamic_supervisor",
     "open_partition_supervisor",

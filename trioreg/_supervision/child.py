@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .._actors import ActorRef, Cell
     from .._runtime import Owner
     from .child_spec import ChildSpec
+    from .restart_intensity import RestartIntensity
 
 ChildState: TypeAlias = Literal["starting", "running", "restarting", "ended"]
 
@@ -80,6 +81,7 @@ class Child:
         id: What a supervisor that gives its children ids knows it by; None in a dynamic one.
         cell: Its current life, or its last one once that has ended.
         restarts: How often it has been restarted.
+        intensity: How often lately, if it has a limit of its own; None before its first restart.
         last_life: The reference of the life before that one, if there was one.
         delayed_in_a_row: How many restarts in a row had to wait.
         delayed_restart: Its wait for its next restart.
@@ -93,6 +95,7 @@ class Child:
         "delayed_in_a_row",
         "delayed_restart",
         "id",
+        "intensity",
         "is_ending",
         "is_new",
         "is_terminating",
@@ -111,6 +114,7 @@ class Child:
         self.cell: Cell | None = None
         self.last_life: Owner | None = None
         self.restarts = 0
+        self.intensity: RestartIntensity | None = None
         self.delayed_in_a_row = 0
         self.delayed_restart: DelayedRestart | None = None
         self.is_new = True

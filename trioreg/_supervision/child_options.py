@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict
 from .._registry import Via
 from .backoff import Backoff
 from .child_spec import Restart
+from .restart_limit import RestartLimit
 
 
 class LifeOptions(TypedDict, total=False):
@@ -18,6 +19,7 @@ class LifeOptions(TypedDict, total=False):
     restart: Restart | None
     shutdown: float | Literal["kill"] | None
     backoff: Backoff | None
+    limit: RestartLimit | None
 
 
 class ChildOptions(LifeOptions, total=False):

@@ -13,6 +13,7 @@ import attrs
 from .._actors import Actor, type_of
 from .._registry import Via
 from .backoff import Backoff
+from .restart_limit import RestartLimit
 
 Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
 Factory: TypeAlias = Callable[..., Actor] | Callable[..., Awaitable[object]]
@@ -125,6 +126,8 @@ class ChildSpec:
             If you give None, it is 5 seconds, and ``math.inf`` for a supervisor; the spec shows which.
         significant: Whether its end counts for the supervisor's ``auto_shutdown``. Not for a permanent child.
         backoff: How long to wait before each restart. None means not at all.
+        limit: How many restarts it may have, and what follows from one more. None means that its restarts count with
+            those of its supervisor's other children.
 
     Raises:
         TypeError, ValueError: An argument is not what is said above.
@@ -138,6 +141,7 @@ class ChildSpec:
     shutdown: float | Literal["kill"] = attrs.field(default=None, converter=_shutdown)
     significant: bool = False
     backoff: Backoff | None = None
+    limit: RestartLimit | None = None
     kind: Kind = attrs.field(init=False, repr=False, eq=False, default=attrs.Factory(_find_kind, takes_self=True))
 
     def __attrs_post_init__(self) -> None:
@@ -165,6 +169,8 @@ class ChildSpec:
             raise TypeError(f"significant must be a bool, not {self.significant!r}")
         if self.backoff is not None and not isinstance(self.backoff, Backoff):
             raise TypeError(f"backoff must be a Backoff, not {self.backoff!r}")
+        if self.limit is not None and not isinstance(self.limit, RestartLimit):
+            raise TypeError(f"limit must be a RestartLimit, not {self.limit!r}")
         if self.significant and self.restart == "permanent":
             raise ValueError("significant must not be True for a permanent child: it is restarted, and never ends")
 
@@ -186,10 +192,11 @@ def spec_of(
     restart: Restart | None = None,
     shutdown: float | Literal["kill"] | None = None,
     backoff: Backoff | None = None,
+    limit: RestartLimit | None = None,
 ) -> ChildSpec:
     """The spec of a child that is given by its parts, or as a whole spec with nothing beside it."""
     if not isinstance(factory, ChildSpec):
-        return ChildSpec(factory, args, id, name, restart, shutdown, False, backoff)
+        return ChildSpec(factory, args, id, name, restart, shutdown, False, backoff, limit)
     # What is given beside a whole spec would be lost.
     beside = {
         "args": args or None,
@@ -198,6 +205,7 @@ def spec_of(
         "restart": restart,
         "shutdown": shutdown,
         "backoff": backoff,
+        "limit": limit,
     }
     for option, value in beside.items():
         if value is not None:

@@ -14,6 +14,7 @@ from .child_options import LifeOptions
 from .child_spec import ChildSpec, Restart, spec_of
 from .engine import Engine
 from .restart_intensity import RestartIntensity
+from .restart_limit import RestartLimit
 from .supervisor_base import SupervisorBase, require_name
 from .supervisor_block import SupervisorBlock
 
@@ -81,6 +82,7 @@ class DynamicSupervisor(SupervisorBase):
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
         backoff: Backoff | None = None,
+        limit: RestartLimit | None = None,
     ) -> ActorRef[Any]:
         """The actor that has the name, or else a new child with that name. Never two, even if many tasks ask at once.
 
@@ -99,6 +101,7 @@ class DynamicSupervisor(SupervisorBase):
             restart: When the child is restarted: ``"permanent"``, ``"transient"`` or ``"temporary"``.
             shutdown: How long the child may take to end: seconds, ``math.inf`` or ``"kill"``.
             backoff: How long the child waits before each restart, as in `ChildSpec`.
+            limit: How many restarts the child may have, and what follows from one more, as in `ChildSpec`.
 
         Returns:
             The reference of the actor that has the name. It need not be a child of this supervisor.
@@ -108,7 +111,7 @@ class DynamicSupervisor(SupervisorBase):
             TypeError: ``name`` is not from `Registry.via`, or a plain Trio task holds it.
             Exception: As for `start_child`, if it starts the child itself.
         """
-        spec = spec_of(factory, args, None, name, restart, shutdown, backoff)
+        spec = spec_of(factory, args, None, name, restart, shutdown, backoff, limit)
         if spec.name is None:
             raise TypeError("name must come from Registry.via(), not None")
         self._engine.require_thread()

@@ -1,7 +1,8 @@
 """What a supervisor writes into the log: one line for each start, end, restart and give-up.
 
 All lines go to the logger ``trioreg``. Ordinary starts and ends are at DEBUG. A restart without an error is at INFO. A
-crash, with its traceback, and a supervisor that gives up are at ERROR.
+crash, with its traceback, and a supervisor that gives up are at ERROR. A child that is dropped without an error is at
+WARNING.
 """
 
 from __future__ import annotations
@@ -57,6 +58,11 @@ class SupervisionLog:
         """It was ended for a group restart, and is started again."""
         if logger.isEnabledFor(logging.INFO):
             logger.info("%s: child %s is restarted with another: restart %d", self._label, child, child.restarts)
+
+    def drops(self, child: Child, cell: Cell, exit: Exit, limit: str) -> None:
+        """It has ended, and is not restarted: that was one restart too many."""
+        level = logging.WARNING if exit.error is None else logging.ERROR
+        self._ended(level, child, cell, exit, "ended", f": dropped, {limit}")
 
     def gives_up(self, child: Child, cell: Cell, exit: Exit, limit: str) -> None:
         self._ended(logging.ERROR, child, cell, exit, "ended", f": giving up, {limit}")

@@ -20,6 +20,7 @@ from .backoff import Backoff
 from .child_options import ChildOptions, LifeOptions
 from .child_spec import ChildSpec, Restart, spec_of
 from .dynamic_supervisor import DynamicSupervisor
+from .restart_limit import RestartLimit
 
 A = TypeVar("A", bound=Actor)
 R = TypeVar("R")
@@ -172,6 +173,7 @@ class Partitions(Identity, Generic[T]):
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
         backoff: Backoff | None = None,
+        limit: RestartLimit | None = None,
     ) -> ActorRef[Any]:
         """Start a child under the dynamic supervisor that is the partition of a key.
 
@@ -190,6 +192,7 @@ class Partitions(Identity, Generic[T]):
             restart: When it is restarted: ``"permanent"``, ``"transient"`` or ``"temporary"``, as in `ChildSpec`.
             shutdown: How long it may take to end: seconds, ``math.inf`` or ``"kill"``, as in `ChildSpec`.
             backoff: How long it waits before each restart, as in `ChildSpec`.
+            limit: How many restarts it may have, and what follows from one more, as in `ChildSpec`.
 
         Returns:
             The reference of the child's first life.
@@ -201,7 +204,7 @@ class Partitions(Identity, Generic[T]):
             RuntimeError: You are in another thread than their Trio run.
             Exception: As for ``DynamicSupervisor.start_child``.
         """
-        spec = spec_of(factory, args, None, name, restart, shutdown, backoff)
+        spec = spec_of(factory, args, None, name, restart, shutdown, backoff, limit)
         supervisor = await self._supervisor(self.via(key))
         return await supervisor.start_child(spec)
 
@@ -239,6 +242,7 @@ class Partitions(Identity, Generic[T]):
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
         backoff: Backoff | None = None,
+        limit: RestartLimit | None = None,
     ) -> ActorRef[Any]:
         """The actor that has the name, or else a new child in the partition of a key: `DynamicSupervisor.start_or_get`.
 
@@ -246,7 +250,7 @@ class Partitions(Identity, Generic[T]):
 
         Args:
             key: A key of the partition.
-            factory, args, restart, shutdown, backoff: As for `start_child`. A `ChildSpec` has to have a name.
+            factory, args, restart, shutdown, backoff, limit: As for `start_child`. A `ChildSpec` has to have a name.
             name: The name, from `Registry.via`.
 
         Returns:
@@ -255,7 +259,7 @@ class Partitions(Identity, Generic[T]):
         Raises:
             NotRegistered, ActorExited, TypeError, RuntimeError, Exception: As for `start_child`.
         """
-        spec = spec_of(factory, args, None, name, restart, shutdown, backoff)
+        spec = spec_of(factory, args, None, name, restart, shutdown, backoff, limit)
         supervisor = await self._supervisor(self.via(key))
         return await supervisor.start_or_get(spec)
 

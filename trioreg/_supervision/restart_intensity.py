@@ -1,9 +1,11 @@
-"""Restart intensity: how many restarts a supervisor allows, in how many seconds."""
+"""Restart intensity: how many restarts a supervisor, or one child, has had lately, and whether one more is allowed."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
+
+from .restart_limit import require_limit
 
 
 class RestartIntensity:
@@ -17,14 +19,7 @@ class RestartIntensity:
     __slots__ = ("_errors", "_times", "max_restarts", "max_seconds")
 
     def __init__(self, max_restarts: float, max_seconds: float) -> None:
-        if isinstance(max_restarts, bool) or not isinstance(max_restarts, int | float):
-            raise TypeError(f"max_restarts must be an int or math.inf, not {max_restarts!r}")
-        if not max_restarts >= 0 or (max_restarts != math.inf and max_restarts != int(max_restarts)):
-            raise ValueError(f"max_restarts must be a whole number of at least 0, or math.inf, not {max_restarts!r}")
-        if isinstance(max_seconds, bool) or not isinstance(max_seconds, int | float):
-            raise TypeError(f"max_seconds must be a number of seconds, not {max_seconds!r}")
-        if not max_seconds > 0:
-            raise ValueError(f"max_seconds must be more than 0, not {max_seconds!r}")
+        require_limit(max_restarts, max_seconds)
         self.max_restarts = max_restarts
         self.max_seconds = max_seconds
         self._times: deque[float] = deque()

@@ -4,6 +4,8 @@
 life has the name before any other task can see it free. What needs waiting is left to others: a delayed restart
 (`delayed_restart.py`), a group restart (`group_restart.py`), the shutdown (`engine.py`).
 
+A child with a `RestartLimit` counts for itself. All others count with their supervisor.
+
 Must never happen: a crash that is neither restarted nor logged nor leaves the supervisor.
 """
 
@@ -16,6 +18,7 @@ import trio
 
 from .._runtime import ActorExited, Exit, NotRunning, RestartLimitExceeded, keep_lines
 from .backoff import UNAVAILABLE_NAME
+from .restart_intensity import RestartIntensity
 
 if TYPE_CHECKING:
     from .._actors import Cell
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from .lifecycle import Lifecycle
     from .log import SupervisionLog
     from .restart_group import RestartGroup
-    from .restart_intensity import RestartIntensity
     from .starting import Starting
     from .strategy import AutoShutdown
 
@@ -102,9 +104,12 @@ class Restarts:
             self._restart(child, cell, exit)
             return
         self._log.ended(child, cell, exit)
+        self._ended_for_good(child)
+
+    def _ended_for_good(self, child: Child) -> None:
         self._children.forget_if_not_kept(child)
         if child.spec.significant and self._ends_supervisor():
-            lifecycle.close()
+            self._lifecycle.close()
 
     def _ends_supervisor(self) -> bool:
         """Whether the end of a significant child is the end of the supervisor."""
@@ -142,8 +147,13 @@ class Restarts:
             self._begin_after(backoff, child, cell, exit, blocks_group=blocks_group)
 
     def _count(self, child: Child, cell: Cell, exit: Exit) -> bool:
-        """Count a restart. False: it was one too many, and the supervisor gives up."""
-        intensity = self.intensity
+        """Count a restart. False: it was one too many. The child is dropped, or the supervisor gives up."""
+        own = child.spec.limit
+        if own is None:
+            intensity = self.intensity
+        else:
+            intensity = child.intensity or RestartIntensity(own.max_restarts, own.max_seconds)
+            child.intensity = intensity
         cause = exit.error if isinstance(exit.error, Exception) else ActorExited(cell.ref, exit)
         if intensity.allows(trio.current_time(), cause):
             # What is kept is not the crashed actor's state. The last error, with which the supervisor gives up, is not
@@ -152,10 +162,23 @@ class Restarts:
             child.restarts += 1
             return True
         which = cell.ref if child.id is None else child.id
-        limit = RestartLimitExceeded(self._lifecycle.label, which, intensity.max_restarts, intensity.max_seconds)
+        limit = RestartLimitExceeded(
+            self._lifecycle.label, which, intensity.max_restarts, intensity.max_seconds, own is not None
+        )
+        if own is not None and own.then == "drop":
+            self._drop(child, cell, exit, limit._limit)
+            return False
         self._log.gives_up(child, cell, exit, limit._limit)
         self._lifecycle.give_up(limit, intensity.errors)
         return False
+
+    def _drop(self, child: Child, cell: Cell, exit: Exit, limit: str) -> None:
+        """A child has used up its own limit: it has ended for good. If it is started again by hand, it counts anew."""
+        child.intensity = None
+        child.delayed_in_a_row = 0
+        self._log.drops(child, cell, exit, limit)
+        self._ended_for_good(child)
+        self._lifecycle.close_if_done()  # here: it may have failed to start in a group restart, which has no last step
 
     def _begin_after(
         self, backoff: Backoff | None, child: Child, cell: Cell, exit: Exit, *, blocks_group: bool = False

@@ -20,6 +20,7 @@ from .child_info import ChildCounts, ChildInfo
 from .child_options import ChildOptions
 from .child_spec import ChildSpec, Restart, spec_of
 from .engine import Engine
+from .restart_limit import RestartLimit
 from .tree import format_tree
 
 A = TypeVar("A", bound=Actor)
@@ -144,6 +145,7 @@ class SupervisorBase(Actor, Identity):
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
         backoff: Backoff | None = None,
+        limit: RestartLimit | None = None,
     ) -> ActorRef[Any]:
         """Start one more child. Return when it is named and started, or raise and leave nothing behind.
 
@@ -165,6 +167,7 @@ class SupervisorBase(Actor, Identity):
             restart: When it is restarted: ``"permanent"``, ``"transient"`` or ``"temporary"``, as in `ChildSpec`.
             shutdown: How long it may take to end: seconds, ``math.inf`` or ``"kill"``, as in `ChildSpec`.
             backoff: How long it waits before each restart, as in `ChildSpec`.
+            limit: How many restarts it may have, and what follows from one more, as in `ChildSpec`.
 
         Returns:
             The reference of the child's first life. An async function has started when its task runs.
@@ -179,7 +182,7 @@ class SupervisorBase(Actor, Identity):
             Exception: What the child's ``__init__`` or ``on_start`` raised.
         """
         self._engine.require_thread()
-        spec = spec_of(factory, args, id, name, restart, shutdown, backoff)
+        spec = spec_of(factory, args, id, name, restart, shutdown, backoff, limit)
         return await self._engine.starting.start_child(spec)
 
     @beside
