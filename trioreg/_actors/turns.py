@@ -73,9 +73,9 @@ class Turn:
         self.waits: dict[Wait, None] | None = None
         self.begun = trio.Event()
 
-    def turn_of(self, _task: Task) -> None:
+    def turn_of(self, task: Task) -> None:
         """A turn has no turns in it."""
 
-    def starts_before(self, _names: object, _key: object) -> bool:
+    def starts_before(self, names: object, key: object) -> bool:
         """The actor of a turn has started."""
         return False

@@ -135,6 +135,11 @@ class Child:
         return "starting" if life.state == STARTING else "running"
 
     @property
+    def is_kept_alive(self) -> bool:
+        """Whether it has a life, or is going to have one by itself."""
+        return self.state != "ended"
+
+    @property
     def ref(self) -> ActorRef[Any] | None:
         """The reference of its current life, or None while it has none."""
         life = self.life

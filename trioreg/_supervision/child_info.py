@@ -8,13 +8,13 @@ from typing import Any
 import attrs
 
 from .._actors import ActorRef
-from .child import ChildState
+from .child import Child, ChildState
 from .child_spec import ChildSpec
 
 
 @attrs.frozen
 class ChildInfo:
-    """One child, as `Supervisor.which_children` shows it.
+    """One child, as `Supervisor.which_children` and `Supervisor.which_child` show it.
 
     Attributes:
         id: What the supervisor knows it by; None under a `DynamicSupervisor`.
@@ -31,6 +31,11 @@ class ChildInfo:
     restarts: int
     is_supervisor: bool
     spec: ChildSpec
+
+
+def info_of(child: Child) -> ChildInfo:
+    """A child as it is now."""
+    return ChildInfo(child.id, child.ref, child.state, child.restarts, child.spec.kind.is_supervisor, child.spec)
 
 
 @attrs.frozen

@@ -32,6 +32,7 @@ class Children:
 
     __slots__ = (
         "_by_last_life",
+        "_by_life",
         "_delayed",
         "_label",
         "_last_suffix",
@@ -49,6 +50,7 @@ class Children:
         self._label = label
         self._delayed = delayed
         self._by_last_life: dict[Owner, Child] = {}
+        self._by_life: dict[Owner, Child] = {}  # by the current or the last life, if children that have ended are kept
         self._numbers = count(1)
         self._last_suffix: dict[Hashable, int] = {}
         self._reserved: set[Hashable] = set()
@@ -86,8 +88,7 @@ class Children:
         return id not in self.by_id and id not in self._reserved
 
     def find(self, which: object) -> Child:
-        """A child by its reference or its id. `ChildNotFound` if there is none. Constant time, but for the reference
-        of a life that has ended."""
+        """A child by its reference or its id. `ChildNotFound` if there is none. Constant time."""
         child: Child | None = None
         if isinstance(which, Reference):
             ref = cast("ActorRef[Any]", which)
@@ -97,9 +98,8 @@ class Children:
                 child = owner
             elif delayed is not None:
                 child = delayed
-            elif self.keeps_ended:
-                children = self.by_id.values()
-                child = next((child for child in children if child.cell is not None and child.cell.ref is ref), None)
+            else:
+                child = self._by_life.get(ref)
         elif self.keeps_ended:
             try:
                 child = self.by_id.get(which)
@@ -115,10 +115,13 @@ class Children:
         """A child has a new life. Until that has started, the reference of the last one leads to the child too."""
         last = child.cell
         if last is not None:
+            self._by_life.pop(last.ref, None)
             self._forget_last_life(child)
             self._by_last_life[last.ref] = child
             child.last_life = last.ref
         child.cell = cell
+        if self.keeps_ended:
+            self._by_life[cell.ref] = child
 
     def _starting_after(self, ref: Owner) -> Child | None:
         child = self._by_last_life.get(ref)
@@ -140,6 +143,8 @@ class Children:
         """Keep nothing of a child."""
         if child.last_life is not None:
             self._forget_last_life(child)
+        if child.cell is not None:
+            self._by_life.pop(child.cell.ref, None)
         key = _key(child)
         if self.by_id.get(key) is child:
             del self.by_id[key]

@@ -16,7 +16,7 @@ from .engine import Engine
 from .restart_intensity import RestartIntensity
 from .restart_limit import RestartLimit
 from .supervisor_base import SupervisorBase, require_name
-from .supervisor_block import SupervisorBlock
+from .supervisor_block import AtEnd, SupervisorBlock
 
 A = TypeVar("A", bound=Actor)
 R = TypeVar("R")
@@ -124,6 +124,7 @@ def open_dynamic_supervisor(
     max_seconds: float = 5.0,
     max_children: float = math.inf,
     name: str | None = None,
+    at_end: AtEnd = "wait",
 ) -> AbstractAsyncContextManager[DynamicSupervisor]:
     """Open a supervisor for children that come and go, each started with ``start_child``: Elixir's `DynamicSupervisor`.
 
@@ -139,6 +140,8 @@ def open_dynamic_supervisor(
         max_restarts: How many restarts are allowed within ``max_seconds``. At one more, the supervisor gives up.
         max_seconds: The length of that time, in seconds.
         max_children: How many children there may be at once. One more start raises `MaxChildren`.
+        at_end: What happens at the end of the block: ``"wait"`` until the last child has ended for good, as a nursery
+            does (a permanent child never does, and a line of the log says so), or ``"stop"`` the children.
         name: What it is called in the tree and in the log. None means "dynamic supervisor"; below another supervisor,
             its id or name.
 
@@ -148,5 +151,6 @@ def open_dynamic_supervisor(
         TypeError, ValueError: An argument is not what is said above.
     """
     return SupervisorBlock(
-        DynamicSupervisor(max_restarts=max_restarts, max_seconds=max_seconds, max_children=max_children, name=name)
+        DynamicSupervisor(max_restarts=max_restarts, max_seconds=max_seconds, max_children=max_children, name=name),
+        at_end,
     )

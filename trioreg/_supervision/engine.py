@@ -194,6 +194,11 @@ class Engine:
         self._lifecycle.closes_when_empty = True
         self._lifecycle.close_if_done()
 
+    def log_wait(self) -> None:
+        """Say in the log that the end of the block is reached, if only `stop` can end the children."""
+        if not self._lifecycle.is_closing:
+            self._log.block_waits(self.children.values())
+
     def kill(self) -> None:
         """End without order: what shields itself still ends, everything else is cancelled at once.
 

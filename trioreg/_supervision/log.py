@@ -1,22 +1,28 @@
 """What a supervisor writes into the log: one line for each start, end, restart and give-up.
 
-All lines go to the logger ``trioreg``. Ordinary starts and ends are at DEBUG. A restart without an error is at INFO. A
-crash, with its traceback, and a supervisor that gives up are at ERROR. A child that is dropped without an error is at
-WARNING.
+All lines go to the logger ``trioreg``. Ordinary starts and ends are at DEBUG. A restart without an error is at INFO. So is a
+block that waits for permanent children. A child that is dropped without an error is at WARNING. A crash, with its
+traceback, and a supervisor that gives up are at ERROR.
 """
 
 from __future__ import annotations
 
 import logging
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from .._runtime import counted, logger
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .._actors import Cell
     from .._runtime import Exit
     from .child import Child
+
+SHOWN = 3
+"""How many children one line names."""
 
 
 class SupervisionLog:
@@ -66,6 +72,19 @@ class SupervisionLog:
 
     def gives_up(self, child: Child, cell: Cell, exit: Exit, limit: str) -> None:
         self._ended(logging.ERROR, child, cell, exit, "ended", f": giving up, {limit}")
+
+    def block_waits(self, children: Iterable[Child]) -> None:
+        """The end of the supervisor's block is reached. With a permanent child, it is not left without a `stop`."""
+        if logger.isEnabledFor(logging.INFO):
+            permanent = (str(child) for child in children if child.spec.restart == "permanent" and child.is_kept_alive)
+            some = list(islice(permanent, SHOWN + 1))
+            if some:
+                more = ", ..." if len(some) > SHOWN else ""
+                message = (
+                    "%s: the block waits for its children, and permanent ones never end by themselves (%s%s): "
+                    "call stop(), or open it with at_end='stop'"
+                )
+                logger.info(message, self._label, ", ".join(some[:SHOWN]), more)
 
     def shutdown_timed_out(self, child: Child, cell: Cell) -> None:
         """Its time to end is over."""

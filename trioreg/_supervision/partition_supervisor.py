@@ -12,7 +12,7 @@ from .._actors import Actor, Address, Function
 from .child_spec import ChildSpec, spec_of
 from .partitions import Partitions
 from .supervisor import Supervisor
-from .supervisor_block import SupervisorBlock
+from .supervisor_block import AtEnd, SupervisorBlock
 
 A = TypeVar("A", bound=Actor)
 T = TypeVar("T")
@@ -25,6 +25,7 @@ class PartitionOptions(TypedDict, total=False):
     max_restarts: float
     max_seconds: float
     name: str | None
+    at_end: AtEnd
 
 
 class PartitionSupervisor(Supervisor, Generic[T]):
@@ -137,6 +138,7 @@ def open_partition_supervisor(  # type: ignore[misc]  # mypy does not see that *
     max_restarts: float = 3,
     max_seconds: float = 5.0,
     name: str | None = None,
+    at_end: AtEnd = "wait",
 ) -> AbstractAsyncContextManager[PartitionSupervisor[Any]]:
     """Open a supervisor of one child for each partition, reached by key: Elixir's `PartitionSupervisor`.
 
@@ -161,6 +163,7 @@ def open_partition_supervisor(  # type: ignore[misc]  # mypy does not see that *
         with_arguments: Instead of ``args``: a function that gets the number of a partition and returns all arguments
             for it, as a tuple. It is called once for each partition, not once for each life.
         max_restarts, max_seconds: As in `open_supervisor`, for all partitions together.
+        at_end: As in `open_supervisor`.
         name: What it is called in the tree and in the log; by default what its `Partitions` are called.
 
     Raises:
@@ -178,7 +181,8 @@ def open_partition_supervisor(  # type: ignore[misc]  # mypy does not see that *
             max_restarts=max_restarts,
             max_seconds=max_seconds,
             name=name,
-        )
+        ),
+        at_end,
     )
 
 

@@ -12,7 +12,7 @@ from .engine import Engine
 from .restart_intensity import RestartIntensity
 from .strategy import AutoShutdown, Strategy, require_auto_shutdown, require_strategy
 from .supervisor_base import SupervisorBase, require_name
-from .supervisor_block import SupervisorBlock
+from .supervisor_block import AtEnd, SupervisorBlock
 
 
 class Supervisor(SupervisorBase):
@@ -100,6 +100,7 @@ def open_supervisor(
     max_seconds: float = 5.0,
     auto_shutdown: AutoShutdown = "never",
     name: str | None = None,
+    at_end: AtEnd = "wait",
 ) -> AbstractAsyncContextManager[Supervisor]:
     """Open a supervisor for a block: a nursery that restarts.
 
@@ -122,6 +123,8 @@ def open_supervisor(
         auto_shutdown: Whether the supervisor ends by itself when significant children have ended for good:
             ``"never"``, ``"any_significant"`` (with the first), ``"all_significant"`` (with the last). The rest of the
             block is cancelled then.
+        at_end: What happens at the end of the block: ``"wait"`` until the last child has ended for good, as a nursery
+            does (a permanent child never does, and a line of the log says so), or ``"stop"`` the children.
         name: What it is called in the tree and in the log. None means "supervisor"; below another supervisor, its id.
 
     Raises:
@@ -137,5 +140,6 @@ def open_supervisor(
             max_seconds=max_seconds,
             auto_shutdown=auto_shutdown,
             name=name,
-        )
+        ),
+        at_end,
     )

@@ -16,7 +16,7 @@ from .._registry import Via
 from .._runtime import Identity, current_run, do_later, is_finalizing, show_methods_as
 from .backoff import Backoff
 from .child import Child
-from .child_info import ChildCounts, ChildInfo
+from .child_info import ChildCounts, ChildInfo, info_of
 from .child_options import ChildOptions
 from .child_spec import ChildSpec, Restart, spec_of
 from .engine import Engine
@@ -210,17 +210,20 @@ class SupervisorBase(Actor, Identity):
 
     def which_children(self) -> list[ChildInfo]:
         """All children, in start order. Not a checkpoint; safe from any thread; the cost grows with their number."""
-        return [
-            ChildInfo(
-                child.id,
-                child.ref,
-                child.state,
-                child.restarts,
-                child.spec.kind.is_supervisor,
-                child.spec,
-            )
-            for child in list(self._engine.children.values())
-        ]
+        return [info_of(child) for child in list(self._engine.children.values())]
+
+    def which_child(self, child: Hashable, /) -> ChildInfo:
+        """One child. Not a checkpoint; safe from any thread; constant time.
+
+        Args:
+            child: The `ActorRef` of its current life, or of its last one until its next life has started. In a
+                `Supervisor` also its id.
+
+        Raises:
+            ChildNotFound: There is no such child.
+            TypeError: ``child`` is not a reference, and not an id of a `Supervisor`.
+        """
+        return info_of(self._engine.book.find(child))
 
     def count_children(self) -> ChildCounts:
         """How many children there are. Not a checkpoint; safe from any thread; the cost grows with their number."""

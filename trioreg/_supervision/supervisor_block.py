@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
 import trio
 from trio.lowlevel import enable_ki_protection
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound="SupervisorBase")
 
+AtEnd: TypeAlias = Literal["wait", "stop"]
+"""What happens at the end of a supervisor's block: wait until the last child has ended for good, or stop them all."""
+
 
 class SupervisorBlock(Identity, AbstractAsyncContextManager[S], Generic[S]):
     """The context manager of `open_supervisor` and the like.
@@ -26,10 +29,13 @@ class SupervisorBlock(Identity, AbstractAsyncContextManager[S], Generic[S]):
     the user's and this one. Ctrl-C can interrupt that code, and would leave the nursery open.
     """
 
-    __slots__ = ("_nursery", "_supervisor")
+    __slots__ = ("_at_end", "_nursery", "_supervisor")
 
-    def __init__(self, supervisor: S) -> None:
+    def __init__(self, supervisor: S, at_end: AtEnd) -> None:
+        if at_end not in ("wait", "stop"):
+            raise ValueError(f"at_end must be 'wait' or 'stop', not {at_end!r}")
         self._supervisor = supervisor
+        self._at_end = at_end
         self._nursery: AbstractAsyncContextManager[trio.Nursery] | None = None
 
     @enable_ki_protection
@@ -64,8 +70,9 @@ class SupervisorBlock(Identity, AbstractAsyncContextManager[S], Generic[S]):
     ) -> bool | None:
         engine = self._supervisor._engine
         try:
-            if error is None:
+            if error is None and self._at_end == "wait":
                 engine.close_when_empty()
+                engine.log_wait()
             else:
                 engine.close()
         except BaseException as failure:
