@@ -16,6 +16,7 @@ from .partitions import Partitions
 from .program import run
 from .restart_limit import RestartLimit
 from .supervisor import Supervisor, open_supervisor
+from .typed_child import child
 
 __all__ = [
     "Backoff",
@@ -27,6 +28,7 @@ __all__ = [
     "Partitions",
     "RestartLimit",
     "Supervisor",
+    "child",
     "open_dynamic_supervisor",
     "open_partition_supervisor",
     "open_supervisor",

@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Hashable
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_origin
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, cast, get_origin
 
 import attrs
 
@@ -94,16 +94,24 @@ def _find_kind(spec: ChildSpec) -> Kind:
 
 
 if TYPE_CHECKING:
+    # Type checkers know this module even if it is not installed. At run time the default of PEP 696 is not needed.
+    from typing_extensions import TypeVar
+
+    T_co = TypeVar("T_co", covariant=True, default=Any)
+
     # None can be given, and is never read: `ChildSpec.__attrs_post_init__` puts a value in its place.
     def _restart(restart: Restart | None) -> Restart: ...
     def _shutdown(shutdown: float | Literal["kill"] | None) -> float | Literal["kill"]: ...
 
 else:
+    from typing import TypeVar
+
+    T_co = TypeVar("T_co", covariant=True)
     _restart = _shutdown = None
 
 
 @attrs.frozen
-class ChildSpec:
+class ChildSpec(Generic[T_co]):
     """How a supervisor starts a child, and keeps it: Elixir's ``Supervisor.child_spec``.
 
     Synopsis::
@@ -111,7 +119,10 @@ class ChildSpec:
         open_supervisor(children=[
             ChildSpec(SecretAgent, args=("James Bond",), name=agents.via("James Bond")),
             ChildSpec(cleaner, restart="temporary"),
+            child(Cart, "a-17", size=3).named(carts.via("a-17")),
         ])
+
+    Its parameter, as in ``ChildSpec[Cart]``, is the class of the child, if `child` made the spec.
 
     Attributes:
         factory: An `Actor` class, or an async function: any callable that gives an awaitable. Or a
@@ -174,9 +185,53 @@ class ChildSpec:
         if self.significant and self.restart == "permanent":
             raise ValueError("significant must not be True for a permanent child: it is restarted, and never ends")
 
-    def __reduce__(self) -> tuple[type[ChildSpec], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[type[ChildSpec[Any]], tuple[object, ...]]:
         # A copy is made from the same arguments, and so is what is unpickled: it is checked, and finds its `kind`.
         return ChildSpec, tuple(getattr(self, field.name) for field in attrs.fields(ChildSpec) if field.init)
+
+    def named(self, name: Via[Any, Any]) -> ChildSpec[T_co]:
+        """The same spec with a name in a registry, from `Registry.via`. Raises `TypeError` for anything else."""
+        return attrs.evolve(self, name=name)
+
+    def with_id(self, id: Hashable) -> ChildSpec[T_co]:
+        """The same spec with an id. Raises `TypeError` if that is not hashable."""
+        return attrs.evolve(self, id=id)
+
+    def restarted(
+        self, restart: Restart | None = None, *, backoff: Backoff | None = None, limit: RestartLimit | None = None
+    ) -> ChildSpec[T_co]:
+        """The same spec with other restarts. What you leave out stays as it is.
+
+        ::
+
+            child(poll, url).restarted("permanent", backoff=Backoff(1, 60), limit=RestartLimit(10, 600))
+
+        Args:
+            restart: ``"permanent"``, ``"transient"`` or ``"temporary"``.
+            backoff: How long to wait before each restart.
+            limit: How many restarts it may have, and what follows from one more.
+
+        Raises:
+            TypeError, ValueError: An argument is not what is said above.
+        """
+        return attrs.evolve(
+            self,
+            restart=self.restart if restart is None else restart,
+            backoff=self.backoff if backoff is None else backoff,
+            limit=self.limit if limit is None else limit,
+        )
+
+    def within(self, shutdown: float | Literal["kill"]) -> ChildSpec[T_co]:
+        """The same spec with another time to end: seconds, ``math.inf`` or ``"kill"``.
+
+        Raises:
+            TypeError, ValueError: ``shutdown`` is none of these.
+        """
+        return attrs.evolve(self, shutdown=shutdown)
+
+    def as_significant(self) -> ChildSpec[T_co]:
+        """The same spec of a child whose end counts for ``auto_shutdown``. Raises `ValueError` if it is permanent."""
+        return attrs.evolve(self, significant=True)
 
     @property
     def seconds(self) -> float:
@@ -210,4 +265,4 @@ def spec_of(
     for option, value in beside.items():
         if value is not None:
             raise TypeError(f"{option} must be in the ChildSpec, not beside it: {value!r}")
-    return factory
+    return factory  # pyright: ignore[reportUnknownVariableType]  # isinstance() loses the parameter

@@ -115,7 +115,8 @@ class Children:
         """A child has a new life. Until that has started, the reference of the last one leads to the child too."""
         last = child.cell
         if last is not None:
-            self._by_life.pop(last.ref, None)
+            if self.keeps_ended:
+                self._by_life.pop(last.ref, None)
             self._forget_last_life(child)
             self._by_last_life[last.ref] = child
             child.last_life = last.ref
@@ -143,7 +144,7 @@ class Children:
         """Keep nothing of a child."""
         if child.last_life is not None:
             self._forget_last_life(child)
-        if child.cell is not None:
+        if self.keeps_ended and child.cell is not None:
             self._by_life.pop(child.cell.ref, None)
         key = _key(child)
         if self.by_id.get(key) is child:

@@ -20,6 +20,7 @@ from .supervisor_block import AtEnd, SupervisorBlock
 
 A = TypeVar("A", bound=Actor)
 R = TypeVar("R")
+T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
@@ -71,7 +72,7 @@ class DynamicSupervisor(SupervisorBase):
         **options: Unpack[LifeOptions],
     ) -> ActorRef[Function[R]]: ...
     @overload
-    async def start_or_get(self, factory: ChildSpec, /) -> ActorRef[Any]: ...
+    async def start_or_get(self, factory: ChildSpec[T], /) -> ActorRef[T]: ...
     @beside  # type: ignore[misc]  # as for start_child
     async def start_or_get(
         self,

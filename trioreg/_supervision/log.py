@@ -1,7 +1,7 @@
 """What a supervisor writes into the log: one line for each start, end, restart and give-up.
 
-All lines go to the logger ``trioreg``. Ordinary starts and ends are at DEBUG. A restart without an error is at INFO. So is a
-block that waits for permanent children. A child that is dropped without an error is at WARNING. A crash, with its
+All lines go to the logger ``trioreg``. Ordinary starts and ends are at DEBUG. A restart without an error is at INFO,
+and a block that waits for permanent children. A child that is dropped without an error is at WARNING. A crash, with its
 traceback, and a supervisor that gives up are at ERROR.
 """
 

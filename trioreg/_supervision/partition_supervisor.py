@@ -123,12 +123,12 @@ def open_partition_supervisor(
 @overload
 def open_partition_supervisor(
     partitions: int,
-    factory: ChildSpec,
+    factory: ChildSpec[T],
     /,
     *,
     with_arguments: Callable[[int], tuple[Any, ...]] | None = ...,
     **options: Unpack[PartitionOptions],
-) -> AbstractAsyncContextManager[PartitionSupervisor[Any]]: ...
+) -> AbstractAsyncContextManager[PartitionSupervisor[T]]: ...
 def open_partition_supervisor(  # type: ignore[misc]  # mypy does not see that *args: Any takes what *args: *Ts takes
     partitions: int | Partitions[Any],
     factory: Callable[..., Any] | ChildSpec,

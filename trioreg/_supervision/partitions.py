@@ -23,6 +23,7 @@ from .dynamic_supervisor import DynamicSupervisor
 from .restart_limit import RestartLimit
 
 A = TypeVar("A", bound=Actor)
+C = TypeVar("C")
 R = TypeVar("R")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -161,8 +162,8 @@ class Partitions(Identity, Generic[T]):
     ) -> ActorRef[Function[R]]: ...
     @overload
     async def start_child(
-        self: Partitions[DynamicSupervisor], key: Hashable, factory: ChildSpec, /
-    ) -> ActorRef[Any]: ...
+        self: Partitions[DynamicSupervisor], key: Hashable, factory: ChildSpec[C], /
+    ) -> ActorRef[C]: ...
     async def start_child(  # type: ignore[misc]  # mypy does not see that *args: Any takes what *args: *Ts takes
         self: Partitions[DynamicSupervisor],
         key: Hashable,
@@ -230,8 +231,8 @@ class Partitions(Identity, Generic[T]):
     ) -> ActorRef[Function[R]]: ...
     @overload
     async def start_or_get(
-        self: Partitions[DynamicSupervisor], key: Hashable, factory: ChildSpec, /
-    ) -> ActorRef[Any]: ...
+        self: Partitions[DynamicSupervisor], key: Hashable, factory: ChildSpec[C], /
+    ) -> ActorRef[C]: ...
     async def start_or_get(  # type: ignore[misc]  # as for start_child
         self: Partitions[DynamicSupervisor],
         key: Hashable,

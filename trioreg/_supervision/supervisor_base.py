@@ -25,6 +25,7 @@ from .tree import format_tree
 
 A = TypeVar("A", bound=Actor)
 R = TypeVar("R")
+T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
@@ -133,7 +134,7 @@ class SupervisorBase(Actor, Identity):
         **options: Unpack[ChildOptions],
     ) -> ActorRef[Function[R]]: ...
     @overload
-    async def start_child(self, factory: ChildSpec, /) -> ActorRef[Any]: ...
+    async def start_child(self, factory: ChildSpec[T], /) -> ActorRef[T]: ...
     @beside  # type: ignore[misc]  # mypy does not see that *args: Any takes what *args: *Ts takes
     async def start_child(
         self,
