@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
+import attrs
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorExited, ActorRef, CallCycle, ChildSpec, DynamicSupervisor, Registry, Supervisor
+from trioreg import (
+    Actor,
+    ActorExited,
+    ActorRef,
+    AlreadyRegistered,
+    CallCycle,
+    ChildNotFound,
+    ChildSpec,
+    DynamicSupervisor,
+    Registry,
+    Supervisor,
+)
 
 
 class Room(Actor):
@@ -258,3 +272,108 @@ async def test_restart_child_by_call_does_not_hold_up_the_supervisor(autojump_cl
         await wait_all_tasks_blocked()
         assert [child.state for child in await ref.call(Supervisor.which_children)] == ["starting"]
         assert trio.current_time() == began
+
+
+# At random: everybody gets an answer, and nothing is left
+
+
+Operation = Literal["open", "open in its turn", "get", "cast", "terminate", "count", "give up"]
+OPERATIONS: list[Operation] = [
+    *("open", "open", "open in its turn"),
+    *("get", "get", "cast", "terminate", "count", "give up"),
+]
+    "open",
+    "open",
+    "open in its turn",
+    "get",
+    "get",
+    "cast",
+    "terminate",
+    "count",
+    "give up",
+]
+
+
+@attrs.frozen
+class Step:
+    """What one more task asks for, after a pause in seconds: it starts a room that takes some seconds to start."""
+
+    operation: Operation
+    topic: str
+    seconds: int
+    pause: int
+
+
+steps = st.builds(
+    Step, st.sampled_from(OPERATIONS), st.sampled_from("abc"), st.sampled_from([0, 0, 1, 5]), st.sampled_from([0, 0, 1])
+)
+
+
+async def play(steps: list[Step], end: Literal["stop", "kill", "cancel", "leave"]) -> None:
+    answers: list[object] = []
+    callers: list[trio.CancelScope] = []
+    tasks = trio.lowlevel.current_statistics().tasks_living
+    names: Registry[str, None] = Registry("names")
+
+    async def ask(step: Step) -> None:
+        with trio.CancelScope() as scope:
+            callers.append(scope)
+            try:
+                if step.operation == "open":
+                    answers.append(await rooms.call(Rooms.open, step.topic, step.seconds))
+                elif step.operation == "open in its turn":
+                    answers.append(await rooms.call(Rooms.open_in_its_turn, step.topic, step.seconds))
+                elif step.operation == "get":
+                    answers.append(await rooms.call(Rooms.get, step.topic))
+                elif step.operation == "cast":
+                    rooms.cast_nowait(Rooms.open, step.topic, step.seconds)
+                    answers.append(None)
+                elif step.operation == "terminate":
+                    await rooms.call(Rooms.terminate_child, names.whereis(step.topic))
+                    answers.append(None)
+                elif step.operation == "count":
+                    answers.append(await rooms.call(Rooms.count_children))
+            except (ActorExited, AlreadyRegistered, ChildNotFound, TypeError) as error:
+                answers.append(error)
+        if scope.cancelled_caught:
+            answers.append("cancelled")
+
+    asked = 0
+    async with supervised() as top, trio.open_nursery() as nursery:
+        rooms = await top.start_child(Rooms, names, restart="temporary")
+        for step in steps:
+            await trio.sleep(step.pause)
+            await wait_all_tasks_blocked()
+            if step.operation == "give up":
+                if callers:
+                    callers[step.seconds % len(callers)].cancel()
+                continue
+            asked += 1
+            nursery.start_soon(ask, step)
+        await wait_all_tasks_blocked()
+        if end == "leave":
+            await trio.sleep(1000)
+        elif end == "stop":
+            await rooms.stop()
+        else:
+            getattr(rooms, end)()
+            await rooms.wait()
+        await wait_all_tasks_blocked()
+        assert len(answers) == asked
+        if end != "leave":
+            assert names.count() == 0
+        else:
+            counts = await rooms.call(Rooms.count_children)
+            assert counts.specs == counts.active == names.count()
+    assert names.count() == 0
+    await wait_all_tasks_blocked()
+    assert trio.lowlevel.current_statistics().tasks_living == tasks
+
+
+@given(
+    steps=st.lists(steps, min_size=3, max_size=20), end=st.sampled_from(("stop", "kill", "cancel", "leave", "leave"))
+)
+def test_every_caller_gets_an_answer_and_nothing_is_left(
+    steps: list[Step], end: Literal["stop", "kill", "cancel", "leave"]
+) -> None:
+    trio.run(play, steps, end, clock=MockClock(autojump_threshold=0))
