@@ -22,8 +22,7 @@ from .timer import Timer
 if TYPE_CHECKING:
     from typing import Self
 
-    from .._runtime import do_later, is_finalizing
-from .._runtime import Exit
+    from .._runtime import Exit
 
 Ts = TypeVarTuple("Ts")
 
