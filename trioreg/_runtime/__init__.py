@@ -44,7 +44,7 @@ from .stack import require_room
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
 from .trio_run import Run, current_run
-from .user_functions import async_result, require_sync, sync_result
+from .user_functions import async_result, is_generator, is_old_coroutine, require_sync, sync_result
 
 __all__ = [
     "ActorExited",
@@ -85,6 +85,8 @@ __all__ = [
     "flat",
     "is_being_closed",
     "is_finalizing",
+    "is_generator",
+    "is_old_coroutine",
     "items_of",
     "keep_lines",
     "logger",
