@@ -95,8 +95,10 @@ class KeyLock(Identity, AbstractAsyncContextManager[None]):
         lock = self._locks.lend(self._key)
         try:
             await lock.acquire()
-        except BaseException:
+        except BaseException as error:
             self._locks.take_back(self._key, lock)
+            if isinstance(error, RuntimeError):
+                raise RuntimeError(f"this task has lock({self._key!r}) already: it would wait for itself") from None
             raise
         self._lock = lock
 
