@@ -202,5 +202,5 @@ def test_into_must_not_be_async(pattern: object) -> None:
 
     with pytest.raises(TypeError, match="into must be a sync function, not <function"):
         into(later, pattern)
-    with pytest.raises(TypeError, match="into must be a sync function, and <function .* returned <coroutine object"):
+    with pytest.raises(TypeError, match=r"into must be a sync function, and <function .* returned <coroutine object"):
         into(hidden, pattern, 1)

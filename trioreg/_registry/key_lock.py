@@ -95,10 +95,11 @@ class KeyLock(Identity, AbstractAsyncContextManager[None]):
         lock = self._locks.lend(self._key)
         try:
             await lock.acquire()
-        except BaseException as error:
+        except RuntimeError:
             self._locks.take_back(self._key, lock)
-            if isinstance(error, RuntimeError):
-                raise RuntimeError(f"this task has lock({self._key!r}) already: it would wait for itself") from None
+            raise RuntimeError(f"this task has lock({self._key!r}) already: it would wait for itself") from None
+        except BaseException:
+            self._locks.take_back(self._key, lock)
             raise
         self._lock = lock
 
