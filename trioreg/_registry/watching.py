@@ -38,6 +38,7 @@ class Watching(RegistryCore[K, V]):
             The owner; for duplicate keys the first that `lookup` gives. It has not ended when this returns.
 
         Raises:
+            CallCycle: It is the name of a child that starts only when the caller has started.
             TypeError: ``key`` is not hashable.
             RuntimeError: The registry belongs to another Trio run.
         """
