@@ -5,6 +5,7 @@ Read first: `owner.py`. An owner holds names, and gives them all back in the ste
 This wing never knows an actor, a registry or a supervisor. Other wings import from here, not from the files.
 """
 
+from .block import AsyncBlock, SyncBlock
 from .counted import counted
 from .errors import (
     ActorExited,
@@ -49,6 +50,7 @@ from .user_functions import async_result, is_generator, is_old_coroutine, requir
 __all__ = [
     "ActorExited",
     "AlreadyRegistered",
+    "AsyncBlock",
     "COLLECTING",
     "CallCycle",
     "ChildNotEnded",
@@ -67,6 +69,7 @@ __all__ = [
     "RestartLimitExceeded",
     "Run",
     "SHUTDOWN",
+    "SyncBlock",
     "TaskOwner",
     "Token",
     "TrioregError",

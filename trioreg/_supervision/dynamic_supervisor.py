@@ -146,5 +146,6 @@ def open_dynamic_supervisor(
         TypeError, ValueError: An argument is not what is said above.
     """
     return SupervisorBlock(
-        DynamicSupervisor(max_restarts=max_restarts, max_seconds=max_seconds, max_children=max_children, name=name)
+        DynamicSupervisor(max_restarts=max_restarts, max_seconds=max_seconds, max_children=max_children, name=name),
+        "open_dynamic_supervisor(...)",
     )

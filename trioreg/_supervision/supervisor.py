@@ -138,5 +138,6 @@ def open_supervisor(
             max_seconds=max_seconds,
             auto_shutdown=auto_shutdown,
             name=name,
-        )
+        ),
+        "open_supervisor(...)",
     )
