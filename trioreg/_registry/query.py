@@ -83,7 +83,9 @@ class Query(Generic[K, V]):
         if self._into is None:
             return row
         result = self._into(found if self._has_variables else row)
-        return sync_result("into", self._shape, result) if type(result) is CoroutineType else result
+        if type(result) is CoroutineType:
+            return sync_result("into", self._shape, cast("object", result))
+        return result
 
     def run_nowait(self) -> list[object]:
         """All results, without a checkpoint."""
