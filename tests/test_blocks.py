@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -52,3 +53,26 @@ async def test_a_sync_block_is_not_entered_by_async_with(make: Callable[[], Any]
 @pytest.mark.parametrize(("make", "written"), [*ASYNC, *SYNC])
 async def test_a_block_is_shown_as_it_is_written(make: Callable[[], Any], written: str) -> None:
     assert repr(make()) == f"<{written}>"
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen(Exception):
+    """It refuses each assignment, that of a traceback too: ``contextlib.contextmanager`` loses it."""
+
+    code: int
+
+
+@pytest.mark.parametrize(("make", "written"), SYNC)
+async def test_a_frozen_exception_leaves_a_sync_block_as_it_is(make: Callable[[], Any], written: str) -> None:
+    with pytest.raises(Frozen) as caught, make():
+        raise Frozen(5)
+    assert caught.value.code == 5
+
+
+@pytest.mark.parametrize(("make", "written"), ASYNC)
+async def test_a_frozen_exception_leaves_an_async_block_as_it_is(make: Callable[[], Any], written: str) -> None:
+    error = Frozen(5)
+    with pytest.raises((Frozen, ExceptionGroup)) as caught:
+        async with make():
+            raise error
+    assert getattr(caught.value, "exceptions", (caught.value,)) == (error,)
