@@ -321,7 +321,7 @@ REFUSED: list[tuple[object, str]] = [
     ([5] * 1000, r"^\[5, 5, 5, 5, 5, 5, \.\.\.\] is not a method: pass one as the class has it"),
     (strange.without_self, r"^Strange\.without_self\(\) has no self: add it, or make the method a staticmethod$"),
     (Strange.generator, r"^Strange\.generator is a generator, which would run in its caller: return a list instead$"),
-    (replaced, r"^Strange\.replaced has been replaced by another method: pass Strange\.replaced$"),
+    (replaced, r"^Strange\.replaced is not the function that the class has: pass Strange\.replaced$"),
     (Strange.decorated.__wrapped__, r"^Strange\.decorated is the function under a decorator: pass Strange\.decorated$"),
     (Strange.__eq__, r"^Strange\.__eq__ can't be sent as a message: Python calls it$"),
 ]
@@ -349,7 +349,7 @@ async def test_methods_of_a_built_in_base_can_be_sent_if_they_have_a_signature(a
             await ref.call(table.update, {"c": 3})
 
 
-def cell_of_a_notebook() -> type[Any]:
+def cell_of_a_notebook(is_new: bool) -> type[Any]:
     class Agent(Actor):
         def echo(self, text: str) -> str:
             return text
@@ -358,14 +358,23 @@ def cell_of_a_notebook() -> type[Any]:
         def of_class(cls) -> int:
             return 1
 
+        @functools.singledispatchmethod
+        def dispatched(self, text: str) -> str:
+            return text
+
+        if is_new:
+
+            def new_here(self, text: str) -> str:
+                return text
+
     return Agent
 
 
 async def test_a_class_that_was_defined_again_is_refused_and_the_error_says_so(autojump_clock: MockClock) -> None:
-    old, new = cell_of_a_notebook(), cell_of_a_notebook()
+    old, new = cell_of_a_notebook(is_new=False), cell_of_a_notebook(is_new=True)
     async with supervised() as supervisor:
         ref = await supervisor.start_child(old)
-        for method in (new.echo, new.of_class):
+        for method in (new.echo, new.of_class, new.dispatched, new.new_here):
             with pytest.raises(TypeError, match=r"Agent has been defined again since it started\. Start it again$"):
                 await ref.call(method, "text")
         assert await ref.call(old.echo, "text") == "text"

@@ -176,13 +176,15 @@ def why_unknown(cls: type, method: object) -> str:
                 return f"{what} is bound to an instance: pass {cls.__qualname__}.{name}"
             if _is_inside(found, method):
                 return f"{what} is the function under a decorator: pass {cls.__qualname__}.{name}"
-            if _place(found) == _place(method) is not None:
-                if _is_in_its_module(base):
-                    return f"{what} has been replaced by another method: pass {cls.__qualname__}.{name}"
+            if _home(method) != (base.__module__, base.__qualname__):
+                continue
+            if not _is_in_its_module(base):
                 return (
                     f"{what} is of another class than this actor: {base.__qualname__} has been defined again since it "
                     "started. Start it again"
                 )
+            if found is not None:
+                return f"{what} is not the function that the class has: pass {cls.__qualname__}.{name}"
     return f"{what} is not a method of {cls.__qualname__}: pass {cls.__qualname__}.<method>"
 
 
@@ -201,12 +203,15 @@ def _is_in_its_module(cls: type) -> bool:
     return found is cls
 
 
-def _place(function: object) -> tuple[object, object] | None:
-    function = getattr(function, "__func__", function)
-    name = getattr(function, "__qualname__", None)
-    return None if name is None else (getattr(function, "__module__", None), name)
+def _home(method: object) -> tuple[object, str]:
+    """The module and the name of the class that a method was written in."""
+    method = getattr(method, "__func__", method)
+    return getattr(method, "__module__", None), str(getattr(method, "__qualname__", "")).rpartition(".")[0]
 
 
 def shown(method: object) -> str:
     """What a method is called in an error."""
+    partial = getattr(method, "__partialmethod__", None) or getattr(method, "_partialmethod", None)
+    if isinstance(partial, functools.partialmethod):
+        return f"functools.partialmethod({shown(cast('functools.partialmethod[object]', partial).func)}, ...)"
     return str(getattr(method, "__qualname__", None) or shown_safely(method))
