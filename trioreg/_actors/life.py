@@ -47,7 +47,7 @@ REFUSED_PER_TURN = 200
 
 
 @enable_ki_protection
-async def run_actor(cell: Cell, factory: Callable[..., object], args: tuple[object, ...]) -> None:
+async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object, ...]) -> None:
     """The whole life; the main function of the actor's task."""
     cell.task = current_task()
     cell.context = cell.task.context

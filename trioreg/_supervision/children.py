@@ -138,7 +138,8 @@ class Children:
 
     def forget(self, child: Child) -> None:
         """Keep nothing of a child."""
-        self._forget_last_life(child)
+        if child.last_life is not None:
+            self._forget_last_life(child)
         key = _key(child)
         if self.by_id.get(key) is child:
             del self.by_id[key]
