@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from .._runtime import Identity, Run, current_run
+from .._runtime import AsyncBlock, Run, current_run
 from .arguments import require_hashable
 from .core import RegistryCore
 
@@ -78,10 +78,12 @@ class KeyLocks:
                 self._locks[key] = (lent, users - 1)
 
 
-class KeyLock(Identity, AbstractAsyncContextManager[None]):
+class KeyLock(AsyncBlock, AbstractAsyncContextManager[None]):
     """The context manager of `Registry.lock`."""
 
     __slots__ = ("_key", "_lock", "_locks")
+
+    _written = "registry.lock(...)"
 
     def __init__(self, locks: KeyLocks, key: Hashable) -> None:
         self._locks = locks
@@ -95,6 +97,9 @@ class KeyLock(Identity, AbstractAsyncContextManager[None]):
         lock = self._locks.lend(self._key)
         try:
             await lock.acquire()
+        except RuntimeError:
+            self._locks.take_back(self._key, lock)
+            raise RuntimeError(f"this task has lock({self._key!r}) already: it would wait for itself") from None
         except BaseException:
             self._locks.take_back(self._key, lock)
             raise

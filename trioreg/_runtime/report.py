@@ -1,4 +1,4 @@
-"""Report an error that has nowhere to go, as the code in which it came up must not raise."""
+"""Report an error that comes up in code that must not raise."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ message and the outcome are always the same, so here they are made once. Only th
 A sleeping task says so in its ``custom_sleep_data``. Trio clears that in the moment in which the task is rescheduled,
 for any reason. So it is always true, and there is no other record to keep.
 
-`wake` still takes it away before it calls Trio. Trio makes an object before it clears it, so a ``__del__`` may run that
-sends to the same actor and would wake its task twice. In its place there is `WOKEN`. If Trio raises, as the stack is
-full, that shows how far Trio has come: so a task is woken, or nothing has changed.
+`wake` does not leave that to Trio: first it puts `WOKEN` there. Otherwise a ``__del__`` that runs inside of Trio's
+`reschedule` could send to the same actor, and wake its task twice. If Trio raises, because the stack is full, `WOKEN`
+shows how far Trio has come. So either the task is woken, or nothing has changed.
 """
 
 from __future__ import annotations

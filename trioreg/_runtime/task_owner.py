@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class TaskOwner(Owner):
     """A plain Trio task that holds names: no actor, just the task that called `Registry.register`.
 
-    Its names go in the very step in which the task ends, for any reason. Two owners of one task are equal.
+    Its names go in the very step in which the task ends, for any reason.
 
     Attributes:
         task_name: The name of the Trio task.

@@ -1,4 +1,4 @@
-"""The book of a group restart: which children it starts again, and which starts wait until it is over.
+"""What a group restart has to know: which children it starts again, and which starts wait until it is over.
 
 `RestartGroup` starts and ends nothing: `group_restart.py` does. Nothing here counts restarts: `restarts.py` does.
 """
