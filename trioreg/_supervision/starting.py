@@ -102,7 +102,11 @@ class Starting:
         if not self._lifecycle.is_accepting:
             await self._lifecycle.refuse()
         child, cell = self._begin_new(spec)
-        await self.wait_started(child, cell)
+        self._group.wait_for(starting=cell)  # a restart of several may be requested already
+        try:
+            await self.wait_started(child, cell)
+        finally:
+            self._group.wait_for()
         child.is_new = False
 
     def _begin_new(self, spec: ChildSpec) -> tuple[Child, Cell]:
