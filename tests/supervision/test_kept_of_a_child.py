@@ -158,3 +158,21 @@ async def test_of_a_child_that_has_failed_while_it_was_ended_or_started_by_hand_
             assert "in on_stop" in caplog.text
         gc.collect()
         assert [each() for each in alive] == [None] * len(alive)
+
+
+async def test_the_message_that_crashed_a_child_is_not_kept_while_it_waits_for_its_restart(
+    autojump_clock: MockClock,
+) -> None:
+    class Crashes(Actor):
+        def take(self, big: Big) -> None:
+            raise Bang
+
+    big = Big()
+    alive = weakref.ref(big)
+    async with supervising([ChildSpec(Crashes, id="a", backoff=Backoff(initial=60))]) as supervisor:
+        ref_of(supervisor, "a").cast_nowait(Crashes.take, big)
+        del big
+        await trio.sleep(1)
+        gc.collect()
+        assert alive() is None
+        assert states_by_id(supervisor) == {"a": "restarting"}

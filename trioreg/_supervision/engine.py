@@ -243,6 +243,8 @@ class Engine:
         except Exception as error:
             # Nothing here is to raise. If it does, as with a stack that is full, neither that nor the crash is lost.
             lifecycle.fail(*([error] if exit.error is None else [exit.error, error]))
+        if exit.error is not None:
+            cell.life.crashed_in = None  # it is logged; the child keeps this life for long, but not the last message
         lifecycle.close_if_done()
 
     def starts_later(self, child: Child, names: object, key: object) -> bool:
