@@ -14,7 +14,7 @@ from support.children import ref_of, restarts, states_by_id
 from support.supervisors import supervising
 from trio.testing import MockClock
 
-from trioreg import Actor, ActorRef, CallCycle, ChildSpec, Exit, Supervisor
+from trioreg import Actor, ActorRef, CallCycle, ChildSpec, Exit, Registry, Supervisor
 
 
 class Hooks(Actor):
@@ -215,3 +215,26 @@ async def test_a_child_below_that_asks_in_its_end_for_a_child_above_gets_call_cy
         await trio.sleep(100)
         assert states_by_id(supervisor) == {"a": "running", "below": "running"}
         assert [part.split(" <")[0] for part in cycles[0].split(" -> ")][1:] == ["below", "c"]
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.5])  # before the start waits for the name, and after that
+@pytest.mark.parametrize("is_below", [False, True])
+async def test_a_start_that_gives_the_name_that_a_start_of_the_restart_waits_for_does_not_wait(
+    is_below: bool, seconds: float, autojump_clock: MockClock
+) -> None:
+    async def ask(_: Hooks) -> None:
+        if asked:
+            await names.wait_for("late")
+        asked.append("late")
+
+    asked: list[str] = []
+    names: Registry[str, None] = Registry("names")
+    spec = ChildSpec(Hooks, (ask,), id="b")
+    children = [ChildSpec(Actor, id="a"), ChildSpec(Supervisor, ([spec],), id="below") if is_below else spec]
+    async with supervising(children, strategy="one_for_all") as supervisor:
+        ref_of(supervisor, "a").kill()
+        await trio.sleep(1 + seconds)
+        with trio.fail_after(1):
+            await supervisor.start_child(Actor, id="late", name=names.via("late"))
+        await trio.sleep(10)
+        assert list(states_by_id(supervisor).values()) == ["running"] * 3

@@ -10,6 +10,7 @@ message.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -95,6 +96,17 @@ class YieldingWait(Wait):
         self.has_given_way = False
 
 
+class NameWait(Wait):
+    """A wait for a name that nobody has: an edge to the actor that waits, as there is no other yet."""
+
+    __slots__ = ("key", "names")
+
+    def __init__(self, owner: Owner, waits: dict[Wait, None], names: object, key: object) -> None:
+        super().__init__(owner, waits)
+        self.names = names
+        self.key = key
+
+
 def is_within(task: Task, whole: Task | None, parts: Collection[Task] = ()) -> bool:
     """Whether ``task`` is ``whole`` or one of ``parts``, or runs in a nursery below one of them."""
     step: Task | None = task
@@ -137,13 +149,34 @@ def yielding_wait(target: Node, task: Task, may_give_way: Callable[[], bool]) ->
     return YieldingWait(target.ref, check_for_cycle(target, task), may_give_way)
 
 
-def check_wait_for_name(names: object, key: object, task: Task) -> None:
-    """Raise `CallCycle` if ``task``, which waits for a name that nobody has, waits for an actor that starts later."""
+def waiting_for_name(names: object, key: object, task: Task) -> NameWait | nullcontext[None]:
+    """A block in which ``task`` waits for a name that nobody has. Raises `CallCycle` if it waits for an actor that
+    starts later."""
     node = cast("Node | None", getattr(current_actor.get(None), "_cell", None))
-    if node is not None and is_within(task, node.task) and node.starts_before(names, key):
+    if node is None or not is_within(task, node.task):
+        return nullcontext()
+    if node.starts_before(names, key):
         error = CallCycle([node.ref, node.ref], [node.title, node.title])
         error.add_note(f"{key!r} is the name of a child that starts when {node.title} has started")
         raise error
+    if node.waits is None:
+        node.waits = {}
+    return NameWait(node.ref, node.waits, names, key)
+
+
+def needs_name(start: Node, names: object, key: object) -> bool:
+    """Whether an actor waits for that name, itself or through the actors that it waits for."""
+    seen = {start}
+    todo = [start]
+    for node in todo:
+        for wait in node.waits or ():
+            if isinstance(wait, NameWait) and wait.names is names and wait.key == key:
+                return True
+            target = cast("Node | None", getattr(wait.target, "_cell", None))
+            if target is not None and target not in seen:
+                seen.add(target)
+                todo.append(target)
+    return False
 
 
 def _is_opened(path: list[Node]) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from trio.lowlevel import ParkingLot, checkpoint_if_cancelled, current_task
 
-from .._actors import ENDING, STARTING, Reference, yielding_wait
+from .._actors import ENDING, STARTING, Reference, needs_name, yielding_wait
 from .._runtime import CallCycle, current_actor
 from .child import Child
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from .._actors import ActorRef, Cell, YieldingWait
+    from .._registry import Via
     from .lifecycle import Lifecycle
     from .strategy import Strategy
 
@@ -138,8 +139,10 @@ class RestartGroup:
         """Whether a restart is requested or at work, so that starts have to wait."""
         return self.is_at_work or self.cause is not None
 
-    async def wait_over(self, lifecycle: Lifecycle) -> None:
+    async def wait_over(self, lifecycle: Lifecycle, name: Via[Any, Any] | None = None) -> None:
         """Wait until no restart is at work, or the supervisor closes. Not a checkpoint if there is none.
+
+        ``name`` is the name that the start is to give.
 
         As in OTP, a start that is asked for between two tries does not wait for the next one.
 
@@ -156,6 +159,8 @@ class RestartGroup:
                 continue
             if self.ending is not None:
                 _refuse_within(self.ending)
+            elif name is not None and needs_name(life, name._names, name.key):
+                return
             try:
                 wait = yielding_wait(life, _waiting_task(), self._may_give_way)
             except CallCycle:

@@ -88,7 +88,7 @@ class Starting:
         lifecycle, group = self._lifecycle, self._group
         while True:
             if group.is_busy:
-                await group.wait_over(lifecycle)
+                await group.wait_over(lifecycle, spec.name)
             if not lifecycle.is_accepting:
                 await lifecycle.refuse()
             child, cell = self._begin_new(spec)
