@@ -125,7 +125,7 @@ def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
         The open waits of the actor that ``task`` works for: add the new `Wait` to these. None if ``task`` works for no
         actor, or does not keep its actor from the next message.
     """
-    node = cast("Node | None", getattr(current_actor.get(None), "_cell", None))
+    node: Node | None = getattr(current_actor.get(None), "_cell", None)
     if node is None or not is_within(task, node.task):
         return None
     path = _path(target, node)

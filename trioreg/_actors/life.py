@@ -46,7 +46,7 @@ REFUSED_PER_TURN = 200
 
 
 @enable_ki_protection
-async def run_actor(cell: Cell, factory: Callable[..., object], args: tuple[object, ...]) -> None:
+async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object, ...]) -> None:
     """The whole life; the main function of the actor's task."""
     cell.task = current_task()
     cell.context = cell.task.context
@@ -61,7 +61,7 @@ async def run_actor(cell: Cell, factory: Callable[..., object], args: tuple[obje
             elif hooks is None:
                 await run_function(cell, factory, args)
             else:
-                made = cast("Behaviour", run_user(factory, *args))
+                made: Behaviour = run_user(factory, *args)
                 if cell.actor is not made:
                     made._trioreg_bind(cell)
                 cell.actor = made

@@ -24,8 +24,7 @@ class SafeLogger:
 
     __slots__ = ()
 
-    def isEnabledFor(self, level: int) -> bool:
-        return _logger.isEnabledFor(level)
+    isEnabledFor = staticmethod(_logger.isEnabledFor)
 
     def log(self, level: int, message: str, *args: object, exc_info: ExcInfo = None, stack_level: int = 2) -> None:
         try:

@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Any, Literal, TypeAlias, cast, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_origin
 
 import attrs
 
@@ -43,9 +43,9 @@ class Kind:
 def kind_of(factory: object) -> Kind:
     """The kind of actor a factory makes. `TypeError` if it can't make any."""
     # The class keeps its kind once it is known: every start asks for it.
-    kind = vars(factory).get("_trioreg_kind") if isinstance(factory, type) else None
+    kind: Kind | None = vars(factory).get("_trioreg_kind") if isinstance(factory, type) else None
     if kind is not None:
-        return cast("Kind", kind)
+        return kind
     inner: Any = factory
     while isinstance(inner, functools.partial):
         inner = cast("functools.partial[object]", inner).func
@@ -92,15 +92,13 @@ def _find_kind(spec: ChildSpec) -> Kind:
     return kind_of(spec.factory)
 
 
-# For the type checkers: None can be given, and is never read.
+if TYPE_CHECKING:
+    # None can be given, and is never read: `ChildSpec.__attrs_post_init__` puts a value in its place.
+    def _restart(restart: Restart | None) -> Restart: ...
+    def _shutdown(shutdown: float | Literal["kill"] | None) -> float | Literal["kill"]: ...
 
-
-def _restart(restart: Restart | None) -> Restart:
-    return cast("Restart", restart)
-
-
-def _shutdown(shutdown: float | Literal["kill"] | None) -> float | Literal["kill"]:
-    return cast("float", shutdown)
+else:
+    _restart = _shutdown = None
 
 
 @attrs.frozen

@@ -145,7 +145,8 @@ class Children:
 
     def forget(self, child: Child) -> None:
         """Keep nothing of a child."""
-        self._forget_last_lives(child)
+        if child.last_lives:
+            self._forget_last_lives(child)
         key = _key(child)
         if self.by_id.get(key) is child:
             del self.by_id[key]

@@ -181,7 +181,7 @@ class Starting:
         ref = kind.reference(self._run, label)
         cell = Cell(ref, child, kind)
         ref._cell = cell
-        require_room(12)  # Trio can't undo the start of a task
+        require_room(8)  # Trio can't undo the start of a task
         try:
             if spec.name is not None:
                 spec.name._claim(ref, None if predecessor is None else predecessor.ref)
