@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import trio
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
-from .._actors import check_wait_for_name
+from .._actors import waiting_for_name
 from .._runtime import Owner, SyncBlock
 from .arguments import require_hashable
 from .core import RegistryCore
@@ -106,5 +106,5 @@ async def wait_for_holder(names: Names[K, V], key: K) -> Owner:
         entry = names.first(key)
         if entry is not None:
             return entry.owner
-        check_wait_for_name(names, key, current_task())
-        await names.open_notifier().wait_registered(key)
+        with waiting_for_name(names, key, current_task()):
+            await names.open_notifier().wait_registered(key)

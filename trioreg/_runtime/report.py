@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
+from contextlib import suppress
 
 from .log import logger
 
@@ -17,5 +17,6 @@ def report(error: BaseException, message: str, *args: object) -> None:
     try:
         logger.error(message, *args, exc_info=error)
     except BaseException:
-        if sys.stderr is not None:
+        # Without stderr it can't be shown.
+        with suppress(Exception):
             traceback.print_exc()

@@ -243,11 +243,14 @@ class Engine:
         except Exception as error:
             # Nothing here is to raise. If it does, as with a stack that is full, neither that nor the crash is lost.
             lifecycle.fail(*([error] if exit.error is None else [exit.error, error]))
+        if exit.error is not None:
+            cell.life.crashed_in = None  # it is logged; the child keeps this life for long, but not the last message
         lifecycle.close_if_done()
 
     def starts_later(self, child: Child, names: object, key: object) -> bool:
         if child.cell is None or child.cell.life.starter is not self.task:
             return False
+        self._group.wake_waiters()  # a start that waits for this one may be that of the name: it does not wait then
         later = [*self._to_start, *(member.spec for member in self._group.in_order() if member is not child)]
         return any(spec.name is not None and spec.name._names is names and spec.name.key == key for spec in later)
 

@@ -88,7 +88,7 @@ class Starting:
         lifecycle, group = self._lifecycle, self._group
         while True:
             if group.is_busy:
-                await group.wait_over(lifecycle)
+                await group.wait_over(lifecycle, spec.name)
             if not lifecycle.is_accepting:
                 await lifecycle.refuse()
             child, cell = self._begin_new(spec)
@@ -102,7 +102,11 @@ class Starting:
         if not self._lifecycle.is_accepting:
             await self._lifecycle.refuse()
         child, cell = self._begin_new(spec)
-        await self.wait_started(child, cell)
+        self._group.wait_for(starting=cell)  # a restart of several may be requested already
+        try:
+            await self.wait_started(child, cell)
+        finally:
+            self._group.wait_for()
         child.is_new = False
 
     def _begin_new(self, spec: ChildSpec) -> tuple[Child, Cell]:
@@ -241,7 +245,10 @@ def say_whose(error: BaseException, child: Child) -> None:
     """Note with an error of a start whose start it was."""
     note = f"starting child {child} of {child.parent.label}"
     known = getattr(error, "__notes__", ())
-    # An error of a start below has such a note already, and the path in it leads through this child.
-    if not any(str(each).startswith("starting child ") for each in known):
-        with suppress(Exception):  # of an error that is frozen
-            error.add_note(note)
+    # An error of a start below a supervisor has such a note already, and the path in it leads through this child.
+    below = f" of {child.parent.label}/" if child.spec.kind.is_supervisor else None
+    for each in map(str, known):
+        if each == note or (below is not None and each.startswith("starting child ") and below in each):
+            return
+    with suppress(Exception):  # of an error that is frozen
+        error.add_note(note)

@@ -49,6 +49,8 @@ class Termination:
         ended = trio.Event()
         child.is_terminating = True
         lifecycle = self._lifecycle
+        if life.life.starter is not None:
+            lifecycle.starts[life] = child  # if a group restart ends that start too, it is not begun anew
         lifecycle.nursery.start_soon(self._terminate, child, ended, name=f"{lifecycle.label}, end of {child}")
         # A task of the child would wait for its own end. While the child runs, that end cancels the wait; once it is
         # ending, nothing does.
