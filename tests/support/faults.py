@@ -67,7 +67,7 @@ class WithRoom(Fault):
 
     def __call__(self, change: Callable[[], object]) -> bool:
         before = sys.getrecursionlimit()
-        limit = 20
+        limit = 1
         while True:
             try:
                 sys.setrecursionlimit(limit)

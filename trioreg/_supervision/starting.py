@@ -178,20 +178,23 @@ class Starting:
         cell = Cell(ref, child, kind)
         ref._cell = cell
         require_room(12)  # Trio can't undo the start of a task
+        last = child.cell
         try:
             if spec.name is not None:
                 spec.name._claim(ref, None if predecessor is None else predecessor.ref)
+            # Before the task is there: a task whose child does not know it would never be ended.
+            self._children.begin_life(child, cell)
+            self._log.starting(child, cell)
             # Every life begins in the supervisor's context: not in the asking task's, and not in what the last life
             # left.
             self._context.run(self._start_task, cell, spec)
         except BaseException:
             # The name was taken, or is given back: no task would do it.
+            child.cell = last
             ref._set_ended(SHUTDOWN)
             ref._release(SHUTDOWN)
             raise
-        self._children.begin_life(child, cell)
         self._lifecycle.lives += 1
-        self._log.starting(child, cell)
         return cell
 
     def _start_task(self, cell: Cell, spec: ChildSpec) -> None:
@@ -212,11 +215,16 @@ class Starting:
             lifecycle.end_start(child, cell)
             return Abort.FAILED
 
-        # A child of the list that calls this supervisor in its own start waits for the opener, which waits for it.
-        waiter = self.opener if task is self._own_task and self.opener is not None else task
-        waiting = waiting_for(cell, waiter)
+        try:
+            # A child of the list that calls this supervisor in its own start waits for the opener, which waits for it.
+            waiter = self.opener if task is self._own_task and self.opener is not None else task
+            waiting = waiting_for(cell, waiter)
+            lifecycle.starts[cell] = child
+        except BaseException:
+            child.is_ending = True  # nobody waits for its start: it is ended, and not restarted
+            lifecycle.end_start(child, cell)
+            raise
         cell.life.starter = task
-        lifecycle.starts[cell] = child
         try:
             await wait_task_rescheduled(abort)
         finally:
