@@ -42,6 +42,8 @@ class AtCall(Fault):
             caller = {"c_call": frame, "call": frame.f_back}.get(event)
             if caller is None or not caller.f_code.co_filename.startswith(_RUNTIME):
                 return
+            if event == "call" and frame.f_lineno != frame.f_code.co_firstlineno:
+                return  # a coroutine goes on: that needs no memory
             if self.left == 0:
                 self.is_reached = True
                 sys.setprofile(None)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
 
-from .._actors import RUNNING, STARTING, Cell, run_actor, waiting_for
-from .._runtime import SHUTDOWN, ActorExited, MaxChildren, current_run, require_room
+from .._actors import ENDED, RUNNING, STARTING, Cell, run_actor, waiting_for
+from .._runtime import SHUTDOWN, ActorExited, MaxChildren, current_run, is_being_closed, require_room
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -115,8 +115,8 @@ class Starting:
         try:
             return child, self.spawn(child)
         except BaseException as error:
+            children.forget(child)  # first: there may be no room for more
             say_whose(error, child)
-            children.forget(child)
             lifecycle.close_if_done()
             raise
 
@@ -219,18 +219,19 @@ class Starting:
             # A child of the list that calls this supervisor in its own start waits for the opener, which waits for it.
             waiter = self.opener if task is self._own_task and self.opener is not None else task
             waiting = waiting_for(cell, waiter)
+            cell.life.starter = task
             lifecycle.starts[cell] = child
+            try:
+                await wait_task_rescheduled(abort)
+            finally:
+                cell.life.starter = None  # if it has not even begun to wait, nothing may wake it
+                is_postponed = lifecycle.starts.pop(cell, None) is None
+                waiting.end_wait()
         except BaseException:
-            child.is_ending = True  # nobody waits for its start: it is ended, and not restarted
-            lifecycle.end_start(child, cell)
+            if cell.state != ENDED and not is_being_closed(task):
+                child.is_ending = True  # nobody waits for its start: it is ended, and not restarted
+                lifecycle.end_start(child, cell)
             raise
-        cell.life.starter = task
-        try:
-            await wait_task_rescheduled(abort)
-        finally:
-            cell.life.starter = None  # if it has not even begun to wait, nothing may wake it
-            is_postponed = lifecycle.starts.pop(cell, None) is None
-            waiting.end_wait()
         if cell.life.has_started and cancel is None:
             return True
         exit = cell.life.exit or SHUTDOWN
