@@ -40,6 +40,7 @@ CHANGES: dict[str, Callable[[Counters, Owner, Owner], object]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a generator is closed meanwhile
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("watched", [False, True])
 @pytest.mark.parametrize(
