@@ -40,8 +40,8 @@ class Slow(Actor):
         await trio.sleep_forever()
 
 
-def opened(kind: str) -> Any:
-    return open_dynamic_supervisor() if kind == "dynamic" else open_supervisor(strategy=kind)  # type: ignore[arg-type]
+def opened(kind: Any) -> Any:
+    return open_dynamic_supervisor() if kind == "dynamic" else open_supervisor(strategy=kind)
 
 
 OPENED = ["dynamic", "one_for_one", "one_for_all"]
