@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from .._runtime import AsyncBlock, Run, current_run
+from .._runtime import AsyncBlock, Run, current_run, require_room
 from .arguments import require_hashable
 from .core import RegistryCore
 
@@ -94,14 +94,14 @@ class KeyLock(AsyncBlock, AbstractAsyncContextManager[None]):
     async def __aenter__(self) -> None:
         if self._lock is not None:
             raise RuntimeError(f"this lock({self._key!r}) is already entered: make another one")
+        require_room(12)  # Trio can't undo a wait for a lock that has begun half-way
         lock = self._locks.lend(self._key)
         try:
             await lock.acquire()
-        except RuntimeError:
+        except BaseException as error:
             self._locks.take_back(self._key, lock)
-            raise RuntimeError(f"this task has lock({self._key!r}) already: it would wait for itself") from None
-        except BaseException:
-            self._locks.take_back(self._key, lock)
+            if isinstance(error, RuntimeError) and not isinstance(error, RecursionError):
+                raise RuntimeError(f"this task has lock({self._key!r}) already: it would wait for itself") from None
             raise
         self._lock = lock
 

@@ -78,7 +78,13 @@ class TaskOwner(Owner):
             super()._take(registry, key, token)
 
     def _undrop(self, held: Held, registry: Lessor, key: Hashable, token: Token) -> None:
-        super()._undrop(held, registry, key, token)
+        # `Owner._undrop`, written out: where the change has failed for lack of room, there is none for one more call.
+        if type(held) is dict:
+            if registry in held:
+                held[registry][key] = token
+            else:
+                held[registry] = {key: token}
+        self._held = held
         self._run.holders[self._coro] = self
 
     def _holds_nothing(self) -> None:

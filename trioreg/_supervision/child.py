@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 import trio
 
 from .._actors import ENDED, STARTING
+from .._runtime import require_room
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
@@ -140,9 +141,10 @@ class Child:
         """If it waits for its next restart, it does not get it."""
         delayed = self.delayed_restart
         if delayed is not None:
-            self.delayed_restart = None
+            require_room()
             delayed.scope.cancel()
             delayed.over.set()
+            self.delayed_restart = None  # the last step: a wait that is not cancelled ends with a restart
 
     # What its cell asks of it
 

@@ -20,7 +20,7 @@ import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import ENDED
-from .._runtime import KILLED, ActorExited
+from .._runtime import KILLED, ActorExited, require_room
 from .children import Children
 from .delayed_restart import DelayedRestarts
 from .group_restart import GroupRestart
@@ -202,6 +202,7 @@ class Engine:
         """
         if self._is_killed_from_above:
             return
+        require_room(30)  # more than each one needs: all are killed, or none
         todo: list[Engine] = [self]
         while todo:
             engine = todo.pop()
@@ -231,7 +232,7 @@ class Engine:
         assert exit is not None
         lifecycle = self._lifecycle
         lifecycle.lives -= 1
-        if child.is_new and cell.life.starter is not None:
+        if child.is_new and (cell.life.starter is not None or child.is_ending):
             # Now, and not when the task that starts it has its turn: another one may have started it again before. It
             # would be forgotten while it lives, and nothing would end it.
             self._group.remove(child)
