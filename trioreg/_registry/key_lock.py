@@ -100,7 +100,7 @@ class KeyLock(AsyncBlock, AbstractAsyncContextManager[None]):
             await lock.acquire()
         except BaseException as error:
             self._locks.take_back(self._key, lock)
-            if isinstance(error, RuntimeError) and not isinstance(error, RecursionError):
+            if type(error) is RuntimeError:  # Trio's, and not a `RecursionError`
                 raise RuntimeError(f"this task has lock({self._key!r}) already: it would wait for itself") from None
             raise
         self._lock = lock

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 from trio.lowlevel import in_trio_run
 
 from .._runtime import (
+    COLLECTING,
     NORMAL,
     ActorExited,
     AlreadyRegistered,
@@ -25,6 +26,8 @@ from .._runtime import (
     Token,
     current_owner,
     current_run,
+    do_later,
+    is_finalizing,
     report,
     require_room,
     shown_safely,
@@ -449,7 +452,9 @@ class Names(Tables[K, V]):
     def _deliver_events(self, notifier: Notifier[K, V]) -> None:
         # While an owner ends, its names go one by one. Events are delivered when the last one is gone.
         assert self._run is not None
-        if self._run.undelivered is None:
+        if COLLECTING and is_finalizing():
+            do_later(self._run.token, notifier.deliver)  # a channel wakes tasks
+        elif self._run.undelivered is None:
             notifier.deliver()
         else:
             self._run.undelivered[notifier] = None
