@@ -278,20 +278,7 @@ async def test_restart_child_by_call_does_not_hold_up_the_supervisor(autojump_cl
 
 
 Operation = Literal["open", "open in its turn", "get", "cast", "terminate", "count", "give up"]
-OPERATIONS: list[Operation] = [
-    *("open", "open", "open in its turn"),
-    *("get", "get", "cast", "terminate", "count", "give up"),
-]
-    "open",
-    "open",
-    "open in its turn",
-    "get",
-    "get",
-    "cast",
-    "terminate",
-    "count",
-    "give up",
-]
+OPERATIONS: list[Operation] = ["open", "open in its turn", "get", "get", "cast", "terminate", "count", "give up"]
 
 
 @attrs.frozen

@@ -182,6 +182,7 @@ def open_partition_supervisor(  # type: ignore[misc]  # mypy does not see that *
             max_seconds=max_seconds,
             name=name,
         ),
+        "open_partition_supervisor(...)",
         at_end,
     )
 

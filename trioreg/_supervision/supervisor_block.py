@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import Identity, RestartLimitExceeded
+from .._runtime import AsyncBlock, RestartLimitExceeded
 from .failures import as_one_group
 
 if TYPE_CHECKING:
@@ -22,18 +22,19 @@ AtEnd: TypeAlias = Literal["wait", "stop"]
 """What happens at the end of a supervisor's block: wait until the last child has ended for good, or stop them all."""
 
 
-class SupervisorBlock(Identity, AbstractAsyncContextManager[S], Generic[S]):
+class SupervisorBlock(AsyncBlock, AbstractAsyncContextManager[S], Generic[S]):
     """The context manager of `open_supervisor` and the like.
 
     It is a class, as Trio's own nursery manager is. ``contextlib.asynccontextmanager`` would put its own code between
     the user's and this one. Ctrl-C can interrupt that code, and would leave the nursery open.
     """
 
-    __slots__ = ("_at_end", "_nursery", "_supervisor")
+    __slots__ = ("_at_end", "_nursery", "_supervisor", "_written")
 
-    def __init__(self, supervisor: S, at_end: AtEnd) -> None:
+    def __init__(self, supervisor: S, written: str, at_end: AtEnd) -> None:
         if at_end not in ("wait", "stop"):
             raise ValueError(f"at_end must be 'wait' or 'stop', not {at_end!r}")
+        self._written = written
         self._supervisor = supervisor
         self._at_end = at_end
         self._nursery: AbstractAsyncContextManager[trio.Nursery] | None = None
