@@ -15,7 +15,7 @@ from support.errors import Bang
 from support.supervisors import supervised, supervising
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorRef, Backoff, ChildNotFound, ChildSpec, Exit, Supervisor, open_supervisor
+from trioreg import Actor, ActorRef, Backoff, ChildNotFound, ChildSpec, Exit, RestartLimit, Supervisor, open_supervisor
 
 
 async def function() -> None:
@@ -176,3 +176,21 @@ async def test_the_message_that_crashed_a_child_is_not_kept_while_it_waits_for_i
         gc.collect()
         assert alive() is None
         assert states_by_id(supervisor) == {"a": "restarting"}
+
+
+async def test_nothing_of_the_state_of_a_dropped_child_is_kept(autojump_clock: MockClock) -> None:
+    class Big(Actor):
+        def __init__(self) -> None:
+            actors.append(weakref.ref(self))
+
+        def bang(self) -> None:
+            raise Bang
+
+    actors: list[weakref.ref[Actor]] = []
+    async with supervising([ChildSpec(Big, id="a", limit=RestartLimit(1))]) as supervisor:
+        for _ in range(2):
+            ref_of(supervisor, "a").cast_nowait(Big.bang)
+            await wait_all_tasks_blocked()
+        assert states_by_id(supervisor) == {"a": "ended"}
+        gc.collect()
+        assert [actor() for actor in actors] == [None, None]

@@ -90,19 +90,19 @@ def test_a_plain_spec_has_the_same_methods() -> None:
     assert ChildSpec(Cart, ("a",)).with_id("x").within(1) == ChildSpec(Cart, ("a",), id="x", shutdown=1)
 
 
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
-        (lambda spec: spec.named("a"), TypeError, "name must come from Registry.via(), not 'a'"),
-        (lambda spec: spec.with_id([]), TypeError, "id must be hashable: []"),
-        (lambda spec: spec.restarted("always"), ValueError, "restart must be one of"),
-        (lambda spec: spec.restarted(backoff=3), TypeError, "backoff must be a Backoff, not 3"),
-        (lambda spec: spec.restarted(limit=3), TypeError, "limit must be a RestartLimit, not 3"),
-        (lambda spec: spec.within(-1), ValueError, "shutdown must be at least 0 seconds, not -1"),
-        (lambda spec: spec.within("5"), TypeError, "shutdown must be a number of seconds"),
-        (lambda spec: spec.as_significant(), ValueError, "significant must not be True for a permanent child"),
-    ],
-)
+WRONG: list[tuple[Callable[[Any], object], type[Exception], str]] = [
+    (lambda spec: spec.named("a"), TypeError, "name must come from Registry.via(), not 'a'"),
+    (lambda spec: spec.with_id([]), TypeError, "id must be hashable: []"),
+    (lambda spec: spec.restarted("always"), ValueError, "restart must be one of"),
+    (lambda spec: spec.restarted(backoff=3), TypeError, "backoff must be a Backoff, not 3"),
+    (lambda spec: spec.restarted(limit=3), TypeError, "limit must be a RestartLimit, not 3"),
+    (lambda spec: spec.within(-1), ValueError, "shutdown must be at least 0 seconds, not -1"),
+    (lambda spec: spec.within("5"), TypeError, "shutdown must be a number of seconds"),
+    (lambda spec: spec.as_significant(), ValueError, "significant must not be True for a permanent child"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "message"), WRONG)
 def test_a_wrong_argument_is_refused_and_named(
     make: Callable[[Any], object], error: type[Exception], message: str
 ) -> None:

@@ -181,6 +181,8 @@ class Restarts:
         child.intensity = None
         child.delayed_in_a_row = 0
         self._log.drops(child, cell, exit, limit)
+        if exit.error is not None:
+            keep_lines(exit.error)  # the child may be kept, and its last life with it
         self._ended_for_good(child)
         self._lifecycle.close_if_done()  # here: it may have failed to start in a group restart, which has no last step
 
