@@ -114,6 +114,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "DynamicSupervisor.start_or_get": lambda w: w.dynamic.start_or_get(SecretAgent, name=w.unique.via("new", 1)),
     "DynamicSupervisor.stop": lambda w: w.dynamic.stop(),
     "DynamicSupervisor.terminate_child": lambda w: w.dynamic.terminate_child(w.dynamic.which_children()[0].ref),
+    "DynamicSupervisor.which_child": lambda w: w.dynamic.which_child(w.dynamic.which_children()[0].ref),
     "DynamicSupervisor.which_children": lambda w: w.dynamic.which_children(),
     "PartitionSupervisor.via": lambda w: w.partition_supervisor.via(0).kill(),
     "Partitions.partition_of": lambda w: w.partitions.partition_of("x"),
@@ -161,6 +162,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "Supervisor.stop": lambda w: w.supervisor.stop(),
     "Supervisor.terminate_child": lambda w: w.supervisor.terminate_child("inner"),
     "Supervisor.tree": lambda w: w.supervisor.tree(),
+    "Supervisor.which_child": lambda w: w.supervisor.which_child("inner"),
     "Supervisor.which_children": lambda w: w.supervisor.which_children(),
     "Timer.cancel": lambda w: w.timer.cancel(),
     "Via.whereis": lambda w: w.via.whereis(),
@@ -191,7 +193,13 @@ CALLS.update(calls_of("Via", lambda w: w.via))
 
 # These always raise, or make something of their own: there is nothing to protect.
 OWN = {
+    "ChildSpec.as_significant",
+    "ChildSpec.named",
+    "ChildSpec.restarted",
+    "ChildSpec.with_id",
+    "ChildSpec.within",
     "PartitionSupervisor.start_child",
+    "child",
     "open_dynamic_supervisor",
     "open_partition_supervisor",
     "open_stream",

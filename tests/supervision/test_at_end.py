@@ -123,6 +123,9 @@ async def test_a_block_that_ends_by_itself_writes_no_such_line(
         await child.wait()
     async with open_supervisor([worker([], "a")]) as supervisor:
         supervisor.stop()
+    with trio.CancelScope() as scope:
+        async with open_supervisor([worker([], "a")]):
+            scope.cancel()
     assert lines() == []
 
 

@@ -112,3 +112,4 @@ async def _run(
         turns.unfinished.discard(turn)
         if turns.over is not None and not turns.unfinished:
             turns.over.set()
+        call = None  # its error's traceback leads here: no cycle

@@ -195,8 +195,11 @@ class Engine:
         self._lifecycle.close_if_done()
 
     def log_wait(self) -> None:
-        """Say in the log that the end of the block is reached, if only `stop` can end the children."""
-        if not self._lifecycle.is_closing:
+        """Say in the log that the end of the block is reached, if only `stop` can end the children.
+
+        Called in the task of the block. If that is cancelled already, the block does not wait.
+        """
+        if not self._lifecycle.is_closing and trio.current_effective_deadline() != -math.inf:
             self._log.block_waits(self.children.values())
 
     def kill(self) -> None:
