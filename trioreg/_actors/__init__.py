@@ -7,7 +7,8 @@ This wing never decides about a restart, and never knows a registry or a supervi
 from the files.
 """
 
-from .actor import Actor, current, receive, send_after, send_every, type_of
+from .actor import Actor, current, receive, send_after, send_every
+from .actor_type import type_of
 from .agent import Agent
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference

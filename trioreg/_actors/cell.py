@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
 
 NOTHING = object()
-"""The value of a function actor that has not returned."""
+"""The value of a function actor that has not returned, and of an actor that has given none."""
 
 
 class Behaviour(Protocol):
@@ -70,6 +70,7 @@ class Behaviour(Protocol):
     def _trioreg_killed(self) -> None: ...
     async def _trioreg_start(self) -> None: ...
     async def on_start(self) -> None: ...
+    async def on_started(self) -> None: ...
     async def on_message(self, message: Any) -> None: ...
     async def on_stop(self, exit: Exit) -> None: ...
     async def on_idle(self) -> None: ...
@@ -136,14 +137,16 @@ class Background:
         scopes: A cancel scope for each task, from before its start until after its end.
         tasks: The tasks that have begun.
         gone: Set when the last task has ended; None until the actor waits for that.
+        watch: What limits the time of the actor's handlers; None if nothing does, or none has run yet.
     """
 
-    __slots__ = ("gone", "scopes", "tasks")
+    __slots__ = ("gone", "scopes", "tasks", "watch")
 
     def __init__(self) -> None:
         self.scopes: set[trio.CancelScope] = set()
         self.tasks: set[Task] = set()
         self.gone: trio.Event | None = None
+        self.watch: object = None
 
 
 class Life:
@@ -157,7 +160,7 @@ class Life:
         background: Its background tasks; None if there was none yet.
         crashed_in: The name and the arguments of the handler that crashed, for the log.
         errors: Its errors. The first one is the crash that ended it.
-        value: What a function actor returned; `NOTHING` if it has not.
+        value: What a function actor returned, or an actor gave to its ``stop``; `NOTHING` if there is none.
         exit: How it ends; None until that is decided.
         watchers: The tasks that wait for its end.
     """

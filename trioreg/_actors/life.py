@@ -12,13 +12,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
-from trio.lowlevel import cancel_shielded_checkpoint, current_task, enable_ki_protection
+from trio.lowlevel import cancel_shielded_checkpoint, checkpoint, current_task, enable_ki_protection
 
 from .._runtime import (
     KILLED,
     NORMAL,
     SHUTDOWN,
     Exit,
+    async_result,
     await_user,
     combine,
     current_actor,
@@ -30,7 +31,7 @@ from .._runtime import (
 )
 from .background import end_background_tasks
 from .call import Call, refuse
-from .cell import ENDED, ENDING
+from .cell import ENDED, ENDING, NOTHING
 from .function_actor import run_function
 from .handler import Resumed
 from .hot_paths import serve
@@ -73,6 +74,8 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
                         await await_user(cell.actor._trioreg_start())
                         if cell.state < ENDING:
                             cell.set_started()
+                            if hooks.has_on_started:
+                                await _run_on_started(cell)
                             await serve(cell)
                 else:
                     cell.set_started()
@@ -159,6 +162,17 @@ def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> bool:
     return kind is not STOP
 
 
+async def _run_on_started(cell: Cell) -> None:
+    """Run `on_started`. No message is taken before it is done."""
+    # The task in `start_child` has just been woken, and is to return first. It has its turn in the next round of the
+    # scheduler, as this task has, in any order. In the round after that it is surely done.
+    await checkpoint()
+    await checkpoint()
+    actor = cell.actor
+    assert actor is not None
+    await await_user(async_result(actor.on_started, run_user(actor.on_started)))
+
+
 async def _run_on_stop(cell: Cell) -> None:
     """Run `on_stop`, shielded and within the actor's shutdown time, unless the actor was killed."""
     life, actor = cell.life, cell.actor
@@ -166,6 +180,8 @@ async def _run_on_stop(cell: Cell) -> None:
     assert exit is not None and actor is not None
     if exit.reason == "killed":
         return
+    if life.value is not NOTHING:
+        exit = life.exit = life.decided(cell.ref._label) or exit
     with trio.CancelScope(shield=True, deadline=trio.current_time() + life.child.shutdown) as cell.scope:
         await cell.run_or_fail(actor.on_stop, exit)
     if cell.scope.cancel_called and life.exit is exit:

@@ -12,6 +12,7 @@ from .errors import (
     CallCycle,
     ChildNotEnded,
     ChildNotFound,
+    HandlerTimeout,
     MailboxFull,
     MaxChildren,
     NoReply,
@@ -41,6 +42,7 @@ from .report import report
 from .sleeping import WOKEN, finish_waking, sleep_until_woken, wake
 from .snapshot import items_of
 from .stack import require_room
+from .standing import stack_of
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
 from .trio_run import Run, current_run
@@ -55,6 +57,7 @@ __all__ = [
     "ChildNotFound",
     "Exit",
     "ExitReason",
+    "HandlerTimeout",
     "Identity",
     "KILLED",
     "MailboxFull",
@@ -96,6 +99,7 @@ __all__ = [
     "show_methods_as",
     "shown_safely",
     "split",
+    "stack_of",
     "sync_result",
     "without_ki_protection",
     "wake",
