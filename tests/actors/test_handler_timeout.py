@@ -135,6 +135,26 @@ async def test_each_handler_has_the_whole_time(autojump_clock: MockClock) -> Non
         assert trio.current_time() - began == 8
 
 
+@pytest.mark.parametrize("repeat", range(20))  # two tasks are due at once, and the scheduler takes either first
+async def test_a_handler_that_ends_just_in_time_leaves_the_next_one_its_whole_time(
+    repeat: int, autojump_clock: MockClock
+) -> None:
+    began: list[float] = []
+
+    class Noting(Fetcher):
+        async def wait_for_an_answer(self, seconds: float) -> None:
+            began.append(trio.current_time())
+            await trio.sleep(seconds)
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Noting, restart="temporary")
+        for _ in range(10):
+            ref.cast_nowait(Fetcher.fetch, 5)
+        ref.cast_nowait(Fetcher.fetch, 60)
+        await ref.wait()
+        assert trio.current_time() - began[-1] == 5
+
+
 async def test_a_handler_that_shields_itself_has_crashed_when_its_time_is_up_and_ends_later(
     autojump_clock: MockClock,
 ) -> None:
