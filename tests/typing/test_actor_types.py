@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import assert_type
 
+import trio
+
 import trioreg
-from trioreg import Actor, Exit, HandlerTimeout, Timer
+from trioreg import Actor, ActorRef, Exit, Function, HandlerTimeout, Timer, await_many, connection_handler, race
 
 
 class Clock(Actor):
@@ -40,10 +42,57 @@ class Other(Actor):
     def strike(self, what: str) -> None: ...
 
 
-async def ends(clock: trioreg.ActorRef[Clock]) -> None:
+async def ends(clock: ActorRef[Clock]) -> None:
     exit = await clock.wait()
     assert_type(exit, Exit)
     assert_type(exit.value, object)
     if isinstance(exit.error, HandlerTimeout):
         assert_type(exit.error.seconds, float)
         assert_type([frame.name for frame in exit.error.stack], list[str])
+
+
+class Session(Actor):
+    def __init__(self, stream: trio.SocketStream, greeting: str) -> None: ...
+
+
+class AnyStream(Actor):
+    def __init__(self, stream: trio.abc.Stream) -> None: ...
+
+
+async def serve_one(stream: trio.SSLStream[trio.SocketStream], number: int) -> None: ...
+
+
+async def connections(sessions: trioreg.DynamicSupervisor, names: trioreg.Registry[str, None]) -> None:
+    await trio.serve_tcp(connection_handler(sessions, Session, "hello"), 80)
+    await trio.serve_tcp(connection_handler(names.via("sessions"), AnyStream, shutdown=3), 80)
+    await connection_handler(sessions, serve_one, 7)(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    connection_handler(sessions, Session)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    connection_handler(sessions, Session, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    connection_handler(sessions, Session, "hello", shutdown="soon")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    connection_handler(sessions, len)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await trio.serve_tcp(connection_handler(sessions, serve_one, 7), 80)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def fetch(url: str) -> bytes:
+    return url.encode()
+
+
+async def count(url: str) -> int:
+    return len(url)
+
+
+async def many(
+    pages: list[ActorRef[Function[bytes]]],
+    counts: list[ActorRef[Function[int]]],
+    any_result: ActorRef[Function],
+    clock: ActorRef[Clock],
+) -> None:
+    assert_type(await await_many(pages), list[bytes])
+    assert_type(await await_many(ref for ref in counts), list[int])
+    assert_type(await race(pages), bytes)
+    both: list[ActorRef[Function[bytes | int]]] = [*pages, *counts]
+    assert_type(await await_many(both), list[bytes | int])
+    assert_type(await await_many([any_result]), list[object])
+    assert_type(await race({counts[0]: 1}), int)
+    await await_many([clock])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await race(counts[0])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -17,6 +17,7 @@ from .function_actor import Function
 from .handler import raises
 from .life import run_actor
 from .ref import ActorRef, ActorState, ActorStatistics, Address
+from .results import await_many, race
 from .timer import Timer
 
 __all__ = [
@@ -36,7 +37,9 @@ __all__ = [
     "STARTING",
     "STOPPING",
     "Timer",
+    "await_many",
     "current",
+    "race",
     "raises",
     "receive",
     "run_actor",

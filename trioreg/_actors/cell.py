@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from .call import Call
     from .deadlock import Wait
+    from .ends import Ends
     from .handler import Handlers, Hooks
 
 STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
@@ -162,7 +163,7 @@ class Life:
         errors: Its errors. The first one is the crash that ended it.
         value: What a function actor returned, or an actor gave to its ``stop``; `NOTHING` if there is none.
         exit: How it ends; None until that is decided.
-        watchers: The tasks that wait for its end.
+        watchers: The tasks that wait for its end. With each its `Ends`, if it waits for several actors.
     """
 
     __slots__ = (
@@ -188,7 +189,7 @@ class Life:
         self.errors: list[BaseException] | None = None
         self.value: object = NOTHING
         self.exit: Exit | None = None
-        self.watchers: dict[Task, None] | None = None
+        self.watchers: dict[Task, Ends | None] | None = None
 
     def decided(self, label: str) -> Exit | None:
         """How it ends, as far as that is decided."""

@@ -215,8 +215,11 @@ def _finish(cell: Cell) -> None:
             life.starter = None
         if life.started is not None:
             life.started.set()
-        for task in life.watchers or ():
-            if task.custom_sleep_data is life.watchers:  # else it is being cancelled
-                wake(task)
+        if life.watchers:
+            for task, ends in life.watchers.items():
+                if ends is not None:
+                    ends.note(cell.ref, exit)
+                elif task.custom_sleep_data is life.watchers:  # else it is being cancelled
+                    wake(task)
         cell.actor = cell.task = cell.taker = cell.context = life.background = None
         del life.child  # which keeps its last life: an actor that has ended is no garbage for the collector

@@ -11,9 +11,9 @@ crashes the server.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, TypeVarTuple, cast
 
-from trio.lowlevel import enable_ki_protection
+from trio.lowlevel import checkpoint, enable_ki_protection
 
 from .._actors import Actor, Address
 from .._runtime import ActorExited, MaxChildren, NotRegistered, NotRunning, logger
@@ -70,14 +70,18 @@ def connection_handler(
     """
     if not isinstance(supervisor, DynamicSupervisor | Address):
         raise TypeError(f"supervisor must be a DynamicSupervisor or the address of one, not {supervisor!r}")
-    start: Callable[..., Any] = factory
-    ChildSpec(start, (None, *args), restart="temporary", shutdown=shutdown)  # checks the arguments now
+    start = cast("Callable[..., Actor]", factory)  # or a function: `start_child` finds out
+
+    def spec_for(stream: object) -> ChildSpec:
+        return ChildSpec(start, (stream, *args), restart="temporary", shutdown=shutdown)
+
+    spec_for(None)  # a wrong argument is an error now, and not of the first connection
 
     @enable_ki_protection
     async def handle(stream: S) -> None:
+        await checkpoint()
         try:
-            found = _found(supervisor)
-            ref: ActorRef[Any] = await found.start_child(start, stream, *args, restart="temporary", shutdown=shutdown)
+            ref = await _found(supervisor).start_child(spec_for(stream))
         except (MaxChildren, NotRunning, NotRegistered) as error:
             logger.warning("a connection is refused: %s", error)
         except ActorExited as error:
