@@ -11,6 +11,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from support.errors import Bang
+from support.inside import count_watchers
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -130,7 +131,7 @@ async def test_a_cancelled_wait_ends_nothing_and_can_be_begun_again(
         with trio.move_on_after(1) as scope:
             await wait(refs)
         assert scope.cancelled_caught
-        assert all(ref.is_alive for ref in refs)
+        assert [(ref.is_alive, count_watchers(ref)) for ref in refs] == [(True, 0), (True, 0)]
         assert await wait(refs) == ([3, 4] if wait is await_many else 3)
 
 
