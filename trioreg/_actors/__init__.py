@@ -12,7 +12,7 @@ from .actor_type import type_of
 from .agent import Agent
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
-from .deadlock import check_wait_for_name, waiting_for
+from .deadlock import YieldingWait, needs_name, waiting_for, waiting_for_name, yielding_wait
 from .function_actor import Function
 from .handler import raises
 from .life import run_actor
@@ -37,8 +37,10 @@ __all__ = [
     "STARTING",
     "STOPPING",
     "Timer",
+    "YieldingWait",
     "await_many",
     "current",
+    "needs_name",
     "race",
     "raises",
     "receive",
@@ -46,6 +48,7 @@ __all__ = [
     "send_after",
     "send_every",
     "type_of",
-    "check_wait_for_name",
     "waiting_for",
+    "waiting_for_name",
+    "yielding_wait",
 ]
