@@ -103,6 +103,8 @@ def _spec() -> ChildSpec:
 
 
 CALLS: dict[str, Callable[[World], object]] = {
+    "Actor.cast_after": lambda w: w.clock.cast_after(1, Clock.me),
+    "Actor.cast_every": lambda w: w.clock.cast_every(1, Clock.me),
     "Actor.send_after": lambda w: w.clock.send_after(1, "x"),
     "Actor.send_every": lambda w: w.clock.send_every(1, "x"),
     "Actor.start_soon": lambda w: w.clock.start_soon(trio.sleep_forever),
@@ -166,7 +168,9 @@ CALLS: dict[str, Callable[[World], object]] = {
     "Supervisor.which_children": lambda w: w.supervisor.which_children(),
     "Timer.cancel": lambda w: w.timer.cancel(),
     "Via.whereis": lambda w: w.via.whereis(),
+    "await_many": lambda w: trioreg.await_many([w.function]),
     "current": lambda w: trioreg.current(),
+    "race": lambda w: trioreg.race([w.function]),
     "receive": lambda w: trioreg.receive(),
     "send_after": lambda w: trioreg.send_after(1, "x"),
     "send_every": lambda w: trioreg.send_every(1, "x"),
@@ -200,6 +204,7 @@ OWN = {
     "ChildSpec.within",
     "PartitionSupervisor.start_child",
     "child",
+    "connection_handler",
     "open_dynamic_supervisor",
     "open_partition_supervisor",
     "open_stream",
@@ -208,7 +213,7 @@ OWN = {
     "run",
 }
 # Hooks are the user's own code, and an `Agent`'s methods are messages.
-NOT_CALLED = {"on_idle", "on_message", "on_start", "on_stop", "get", "update", "get_and_update"}
+NOT_CALLED = {"on_idle", "on_message", "on_start", "on_started", "on_stop", "get", "update", "get_and_update"}
 
 
 def public_callables() -> dict[str, Any]:

@@ -177,6 +177,11 @@ def is_idle(ref: ActorRef[Any]) -> bool:
     return ref._cell is not None and ref._cell.is_idle
 
 
+def count_watchers(ref: ActorRef[Any]) -> int:
+    """How many tasks wait for the end of an actor."""
+    return 0 if ref._cell is None else len(ref._cell.life.watchers or ())
+
+
 def end_idle_time(ref: ActorRef[Any]) -> None:
     """End the wait of an idle actor as its ``idle_timeout`` does."""
     assert ref._cell is not None

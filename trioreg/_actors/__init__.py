@@ -7,7 +7,8 @@ This wing never decides about a restart, and never knows a registry or a supervi
 from the files.
 """
 
-from .actor import Actor, current, receive, send_after, send_every, type_of
+from .actor import Actor, current, receive, send_after, send_every
+from .actor_type import type_of
 from .agent import Agent
 from .beside import beside
 from .call import Reply
@@ -17,6 +18,7 @@ from .function_actor import Function
 from .handler import raises
 from .life import run_actor
 from .ref import ActorRef, ActorState, ActorStatistics, Address
+from .results import await_many, race
 from .timer import Timer
 
 __all__ = [
@@ -38,8 +40,10 @@ __all__ = [
     "Timer",
     "YieldingWait",
     "beside",
+    "await_many",
     "current",
     "needs_name",
+    "race",
     "raises",
     "receive",
     "run_actor",

@@ -6,24 +6,24 @@ The runtime's side of an actor is its `Cell`. What is here is a thin layer over 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVarTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVarTuple, cast
 from weakref import WeakValueDictionary
 
 from trio.lowlevel import current_task, enable_ki_protection
 
 from .._runtime import async_result, current_actor, do_later, is_finalizing, logger
 from .background import start_background_task
-from .cell import ENDED, Cell
+from .cell import ENDED, ENDING, NOTHING, Cell
 from .function_actor import receive as receive_next
-from .handler import Handlers, Hooks
-from .ref import ActorRef, FunctionRef
-from .timer import Timer
+from .ref import ActorRef
+from .timer import Timer, cast_timer, message_timer
 
 if TYPE_CHECKING:
     from typing import Self
 
     from .._runtime import Exit
 
+P = ParamSpec("P")
 Ts = TypeVarTuple("Ts")
 
 
@@ -52,6 +52,10 @@ class Actor:
         own_turn: Whether sync methods always run in the actor's own task. False by default: a call to an idle actor's
             sync method runs in the caller's task, which is quicker. Set it to True if a sync method uses something that
             belongs to a task, such as a `trio.Lock`. A class attribute.
+        handler_timeout: How long an async handler may take, in seconds; None (the default): as long as it likes. If a
+            handler takes longer, the actor crashes with `HandlerTimeout`. This holds for methods that are sent as
+            messages, for `on_message` and for `on_idle`. A sync method can't be interrupted and has no limit. A class
+            attribute.
         log_state: Whether the log line of a crash shows the actor's attributes. False by default, because they may hold
             secrets. A class or an instance attribute.
     """
@@ -62,6 +66,7 @@ class Actor:
     mailbox_size: int | None = None
     idle_timeout: float | None = None
     own_turn: bool = False
+    handler_timeout: float | None = None
     log_state: bool = False
 
     _trioreg_cell: ClassVar[Cell | None] = None
@@ -101,19 +106,25 @@ class Actor:
         return cast("ActorRef[Self]", living(self).ref)
 
     @enable_ki_protection
-    def stop(self) -> None:
+    def stop(self, value: object = None, /) -> None:
         """End this actor when it has handled the messages in its mailbox. The exit is ``"normal"``.
 
         Not a checkpoint; constant time.
+
+        Args:
+            value: What `Exit.value` is to be, as the reason of ``{:stop, reason, state}``. The first value that the
+                actor gives counts.
 
         Raises:
             RuntimeError: This is not the thread of the Trio run.
         """
         cell = writable(self)
         if is_finalizing():
-            do_later(cell.ref._run.token, self.stop)
-        else:
-            cell.stop()
+            do_later(cell.ref._run.token, self.stop, value)
+            return
+        cell.stop()
+        if value is not None and cell.life.value is NOTHING and cell.state < ENDING:
+            cell.life.value = value
 
     def start_soon(self, async_fn: Callable[[*Ts], Awaitable[object]], /, *args: *Ts) -> None:
         """Run ``await async_fn(*args)`` beside the handlers: work that lives and dies with the actor.
@@ -138,7 +149,7 @@ class Actor:
             ActorExited: The actor is ending.
             RuntimeError: This is not the thread of the Trio run.
         """
-        return Timer(writable(self), "seconds", seconds, message, repeats=False)
+        return message_timer(writable(self), seconds, message, repeats=False)
 
     def send_every(self, seconds: float, message: object) -> Timer:
         """Send ``message`` to this actor's `on_message` every ``seconds``, the first time after ``seconds``.
@@ -151,7 +162,51 @@ class Actor:
             ActorExited: The actor is ending.
             RuntimeError: This is not the thread of the Trio run.
         """
-        return Timer(writable(self), "seconds", seconds, message, repeats=True)
+        return message_timer(writable(self), seconds, message, repeats=True)
+
+    def cast_after(
+        self, seconds: float, method: Callable[Concatenate[Self, P], object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Timer:
+        """Cast to one of this actor's own methods after ``seconds``: `send_after`, and the message is a method.
+
+        ::
+
+            self.cast_after(5, Clock.strike, "five")
+
+        It does not come if you cancel the `Timer`, or if the actor ends first. Not a checkpoint; constant time.
+
+        Args:
+            seconds: From now on, at least 0.
+            method: A method as the class has it, sync or async.
+            args, kwargs: Its arguments.
+
+        Raises:
+            TypeError, ValueError: ``seconds`` is not a number of at least 0; there is no such method, or the arguments
+                do not fit.
+            ActorExited: The actor is ending.
+            RuntimeError: This is not the thread of the Trio run.
+        """
+        return cast_timer(writable(self), seconds, method, args, kwargs, repeats=False)
+
+    def cast_every(
+        self, seconds: float, method: Callable[Concatenate[Self, P], object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Timer:
+        """Cast to one of this actor's own methods every ``seconds``, the first time after ``seconds``.
+
+        As with `send_every`, late messages do not pile up. The casts end with the actor, or when you cancel the
+        `Timer`. Not a checkpoint; constant time.
+
+        Args:
+            seconds: The time from one to the next, more than 0.
+            method, args, kwargs: As for `cast_after`.
+
+        Raises:
+            TypeError, ValueError: ``seconds`` is not a number of more than 0; there is no such method, or the arguments
+                do not fit.
+            ActorExited: The actor is ending.
+            RuntimeError: This is not the thread of the Trio run.
+        """
+        return cast_timer(writable(self), seconds, method, args, kwargs, repeats=True)
 
     def _trioreg_bind(self, cell: Cell) -> None:
         """The runtime's own hook: this instance is the actor."""
@@ -181,6 +236,13 @@ class Actor:
     async def on_start(self) -> None:
         """Called once, after ``__init__`` and before any message. ``start_child`` returns when it is done."""
 
+    async def on_started(self) -> None:
+        """Called once, after ``start_child`` has returned and before the first message: ``handle_continue``.
+
+        Load here what takes long. In every life, messages wait until it is done, and the supervisor does not: it goes
+        on with its other children. If it raises, the actor crashes, and is restarted like after any crash.
+        """
+
     async def on_message(self, message: Any) -> None:
         """Called for each object that was sent with `~Address.send`. The default logs the object as unexpected."""
         logger.warning("%r got an unexpected message: %r", self.ref, message)
@@ -204,8 +266,6 @@ class Actor:
             return without_cell(attributes), slots
         return without_cell(state)
 
-
-_HOOKS = frozenset(dir(Actor))
 
 _OWN = {name: value for name, value in vars(Actor).items() if not name.startswith(("__", "on_"))}
 _SETTINGS = {name for name, value in _OWN.items() if not (callable(value) or isinstance(value, property))}
@@ -269,40 +329,6 @@ def without_cell(state: object) -> object:
     return {name: value for name, value in attributes.items() if name != "_trioreg_cell"}
 
 
-class ActorType:
-    """What the runtime knows of an actor class. With ``cls`` None: of any function actor."""
-
-    __slots__ = ("handlers", "hooks", "mailbox_size", "reference")
-
-    def __init__(self, cls: type[Actor] | None) -> None:
-        self.reference: type[ActorRef[Any]] = FunctionRef if cls is None else ActorRef
-        self.mailbox_size: int | None = None
-        self.hooks: Hooks | None = None
-        self.handlers = Handlers(cls, _HOOKS)
-        if cls is not None:
-            size = cls.mailbox_size
-            if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
-                raise ValueError(f"{cls.__qualname__}.mailbox_size must be None or an int of at least 1, not {size!r}")
-            self.mailbox_size = size
-            if not isinstance(cls.own_turn, bool):
-                raise TypeError(f"{cls.__qualname__}.own_turn must be True or False, not {cls.own_turn!r}")
-            self.hooks = Hooks(cls, Actor)
-
-
-_function_type = ActorType(None)
-
-
-def type_of(cls: type[Actor] | None) -> ActorType:
-    """The `ActorType` of a class. It is made when the class is first started, and kept."""
-    if cls is None:
-        return _function_type
-    known = vars(cls).get("_trioreg_type")
-    if known is None:
-        known = ActorType(cls)
-        type.__setattr__(cls, "_trioreg_type", known)
-    return cast("ActorType", known)
-
-
 def _current(caller: str) -> ActorRef[Any]:
     owner = current_actor.get(None)
     if owner is None or not owner._owns(current_task()):
@@ -343,7 +369,7 @@ def send_after(seconds: float, message: object) -> Timer:
         RuntimeError: The caller is not an actor's code.
         ActorExited: The actor is ending.
     """
-    return Timer(_current_cell("send_after"), "seconds", seconds, message, repeats=False)
+    return message_timer(_current_cell("send_after"), seconds, message, repeats=False)
 
 
 def send_every(seconds: float, message: object) -> Timer:
@@ -356,7 +382,7 @@ def send_every(seconds: float, message: object) -> Timer:
         TypeError, ValueError: ``seconds`` is not a number of more than 0.
         RuntimeError, ActorExited: As `send_after`.
     """
-    return Timer(_current_cell("send_every"), "seconds", seconds, message, repeats=True)
+    return message_timer(_current_cell("send_every"), seconds, message, repeats=True)
 
 
 def _current_cell(asked: str) -> Cell:

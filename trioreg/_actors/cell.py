@@ -52,13 +52,14 @@ if TYPE_CHECKING:
 
     from .call import Call
     from .deadlock import Node, Wait
+    from .ends import Ends
     from .handler import Handlers, Hooks
     from .turns import Turns
 
 STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
 
 NOTHING = object()
-"""The value of a function actor that has not returned."""
+"""The value of a function actor that has not returned, and of an actor that has given none."""
 
 
 class Behaviour(Protocol):
@@ -73,6 +74,7 @@ class Behaviour(Protocol):
     def _trioreg_killed(self) -> None: ...
     async def _trioreg_start(self) -> None: ...
     async def on_start(self) -> None: ...
+    async def on_started(self) -> None: ...
     async def on_message(self, message: Any) -> None: ...
     async def on_stop(self, exit: Exit) -> None: ...
     async def on_idle(self) -> None: ...
@@ -140,15 +142,17 @@ class Background:
         tasks: The tasks that have begun.
         gone: Set when the last task has ended; None until the actor waits for that.
         turns: The messages that are handled beside the others; None if there was none yet.
+        watch: What limits the time of the actor's handlers; None if nothing does, or none has run yet.
     """
 
-    __slots__ = ("gone", "scopes", "tasks", "turns")
+    __slots__ = ("gone", "scopes", "tasks", "turns", "watch")
 
     def __init__(self) -> None:
         self.scopes: set[trio.CancelScope] = set()
         self.tasks: set[Task] = set()
         self.gone: trio.Event | None = None
         self.turns: Turns | None = None
+        self.watch: object = None
 
 
 class Life:
@@ -162,9 +166,9 @@ class Life:
         background: Its background tasks; None if there was none yet.
         crashed_in: The name and the arguments of the handler that crashed, for the log.
         errors: Its errors. The first one is the crash that ended it.
-        value: What a function actor returned; `NOTHING` if it has not.
+        value: What a function actor returned, or an actor gave to its ``stop``; `NOTHING` if there is none.
         exit: How it ends; None until that is decided.
-        watchers: The tasks that wait for its end.
+        watchers: The tasks that wait for its end. With each its `Ends`, if it waits for several actors.
     """
 
     __slots__ = (
@@ -190,7 +194,7 @@ class Life:
         self.errors: list[BaseException] | None = None
         self.value: object = NOTHING
         self.exit: Exit | None = None
-        self.watchers: dict[Task, None] | None = None
+        self.watchers: dict[Task, Ends | None] | None = None
 
     def decided(self, label: str) -> Exit | None:
         """How it ends, as far as that is decided."""

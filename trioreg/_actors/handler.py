@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from .._runtime import await_user, is_generator, is_old_coroutine, without_ki_protection
 from .method import (
@@ -28,6 +28,9 @@ from .method import (
 )
 
 F = TypeVar("F", bound=Callable[..., object])
+
+Limit: TypeAlias = Callable[[Callable[..., Any], str], Callable[..., Any]]
+"""Makes an async function with a limit of time out of one without, and its name."""
 
 _SHAPES_KEPT = 64
 _COUNTS = 6
@@ -75,6 +78,7 @@ class Handler:
             care of after it: `answers.go_on`.
         has_own_turn: Whether it runs in the actor's own task only: it is async, or the class says so with ``own_turn``.
         declared: The exception classes that go to the caller.
+        limit: Bounds the time of an async function; None if the class has no ``handler_timeout``.
         least, most: Without keyword arguments, any count of arguments from ``least`` to ``most`` fits.
     """
 
@@ -87,12 +91,14 @@ class Handler:
         "has_own_turn",
         "is_async",
         "least",
+        "limit",
         "most",
         "name",
     )
 
-    def __init__(self, cls: type, name: str) -> None:
+    def __init__(self, cls: type, name: str, limit: Limit | None = None) -> None:
         function = in_class(cls, name)
+        self.limit = limit
         self.name = f"{cls.__qualname__}.{name}"
         if type(function) is FunctionType:  # a decorator's object may pretend to be one
             self.function = without_ki_protection(function)
@@ -105,6 +111,8 @@ class Handler:
             self.function = call_by_name(name)
             self.is_async = False  # it need not show before it is called; `serve` awaits a coroutine that it returns
             self._signature = signature_of(cls, name)
+        if limit is not None and self.is_async:
+            self.function = limit(self.function, self.name)
         self.has_own_turn: bool = self.is_async or bool(getattr(cls, "own_turn", False))
         declared: dict[type[Exception], None] = dict.fromkeys(getattr(cls, "_trioreg_declares", ()))
         for base in cls.__mro__:
@@ -141,11 +149,32 @@ class Resumed(Handler):
     def __init__(self, handler: Handler, coroutine: Coroutine[Any, Any, object]) -> None:
         self.name, self.declared = handler.name, handler.declared
         self.coroutine = coroutine
-        self.function = self._go_on
+        self.function = self._go_on if handler.limit is None else handler.limit(self._go_on, handler.name)
         self.is_async = self.has_own_turn = True
 
     def _go_on(self, _actor: object, /, *_args: object, **_kwargs: object) -> Coroutine[Any, Any, object]:
         return await_user(self.coroutine)
+
+
+class Timed(Handler):
+    """A handler that a timer sends. It notes when its message is taken out of the mailbox.
+
+    Attributes:
+        is_waiting: As in a `Tick`.
+    """
+
+    __slots__ = ("_function", "is_waiting")
+
+    def __init__(self, handler: Handler) -> None:
+        self.name, self.declared, self.limit = handler.name, handler.declared, handler.limit
+        self.is_async, self.has_own_turn = handler.is_async, handler.has_own_turn
+        self.is_waiting = False
+        self._function = handler.function
+        self.function = self._begin
+
+    def _begin(self, actor: object, /, *args: object, **kwargs: object) -> Any:
+        self.is_waiting = False
+        return self._function(actor, *args, **kwargs)
 
 
 def _positional(signature: inspect.Signature) -> tuple[int, int]:
@@ -168,10 +197,11 @@ class Handlers:
         cls: The actor class; None for functions.
     """
 
-    __slots__ = ("_handlers", "_hooks", "by_count", "cls")
+    __slots__ = ("_handlers", "_hooks", "_limit", "by_count", "cls")
 
-    def __init__(self, cls: type | None, hooks: frozenset[str]) -> None:
+    def __init__(self, cls: type | None, hooks: frozenset[str], limit: Limit | None = None) -> None:
         self.cls = cls
+        self._limit = limit
         self._hooks = hooks
         # Only methods of the class are kept, so the tables are never larger than the class.
         self._handlers: dict[object, Handler] = {}
@@ -216,20 +246,25 @@ class Handlers:
             raise TypeError(f"{shown(method)} is a generator, which would run in its caller: return a list instead")
         # What is made anew each time that it is looked up would fill the tables. Decorators like wrapt's give an object
         # that is equal to the function in it: with that function under another name, they would be one key.
-        return Handler(cls, name), is_the_only_one(cls, method)
+        return Handler(cls, name, self._limit), is_the_only_one(cls, method)
 
 
 class Hooks:
-    """Which hooks an actor class overrides, and the handlers for two of them."""
+    """Which hooks an actor class overrides, and the handlers for two of them.
 
-    __slots__ = ("has_on_idle", "has_on_start", "has_on_stop", "on_idle", "on_message")
+    Attributes:
+        has_on_start: Whether it overrides `on_start` or `on_started`: code that runs before the first message.
+    """
 
-    def __init__(self, cls: type, base: type) -> None:
+    __slots__ = ("has_on_idle", "has_on_start", "has_on_started", "has_on_stop", "on_idle", "on_message")
+
+    def __init__(self, cls: type, base: type, limit: Limit | None = None) -> None:
         def overrides(name: str) -> bool:
             return getattr(cls, name) is not getattr(base, name)
 
-        self.has_on_start = overrides("on_start")
+        self.has_on_started = overrides("on_started")
+        self.has_on_start = self.has_on_started or overrides("on_start")
         self.has_on_stop = overrides("on_stop")
         self.has_on_idle = overrides("on_idle")
-        self.on_message = Handler(cls, "on_message")
-        self.on_idle = Handler(cls, "on_idle")
+        self.on_message = Handler(cls, "on_message", limit)
+        self.on_idle = Handler(cls, "on_idle", limit)

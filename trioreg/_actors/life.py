@@ -12,13 +12,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
-from trio.lowlevel import cancel_shielded_checkpoint, current_task, enable_ki_protection
+from trio.lowlevel import cancel_shielded_checkpoint, checkpoint, current_task, enable_ki_protection
 
 from .._runtime import (
     KILLED,
     NORMAL,
     SHUTDOWN,
     Exit,
+    async_result,
     await_user,
     combine,
     current_actor,
@@ -31,7 +32,7 @@ from .._runtime import (
 )
 from .background import end_background_tasks
 from .call import Call, refuse
-from .cell import ENDED, ENDING
+from .cell import ENDED, ENDING, NOTHING
 from .function_actor import run_function
 from .handler import Resumed
 from .hot_paths import serve
@@ -74,6 +75,8 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
                         await await_user(cell.actor._trioreg_start())
                         if cell.state < ENDING:
                             cell.set_started()
+                            if hooks.has_on_started:
+                                await _run_on_started(cell)
                             await serve(cell)
                 else:
                     cell.set_started()
@@ -173,6 +176,17 @@ def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> bool:
     return kind is not STOP
 
 
+async def _run_on_started(cell: Cell) -> None:
+    """Run `on_started`. No message is taken before it is done."""
+    # The task in `start_child` has just been woken, and is to return first. It has its turn in the next round of the
+    # scheduler, as this task has, in any order. In the round after that it is surely done.
+    await checkpoint()
+    await checkpoint()
+    actor = cell.actor
+    assert actor is not None
+    await await_user(async_result(actor.on_started, run_user(actor.on_started)))
+
+
 async def _run_on_stop(cell: Cell) -> None:
     """Run `on_stop`, shielded and within the actor's shutdown time, unless the actor was killed."""
     life, actor = cell.life, cell.actor
@@ -180,6 +194,8 @@ async def _run_on_stop(cell: Cell) -> None:
     assert exit is not None and actor is not None
     if exit.reason == "killed":
         return
+    if life.value is not NOTHING:
+        exit = life.exit = life.decided(cell.ref._label) or exit
     with trio.CancelScope(shield=True, deadline=trio.current_time() + life.child.shutdown) as cell.scope:
         await cell.run_or_fail(actor.on_stop, exit)
     if cell.scope.cancel_called and life.exit is exit:
@@ -213,8 +229,11 @@ def _finish(cell: Cell) -> None:
             life.starter = None
         if life.started is not None:
             life.started.set()
-        for task in life.watchers or ():
-            if task.custom_sleep_data is life.watchers:  # else it is being cancelled
-                wake(task)
+        if life.watchers:
+            for task, ends in life.watchers.items():
+                if ends is not None:
+                    ends.note(cell.ref, exit)
+                elif task.custom_sleep_data is life.watchers:  # else it is being cancelled
+                    wake(task)
         cell.actor = cell.task = cell.taker = cell.context = life.background = None
         del life.child  # which keeps its last life: an actor that has ended is no garbage for the collector

@@ -1,4 +1,4 @@
-"""Messages that an actor sends to itself later: `Actor.send_after` and `Actor.send_every`.
+"""Messages that an actor sends to itself later: `Actor.send_after`, `Actor.cast_after`, and the same again and again.
 
 A timer is a background task of its actor, so it lives and dies with the actor.
 """
@@ -15,27 +15,35 @@ from trio_util import periodic  # pyright: ignore[reportUnknownVariableType]
 from .._runtime import Identity, counted, do_later, is_finalizing, require_room
 from .background import start_background_task
 from .cell import STOPPING
-from .message import TICK, Tick
+from .handler import Timed
+from .message import CAST, TICK, Tick
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .cell import Cell
 
 
 class Timer(Identity):
-    """A message that comes later, or again and again: from `Actor.send_after` and `Actor.send_every`."""
+    """A message that comes later, or again and again.
 
-    __slots__ = ("_cell", "_scope", "_seconds", "_tick")
+    From `Actor.send_after`, `Actor.send_every`, `Actor.cast_after` and `Actor.cast_every`.
+    """
 
-    def __init__(self, cell: Cell, argument: str, seconds: float, message: object, *, repeats: bool) -> None:
+    __slots__ = ("_cell", "_kind", "_payload", "_scope", "_seconds", "_tick")
+
+    def __init__(
+        self, cell: Cell, seconds: float, kind: object, payload: object, tick: Tick | Timed, *, repeats: bool
+    ) -> None:
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-            raise TypeError(f"{argument} must be a number, not {seconds!r}")
+            raise TypeError(f"seconds must be a number, not {seconds!r}")
         if not 0 <= seconds < math.inf or (repeats and seconds == 0):
-            raise ValueError(
-                f"{argument} must be {'more than' if repeats else 'at least'} 0 and finite, not {seconds!r}"
-            )
+            raise ValueError(f"seconds must be {'more than' if repeats else 'at least'} 0 and finite, not {seconds!r}")
         self._cell = cell
         self._seconds = seconds
-        self._tick = Tick(message)
+        self._kind = kind
+        self._payload = payload
+        self._tick = tick
         self._scope = trio.CancelScope()
         start_background_task(cell, self._send_every if repeats else self._send_after)
 
@@ -75,4 +83,24 @@ class Timer(Identity):
         # actor is asked to stop is counted as unhandled.
         if self._cell.state < STOPPING:
             self._tick.is_waiting = True
-            await self._cell.put_when_room(TICK, self._tick)
+            await self._cell.put_when_room(self._kind, self._payload)
+
+
+def message_timer(cell: Cell, seconds: float, message: object, *, repeats: bool) -> Timer:
+    """A timer for any object, which comes to ``on_message`` or ``receive()``."""
+    tick = Tick(message)
+    return Timer(cell, seconds, TICK, tick, tick, repeats=repeats)
+
+
+def cast_timer(
+    cell: Cell,
+    seconds: float,
+    method: object,
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+    *,
+    repeats: bool,
+) -> Timer:
+    """A timer for a method of the actor's class. `TypeError` if it has no such method, or the arguments do not fit."""
+    handler = Timed(cell.handlers.find(method, args, kwargs))
+    return Timer(cell, seconds, CAST, (handler, args, kwargs), handler, repeats=repeats)

@@ -13,6 +13,7 @@ from .errors import (
     CallCycle,
     ChildNotEnded,
     ChildNotFound,
+    HandlerTimeout,
     MailboxFull,
     MaxChildren,
     NoReply,
@@ -42,6 +43,7 @@ from .report import report
 from .sleeping import WOKEN, finish_waking, sleep_until_woken, wake
 from .snapshot import items_of
 from .stack import require_room
+from .standing import stack_of
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
 from .trio_run import Run, current_run
@@ -57,6 +59,7 @@ __all__ = [
     "ChildNotFound",
     "Exit",
     "ExitReason",
+    "HandlerTimeout",
     "Identity",
     "KILLED",
     "MailboxFull",
@@ -101,6 +104,7 @@ __all__ = [
     "show_methods_as",
     "shown_safely",
     "split",
+    "stack_of",
     "sync_result",
     "without_ki_protection",
     "wake",

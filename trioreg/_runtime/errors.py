@@ -15,6 +15,7 @@ from .exit import shown_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from traceback import FrameSummary
 
     from .exit import Exit
     from .owner import Owner
@@ -129,6 +130,31 @@ class CallCycle(TrioregError):
             for title, ref in zip(self.titles, self.path, strict=True)
         )
         return "this would wait for itself: " + " -> ".join(steps)
+
+
+class HandlerTimeout(TrioregError, trio.TooSlowError):
+    """A handler took longer than the ``handler_timeout`` of its class, and crashed its actor.
+
+    Attributes:
+        ref: The reference of the actor.
+        handler: The name of the method, with its class.
+        seconds: The ``handler_timeout``.
+        stack: Where the handler stood when its time was up: its frames, from the handler to the innermost await.
+    """
+
+    def __init__(self, ref: Owner, handler: str, seconds: float, stack: Sequence[FrameSummary] = ()) -> None:
+        super().__init__(ref, handler, seconds)
+        self.ref = ref
+        self.handler = handler
+        self.seconds = seconds
+        self.stack = list(stack)
+
+    def __str__(self) -> str:
+        text = f"{self.handler} of {self.ref!r} took longer than {counted(self.seconds, 'second')}"
+        if not self.stack:
+            return text
+        at = self.stack[-1]
+        return f"{text}: it stood in {at.name}, {at.filename}:{at.lineno}: {at.line}"
 
 
 class NoReply(TrioregError):

@@ -25,9 +25,9 @@ class Exit:
             scope or `~Address.cancel` ended it), ``"crashed"`` (an exception), or ``"killed"`` (`~Address.kill`, or its
             ``shutdown`` seconds were over).
         error: The exception of a crash, else None.
-        value: The result of a function actor, else None.
-        has_returned: Whether a function actor returned: then ``value`` is its result, which may be None. A function
-            actor that `~Address.stop` cancels ends as ``"normal"`` too, and has no result. Comparisons ignore this.
+        value: The result of a function actor, or what an actor gave to its own `Actor.stop`; else None.
+        has_returned: Whether there is such a value: a result may be None. A function actor that `~Address.stop` cancels
+            ends as ``"normal"`` too, and has no result. Comparisons ignore this.
     """
 
     reason: ExitReason

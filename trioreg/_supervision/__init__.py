@@ -10,6 +10,7 @@ look into a mailbox. Other wings import from here, not from the files.
 from .backoff import Backoff
 from .child_info import ChildCounts, ChildInfo
 from .child_spec import ChildSpec
+from .connections import connection_handler
 from .dynamic_supervisor import DynamicSupervisor, open_dynamic_supervisor
 from .partition_supervisor import PartitionSupervisor, open_partition_supervisor
 from .partitions import Partitions
@@ -29,6 +30,7 @@ __all__ = [
     "RestartLimit",
     "Supervisor",
     "child",
+    "connection_handler",
     "open_dynamic_supervisor",
     "open_partition_supervisor",
     "open_supervisor",

@@ -90,7 +90,8 @@ async def _ends_by(child: Child, life: Cell, deadline: float) -> bool:
     with trio.move_on_at(deadline):
         await life.wait_ended()
         return True
+    exit = life.life.exit
     life.end(KILLED)
-    if child.spec.seconds:
+    if child.spec.seconds and (exit is None or exit.reason != "killed"):  # two may end it: then one of them says so
         child.parent.shutdown_timed_out(child, life)
     return False

@@ -97,10 +97,13 @@ class SupervisorBase(Actor, Identity):
         self._engine.kill()
 
     @enable_ki_protection
-    def stop(self) -> None:
+    def stop(self, value: object = None, /) -> None:
         """Shut the children down, each within its ``shutdown`` time, and end.
 
         The block of `open_supervisor` is left when they have ended. Not a checkpoint; constant time.
+
+        Args:
+            value: As in `Actor.stop`, for a supervisor that is a child. A block has no `Exit`, so there it is ignored.
 
         Raises:
             NotRunning: The supervisor has not been started.
@@ -108,12 +111,12 @@ class SupervisorBase(Actor, Identity):
         """
         if self._trioreg_cell is None:
             if is_finalizing():
-                do_later(current_run().token, self.stop)
+                do_later(current_run().token, self.stop, value)
             else:
                 self._engine.require_thread()
                 self._engine.close()
         else:
-            super().stop()
+            super().stop(value)
 
     @overload
     async def start_child(

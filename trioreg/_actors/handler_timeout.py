@@ -1,0 +1,123 @@
+"""The limit for handlers: `Actor.handler_timeout`.
+
+An actor with a limit has a background task, its `Watch`, from its first async handler on. It sleeps until the time of
+the handler is up. Then it notes where the handler stands, and crashes the actor: at once, even if the handler shields
+itself or waits for a thread. A task beside the handler can do that; a cancel scope around the handler could not.
+
+A sync handler runs in one step: nothing can stop it, so it has no limit. Classes without a limit pay for none of this.
+"""
+
+from __future__ import annotations
+
+import math
+from traceback import format_list
+from typing import TYPE_CHECKING, Any, cast
+
+import trio
+from trio.lowlevel import enable_ki_protection
+
+from .._runtime import HandlerTimeout, current_actor, stack_of
+from .background import start_background_task
+from .cell import ENDING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .cell import Cell
+    from .handler import Limit
+
+
+def checked_timeout(cls: type, seconds: object) -> float | None:
+    """The ``handler_timeout`` of a class, or an error if it is none."""
+    name = f"{cls.__qualname__}.handler_timeout"
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"{name} must be None or a number of seconds, not {seconds!r}")
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{name} must be more than 0 and finite, not {seconds!r}")
+    return seconds
+
+
+def limit_of(seconds: float) -> Limit:
+    """What gives the async functions of a class a limit of that many seconds."""
+
+    def limit(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+        async def run(actor: object, /, *args: object, **kwargs: object) -> object:
+            cell = cast("Cell", getattr(current_actor.get(None), "_cell", None))
+            watch = _watch_of(cell, seconds)
+            if watch is None:
+                return await function(actor, *args, **kwargs)
+            watch.begin(name, args, kwargs)
+            try:
+                return await function(actor, *args, **kwargs)
+            finally:
+                watch.end()
+
+        return run
+
+    return limit
+
+
+def _watch_of(cell: Cell, seconds: float) -> Watch | None:
+    """The watch of an actor: it is made for its first async handler. None if the actor is ending: that is the limit."""
+    background = cell.life.background
+    watch = None if background is None else background.watch
+    if watch is None:
+        if cell.state >= ENDING:
+            return None
+        watch = Watch(cell, seconds)
+        start_background_task(cell, watch.keep)
+        background = cell.life.background
+        assert background is not None
+        background.watch = watch
+    return cast("Watch", watch)
+
+
+class Watch:
+    """The time of one actor's handlers, one at a time."""
+
+    __slots__ = ("_cell", "_deadline", "_handling", "_scope", "_seconds")
+
+    def __init__(self, cell: Cell, seconds: float) -> None:
+        self._cell = cell
+        self._seconds = seconds
+        self._deadline = math.inf
+        self._scope: trio.CancelScope | None = None
+        self._handling: tuple[str, tuple[object, ...], Mapping[str, object]] | None = None
+
+    def begin(self, name: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        """A handler begins."""
+        self._handling = (name, args, kwargs)
+        self._set_deadline(trio.current_time() + self._seconds)
+
+    def end(self) -> None:
+        """The handler has ended."""
+        self._handling = None
+        self._set_deadline(math.inf)
+
+    def _set_deadline(self, deadline: float) -> None:
+        self._deadline = deadline
+        if self._scope is not None:
+            self._scope.deadline = deadline
+
+    @enable_ki_protection
+    async def keep(self) -> None:
+        """The background task."""
+        while True:
+            with trio.CancelScope(deadline=self._deadline) as self._scope:
+                await trio.sleep_forever()
+            # The handler may have ended in the meantime, and another one may have begun.
+            if self._handling is not None and trio.current_time() >= self._deadline:
+                self._expire(self._handling)
+                return
+
+    def _expire(self, handling: tuple[str, tuple[object, ...], Mapping[str, object]]) -> None:
+        cell = self._cell
+        task = cell.task
+        if cell.state >= ENDING or task is None:
+            return
+        error = HandlerTimeout(cell.ref, handling[0], self._seconds, stack_of(task))
+        error.add_note("The handler stood here (most recent call last):\n" + "".join(format_list(error.stack)).rstrip())
+        cell.life.crashed_in = handling
+        cell.fail(error)

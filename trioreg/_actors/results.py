@@ -1,0 +1,152 @@
+"""The results of several function actors: all of them (`await_many`), or the first (`race`).
+
+Both learn of a failure in the step in which the actor ends, wherever it is in the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from trio.lowlevel import cancel_shielded_checkpoint, checkpoint, current_task, enable_ki_protection
+
+from .._runtime import ActorExited, sleep_until_woken
+from .deadlock import waiting_for
+from .ends import Ends
+from .ref import ActorRef, FunctionRef
+
+if TYPE_CHECKING:
+    from .._runtime import Exit
+    from .cell import Cell
+    from .deadlock import Wait
+    from .function_actor import Function
+
+R = TypeVar("R")
+
+PER_TURN = 500
+"""After how many actors that are to be waited for other tasks have their turn."""
+
+
+@enable_ki_protection
+async def await_many(refs: Iterable[ActorRef[Function[R]]], /) -> list[R]:
+    """Wait until all these function actors have returned, and give their results: ``Task.await_many``.
+
+    ::
+
+        pages = await trioreg.await_many([await supervisor.start_child(fetch, url) for url in urls])
+
+    If one of them crashes or is ended, this raises at once, wherever it is in the list. The others go on: they are
+    children of a supervisor. The same holds if you cancel the wait, so a timeout is ``with trio.fail_after(seconds):``;
+    afterwards `ActorRef.exit` says which have ended.
+
+    A checkpoint. The cost grows with the number of actors, and other tasks have their turn on the way.
+
+    Args:
+        refs: References of function actors. The same one may come twice.
+
+    Returns:
+        The results, in the order of ``refs``. An empty list for no references.
+
+    Raises:
+        ActorExited: One of them did not return. It crashed (its error is the ``__cause__``) or was ended. If several
+            had ended before, it is the first in the list.
+        CallCycle: As `Address.wait`.
+        TypeError: ``refs`` has something else in it than the reference of a function actor.
+    """
+    listed = _checked(refs)
+    end = await _wait(listed, takes_first=False)
+    if end is not None:
+        raise _failure(*end)
+    return [cast("R", cast("Exit", ref._exit).value) for ref in listed]
+
+
+@enable_ki_protection
+async def race(refs: Iterable[ActorRef[Function[R]]], /) -> R:
+    """Wait until the first of these function actors has ended, and give its result.
+
+    ::
+
+        page = await trioreg.race([await supervisor.start_child(fetch, mirror) for mirror in mirrors])
+
+    If the first one to end crashes or is ended, this raises at once. The others go on; to end them, call
+    `~Address.cancel` on each reference: on one that has ended it does nothing. `ActorRef.exit` says which has ended.
+
+    A checkpoint. The cost grows with the number of actors, and other tasks have their turn on the way.
+
+    Args:
+        refs: References of function actors, at least one.
+
+    Returns:
+        The result of the first one that ended. If several had ended before, it is the first in the list.
+
+    Raises:
+        ActorExited: The first one did not return. It crashed (its error is the ``__cause__``) or was ended.
+        CallCycle: As `Address.wait`.
+        TypeError: ``refs`` has something else in it than the reference of a function actor.
+        ValueError: ``refs`` is empty.
+    """
+    listed = _checked(refs)
+    if not listed:
+        raise ValueError("refs must have at least one reference in it: nobody would win the race")
+    end = await _wait(listed, takes_first=True)
+    assert end is not None
+    ref, exit = end
+    if not exit.has_returned:
+        raise _failure(ref, exit)
+    return cast("R", exit.value)
+
+
+def _checked(refs: Iterable[ActorRef[Any]]) -> list[ActorRef[Any]]:
+    if not isinstance(refs, Iterable):
+        raise TypeError(f"refs must be an iterable of references, not {refs!r}")
+    listed = list(refs)
+    for place, ref in enumerate(listed):
+        if not isinstance(ref, FunctionRef):
+            raise TypeError(f"refs[{place}] must be the reference of a function actor, not {ref!r}")
+    return listed
+
+
+def _failure(ref: ActorRef[Any], exit: Exit) -> ActorExited:
+    error = ActorExited(ref, exit, was_sent=False)
+    error.__cause__ = exit.error
+    return error
+
+
+async def _wait(refs: list[ActorRef[Any]], *, takes_first: bool) -> tuple[ActorRef[Any], Exit] | None:
+    """Wait until all have ended, or until one of them ends the wait early. Gives the end of that one, or None."""
+    await checkpoint()
+    task = current_task()
+    different = list(dict.fromkeys(refs))
+    ends = Ends(task, len(different), takes_first=takes_first)
+    for ref in different:
+        if ref._exit is not None and not ends.is_over:
+            ends.note(ref, ref._exit)
+    living = [ref for ref in different if ref._cell is not None]
+    waits: list[tuple[Cell, Wait]] = []
+    try:
+        for number, ref in enumerate(living, 1):
+            if ends.is_over:
+                break
+            cell = ref._cell
+            if cell is None:  # it has ended while other tasks had their turn
+                assert ref._exit is not None
+                ends.note(ref, ref._exit)
+                continue
+            ref._require_thread()
+            waits.append((cell, waiting_for(cell, task)))
+            if cell.life.watchers is None:
+                cell.life.watchers = {}
+            cell.life.watchers[task] = ends
+            if number % PER_TURN == 0:
+                await checkpoint()
+        if not ends.is_over:
+            task.custom_sleep_data = ends
+            await sleep_until_woken()
+    finally:
+        for number, (cell, wait) in enumerate(waits, 1):
+            wait.end_wait()
+            if cell.life.watchers is not None:
+                cell.life.watchers.pop(task, None)
+            if number % PER_TURN == 0:
+                await cancel_shielded_checkpoint()
+    return cast("tuple[ActorRef[Any], Exit] | None", ends.ends_with)
