@@ -15,6 +15,7 @@ from .deadlock import check_wait_for_name, waiting_for
 from .function_actor import Function
 from .handler import raises
 from .life import run_actor
+from .passing_cell import LAUNCHED, WAITING, PassingCell
 from .ref import ActorRef, ActorState, ActorStatistics, Address
 from .timer import Timer
 
@@ -29,12 +30,15 @@ __all__ = [
     "ENDED",
     "ENDING",
     "Function",
+    "LAUNCHED",
+    "PassingCell",
     "RUNNING",
     "Reference",
     "Reply",
     "STARTING",
     "STOPPING",
     "Timer",
+    "WAITING",
     "current",
     "raises",
     "receive",

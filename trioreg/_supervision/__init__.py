@@ -11,6 +11,8 @@ from .backoff import Backoff
 from .child_info import ChildCounts, ChildInfo
 from .child_spec import ChildSpec
 from .dynamic_supervisor import DynamicSupervisor, open_dynamic_supervisor
+from .on_demand import OnDemand
+from .on_demand_supervisor import OnDemandSupervisor, open_on_demand
 from .partition_supervisor import PartitionSupervisor, open_partition_supervisor
 from .partitions import Partitions
 from .program import run
@@ -22,10 +24,13 @@ __all__ = [
     "ChildInfo",
     "ChildSpec",
     "DynamicSupervisor",
+    "OnDemand",
+    "OnDemandSupervisor",
     "PartitionSupervisor",
     "Partitions",
     "Supervisor",
     "open_dynamic_supervisor",
+    "open_on_demand",
     "open_partition_supervisor",
     "open_supervisor",
     "run",
