@@ -160,7 +160,7 @@ class _Address(Address[A_co]):
     @property
     def key(self) -> Hashable:
         """The key."""
-        return cast("Hashable", self._key)
+        return self._key
 
     def __repr__(self) -> str:
         return f"<via {self._on_demand.name} {self._key!r}>"

@@ -1,0 +1,98 @@
+"""Actors on demand that note what they handle, and that check in each handler that they are the only life of a key."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Any
+
+import trio
+
+from support.errors import Bang
+from trioreg import Actor, Exit, OnDemand, raises
+
+
+class Shop:
+    """What all carts of a test note.
+
+    Attributes:
+        handled: What each key has handled, in order.
+        lives: How many lives each key has had.
+        alive: How many lives of each key run the user's code now.
+        running: How many run now.
+        most: The most lives that ran at once.
+        fails: How many starts of a key fail next.
+    """
+
+    def __init__(self) -> None:
+        self.handled: defaultdict[str, list[Any]] = defaultdict(list)
+        self.lives: Counter[str] = Counter()
+        self.alive: Counter[str] = Counter()
+        self.running = 0
+        self.most = 0
+        self.fails: Counter[str] = Counter()
+        self.on_demand: OnDemand[str, Cart]
+        self.start_takes = 0.0
+        self.stop_takes = 0.0
+
+    def gone(self, key: str) -> None:
+        """A life runs no user code any more."""
+        self.alive[key] -= 1
+        self.running -= 1
+
+    def carts(self, factory: type[Cart] | None = None, **options: Any) -> OnDemand[str, Cart]:
+        self.on_demand = OnDemand("carts", factory or Cart, self, **options)
+        return self.on_demand
+
+
+class Cart(Actor):
+    def __init__(self, key: str, shop: Shop) -> None:
+        self.key = key
+        self.shop = shop
+        shop.lives[key] += 1
+        shop.alive[key] += 1
+        assert shop.alive[key] == 1, f"two lives of {key}"
+        shop.running += 1
+        shop.most = max(shop.most, shop.running)
+        self._check()
+
+    def _check(self) -> None:
+        assert self.shop.on_demand.registry.whereis(self.key) is self.ref
+
+    async def on_start(self) -> None:
+        await trio.sleep(self.shop.start_takes)
+        if self.shop.fails[self.key]:
+            self.shop.fails[self.key] -= 1
+            self.shop.gone(self.key)
+            raise Bang(self.key)
+
+    async def on_stop(self, exit: Exit) -> None:
+        self._check()
+        try:
+            await trio.sleep(self.shop.stop_takes)
+        finally:
+            self._check()
+            self.shop.gone(self.key)
+
+    def note(self, what: object) -> object:
+        self._check()
+        self.shop.handled[self.key].append(what)
+        return what
+
+    async def note_slowly(self, what: object, seconds: float = 1) -> object:
+        self._check()
+        self.shop.handled[self.key].append(what)
+        await trio.sleep(seconds)
+        return what
+
+    @raises(ValueError)
+    def refuse(self, what: object) -> None:
+        raise ValueError(what)
+
+    def crash(self) -> None:
+        raise Bang(self.key)
+
+    def finish(self) -> None:
+        self.stop()
+
+    async def on_message(self, message: object) -> None:
+        self.note(message)
