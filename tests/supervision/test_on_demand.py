@@ -531,7 +531,6 @@ async def test_a_kill_is_told_and_ends_only_that_life(autojump_clock: MockClock)
 
             await wait_all_tasks_blocked()
             address.kill()
-            shop.gone("a")
         assert await address.call(Cart.note, 2) == 2
 
 
@@ -625,7 +624,6 @@ async def test_it_is_part_of_a_tree(autojump_clock: MockClock) -> None:
         assert ref is not None
         ref.kill()
         await ref.wait()
-        shop.gone("a")
         await wait_all_tasks_blocked()
         assert await carts.via("a").call(Cart.note, 2) == 2
         supervisor.stop()

@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from support.errors import Bang
-from trioreg import Actor, Exit, OnDemand, raises
+from trioreg import Actor, ActorRef, Exit, OnDemand, raises
 
 
 class Shop:
@@ -17,8 +17,7 @@ class Shop:
     Attributes:
         handled: What each key has handled, in order.
         lives: How many lives each key has had.
-        alive: How many lives of each key run the user's code now.
-        running: How many run now.
+        refs: The last life of each key.
         most: The most lives that ran at once.
         fails: How many starts of a key fail next.
     """
@@ -26,18 +25,20 @@ class Shop:
     def __init__(self) -> None:
         self.handled: defaultdict[str, list[Any]] = defaultdict(list)
         self.lives: Counter[str] = Counter()
-        self.alive: Counter[str] = Counter()
-        self.running = 0
+        self.refs: dict[str, ActorRef[Cart]] = {}
         self.most = 0
         self.fails: Counter[str] = Counter()
         self.on_demand: OnDemand[str, Cart]
         self.start_takes = 0.0
         self.stop_takes = 0.0
 
-    def gone(self, key: str) -> None:
-        """A life runs no user code any more."""
-        self.alive[key] -= 1
-        self.running -= 1
+    def begin(self, cart: Cart) -> None:
+        """A life begins to run the user's code: the one before it has ended."""
+        last = self.refs.get(cart.key)
+        assert last is None or not last.is_alive or last is cart.ref, f"two lives of {cart.key}"
+        self.refs[cart.key] = cart.ref
+        self.lives[cart.key] += 1
+        self.most = max(self.most, sum(ref.is_alive for ref in self.refs.values()) if len(self.refs) < 100 else 0)
 
     def carts(self, factory: type[Cart] | None = None, **options: Any) -> OnDemand[str, Cart]:
         self.on_demand = OnDemand("carts", factory or Cart, self, **options)
@@ -48,11 +49,7 @@ class Cart(Actor):
     def __init__(self, key: str, shop: Shop) -> None:
         self.key = key
         self.shop = shop
-        shop.lives[key] += 1
-        shop.alive[key] += 1
-        assert shop.alive[key] == 1, f"two lives of {key}"
-        shop.running += 1
-        shop.most = max(shop.most, shop.running)
+        shop.begin(self)
         self._check()
 
     def _check(self) -> None:
@@ -62,7 +59,6 @@ class Cart(Actor):
         await trio.sleep(self.shop.start_takes)
         if self.shop.fails[self.key]:
             self.shop.fails[self.key] -= 1
-            self.shop.gone(self.key)
             raise Bang(self.key)
 
     async def on_stop(self, exit: Exit) -> None:
@@ -71,7 +67,6 @@ class Cart(Actor):
             await trio.sleep(self.shop.stop_takes)
         finally:
             self._check()
-            self.shop.gone(self.key)
 
     def note(self, what: object) -> object:
         self._check()
