@@ -562,6 +562,32 @@ async def test_a_next_life_can_be_ended_before_it_has_begun(autojump_clock: Mock
     assert shop.handled["a"] == [0, 2]
 
 
+async def test_a_life_behind_one_that_is_ended_before_it_has_begun_waits_for_the_first(
+    autojump_clock: MockClock,
+) -> None:
+    shop = Shop()
+    shop.stop_takes = 5
+    carts = shop.carts()
+    address = carts.via("a")
+    async with open_on_demand(carts), trio.open_nursery() as nursery:
+        await address.call(Cart.note, 0)
+        first = carts.whereis("a")
+        assert first is not None
+        nursery.start_soon(first.stop)
+        await trio.sleep(1)
+        address.cast_nowait(Cart.note, "lost, and the log says so")
+        second = carts.whereis("a")
+        assert second is not None
+        second.cancel()
+        address.cast_nowait(Cart.note, 1)  # in the same step
+        await trio.sleep(1)
+        assert second.state == "ended"
+        assert carts.registry.whereis("a") is first
+        assert await address.call(Cart.note, 2) == 2
+        assert trio.current_time() == 5
+    assert shop.handled["a"] == [0, 1, 2]
+
+
 async def test_a_crash_that_ends_the_program_leaves_the_block() -> None:
     class Exiting(Cart):
         def leave(self) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from .._runtime import require_room
 from .call import Call
 from .cell import ENDING, RUNNING, STOPPING, Cell
 from .deadlock import Wait
@@ -21,7 +22,6 @@ from .handler import Handler
 from .message import CALL
 
 if TYPE_CHECKING:
-    from collections import deque
     from collections.abc import Hashable, Iterable
 
     from .._runtime import Exit, Owner
@@ -106,11 +106,22 @@ class PassingCell(Cell):
 
     # Messages
 
-    def _make_queue(self) -> deque[object]:
-        # The first message: there is no other way into a cell whose task is not started.
+    def put(self, kind: object, payload: object) -> None:
         if self.stage == BLANK:
             self.home.take_in(self)
-        return super()._make_queue()
+            # In the place of a message that has woken the task: most lives never need a queue.
+            self.kind = kind
+            self.payload = payload
+        else:
+            super().put(kind, payload)
+
+    def _interrupt(self) -> None:
+        # Before the task takes messages, the message in that place has not woken it.
+        if self.taker is None and self.scope is not None and not self.scope.cancel_called:
+            require_room()
+            self.scope.cancel()
+        else:
+            super()._interrupt()
 
     @property
     def has_messages(self) -> bool:

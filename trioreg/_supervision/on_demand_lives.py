@@ -228,8 +228,6 @@ class Lives:
         self._starting.launch(_child(cell), cell)
         cell.stage = LAUNCHED
         self._move(cell, self.leaving if cell.state >= STOPPING else self.running)
-        if self._lifecycle.is_closing:
-            cell.stop()
         self._woken.set()
 
     def _launch_next(self) -> None:
