@@ -142,7 +142,8 @@ class Caller(Cart):
     async def ask_in_turn(self, *keys: str) -> object:
         if len(keys) == 1:
             return await self.ask(*keys)
-        return await self.shop.on_demand.via(keys[0]).call(Caller.ask_in_turn, *keys[1:])  # type: ignore[arg-type]
+        carts: OnDemand[str, Any] = self.shop.on_demand
+        return await carts.via(keys[0]).call(Caller.ask_in_turn, *keys[1:])
 
 
 class Plain(Actor):
