@@ -181,12 +181,11 @@ class _Address(Address[A_co]):
         return ref
 
     def _find(self) -> Cell:
-        try:
-            cell = self._table[self._key][0]._cell  # type: ignore[index]  # pyright: ignore
-            if cell.state < STOPPING:  # pyright: ignore
-                return cell  # type: ignore[no-any-return]  # pyright: ignore
-        except (LookupError, AttributeError):
-            pass
+        entry = self._on_demand._table.get(self._key)
+        if entry is not None:
+            cell = entry[0]._cell
+            if cell is not None and cell.state < STOPPING:
+                return cell
         return self._on_demand._accepting(self._key)
 
     # A message is never refused because a life is ending: there is always a next one.

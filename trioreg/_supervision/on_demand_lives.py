@@ -13,6 +13,7 @@ be started; a name that is free while its key has a life.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, cast
 
@@ -50,11 +51,12 @@ class Crashes:
         self._backoff = backoff
         self._by_key: OrderedDict[Hashable, tuple[int, float]] = OrderedDict()
 
-    def note(self, key: Hashable, cell: Cell, now: float) -> None:
+    def note(self, key: Hashable, cell: Cell) -> None:
         """A life has ended."""
         backoff = self._backoff
         if backoff is None:
             return
+        now = trio.current_time()
         exit, began = cell.life.exit, cell.life.started_at
         if exit is None or exit.error is None:
             if exit is not None and exit.reason == "normal" and cell.life.has_started:
@@ -71,9 +73,11 @@ class Crashes:
                 break
             del self._by_key[first]
 
-    def wait(self, key: Hashable, now: float) -> float:
+    def wait(self, key: Hashable) -> float:
         """How many seconds a life of this key has to wait before it is started."""
-        return max(0.0, self._by_key[key][1] - now) if key in self._by_key else 0.0
+        if not self._by_key or key not in self._by_key:
+            return 0.0
+        return max(0.0, self._by_key[key][1] - trio.current_time())
 
 
 class Lives:
@@ -91,6 +95,7 @@ class Lives:
         "_children",
         "_crashes",
         "_is_asking",
+        "_is_unlimited",
         "_lifecycle",
         "_run",
         "_settings",
@@ -116,6 +121,7 @@ class Lives:
         self._crashes = Crashes(settings.backoff)
         self._woken = trio.Event()
         self._is_asking = False
+        self._is_unlimited = settings.max_running == math.inf
         self.running: OrderedDict[PassingCell, None] = OrderedDict()
         self.asked: dict[PassingCell, None] = {}
         self.leaving: dict[PassingCell, None] = {}
@@ -124,6 +130,8 @@ class Lives:
 
     @property
     def has_room(self) -> bool:
+        if self._is_unlimited:
+            return True
         return len(self.running) + len(self.asked) + len(self.leaving) < self._settings.max_running
 
     # A message comes
@@ -202,7 +210,7 @@ class Lives:
         if not is_wanted and not cell.has_messages and cell.state == STARTING:
             cell.end(NORMAL)  # all its callers have given up: it ends without having been started
             return
-        seconds = 0.0 if self._lifecycle.is_closing else self._crashes.wait(cell.key, trio.current_time())
+        seconds = 0.0 if self._lifecycle.is_closing else self._crashes.wait(cell.key)
         if seconds:
             scope = self.delayed[cell] = trio.CancelScope()
             name = f"{self._lifecycle.label}, backoff of {cell.key!r}"
@@ -335,7 +343,7 @@ class Lives:
                 del self._table[cell.key]
             else:
                 self._table[cell.key] = (cast("ActorRef[Any]", older.ref),)
-        self._crashes.note(cell.key, cell, trio.current_time())
+        self._crashes.note(cell.key, cell)
         if newer is not None and older is None:
             try:
                 _claim(newer, cell.ref)

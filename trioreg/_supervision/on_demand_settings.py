@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from .._registry import Registry
+from .._registry import Registry, Via
 from .backoff import Backoff
 from .child_spec import ChildSpec
 
@@ -80,5 +80,5 @@ class Settings:
 
     def spec(self, key: Hashable) -> ChildSpec:
         """How a life of a key is started. It is not restarted: the next message starts the next one."""
-        name = self.registry.via(key, None)
+        name = Via(self.registry, key, None)  # the address has checked the key
         return ChildSpec(self._factory, (key, *self._args), None, name, "temporary", self._shutdown)
