@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import trio
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
-from .._actors import check_wait_for_name
-from .._runtime import Identity, Owner
+from .._actors import waiting_for_name
+from .._runtime import Owner, SyncBlock
 from .arguments import require_hashable
 from .core import RegistryCore
 from .events import Event
@@ -38,6 +38,7 @@ class Watching(RegistryCore[K, V]):
             The owner; for duplicate keys the first that `lookup` gives. It has not ended when this returns.
 
         Raises:
+            CallCycle: It is the name of a child that starts only when the caller has started.
             TypeError: ``key`` is not hashable.
             RuntimeError: The registry belongs to another Trio run.
         """
@@ -64,10 +65,12 @@ class Watching(RegistryCore[K, V]):
         return Watch(self._names.open_notifier(), key, everything)
 
 
-class Watch(Identity, AbstractContextManager["trio.MemoryReceiveChannel[Event[K, V]]"], Generic[K, V]):
+class Watch(SyncBlock, AbstractContextManager["trio.MemoryReceiveChannel[Event[K, V]]"], Generic[K, V]):
     """The context manager of `Registry.watch`. Its channel is unbounded: no event is lost."""
 
     __slots__ = ("_everything", "_key", "_notifier", "_receive", "_send", "_watchers")
+
+    _written = "registry.watch(...)"
 
     def __init__(self, notifier: Notifier[K, V], key: K, everything: bool) -> None:
         self._notifier = notifier
@@ -103,5 +106,5 @@ async def wait_for_holder(names: Names[K, V], key: K) -> Owner:
         entry = names.first(key)
         if entry is not None:
             return entry.owner
-        check_wait_for_name(names, key, current_task())
-        await names.open_notifier().wait_registered(key)
+        with waiting_for_name(names, key, current_task()):
+            await names.open_notifier().wait_registered(key)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from trio.lowlevel import checkpoint, enable_ki_protection
 
-from .._actors import ENDED, LAUNCHED, STARTING, STOPPING, WAITING, PassingCell
+from .._actors import ENDED, LAUNCHED, STARTING, STOPPING, WAITING, PassingCell, YieldingWait
 from .._runtime import KILLED, NORMAL, SHUTDOWN, NotRunning, current_actor, require_room
 from .child import Child
 
@@ -233,10 +233,16 @@ class Lives:
             self._make_room()
 
     def _launch(self, cell: PassingCell) -> None:
-        self._starting.launch(_child(cell), cell)
-        cell.stage = LAUNCHED
+        # What can fail comes first: a task can't be taken back.
         self._move(cell, self.leaving if cell.state >= STOPPING else self.running)
+        cell.stage = LAUNCHED
         self._woken.set()
+        try:
+            self._starting.launch(_child(cell), cell)
+        except BaseException:
+            cell.stage = WAITING
+            self._move(cell, None)
+            raise
 
     def _launch_next(self) -> None:
         while self.waiting and self.has_room:
@@ -309,7 +315,11 @@ class Lives:
         if isinstance(cell, PassingCell) and cell in self.waiting:
             return True
         waits = () if cell is None else list(cell.waits or ())
-        known[actor] = any(self._is_stuck(wait.target, known) for wait in waits)
+        known[actor] = any(
+            self._is_stuck(wait.target, known)
+            for wait in waits
+            if wait.target is not actor and not (isinstance(wait, YieldingWait) and wait.may_give_way())
+        )
         return known[actor]
 
     # A life ends
@@ -324,9 +334,7 @@ class Lives:
             scope = self.delayed.pop(cell, None)
             if scope is not None:
                 scope.cancel()
-            cell.stage = LAUNCHED
-            self._move(cell, self.leaving)
-            self._starting.launch(_child(cell), cell)
+            self._launch(cell)
 
     def ended(self, cell: PassingCell) -> None:
         """The last step of its task: the next life takes the name over, and the first in line gets its task."""

@@ -69,7 +69,7 @@ def open_on_demand(
         ExceptionGroup: The block raised, as in a nursery.
         TypeError: An argument is not what is said above.
     """
-    return SupervisorBlock(OnDemandSupervisor(on_demand, name=name))
+    return SupervisorBlock(OnDemandSupervisor(on_demand, name=name), "open_on_demand(...)")
 
 
 class OnDemandEngine(Engine):
