@@ -172,7 +172,7 @@ class Lives:
         entry = self._table.get(key)
         if (None if entry is None else entry[0]._cell) is not older:
             raise RuntimeError(f"{key!r} of {self._settings.name!r} was used by its own __eq__ or __hash__")
-        require_room(8)  # Trio can't undo the start of a task
+        require_room(14)  # Trio can't undo the start of a task
         ref = cast("ActorRef[Any]", cell.ref)
         try:
             if older is None:
@@ -195,6 +195,8 @@ class Lives:
                 del self._table[cell.key]
             else:
                 self._table[cell.key] = entry
+        if cell.place is not None:
+            self._move(cell, None)
         if cell.stage == WAITING:
             self._lifecycle.lives -= 1
         self._children.forget(_child(cell))
@@ -234,10 +236,10 @@ class Lives:
 
     def _launch(self, cell: PassingCell) -> None:
         # What can fail comes first: a task can't be taken back.
-        self._move(cell, self.leaving if cell.state >= STOPPING else self.running)
-        cell.stage = LAUNCHED
-        self._woken.set()
         try:
+            self._move(cell, self.leaving if cell.state >= STOPPING else self.running)
+            cell.stage = LAUNCHED
+            self._woken.set()
             self._starting.launch(_child(cell), cell)
         except BaseException:
             cell.stage = WAITING
