@@ -463,6 +463,28 @@ async def test_a_next_life_that_all_callers_have_given_up_is_not_started(autojum
     assert (shop.lives, shop.handled) == ({"a": 1}, {"a": [0]})
 
 
+@pytest.mark.parametrize("how", ["cancel", "kill"])
+async def test_an_actor_that_hangs_in_its_start_can_be_ended(how: str, autojump_clock: MockClock) -> None:
+    shop = Shop()
+    shop.start_takes = math.inf
+    carts = shop.carts()
+    async with open_on_demand(carts), trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def ask() -> None:
+            with pytest.raises(ActorExited):
+                await carts.via("a").call(Cart.note, 1)
+
+        await wait_all_tasks_blocked()
+        ref = carts.whereis("a")
+        assert ref is not None and ref.state == "starting"
+        getattr(ref, how)()
+        assert (await ref.wait()).reason in ("shutdown", "killed")
+        assert trio.current_time() == 0
+        shop.start_takes = 0
+        assert await carts.via("a").call(Cart.note, 2) == 2
+
+
 # Crashes
 
 
