@@ -120,8 +120,9 @@ class OnDemand(Identity, Generic[K, A]):
     def whereis(self, key: K) -> ActorRef[A] | None:
         """The reference of the actor that takes messages for a key now. None if none runs: this does not start one.
 
-        While one life ends and the next one is waiting for that, it is the next one. Not a checkpoint; safe from any
-        thread; constant time.
+        While one life ends and the next one is waiting for that, it is the next one.
+
+        Not a checkpoint; safe from any thread; constant time.
 
         Raises:
             TypeError: ``key`` is not hashable.
