@@ -172,7 +172,7 @@ class World:
         limit = self.program.max_running
         while True:
             await trio.sleep(0.1)
-            running = [ref for _, ref in self.carts.items() if ref.state != "starting"]
+            running = [ref for ref in self.shop.refs.values() if ref.is_alive]
             if limit is not None and len(running) > limit:
                 self.problems.append(f"{len(running)} run at once")
 
