@@ -46,6 +46,8 @@ from trioreg import (
     NoReply,
     NotRegistered,
     NotRunning,
+    OnDemand,
+    OnDemandSupervisor,
     Owner,
     Partitions,
     PartitionSupervisor,
@@ -64,6 +66,7 @@ from trioreg import (
     Var,
     Via,
     open_dynamic_supervisor,
+    open_on_demand,
     open_partition_supervisor,
     open_stream,
     open_supervisor,
@@ -117,7 +120,13 @@ class World:
     stream: TaskStream[int]
 
 
+class Keyed(Actor):
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+
 names: Registry[str, Any] = Registry("names")
+keyed: OnDemand[str, Keyed] = OnDemand("keyed", Keyed)
 EXAMPLES: dict[Any, Callable[[World], object]] = {
     ActorExited: lambda w: ActorExited(w.ref, Exit("crashed", NeedsTwo(1, 2)), was_sent=False),
     ActorRef: lambda w: w.ref,
@@ -145,6 +154,8 @@ EXAMPLES: dict[Any, Callable[[World], object]] = {
     NoReply: lambda w: NoReply(w.ref),
     NotRegistered: lambda w: NotRegistered("names", "key", w.ref),
     NotRunning: lambda _: NotRunning("supervisor"),
+    OnDemand: lambda _: keyed,
+    OnDemandSupervisor: lambda _: OnDemandSupervisor(keyed),
     Owner: lambda _: names.register("task"),
     PartitionSupervisor: lambda _: PartitionSupervisor(2, Keeper),
     Partitions: lambda _: Partitions[Keeper]("partitions", 2),
@@ -164,6 +175,7 @@ EXAMPLES: dict[Any, Callable[[World], object]] = {
     Via: lambda _: names.via("key", 5),
     # Not classes, and what only a block or a key gives.
     "ANY": lambda _: ANY,
+    "address on demand": lambda _: keyed.via("key"),
     "address of a partition": lambda _: Partitions[Keeper]("partitions", 2).via("key"),
     "waiting address of a partition": lambda _: Partitions[Keeper]("partitions", 2).via("key", wait=True),
     "exit with a value": lambda _: Exit("normal", value=["value"]),
@@ -175,6 +187,8 @@ IDENTITIES = {
     ActorRef,
     Address,
     DynamicSupervisor,
+    OnDemand,
+    OnDemandSupervisor,
     Owner,
     PartitionSupervisor,
     Partitions,
@@ -185,6 +199,7 @@ IDENTITIES = {
     TaskStream,
     Timer,
     Via,
+    "address on demand",
     "address of a partition",
     "waiting address of a partition",
     "hold",
@@ -262,10 +277,11 @@ async def test_a_copied_reference_learns_of_the_end(autojump_clock: MockClock) -
         open_supervisor,
         open_dynamic_supervisor,
         lambda: open_partition_supervisor(2, Keeper),
+        lambda: open_on_demand(keyed),
         lambda: open_stream(double, [1], max_concurrency=1),
         lambda: names.watch(),
     ],
-    ids=["supervisor", "dynamic", "partitions", "stream", "watch"],
+    ids=["supervisor", "dynamic", "partitions", "on demand", "stream", "watch"],
 )
 async def test_a_block_that_is_copied_is_the_same_block(open_block: Callable[[], object]) -> None:
     block = open_block()

@@ -30,6 +30,7 @@ from trioreg import (
     ChildSpec,
     DynamicSupervisor,
     Entry,
+    OnDemand,
     Partitions,
     PartitionSupervisor,
     Registry,
@@ -63,6 +64,7 @@ class World:
     inner: Supervisor
     partition_supervisor: PartitionSupervisor[Any]
     partitions: Partitions[Any]
+    on_demand: OnDemand[str, SecretAgent]
     agent: ActorRef[SecretAgent]
     function: ActorRef[Any]
     clock: Clock
@@ -88,6 +90,7 @@ class World:
             children,
             engines,
             [(ref.is_alive, ref.exit, ref.statistics()) for ref in refs],
+            self.on_demand.items(),
             repr(self.timer),
             self.reply.is_answered,
             [(each.tables(), each.meta("shape")) for each in (self.unique, self.many)],
@@ -118,6 +121,9 @@ CALLS: dict[str, Callable[[World], object]] = {
     "DynamicSupervisor.terminate_child": lambda w: w.dynamic.terminate_child(w.dynamic.which_children()[0].ref),
     "DynamicSupervisor.which_child": lambda w: w.dynamic.which_child(w.dynamic.which_children()[0].ref),
     "DynamicSupervisor.which_children": lambda w: w.dynamic.which_children(),
+    "OnDemand.items": lambda w: w.on_demand.items(),
+    "OnDemand.via": lambda w: w.on_demand.via("new").cast_nowait(SecretAgent.note, "x"),
+    "OnDemand.whereis": lambda w: w.on_demand.whereis("agent"),
     "PartitionSupervisor.via": lambda w: w.partition_supervisor.via(0).kill(),
     "Partitions.partition_of": lambda w: w.partitions.partition_of("x"),
     "Partitions.start_child": lambda w: w.partitions.start_child(0, SecretAgent),
@@ -202,10 +208,12 @@ OWN = {
     "ChildSpec.restarted",
     "ChildSpec.with_id",
     "ChildSpec.within",
+    "OnDemandSupervisor.start_child",
     "PartitionSupervisor.start_child",
     "child",
     "connection_handler",
     "open_dynamic_supervisor",
+    "open_on_demand",
     "open_partition_supervisor",
     "open_stream",
     "open_supervisor",
@@ -262,6 +270,9 @@ async def open_world(stack: AsyncExitStack) -> World:
     supervisor = await stack.enter_async_context(trioreg.open_supervisor(children))
     dynamic = await stack.enter_async_context(trioreg.open_dynamic_supervisor())
     partitioned = await stack.enter_async_context(trioreg.open_partition_supervisor(partitions, DynamicSupervisor))
+    on_demand: OnDemand[str, SecretAgent] = OnDemand("on demand", SecretAgent)
+    await stack.enter_async_context(trioreg.open_on_demand(on_demand))
+    await on_demand.via("agent").call(SecretAgent.echo, "text")
     agent = await dynamic.start_child(SecretAgent, name=unique.via("agent", 1), restart="temporary")
     many.register("agent", owner=agent)
     clock = await (await dynamic.start_child(Clock, restart="temporary")).call(Clock.me)
@@ -275,6 +286,7 @@ async def open_world(stack: AsyncExitStack) -> World:
         made,
         partitioned,
         partitions,
+        on_demand,
         agent,
         cast("ActorRef[Any]", supervisor.which_children()[1].ref),
         clock,

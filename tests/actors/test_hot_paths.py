@@ -58,10 +58,10 @@ async def plain_call(address: Address[Any], method: Callable[..., Any], /, *args
         await checkpoint()
         if cell.is_idle:
             result = answer_in_callers_turn(cell, handler, args, kwargs)
-            return await wait_answer(cell, result) if isinstance(result, Call) else result
+            return await wait_answer(result) if isinstance(result, Call) else result
         if cell.state >= STOPPING:
             raise address._exited(cell)
-    return await wait_answer(cell, ask(cell, handler, args, kwargs))
+    return await wait_answer(ask(cell, handler, args, kwargs))
 
 
 def plain_put(address: Address[Any], cell: Cell, kind: object, payload: object) -> None:

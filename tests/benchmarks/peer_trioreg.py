@@ -278,6 +278,79 @@ async def start_stop(sampler: Sampler) -> list[float]:
     raise AssertionError("unreachable")
 
 
+class Keyed(Server):
+    """The same, for actors on demand."""
+
+    def __init__(self, key: int) -> None:
+        super().__init__()
+
+
+STARTS = 1000
+"""How many actors are started together, before all of them are ended again."""
+
+
+async def start_child(sampler: Sampler) -> list[float]:
+    """Only the starts are timed."""
+
+    async def run(n: int) -> float:
+        counted = 0.0
+        for _ in range(n):
+            registry: trioreg.Registry[int, None] = trioreg.Registry("servers")
+            async with supervising() as supervisor:
+                began = perf_counter()
+                for key in range(STARTS):
+                    await supervisor.start_child(Keyed, key, name=registry.via(key), restart="temporary")
+                counted += perf_counter() - began
+        return counted
+
+    return await sampler.wait(run, STARTS)
+
+
+async def start_by_message(sampler: Sampler) -> list[float]:
+    """The same, by a call that each actor answers before the next one is started."""
+    servers: trioreg.OnDemand[int, Keyed] = trioreg.OnDemand("servers", Keyed, retire_after=300)
+
+    async def run(n: int) -> float:
+        counted = 0.0
+        for _ in range(n):
+            async with trioreg.open_on_demand(servers):
+                began = perf_counter()
+                for key in range(STARTS):
+                    await servers.via(key).call(Keyed.echo, "text")
+                counted += perf_counter() - began
+        return counted
+
+    return await sampler.wait(run, STARTS)
+
+
+async def call_on_demand(sampler: Sampler) -> list[float]:
+    servers: trioreg.OnDemand[int, Keyed] = trioreg.OnDemand("servers", Keyed, retire_after=300)
+    bond = servers.via(7)
+    async with trioreg.open_on_demand(servers):
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                await bond.call(Keyed.echo, "text")
+
+        return await sampler.wait(run)
+    raise AssertionError("unreachable")
+
+
+async def cast_on_demand(sampler: Sampler) -> list[float]:
+    servers: trioreg.OnDemand[int, Keyed] = trioreg.OnDemand("servers", Keyed, retire_after=300)
+    bond = servers.via(7)
+    async with trioreg.open_on_demand(servers):
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                for number in range(CASTS):
+                    bond.cast_nowait(Keyed.note, number)
+                await bond.call(Keyed.count)
+
+        return await sampler.wait(run, CASTS)
+    raise AssertionError("unreachable")
+
+
 async def memory(*, is_resident: bool) -> NoReturn:
     registry = new_registry()
     async with supervising() as supervisor:
@@ -309,6 +382,10 @@ if __name__ == "__main__":
             "dispatch_handled": in_trio(dispatch_handled),
             "dispatch_cast_handled": in_trio(dispatch_cast_handled),
             "start_stop": in_trio(start_stop),
+            "start_child": in_trio(start_child),
+            "start_by_message": in_trio(start_by_message),
+            "call_on_demand": in_trio(call_on_demand),
+            "cast_on_demand": in_trio(cast_on_demand),
             "memory": lambda _: trio.run(lambda: memory(is_resident=False)),
             "memory_rss": lambda _: trio.run(lambda: memory(is_resident=True)),
         },

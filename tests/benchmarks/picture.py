@@ -28,7 +28,7 @@ STYLE = """
 def draw(data: Mapping[str, Any]) -> str:
     """Draw each ratio that has a bar: its length is the ratio as a part of that bar."""
     titles = {operation["name"]: operation["title"] for operation in data["operations"]}
-    peers = {"elixir": "Elixir", "trio": "Trio's floor"}
+    peers = {"elixir": "Elixir", "trio": "Trio's floor", "trioreg": "trioreg"}
     ratios = [ratio for ratio in data["ratios"] if ratio["bar"] is not None]
     height = TOP + ROW * len(ratios) + BOTTOM
     room = WIDTH - LABELS - 40

@@ -46,6 +46,7 @@ class Operation:
         bar: The highest ratio to ``against`` that trioreg may have (section 8 of the contract), or None.
         against: The peer that the ratio compares with.
         floor: The operation of bare Trio that is its floor, or None.
+        beside: Another operation of trioreg, to compare with that instead of a peer.
         unit: ``"ns"`` or ``"B"``.
         is_alone: Whether each peer measures it in a fresh process.
     """
@@ -55,6 +56,7 @@ class Operation:
     bar: float | None = None
     against: str = "elixir"
     floor: str | None = None
+    beside: str | None = None
     unit: str = "ns"
     is_alone: bool = False
 
@@ -72,6 +74,10 @@ OPERATIONS = (
     Operation("dispatch_handled", "… until handled, by `on_message`", against="trio", floor="reschedule_and_run"),
     Operation("dispatch_cast_handled", "… until handled, as a cast", against="trio", floor="reschedule_and_run"),
     Operation("start_stop", "start a named actor and stop it", 3.0, floor="spawn"),
+    Operation("start_child", "start a named actor, a thousand together"),
+    Operation("start_by_message", "… on demand, by a call", 1.3, against="trioreg", beside="start_child"),
+    Operation("call_on_demand", "call on demand, idle actor", against="trioreg", beside="call"),
+    Operation("cast_on_demand", "cast on demand, sent and handled", against="trioreg", beside="cast"),
     Operation("memory", "an idle named actor, allocated", 1.3, unit="B", is_alone=True),
     Operation("memory_rss", "an idle named actor, in RAM", unit="B", is_alone=True),
 )
@@ -173,7 +179,9 @@ class Results:
             self.figures.setdefault(operation, {}).setdefault(peer, []).append(statistics.median(samples))
 
     def figure(self, operation: Operation, peer: str) -> float | None:
-        name = operation.floor if peer == "trio" else operation.name
+        return self._figure(operation.floor if peer == "trio" else operation.name, peer)
+
+    def _figure(self, name: str | None, peer: str) -> float | None:
         rounds = self.figures.get(name or "", {}).get(peer)
         if not rounds:
             return None
@@ -181,6 +189,8 @@ class Results:
 
     def ratio(self, operation: Operation) -> Ratio | None:
         ours, theirs = self.figure(operation, "trioreg"), self.figure(operation, operation.against)
+        if operation.beside is not None:
+            theirs = self._figure(operation.beside, operation.against)
         if ours is None or not theirs:
             return None
         ratio = ours / theirs

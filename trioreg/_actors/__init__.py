@@ -17,6 +17,7 @@ from .deadlock import YieldingWait, needs_name, waiting_for, waiting_for_name, y
 from .function_actor import Function
 from .handler import raises
 from .life import run_actor
+from .passing_cell import LAUNCHED, WAITING, PassingCell
 from .ref import ActorRef, ActorState, ActorStatistics, Address
 from .results import await_many, race
 from .timer import Timer
@@ -32,12 +33,15 @@ __all__ = [
     "ENDED",
     "ENDING",
     "Function",
+    "LAUNCHED",
+    "PassingCell",
     "RUNNING",
     "Reference",
     "Reply",
     "STARTING",
     "STOPPING",
     "Timer",
+    "WAITING",
     "YieldingWait",
     "beside",
     "await_many",

@@ -41,7 +41,7 @@ def ask(cell: Cell, handler: Handler, args: tuple[object, ...], kwargs: Mapping[
     return call
 
 
-async def wait_answer(cell: Cell, call: Call) -> object:
+async def wait_answer(call: Call) -> object:
     """Wait until a call is answered, and give the answer or raise the error. A checkpoint."""
     if call.is_done:  # the handler returned a reply that was answered already
         await checkpoint()
@@ -49,7 +49,7 @@ async def wait_answer(cell: Cell, call: Call) -> object:
         call.task = current_task()
 
         def abort(_: RaiseCancelT) -> Abort:
-            _abandon(cell, call)
+            _abandon(call)
             return Abort.SUCCEEDED
 
         try:
@@ -57,7 +57,7 @@ async def wait_answer(cell: Cell, call: Call) -> object:
         except BaseException:
             # If it was cancelled, `abort` has done this. If it has not even begun to wait, nothing may wake it.
             if call.task is not None:
-                _abandon(cell, call)
+                _abandon(call)
             raise
     if call.error is not None:
         try:
@@ -67,8 +67,13 @@ async def wait_answer(cell: Cell, call: Call) -> object:
     return call.value
 
 
-def _abandon(cell: Cell, call: Call) -> None:
+def _abandon(call: Call) -> None:
     """The caller was cancelled. A call that still waits is withdrawn; a handler that has begun goes on without it."""
+    # Not the cell that the call was made to: it may have been handed on to the next life.
+    cell = cast("Cell | None", getattr(call.target, "_cell", None))
+    if cell is None:
+        call.abandon()
+        return
     is_waiting = call is not cell.call and call.deferred is None and not call.has_begun
     call.abandon()
     if is_waiting and cell.state < ENDING:

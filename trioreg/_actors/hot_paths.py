@@ -254,6 +254,16 @@ class MessagePaths(Generic[A]):
         """The error for a message that does not get in."""
         raise NotImplementedError  # pragma: no cover  # abstract
 
+    def _instead_of(self, cell: Cell | None) -> Cell:
+        """The cell that takes a message when this one does not take it any more. Raises if there is none."""
+        raise self._exited(cell)
+
+    def _instead_of_closed(self, cell: Cell) -> Cell:
+        """The same, for a message without an answer: a stopping actor may still send it to itself."""
+        if cell.is_sent_by_itself():
+            return cell
+        return self._instead_of(cell)
+
     @overload
     async def call(
         self, method: Callable[Concatenate[A, P], Awaitable[Reply[R]]], /, *args: P.args, **kwargs: P.kwargs
@@ -294,7 +304,7 @@ class MessagePaths(Generic[A]):
         """
         cell = self._cell or self._find()
         if cell is None or cell.state >= STOPPING:
-            raise self._exited(cell)
+            cell = self._instead_of(cell)
         if get_ident() != cell.thread:
             cell.ref._require_thread()
         # `Handlers.find`, written out, for a method and a count of arguments that are known to fit.
@@ -310,10 +320,10 @@ class MessagePaths(Generic[A]):
             await checkpoint()
             if task.custom_sleep_data is cell:
                 result = answer_in_callers_turn(cell, handler, args, kwargs)
-                return await wait_answer(cell, result) if type(result) is Call else result
+                return await wait_answer(result) if type(result) is Call else result
             if cell.state >= STOPPING:
-                raise self._exited(cell)
-        return await wait_answer(cell, ask(cell, handler, args, kwargs))
+                cell = self._instead_of(cell)
+        return await wait_answer(ask(cell, handler, args, kwargs))
 
     @enable_ki_protection
     def cast_nowait(self, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs) -> None:
@@ -333,10 +343,11 @@ class MessagePaths(Generic[A]):
             except (LookupError, TypeError, AttributeError):
                 cell = self._find()
         if cell is None:
-            raise self._exited(None)
+            cell = self._instead_of(None)
         inbox = cell.inbox
-        if inbox is None and not cell.is_open and not cell.is_sent_by_itself():
-            raise self._exited(cell)
+        if inbox is None and not cell.is_open:
+            cell = self._instead_of_closed(cell)
+            inbox = cell.inbox
         # `Handlers.find`, written out, as in `call`.
         try:
             handler = None if kwargs else cell.handlers.by_count[len(args)][method]
@@ -387,8 +398,10 @@ class MessagePaths(Generic[A]):
             ActorExited, NotRegistered: As `Address.send`.
         """
         cell = self._cell or self._find()
-        if cell is None or (not cell.is_open and not cell.is_sent_by_itself()):
-            raise self._exited(cell)
+        if cell is None:
+            cell = self._instead_of(None)
+        if not cell.is_open:
+            cell = self._instead_of_closed(cell)
         if COLLECTING or get_ident() != cell.thread:
             cell.ref._require_thread()
             if is_finalizing():

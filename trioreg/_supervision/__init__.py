@@ -12,6 +12,8 @@ from .child_info import ChildCounts, ChildInfo
 from .child_spec import ChildSpec
 from .connections import connection_handler
 from .dynamic_supervisor import DynamicSupervisor, open_dynamic_supervisor
+from .on_demand import OnDemand
+from .on_demand_supervisor import OnDemandSupervisor, open_on_demand
 from .partition_supervisor import PartitionSupervisor, open_partition_supervisor
 from .partitions import Partitions
 from .program import run
@@ -25,6 +27,8 @@ __all__ = [
     "ChildInfo",
     "ChildSpec",
     "DynamicSupervisor",
+    "OnDemand",
+    "OnDemandSupervisor",
     "PartitionSupervisor",
     "Partitions",
     "RestartLimit",
@@ -32,6 +36,7 @@ __all__ = [
     "child",
     "connection_handler",
     "open_dynamic_supervisor",
+    "open_on_demand",
     "open_partition_supervisor",
     "open_supervisor",
     "run",

@@ -73,6 +73,17 @@ class Children:
         self.by_id[_key(child)] = child
         return child
 
+    def blank(self, spec: ChildSpec) -> Child:
+        """A child without an id, which is not among the children before `adopt`."""
+        return Child(self._parent, 0, spec)
+
+    def adopt(self, child: Child, cell: Cell) -> None:
+        """A blank child has its first life: it is the last in start order now."""
+        child.number = next(self._numbers)
+        child.cell = cell
+        child.is_new = False  # a message has asked for it, and nobody waits for its start
+        self.by_id[_key(child)] = child
+
     def _make_id(self, spec: ChildSpec) -> Hashable:
         wanted: Hashable = spec.name.key if spec.name is not None else spec.kind.label
         if self._is_free(wanted):

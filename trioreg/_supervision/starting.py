@@ -202,6 +202,11 @@ class Starting:
         self._lifecycle.lives += 1
         return cell
 
+    def launch(self, child: Child, cell: Cell) -> None:
+        """Start the task of a life that was made elsewhere, and has its name. Not a checkpoint."""
+        self._log.starting(child, cell)
+        self._context.run(self._start_task, cell, child.spec)
+
     def _start_task(self, cell: Cell, spec: ChildSpec) -> None:
         self._lifecycle.nursery.start_soon(run_actor, cell, spec.factory, spec.args, name=spec.kind.label)
 

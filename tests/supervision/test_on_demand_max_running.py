@@ -1,0 +1,198 @@
+"""Actors on demand with `max_running`: who makes room, and who waits for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from support.carts import Cart, Shop
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trioreg import Actor, ActorExited, CallCycle, OnDemand, Registry, Reply, open_dynamic_supervisor, open_on_demand
+
+
+async def test_the_one_that_was_used_the_longest_time_ago_makes_room(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts = shop.carts(max_running=3)
+    async with open_on_demand(carts):
+        for key in "abc":
+            await carts.via(key).call(Cart.note, 1)
+        carts.via("a").cast_nowait(Cart.note, 2)
+        carts.via("b").send_nowait(2)
+        await wait_all_tasks_blocked()
+        await carts.via("d").call(Cart.note, 1)
+        assert {key for key, _ in carts.items()} == {"a", "b", "d"}
+        await carts.via("e").call(Cart.note, 1)
+        assert {key for key, _ in carts.items()} == {"b", "d", "e"}
+    assert shop.most == 3
+
+
+async def test_an_actor_at_work_is_passed_over(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts = shop.carts(max_running=2)
+    async with open_on_demand(carts):
+        carts.via("busy").cast_nowait(Cart.note_slowly, 1, 10)
+        await carts.via("idle").call(Cart.note, 1)
+        await carts.via("new").call(Cart.note, 1)
+        assert trio.current_time() == 0
+        assert {key for key, _ in carts.items()} == {"busy", "new"}
+
+
+async def test_where_none_is_idle_the_starts_wait_in_order_for_the_first_that_is(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts = shop.carts(max_running=2)
+    begun: list[tuple[str, float]] = []
+
+    async def ask(key: str) -> None:
+        await carts.via(key).call(Cart.note_slowly, 1, 1)
+        begun.append((key, trio.current_time()))
+
+    async with open_on_demand(carts):
+        carts.via("x").cast_nowait(Cart.note_slowly, 1, 100)
+        carts.via("y").cast_nowait(Cart.note_slowly, 1, 10)
+        carts.via("y").cast_nowait(Cart.note_slowly, 2, 10)
+        async with trio.open_nursery() as nursery:
+            for key in "abcd":
+                nursery.start_soon(ask, key)
+                await wait_all_tasks_blocked()
+        assert begun == [("a", 21), ("b", 22), ("c", 23), ("d", 24)]
+        assert shop.most == 2
+
+
+async def test_no_more_actors_make_room_than_starts_wait(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts = shop.carts(max_running=3)
+    async with open_on_demand(carts):
+        for seconds, key in enumerate("xyz", 1):
+            carts.via(key).cast_nowait(Cart.note_slowly, 1, seconds)
+        await carts.via("a").call(Cart.note, 1)
+        assert trio.current_time() == 1
+        await trio.sleep(5)
+        assert {key for key, _ in carts.items()} == {"y", "z", "a"}
+
+
+async def test_an_actor_that_owes_an_answer_makes_no_room_before_it_has_given_it(autojump_clock: MockClock) -> None:
+    class Later(Cart):
+        def later(self, seconds: float) -> Reply[str]:
+            reply = Reply[str]()
+            self.send_after(seconds, reply)
+            return reply
+
+        async def on_message(self, message: Any) -> None:
+            message.send("late")
+
+    shop = Shop()
+    carts: Any = shop.carts(Later, max_running=1)
+    answers: list[tuple[object, float]] = []
+
+    async def ask(key: str, method: Any, arg: Any) -> None:
+        answers.append((await carts.via(key).call(method, arg), trio.current_time()))
+
+    async with open_on_demand(carts), trio.open_nursery() as nursery:
+        nursery.start_soon(ask, "a", Later.later, 5)
+        nursery.start_soon(ask, "a", Later.later, 7)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(ask, "b", Later.note, 1)
+    assert sorted(answers, key=str) == sorted([(1, 7.0), ("late", 5.0), ("late", 7.0)], key=str)
+
+
+async def test_what_is_asked_for_again_while_it_makes_room_waits_behind_the_one_it_makes_room_for(
+    autojump_clock: MockClock,
+) -> None:
+    shop = Shop()
+    shop.stop_takes = 1
+    carts = shop.carts(max_running=1)
+    order: list[str] = []
+
+    async def ask(key: str) -> None:
+        await carts.via(key).call(Cart.note, 1)
+        order.append(key)
+
+    async with open_on_demand(carts), trio.open_nursery() as nursery:
+        await ask("a")
+        for key in "ba":
+            nursery.start_soon(ask, key)
+            await wait_all_tasks_blocked()
+    assert order == ["a", "b", "a"]
+
+
+async def test_a_start_that_all_callers_have_given_up_takes_no_room(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts = shop.carts(max_running=1)
+    async with open_on_demand(carts):
+        carts.via("a").cast_nowait(Cart.note_slowly, 1, 10)
+        with trio.move_on_after(1):
+            await carts.via("b").call(Cart.note, 1)
+        await trio.sleep(20)
+        assert "b" not in shop.lives
+        assert carts.whereis("b") is None
+
+
+# Cycles
+
+
+class Caller(Cart):
+    async def ask(self, key: str) -> object:
+        return await self.shop.on_demand.via(key).call(Cart.note, f"from {self.key}")
+
+    async def ask_plain(self, name: str) -> object:
+        return await names.via(name).call(Plain.pass_on, 1)
+
+    async def ask_in_turn(self, *keys: str) -> object:
+        if len(keys) == 1:
+            return await self.ask(*keys)
+        carts: OnDemand[str, Any] = self.shop.on_demand
+        return await carts.via(keys[0]).call(Caller.ask_in_turn, *keys[1:])
+
+
+class Plain(Actor):
+    def __init__(self, carts: OnDemand[str, Any], seconds: float) -> None:
+        self.carts = carts
+        self.seconds = seconds
+
+    async def pass_on(self, what: object) -> object:
+        await trio.sleep(self.seconds)
+        return what if self.seconds else await self.carts.via("other").call(Caller.note, what)
+
+
+names: Registry[str, None] = Registry("names")
+
+
+def is_cycle(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, CallCycle):
+        error = error.__cause__
+    return error is not None
+
+
+async def test_a_call_that_waits_for_the_room_of_its_own_caller_is_a_cycle(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts: Any = shop.carts(Caller, max_running=2)
+    async with open_on_demand(carts):
+        with pytest.raises(ActorExited) as caught:
+            await carts.via("a").call(Caller.ask_in_turn, "b", "c")
+        assert is_cycle(caught.value)
+        await carts.via("x").call(Caller.note, 1)
+
+
+async def test_a_cycle_through_room_and_another_actor_is_found(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts: Any = shop.carts(Caller, max_running=1)
+    async with open_on_demand(carts), open_dynamic_supervisor() as supervisor:
+        await supervisor.start_child(Plain, carts, 0.0, name=names.via("plain"), restart="temporary")
+        with pytest.raises(ActorExited) as caught:
+            await carts.via("a").call(Caller.ask_plain, "plain")
+        assert is_cycle(caught.value)
+
+
+async def test_a_call_that_waits_for_room_that_will_come_is_no_cycle(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts: Any = shop.carts(Caller, max_running=2)
+    async with open_on_demand(carts), open_dynamic_supervisor() as supervisor:
+        await supervisor.start_child(Plain, carts, 5.0, name=names.via("slow"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(carts.via("a").call, Caller.ask_plain, "slow")
+            await wait_all_tasks_blocked()
+            assert await carts.via("b").call(Caller.ask, "c") == "from b"
+            assert trio.current_time() == 5
+        supervisor.stop()

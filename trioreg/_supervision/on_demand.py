@@ -1,0 +1,234 @@
+"""Actors on demand: `OnDemand`, whose addresses are always good. (`on_demand_supervisor.py` keeps the actors alive.)
+
+An address finds the life that takes messages for its key in one step: one that is there, or a blank one that its first
+message starts (`on_demand_lives.py`). So a message is put into exactly one mailbox, whatever happens at the same time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, TypeVarTuple, cast
+
+from trio.lowlevel import current_task
+
+from .._actors import STOPPING, Actor, ActorRef, Address, waiting_for
+from .._runtime import Identity, NotRegistered, NotRunning, items_of, show_methods_as
+from .on_demand_settings import Settings
+
+if TYPE_CHECKING:
+    from .._actors import Cell
+    from .._registry import Registry
+    from .backoff import Backoff
+    from .on_demand_lives import Lives
+
+K = TypeVar("K", bound=Hashable)
+A = TypeVar("A", bound=Actor)
+A_co = TypeVar("A_co", covariant=True)
+Ts = TypeVarTuple("Ts")
+
+
+class OnDemand(Identity, Generic[K, A]):
+    """Actors that are started by their first message, end when they are idle, and are started again by the next one.
+
+    Synopsis::
+
+        carts: OnDemand[str, Cart] = OnDemand("carts", Cart, retire_after=300)  # at import time, as a registry
+
+        async with open_on_demand(carts):             # or: ChildSpec(OnDemandSupervisor, (carts,)) in a tree
+            await carts.via("a-17").call(Cart.add, "tea", 2)
+
+    The factory gets the key as its first argument. An address from `via` is always good, and nobody ever meets the gap
+    between two lives:
+
+    - There are never two actors for one key. Ten thousand first messages at once start one.
+    - A message that comes while the actor retires, or while it stops, goes to its next life. It is handled exactly
+      once, and the messages of each sender stay in order. The next life begins when the last one has ended.
+    - If an actor does not start, every caller that waits for it gets `ActorExited`, and nothing is left behind. If it
+      crashes, so do the callers that wait then, as with any actor. It is not restarted: the next message starts it
+      anew.
+
+    An actor is idle while no message waits, no handler runs, and it owes no answer (`Reply`). Its background tasks and
+    its timers do not keep it: they end with the life. What must outlast a life, you save in ``on_stop`` and load in
+    ``on_start``. The idea is that of the virtual actors of Orleans.
+
+    Args:
+        name: What the actors are called in errors, in the tree and in the log.
+        factory: An `Actor` class, or a ``functools.partial`` of one.
+        args: Its arguments behind the key.
+        retire_after: After how many seconds without a message an actor ends; at most a tenth later. By default never.
+        max_running: How many actors may run at once. For one more, the actor that was sent a message the longest time
+            ago is asked to end, if it is idle. If none is idle, the start waits, and its messages with it. By default
+            any number.
+        shutdown: How long an actor may take to end: seconds, ``math.inf`` or ``"kill"``, as in `ChildSpec`. At the end
+            of the supervisor, that is also the time to handle the messages that it has.
+        backoff: How long after a crash the next message of the key has to wait for its actor. By default not at all.
+        registry: The names are in it. By default in a registry of their own.
+
+    Raises:
+        TypeError, ValueError: An argument is not what is said above.
+    """
+
+    _instead_of_pickling: ClassVar[str] = "make them at import time in each process"
+
+    def __init__(
+        self,
+        name: str,
+        factory: Callable[[K, *Ts], A],
+        /,
+        *args: *Ts,
+        retire_after: float = math.inf,
+        max_running: float = math.inf,
+        shutdown: float | Literal["kill"] | None = None,
+        backoff: Backoff | None = None,
+        registry: Registry[K, None] | None = None,
+    ) -> None:
+        self._settings = Settings(name, factory, args, retire_after, max_running, shutdown, backoff, registry)
+        self._table = self._settings.table
+        self._lives: Lives | None = None
+        self._address: type[_Address[Any]] = _Address if max_running == math.inf else _RankedAddress
+
+    @property
+    def name(self) -> str:
+        """What they are called."""
+        return self._settings.name
+
+    @property
+    def registry(self) -> Registry[K, None]:
+        """The registry that the names are in."""
+        return self._settings.registry
+
+    def __repr__(self) -> str:
+        return f"<OnDemand {self.name!r}, {len(self._table)} running>"
+
+    def __len__(self) -> int:
+        """How many keys have an actor now."""
+        return len(self._table)
+
+    def via(self, key: K) -> Address[A]:
+        """The address of the actor for a key, whether it runs or not. Not a checkpoint; constant time.
+
+        Any message starts the actor if it does not run. `~Address.wait`, `~Address.stop`, `~Address.cancel` and
+        `~Address.kill` do not start it: they raise `NotRegistered` if it does not run. A message raises `NotRunning`
+        while no supervisor runs these actors, and `AlreadyRegistered` if another owner has the name.
+
+        Raises:
+            TypeError: ``key`` is not hashable.
+        """
+        return self._address(self, key)
+
+    def whereis(self, key: K) -> ActorRef[A] | None:
+        """The reference of the actor that takes messages for a key now. None if none runs: this does not start one.
+
+        While one life ends and the next one is waiting for that, it is the next one.
+
+        Not a checkpoint; safe from any thread; constant time.
+
+        Raises:
+            TypeError: ``key`` is not hashable.
+        """
+        entry = self._table.get(key)
+        return None if entry is None else cast("ActorRef[A]", entry[0])
+
+    def items(self) -> list[tuple[K, ActorRef[A]]]:
+        """The key and the reference of each actor that runs. Not a checkpoint; safe from any thread; the cost grows
+        with their number."""
+        return [(cast("K", key), cast("ActorRef[A]", entry[0])) for key, entry in items_of(self._table)]
+
+    def _accepting(self, key: Hashable) -> Cell:
+        lives = self._lives
+        if lives is None:
+            raise NotRunning(self.name)
+        return lives.accepting(key)
+
+
+class _Address(Address[A_co]):
+    """The address of the actor for a key."""
+
+    __slots__ = ("_key", "_on_demand", "_table")
+
+    _instead_of_pickling: ClassVar[str] = "it leads to an actor of this process; pickle its key"
+
+    def __init__(self, on_demand: OnDemand[Any, Any], key: Hashable) -> None:
+        try:
+            hash(key)
+        except TypeError as error:
+            raise TypeError(f"key must be hashable: {key!r} ({error})") from None
+        self._on_demand = on_demand
+        self._table: dict[Any, Any] | None = on_demand._table
+        self._key: Hashable = key
+
+    @property
+    def key(self) -> Hashable:
+        """The key."""
+        return self._key
+
+    def __repr__(self) -> str:
+        return f"<via {self._on_demand.name} {self._key!r}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Address):
+            return NotImplemented
+        address = cast("_Address[A_co]", other)
+        return self._on_demand is address._on_demand and self._key == address._key
+
+    def __hash__(self) -> int:
+        return hash((id(self._on_demand), self._key))
+
+    def _resolve(self) -> ActorRef[A_co]:
+        ref = self._on_demand.whereis(self._key)
+        if ref is None:
+            raise NotRegistered(self._on_demand.name, self._key)
+        return ref
+
+    def _find(self) -> Cell:
+        entry = self._on_demand._table.get(self._key)
+        if entry is not None:
+            cell = entry[0]._cell
+            if cell is not None and cell.state < STOPPING:
+                return cell
+        return self._on_demand._accepting(self._key)
+
+    # A message is never refused because a life is ending: there is always a next one.
+
+    def _instead_of(self, cell: Cell | None) -> Cell:
+        return self._find()
+
+    def _instead_of_closed(self, cell: Cell) -> Cell:
+        return self._find()
+
+    def _accepting(self) -> Cell:
+        cell = self._find()
+        cell.ref._require_thread()
+        return cell
+
+    async def _deliver(self, cell: Cell, kind: object, payload: object) -> None:
+        while not cell.put_if_room(kind, payload):
+            with waiting_for(cell, current_task()):
+                if await cell.put_when_room(kind, payload):
+                    return
+            cell = self._find()  # that life has ended, or is asked to
+
+    def _end(self, exit: Any) -> None:
+        self._resolve()._end(exit)
+
+
+class _RankedAddress(_Address[A_co]):
+    """The same, where the actor that was used the longest time ago has to be known."""
+
+    __slots__ = ()
+
+    def __init__(self, on_demand: OnDemand[Any, Any], key: Hashable) -> None:
+        super().__init__(on_demand, key)
+        self._table = None  # each message has to go through `_find`
+
+    def _find(self) -> Cell:
+        lives = self._on_demand._lives
+        if lives is None:
+            raise NotRunning(self._on_demand.name)
+        cell = lives.accepting(self._key)
+        lives.touch(cell)
+        return cell
+
+
+show_methods_as("Address", _Address, _RankedAddress)

@@ -1,0 +1,84 @@
+"""What an `OnDemand` is made with, checked, and how each of its lives is started."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+from .._registry import Registry, Via
+from .backoff import Backoff
+from .child_spec import ChildSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from .._actors import ActorRef
+
+
+class Settings:
+    """The settings of one `OnDemand`, and the table of its lives.
+
+    Attributes:
+        table: The newest life of each key, in a tuple: a message finds it as it finds the entry of a registry.
+    """
+
+    __slots__ = (
+        "_args",
+        "_factory",
+        "_shutdown",
+        "backoff",
+        "max_running",
+        "name",
+        "registry",
+        "retire_after",
+        "table",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        factory: Callable[..., Any],
+        args: tuple[Any, ...],
+        retire_after: float,
+        max_running: float,
+        shutdown: float | Literal["kill"] | None,
+        backoff: Backoff | None,
+        registry: Registry[Any, None] | None,
+    ) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a str, not {name!r}")
+        spec = ChildSpec(factory, args, shutdown=shutdown, backoff=backoff)
+        if spec.kind.type.hooks is None:
+            raise TypeError(f"factory must be an Actor class (or a functools.partial of one), not {factory!r}")
+        if isinstance(retire_after, bool) or not isinstance(retire_after, int | float):
+            raise TypeError(f"retire_after must be a number of seconds or math.inf, not {retire_after!r}")
+        if not retire_after > 0:
+            raise ValueError(f"retire_after must be more than 0 seconds, not {retire_after!r}")
+        if isinstance(max_running, bool) or not (isinstance(max_running, int) or max_running == math.inf):
+            raise TypeError(f"max_running must be an int or math.inf, not {max_running!r}")
+        if max_running < 1:
+            raise ValueError(f"max_running must be at least 1, not {max_running!r}")
+        if registry is None:
+            registry = Registry(name)
+        elif not isinstance(registry, Registry):
+            raise TypeError(f"registry must be a Registry, not {registry!r}")
+        registry._require_unique("OnDemand")
+        self.name = name
+        self.registry = registry
+        self.retire_after = retire_after
+        self.max_running = max_running
+        self.backoff = backoff
+        self.table: dict[Hashable, tuple[ActorRef[Any]]] = {}
+        self._factory = factory
+        self._args = args
+        self._shutdown: float | Literal["kill"] = spec.shutdown
+
+    @property
+    def finishes(self) -> bool:
+        """Whether at the shutdown an actor may handle what it has."""
+        return self._shutdown != "kill"
+
+    def spec(self, key: Hashable) -> ChildSpec:
+        """How a life of a key is started. It is not restarted: the next message starts the next one."""
+        name = Via(self.registry, key, None)  # the address has checked the key
+        return ChildSpec(self._factory, (key, *self._args), None, name, "temporary", self._shutdown)
