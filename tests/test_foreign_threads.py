@@ -191,6 +191,7 @@ CALLS.update(calls_of("Via", lambda w: w.via))
 
 # These always raise, or make something of their own: there is nothing to protect.
 OWN = {
+    "current_owner",
     "PartitionSupervisor.start_child",
     "open_dynamic_supervisor",
     "open_partition_supervisor",

@@ -38,6 +38,7 @@ from ._runtime import (
     RestartLimitExceeded,
     TaskOwner,
     TrioregError,
+    current_owner,
 )
 from ._supervision import (
     Backoff,
@@ -105,6 +106,7 @@ __all__ = [
     "Var",
     "Via",
     "current",
+    "current_owner",
     "open_dynamic_supervisor",
     "open_stream",
     "open_partition_supervisor",

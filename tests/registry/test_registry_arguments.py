@@ -21,6 +21,7 @@ from trioreg import (
     ActorExited,
     Registry,
     Var,
+    current_owner,
 )
 
 # Making a registry
@@ -115,7 +116,7 @@ UNHASHABLE: Any = ["a list"]
         lambda r: r.unregister(UNHASHABLE),
         lambda r: r.unregister_match(UNHASHABLE, ANY),
         lambda r: r.lookup(UNHASHABLE),
-        lambda r: r.values(UNHASHABLE),
+        lambda r: r.values(UNHASHABLE, current_owner()),
         lambda r: r.match(UNHASHABLE, ANY),
         lambda r: r.count_match(UNHASHABLE, ANY),
         lambda r: r.dispatch(UNHASHABLE, len),
@@ -250,7 +251,7 @@ async def test_a_function_that_is_not_callable_is_a_type_error(
     names.register("key", 1)
     with pytest.raises(TypeError, match=r"(fn|where) must be callable, not "):
         operation(names)
-    assert names.values("key") == [1]
+    assert names.values("key", current_owner()) == [1]
 
 
 async def test_a_function_that_is_not_callable_is_a_type_error_in_async_operations_too(
@@ -308,7 +309,7 @@ async def test_an_async_function_where_a_sync_function_is_called_is_a_type_error
     names.register("key", 1)
     with pytest.raises(TypeError, match=f"{argument} must be a sync function, not "):
         operation(names, function)
-    assert names.values("key") == [1]
+    assert names.values("key", current_owner()) == [1]
 
 
 @pytest.mark.parametrize(
@@ -327,7 +328,7 @@ async def test_a_coroutine_that_would_never_be_awaited_is_a_type_error(
     names.register("key", 1)
     with pytest.raises(TypeError, match=f"{argument} must be a sync function, and .* returned <coroutine"):
         operation(names)
-    assert names.values("key") == [1]
+    assert names.values("key", current_owner()) == [1]
 
 
 async def test_a_listener_that_returns_a_coroutine_is_logged(
@@ -335,7 +336,7 @@ async def test_a_listener_that_returns_a_coroutine_is_logged(
 ) -> None:
     names: Registry[str, int] = Registry("names", listeners=[lambda event: an_async_function()])
     names.register("key", 1)
-    assert names.values("key") == [1]
+    assert names.values("key", current_owner()) == [1]
     (record,) = caplog.records
     assert record.exc_info is not None
     assert "a listener must be a sync function" in str(record.exc_info[1])

@@ -28,6 +28,7 @@ from trioreg import (
     TaskStream,
     Var,
     Via,
+    current_owner,
     open_stream,
 )
 
@@ -130,8 +131,10 @@ async def by_name(agents: trioreg.Registry[str, int]) -> None:
     await via.call(Agent.echo, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     assert_type(agents.lookup("James Bond"), list[Entry[int]])
     assert_type(agents.whereis("James Bond"), Owner | None)
-    assert_type(agents.values("James Bond"), list[int])
-    assert_type(agents.keys(), list[str])
+    assert_type(agents.values("James Bond", current_owner()), list[int])
+    assert_type(agents.keys(current_owner()), list[str])
+    agents.keys()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    agents.values("James Bond")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     agents.lookup(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     agents.register("James Bond", "007")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TypeVar, cast, overload
+from typing import TypeVar, cast
 
 from .._runtime import Owner
-from .arguments import MISSING, owner_or_caller, require_hashable, unhashable
+from .arguments import as_owner, needs_owner, require_hashable, unhashable
 from .core import RegistryCore
 from .entry import Entry
 
@@ -56,43 +56,37 @@ class Lookup(RegistryCore[K, V]):
             raise unhashable("key", key, error) from None
         return None if entry is None else entry.owner
 
-    @overload
-    def keys(self) -> list[K]: ...
-    @overload
-    def keys(self, owner: Owner) -> list[K]: ...
-    def keys(self, owner: object = MISSING) -> list[K]:
-        """The keys that ``owner`` holds in this registry, each as often as it is registered. By default the caller's.
+    @needs_owner("keys(owner)")
+    def keys(self, owner: Owner) -> list[K]:
+        """The keys that ``owner`` holds in this registry, each as often as it is registered.
 
-        An owner that has ended holds nothing. Not a checkpoint; safe from any thread if ``owner`` is given. The cost
-        grows with the keys that the owner holds here.
+        ::
+
+            registry.keys(trioreg.current_owner())      # your own
+
+        An owner that has ended holds nothing. Not a checkpoint; safe from any thread. The cost grows with the keys that
+        the owner holds here.
 
         Raises:
-            TypeError: ``owner`` is not an owner. None is not one either: check what `whereis` returns.
-            RuntimeError: There is no ``owner``, and the call does not come from a Trio task.
+            TypeError: ``owner`` is missing, or is not an owner. None is not one either: check what `whereis` returns.
         """
-        asked = owner_or_caller(owner)
         keys: list[K] = []
-        for key, token in asked._keys(self._names):
+        for key, token in as_owner("owner", owner)._keys(self._names):
             keys.extend([key] * (len(token) if isinstance(token, dict) else 1))
         return keys
 
-    @overload
-    def values(self, key: K) -> list[V]: ...
-    @overload
-    def values(self, key: K, owner: Owner) -> list[V]: ...
-    def values(self, key: K, owner: object = MISSING) -> list[V]:
-        """The values that ``owner`` has registered under ``key``. By default the caller's.
+    @needs_owner("values(key, owner)")
+    def values(self, key: K, owner: Owner) -> list[V]:
+        """The values that ``owner`` has registered under ``key``, oldest first.
 
-        Not a checkpoint; safe from any thread if ``owner`` is given. The cost grows with the owner's entries for the
-        key.
+        Not a checkpoint; safe from any thread. The cost grows with the owner's entries for the key.
 
         Raises:
-            TypeError: ``key`` is not hashable, or ``owner`` is not an owner.
-            RuntimeError: There is no ``owner``, and the call does not come from a Trio task.
+            TypeError: ``key`` is not hashable, or ``owner`` is missing or is not an owner.
         """
-        asked = owner_or_caller(owner)
+        owner = as_owner("owner", owner)
         require_hashable("key", key)
-        return [entry.value for _, entry in self._names.entries_of(asked, key)]
+        return [entry.value for _, entry in self._names.entries_of(owner, key)]
 
     def items(self) -> list[tuple[K, Entry[V]]]:
         """All entries, each as a (key, `Entry`) pair: everything that is in this registry now.
