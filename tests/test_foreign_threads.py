@@ -138,6 +138,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "Registry.match": lambda w: w.unique.match("agent", ANY),
     "Registry.meta": lambda w: w.unique.meta("shape"),
     "Registry.put_meta": lambda w: w.unique.put_meta("shape", "round"),
+    "Registry.refs": lambda w: w.many.refs("agent", of=SecretAgent),
     "Registry.register": lambda w: w.unique.register("new", 1, owner=w.agent),
     "Registry.select": lambda w: w.unique.select(ANY, ANY),
     "Registry.select_nowait": lambda w: w.unique.select_nowait(ANY, ANY),

@@ -139,6 +139,29 @@ async def by_name(agents: trioreg.Registry[str, int]) -> None:
     agents.register("James Bond", "007")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
+async def by_typed_name(
+    agents: Registry[str, None], ranks: Registry[str, int], supervisor: trioreg.DynamicSupervisor
+) -> None:
+    via = agents.via("James Bond", of=Agent)
+    assert_type(via, Via[str, None, Agent])
+    assert_type(ranks.via("James Bond", 7, of=Agent), Via[str, int, Agent])
+    assert_type(ranks.via("James Bond", of=Agent), trioreg.Address[Agent])
+    assert_type(await via.call(Agent.echo, "text"), str)
+    assert_type(await agents.via("James Bond", wait=True, of=DoubleAgent).call(Agent.echo, "text"), str)
+    via.cast_nowait(Agent.count, 3, step=1)
+    await via.call(Agent.echo, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await via.call(Other.echo, "text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    via.cast_nowait(Other.echo, "text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await via.call(DoubleAgent.betray, "M")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    assert_type(await supervisor.start_child(Agent, "James Bond", name=via), ActorRef[Agent])
+    assert_type(agents.whereis("James Bond", of=Agent), ActorRef[Agent] | None)
+    assert_type(agents.refs("James Bond", of=Agent), list[ActorRef[Agent]])
+    assert_type(agents.refs("James Bond"), list[ActorRef[Any]])
+    assert_type(agents.whereis("worker", of=Function[bytes]), ActorRef[Function[bytes]] | None)
+    agents.via("James Bond", of="Agent")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    agents.via("James Bond", None, True)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+
+
 async def values_left_out(
     ranks: Registry[str, int],
     maybe: Registry[str, int | None],

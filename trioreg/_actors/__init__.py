@@ -13,7 +13,7 @@ from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
 from .deadlock import check_wait_for_name, waiting_for
 from .function_actor import Function
-from .handler import raises
+from .handler import Handlers, raises
 from .life import run_actor
 from .ref import ActorRef, ActorState, ActorStatistics, Address
 from .timer import Timer
@@ -29,6 +29,7 @@ __all__ = [
     "ENDED",
     "ENDING",
     "Function",
+    "Handlers",
     "RUNNING",
     "Reference",
     "Reply",

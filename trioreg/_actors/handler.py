@@ -157,14 +157,15 @@ class Handlers:
     """The handlers of one actor class. Without a class: of any function actor, which has none.
 
     Attributes:
+        cls: The class; None for function actors.
         by_count: ``by_count[n]`` has the handlers that are known to take *n* arguments, by method. A message without
             keyword arguments looks here first. `find` looks for all others, and refuses what is wrong.
     """
 
-    __slots__ = ("_class", "_handlers", "_hooks", "by_count")
+    __slots__ = ("_handlers", "_hooks", "by_count", "cls")
 
     def __init__(self, cls: type | None, hooks: frozenset[str]) -> None:
-        self._class = cls
+        self.cls = cls
         self._hooks = hooks
         # Only methods of the class are kept, so the tables are never larger than the class.
         self._handlers: dict[object, Handler] = {}
@@ -191,7 +192,7 @@ class Handlers:
 
     def _make(self, method: object) -> tuple[Handler, bool]:
         """The handler for a method, and whether the class always gives this object for it: then it is kept."""
-        cls = self._class
+        cls = self.cls
         if cls is None:
             raise TypeError(f"{shown(method)} can't be called: this is a function actor, send() it a message instead")
         name = name_in(cls, method)

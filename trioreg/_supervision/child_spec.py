@@ -133,7 +133,7 @@ class ChildSpec:
     factory: Factory
     args: tuple[Any, ...] = ()
     id: Hashable = None
-    name: Via[Any, Any] | None = None
+    name: Via[Any, Any, Any] | None = None
     restart: Restart = attrs.field(default=None, converter=_restart)
     shutdown: float | Literal["kill"] = attrs.field(default=None, converter=_shutdown)
     significant: bool = False
@@ -182,7 +182,7 @@ def spec_of(
     factory: Callable[..., Any] | ChildSpec,
     args: tuple[Any, ...],
     id: Hashable = None,
-    name: Via[Any, Any] | None = None,
+    name: Via[Any, Any, Any] | None = None,
     restart: Restart | None = None,
     shutdown: float | Literal["kill"] | None = None,
     backoff: Backoff | None = None,

@@ -168,7 +168,7 @@ class Partitions(Identity, Generic[T]):
         factory: Callable[..., Any] | ChildSpec,
         /,
         *args: Any,
-        name: Via[Any, Any] | None = None,
+        name: Via[Any, Any, Any] | None = None,
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
         backoff: Backoff | None = None,
@@ -212,7 +212,7 @@ class Partitions(Identity, Generic[T]):
         factory: Callable[[*Ts], A],
         /,
         *args: *Ts,
-        name: Via[Any, Any],
+        name: Via[Any, Any, Any],
         **options: Unpack[LifeOptions],
     ) -> ActorRef[A]: ...
     @overload
@@ -222,7 +222,7 @@ class Partitions(Identity, Generic[T]):
         factory: Callable[[*Ts], Awaitable[R]],
         /,
         *args: *Ts,
-        name: Via[Any, Any],
+        name: Via[Any, Any, Any],
         **options: Unpack[LifeOptions],
     ) -> ActorRef[Function[R]]: ...
     @overload
@@ -235,7 +235,7 @@ class Partitions(Identity, Generic[T]):
         factory: Callable[..., Any] | ChildSpec,
         /,
         *args: Any,
-        name: Via[Any, Any] | None = None,
+        name: Via[Any, Any, Any] | None = None,
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
         backoff: Backoff | None = None,
