@@ -142,6 +142,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "Registry.register": lambda w: w.unique.register("new", 1, owner=w.agent),
     "Registry.select": lambda w: w.unique.select(ANY, ANY),
     "Registry.select_nowait": lambda w: w.unique.select_nowait(ANY, ANY),
+    "Registry.take": lambda w: w.unique.take("agent", 2, owner=w.clock.ref),
     "Registry.tables": lambda w: w.unique.tables(),
     "Registry.total": lambda w: w.unique.total("total"),
     "Registry.transfer": lambda w: w.unique.transfer("agent", w.clock.ref, owner=w.agent),

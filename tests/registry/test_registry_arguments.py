@@ -81,6 +81,7 @@ def test_making_a_registry_says_which_argument_is_wrong(
         ("via", lambda topics: topics.via("key", wait=True)),
         ("update_value", lambda topics: topics.update_value("key", str)),
         ("transfer", lambda topics: topics.transfer("key", topics.lookup("key")[0].owner)),
+        ("take", lambda topics: topics.take("key", 2)),
     ],
 )
 async def test_an_operation_that_needs_unique_keys_says_so(
@@ -147,6 +148,7 @@ async def test_an_unhashable_key_is_a_type_error_that_names_it(
         lambda r, me: r.via(UNHASHABLE, wait=True),
         lambda r, me: r.update_value(UNHASHABLE, str),
         lambda r, me: r.transfer(UNHASHABLE, me),
+        lambda r, me: r.take(UNHASHABLE, 1),
     ],
 )
 async def test_an_unhashable_unique_key_is_a_type_error_that_names_it(
@@ -178,6 +180,8 @@ WRITES: list[Callable[[Any, Any], object]] = [
     lambda r, o: r.unregister_match("key", ANY, owner=o),
     lambda r, o: r.hold("new", 2, owner=o).__enter__(),
     lambda r, o: r.update_value("key", str, owner=o),
+    lambda r, o: r.take("key", 2, owner=o),
+    lambda r, o: r.take("new", 2, owner=o),
     lambda r, o: r.transfer("key", o),
     lambda r, o: r.transfer("key", r.whereis("key"), owner=o),
 ]

@@ -341,6 +341,7 @@ WRITES: list[tuple[str, Write]] = [
     ("hold", lambda r, o: r.hold("new", 1, owner=o).__enter__()),
     ("add", lambda r, o: r.add("key", 1, owner=o)),
     ("update_value", lambda r, o: r.update_value("key", str, owner=o)),
+    ("take", lambda r, o: r.take("key", 1, owner=o)),
     ("transfer", lambda r, o: r.transfer("key", held_by(r, "key")[0], owner=o)),
 ]
 
