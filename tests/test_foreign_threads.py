@@ -30,6 +30,7 @@ from trioreg import (
     ChildSpec,
     DynamicSupervisor,
     Entry,
+    Feed,
     Partitions,
     PartitionSupervisor,
     Registry,
@@ -71,6 +72,7 @@ class World:
     unique: Registry[Any, Any]
     many: Registry[Any, Any]
     via: Via[Any, Any]
+    feed: Feed[Any]
 
     def visible(self) -> object:
         """All that can be seen of these objects."""
@@ -115,6 +117,10 @@ CALLS: dict[str, Callable[[World], object]] = {
     "DynamicSupervisor.stop": lambda w: w.dynamic.stop(),
     "DynamicSupervisor.terminate_child": lambda w: w.dynamic.terminate_child(w.dynamic.which_children()[0].ref),
     "DynamicSupervisor.which_children": lambda w: w.dynamic.which_children(),
+    "Feed.aclose": lambda w: w.feed.aclose(),
+    "Feed.close": lambda w: w.feed.close(),
+    "Feed.receive": lambda w: w.feed.receive(),
+    "Feed.receive_nowait": lambda w: w.feed.receive_nowait(),
     "PartitionSupervisor.via": lambda w: w.partition_supervisor.via(0).kill(),
     "Partitions.partition_of": lambda w: w.partitions.partition_of("x"),
     "Partitions.start_child": lambda w: w.partitions.start_child(0, SecretAgent),
@@ -123,6 +129,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "Partitions.whereis": lambda w: w.partitions.whereis(0),
     "Registry.acquire": lambda w: w.unique.acquire("new", 1),
     "Registry.add": lambda w: w.unique.add("total", 1),
+    "Registry.cast_all": lambda w: w.many.cast_all("agent", SecretAgent.echo, "text"),
     "Registry.count": lambda w: w.unique.count(),
     "Registry.count_match": lambda w: w.unique.count_match("agent", ANY),
     "Registry.count_select": lambda w: w.unique.count_select(ANY, ANY),
@@ -273,6 +280,7 @@ async def open_world(stack: AsyncExitStack) -> World:
         unique,
         many,
         unique.via("agent"),
+        stack.enter_context(unique.watch("agent", initial=True)),
     )
 
 

@@ -20,6 +20,7 @@ from trioreg import (
     Entry,
     Exit,
     Failed,
+    Feed,
     Function,
     Outcome,
     Owner,
@@ -160,6 +161,29 @@ async def by_typed_name(
     assert_type(agents.whereis("worker", of=Function[bytes]), ActorRef[Function[bytes]] | None)
     agents.via("James Bond", of="Agent")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     agents.via("James Bond", None, True)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+
+
+def group_casts(rooms: Registry[str, int]) -> None:
+    assert_type(rooms.cast_all("lobby", Agent.echo, "text"), int)
+    rooms.cast_all("lobby", Agent.count, 3, step=1)
+    rooms.cast_all("lobby", Agent.echo, "text", on_full="drop")
+    rooms.cast_all("lobby", Agent.later_still, on_full="raise")
+    rooms.cast_all("lobby", Agent.count, 3, on_full="raise")
+    rooms.cast_all(7, Agent.echo, "text")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    rooms.cast_all("lobby", Agent.echo, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    rooms.cast_all("lobby", Agent.echo, 7, on_full="drop")  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
+    rooms.cast_all("lobby", Agent.echo)  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
+    rooms.cast_all("lobby", Agent.echo, "text", on_full="wait")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    rooms.cast_all("lobby", "echo")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+async def watching(ranks: Registry[str, int]) -> None:
+    with ranks.watch("James Bond", initial=True, buffer=10, overflow="drop_oldest") as events:
+        assert_type(events, Feed[trioreg.Event[str, int]])
+        assert_type(await events.receive(), trioreg.Registered[str, int] | trioreg.Unregistered[str, int])
+        async for event in events:
+            assert_type(event.value, int)
+    ranks.watch(overflow="wait")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def values_left_out(

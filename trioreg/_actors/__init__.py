@@ -13,6 +13,7 @@ from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
 from .deadlock import check_wait_for_name, waiting_for
 from .function_actor import Function
+from .group_cast import cast_to_all
 from .handler import Handlers, raises
 from .life import run_actor
 from .ref import ActorRef, ActorState, ActorStatistics, Address
@@ -36,6 +37,7 @@ __all__ = [
     "STARTING",
     "STOPPING",
     "Timer",
+    "cast_to_all",
     "current",
     "raises",
     "receive",

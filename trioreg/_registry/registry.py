@@ -1,8 +1,8 @@
 """`Registry` and `Via`: names for actors and tasks, and addresses by name.
 
 `Registry` is put together from parts, one file for each use: `lookup.py`, `registration.py`, `hold.py`, `matching.py`,
-`watching.py`, `dispatch.py`, `key_lock.py`, `counters.py`, `meta.py`, `table_viewer.py`. Each part checks its arguments
-and asks `Names` (`names.py`), which makes every change.
+`watching.py`, `dispatch.py`, `group_cast.py`, `key_lock.py`, `counters.py`, `meta.py`, `table_viewer.py`. Each part
+checks its arguments and asks `Names` (`names.py`), which makes every change.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .core import RegistryCore
 from .counters import Counters
 from .dispatch import Dispatch
 from .events import Listener
+from .group_cast import GroupCast
 from .hold import Holding
 from .key_lock import KeyLocks, Locking
 from .lookup import Lookup
@@ -50,6 +51,7 @@ KeysKind: TypeAlias = Literal["unique", "duplicate"] | tuple[Literal["duplicate"
 
 class Registry(
     Matching[K, V],
+    GroupCast[K, V],
     Lookup[K, V],
     Registration[K, V],
     Holding[K, V],
@@ -74,6 +76,7 @@ class Registry(
         topics.register("weather", 1)                     # by any Trio task, actor or not
         for owner, value in topics.lookup("weather"):
             ...
+        topics.cast_all("weather", Screen.show, "rain")   # to every actor under the key
         len(topics), "weather" in topics, topics.items()  # everything
 
     Keys are hashable, and compare as the keys of a dict do: ``1``, ``1.0`` and ``True`` are one key (Elixir compares

@@ -17,6 +17,7 @@ from .errors import (
     NoReply,
     NotRegistered,
     NotRunning,
+    Overflow,
     RestartLimitExceeded,
     TrioregError,
 )
@@ -31,6 +32,7 @@ from .failure import (
     split,
     without_runtime_frames,
 )
+from .feed import Feed, OnOverflow
 from .finalizers import COLLECTING, do_later, is_finalizing
 from .identity import Identity
 from .ki_protection import await_user, run_user, without_ki_protection
@@ -55,10 +57,13 @@ __all__ = [
     "ChildNotFound",
     "Exit",
     "ExitReason",
+    "Feed",
     "Identity",
     "KILLED",
     "MailboxFull",
     "MaxChildren",
+    "OnOverflow",
+    "Overflow",
     "NORMAL",
     "NoReply",
     "NotRegistered",
