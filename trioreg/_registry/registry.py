@@ -137,6 +137,7 @@ class Registry(
         self._sole = self._names.sole
         self._tables = [partition.table for partition in self._names.unique]
         self._kept_vias: dict[K, Via[K, V]] = {}
+        self._kept_typed_vias: dict[tuple[K, type[Any] | None], Via[K, V, Any]] = {}
         if listeners:
             self._names.notifier = Notifier(listeners)
 
@@ -191,21 +192,30 @@ class Registry(
                 return self._kept_vias[key]
             except (KeyError, TypeError):
                 pass
+        elif value is None and not wait:
+            try:
+                return self._kept_typed_vias[key, of]
+            except (KeyError, TypeError):
+                pass
         return self._make_via(key, value, wait, of)
 
     def _make_via(self, key: K, value: V, wait: bool, of: type[Any] | None) -> Via[K, V, Any]:
         self._require_unique("via")
         require_hashable("key", key)
-        if of is not None:
-            return (WaitingTypedVia if wait else TypedVia)(self, key, value, as_class(of))
-        if wait:
-            return WaitingVia(self, key, value)
-        via: Via[K, V] = Via(self, key, value)
-        if type(key) is str and value is None:
+        via: Via[K, V, Any]
+        if of is None:
+            via = (WaitingVia if wait else Via)(self, key, value)
+        else:
+            via = (WaitingTypedVia if wait else TypedVia)(self, key, value, as_class(of))
+        if type(key) is str and value is None and not wait:
             # Keys that are equal and of another class would get this address, so only text is kept.
-            if len(self._kept_vias) >= VIAS_KEPT:
+            if len(self._kept_vias) + len(self._kept_typed_vias) >= VIAS_KEPT:
                 self._kept_vias.clear()
-            self._kept_vias[key] = via
+                self._kept_typed_vias.clear()
+            if of is None:
+                self._kept_vias[key] = via
+            elif type(of) is type:
+                self._kept_typed_vias[key, of] = via
         return via
 
 
