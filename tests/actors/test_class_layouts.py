@@ -198,6 +198,74 @@ def test_the_arguments_of_a_built_in_base_are_kept() -> None:
         plain(5)
 
 
+class OneForAll(type):
+    """A metaclass that gives the same instance each time."""
+
+    instance: Any = None
+
+    def __call__(cls, *args: Any) -> Any:
+        if cls.instance is None:
+            cls.instance = super().__call__(*args)
+        return cls.instance
+
+
+class Singleton(Ready, metaclass=OneForAll):
+    pass
+
+
+class SlotsSingleton(Ready, metaclass=OneForAll):
+    __slots__ = ("__weakref__",)
+
+
+@pytest.mark.parametrize("cls", [Singleton, SlotsSingleton])
+async def test_an_instance_is_one_actor_at_a_time(cls: type[Ready], autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        for _ in range(2):
+            first = await supervisor.start_child(cls, restart="temporary")
+            with pytest.raises(RuntimeError, match=rf"^{cls.__name__} has given the instance that is <.*> already"):
+                await supervisor.start_child(cls)
+            assert await first.call(Ready.own) == (first, cls)
+            await first.stop()
+
+
+class Shape(Ready):
+    def __new__(cls) -> Any:
+        circle: Any = Circle
+        return super().__new__(circle)
+
+
+class Circle(Shape):
+    pass
+
+
+class Five(Ready):
+    def __new__(cls) -> Any:
+        return 5
+
+
+class Nothing(Ready):
+    def __new__(cls) -> Any:
+        return None
+
+
+NOT_ITS_OWN = [
+    (Shape, r"(?m)^Shape\(\) must give an instance of its own class, not of Circle: pass Circle$"),
+    (Five, r"(?m)^Five\(\) must give an instance of its own class, not 5$"),
+    (Nothing, r"(?m)^Nothing\(\) must give an instance of its own class, not None$"),
+]
+
+
+@pytest.mark.parametrize(("cls", "words"), NOT_ITS_OWN)
+async def test_a_class_that_gives_no_instance_of_its_own_is_refused(
+    cls: type[Ready], words: str, autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        with pytest.raises(TypeError, match=words):
+            await supervisor.start_child(cls)
+        circle = await supervisor.start_child(Circle)
+        assert await circle.call(Ready.own) == (circle, Circle)
+
+
 async def test_the_log_of_a_crash_shows_the_state_of_any_layout(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:

@@ -128,13 +128,13 @@ NOT_METHODS: list[tuple[object, str]] = [
     (lambda: None, "is not a method of SecretAgent"),
     (SecretAgent("a plain object").read, "is bound to an instance: pass SecretAgent.read"),
     (Stranger().echo, "is not a method of SecretAgent"),
-    (SecretAgent.on_start, "is called by the runtime"),
+    (SecretAgent.on_start, "the runtime calls it"),
     (SecretAgent.on_message, "SecretAgent.on_message can't be sent as a message: use ref.send\\(message\\)"),
     (SecretAgent.stop, "SecretAgent.stop can't be sent as a message: use ref.stop\\(\\)"),
     (SecretAgent.start_soon, "is for the actor itself"),
-    (SecretAgent.on_stop, "is called by the runtime"),
-    (SecretAgent.on_idle, "is called by the runtime"),
-    (SecretAgent.__init__, "is called by the runtime"),
+    (SecretAgent.on_stop, "the runtime calls it"),
+    (SecretAgent.on_idle, "the runtime calls it"),
+    (SecretAgent.__init__, "Python calls it"),
 ]
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import types
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 import trio
-from support.decorators import Adder, AsyncAdder, Proxy, compiled, for_instances_only, proxy
+from support.decorators import Adder, AsyncAdder, Proxy, compiled, for_instances_only, proxy, shows_no_arguments
 from support.supervisors import supervised
 from trio.testing import MockClock
 
@@ -71,6 +73,21 @@ class Many(Actor):
 
     @dispatched.register
     def _(self, number: int) -> int:
+        return self.base + number
+
+    @functools.singledispatchmethod
+    @staticmethod
+    def dispatched_static(number: object) -> int:
+        raise NotImplementedError
+
+    @dispatched_static.register
+    @staticmethod
+    def _(number: int) -> int:
+        return 100 + number
+
+    @types.coroutine
+    def old_coroutine(self, number: int) -> Generator[Any, Any, int]:
+        yield from trio.lowlevel.checkpoint().__await__()  # noqa: ASYNC105
         return self.base + number
 
     @compiled
@@ -218,7 +235,38 @@ async def test_a_decorated_hook_is_called(autojump_clock: MockClock) -> None:
         assert log == ["start", "message", "stop"]
 
 
+async def test_a_compiled_method_that_shows_no_arguments_takes_any(autojump_clock: MockClock) -> None:
+    log: list[object] = []
+
+    class Shy(Actor):
+        @shows_no_arguments
+        async def add(self, one: int, other: int = 0) -> int:
+            await trio.lowlevel.checkpoint()
+            return one + other
+
+        @shows_no_arguments
+        async def on_message(self, message: object) -> None:
+            await trio.lowlevel.checkpoint()
+            log.append(message)
+
+    async with supervised() as supervisor:
+        ref: ActorRef[Any] = await supervisor.start_child(Shy)
+        await ref.send("message")
+        assert await ref.call(Shy.add, 1) == 1
+        assert await ref.call(Shy.add, 1, 2) == 3
+        assert await ref.call(Shy.add, 1, other=3) == 4
+        assert log == ["message"]
+
+
 # What is refused says what it is
+
+
+def logged(method: Any) -> Any:
+    @functools.wraps(method)
+    def call(self: object) -> Any:
+        return method(self)
+
+    return call
 
 
 class Strange(Actor):
@@ -231,17 +279,51 @@ class Strange(Actor):
     def read(self) -> int:
         return 1
 
+    def without_self() -> int:  # type: ignore[misc]  # pyright: ignore[reportSelfClsParameterName]
+        return 1
+
+    @logged
+    def decorated(self) -> int:
+        return 1
+
+    def generator(self) -> Generator[int]:
+        yield 1
+
+    def replaced(self) -> int:
+        return 1
+
+
+replaced = Strange.replaced
+
+
+def other_replaced(self: Strange) -> int:
+    return 2
+
+
+other_replaced.__name__, other_replaced.__qualname__ = "replaced", "Strange.replaced"
+Strange.replaced = other_replaced  # type: ignore[method-assign]
+
 
 class Table(Actor, dict[str, int]):
     pass
 
 
+strange: Any = Strange
 read: Any = Strange.read
 REFUSED: list[tuple[object, str]] = [
     (Strange.size, r"^Strange\.size is not a method: write one that returns it$"),
-    (functools.partial(read, 5), r"^functools\.partial\(.*\) is not a method of Strange: pass the method itself"),
+    (
+        functools.partial(read, 5),
+        r"^functools\.partial\(Strange\.read, \.\.\.\) is not a method of Strange",
+    ),
     (Strange().read, r"^Strange\.read is bound to an instance: pass Strange\.read$"),
     (5, "^5 is not a method of Strange"),
+    ([5] * 1000, r"^\[5, 5, 5, 5, 5, 5, \.\.\.\] is not a method: pass one as the class has it"),
+    (strange.without_self, r"^Strange\.without_self\(\) has no self: add it, or make the method a staticmethod$"),
+    (Strange.generator, r"^Strange\.generator is a generator, which would run in its caller: return a list instead$"),
+    (replaced, r"^Strange\.replaced is not the function that the class has: pass Strange\.replaced$"),
+    (Strange.decorated.__wrapped__, r"^Strange\.decorated is the function under a decorator: pass Strange\.decorated$"),
+    (Strange.__eq__, r"^Strange\.__eq__ can't be sent as a message: Python calls it$"),
 ]
 
 
@@ -267,7 +349,7 @@ async def test_methods_of_a_built_in_base_can_be_sent_if_they_have_a_signature(a
             await ref.call(table.update, {"c": 3})
 
 
-def cell_of_a_notebook() -> type[Any]:
+def cell_of_a_notebook(is_new: bool) -> type[Any]:
     class Agent(Actor):
         def echo(self, text: str) -> str:
             return text
@@ -276,14 +358,23 @@ def cell_of_a_notebook() -> type[Any]:
         def of_class(cls) -> int:
             return 1
 
+        @functools.singledispatchmethod
+        def dispatched(self, text: str) -> str:
+            return text
+
+        if is_new:
+
+            def new_here(self, text: str) -> str:
+                return text
+
     return Agent
 
 
 async def test_a_class_that_was_defined_again_is_refused_and_the_error_says_so(autojump_clock: MockClock) -> None:
-    old, new = cell_of_a_notebook(), cell_of_a_notebook()
+    old, new = cell_of_a_notebook(is_new=False), cell_of_a_notebook(is_new=True)
     async with supervised() as supervisor:
         ref = await supervisor.start_child(old)
-        for method in (new.echo, new.of_class):
+        for method in (new.echo, new.of_class, new.dispatched, new.new_here):
             with pytest.raises(TypeError, match=r"Agent has been defined again since it started\. Start it again$"):
                 await ref.call(method, "text")
         assert await ref.call(old.echo, "text") == "text"

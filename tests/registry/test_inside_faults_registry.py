@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import trio
-from support.faults import AtCall, Fault, WithRoom, fails_at_every_call
+from support.faults import AtCall, Fault, Stepped, WithRoom, fails_at_every_call
 from support.inside import is_candidate_waiting, is_followed
 from support.supervisors import supervised
 from trio.testing import wait_all_tasks_blocked
@@ -156,7 +156,7 @@ def test_a_wait_for_a_name_that_fails_as_it_begins_is_not_woken_later(wait: str,
             operation = registry.acquire("leader") if wait == "acquire" else registry.wait_for("leader")
             # The steps of the wait, one by one, as Trio makes them: each of them fails in its turn.
             try:
-                await _Stepped(operation, fault)
+                await Stepped(operation, fault)
             except (MemoryError, RecursionError):
                 ended.append(False)
                 await trio.sleep(5)
@@ -176,29 +176,3 @@ def test_a_wait_for_a_name_that_fails_as_it_begins_is_not_woken_later(wait: str,
         assert not is_followed(registry)
 
     fails_at_every_call(kind, scenario)
-
-
-class _Stepped:
-    """An awaitable whose steps are each made through a fault."""
-
-    def __init__(self, coroutine: Any, fault: Fault) -> None:
-        self.coroutine = coroutine
-        self.fault = fault
-
-    def __await__(self) -> Any:
-        sent: Any = None
-        outcome: list[Any] = []
-
-        def step() -> None:
-            try:
-                outcome.append(("yield", self.coroutine.send(sent)))
-            except StopIteration as stop:
-                outcome.append(("return", stop.value))
-
-        while True:
-            if not self.fault(step):
-                raise MemoryError
-            kind, value = outcome.pop()
-            if kind == "return":
-                return value
-            sent = cast("object", (yield value))

@@ -90,7 +90,7 @@ async def test_where_that_takes_other_arguments_is_refused(
     registry.register("key", 1)
     with pytest.raises(TypeError, match=r"where must take the pattern's variables as keyword arguments \(x\)"):
         registry.match("key", Var("x"), where=lambda y: y)
-    with pytest.raises(TypeError, match="where must take the value as its only argument"):
+    with pytest.raises(TypeError, match="where must take the value, or the row in a select, as its only argument"):
         registry.unregister_match("key", ANY, where=lambda: True)
     assert registry.count() == 1
 

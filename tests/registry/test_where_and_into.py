@@ -75,7 +75,7 @@ def test_where_takes_the_names(where: Callable[..., object]) -> None:
 
 
 def test_where_takes_the_value() -> None:
-    with pytest.raises(TypeError, match="where must take the value as its only argument"):
+    with pytest.raises(TypeError, match="where must take the value, or the row in a select, as its only argument"):
         refuse(ANY, lambda: True)
 
 
@@ -191,3 +191,16 @@ def test_into_gets_the_row_if_there_are_no_variables() -> None:
     assert into(list, ANY, 1)[0][::2] == ["key", 1]
     with pytest.raises(TypeError, match=r"into must take the \(key, owner, value\) row as its only argument, since"):
         into(lambda: "nothing", ANY)
+
+
+@pytest.mark.parametrize("pattern", [Var("a"), ANY])
+def test_into_must_not_be_async(pattern: object) -> None:
+    async def later(a: object) -> None: ...
+
+    def hidden(a: object) -> object:
+        return later(a)
+
+    with pytest.raises(TypeError, match="into must be a sync function, not <function"):
+        into(later, pattern)
+    with pytest.raises(TypeError, match=r"into must be a sync function, and <function .* returned <coroutine object"):
+        into(hidden, pattern, 1)

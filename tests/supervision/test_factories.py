@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
@@ -42,6 +43,11 @@ class Doubling:
         return double(self.number).__await__()
 
 
+@types.coroutine
+def old_coroutine(number: int) -> Generator[Any, Any, int]:
+    return (yield from double(number).__await__())
+
+
 FACTORIES: list[Callable[[int], Awaitable[int]]] = [
     double,
     lambda number: double(number),
@@ -50,6 +56,7 @@ FACTORIES: list[Callable[[int], Awaitable[int]]] = [
     Doubler(),
     Doubling,
     Doubler().__call__,
+    old_coroutine,
 ]
 
 

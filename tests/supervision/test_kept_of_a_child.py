@@ -15,7 +15,7 @@ from support.errors import Bang
 from support.supervisors import supervised, supervising
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, Backoff, ChildNotFound, ChildSpec, Supervisor, open_supervisor
+from trioreg import Actor, ActorRef, Backoff, ChildNotFound, ChildSpec, Exit, Supervisor, open_supervisor
 
 
 async def function() -> None:
@@ -75,6 +75,33 @@ async def test_an_old_reference_leads_to_its_child_until_the_next_life_has_start
         assert Slow.lives == (1 if backoff is not None and after < 1 else 2)
 
 
+@pytest.mark.parametrize("seconds", [2.5, 3.5, 4.5])  # it waits, starts for the second time, waits again
+@pytest.mark.parametrize("which", ["started", "failed"])
+async def test_the_last_reference_that_had_started_leads_to_a_child_that_fails_to_start_again(
+    which: str, seconds: float, autojump_clock: MockClock
+) -> None:
+    lives: list[ActorRef[Any]] = []
+
+    class Fails(Actor):
+        async def on_start(self) -> None:
+            lives.append(self.ref)
+            if len(lives) > 2:
+                await trio.sleep(1)
+                raise Bang
+
+    async with supervised(max_restarts=10) as supervisor:
+        await supervisor.start_child(Fails, backoff=Backoff(initial=1, factor=1))
+        lives[0].kill()
+        await trio.sleep(1.5)
+        lives[1].kill()
+        await trio.sleep(seconds)
+        with pytest.raises(ChildNotFound):
+            await supervisor.terminate_child(lives[0])
+        failed = lives[-1 if seconds != 3.5 else -2]
+        await supervisor.terminate_child(lives[1] if which == "started" else failed)
+        assert supervisor.which_children() == []
+
+
 async def test_a_child_that_is_starting_is_not_active(slow: type[Slow], autojump_clock: MockClock) -> None:
     async with supervising([ChildSpec(slow, id="a"), ChildSpec(Actor, id="b")]) as supervisor:
         assert supervisor.count_children().active == 2
@@ -103,3 +130,49 @@ async def test_the_arguments_of_a_temporary_child_are_not_kept(autojump_clock: M
         gc.collect()
         assert alive() is None
         supervisor.stop()
+
+
+@pytest.mark.parametrize("when", ["stop", "start"])
+async def test_of_a_child_that_has_failed_while_it_was_ended_or_started_by_hand_only_the_lines_are_kept(
+    when: str, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    alive: list[weakref.ref[Big]] = []
+
+    class Fails(Actor):
+        async def on_start(self) -> None:
+            self.big = Big()
+            alive.append(weakref.ref(self.big))
+            if when == "start" and len(alive) > 1:
+                raise Bang
+
+        async def on_stop(self, exit: Exit) -> None:
+            if when == "stop":
+                raise Bang
+
+    async with supervising([ChildSpec(Fails, id="a")]) as supervisor:
+        await supervisor.terminate_child("a")
+        if when == "start":
+            with pytest.raises(Bang):
+                await supervisor.restart_child("a")
+        else:
+            assert "in on_stop" in caplog.text
+        gc.collect()
+        assert [each() for each in alive] == [None] * len(alive)
+
+
+async def test_the_message_that_crashed_a_child_is_not_kept_while_it_waits_for_its_restart(
+    autojump_clock: MockClock,
+) -> None:
+    class Crashes(Actor):
+        def take(self, big: Big) -> None:
+            raise Bang
+
+    big = Big()
+    alive = weakref.ref(big)
+    async with supervising([ChildSpec(Crashes, id="a", backoff=Backoff(initial=60))]) as supervisor:
+        ref_of(supervisor, "a").cast_nowait(Crashes.take, big)
+        del big
+        await trio.sleep(1)
+        gc.collect()
+        assert alive() is None
+        assert states_by_id(supervisor) == {"a": "restarting"}

@@ -14,6 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
     Actor,
+    ActorExited,
     ActorRef,
     Backoff,
     CallCycle,
@@ -105,6 +106,37 @@ async def test_a_start_under_way_when_a_restart_of_several_begins_is_begun_anew_
         assert trio.current_time() == now + 0.5 + 1 + 1  # a has started again; late has started
         assert ref_of(supervisor, "late") is started[0]
         assert restarts(supervisor) == {"a": 1, "late": 0}
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.5])
+async def test_a_start_that_is_terminated_before_or_while_a_restart_of_several_ends_it_is_not_begun_anew(
+    seconds: float, autojump_clock: MockClock
+) -> None:
+    class Stubborn(Actor):
+        async def on_start(self) -> None:
+            try:
+                await trio.sleep(10)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(2)
+
+    async with supervising([ChildSpec(Actor, id="a")], strategy="one_for_all") as supervisor:
+
+        async def start() -> None:
+            with pytest.raises(ActorExited):
+                await supervisor.start_child(ChildSpec(Stubborn, id="late"))
+
+        async def restart() -> None:
+            await trio.sleep(1)
+            ref_of(supervisor, "a").kill()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(start)
+            nursery.start_soon(restart)
+            await trio.sleep(seconds)
+            await supervisor.terminate_child("late")
+        await trio.sleep(100)
+        assert restarts(supervisor) == {"a": 1}
 
 
 async def test_a_start_asked_for_between_two_tries_of_a_restart_of_several_does_not_wait_for_the_next_try(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import logging
 import re
+import sys
 from collections.abc import Generator
 from typing import Any
 
@@ -233,3 +235,32 @@ async def test_a_log_handler_that_raises_loses_no_error_when_a_supervisor_gives_
             ref_of(supervisor, "a").cast_nowait(Failing.bang)
             await went_on()
     assert [type(error) for error in caught.errors] == [Bang]
+
+
+def other_record(*_: object, **__: object) -> logging.LogRecord:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("what", ["stderr", "record"])
+async def test_a_log_that_can_not_even_show_its_error_disturbs_nothing(
+    what: str, broken: None, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    closed = io.StringIO()
+    closed.close()
+    spec = ChildSpec(Failing, ([], "a"), id="a", shutdown=1)
+    async with supervising([spec, ChildSpec(hangs, id="b", shutdown=1)]) as supervisor:
+        with monkeypatch.context() as patch:
+            if what == "stderr":
+                patch.setattr(sys, "stderr", closed)
+            else:
+                patch.setattr(logging, "_logRecordFactory", other_record)
+            ref_of(supervisor, "a").cast_nowait(Failing.bang)
+            await trio.sleep(1)
+            await supervisor.terminate_child("b")  # its time is over: that is a line of its own
+        assert restarts(supervisor) == {"a": 1, "b": 0}
+
+
+async def hangs() -> None:
+    with trio.CancelScope(shield=True):
+        await trio.sleep(2)
+    await trio.sleep_forever()

@@ -154,3 +154,31 @@ async def test_a_root_supervisor_has_its_own_name(autojump_clock: MockClock) -> 
     async with supervising() as supervisor:
         assert supervisor.tree() == "supervisor"
         await trio.lowlevel.checkpoint()
+
+
+async def test_an_error_of_a_start_that_another_start_asked_for_says_both(autojump_clock: MockClock) -> None:
+    class Asks(Actor):
+        async def on_start(self) -> None:
+            await supervisor.start_child(Fails)
+
+    async with supervised() as supervisor, supervising() as other:
+        with pytest.raises(Bang) as caught:
+            await other.start_child(Asks)
+        assert notes(caught.value) == [
+            "starting child Fails of dynamic supervisor",
+            "starting child 'Asks' of supervisor",
+        ]
+
+
+async def test_an_error_that_two_starts_raise_says_both_each_once(autojump_clock: MockClock) -> None:
+    class Shares(Actor):
+        async def on_start(self) -> None:
+            raise error
+
+    error = Bang()
+    async with supervised() as supervisor:
+        for id in ("a", "b", "b"):
+            with pytest.raises(Bang):
+                await supervisor.start_child(Supervisor, [ChildSpec(Shares, id=id)])
+    path = "dynamic supervisor/Supervisor"
+    assert notes(error) == [f"starting child 'a' of {path}", f"starting child 'b' of {path}"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from types import FrameType
 from typing import Any
 
@@ -42,6 +42,8 @@ class AtCall(Fault):
             caller = {"c_call": frame, "call": frame.f_back}.get(event)
             if caller is None or not caller.f_code.co_filename.startswith(_RUNTIME):
                 return
+            if event == "call" and frame.f_lineno != frame.f_code.co_firstlineno:
+                return  # a coroutine goes on: that needs no memory
             if self.left == 0:
                 self.is_reached = True
                 sys.setprofile(None)
@@ -67,7 +69,7 @@ class WithRoom(Fault):
 
     def __call__(self, change: Callable[[], object]) -> bool:
         before = sys.getrecursionlimit()
-        limit = 20
+        limit = 1
         while True:
             try:
                 sys.setrecursionlimit(limit)
@@ -88,6 +90,32 @@ class WithRoom(Fault):
 def _change_with(limit: int, change: Callable[[], object]) -> None:
     sys.setrecursionlimit(limit)
     change()
+
+
+class Stepped:
+    """An awaitable whose steps are each made through a fault, as Trio makes them. `MemoryError` if one has failed."""
+
+    def __init__(self, coroutine: Any, fault: Fault) -> None:
+        self.coroutine = coroutine
+        self.fault = fault
+
+    def __await__(self) -> Generator[object, Any, Any]:
+        sent: Any = None
+        outcome: list[tuple[str, Any]] = []
+
+        def step() -> None:
+            try:
+                outcome.append(("yield", self.coroutine.send(sent)))
+            except StopIteration as stop:
+                outcome.append(("return", stop.value))
+
+        while True:
+            if not self.fault(step):
+                raise MemoryError
+            kind, value = outcome.pop()
+            if kind == "return":
+                return value
+            sent = yield value
 
 
 async def _within_time(scenario: Callable[[Fault], Awaitable[object]], fault: Fault) -> None:

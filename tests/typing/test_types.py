@@ -51,6 +51,14 @@ class Agent(trioreg.Actor):
     async def later_still(self) -> Reply[float]:
         return Reply[float]()
 
+    @staticmethod
+    def static(number: int) -> int:
+        return number
+
+    @classmethod
+    def of_class(cls, number: int) -> int:
+        return number
+
 
 class DoubleAgent(Agent):
     def betray(self, whom: str) -> bool:
@@ -93,6 +101,11 @@ async def wrong_calls(ref: ActorRef[Agent], function: ActorRef[Function]) -> Non
     await ref.call(Other.echo, "text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await ref.call(DoubleAgent.betray, "M")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await function.call(Agent.echo, "text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+async def no_instance_in_their_types(ref: ActorRef[Agent]) -> None:
+    await ref.call(Agent.static, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ref.call(Agent.of_class, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 async def casts(ref: ActorRef[Agent]) -> None:

@@ -11,7 +11,7 @@ from .actor import Actor, current, receive, send_after, send_every, type_of
 from .agent import Agent
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
-from .deadlock import check_wait_for_name, waiting_for
+from .deadlock import YieldingWait, needs_name, waiting_for, waiting_for_name, yielding_wait
 from .function_actor import Function
 from .group_cast import cast_to_all
 from .handler import Handlers, raises
@@ -37,14 +37,17 @@ __all__ = [
     "STARTING",
     "STOPPING",
     "Timer",
+    "YieldingWait",
     "cast_to_all",
     "current",
+    "needs_name",
     "raises",
     "receive",
     "run_actor",
     "send_after",
     "send_every",
     "type_of",
-    "check_wait_for_name",
     "waiting_for",
+    "waiting_for_name",
+    "yielding_wait",
 ]

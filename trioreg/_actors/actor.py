@@ -13,7 +13,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._runtime import async_result, current_actor, do_later, is_finalizing, logger
 from .background import start_background_task
-from .cell import Cell
+from .cell import ENDED, Cell
 from .function_actor import receive as receive_next
 from .handler import Handlers, Hooks
 from .ref import ActorRef, FunctionRef
@@ -22,8 +22,7 @@ from .timer import Timer
 if TYPE_CHECKING:
     from typing import Self
 
-    from .._runtime import do_later, is_finalizing
-from .._runtime import Exit
+    from .._runtime import Exit
 
 Ts = TypeVarTuple("Ts")
 
@@ -81,10 +80,10 @@ class Actor:
                 raise TypeError(f"{cls.__qualname__}() takes no arguments")
             else:
                 self = new(cls)
-            # The first instance that an actor's own code makes is the actor. Any other is a plain object.
+            # The first instance of its class that an actor's own code makes is the actor. Any other is a plain object.
             ref = current_actor.get(None)
             cell = ref._cell if isinstance(ref, ActorRef) else None
-            if cell is not None and cell.takes_instance:
+            if cell is not None and cell.takes_instance_of(cls):
                 self._trioreg_bind(cell)
             elif _cells_by_id:
                 _cells_by_id.pop(id(self), None)  # of an actor that was at the same place in memory
@@ -156,6 +155,16 @@ class Actor:
         except AttributeError:  # it has slots, and so have all its bases
             _cells_by_id[id(self)] = cell
 
+    def _trioreg_take(self, cell: Cell) -> None:
+        """The runtime's own hook: this instance is the actor, and the factory has not just made it."""
+        other = self._trioreg_cell or _cells_by_id.get(id(self))
+        if other is not None and other.state < ENDED:
+            raise RuntimeError(
+                f"{type(self).__qualname__} has given the instance that is {other.ref!r} already: an actor needs an "
+                "instance of its own"
+            )
+        self._trioreg_bind(cell)
+
     def _trioreg_killed(self) -> None:
         """The runtime's own hook: the actor is being killed, and code that shields itself has to end too."""
 
@@ -224,7 +233,7 @@ def cell_of(actor: Actor) -> Cell | None:
         # A base like `dict` has made the object without a call of `Actor.__new__`, and its `__init__` asks for it.
         ref = current_actor.get(None)
         cell = ref._cell if isinstance(ref, ActorRef) else None
-        if cell is None or not cell.takes_instance:
+        if cell is None or not cell.takes_instance_of(type(actor)):
             return None
         actor._trioreg_bind(cell)
     return cell

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._runtime import NORMAL, ActorExited
+from .._runtime import NORMAL, ActorExited, require_room
 from .cell import ENDING, Background
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def start_background_task(cell: Cell, function: Callable[..., Awaitable[object]]
     background = cell.life.background
     if background is None:
         background = cell.life.background = Background()
+    require_room()  # Trio can't undo the start of a task
     scope = trio.CancelScope()
-    background.scopes.add(scope)
 
     @enable_ki_protection
     async def run() -> None:
@@ -44,7 +44,12 @@ def start_background_task(cell: Cell, function: Callable[..., Awaitable[object]]
 
     # In a copy of the actor's context, not the caller's: what runs there is the actor's code.
     assert cell.context is not None
-    cell.context.copy().run(cell.life.child.spawn, run, f"{cell.ref._label}, background")
+    background.scopes.add(scope)
+    try:
+        cell.context.copy().run(cell.life.child.spawn, run, f"{cell.ref._label}, background")
+    except BaseException:
+        background.scopes.discard(scope)  # or the end of the actor would wait for a task that is not there
+        raise
 
 
 async def end_background_tasks(background: Background) -> None:

@@ -176,7 +176,11 @@ class Reply(Identity, Generic[R]):
         self._value, self._error = value, error
         self._call = None
         if call is not None:
-            self._pass_to(call)
+            try:
+                self._pass_to(call)
+            except BaseException:
+                self._call, self._is_answered = call, False  # it can be answered again
+                raise
 
     def _bind(self, call: Call) -> bool:
         """A handler returned this reply for ``call``: send the answer there. True if there was an answer already."""

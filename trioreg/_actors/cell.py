@@ -67,6 +67,7 @@ class Behaviour(Protocol):
     log_state: bool
 
     def _trioreg_bind(self, cell: Cell) -> None: ...
+    def _trioreg_take(self, cell: Cell) -> None: ...
     def _trioreg_killed(self) -> None: ...
     async def _trioreg_start(self) -> None: ...
     async def on_start(self) -> None: ...
@@ -273,10 +274,9 @@ class Cell(Mailbox):
         """Whether that name is to go to an actor that starts only when this one has started."""
         return self.life.child.starts_before(names, key)
 
-    @property
-    def takes_instance(self) -> bool:
-        """Whether the next instance that this actor's own code makes is the actor."""
-        return self.actor is None and self.hooks is not None and self.state < ENDED
+    def takes_instance_of(self, cls: type) -> bool:
+        """Whether the next instance of a class that this actor's own code makes is the actor."""
+        return self.actor is None and self.handlers.cls is cls and self.state < ENDED
 
     def owns(self, task: Task) -> bool:
         """Whether ``task`` runs the actor's code: its own task, one in a nursery below it, or a background task."""

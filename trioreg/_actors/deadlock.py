@@ -10,6 +10,8 @@ message.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol, cast
 
 from trio.lowlevel import enable_ki_protection
@@ -17,7 +19,7 @@ from trio.lowlevel import enable_ki_protection
 from .._runtime import CallCycle, current_actor
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from trio.lowlevel import Task
 
@@ -78,6 +80,33 @@ class Wait:
             self.waits = None
 
 
+class YieldingWait(Wait):
+    """A wait that can do without its target: it gives way to a later wait that would close a cycle with it.
+
+    Attributes:
+        may_give_way: Whether it can do without its target now.
+        has_given_way: Whether it has given way, and so is over.
+    """
+
+    __slots__ = ("has_given_way", "may_give_way")
+
+    def __init__(self, target: Owner, waits: dict[Wait, None] | None, may_give_way: Callable[[], bool]) -> None:
+        super().__init__(target, waits)
+        self.may_give_way = may_give_way
+        self.has_given_way = False
+
+
+class NameWait(Wait):
+    """A wait for a name that nobody has: an edge to the actor that waits, as there is no other yet."""
+
+    __slots__ = ("key", "names")
+
+    def __init__(self, owner: Owner, waits: dict[Wait, None], names: object, key: object) -> None:
+        super().__init__(owner, waits)
+        self.names = names
+        self.key = key
+
+
 def is_within(task: Task, whole: Task | None, parts: Collection[Task] = ()) -> bool:
     """Whether ``task`` is ``whole`` or one of ``parts``, or runs in a nursery below one of them."""
     step: Task | None = task
@@ -100,6 +129,8 @@ def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
     if node is None or not is_within(task, node.task):
         return None
     path = _path(target, node)
+    while path and _is_opened(path):
+        path = _path(target, node)
     if path:
         path.insert(0, node)
         raise CallCycle([step.ref for step in path], [step.title for step in path])
@@ -113,13 +144,50 @@ def waiting_for(target: Node, task: Task) -> Wait:
     return Wait(target.ref, check_for_cycle(target, task))
 
 
-def check_wait_for_name(names: object, key: object, task: Task) -> None:
-    """Raise `CallCycle` if ``task``, which waits for a name that nobody has, waits for an actor that starts later."""
+def yielding_wait(target: Node, task: Task, may_give_way: Callable[[], bool]) -> YieldingWait:
+    """The same, for a wait that may give way. Its target may be changed: that checks nothing."""
+    return YieldingWait(target.ref, check_for_cycle(target, task), may_give_way)
+
+
+def waiting_for_name(names: object, key: object, task: Task) -> NameWait | nullcontext[None]:
+    """A block in which ``task`` waits for a name that nobody has. Raises `CallCycle` if it waits for an actor that
+    starts later."""
     node = cast("Node | None", getattr(current_actor.get(None), "_cell", None))
-    if node is not None and is_within(task, node.task) and node.starts_before(names, key):
+    if node is None or not is_within(task, node.task):
+        return nullcontext()
+    if node.starts_before(names, key):
         error = CallCycle([node.ref, node.ref], [node.title, node.title])
         error.add_note(f"{key!r} is the name of a child that starts when {node.title} has started")
         raise error
+    if node.waits is None:
+        node.waits = {}
+    return NameWait(node.ref, node.waits, names, key)
+
+
+def needs_name(start: Node, names: object, key: object) -> bool:
+    """Whether an actor waits for that name, itself or through the actors that it waits for."""
+    seen = {start}
+    todo = [start]
+    for node in todo:
+        for wait in node.waits or ():
+            if isinstance(wait, NameWait) and wait.names is names and wait.key == key:
+                return True
+            target = cast("Node | None", getattr(wait.target, "_cell", None))
+            if target is not None and target not in seen:
+                seen.add(target)
+                todo.append(target)
+    return False
+
+
+def _is_opened(path: list[Node]) -> bool:
+    """Whether one of the waits along a path gives way."""
+    for step, following in pairwise(path):
+        for wait in step.waits or ():
+            if isinstance(wait, YieldingWait) and wait.target is following.ref and wait.may_give_way():
+                wait.has_given_way = True
+                wait.end_wait()
+                return True
+    return False
 
 
 def _path(start: Node, goal: Node) -> list[Node]:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import FunctionType
 from typing import Any, TypeVar
 
-from .._runtime import await_user, without_ki_protection
+from .._runtime import await_user, is_generator, is_old_coroutine, without_ki_protection
 from .method import (
     DECLARED,
     call_by_name,
     errors_declared_by,
+    has_place_for_the_actor,
     in_class,
     is_the_only_one,
     name_in,
@@ -93,8 +94,10 @@ class Handler:
         self.name = f"{cls.__qualname__}.{name}"
         if type(function) is FunctionType:  # a decorator's object may pretend to be one
             self.function = without_ki_protection(function)
-            self.is_async: bool = bool(inspect.iscoroutinefunction(function))
+            self.is_async: bool = inspect.iscoroutinefunction(function) or is_old_coroutine(function)
             self._signature = inspect.signature(function)
+            if not has_place_for_the_actor(self._signature):
+                raise TypeError(f"{self.name}() has no self: add it, or make the method a staticmethod")
         else:
             self.function = call_by_name(name)
             self.is_async = False  # it need not show before it is called; `serve` awaits a coroutine that it returns
@@ -160,6 +163,7 @@ class Handlers:
         cls: The class; None for function actors.
         by_count: ``by_count[n]`` has the handlers that are known to take *n* arguments, by method. A message without
             keyword arguments looks here first. `find` looks for all others, and refuses what is wrong.
+        cls: The actor class; None for functions.
     """
 
     __slots__ = ("_handlers", "_hooks", "by_count", "cls")
@@ -177,7 +181,7 @@ class Handlers:
             handler = self._handlers.get(method)
         except TypeError:
             raise TypeError(
-                f"{method!r} is not a method: pass one as the class has it, like SecretAgent.echo"
+                f"{shown(method)} is not a method: pass one as the class has it, like SecretAgent.echo"
             ) from None
         is_known = handler is not None
         if handler is None:
@@ -199,13 +203,14 @@ class Handlers:
         if name is None:
             raise TypeError(why_unknown(cls, method))
         if name in self._hooks:
-            is_called = name.startswith(("_", "on_"))
-            why = _INSTEAD.get(name, "it is called by the runtime" if is_called else "it is for the actor itself")
+            why = _INSTEAD.get(name, "it is for the actor itself")
+            if name.startswith(("_", "on_")) and name not in _INSTEAD:
+                why = f"{'Python' if name.startswith('__') else 'the runtime'} calls it"
             raise TypeError(f"{cls.__qualname__}.{name} can't be sent as a message: {why}")
         function = seen_from(cls, name)
         if not callable(function):
             raise TypeError(f"{cls.__qualname__}.{name} is not a method: write one that returns it")
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        if is_generator(function):
             raise TypeError(f"{shown(method)} is a generator, which would run in its caller: return a list instead")
         # What is made anew each time that it is looked up would fill the tables. Decorators like wrapt's give an object
         # that is equal to the function in it: with that function under another name, they would be one key.

@@ -58,7 +58,6 @@ R = TypeVar("R")
 P = ParamSpec("P")
 Ts = TypeVarTuple("Ts")
 
-
 NO_KWARGS: dict[str, object] = {}
 NOTHING_QUEUED = ()
 

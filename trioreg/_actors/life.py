@@ -25,6 +25,7 @@ from .._runtime import (
     is_being_closed,
     logger,
     run_user,
+    shown_safely,
     split,
     wake,
 )
@@ -61,11 +62,11 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
             elif hooks is None:
                 await run_function(cell, factory, args)
             else:
-                made: Behaviour = run_user(factory, *args)
-                if cell.actor is not made:
-                    made._trioreg_bind(cell)
-                cell.actor = made
+                made = run_user(factory, *args)
+                if made is None or cell.actor is not made:
+                    _take(cell, made)
                 del made
+                assert cell.actor is not None
                 if cell.state == ENDING:
                     pass
                 elif hooks.has_on_start:
@@ -104,6 +105,19 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
             raise cancelled
         finally:
             del cancelled
+
+
+def _take(cell: Cell, made: object) -> None:
+    """The actor is an object that the factory has not made in the usual way: a `__new__` or a metaclass gave it."""
+    cls = cell.handlers.cls
+    assert cls is not None
+    other = type(made)
+    if other is not cls:
+        must = f"{cls.__qualname__}() must give an instance of its own class"
+        if hasattr(other, "_trioreg_cell"):  # an `Actor`, which is made of more than this file knows
+            raise TypeError(f"{must}, not of {other.__qualname__}: pass {other.__qualname__}")
+        raise TypeError(f"{must}, not {shown_safely(made)}")
+    cast("Behaviour", made)._trioreg_take(cell)
 
 
 async def _refuse_unanswered(cell: Cell) -> None:

@@ -16,6 +16,8 @@ from typing import Any, cast
 
 from trio.lowlevel import disable_ki_protection
 
+from .._runtime import shown_safely
+
 DECLARED = "__trioreg_raises__"
 
 _ORIGINALS = ("__wrapped__", "__partialmethod__", "_partialmethod")
@@ -91,26 +93,36 @@ def errors_declared_by(method: object) -> tuple[type[Exception], ...]:
 def signature_of(cls: type, name: str) -> inspect.Signature:
     """The signature of any callable in a class, as if it were a plain method: with the actor in front."""
     found, seen = in_class(cls, name), seen_from(cls, name)
-    signature: inspect.Signature | None = None
+    takes_the_actor = _takes_the_actor(found)
     for each in (seen, found):
-        if signature is None and callable(each):
-            try:
-                signature = inspect.signature(each)
-            except (ValueError, TypeError):
-                continue
-    if signature is None:
-        raise TypeError(
-            f"{cls.__qualname__}.{name} has no signature that Python could read: write a method that calls it"
-        )
-    if _takes_the_actor(found):
+        try:
+            signature = inspect.signature(cast("Callable[..., object]", each))
+        except (ValueError, TypeError):
+            continue
+        if not takes_the_actor:
+            actor = inspect.Parameter("_trioreg_actor", inspect.Parameter.POSITIONAL_ONLY)
+            return signature.replace(parameters=[actor, *signature.parameters.values()])
+        if not has_place_for_the_actor(signature):
+            # mypyc shows no parameters for an async method. Any arguments fit, and wrong ones are a crash.
+            return inspect.signature(_any)
         return signature
-    actor = inspect.Parameter("_trioreg_actor", inspect.Parameter.POSITIONAL_ONLY)
-    return signature.replace(parameters=[actor, *signature.parameters.values()])
+    raise TypeError(f"{cls.__qualname__}.{name} has no signature that Python could read: write a method that calls it")
+
+
+def _any(*args: object, **kwargs: object) -> None: ...
+
+
+def has_place_for_the_actor(signature: inspect.Signature) -> bool:
+    """Whether a signature has a first parameter, for the actor."""
+    first = next(iter(signature.parameters.values()), None)
+    return first is not None and first.kind not in (first.KEYWORD_ONLY, first.VAR_KEYWORD)
 
 
 def _takes_the_actor(found: object) -> bool:
     if isinstance(found, functools.partial):
         return sys.version_info >= (3, 14)
+    if isinstance(found, functools.singledispatchmethod):
+        return not isinstance(cast("functools.singledispatchmethod[object]", found).func, staticmethod)
     return _is_descriptor(found) and not _is_static(found)
 
 
@@ -146,35 +158,60 @@ async def _awaited(coroutine: Coroutine[Any, Any, object]) -> object:
 
 def why_unknown(cls: type, method: object) -> str:
     """Why an object is no method of a class, and what to write instead."""
-    what = f"{shown(method)} is not a method of {cls.__qualname__}"
+    what = shown(method)
     if isinstance(method, functools.partial):
-        return f"{what}: pass the method itself, and all arguments after it"
+        what = f"functools.partial({shown(cast('functools.partial[object]', method).func)}, ...)"
+        return f"{what} is not a method of {cls.__qualname__}: pass the method itself, and all arguments after it"
     if inspect.ismethod(method) and not inspect.isclass(method.__self__):
         name = name_in(cls, method.__func__)
         if name is None and isinstance(method.__self__, cls):
             name = getattr(method, "__name__", None)
         if name is not None:
-            return f"{shown(method)} is bound to an instance: pass {cls.__qualname__}.{name}"
+            return f"{what} is bound to an instance: pass {cls.__qualname__}.{name}"
     name = getattr(method, "__name__", None)
     if isinstance(name, str):
         for base in cls.__mro__:
             found = vars(base).get(name)
             if _is_made_of_the_same(found, method):
-                return f"{shown(method)} is bound to an instance: pass {cls.__qualname__}.{name}"
-            if _place(found) == _place(method) is not None:
+                return f"{what} is bound to an instance: pass {cls.__qualname__}.{name}"
+            if _is_inside(found, method):
+                return f"{what} is the function under a decorator: pass {cls.__qualname__}.{name}"
+            if _home(method) != (base.__module__, base.__qualname__):
+                continue
+            if not _is_in_its_module(base):
                 return (
-                    f"{shown(method)} is of another class than this actor: {base.__qualname__} has been defined again "
-                    "since it started. Start it again"
+                    f"{what} is of another class than this actor: {base.__qualname__} has been defined again since it "
+                    "started. Start it again"
                 )
-    return f"{what}: pass {cls.__qualname__}.<method>"
+            if found is not None:
+                return f"{what} is not the function that the class has: pass {cls.__qualname__}.{name}"
+    return f"{what} is not a method of {cls.__qualname__}: pass {cls.__qualname__}.<method>"
 
 
-def _place(function: object) -> tuple[object, object] | None:
-    function = getattr(function, "__func__", function)
-    name = getattr(function, "__qualname__", None)
-    return None if name is None else (getattr(function, "__module__", None), name)
+def _is_inside(found: object, method: object) -> bool:
+    while found is not None:
+        found = getattr(found, "__wrapped__", None)
+        if found is method:
+            return True
+    return False
+
+
+def _is_in_its_module(cls: type) -> bool:
+    found: object = sys.modules.get(cls.__module__)
+    for name in cls.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is cls
+
+
+def _home(method: object) -> tuple[object, str]:
+    """The module and the name of the class that a method was written in."""
+    method = getattr(method, "__func__", method)
+    return getattr(method, "__module__", None), str(getattr(method, "__qualname__", "")).rpartition(".")[0]
 
 
 def shown(method: object) -> str:
     """What a method is called in an error."""
-    return str(getattr(method, "__qualname__", None) or repr(method))
+    partial = getattr(method, "__partialmethod__", None) or getattr(method, "_partialmethod", None)
+    if isinstance(partial, functools.partialmethod):
+        return f"functools.partialmethod({shown(cast('functools.partialmethod[object]', partial).func)}, ...)"
+    return str(getattr(method, "__qualname__", None) or shown_safely(method))

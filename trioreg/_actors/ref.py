@@ -251,7 +251,7 @@ class ActorRef(Reference, Address[A]):
 
     ``start_child`` gives you one; inside of an actor it is ``self.ref``, or `current`. A reference never leads to
     another life: a restarted actor has a new one. References are compared by identity, hashable, and safe to keep. They
-    do not keep the actor's state alive.
+    keep the state of an actor alive after one kind of end only: a crash that is not restarted, whose error has it.
     """
 
     __slots__ = ("_cell", "_exit")

@@ -12,7 +12,7 @@ import trio
 from trio.lowlevel import enable_ki_protection
 from trio_util import periodic  # pyright: ignore[reportUnknownVariableType]
 
-from .._runtime import Identity, counted, do_later, is_finalizing
+from .._runtime import Identity, counted, do_later, is_finalizing, require_room
 from .background import start_background_task
 from .cell import STOPPING
 from .message import TICK, Tick
@@ -53,6 +53,7 @@ class Timer(Identity):
             do_later(self._cell.ref._run.token, self.cancel)
         else:
             self._cell.ref._require_thread()
+            require_room()  # a scope that is cancelled half-way can't be cancelled again
             self._scope.cancel()
 
     async def _send_after(self) -> None:

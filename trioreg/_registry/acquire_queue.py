@@ -78,6 +78,8 @@ class AcquireQueues(Generic[K, V]):
         waiter = Waiter(key, queue, owner, value, current_task())
 
         def abort(_: RaiseCancelT) -> Abort:
+            if waiter.number not in queue:
+                return Abort.FAILED  # it is being woken: it has the name
             self._remove(waiter)
             return Abort.SUCCEEDED
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import Identity, Owner
+from .._runtime import Owner, SyncBlock
 from .arguments import AcceptsNone, unhashable
 from .core import RegistryCore
 from .names import Names
@@ -44,10 +44,12 @@ class Holding(RegistryCore[K, V]):
         return Hold(self._names, key, value, owner)
 
 
-class Hold(Identity, AbstractContextManager[None], Generic[K, V]):
+class Hold(SyncBlock, AbstractContextManager[None], Generic[K, V]):
     """The context manager of `Registry.hold`."""
 
     __slots__ = ("_arguments", "_entered", "_names")
+
+    _written = "registry.hold(...)"
 
     def __init__(self, names: Names[K, V], key: K, value: V, owner: Owner | None) -> None:
         self._names = names

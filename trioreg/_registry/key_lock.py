@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from .._runtime import Identity, Run, current_run
+from .._runtime import AsyncBlock, Run, current_run, require_room
 from .arguments import require_hashable
 from .core import RegistryCore
 
@@ -78,10 +78,12 @@ class KeyLocks:
                 self._locks[key] = (lent, users - 1)
 
 
-class KeyLock(Identity, AbstractAsyncContextManager[None]):
+class KeyLock(AsyncBlock, AbstractAsyncContextManager[None]):
     """The context manager of `Registry.lock`."""
 
     __slots__ = ("_key", "_lock", "_locks")
+
+    _written = "registry.lock(...)"
 
     def __init__(self, locks: KeyLocks, key: Hashable) -> None:
         self._locks = locks
@@ -92,11 +94,14 @@ class KeyLock(Identity, AbstractAsyncContextManager[None]):
     async def __aenter__(self) -> None:
         if self._lock is not None:
             raise RuntimeError(f"this lock({self._key!r}) is already entered: make another one")
+        require_room(12)  # Trio can't undo a wait for a lock that has begun half-way
         lock = self._locks.lend(self._key)
         try:
             await lock.acquire()
-        except BaseException:
+        except BaseException as error:
             self._locks.take_back(self._key, lock)
+            if type(error) is RuntimeError:  # Trio's, and not a `RecursionError`
+                raise RuntimeError(f"this task has lock({self._key!r}) already: it would wait for itself") from None
             raise
         self._lock = lock
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 from trio.lowlevel import in_trio_run
 
 from .._runtime import (
+    COLLECTING,
     NORMAL,
     ActorExited,
     AlreadyRegistered,
@@ -25,6 +26,8 @@ from .._runtime import (
     Token,
     current_owner,
     current_run,
+    do_later,
+    is_finalizing,
     report,
     require_room,
     shown_safely,
@@ -255,6 +258,8 @@ class Names(Tables[K, V]):
 
     def replace(self, owner: Owner, key: K, number: int, value: V) -> None:
         """Change the value of one entry of an owner. The entry must be there."""
+        if self.totals is not None or self.selections:
+            require_room()  # for what comes behind the change
         new: Entry[V] = _new_entry(Entry, (owner, value))
         if self.unique:
             table = self.table_of(key)
@@ -265,7 +270,10 @@ class Names(Tables[K, V]):
         if self.selections:
             self._record_change(key, old, new)
         if self.totals is not None:
-            self.totals.add(self, key, value, instead_of=old)
+            try:
+                self.totals.add(self, key, value, instead_of=old)
+            except BaseException:
+                self.totals.recount(self)  # the change itself is done
 
     def hand_over(self, key: K, owner: Owner, to: Owner, value: V, exit: Exit | None = None) -> bool:
         """Give a unique key of ``owner`` to another owner. At every moment it has exactly one.
@@ -300,7 +308,10 @@ class Names(Tables[K, V]):
         if self.selections:
             self._record_change(key, entry, new)
         if self.totals is not None:
-            self.totals.add(self, key, value, instead_of=entry)
+            try:
+                self.totals.add(self, key, value, instead_of=entry)
+            except BaseException:
+                self.totals.recount(self)  # the change itself is done
         if queue is not None:
             self.queues.wake(queue, to)
         if self.notifier is not None:
@@ -441,7 +452,9 @@ class Names(Tables[K, V]):
     def _deliver_events(self, notifier: Notifier[K, V]) -> None:
         # While an owner ends, its names go one by one. Events are delivered when the last one is gone.
         assert self._run is not None
-        if self._run.undelivered is None:
+        if COLLECTING and is_finalizing():
+            do_later(self._run.token, notifier.deliver)  # a channel wakes tasks
+        elif self._run.undelivered is None:
             notifier.deliver()
         else:
             self._run.undelivered[notifier] = None

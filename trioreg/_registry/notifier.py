@@ -138,7 +138,7 @@ class Notifier(Generic[K, V]):
         waiters = self._waiters.setdefault(key, {})
 
         def abort(_: RaiseCancelT) -> Abort:
-            del waiters[task]
+            waiters.pop(task, None)  # if it is not there, it is being woken, and now the cancellation wakes it
             _forget(self._waiters, key, waiters)
             return Abort.SUCCEEDED
 

@@ -7,11 +7,12 @@ looks only at the entries of that owner. Otherwise it looks at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from types import CoroutineType
 from typing import Any, Generic, TypeVar, cast
 
 from trio.lowlevel import checkpoint
 
-from .._runtime import Owner
+from .._runtime import Owner, sync_result
 from .arguments import as_owner
 from .changes import Changes, Selection
 from .compiled_pattern import compile_pattern
@@ -35,7 +36,7 @@ _NOTHING = object()
 class Query(Generic[K, V]):
     """A pattern for keys, owners and values, a condition, and the shape of the results."""
 
-    __slots__ = ("_has_key", "_has_variables", "_into", "_key", "_match", "_names", "_owner", "_where")
+    __slots__ = ("_has_key", "_has_variables", "_into", "_key", "_match", "_names", "_owner", "_shape", "_where")
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Query(Generic[K, V]):
         self._names = names
         pattern = compile_pattern((key, owner, value))
         self._where = compile_where(where, pattern.names)
+        self._shape = into
         self._into = None if into is None else compile_into(into, pattern.names)
         self._match = pattern.match
         self._has_variables = bool(pattern.names)
@@ -80,7 +82,10 @@ class Query(Generic[K, V]):
             return _NOTHING
         if self._into is None:
             return row
-        return self._into(found if self._has_variables else row)
+        result = self._into(found if self._has_variables else row)
+        if type(result) is CoroutineType:
+            return sync_result("into", self._shape, cast("object", result))
+        return result
 
     def run_nowait(self) -> list[object]:
         """All results, without a checkpoint."""

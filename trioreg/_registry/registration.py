@@ -8,7 +8,7 @@ from typing import TypeVar, cast, overload
 import trio
 from trio.lowlevel import checkpoint_if_cancelled, enable_ki_protection
 
-from .._runtime import NotRegistered, Owner, require_sync, run_user, sync_result
+from .._runtime import NotRegistered, Owner, require_room, require_sync, run_user, sync_result
 from .arguments import AcceptsNone, as_owner, require_hashable, unhashable
 from .core import RegistryCore
 from .entry import Entry
@@ -163,15 +163,22 @@ class Registration(RegistryCore[K, V]):
 
     @enable_ki_protection
     async def _acquire(self, key: K, value: V, owner: Owner) -> Owner:
-        entry = self._names.entry(key)
+        require_room()
+        names = self._names
+        entry = names.entry(key)
         if entry is None:
-            self._names.insert(owner, key, value)
-            await trio.lowlevel.cancel_shielded_checkpoint()
+            names.insert(owner, key, value)
         elif entry.owner is owner:
             raise RuntimeError(f"{owner!r} holds {key!r} in {self.name!r} already: it would wait for itself")
         else:
-            await self._names.queues.wait(key, owner, value)
-        return self._names.writable_owner(owner)
+            await names.queues.wait(key, owner, value)
+        try:
+            if entry is None:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            return names.writable_owner(owner)
+        except BaseException:
+            names.delete_all(owner, key)  # the caller gets an error, so it would not know that it has the name
+            raise
 
     @enable_ki_protection
     def update_value(self, key: K, fn: Callable[[V], V], *, owner: Owner | None = None) -> tuple[V, V]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
-from .._actors import check_wait_for_name
-from .._runtime import Feed, Identity, OnOverflow, Owner
+from .._actors import waiting_for_name
+from .._runtime import Feed, OnOverflow, Owner, SyncBlock
 from .arguments import require_hashable
 from .core import RegistryCore
 from .events import Event, Registered
@@ -37,6 +37,7 @@ class Watching(RegistryCore[K, V]):
             The owner; for duplicate keys the first that `lookup` gives. It has not ended when this returns.
 
         Raises:
+            CallCycle: It is the name of a child that starts only when the caller has started.
             TypeError: ``key`` is not hashable.
             RuntimeError: The registry belongs to another Trio run.
         """
@@ -83,10 +84,12 @@ class Watching(RegistryCore[K, V]):
         return Watch(notifier, key, everything, first, buffer, overflow)
 
 
-class Watch(Identity, AbstractContextManager["Feed[Event[K, V]]"], Generic[K, V]):
+class Watch(SyncBlock, AbstractContextManager["Feed[Event[K, V]]"], Generic[K, V]):
     """The context manager of `Registry.watch`."""
 
     __slots__ = ("_everything", "_feed", "_key", "_limits", "_names", "_notifier", "_watchers")
+
+    _written = "registry.watch(...)"
 
     def __init__(
         self,
@@ -142,5 +145,5 @@ async def wait_for_holder(names: Names[K, V], key: K) -> Owner:
         entry = names.first(key)
         if entry is not None:
             return entry.owner
-        check_wait_for_name(names, key, current_task())
-        await names.open_notifier().wait_registered(key)
+        with waiting_for_name(names, key, current_task()):
+            await names.open_notifier().wait_registered(key)

@@ -114,7 +114,7 @@ def _check_callable(argument: str, function: Callable[..., object], names: tuple
         signature.bind(*[None] * positional, **dict.fromkeys(names))
     except TypeError as error:
         if positional:
-            given = "the value" if argument == "where" else "the (key, owner, value) row"
+            given = "the value, or the row in a select," if argument == "where" else "the (key, owner, value) row"
             wanted = f"{given} as its only argument, since the pattern has no variables"
         else:
             wanted = f"the pattern's variables as keyword arguments ({', '.join(names)})"

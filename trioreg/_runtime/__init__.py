@@ -5,6 +5,7 @@ Read first: `owner.py`. An owner holds names, and gives them all back in the ste
 This wing never knows an actor, a registry or a supervisor. Other wings import from here, not from the files.
 """
 
+from .block import AsyncBlock, SyncBlock
 from .counted import counted
 from .errors import (
     ActorExited,
@@ -46,11 +47,12 @@ from .stack import require_room
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
 from .trio_run import Run, current_run
-from .user_functions import async_result, require_sync, sync_result
+from .user_functions import async_result, is_generator, is_old_coroutine, require_sync, sync_result
 
 __all__ = [
     "ActorExited",
     "AlreadyRegistered",
+    "AsyncBlock",
     "COLLECTING",
     "CallCycle",
     "ChildNotEnded",
@@ -72,6 +74,7 @@ __all__ = [
     "RestartLimitExceeded",
     "Run",
     "SHUTDOWN",
+    "SyncBlock",
     "TaskOwner",
     "Token",
     "TrioregError",
@@ -90,6 +93,8 @@ __all__ = [
     "flat",
     "is_being_closed",
     "is_finalizing",
+    "is_generator",
+    "is_old_coroutine",
     "items_of",
     "keep_lines",
     "logger",

@@ -125,7 +125,9 @@ class Overflow(TrioregError):
 
 
 class CallCycle(TrioregError):
-    """A waits for B, and B waits for A: the waits, for an answer, for room or for an end, would never be over.
+    """A waits for B, and B waits for A: neither could ever go on.
+
+    Each of them may wait for an answer, for room in a mailbox, for a start or for an end.
 
     Attributes:
         path: The references along the cycle. The first one is the last one, too.

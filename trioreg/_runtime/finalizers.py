@@ -7,7 +7,6 @@ woken there can be lost. So while the collector runs, the runtime changes nothin
 from __future__ import annotations
 
 import gc
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from threading import get_ident
@@ -16,7 +15,7 @@ from typing import Any, Literal
 import trio
 from trio.lowlevel import enable_ki_protection
 
-logger = logging.getLogger("trioreg")
+from .log import logger
 
 COLLECTING: list[int] = []
 """The threads in which the garbage collector runs now. Ask first whether it is empty: nearly always it is."""

@@ -7,6 +7,7 @@ object in a log line. That is shown on stderr, as `logging` shows the errors of 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ class SafeLogger:
         try:
             _logger.log(level, message, *args, exc_info=exc_info, stacklevel=stack_level)
         except Exception:
-            record = _logger.makeRecord(_logger.name, level, __file__, 0, message, args, None)
-            _reporter.handleError(record)
+            # What shows the error may fail too: stderr may be closed, and `logging` may be told to make other records.
+            with suppress(Exception):
+                record = _logger.makeRecord(_logger.name, level, __file__, 0, message, args, None)
+                _reporter.handleError(record)
 
     def debug(self, message: str, *args: object) -> None:
         self.log(logging.DEBUG, message, *args, stack_level=3)

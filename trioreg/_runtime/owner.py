@@ -39,7 +39,9 @@ class Lessor(Protocol):
 
 
 class Owner(Identity):
-    """The holder of a name: an `ActorRef`, or a `TaskOwner` for a plain Trio task. Compared by identity.
+    """The holder of a name: an `ActorRef`, or a `TaskOwner` for a plain Trio task. Hashable.
+
+    A reference is equal to itself only. Two task owners are equal if they stand for the same task.
 
     A registry gives you owners (`Entry.owner`, `Registry.whereis`, `AlreadyRegistered.holder`), and you pass them as
     ``owner=``.

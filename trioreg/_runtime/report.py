@@ -1,9 +1,9 @@
-"""Report an error that has nowhere to go, as the code in which it came up must not raise."""
+"""Report an error that comes up in code that must not raise."""
 
 from __future__ import annotations
 
-import sys
 import traceback
+from contextlib import suppress
 
 from .log import logger
 
@@ -17,5 +17,6 @@ def report(error: BaseException, message: str, *args: object) -> None:
     try:
         logger.error(message, *args, exc_info=error)
     except BaseException:
-        if sys.stderr is not None:
+        # Without stderr it can't be shown.
+        with suppress(Exception):
             traceback.print_exc()

@@ -7,9 +7,9 @@ message and the outcome are always the same, so here they are made once. Only th
 A sleeping task says so in its ``custom_sleep_data``. Trio clears that in the moment in which the task is rescheduled,
 for any reason. So it is always true, and there is no other record to keep.
 
-`wake` still takes it away before it calls Trio. Trio makes an object before it clears it, so a ``__del__`` may run that
-sends to the same actor and would wake its task twice. In its place there is `WOKEN`. If Trio raises, as the stack is
-full, that shows how far Trio has come: so a task is woken, or nothing has changed.
+`wake` does not leave that to Trio: first it puts `WOKEN` there. Otherwise a ``__del__`` that runs inside of Trio's
+`reschedule` could send to the same actor, and wake its task twice. If Trio raises, because the stack is full, `WOKEN`
+shows how far Trio has come. So either the task is woken, or nothing has changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from types import coroutine
 from typing import TypeVar
 
 from outcome import Outcome  # Trio's own: it is in the signature of `reschedule`, and there wherever Trio is
-from trio.lowlevel import Abort, RaiseCancelT, Task, reschedule, wait_task_rescheduled
+from trio.lowlevel import Abort, RaiseCancelT, Task, current_trio_token, reschedule, wait_task_rescheduled
+
+from .finalizers import COLLECTING, is_finalizing
 
 R = TypeVar("R")
 
@@ -45,9 +47,15 @@ WOKEN = _Woken()
 
 
 def wake(task: Task) -> None:
-    """Wake a sleeping task, or raise and change nothing."""
+    """Wake a sleeping task, or raise and change nothing. While the garbage collector runs, it is woken a little later.
+
+    In between it may be cancelled. If it must not, its abort function says so.
+    """
     data = task.custom_sleep_data
     task.custom_sleep_data = WOKEN
+    if COLLECTING and is_finalizing():
+        current_trio_token().run_sync_soon(_wake_later, task)
+        return
     try:
         reschedule(task, WOKEN)
     except BaseException:
@@ -55,6 +63,11 @@ def wake(task: Task) -> None:
             task.custom_sleep_data = data
             raise
         finish_waking(task)
+
+
+def _wake_later(task: Task) -> None:
+    if task.custom_sleep_data is WOKEN:  # else it has been cancelled meanwhile
+        reschedule(task, WOKEN)
 
 
 def finish_waking(task: Task) -> None:

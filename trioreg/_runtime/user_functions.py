@@ -9,7 +9,7 @@ A sync function in the place of an async one has already run when its result can
 
 from __future__ import annotations
 
-from inspect import isasyncgenfunction, isawaitable, iscoroutinefunction
+from inspect import CO_ITERABLE_COROUTINE, isasyncgenfunction, isawaitable, iscoroutinefunction, isgeneratorfunction
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -37,6 +37,19 @@ def sync_result(argument: str, function: object, result: T) -> T:
         coroutine.close()  # or Python warns that it was never awaited
         raise error
     return result
+
+
+def is_generator(function: object) -> bool:
+    """Whether a call of a function gives a generator, which nobody can await."""
+    if isasyncgenfunction(function):
+        return True
+    return isgeneratorfunction(function) and not is_old_coroutine(function)
+
+
+def is_old_coroutine(function: object) -> bool:
+    """Whether this is a generator function that `types.coroutine` has made awaitable."""
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    return isinstance(flags, int) and bool(flags & CO_ITERABLE_COROUTINE)
 
 
 def async_result(function: object, result: Awaitable[T]) -> Awaitable[T]:

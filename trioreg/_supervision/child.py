@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 import trio
 
 from .._actors import ENDED, STARTING
+from .._runtime import require_room
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
@@ -80,7 +81,7 @@ class Child:
         id: What a supervisor that gives its children ids knows it by; None in a dynamic one.
         cell: Its current life, or its last one once that has ended.
         restarts: How often it has been restarted.
-        last_life: The reference of the life before that one, if there was one.
+        last_lives: The references of the last life before that one that had started, and of the last one.
         delayed_in_a_row: How many restarts in a row had to wait.
         delayed_restart: Its wait for its next restart.
         is_new: Whether its first start is not over: nothing is kept of a child that fails in it.
@@ -96,7 +97,7 @@ class Child:
         "is_ending",
         "is_new",
         "is_terminating",
-        "last_life",
+        "last_lives",
         "number",
         "parent",
         "restarts",
@@ -109,7 +110,7 @@ class Child:
         self.spec = spec
         self.id: Hashable = None
         self.cell: Cell | None = None
-        self.last_life: Owner | None = None
+        self.last_lives: tuple[Owner, ...] = ()
         self.restarts = 0
         self.delayed_in_a_row = 0
         self.delayed_restart: DelayedRestart | None = None
@@ -140,9 +141,10 @@ class Child:
         """If it waits for its next restart, it does not get it."""
         delayed = self.delayed_restart
         if delayed is not None:
-            self.delayed_restart = None
+            require_room()
             delayed.scope.cancel()
             delayed.over.set()
+            self.delayed_restart = None  # the last step: a wait that is not cancelled ends with a restart
 
     # What its cell asks of it
 

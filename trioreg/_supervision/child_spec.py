@@ -12,6 +12,7 @@ import attrs
 
 from .._actors import Actor, type_of
 from .._registry import Via
+from .._runtime import is_generator
 from .backoff import Backoff
 
 Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
@@ -60,7 +61,7 @@ def kind_of(factory: object) -> Kind:
             type.__setattr__(cls, "_trioreg_kind", kind)
         return kind
     # Whether a function is async shows only in what it returns: a decorated one or a lambda need not look it.
-    if not callable(inner) or _is_plain_class(inner) or _is_generator(inner):
+    if not callable(inner) or _is_plain_class(inner) or is_generator(inner):
         raise TypeError(
             f"factory must be an Actor class or an async function (or a functools.partial of one), not {factory!r}"
         )
@@ -73,10 +74,6 @@ def _actor_class(inner: Any) -> type[Actor] | None:
 
 def _is_plain_class(inner: Any) -> bool:
     return inspect.isclass(inner) and not hasattr(inner, "__await__")
-
-
-def _is_generator(inner: Any) -> bool:
-    return inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
 
 
 def _check_shutdown(shutdown: object) -> None:

@@ -112,22 +112,29 @@ class Children:
         return child
 
     def begin_life(self, child: Child, cell: Cell) -> None:
-        """A child has a new life. Until that has started, the reference of the last one leads to the child too."""
+        """A child has a new life. Until that has started, the reference of the last one leads to the child too.
+
+        So does that of the last one that had started: no one may know those that have failed in between.
+        """
         last = child.cell
         if last is not None:
-            self._forget_last_life(child)
-            self._by_last_life[last.ref] = child
-            child.last_life = last.ref
+            started = () if last.life.has_started else child.last_lives[:1]
+            self._forget_last_lives(child)
+            child.last_lives = (*started, last.ref)
+            for ref in child.last_lives:
+                self._by_last_life[ref] = child
         child.cell = cell
 
     def _starting_after(self, ref: Owner) -> Child | None:
         child = self._by_last_life.get(ref)
-        return child if child is not None and child.state == "starting" else None
+        if child is None or child.cell is None or child.cell.life.has_started or child.state == "ended":
+            return None
+        return child
 
-    def _forget_last_life(self, child: Child) -> None:
-        if child.last_life is not None:
-            self._by_last_life.pop(child.last_life, None)
-            child.last_life = None
+    def _forget_last_lives(self, child: Child) -> None:
+        for ref in child.last_lives:
+            self._by_last_life.pop(ref, None)
+        child.last_lives = ()
 
     def find_ended(self, which: object) -> Child:
         """The same, for a child that has to have ended. `ChildNotEnded` if it has not."""
@@ -138,8 +145,8 @@ class Children:
 
     def forget(self, child: Child) -> None:
         """Keep nothing of a child."""
-        if child.last_life is not None:
-            self._forget_last_life(child)
+        if child.last_lives:
+            self._forget_last_lives(child)
         key = _key(child)
         if self.by_id.get(key) is child:
             del self.by_id[key]

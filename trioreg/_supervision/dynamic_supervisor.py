@@ -88,8 +88,9 @@ class DynamicSupervisor(SupervisorBase):
 
             room = await supervisor.start_or_get(Room, "cats", name=names.via("room: cats"))
 
-        It waits for an actor that is still starting, until one that is ending has ended, and until a child of this
-        supervisor that waits for its restart (`Backoff`) has been restarted. A checkpoint.
+        If the actor with the name is still starting, this waits until it has started. If that actor is ending, this
+        waits until it has ended. If a child of this supervisor with that name waits for its restart (`Backoff`), this
+        waits for the restart. A checkpoint.
 
         Args:
             factory: An `Actor` class or an async function, or a ``functools.partial`` of one. Or a whole `ChildSpec`
@@ -145,5 +146,6 @@ def open_dynamic_supervisor(
         TypeError, ValueError: An argument is not what is said above.
     """
     return SupervisorBlock(
-        DynamicSupervisor(max_restarts=max_restarts, max_seconds=max_seconds, max_children=max_children, name=name)
+        DynamicSupervisor(max_restarts=max_restarts, max_seconds=max_seconds, max_children=max_children, name=name),
+        "open_dynamic_supervisor(...)",
     )

@@ -20,7 +20,7 @@ import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import ENDED
-from .._runtime import KILLED, ActorExited
+from .._runtime import KILLED, ActorExited, require_room
 from .children import Children
 from .delayed_restart import DelayedRestarts
 from .group_restart import GroupRestart
@@ -202,6 +202,7 @@ class Engine:
         """
         if self._is_killed_from_above:
             return
+        require_room(30)  # more than each one needs: all are killed, or none
         todo: list[Engine] = [self]
         while todo:
             engine = todo.pop()
@@ -231,7 +232,7 @@ class Engine:
         assert exit is not None
         lifecycle = self._lifecycle
         lifecycle.lives -= 1
-        if child.is_new and cell.life.starter is not None:
+        if child.is_new and (cell.life.starter is not None or child.is_ending):
             # Now, and not when the task that starts it has its turn: another one may have started it again before. It
             # would be forgotten while it lives, and nothing would end it.
             self._group.remove(child)
@@ -243,11 +244,14 @@ class Engine:
         except Exception as error:
             # Nothing here is to raise. If it does, as with a stack that is full, neither that nor the crash is lost.
             lifecycle.fail(*([error] if exit.error is None else [exit.error, error]))
+        if exit.error is not None:
+            cell.life.crashed_in = None  # it is logged; the child keeps this life for long, but not the last message
         lifecycle.close_if_done()
 
     def starts_later(self, child: Child, names: object, key: object) -> bool:
         if child.cell is None or child.cell.life.starter is not self.task:
             return False
+        self._group.wake_waiters()  # a start that waits for this one may be that of the name: it does not wait then
         later = [*self._to_start, *(member.spec for member in self._group.in_order() if member is not child)]
         return any(spec.name is not None and spec.name._names is names and spec.name.key == key for spec in later)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from .._actors import ENDING
 from .backoff import UNAVAILABLE_NAME, Backoff
 from .shutdown import end
 
@@ -81,9 +82,9 @@ class GroupRestart:
         for member in reversed(members):
             if member.cell in self._lifecycle.starts and not member.cell.life.has_started:
                 # The task that waits for this start begins it anew when the restart is over. If the start has failed,
-                # that task gets the error: it may not have had its turn yet.
+                # or something else ends it, that task gets the error: it may not have had its turn yet.
                 group.remove(member)
-                if member.life is not None:
+                if member.cell.state < ENDING:
                     del self._lifecycle.starts[member.cell]
             elif member.delayed_restart is not None:
                 group.add_counted(member)

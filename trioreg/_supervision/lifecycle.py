@@ -16,7 +16,7 @@ import trio
 from trio.lowlevel import enable_ki_protection
 
 from .._actors import ENDED
-from .._runtime import SHUTDOWN, NotRunning, current_run
+from .._runtime import SHUTDOWN, NotRunning, current_run, require_room
 from .failures import combined
 from .shutdown import end
 
@@ -119,6 +119,7 @@ class Lifecycle:
     @enable_ki_protection
     def close(self) -> None:
         """Begin to shut down. Not a checkpoint."""
+        require_room()  # Trio can't undo an event that is set half-way, and it would never be set again
         self.is_closing = True
         self.notify()
         self._restart_group.wake_waiters()

@@ -178,7 +178,8 @@ def open_partition_supervisor(  # type: ignore[misc]  # mypy does not see that *
             max_restarts=max_restarts,
             max_seconds=max_seconds,
             name=name,
-        )
+        ),
+        "open_partition_supervisor(...)",
     )
 
 

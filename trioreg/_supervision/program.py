@@ -128,8 +128,8 @@ def run(
     - when a child, at any depth, calls ``sys.exit(status)``;
     - when the supervisor gives up, or a child does not start.
 
-    From the first signal on, a crash is logged and does not decide the status any more: the status never depends on a
-    moment. A crash that has made the program fail before the signal came still does.
+    From the first signal on, a crash is logged and does not decide the status any more. If the program has failed
+    before the signal comes, it still fails.
 
     A second signal ends the process at once, as if it had no handler: no ``on_stop``, no ``finally``, no ``atexit``. A
     signal that was ignored before stays ignored. All handlers are put back at the end.

@@ -1,22 +1,25 @@
-"""The book of a group restart: which children it starts again, and which starts wait until it is over.
+"""What a group restart has to know: which children it starts again, and which starts wait until it is over.
 
 `RestartGroup` starts and ends nothing: `group_restart.py` does. Nothing here counts restarts: `restarts.py` does.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from trio.lowlevel import ParkingLot, checkpoint_if_cancelled, current_task
 
-from .._actors import waiting_for
-from .._runtime import CallCycle
+from .._actors import ENDING, STARTING, Reference, needs_name, yielding_wait
+from .._runtime import CallCycle, current_actor
+from .child import Child
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .._actors import Cell
-    from .child import Child
+    from trio.lowlevel import Task
+
+    from .._actors import ActorRef, Cell, YieldingWait
+    from .._registry import Via
     from .lifecycle import Lifecycle
     from .strategy import Strategy
 
@@ -30,13 +33,15 @@ class RestartGroup:
             restart has begun.
         is_at_work: Whether the supervisor's task ends and starts members now. It does not while a member that failed to
             start waits for its next try.
-        ending, starting: The life whose end, or whose start, the restart waits for now; else None.
+        ending, starting: The life whose end, or whose start, the supervisor's task waits for now; else None.
     """
 
     __slots__ = (
         "_is_counted",
+        "_some_have_no_wait",
         "_strategy",
         "_waiters",
+        "_waits",
         "cause",
         "ending",
         "is_at_work",
@@ -52,6 +57,9 @@ class RestartGroup:
         self.starting: Cell | None = None
         self._strategy = strategy
         self._waiters = ParkingLot()
+        # The waits in the graph of `_actors/deadlock.py`, and whether there is a start that waits and has none there.
+        self._waits: set[YieldingWait] = set()
+        self._some_have_no_wait = False
         # For each child in the group whether this restart of it has been counted.
         self._is_counted: dict[Child, bool] = {}
 
@@ -110,9 +118,17 @@ class RestartGroup:
     # Starts wait until the restart is over
 
     def wait_for(self, *, ending: Cell | None = None, starting: Cell | None = None) -> None:
-        """The restart waits for this life now."""
+        """The supervisor's task waits for this life now, and so do the starts that wait for that task."""
         self.ending, self.starting = ending, starting
-        self.wake_waiters()
+        life = ending or starting
+        if life is None:
+            return
+        for wait in self._waits:
+            wait.target = life.ref
+        # An `on_stop` that runs already may wait for one of them: they look again.
+        if self._some_have_no_wait or (life is ending and life.state == ENDING and life.waits):
+            self._some_have_no_wait = False
+            self.wake_waiters()
 
     def wake_waiters(self) -> None:
         """Something has changed for the starts that wait."""
@@ -123,25 +139,70 @@ class RestartGroup:
         """Whether a restart is requested or at work, so that starts have to wait."""
         return self.is_at_work or self.cause is not None
 
-    async def wait_over(self, lifecycle: Lifecycle) -> None:
+    async def wait_over(self, lifecycle: Lifecycle, name: Via[Any, Any] | None = None) -> None:
         """Wait until no restart is at work, or the supervisor closes. Not a checkpoint if there is none.
+
+        ``name`` is the name that the start is to give.
 
         As in OTP, a start that is asked for between two tries does not wait for the next one.
 
-        The restart may itself wait for the task that asks. If it waits for a start, which needs this one, there is
-        nothing to wait for: all that it ends has ended. If it waits for an end, this start would come too early.
+        The restart may itself wait for the task that asks, now or later. If it waits for a start, which needs this one,
+        this one does not wait: all that the restart ends has ended. If it waits for an end, this start would come too
+        early: that is a cycle.
         """
         while self.is_busy and lifecycle.is_accepting:
             await checkpoint_if_cancelled()
             life = self.ending or self.starting
-            if life is None:
+            if life is None:  # it has not begun
+                self._some_have_no_wait = True
                 await self._waiters.park()
                 continue
+            if self.ending is not None:
+                _refuse_within(self.ending)
+            elif name is not None and needs_name(life, name._names, name.key):
+                return
             try:
-                waiting = waiting_for(life, current_task())
+                wait = yielding_wait(life, _waiting_task(), self._may_give_way)
             except CallCycle:
                 if self.starting is not None:
                     return
                 raise
-            with waiting:
-                await self._waiters.park()
+            self._waits.add(wait)
+            try:
+                with wait:
+                    await self._waiters.park()
+            finally:
+                self._waits.discard(wait)
+            if wait.has_given_way and self.starting is not None:
+                return
+
+    def _may_give_way(self) -> bool:
+        """Another wait would close a cycle with that of a start. The start goes on, if it would not come too early."""
+        if self.starting is None:
+            return False
+        self.wake_waiters()
+        return True
+
+
+def _current_cell() -> Cell | None:
+    actor = current_actor.get(None)
+    return cast("ActorRef[Any]", actor)._cell if isinstance(actor, Reference) else None
+
+
+def _waiting_task() -> Task:
+    """The task that waits if the current one does: an actor's start, or its end, may wait for any of its tasks."""
+    cell = _current_cell()
+    if cell is not None and cell.state in (STARTING, ENDING) and cell.task is not None:
+        return cell.task
+    return current_task()
+
+
+def _refuse_within(life: Cell) -> None:
+    """Raise `CallCycle` if the current actor is ending, and that is a part of the end of ``life``, a supervisor."""
+    cell = _current_cell()
+    child = None if cell is None or cell.state != ENDING else cell.life.child
+    while cell is not None and isinstance(child, Child):
+        if child.cell is life:
+            cycle = [cell, cell] if cell is life else [cell, life, cell]
+            raise CallCycle([step.ref for step in cycle], [step.title for step in cycle])
+        child = child.parent.own_child

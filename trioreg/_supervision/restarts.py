@@ -82,10 +82,14 @@ class Restarts:
             # The task that starts it gets the error. (A group restart logs it, with what follows.)
             if child not in self._group:
                 self._log.not_started(child, cell, exit)
+                if error is not None and not child.is_new:
+                    keep_lines(error)  # the child is kept, and its last life with it
             return
         if lifecycle.is_closing or child.is_ending:
             self._log.ended(child, cell, exit)
             if not lifecycle.is_closing:
+                if error is not None:
+                    keep_lines(error)
                 # Now. Before the task that has ended it has its turn, another task may have started it again.
                 self._children.forget_if_not_kept(child)
             # If it failed because it needed a child that was ended before it, that is no failure: it is a shutdown.

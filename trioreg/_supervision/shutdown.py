@@ -31,6 +31,7 @@ async def end(child: Child) -> None:
     child.cancel_delayed_restart()
     life = child.life
     if life is None:
+        child.is_ending = False
         return
     child.is_ending = True
     try:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
 
-from .._actors import RUNNING, STARTING, Cell, run_actor, waiting_for
-from .._runtime import SHUTDOWN, ActorExited, MaxChildren, current_run, require_room
+from .._actors import ENDED, RUNNING, STARTING, Cell, run_actor, waiting_for
+from .._runtime import SHUTDOWN, ActorExited, MaxChildren, current_run, is_being_closed, require_room
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -88,7 +88,7 @@ class Starting:
         lifecycle, group = self._lifecycle, self._group
         while True:
             if group.is_busy:
-                await group.wait_over(lifecycle)
+                await group.wait_over(lifecycle, spec.name)
             if not lifecycle.is_accepting:
                 await lifecycle.refuse()
             child, cell = self._begin_new(spec)
@@ -102,7 +102,11 @@ class Starting:
         if not self._lifecycle.is_accepting:
             await self._lifecycle.refuse()
         child, cell = self._begin_new(spec)
-        await self.wait_started(child, cell)
+        self._group.wait_for(starting=cell)  # a restart of several may be requested already
+        try:
+            await self.wait_started(child, cell)
+        finally:
+            self._group.wait_for()
         child.is_new = False
 
     def _begin_new(self, spec: ChildSpec) -> tuple[Child, Cell]:
@@ -115,8 +119,8 @@ class Starting:
         try:
             return child, self.spawn(child)
         except BaseException as error:
+            children.forget(child)  # first: there may be no room for more
             say_whose(error, child)
-            children.forget(child)
             lifecycle.close_if_done()
             raise
 
@@ -178,20 +182,23 @@ class Starting:
         cell = Cell(ref, child, kind)
         ref._cell = cell
         require_room(8)  # Trio can't undo the start of a task
+        last = child.cell
         try:
             if spec.name is not None:
                 spec.name._claim(ref, None if predecessor is None else predecessor.ref)
+            # Before the task is there: a task whose child does not know it would never be ended.
+            self._children.begin_life(child, cell)
+            self._log.starting(child, cell)
             # Every life begins in the supervisor's context: not in the asking task's, and not in what the last life
             # left.
             self._context.run(self._start_task, cell, spec)
         except BaseException:
             # The name was taken, or is given back: no task would do it.
+            child.cell = last
             ref._set_ended(SHUTDOWN)
             ref._release(SHUTDOWN)
             raise
-        self._children.begin_life(child, cell)
         self._lifecycle.lives += 1
-        self._log.starting(child, cell)
         return cell
 
     def _start_task(self, cell: Cell, spec: ChildSpec) -> None:
@@ -212,17 +219,23 @@ class Starting:
             lifecycle.end_start(child, cell)
             return Abort.FAILED
 
-        # A child of the list that calls this supervisor in its own start waits for the opener, which waits for it.
-        waiter = self.opener if task is self._own_task and self.opener is not None else task
-        waiting = waiting_for(cell, waiter)
-        cell.life.starter = task
-        lifecycle.starts[cell] = child
         try:
-            await wait_task_rescheduled(abort)
-        finally:
-            cell.life.starter = None  # if it has not even begun to wait, nothing may wake it
-            is_postponed = lifecycle.starts.pop(cell, None) is None
-            waiting.end_wait()
+            # A child of the list that calls this supervisor in its own start waits for the opener, which waits for it.
+            waiter = self.opener if task is self._own_task and self.opener is not None else task
+            waiting = waiting_for(cell, waiter)
+            cell.life.starter = task
+            lifecycle.starts[cell] = child
+            try:
+                await wait_task_rescheduled(abort)
+            finally:
+                cell.life.starter = None  # if it has not even begun to wait, nothing may wake it
+                is_postponed = lifecycle.starts.pop(cell, None) is None
+                waiting.end_wait()
+        except BaseException:
+            if cell.state != ENDED and not is_being_closed(task):
+                child.is_ending = True  # nobody waits for its start: it is ended, and not restarted
+                lifecycle.end_start(child, cell)
+            raise
         if cell.life.has_started and cancel is None:
             return True
         exit = cell.life.exit or SHUTDOWN
@@ -241,7 +254,10 @@ def say_whose(error: BaseException, child: Child) -> None:
     """Note with an error of a start whose start it was."""
     note = f"starting child {child} of {child.parent.label}"
     known = getattr(error, "__notes__", ())
-    # An error of a start below has such a note already, and the path in it leads through this child.
-    if not any(str(each).startswith("starting child ") for each in known):
-        with suppress(Exception):  # of an error that is frozen
-            error.add_note(note)
+    # An error of a start below a supervisor has such a note already, and the path in it leads through this child.
+    below = f" of {child.parent.label}/" if child.spec.kind.is_supervisor else None
+    for each in map(str, known):
+        if each == note or (below is not None and each.startswith("starting child ") and below in each):
+            return
+    with suppress(Exception):  # of an error that is frozen
+        error.add_note(note)

@@ -57,9 +57,9 @@ class Supervisor(SupervisorBase):
 
     @raises(Exception)
     async def restart_child(self, child: Hashable, /) -> ActorRef[Any]:
-        """Start a child again that has ended, from the spec that was kept. Waits as `start_child` does.
+        """Start a child again that has ended, from the spec that was kept.
 
-        A checkpoint; constant time.
+        A checkpoint; constant time. If several children are being restarted together, this waits until that is over.
 
         Args:
             child: Its id, or the `ActorRef` of its last life.
@@ -138,5 +138,6 @@ def open_supervisor(
             max_seconds=max_seconds,
             auto_shutdown=auto_shutdown,
             name=name,
-        )
+        ),
+        "open_supervisor(...)",
     )

@@ -145,7 +145,8 @@ class SupervisorBase(Actor, Identity):
 
             bond = await supervisor.start_child(SecretAgent, "James Bond", name=agents.via("James Bond"))
 
-        A checkpoint; constant time. If you cancel it while the child starts, the child is ended first.
+        A checkpoint; constant time. If you cancel it while the child starts, the child is ended first. If several
+        children are being restarted together, this waits until that is over.
 
         Any number of starts run side by side. Starts that other actors ask for by ``ref.call(...)`` are messages: they
         run one after the other, and an error goes to the caller.
@@ -167,6 +168,7 @@ class SupervisorBase(Actor, Identity):
             AlreadyRegistered: The name is taken.
             MaxChildren: A `DynamicSupervisor` has ``max_children`` already.
             ActorExited: The child was ended before it had started.
+            CallCycle: The supervisor, or a restart of several children, waits for the caller.
             NotRunning: The supervisor is not running (any more).
             RuntimeError: This is not the thread of the supervisor's Trio run.
             TypeError, ValueError: An argument is not what `ChildSpec` takes, or the id is taken.

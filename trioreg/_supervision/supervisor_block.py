@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import Identity, RestartLimitExceeded
+from .._runtime import AsyncBlock, RestartLimitExceeded
 from .failures import as_one_group
 
 if TYPE_CHECKING:
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound="SupervisorBase")
 
 
-class SupervisorBlock(Identity, AbstractAsyncContextManager[S], Generic[S]):
+class SupervisorBlock(AsyncBlock, AbstractAsyncContextManager[S], Generic[S]):
     """The context manager of `open_supervisor` and the like.
 
     It is a class, as Trio's own nursery manager is. ``contextlib.asynccontextmanager`` would put its own code between
     the user's and this one. Ctrl-C can interrupt that code, and would leave the nursery open.
     """
 
-    __slots__ = ("_nursery", "_supervisor")
+    __slots__ = ("_nursery", "_supervisor", "_written")
 
-    def __init__(self, supervisor: S) -> None:
+    def __init__(self, supervisor: S, written: str) -> None:
+        self._written = written
         self._supervisor = supervisor
         self._nursery: AbstractAsyncContextManager[trio.Nursery] | None = None
 

@@ -12,7 +12,7 @@ import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import ENDING, Reference
-from .._runtime import current_actor
+from .._runtime import current_actor, require_room
 from .shutdown import end
 
 if TYPE_CHECKING:
@@ -39,17 +39,21 @@ class Termination:
         """End a child. A checkpoint; if the wait is cancelled, the end goes on."""
         child = self._children.find(which)
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._group.remove(child)  # before it ends: a group restart leaves it out
-        child.cancel_delayed_restart()
+        require_room()  # for what comes behind the change, when it can't be undone any more
         life = child.life
         if life is None:
+            self._group.remove(child)
+            child.cancel_delayed_restart()
             self._terminated(child)
             await trio.lowlevel.cancel_shielded_checkpoint()
             return
         ended = trio.Event()
-        child.is_terminating = True
         lifecycle = self._lifecycle
+        if life.life.starter is not None:
+            lifecycle.starts[life] = child  # if a group restart ends that start too, it is not begun anew
         lifecycle.nursery.start_soon(self._terminate, child, ended, name=f"{lifecycle.label}, end of {child}")
+        child.is_terminating = True  # only now: if the task has not begun, the child goes on as before
+        self._group.remove(child)  # before it ends: a group restart leaves it out
         # A task of the child would wait for its own end. While the child runs, that end cancels the wait; once it is
         # ending, nothing does.
         if _is_ending(current_actor.get(None)) and life.owns(current_task()):

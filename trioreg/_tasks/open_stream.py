@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, U
 import trio
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled, enable_ki_protection
 
-from .._runtime import Identity
+from .._runtime import AsyncBlock
 from .outcome import Outcome
 from .stream import TaskStream
 
@@ -145,7 +145,7 @@ def _require_int(name: str, value: object, least: int) -> None:
         raise ValueError(f"{name} must be at least {least}, not {value!r}")
 
 
-class StreamBlock(Identity, AbstractAsyncContextManager["TaskStream[Any]"]):
+class StreamBlock(AsyncBlock, AbstractAsyncContextManager["TaskStream[Any]"]):
     """The context manager of `open_stream`.
 
     It is a class, as Trio's own nursery manager is: Ctrl-C can interrupt the code of ``contextlib``, which would leave
@@ -153,6 +153,8 @@ class StreamBlock(Identity, AbstractAsyncContextManager["TaskStream[Any]"]):
     """
 
     __slots__ = ("_async_fn", "_items", "_nursery", "_scope", "_stream")
+
+    _written = "open_stream(...)"
 
     def __init__(self, stream: TaskStream[Any], async_fn: AsyncFunction[Any, Any], items: Items[Any]) -> None:
         self._stream = stream

@@ -25,7 +25,6 @@ from .outcome import Done, Failed
 
 E_co = TypeVar("E_co", covariant=True)
 
-
 END = object()
 """What a sync iterator gives when there is no more."""
 

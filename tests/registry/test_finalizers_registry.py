@@ -1,0 +1,106 @@
+"""A name that a ``__del__`` gives back while the garbage collector runs: what waits for it is woken after that."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trioreg import Registry, Unregistered
+
+
+class Cyclic:
+    """Only the collector can throw it away."""
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        self.action = action
+        self.me = self
+
+    def __del__(self) -> None:
+        self.action()
+
+
+@pytest.fixture(autouse=True)
+def no_collection() -> Iterator[None]:
+    """The collector runs only when a test says so."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def runnable() -> int:
+    return trio.lowlevel.current_statistics().tasks_runnable
+
+
+async def test_a_name_that_a_finalizer_gives_back_wakes_the_next_task_after_the_collection(
+    autojump_clock: MockClock,
+) -> None:
+    names: Registry[str, None] = Registry("names")
+    task = names.register("leader")
+    got: list[object] = []
+
+    async def wait() -> None:
+        got.append(await names.acquire("leader"))
+        await trio.sleep(1)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        Cyclic(lambda: names.unregister("leader", owner=task))
+        before = runnable()
+        gc.collect()
+        assert runnable() == before
+        assert names.whereis("leader") is not task
+        await wait_all_tasks_blocked()
+        assert got == [names.whereis("leader")]
+    assert names.count() == 0
+
+
+async def test_a_task_that_is_cancelled_before_it_is_woken_for_a_name_has_the_name_as_long_as_it_lives(
+    autojump_clock: MockClock,
+) -> None:
+    names: Registry[str, None] = Registry("names")
+    task = names.register("leader")
+    got: list[object] = []
+    scope = trio.CancelScope()
+
+    async def wait() -> None:
+        with scope:
+            got.append(await names.acquire("leader"))
+            await trio.sleep(1)
+        got.append(names.whereis("leader"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        Cyclic(lambda: names.unregister("leader", owner=task))
+        gc.collect()
+        scope.cancel()
+        await wait_all_tasks_blocked()
+        assert len(got) == 2
+        assert got[0] is got[1] is not None
+    assert names.count() == 0
+
+
+async def test_an_event_of_a_finalizer_is_delivered_after_the_collection(autojump_clock: MockClock) -> None:
+    names: Registry[str, None] = Registry("names")
+    task = names.register("leader")
+    got: list[object] = []
+
+    async def follow() -> None:
+        with names.watch() as events:
+            got.append(await events.receive())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(follow)
+        await wait_all_tasks_blocked()
+        Cyclic(lambda: names.unregister("leader", owner=task))
+        before = runnable()
+        gc.collect()
+        assert runnable() == before
+        await wait_all_tasks_blocked()
+        assert got == [Unregistered("names", "leader", task, None, None)]
