@@ -250,19 +250,24 @@ async def test_an_address_made_inline_is_the_same_for_the_same_text_only(autojum
         __slots__ = ()
 
     names: Registry[Any, int | None] = Registry("names")
+    names.register("key", 7)
     assert names.via("key") == names.via("key") == names.via("key", None)
+    assert names.via("key") is names.via("key")
     assert type(names.via(Text("other")).key) is Text
     assert [names.via(key).key for key in (1, True, 1.0)] == [1, True, 1.0]
     assert [type(names.via(key).key) for key in (1, True, 1.0)] == [int, bool, float]
     assert names.via("key", 7).value == 7
     assert names.via("key").value is None
-    names.register("key", 7)
     assert names.via("key").whereis() is names.via("key", wait=True).whereis() is not None
 
 
-def test_a_registry_keeps_a_limited_number_of_addresses() -> None:
+async def test_a_registry_keeps_a_limited_number_of_addresses() -> None:
     names: Registry[str, None] = Registry("names")
-    for number in range(10_000):
+    for number in range(5_000):
+        names.via(f"name {number}")
+    assert len(names._kept_vias) == 0  # a name that is not in use
+    for number in range(5_000):
+        names.register(f"name {number}")
         names.via(f"name {number}")
         names.via(f"name {number}", of=Clerk)
     assert len(names._kept_vias) + len(names._kept_typed_vias) <= 4096

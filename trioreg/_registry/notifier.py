@@ -121,8 +121,9 @@ class Notifier(Generic[K, V]):
 
         A change from before may not have been told yet, if a listener adds the watcher.
         """
+        since = self.told + len(self.posted)
         watchers = self._watchers_of_all if everything else self._watchers.setdefault(key, {})
-        watchers[feed] = self.told + len(self.posted)
+        watchers[feed] = since
         return watchers
 
     def remove_watcher(self, feed: Feed[Event[K, V]], key: K, everything: bool, watchers: Watchers[K, V]) -> None:

@@ -207,8 +207,9 @@ class Registry(
             via = (WaitingVia if wait else Via)(self, key, value)
         else:
             via = (WaitingTypedVia if wait else TypedVia)(self, key, value, as_class(of))
-        if type(key) is str and value is None and not wait:
-            # Keys that are equal and of another class would get this address, so only text is kept.
+        if type(key) is str and value is None and not wait and self._names.entry(key) is not None:
+            # Only text: a key that is equal and of another class would get this address. And only a name that is in
+            # use: a registry that is thrown away must not be in a cycle with an address.
             if len(self._kept_vias) + len(self._kept_typed_vias) >= VIAS_KEPT:
                 self._kept_vias.clear()
                 self._kept_typed_vias.clear()
