@@ -30,6 +30,7 @@ from trioreg import (
     ChildSpec,
     DynamicSupervisor,
     Entry,
+    Feed,
     OnDemand,
     Partitions,
     PartitionSupervisor,
@@ -72,7 +73,8 @@ class World:
     reply: Reply[str]
     unique: Registry[Any, Any]
     many: Registry[Any, Any]
-    via: Via[Any, Any]
+    via: Via[Any, Any, Any]
+    feed: Feed[Any]
 
     def visible(self) -> object:
         """All that can be seen of these objects."""
@@ -124,6 +126,10 @@ CALLS: dict[str, Callable[[World], object]] = {
     "OnDemand.items": lambda w: w.on_demand.items(),
     "OnDemand.via": lambda w: w.on_demand.via("new").cast_nowait(SecretAgent.note, "x"),
     "OnDemand.whereis": lambda w: w.on_demand.whereis("agent"),
+    "Feed.aclose": lambda w: w.feed.aclose(),
+    "Feed.close": lambda w: w.feed.close(),
+    "Feed.receive": lambda w: w.feed.receive(),
+    "Feed.receive_nowait": lambda w: w.feed.receive_nowait(),
     "PartitionSupervisor.via": lambda w: w.partition_supervisor.via(0).kill(),
     "Partitions.partition_of": lambda w: w.partitions.partition_of("x"),
     "Partitions.start_child": lambda w: w.partitions.start_child(0, SecretAgent),
@@ -132,6 +138,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "Partitions.whereis": lambda w: w.partitions.whereis(0),
     "Registry.acquire": lambda w: w.unique.acquire("new", 1),
     "Registry.add": lambda w: w.unique.add("total", 1),
+    "Registry.cast_all": lambda w: w.many.cast_all("agent", SecretAgent.echo, "text"),
     "Registry.count": lambda w: w.unique.count(),
     "Registry.count_match": lambda w: w.unique.count_match("agent", ANY),
     "Registry.count_select": lambda w: w.unique.count_select(ANY, ANY),
@@ -147,9 +154,11 @@ CALLS: dict[str, Callable[[World], object]] = {
     "Registry.match": lambda w: w.unique.match("agent", ANY),
     "Registry.meta": lambda w: w.unique.meta("shape"),
     "Registry.put_meta": lambda w: w.unique.put_meta("shape", "round"),
+    "Registry.refs": lambda w: w.many.refs("agent", of=SecretAgent),
     "Registry.register": lambda w: w.unique.register("new", 1, owner=w.agent),
     "Registry.select": lambda w: w.unique.select(ANY, ANY),
     "Registry.select_nowait": lambda w: w.unique.select_nowait(ANY, ANY),
+    "Registry.take": lambda w: w.unique.take("agent", 2, owner=w.clock.ref),
     "Registry.tables": lambda w: w.unique.tables(),
     "Registry.total": lambda w: w.unique.total("total"),
     "Registry.transfer": lambda w: w.unique.transfer("agent", w.clock.ref, owner=w.agent),
@@ -209,6 +218,7 @@ OWN = {
     "ChildSpec.with_id",
     "ChildSpec.within",
     "OnDemandSupervisor.start_child",
+    "current_owner",
     "PartitionSupervisor.start_child",
     "child",
     "connection_handler",
@@ -295,6 +305,7 @@ async def open_world(stack: AsyncExitStack) -> World:
         unique,
         many,
         unique.via("agent"),
+        stack.enter_context(unique.watch("agent", initial=True)),
     )
 
 

@@ -38,6 +38,7 @@ from trioreg import (
     Owner,
     Registry,
     RestartLimitExceeded,
+    current_owner,
     open_dynamic_supervisor,
     open_supervisor,
 )
@@ -63,7 +64,7 @@ async def test_promise_3_a_refused_registration_leaves_no_trace(
             names.register("James Bond")
         assert caught.value.holder is names.whereis("James Bond")
         assert rows(names) == before
-        assert names.keys() == []
+        assert names.keys(current_owner()) == []
         assert plain_holders() == 1
         nursery.cancel_scope.cancel()
     assert_empty(names)
@@ -87,7 +88,7 @@ async def test_promise_3_an_unhashable_key_leaves_no_trace(
     with pytest.raises(TypeError, match="key must be hashable"):
         registry.register(["a list"], 1)
     assert_empty(registry)
-    assert registry.keys() == []
+    assert registry.keys(current_owner()) == []
     assert plain_holders() == 0
 
 

@@ -24,6 +24,7 @@ from trioreg import (
     Registered,
     Registry,
     Unregistered,
+    current_owner,
 )
 
 
@@ -49,7 +50,7 @@ async def test_acquire_takes_a_free_name_with_one_checkpoint(
     with assert_checkpoints():
         owner = await names.acquire("leader", 5)
     assert names.lookup("leader") == [(owner, 5)]
-    assert names.keys() == ["leader"]
+    assert names.keys(current_owner()) == ["leader"]
 
 
 async def test_acquire_is_first_come_first_served_and_each_release_wakes_one_candidate(
@@ -129,7 +130,7 @@ async def test_the_holder_of_a_name_does_not_wait_for_itself(
     names.register("leader", 1)
     with pytest.raises(RuntimeError, match="holds 'leader' in 'names' already: it would wait for itself"):
         await names.acquire("leader", 2)
-    assert names.values("leader") == [1]
+    assert names.values("leader", current_owner()) == [1]
 
 
 async def test_a_restarted_child_keeps_its_name_although_another_waits_for_it(

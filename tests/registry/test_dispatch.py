@@ -12,7 +12,7 @@ from support.owners import staged
 from support.registry_kinds import is_unique
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from trioreg import Entry, Owner, Registry
+from trioreg import Entry, Owner, Registry, current_owner
 
 # dispatch()
 
@@ -86,7 +86,7 @@ async def test_a_dispatch_may_register_more_of_the_same_key(
 
     topics.register("key", 1)
     assert topics.dispatch("key", fn) == 1
-    assert topics.values("key") == [1, 2]
+    assert topics.values("key", current_owner()) == [1, 2]
 
 
 async def test_a_local_pubsub(topics: Registry[str, int], autojump_clock: MockClock) -> None:

@@ -37,6 +37,9 @@ CHANGES: dict[str, Change] = {
     "unregister by a task": lambda registry, owner, to: registry.unregister("mine"),
     "unregister by value": lambda registry, owner, to: registry.unregister_match("held", 1, owner=owner),
     "transfer": lambda registry, owner, to: registry.transfer("held", to, owner=owner),
+    "take": lambda registry, owner, to: registry.take("held", 5, owner=to),
+    "take for a task": lambda registry, owner, to: registry.take("held", 5, owner=task_of(registry)),
+    "take one that is free": lambda registry, owner, to: registry.take("new", 5, owner=to),
     "transfer to a task": lambda registry, owner, to: registry.transfer("held", task_of(registry), owner=owner),
     "update": lambda registry, owner, to: registry.update_value("held", lambda value: value + 1, owner=owner),
     "hold": hold,
@@ -65,7 +68,7 @@ def assert_consistent(registry: Registry[Any, Any], *owners: Owner) -> None:
         (change, keys)
         for change in CHANGES
         for keys in ("unique", "duplicate")
-        if keys == "unique" or change.split()[0] not in ("transfer", "update")
+        if keys == "unique" or change.split()[0] not in ("transfer", "take", "update")
     ],
 )
 @pytest.mark.parametrize("watched", [False, True])

@@ -27,6 +27,7 @@ from trioreg import (
     Owner,
     Registry,
     Var,
+    current_owner,
 )
 
 # What can be a key
@@ -37,9 +38,9 @@ async def test_any_hashable_is_a_key(registry: Registry[Any, int], key: object, 
     registry.register(key, 1)
     registry.register("another", 2)
     assert [entry.value for entry in registry.lookup(key)] == [1]
-    assert registry.keys() == [key, "another"]
+    assert registry.keys(current_owner()) == [key, "another"]
     assert registry.unregister(key) == 1
-    assert registry.keys() == ["another"]
+    assert registry.keys(current_owner()) == ["another"]
 
 
 async def test_keys_compare_as_the_keys_of_a_dict_do(registry: Registry[Any, str], autojump_clock: MockClock) -> None:
@@ -54,7 +55,7 @@ async def test_a_unique_key_that_compares_equal_is_taken(names: Registry[Any, st
     names.register(1, "one")
     with pytest.raises(AlreadyRegistered):
         names.register(True, "true")
-    assert names.keys() == [1]
+    assert names.keys(current_owner()) == [1]
 
 
 async def test_nan_is_a_key_that_is_only_itself(registry: Registry[float, int], autojump_clock: MockClock) -> None:
@@ -62,7 +63,7 @@ async def test_nan_is_a_key_that_is_only_itself(registry: Registry[float, int], 
     for names in ([nan], [nan, other]):
         for name in names:
             registry.register(name, 1)
-        assert registry.values(nan) == [1]
+        assert registry.values(nan, current_owner()) == [1]
         assert [registry.unregister(name) for name in names] == [1] * len(names)
         assert registry.count() == 0
         assert registry.unregister(nan) == 0
@@ -85,7 +86,7 @@ async def test_only_keys_with_the_same_hash_are_compared(
 ) -> None:
     registry.register(Grumpy(), 1)
     assert registry.unregister("other") == 0
-    assert registry.values("other") == []
+    assert registry.values("other", current_owner()) == []
     registry.register("other", 2)
     assert registry.unregister("other") == 1
     assert registry.unregister(Grumpy()) == 1
@@ -122,7 +123,7 @@ async def test_a_key_that_looks_like_a_pattern_is_a_key_like_any_other(
     owner = registry.register("other", 0)
     assert registry.lookup(key) == [(owner, 1)]
     assert registry.match(key, int) == [(owner, 1)]
-    assert registry.values(key) == [1]
+    assert registry.values(key, current_owner()) == [1]
     seen: list[int] = []
     assert registry.dispatch(key, lambda entries: seen.extend(entry.value for entry in entries)) == 1
     assert seen == [1]

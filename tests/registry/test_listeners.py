@@ -23,6 +23,7 @@ from trioreg import (
     Registered,
     Registry,
     Unregistered,
+    current_owner,
 )
 
 
@@ -71,7 +72,7 @@ async def test_an_actor_as_a_listener_gets_events_as_messages(autojump_clock: Mo
         # A listener that has ended is no error.
         await listener.stop()
         registry.register("b", 2)
-        assert registry.keys() == ["b"]
+        assert registry.keys(current_owner()) == ["b"]
 
 
 async def test_a_listener_can_be_a_name_that_is_not_registered_yet(
@@ -202,7 +203,7 @@ async def test_a_listener_that_changes_the_registry_is_told_of_that_afterwards(a
         if isinstance(event, Registered) and event.key == "a":
             changed.register("b")
             changed.unregister("a")
-            assert changed.keys() == ["b"]
+            assert changed.keys(current_owner()) == ["b"]
 
     def second(event: Event[str, None]) -> None:
         log.append(("second", type(event), event.key))
@@ -210,7 +211,7 @@ async def test_a_listener_that_changes_the_registry_is_told_of_that_afterwards(a
     changed: Registry[str, None] = Registry("tested", listeners=[first, second])
     with changed.watch() as events:
         changed.register("a")
-        assert changed.keys() == ["b"]
+        assert changed.keys(current_owner()) == ["b"]
         order = [(Registered, "a"), (Registered, "b"), (Unregistered, "a")]
         assert log == [(listener, *what) for what in order for listener in ("first", "second")]
         assert [(type(event), event.key) for event in received(events)] == order

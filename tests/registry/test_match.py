@@ -13,7 +13,7 @@ from support.patterns import Point
 from support.watcher import rows
 from trio.testing import MockClock
 
-from trioreg import ANY, Entry, Is, Registry, Var
+from trioreg import ANY, Entry, Is, Registry, Var, current_owner
 
 
 def values(entries: list[Entry[Any]]) -> list[Any]:
@@ -81,7 +81,7 @@ async def test_an_error_in_where_goes_through(registry: Registry[str, int], auto
     ):
         with pytest.raises(ZeroDivisionError):
             ask()
-    assert registry.values("key") == [0]
+    assert registry.values("key", current_owner()) == [0]
 
 
 async def test_where_that_takes_other_arguments_is_refused(
@@ -121,12 +121,12 @@ async def test_unregister_match_removes_some_of_several_entries_of_one_owner(
         topics.register("key", value)
     topics.register("other", ("a", 5))
     assert topics.unregister_match("key", ("a", ANY)) == 2
-    assert topics.values("key") == [("b", 2), ("c", 4)]
-    assert sorted(topics.keys()) == ["key", "key", "other"]
+    assert topics.values("key", current_owner()) == [("b", 2), ("c", 4)]
+    assert sorted(topics.keys(current_owner())) == ["key", "key", "other"]
     assert topics.unregister_match("key", ("a", ANY)) == 0
     assert topics.unregister_match("key", (Var("x"), Var("y")), where=lambda x, y: y > 3) == 1
     assert topics.unregister_match("key", ANY) == 1
-    assert topics.keys() == ["other"]
+    assert topics.keys(current_owner()) == ["other"]
     assert topics.count() == 1
 
 
@@ -135,7 +135,7 @@ async def test_unregister_match_of_a_unique_key_removes_it_if_it_fits(
 ) -> None:
     names.register("key", 1)
     assert names.unregister_match("key", str) == 0
-    assert names.keys() == ["key"]
+    assert names.keys(current_owner()) == ["key"]
     assert names.unregister_match("key", int) == 1
     assert names.count() == 0
 
@@ -149,7 +149,7 @@ async def test_unregister_match_leaves_the_entries_of_others_alone(
             topics.register("key", value)
             topics.register("key", value, owner=other)
         assert topics.unregister_match("key", 1) == 1
-        assert topics.values("key") == [2]
+        assert topics.values("key", current_owner()) == [2]
         assert topics.values("key", other) == [1, 2]
         assert topics.unregister_match("key", 2, owner=other) == 1
         assert topics.values("key", other) == [1]
@@ -181,4 +181,4 @@ async def test_where_may_change_the_entries_that_unregister_match_looks_at(
         topics.register("key", value)
     assert topics.unregister_match("key", ANY, where=where) == 2
     assert topics.count() == 0
-    assert topics.keys() == []
+    assert topics.keys(current_owner()) == []

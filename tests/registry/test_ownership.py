@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import trio
 from support.inside import is_instrument_installed, plain_holders
-from support.owners import held_by
+from support.owners import held_by, staged
 from support.side_by_side import reading
 from support.supervisors import supervised
 from support.watcher import rows
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import Actor, ActorExited, ActorRef, Registry, TaskOwner
+from trioreg import Actor, ActorExited, ActorRef, Owner, Registry, TaskOwner, current_owner
 
 
 class Registrar(Actor):
@@ -66,9 +66,9 @@ async def test_a_plain_task_owns_what_it_registers(registry: Registry[str, int],
     owner = registry.register("name", 1)
     assert isinstance(owner, TaskOwner)
     assert held_by(registry, "name") == [owner]
-    assert registry.keys() == ["name"]
+    assert registry.keys(current_owner()) == ["name"]
     assert registry.keys(owner) == ["name"]
-    assert registry.values("name") == [1]
+    assert registry.values("name", current_owner()) == [1]
     assert registry.unregister("name") == 1
     assert registry.count() == 0
 
@@ -81,7 +81,7 @@ async def test_an_actors_sync_handler_that_runs_in_its_callers_turn_registers_fo
         await wait_all_tasks_blocked()
         await ref.call(Registrar.sync, "name")
         assert held_by(registry, "name") == [ref]
-        assert registry.keys() == []
+        assert registry.keys(current_owner()) == []
         assert plain_holders() == 0
 
 
@@ -191,7 +191,7 @@ async def test_an_owner_can_be_given(registry: Registry[str, int], autojump_cloc
         assert registry.register("given", 5, owner=ref) is ref
         assert held_by(registry, "given") == [ref]
         assert registry.values("given", ref) == [5]
-        assert registry.keys() == []
+        assert registry.keys(current_owner()) == []
         assert registry.unregister("given") == 0  # not the caller's own
         assert registry.unregister("given", owner=ref) == 1
         registry.register("given again", 6, owner=ref)
@@ -433,3 +433,36 @@ async def test_reading_from_many_threads_while_names_come_and_go_never_fails(reg
             for number in range(50):
                 registry.unregister(f"name {number}")
     assert registry.count() == 0
+
+
+async def test_keys_and_values_without_an_owner_say_what_to_write(
+    registry: Registry[str, int], autojump_clock: MockClock
+) -> None:
+    careless: Any = registry
+    registry.register("name", 1)
+    with pytest.raises(TypeError, match=r"^keys\(\) needs an owner: write keys\(owner\).* trioreg\.current_owner\(\)$"):
+        careless.keys()
+    with pytest.raises(TypeError, match=r"^values\(\) needs an owner: write values\(key, owner\)"):
+        careless.values("name")
+    with pytest.raises(TypeError, match="needs an owner"):
+        careless.values(key="name")
+    assert registry.values(key="name", owner=current_owner()) == [1]
+    assert registry.keys(owner=current_owner()) == ["name"]
+
+
+async def test_the_current_owner_is_the_owner_that_a_registration_gets(
+    registry: Registry[str, int], autojump_clock: MockClock
+) -> None:
+    def both() -> tuple[Owner, Owner]:
+        return current_owner(), registry.register("by an actor", 1)
+
+    assert current_owner() == registry.register("by a task", 1)
+    assert isinstance(current_owner(), TaskOwner)
+    async with staged() as stage:
+        ref = await stage.actor()
+        assert await stage.run(ref, both) == (ref, ref)
+
+
+def test_there_is_no_current_owner_outside_of_a_trio_run() -> None:
+    with pytest.raises(RuntimeError):
+        current_owner()

@@ -21,6 +21,7 @@ from trioreg import (
     ActorExited,
     Registry,
     Var,
+    current_owner,
 )
 
 # Making a registry
@@ -80,6 +81,7 @@ def test_making_a_registry_says_which_argument_is_wrong(
         ("via", lambda topics: topics.via("key", wait=True)),
         ("update_value", lambda topics: topics.update_value("key", str)),
         ("transfer", lambda topics: topics.transfer("key", topics.lookup("key")[0].owner)),
+        ("take", lambda topics: topics.take("key", 2)),
     ],
 )
 async def test_an_operation_that_needs_unique_keys_says_so(
@@ -115,7 +117,7 @@ UNHASHABLE: Any = ["a list"]
         lambda r: r.unregister(UNHASHABLE),
         lambda r: r.unregister_match(UNHASHABLE, ANY),
         lambda r: r.lookup(UNHASHABLE),
-        lambda r: r.values(UNHASHABLE),
+        lambda r: r.values(UNHASHABLE, current_owner()),
         lambda r: r.match(UNHASHABLE, ANY),
         lambda r: r.count_match(UNHASHABLE, ANY),
         lambda r: r.dispatch(UNHASHABLE, len),
@@ -146,6 +148,7 @@ async def test_an_unhashable_key_is_a_type_error_that_names_it(
         lambda r, me: r.via(UNHASHABLE, wait=True),
         lambda r, me: r.update_value(UNHASHABLE, str),
         lambda r, me: r.transfer(UNHASHABLE, me),
+        lambda r, me: r.take(UNHASHABLE, 1),
     ],
 )
 async def test_an_unhashable_unique_key_is_a_type_error_that_names_it(
@@ -177,6 +180,8 @@ WRITES: list[Callable[[Any, Any], object]] = [
     lambda r, o: r.unregister_match("key", ANY, owner=o),
     lambda r, o: r.hold("new", 2, owner=o).__enter__(),
     lambda r, o: r.update_value("key", str, owner=o),
+    lambda r, o: r.take("key", 2, owner=o),
+    lambda r, o: r.take("new", 2, owner=o),
     lambda r, o: r.transfer("key", o),
     lambda r, o: r.transfer("key", r.whereis("key"), owner=o),
 ]
@@ -250,7 +255,7 @@ async def test_a_function_that_is_not_callable_is_a_type_error(
     names.register("key", 1)
     with pytest.raises(TypeError, match=r"(fn|where) must be callable, not "):
         operation(names)
-    assert names.values("key") == [1]
+    assert names.values("key", current_owner()) == [1]
 
 
 async def test_a_function_that_is_not_callable_is_a_type_error_in_async_operations_too(
@@ -308,7 +313,7 @@ async def test_an_async_function_where_a_sync_function_is_called_is_a_type_error
     names.register("key", 1)
     with pytest.raises(TypeError, match=f"{argument} must be a sync function, not "):
         operation(names, function)
-    assert names.values("key") == [1]
+    assert names.values("key", current_owner()) == [1]
 
 
 @pytest.mark.parametrize(
@@ -327,7 +332,7 @@ async def test_a_coroutine_that_would_never_be_awaited_is_a_type_error(
     names.register("key", 1)
     with pytest.raises(TypeError, match=f"{argument} must be a sync function, and .* returned <coroutine"):
         operation(names)
-    assert names.values("key") == [1]
+    assert names.values("key", current_owner()) == [1]
 
 
 async def test_a_listener_that_returns_a_coroutine_is_logged(
@@ -335,7 +340,7 @@ async def test_a_listener_that_returns_a_coroutine_is_logged(
 ) -> None:
     names: Registry[str, int] = Registry("names", listeners=[lambda event: an_async_function()])
     names.register("key", 1)
-    assert names.values("key") == [1]
+    assert names.values("key", current_owner()) == [1]
     (record,) = caplog.records
     assert record.exc_info is not None
     assert "a listener must be a sync function" in str(record.exc_info[1])

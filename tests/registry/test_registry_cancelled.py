@@ -20,7 +20,7 @@ from support.spy import Spy
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import ANY, Entry, Registered, Registry, Unregistered, Var
+from trioreg import ANY, Entry, Registered, Registry, Unregistered, Var, current_owner
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ async def test_a_selection_cancelled_at_any_step_leaves_nothing(
                 assert not completed or 2 <= cancelling.value <= 12
             assert not is_selection_running(names)
             nursery.cancel_scope.cancel()
-        for key in set(names.keys()):
+        for key in set(names.keys(current_owner())):
             names.unregister(key)
         assert_nothing_left(names)
 

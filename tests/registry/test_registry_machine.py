@@ -290,6 +290,26 @@ class RegistryMachine(RuleBasedStateMachine):
             if heir != owner:
                 self.model.hand_over(held[0], heir, held[0].value)
 
+    @precondition(lambda self: self.is_unique and self.owners)
+    @rule(number=some, key=keys, value=values, by_itself=st.booleans())
+    def take(self, number: int, key: Any, value: int, by_itself: bool) -> None:
+        owner = self.owner(number)
+
+        def operation(**owner: Owner) -> Owner | None:
+            return self.registry.take(key, value, **owner)
+
+        held = self.model.of(key)
+        former = self.write(owner, by_itself, operation)
+        if not held:
+            assert former is None
+            self.model.add(key, owner, value)
+        elif held[0].owner == owner:
+            assert former is None
+            held[0].value = value
+        else:
+            assert former == held[0].owner
+            self.model.hand_over(held[0], owner, value)
+
     @precondition(lambda self: self.owners)
     @rule(number=some, key=keys, value=values)
     def enter_hold(self, number: int, key: Any, value: int) -> None:

@@ -26,7 +26,7 @@ from support.side_by_side import reading
 from support.watcher import rows
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import ANY, Owner, Registry, Var
+from trioreg import ANY, Owner, Registry, Var, current_owner
 from trioreg._registry import changes as changes_module
 from trioreg._registry import query
 from trioreg._registry.query import ROWS_PER_TURN
@@ -322,9 +322,9 @@ async def test_a_selection_in_another_run_lets_its_tasks_run_even_if_much_is_wri
 async def test_a_thread_has_no_names_of_its_own(registry: Registry[str, int]) -> None:
     def in_thread() -> None:
         with pytest.raises(RuntimeError):
-            registry.keys()
+            registry.keys(current_owner())
         with pytest.raises(RuntimeError):
-            registry.values("key")
+            registry.values("key", current_owner())
 
     await trio.to_thread.run_sync(in_thread)
 
@@ -341,6 +341,7 @@ WRITES: list[tuple[str, Write]] = [
     ("hold", lambda r, o: r.hold("new", 1, owner=o).__enter__()),
     ("add", lambda r, o: r.add("key", 1, owner=o)),
     ("update_value", lambda r, o: r.update_value("key", str, owner=o)),
+    ("take", lambda r, o: r.take("key", 1, owner=o)),
     ("transfer", lambda r, o: r.transfer("key", held_by(r, "key")[0], owner=o)),
 ]
 
@@ -432,7 +433,7 @@ async def test_a_named_start_in_another_run_is_refused_while_this_one_holds_name
 
     names.register("key", 1)
     await trio.to_thread.run_sync(trio.run, main)
-    assert names.keys() == ["key"]
+    assert names.keys(current_owner()) == ["key"]
     assert names.count() == 1
 
 
@@ -576,7 +577,7 @@ def test_a_run_that_broke_down_while_its_tasks_waited_blocks_no_other_run() -> N
         names.register("name", 3)
         names.unregister("name")
         names.register("key", 3)
-        assert names.keys() == ["key"]
+        assert names.keys(current_owner()) == ["key"]
         async with names.lock("key"):
             assert len(names._locks) == 1
         gc.collect()  # the tasks that were left are thrown away

@@ -23,6 +23,7 @@ from trioreg import (
     Registered,
     Registry,
     Unregistered,
+    current_owner,
 )
 
 
@@ -36,7 +37,7 @@ async def test_transfer_hands_the_name_over_with_its_value(
         with names.watch() as events:
             names.transfer("name", heir)
             assert names.lookup("name") == [(heir, 7)]
-            assert names.keys() == []
+            assert names.keys(current_owner()) == []
             assert names.keys(heir) == ["name"]
             assert received(events) == [
                 Unregistered("names", "name", mine, 7, None),

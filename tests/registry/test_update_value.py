@@ -11,7 +11,7 @@ from support.owners import staged
 from support.watcher import rows
 from trio.testing import MockClock
 
-from trioreg import Entry, NotRegistered, Registry
+from trioreg import Entry, NotRegistered, Registry, current_owner
 
 
 async def test_update_value_gives_the_new_and_the_old_value(
@@ -20,7 +20,7 @@ async def test_update_value_gives_the_new_and_the_old_value(
     owner = names.register("key", 1)
     assert names.update_value("key", lambda value: value + 1) == (2, 1)
     assert names.lookup("key") == [Entry(owner, 2)]
-    assert names.keys() == ["key"]
+    assert names.keys(current_owner()) == ["key"]
 
 
 async def test_update_value_by_another_than_the_owner_is_refused(
@@ -47,7 +47,7 @@ async def test_update_value_by_a_function_that_raises_changes_nothing(
     names.register("key", 0)
     with pytest.raises(ZeroDivisionError):
         names.update_value("key", lambda value: 1 // value)
-    assert names.values("key") == [0]
+    assert names.values("key", current_owner()) == [0]
 
 
 async def test_update_value_by_a_function_that_unregisters_meanwhile_leaves_no_entry(
@@ -61,7 +61,7 @@ async def test_update_value_by_a_function_that_unregisters_meanwhile_leaves_no_e
     with pytest.raises(NotRegistered):
         names.update_value("key", update)
     assert rows(names) == []
-    assert names.keys() == []
+    assert names.keys(current_owner()) == []
 
 
 async def test_update_value_does_not_touch_a_later_registration_of_the_same_key(
@@ -75,7 +75,7 @@ async def test_update_value_does_not_touch_a_later_registration_of_the_same_key(
     names.register("key", 1)
     with pytest.raises(NotRegistered):
         names.update_value("key", update)
-    assert names.values("key") == [10]
+    assert names.values("key", current_owner()) == [10]
 
 
 async def test_update_value_by_a_function_that_hands_the_name_over_does_not_touch_the_new_holders_value(
@@ -103,7 +103,7 @@ async def test_an_outer_update_replaces_the_value_of_an_update_within_it(
 
     names.register("key", 1)
     assert names.update_value("key", update) == (2, 11)
-    assert names.values("key") == [2]
+    assert names.values("key", current_owner()) == [2]
 
 
 async def test_update_value_is_no_event(names: Registry[str, int], autojump_clock: MockClock) -> None:

@@ -35,7 +35,7 @@ def test_methods_bear_the_public_name_of_their_class(cls: type) -> None:
 
 def test_an_error_of_a_wrong_call_names_the_public_method(names: Registry[str, int]) -> None:
     with pytest.raises(TypeError, match=r"^Registry\.whereis\(\) missing 1 required"):
-        names.whereis()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        names.whereis()  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     address: Any = names.via("key", 1)
     with pytest.raises(TypeError, match=r"^Address\.call\(\) missing 1 required"):
         address.call()
@@ -52,7 +52,7 @@ def test_a_call_that_is_not_awaited_is_warned_about_by_its_public_name(names: Re
     [
         (Registry[Any, Any].register, 2),
         (Registry[Any, Any].select, 3),
-        (Registry[Any, Any].via, 3),
+        (Registry[Any, Any].via, 6),
         (Supervisor.start_child, 3),
         (DynamicSupervisor.start_child, 3),
         (ActorRef[Any].call, 5),

@@ -6,10 +6,10 @@ from typing import Any
 
 import trio
 
-from trioreg import Event
+from trioreg import Event, Feed
 
 
-def received(events: trio.MemoryReceiveChannel[Event[Any, Any]]) -> list[Event[Any, Any]]:
+def received(events: Feed[Event[Any, Any]]) -> list[Event[Any, Any]]:
     """The events that have come so far."""
     found: list[Event[Any, Any]] = []
     while True:

@@ -14,7 +14,7 @@ from support.streams import BOTH, Gone, OnError, Work, double, taken
 from support.supervisors import supervised
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from trioreg import Actor, CallCycle, Done, Failed, Outcome, Registry, current, open_stream
+from trioreg import Actor, CallCycle, Done, Failed, Outcome, Registry, current, current_owner, open_stream
 
 # Leaving
 
@@ -232,11 +232,11 @@ async def test_a_name_that_an_item_registers_ends_with_the_item(autojump_clock: 
     async def work(name: str) -> None:
         registry.register(name)
         await trio.sleep(1)
-        held.append(registry.keys())
+        held.append(registry.keys(current_owner()))
 
     async with open_stream(work, ["James Bond", "Mr. White"], max_concurrency=1) as stream:
         await taken(stream)
-        assert registry.keys() == []
+        assert registry.keys(current_owner()) == []
     assert held == [["James Bond"], ["Mr. White"]]
 
 

@@ -20,6 +20,7 @@ from trioreg import (
     Entry,
     Exit,
     Failed,
+    Feed,
     Function,
     Outcome,
     Owner,
@@ -28,6 +29,7 @@ from trioreg import (
     TaskStream,
     Var,
     Via,
+    current_owner,
     open_stream,
 )
 
@@ -143,10 +145,58 @@ async def by_name(agents: trioreg.Registry[str, int]) -> None:
     await via.call(Agent.echo, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     assert_type(agents.lookup("James Bond"), list[Entry[int]])
     assert_type(agents.whereis("James Bond"), Owner | None)
-    assert_type(agents.values("James Bond"), list[int])
-    assert_type(agents.keys(), list[str])
+    assert_type(agents.values("James Bond", current_owner()), list[int])
+    assert_type(agents.keys(current_owner()), list[str])
+    agents.keys()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    agents.values("James Bond")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     agents.lookup(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     agents.register("James Bond", "007")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def by_typed_name(
+    agents: Registry[str, None], ranks: Registry[str, int], supervisor: trioreg.DynamicSupervisor
+) -> None:
+    via = agents.via("James Bond", of=Agent)
+    assert_type(via, Via[str, None, Agent])
+    assert_type(ranks.via("James Bond", 7, of=Agent), Via[str, int, Agent])
+    assert_type(ranks.via("James Bond", of=Agent), trioreg.Address[Agent])
+    assert_type(await via.call(Agent.echo, "text"), str)
+    assert_type(await agents.via("James Bond", wait=True, of=DoubleAgent).call(Agent.echo, "text"), str)
+    via.cast_nowait(Agent.count, 3, step=1)
+    await via.call(Agent.echo, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await via.call(Other.echo, "text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    via.cast_nowait(Other.echo, "text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await via.call(DoubleAgent.betray, "M")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    assert_type(await supervisor.start_child(Agent, "James Bond", name=via), ActorRef[Agent])
+    assert_type(agents.whereis("James Bond", of=Agent), ActorRef[Agent] | None)
+    assert_type(agents.refs("James Bond", of=Agent), list[ActorRef[Agent]])
+    assert_type(agents.refs("James Bond"), list[ActorRef[Any]])
+    assert_type(agents.whereis("worker", of=Function[bytes]), ActorRef[Function[bytes]] | None)
+    agents.via("James Bond", of="Agent")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    agents.via("James Bond", None, True)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+
+
+def group_casts(rooms: Registry[str, int]) -> None:
+    assert_type(rooms.cast_all("lobby", Agent.echo, "text"), int)
+    rooms.cast_all("lobby", Agent.count, 3, step=1)
+    rooms.cast_all("lobby", Agent.echo, "text", on_full="drop")
+    rooms.cast_all("lobby", Agent.later_still, on_full="raise")
+    rooms.cast_all("lobby", Agent.count, 3, on_full="raise")
+    rooms.cast_all(7, Agent.echo, "text")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    rooms.cast_all("lobby", Agent.echo, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    rooms.cast_all("lobby", Agent.echo, 7, on_full="drop")  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
+    rooms.cast_all("lobby", Agent.echo)  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
+    rooms.cast_all("lobby", Agent.echo, "text", on_full="wait")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    rooms.cast_all("lobby", "echo")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+async def watching(ranks: Registry[str, int]) -> None:
+    with ranks.watch("James Bond", initial=True, buffer=10, overflow="drop_oldest") as events:
+        assert_type(events, Feed[trioreg.Event[str, int]])
+        assert_type(await events.receive(), trioreg.Registered[str, int] | trioreg.Unregistered[str, int])
+        async for event in events:
+            assert_type(event.value, int)
+    ranks.watch(overflow="wait")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def values_left_out(
@@ -165,6 +215,9 @@ async def values_left_out(
     assert_type(maybe.register("James Bond", 7), Owner)
     for registry in (maybe, names, anything, objects):
         assert_type(registry.register("James Bond", None), Owner)
+    ranks.take("James Bond")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    assert_type(ranks.take("James Bond", 7), Owner | None)
+    assert_type(names.take("James Bond"), Owner | None)
     assert_type(maybe.register("James Bond"), Owner)
     assert_type(names.register("James Bond"), Owner)
     assert_type(anything.register("James Bond"), Owner)

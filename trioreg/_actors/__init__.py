@@ -15,7 +15,8 @@ from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
 from .deadlock import YieldingWait, needs_name, waiting_for, waiting_for_name, yielding_wait
 from .function_actor import Function
-from .handler import raises
+from .group_cast import cast_to_all
+from .handler import Handlers, raises
 from .life import run_actor
 from .passing_cell import LAUNCHED, WAITING, PassingCell
 from .ref import ActorRef, ActorState, ActorStatistics, Address
@@ -35,6 +36,7 @@ __all__ = [
     "Function",
     "LAUNCHED",
     "PassingCell",
+    "Handlers",
     "RUNNING",
     "Reference",
     "Reply",
@@ -45,6 +47,7 @@ __all__ = [
     "YieldingWait",
     "beside",
     "await_many",
+    "cast_to_all",
     "current",
     "needs_name",
     "race",

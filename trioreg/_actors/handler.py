@@ -192,6 +192,7 @@ class Handlers:
     """The handlers of one actor class. Without a class: of any function actor, which has none.
 
     Attributes:
+        cls: The class; None for function actors.
         by_count: ``by_count[n]`` has the handlers that are known to take *n* arguments, by method. A message without
             keyword arguments looks here first. `find` looks for all others, and refuses what is wrong.
         cls: The actor class; None for functions.

@@ -27,6 +27,7 @@ from .._runtime import (
 )
 from .cell import ENDING, STOPPING, Reference
 from .deadlock import waiting_for
+from .function_actor import Function
 from .hot_paths import MessagePaths
 from .message import CAST, INFO
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from .._runtime import Run
     from .cell import Cell
-    from .function_actor import Function
 
 ActorState: TypeAlias = Literal["starting", "running", "stopping", "ending", "ended"]
 
@@ -344,6 +344,11 @@ class ActorRef(Reference, Address[A]):
 
     def _find(self) -> Cell | None:
         return self._cell
+
+    def _is_of(self, cls: type) -> bool:
+        """Whether this is an actor of a class, or of a subclass. An actor that has ended may be of any."""
+        cell = self._cell
+        return cell is None or issubclass(cell.handlers.cls or Function, cls)
 
     def _owns(self, task: Task) -> bool:
         return self._cell is not None and self._cell.owns(task)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, Protocol, TypeVar
 
-from .._runtime import Owner, current_owner
+from .._runtime import Owner
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class AcceptsNone(Protocol):
@@ -27,8 +32,27 @@ def as_owner(argument: str, owner: object) -> Owner:
     return owner._canonical()
 
 
-def owner_or_caller(owner: object) -> Owner:
-    return current_owner() if owner is MISSING else as_owner("owner", owner)
+def needs_owner(usage: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A method whose last argument is an owner: a call without one is refused, and the error says what to write.
+
+    Args:
+        usage: The call as it has to be, for the error.
+    """
+    needed = usage.count(",") + 2  # with `self`
+
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        @wraps(method)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            if len(args) + len(kwargs) < needed and "owner" not in kwargs:
+                raise TypeError(
+                    f"{method.__name__}() needs an owner: write {usage}; for the caller's own, the owner is "
+                    "trioreg.current_owner()"
+                )
+            return method(*args, **kwargs)
+
+        return checked
+
+    return decorate
 
 
 def require_hashable(argument: str, value: object) -> None:

@@ -20,7 +20,8 @@ class RegistryCore(Identity, Generic[K, V]):
 
     _kind: str
     _names: Names[K, V]
-    # The table of the only partition, if keys are unique: look-ups go straight to it, as they are the hottest path.
+    # The tables, if keys are unique, for look-ups: they are the hottest path. `_sole` is the only one, or None.
+    _tables: list[dict[K, Entry[V]]]
     _sole: dict[K, Entry[V]] | None
 
     if TYPE_CHECKING:

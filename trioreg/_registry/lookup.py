@@ -1,17 +1,20 @@
-"""Look-ups: the owners of a key, and the keys of an owner."""
+"""Look-ups: the owners of a key, the actors of a class among them, and the keys of an owner."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TypeVar, cast, overload
+from typing import Any, TypeVar, cast, overload
 
+from .._actors import ActorRef
 from .._runtime import Owner
-from .arguments import MISSING, owner_or_caller, require_hashable, unhashable
+from .arguments import as_owner, needs_owner, require_hashable, unhashable
+from .class_of_holder import as_actor, as_class
 from .core import RegistryCore
 from .entry import Entry
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+A = TypeVar("A")
 
 
 class Lookup(RegistryCore[K, V]):
@@ -29,70 +32,109 @@ class Lookup(RegistryCore[K, V]):
             TypeError: ``key`` is not hashable.
         """
         try:
-            if self._sole is not None:
-                entry = self._sole.get(key)
+            if self._tables:
+                # `Tables.entry`, written out.
+                tables = self._tables
+                entry = self._sole.get(key) if self._sole is not None else tables[hash(key) % len(tables)].get(key)
                 return [] if entry is None else [entry]
             groups = [*self._names.groups(key)]
         except TypeError as error:
             raise unhashable("key", key, error) from None
         return groups[0] if len(groups) == 1 else [entry for group in groups for entry in group]
 
-    def whereis(self, key: K) -> Owner | None:
+    @overload
+    def whereis(self, key: K) -> Owner | None: ...
+    @overload
+    def whereis(self, key: K, *, of: type[A]) -> ActorRef[A] | None: ...
+    def whereis(self, key: K, *, of: type[Any] | None = None) -> Owner | None:
         """The owner of the unique ``key``, or None.
+
+        ::
+
+            bond = agents.whereis("James Bond", of=SecretAgent)     # an ActorRef[SecretAgent], or None
 
         Not a checkpoint; safe from any thread; constant time.
 
+        Args:
+            key: The key.
+            of: The class of the actor that you expect. A type checker then knows the class of the reference.
+
         Raises:
-            TypeError: ``key`` is not hashable.
+            TypeError: ``key`` is not hashable, or ``of`` is not a class. Or the owner is not an actor of that class.
             ValueError: The keys of this registry are not unique.
         """
         try:
-            if self._sole is not None:
-                entry = self._sole.get(key)
+            if self._tables:
+                # `Tables.entry`, written out.
+                tables = self._tables
+                entry = self._sole.get(key) if self._sole is not None else tables[hash(key) % len(tables)].get(key)
             else:
                 self._require_unique("whereis")
-                entry = self._names.entry(key)
+                entry = None
         except TypeError as error:
             raise unhashable("key", key, error) from None
+        if of is not None:
+            cls = as_class(of)
+            return None if entry is None else as_actor(entry.owner, cls, key, self.name)
         return None if entry is None else entry.owner
 
     @overload
-    def keys(self) -> list[K]: ...
+    def refs(self, key: K) -> list[ActorRef[Any]]: ...
     @overload
-    def keys(self, owner: Owner) -> list[K]: ...
-    def keys(self, owner: object = MISSING) -> list[K]:
-        """The keys that ``owner`` holds in this registry, each as often as it is registered. By default the caller's.
+    def refs(self, key: K, *, of: type[A]) -> list[ActorRef[A]]: ...
+    def refs(self, key: K, *, of: type[Any] | None = None) -> list[ActorRef[Any]]:
+        """The actors that hold ``key``, each once, in the order of `lookup`.
 
-        An owner that has ended holds nothing. Not a checkpoint; safe from any thread if ``owner`` is given. The cost
-        grows with the keys that the owner holds here.
+        ::
+
+            for session in rooms.refs("lobby", of=Session):         # each an ActorRef[Session]
+                await session.call(Session.close)
+
+        Not a checkpoint; safe from any thread. It costs as much as `lookup`. To send one message to all of them, use
+        `Registry.cast_all`.
+
+        Args:
+            key: The key.
+            of: The class of the actors. A type checker then knows the class of the references.
 
         Raises:
-            TypeError: ``owner`` is not an owner. None is not one either: check what `whereis` returns.
-            RuntimeError: There is no ``owner``, and the call does not come from a Trio task.
+            TypeError: ``key`` is not hashable, or ``of`` is not a class. Or an owner is not an actor (of that class).
         """
-        asked = owner_or_caller(owner)
+        cls = None if of is None else as_class(of)
+        owners = dict.fromkeys([entry.owner for entry in self.lookup(key)])
+        return [as_actor(owner, cls, key, self.name) for owner in owners]
+
+    @needs_owner("keys(owner)")
+    def keys(self, owner: Owner) -> list[K]:
+        """The keys that ``owner`` holds in this registry, each as often as it is registered.
+
+        ::
+
+            registry.keys(trioreg.current_owner())      # your own
+
+        An owner that has ended holds nothing. Not a checkpoint; safe from any thread. The cost grows with the keys that
+        the owner holds here.
+
+        Raises:
+            TypeError: ``owner`` is missing, or is not an owner. None is not one either: check what `whereis` returns.
+        """
         keys: list[K] = []
-        for key, token in asked._keys(self._names):
+        for key, token in as_owner("owner", owner)._keys(self._names):
             keys.extend([key] * (len(token) if isinstance(token, dict) else 1))
         return keys
 
-    @overload
-    def values(self, key: K) -> list[V]: ...
-    @overload
-    def values(self, key: K, owner: Owner) -> list[V]: ...
-    def values(self, key: K, owner: object = MISSING) -> list[V]:
-        """The values that ``owner`` has registered under ``key``. By default the caller's.
+    @needs_owner("values(key, owner)")
+    def values(self, key: K, owner: Owner) -> list[V]:
+        """The values that ``owner`` has registered under ``key``, oldest first.
 
-        Not a checkpoint; safe from any thread if ``owner`` is given. The cost grows with the owner's entries for the
-        key.
+        Not a checkpoint; safe from any thread. The cost grows with the owner's entries for the key.
 
         Raises:
-            TypeError: ``key`` is not hashable, or ``owner`` is not an owner.
-            RuntimeError: There is no ``owner``, and the call does not come from a Trio task.
+            TypeError: ``key`` is not hashable, or ``owner`` is missing or is not an owner.
         """
-        asked = owner_or_caller(owner)
+        owner = as_owner("owner", owner)
         require_hashable("key", key)
-        return [entry.value for _, entry in self._names.entries_of(asked, key)]
+        return [entry.value for _, entry in self._names.entries_of(owner, key)]
 
     def items(self) -> list[tuple[K, Entry[V]]]:
         """All entries, each as a (key, `Entry`) pair: everything that is in this registry now.
@@ -121,6 +163,8 @@ class Lookup(RegistryCore[K, V]):
         keys are partitioned by owner). `TypeError` if ``key`` is not hashable."""
         try:
             some = cast("K", key)
+            if self._tables:
+                return some in self._names.table_of(some)
             return any(some in self._names.partitions[number].table for number in self._names.partitions_with(some))
         except TypeError as error:
             raise unhashable("key", key, error) from None

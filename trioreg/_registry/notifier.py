@@ -11,7 +11,6 @@ from collections.abc import Hashable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
-import trio
 from trio.lowlevel import (
     Abort,
     RaiseCancelT,
@@ -22,7 +21,7 @@ from trio.lowlevel import (
 )
 
 from .._actors import Address
-from .._runtime import ActorExited, MailboxFull, NotRegistered, logger, report, sync_result, wake
+from .._runtime import ActorExited, Feed, MailboxFull, NotRegistered, logger, report, sync_result, wake
 from .events import Event, Listener, Registered
 
 if TYPE_CHECKING:
@@ -31,8 +30,10 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 T = TypeVar("T")
+S = TypeVar("S")
 
-Watchers: TypeAlias = dict[trio.MemorySendChannel[Event[K, V]], None]
+Watchers: TypeAlias = dict[Feed[Event[K, V]], int]
+"""Each watcher, and the number of the first event that it gets."""
 
 
 class Notifier(Generic[K, V]):
@@ -40,9 +41,10 @@ class Notifier(Generic[K, V]):
 
     Attributes:
         posted: Events for the next `deliver`.
+        told: How many events have been delivered.
     """
 
-    __slots__ = ("_is_delivering", "_listeners", "_waiters", "_watchers", "_watchers_of_all", "posted")
+    __slots__ = ("_is_delivering", "_listeners", "_waiters", "_watchers", "_watchers_of_all", "posted", "told")
 
     def __init__(self, listeners: Iterable[Listener[K, V]]) -> None:
         self._listeners = tuple(listeners)
@@ -50,6 +52,7 @@ class Notifier(Generic[K, V]):
         self._watchers: dict[K, Watchers[K, V]] = {}
         self._waiters: dict[K, dict[Task, None]] = {}
         self.posted: deque[Event[K, V]] = deque()
+        self.told = 0
         self._is_delivering = False
 
     def forget_tasks(self) -> None:
@@ -70,6 +73,7 @@ class Notifier(Generic[K, V]):
             while self.posted:
                 self._deliver_one(self.posted[0], exits)
                 del self.posted[0]  # only now: if the stack was full, the event is told with the next one
+                self.told += 1
         finally:
             self._is_delivering = False  # logging may raise: the user's filters and handlers run
         if exits:
@@ -92,9 +96,9 @@ class Notifier(Generic[K, V]):
                 )
             except BaseException as error:
                 exits.append(error)  # `SystemExit` and the like leave, but after every listener was called
-        channels, tasks = [*self._watchers_of_all], dict[Task, None]()
+        watchers, tasks = [*self._watchers_of_all.items()], dict[Task, None]()
         try:
-            channels += self._watchers.get(event.key, ())
+            watchers += self._watchers.get(event.key, {}).items()
         except BaseException as error:
             # The key's `__eq__` raised where it was compared with a watched key. The change itself is done.
             report(error, "registry %r: the watchers of its key do not get %r", event.registry, event)
@@ -106,23 +110,25 @@ class Notifier(Generic[K, V]):
                 waiters, self._waiters = self._waiters, {}
                 for group in waiters.values():
                     tasks |= group
-        for channel in channels:
-            with suppress(trio.BrokenResourceError):
-                channel.send_nowait(event)
+        for feed, since in watchers:
+            if since <= self.told:
+                feed._put(event)
         for task in tasks:
             wake(task)
 
-    def add_watcher(self, channel: trio.MemorySendChannel[Event[K, V]], key: K, everything: bool) -> Watchers[K, V]:
-        """Send every event from now on into a channel, of one key or of all. Returns all watchers of the same."""
+    def add_watcher(self, feed: Feed[Event[K, V]], key: K, everything: bool) -> Watchers[K, V]:
+        """Put the event of each change from now on into a feed, of one key or of all. Returns all watchers of the same.
+
+        A change from before may not have been told yet, if a listener adds the watcher.
+        """
+        since = self.told + len(self.posted)
         watchers = self._watchers_of_all if everything else self._watchers.setdefault(key, {})
-        watchers[channel] = None
+        watchers[feed] = since
         return watchers
 
-    def remove_watcher(
-        self, channel: trio.MemorySendChannel[Event[K, V]], key: K, everything: bool, watchers: Watchers[K, V]
-    ) -> None:
+    def remove_watcher(self, feed: Feed[Event[K, V]], key: K, everything: bool, watchers: Watchers[K, V]) -> None:
         """Undo `add_watcher`, which gave ``watchers``."""
-        watchers.pop(channel, None)
+        watchers.pop(feed, None)
         if not everything:
             _forget(self._watchers, key, watchers)
 
@@ -147,7 +153,7 @@ class Notifier(Generic[K, V]):
             raise
 
 
-def _forget(groups: dict[K, dict[T, None]], key: K, group: dict[T, None]) -> None:
+def _forget(groups: dict[K, dict[T, S]], key: K, group: dict[T, S]) -> None:
     """Drop an empty group. If the key's own `__eq__` raises, the group stays: the error has nowhere to go."""
     with suppress(BaseException):
         if not group and groups.get(key) is group:

@@ -244,3 +244,60 @@ class Registration(RegistryCore[K, V]):
             raise NotRegistered(self.name, key, owner)
         if to is not owner:
             self._names.hand_over(key, owner, to, held[0][1].value)
+
+    @overload
+    def take(self: AcceptsNone, key: K, *, owner: Owner | None = ...) -> Owner | None: ...
+    @overload
+    def take(self, key: K, value: V, *, owner: Owner | None = ...) -> Owner | None: ...
+    @enable_ki_protection
+    def take(  # pyright: ignore[reportInconsistentOverload]  # it does not see that the default is a V there
+        self,
+        key: K,
+        value: V = None,  # type: ignore[assignment]
+        *,
+        owner: Owner | None = None,
+    ) -> Owner | None:
+        """Register a unique ``key``, and take it from any owner that has it: for a client that connects again.
+
+        ::
+
+            former = sessions.take(user)
+            if former is not None: ...      # an older session of this user: tell it, or end it
+
+        It happens in one step: at every moment the name has exactly one owner. The former owner is not told and lives
+        on. Watchers and listeners get an `Unregistered` and a `Registered`, as for `transfer`. Tasks that wait in
+        `acquire` go on waiting. Not a checkpoint; constant time.
+
+        A supervisor can't restart a child whose ``name=`` was taken: the name is held then. So give such children the
+        name by `take`, in their ``on_start``, or start them with ``restart="temporary"``.
+
+        Args:
+            key, value, owner: As for `register`.
+
+        Returns:
+            The former owner. None if the key was free, or if the same owner had it already: then only the value
+            changes.
+
+        Raises:
+            ActorExited: ``owner`` has ended.
+            ValueError: The keys of this registry are not unique.
+            TypeError, RuntimeError: As for `register`.
+        """
+        self._require_unique("take")
+        require_hashable("key", key)
+        names = self._names
+        owner = names.writable_owner(owner)
+        if names.totals is not None:
+            require_number("value", value)
+        while True:
+            entry = names.entry(key)
+            if entry is None:
+                names.insert(owner, key, value)
+                return None
+            if entry.owner is owner:
+                for number, _ in names.entries_of(owner, key):
+                    names.replace(owner, key, number, value)
+                return None
+            if names.hand_over(key, entry.owner, owner, value):
+                return entry.owner
+            # The key's own `__eq__` has changed the registry in between: look again.

@@ -1,22 +1,24 @@
 """`Registry` and `Via`: names for actors and tasks, and addresses by name.
 
 `Registry` is put together from parts, one file for each use: `lookup.py`, `registration.py`, `hold.py`, `matching.py`,
-`watching.py`, `dispatch.py`, `key_lock.py`, `counters.py`, `meta.py`, `table_viewer.py`. Each part checks its arguments
-and asks `Names` (`names.py`), which makes every change.
+`watching.py`, `dispatch.py`, `group_cast.py`, `key_lock.py`, `counters.py`, `meta.py`, `table_viewer.py`. Each part
+checks its arguments and asks `Names` (`names.py`), which makes every change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import TYPE_CHECKING, Literal, Never, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeAlias, TypeVar, cast, overload
 
 from .._actors import Address
 from .._runtime import require_sync, show_methods_as
 from .arguments import AcceptsNone, require_hashable
+from .class_of_holder import as_class, is_actor_of
 from .core import RegistryCore
 from .counters import Counters
 from .dispatch import Dispatch
 from .events import Listener
+from .group_cast import GroupCast
 from .hold import Holding
 from .key_lock import KeyLocks, Locking
 from .lookup import Lookup
@@ -30,16 +32,26 @@ from .via import NameAddress, WaitingNameAddress
 from .watching import Watching
 
 if TYPE_CHECKING:
+    # Type checkers know this module even if it is not installed. At run time `Via` fills the default in.
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    from .._actors import Cell, Handlers
     from .._runtime import Owner
+
+    A = TypeVarWithDefault("A", covariant=True, default=Never)
+else:
+    A = TypeVar("A", covariant=True)
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+T = TypeVar("T")
 
 KeysKind: TypeAlias = Literal["unique", "duplicate"] | tuple[Literal["duplicate"], Literal["owner", "key"]]
 
 
 class Registry(
     Matching[K, V],
+    GroupCast[K, V],
     Lookup[K, V],
     Registration[K, V],
     Holding[K, V],
@@ -64,6 +76,7 @@ class Registry(
         topics.register("weather", 1)                     # by any Trio task, actor or not
         for owner, value in topics.lookup("weather"):
             ...
+        topics.cast_all("weather", Screen.show, "rain")   # to every actor under the key
         len(topics), "weather" in topics, topics.items()  # everything
 
     Keys are hashable, and compare as the keys of a dict do: ``1``, ``1.0`` and ``True`` are one key (Elixir compares
@@ -122,6 +135,9 @@ class Registry(
         self._locks = KeyLocks(self._names.bind_to_run)
         self._meta: dict[Hashable, object] = {}
         self._sole = self._names.sole
+        self._tables = [partition.table for partition in self._names.unique]
+        self._kept_vias: dict[K, Via[K, V]] = {}
+        self._kept_typed_vias: dict[tuple[K, type[Any] | None], Via[K, V, Any]] = {}
         if listeners:
             self._names.notifier = Notifier(listeners)
 
@@ -131,19 +147,31 @@ class Registry(
     @overload
     def via(self: AcceptsNone, key: K, *, wait: bool = ...) -> Via[K, V]: ...
     @overload
+    def via(self: AcceptsNone, key: K, *, wait: bool = ..., of: type[T]) -> Via[K, V, T]: ...
+    @overload
     def via(self, key: K, value: V, *, wait: bool = ...) -> Via[K, V]: ...
     @overload
+    def via(self, key: K, value: V, *, wait: bool = ..., of: type[T]) -> Via[K, V, T]: ...
+    @overload
     def via(self, key: K, *, wait: bool = ...) -> Address[Never]: ...
+    @overload
+    def via(self, key: K, *, wait: bool = ..., of: type[T]) -> Address[T]: ...
     def via(  # pyright: ignore[reportInconsistentOverload]  # it does not see that the default is a V there
         self,
         key: K,
         value: V = None,  # type: ignore[assignment]
-        *,
+        # By keyword only, as the overloads say. Without a star here a call is a tenth of a cast quicker in Python 3.11.
         wait: bool = False,
-    ) -> Via[K, V]:
+        of: type[Any] | None = None,
+    ) -> Via[K, V, Any]:
         """An address that finds its actor by name each time you use it: Elixir's ``{:via, Registry, ...}``.
 
-        Use it wherever you use an `ActorRef`, and as ``name=`` of ``start_child``. Not a checkpoint; constant time.
+        ::
+
+            await agents.via("James Bond", of=SecretAgent).call(SecretAgent.echo, "...")
+
+        Use it wherever you use an `ActorRef`, and as ``name=`` of ``start_child``. To make one in each line that sends
+        costs little more than to keep one. Not a checkpoint; constant time.
 
         Args:
             key: The name.
@@ -151,24 +179,59 @@ class Registry(
                 registry whose values can't be None, a type checker refuses the address as ``name=``.
             wait: Whether the async forms (`~Address.call`, `~Address.cast`, `~Address.send`) wait until the name has
                 an owner that is not ending: through a restart. A message that was sent once is not sent again.
+            of: The class of the actor. A type checker then knows it, and refuses the methods of another class. At run
+                time, a message to an actor of another class is a `TypeError`, and so is a start of one under this name.
+                Without it, any method of any class passes.
 
         Raises:
-            TypeError: ``key`` is not hashable.
+            TypeError: ``key`` is not hashable, or ``of`` is not a class.
             ValueError: The keys of this registry are not unique.
         """
+        if of is None and value is None and not wait:
+            try:
+                return self._kept_vias[key]
+            except (KeyError, TypeError):
+                pass
+        elif value is None and not wait:
+            try:
+                return self._kept_typed_vias[key, of]
+            except (KeyError, TypeError):
+                pass
+        return self._make_via(key, value, wait, of)
+
+    def _make_via(self, key: K, value: V, wait: bool, of: type[Any] | None) -> Via[K, V, Any]:
         self._require_unique("via")
         require_hashable("key", key)
-        return (WaitingVia if wait else Via)(self, key, value)
+        via: Via[K, V, Any]
+        if of is None:
+            via = (WaitingVia if wait else Via)(self, key, value)
+        else:
+            via = (WaitingTypedVia if wait else TypedVia)(self, key, value, as_class(of))
+        if type(key) is str and value is None and not wait and self._names.entry(key) is not None:
+            # Only text: a key that is equal and of another class would get this address. And only a name that is in
+            # use: a registry that is thrown away must not be in a cycle with an address.
+            if len(self._kept_vias) + len(self._kept_typed_vias) >= VIAS_KEPT:
+                self._kept_vias.clear()
+                self._kept_typed_vias.clear()
+            if of is None:
+                self._kept_vias[key] = via
+            elif type(of) is type:
+                self._kept_typed_vias[key, of] = via
+        return via
 
 
-class Via(NameAddress[K, V]):
+VIAS_KEPT = 4096
+"""How many addresses a registry keeps, so that `Registry.via` need not make the same one for each message."""
+
+
+class Via(NameAddress[K, V, A], Generic[K, V, A]):
     """An address by name, from `Registry.via`. It finds its actor each time you use it.
 
-    Two are equal if their registry and key are the same. Hashable.
+    Two are equal if their registry and key are the same. Hashable. Its type parameters are those of the registry, and
+    the class that was given as ``of=``: ``Via[str, None, SecretAgent]``. Without the last one any method passes.
 
     Attributes:
         registry: The registry that the name is in.
-        key: The name.
         value: The value that an actor is registered with, if this is its ``name=``.
     """
 
@@ -176,26 +239,69 @@ class Via(NameAddress[K, V]):
 
     def __init__(self, registry: Registry[K, V], key: K, value: V) -> None:
         self.registry = registry
-        self._names = registry._names
-        self._table = registry._sole
-        self.key = self._key = key
+        self._table = registry._names.table_of(key)
+        self._key = key
         self.value = value
+
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, parameters):
+            if isinstance(parameters, tuple) and len(parameters) == 2:
+                parameters = (*parameters, Never)
+            return super().__class_getitem__(parameters)
+
+    @property
+    def _names(self) -> Names[K, V]:
+        return self.registry._names
 
     def _claim(self, owner: Owner, predecessor: Owner | None) -> None:
         """Register the name for an actor that is about to start, or take it over from the actor's last life."""
+        of = self._of
+        if of is not None and not is_actor_of(owner, of):
+            raise TypeError(f"the name {self._key!r} is for an actor of class {of.__qualname__}, not for {owner!r}")
         if predecessor is None or not self._names.hand_over(
-            self.key, predecessor, owner, self.value, getattr(predecessor, "exit", None)
+            self._key, predecessor, owner, self.value, getattr(predecessor, "exit", None)
         ):
-            self.registry.register(self.key, self.value, owner=owner)
+            self.registry.register(self._key, self.value, owner=owner)
 
 
-class WaitingVia(WaitingNameAddress[K, V], Via[K, V]):
+class WaitingVia(WaitingNameAddress[K, V, A], Via[K, V, A]):
     """What ``registry.via(key, wait=True)`` gives: a `Via` whose async forms wait."""
+
+    __slots__ = ()
+
+
+class TypedVia(Via[K, V, A]):
+    """What ``registry.via(key, of=SecretAgent)`` gives: a `Via` that leads to actors of that class only."""
+
+    __slots__ = ("_checked", "_of", "_typed_table")
+
+    def __init__(self, registry: Registry[K, V], key: K, value: V, of: type) -> None:
+        super().__init__(registry, key, value)
+        self._of = of
+        self._typed_table, self._table = registry._names.table_of(key), None
+        # The handlers of the class that was found last: another actor of that class need not be checked.
+        self._checked: Handlers | None = None
+
+    def _find(self) -> Cell | None:
+        try:
+            cell: Cell = cast("Any", self._typed_table[self._key].owner)._cell
+            if cell.handlers is self._checked:
+                return cell
+        except (LookupError, TypeError, AttributeError):
+            pass  # `_resolve` raises the error
+        found = self._resolve()._cell
+        self._checked = None if found is None else found.handlers
+        return found
+
+
+class WaitingTypedVia(WaitingNameAddress[K, V, A], TypedVia[K, V, A]):
+    """What ``registry.via(key, wait=True, of=SecretAgent)`` gives."""
 
     __slots__ = ()
 
 
 _parts: list[type] = [base for base in Registry.__mro__ if issubclass(base, RegistryCore)]
 show_methods_as("Registry", *_parts)
-_parts = [base for base in WaitingVia.__mro__ if issubclass(base, NameAddress)]
+_parts = [base for base in WaitingTypedVia.__mro__ if issubclass(base, NameAddress)]
 show_methods_as("Via", *_parts)

@@ -3,36 +3,54 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, ClassVar, Generic, Never, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import STOPPING, ActorRef, Address, waiting_for
+from .._actors import STOPPING, Address, waiting_for
 from .._runtime import ActorExited, NotRegistered
+from .class_of_holder import as_actor
 from .watching import wait_for_holder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
 
-    from .._actors import Cell
+    from .._actors import ActorRef, Cell
     from .._runtime import Owner
+    from .entry import Entry
     from .names import Names
 
 K = TypeVar("K", bound="Hashable")
 V = TypeVar("V")
+A = TypeVar("A", covariant=True)
 T = TypeVar("T")
 
 
-class NameAddress(Address["Never"], Generic[K, V]):
-    """The part of `Via` that finds its actor. It needs only the names of a registry."""
+class NameAddress(Address[A], Generic[K, V, A]):
+    """The part of `Via` that finds its actor. It needs only the names of a registry.
 
-    __slots__ = ("_key", "_names", "_table", "key", "value")
+    One is made for each message to a name that is written inline, so it keeps only what it needs for that.
+    """
+
+    __slots__ = ("_key", "_table", "value")
 
     _instead_of_pickling: ClassVar[str] = "it leads to a registry of this process; pickle its key"
 
-    _names: Names[K, V]
-    key: K
+    # The class that the actor has to be of; None: any.
+    _of: type | None = None
+
+    _key: K
+    _table: dict[K, Entry[V]] | None
     value: V
+
+    @property
+    def _names(self) -> Names[K, V]:
+        raise NotImplementedError  # pragma: no cover  # abstract
+
+    @property
+    def key(self) -> K:
+        """The name. Not a checkpoint; constant time."""
+        return self._key
 
     def __repr__(self) -> str:
         return f"<via {self._names.name} {self.key!r}>"
@@ -40,36 +58,33 @@ class NameAddress(Address["Never"], Generic[K, V]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, NameAddress):
             return NotImplemented
-        via = cast("NameAddress[K, V]", other)
-        return self._names is via._names and self.key == via.key
+        via: NameAddress[Any, Any, Any] = other  # pyright: ignore[reportUnknownVariableType]  # narrowed to no types
+        return self._names is via._names and bool(self._key == via._key)
 
     def __hash__(self) -> int:
-        return hash((id(self._names), self.key))
+        return hash((id(self._names), self._key))
 
     def whereis(self) -> Owner | None:
         """The owner of the name now, or None. Not a checkpoint; safe from any thread; constant time."""
-        entry = self._names.entry(self.key)
+        entry = self._names.entry(self._key)
         return None if entry is None else entry.owner
 
-    def _resolve(self) -> ActorRef[Never]:
-        table = self._table
-        entry = self._names.entry(self.key) if table is None else table.get(self.key)
+    def _resolve(self) -> ActorRef[A]:
+        names, key = self._names, self._key
+        entry = names.entry(key)
         if entry is None:
-            raise NotRegistered(self._names.name, self.key)
-        owner = entry.owner
-        if isinstance(owner, ActorRef):
-            return owner  # pyright: ignore[reportUnknownVariableType]
-        raise TypeError(f"{self.key!r} in {self._names.name!r} is held by {owner!r}, which is not an actor")
+            raise NotRegistered(names.name, key)
+        return as_actor(entry.owner, self._of, key, names.name)
 
     def _find(self) -> Cell | None:
-        # The hottest path of the library. `_resolve` does the rest: several partitions, and errors.
+        # The hottest path of the library. `_resolve` does the rest: a class that is asked for, and errors.
         try:
-            return self._table[self._key][0]._cell  # type: ignore[index, no-any-return]  # pyright: ignore
+            return self._table[self._key][0]._cell  # type: ignore[index, union-attr, no-any-return]  # pyright: ignore
         except (LookupError, TypeError, AttributeError):
             return self._resolve()._cell
 
 
-class WaitingNameAddress(NameAddress[K, V]):
+class WaitingNameAddress(NameAddress[K, V, A]):
     """The part of `Via` for ``wait=True``: the async forms wait until the name has an owner that is not ending."""
 
     __slots__ = ()
@@ -88,7 +103,7 @@ class WaitingNameAddress(NameAddress[K, V]):
         async def send(self, message):
             await self._insist(lambda ref: ref.send(message))
 
-    async def _insist(self, send: Callable[[ActorRef[Never]], Awaitable[T]]) -> T:
+    async def _insist(self, send: Callable[[ActorRef[Any]], Awaitable[T]]) -> T:
         while True:
             ref = await self._resolve_or_wait()
             try:
@@ -97,7 +112,7 @@ class WaitingNameAddress(NameAddress[K, V]):
                 if error.ref is not ref or error.was_sent:
                     raise
 
-    async def _resolve_or_wait(self) -> ActorRef[Never]:
+    async def _resolve_or_wait(self) -> ActorRef[Any]:
         while True:
             await wait_for_holder(self._names, self.key)
             ref = self._resolve()
@@ -108,7 +123,7 @@ class WaitingNameAddress(NameAddress[K, V]):
             await self._wait_for_another(ref)
 
     @enable_ki_protection
-    async def _wait_for_another(self, ref: ActorRef[Never]) -> None:
+    async def _wait_for_another(self, ref: ActorRef[Any]) -> None:
         # To wait for a name is to wait for its owner to end. A cycle of such waits raises `CallCycle`, like any other.
         cell = ref._cell
         with nullcontext() if cell is None else waiting_for(cell, current_task()):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-import trio
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
 from .._actors import waiting_for_name
-from .._runtime import Owner, SyncBlock
+from .._runtime import Feed, OnOverflow, Owner, SyncBlock
 from .arguments import require_hashable
 from .core import RegistryCore
-from .events import Event
+from .events import Event, Registered
 from .names import Names
 from .notifier import Notifier, Watchers
 from .pattern import ANY
@@ -45,48 +44,89 @@ class Watching(RegistryCore[K, V]):
         require_hashable("key", key)
         return await wait_for_holder(self._names, key)
 
-    def watch(self, key: K = ANY) -> AbstractContextManager[trio.MemoryReceiveChannel[Event[K, V]]]:
+    def watch(
+        self, key: K = ANY, *, initial: bool = False, buffer: float = math.inf, overflow: OnOverflow = "error"
+    ) -> AbstractContextManager[Feed[Event[K, V]]]:
         """Watch a key, or all of them: ``with registry.watch("leader") as events: async for event in events: ...``.
 
-        The channel gives each `Registered` and `Unregistered` since the block was entered, in the order in which they
-        happened. If an actor's end freed the name, the `Unregistered` has its `Exit`. No event is lost: the channel
-        keeps what you have not received yet. Not a checkpoint. The cost of a change grows with the watchers of its key.
+        The feed gives each `Registered` and `Unregistered` since the block was entered, in the order in which they
+        happened. If an actor's end freed the name, the `Unregistered` has its `Exit`. Unless you give a ``buffer``, no
+        event is lost: the feed keeps what you have not received yet. Not a checkpoint. The cost of a change grows with
+        the watchers of its key.
 
         Args:
             key: The key to watch, or `ANY` (the default) for all.
+            initial: Whether the feed begins with what is there: one `Registered` for each entry at the moment in which
+                the block is entered. What happens after that moment follows, without a gap and without a double.
+                Entering then costs as much as `lookup` or `items`.
+            buffer: The number of events that the feed keeps for you, at least 1. The entries of ``initial`` do not
+                count.
+            overflow: What happens when the buffer is full. ``"error"``: `~Feed.receive` raises `Overflow` at the place
+                where events are missing, and says how many. ``"drop_oldest"`` and ``"drop_newest"`` drop that event.
+                `Feed.dropped` counts the events that are lost.
 
         Raises:
-            TypeError: ``key`` is not hashable.
+            TypeError: ``key`` is not hashable, or ``buffer`` is not a number.
+            ValueError: ``buffer`` is less than 1, or ``overflow`` is none of the three.
             RuntimeError: The registry belongs to another Trio run.
         """
         everything = key is ANY
         if not everything:
             require_hashable("key", key)
-        return Watch(self._names.open_notifier(), key, everything)
+        if isinstance(buffer, bool) or not (isinstance(buffer, int) or buffer == math.inf):
+            raise TypeError(f"buffer must be an int or math.inf, not {buffer!r}")
+        if buffer < 1:
+            raise ValueError(f"buffer must be at least 1, not {buffer!r}")
+        if overflow not in ("error", "drop_oldest", "drop_newest"):
+            raise ValueError(f"overflow must be 'error', 'drop_oldest' or 'drop_newest', not {overflow!r}")
+        notifier = self._names.open_notifier()
+        first = self._names if initial else None
+        return Watch(notifier, key, everything, first, buffer, overflow)
 
 
-class Watch(SyncBlock, AbstractContextManager["trio.MemoryReceiveChannel[Event[K, V]]"], Generic[K, V]):
-    """The context manager of `Registry.watch`. Its channel is unbounded: no event is lost."""
+class Watch(SyncBlock, AbstractContextManager["Feed[Event[K, V]]"], Generic[K, V]):
+    """The context manager of `Registry.watch`."""
 
-    __slots__ = ("_everything", "_key", "_notifier", "_receive", "_send", "_watchers")
+    __slots__ = ("_everything", "_feed", "_key", "_limits", "_names", "_notifier", "_watchers")
 
     _written = "registry.watch(...)"
 
-    def __init__(self, notifier: Notifier[K, V], key: K, everything: bool) -> None:
+    def __init__(
+        self,
+        notifier: Notifier[K, V],
+        key: K,
+        everything: bool,
+        names: Names[K, V] | None,
+        buffer: float,
+        overflow: OnOverflow,
+    ) -> None:
         self._notifier = notifier
         self._key = key
         self._everything = everything
-        self._send: trio.MemorySendChannel[Event[K, V]]
-        self._receive: trio.MemoryReceiveChannel[Event[K, V]]
+        self._names = names  # None: without the entries that are there
+        self._limits = buffer, overflow
+        self._feed: Feed[Event[K, V]]
         self._watchers: Watchers[K, V] | None = None
 
     @enable_ki_protection
-    def __enter__(self) -> trio.MemoryReceiveChannel[Event[K, V]]:
+    def __enter__(self) -> Feed[Event[K, V]]:
         if self._watchers is not None:
             raise RuntimeError(f"this watch({self._key!r}) is already entered: make another one")
-        self._send, self._receive = trio.open_memory_channel[Event[K, V]](math.inf)
-        self._watchers = self._notifier.add_watcher(self._send, self._key, self._everything)
-        return self._receive
+        feed: Feed[Event[K, V]] = Feed(*self._limits)
+        if self._names is not None:
+            feed._begin_with(self._entries(self._names))
+        # In the same step: each change is either in these entries or an event.
+        self._watchers = self._notifier.add_watcher(feed, self._key, self._everything)
+        self._feed = feed
+        return feed
+
+    def _entries(self, names: Names[K, V]) -> Iterator[Event[K, V]]:
+        if self._everything:
+            rows = [row for partition in names.partitions for row in partition.rows()]
+        else:
+            rows = [(self._key, entry) for group in names.groups(self._key) for entry in group]
+        # Each is made when it is received: there may be a million.
+        return (Registered(names.name, key, entry.owner, entry.value) for key, entry in rows)
 
     @enable_ki_protection
     def __exit__(
@@ -94,9 +134,8 @@ class Watch(SyncBlock, AbstractContextManager["trio.MemoryReceiveChannel[Event[K
     ) -> None:
         assert self._watchers is not None
         watchers, self._watchers = self._watchers, None
-        self._notifier.remove_watcher(self._send, self._key, self._everything, watchers)
-        self._send.close()
-        self._receive.close()
+        self._notifier.remove_watcher(self._feed, self._key, self._everything, watchers)
+        self._feed.close()
 
 
 async def wait_for_holder(names: Names[K, V], key: K) -> Owner:

@@ -19,6 +19,7 @@ from .errors import (
     NoReply,
     NotRegistered,
     NotRunning,
+    Overflow,
     RestartLimitExceeded,
     TrioregError,
 )
@@ -33,6 +34,7 @@ from .failure import (
     split,
     without_runtime_frames,
 )
+from .feed import Feed, OnOverflow
 from .finalizers import COLLECTING, do_later, is_finalizing
 from .identity import Identity
 from .ki_protection import await_user, run_user, without_ki_protection
@@ -60,10 +62,13 @@ __all__ = [
     "Exit",
     "ExitReason",
     "HandlerTimeout",
+    "Feed",
     "Identity",
     "KILLED",
     "MailboxFull",
     "MaxChildren",
+    "OnOverflow",
+    "Overflow",
     "NORMAL",
     "NoReply",
     "NotRegistered",

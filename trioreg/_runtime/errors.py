@@ -108,6 +108,23 @@ class MailboxFull(TrioregError, trio.WouldBlock):
         return f"the mailbox of {self.ref!r} is full ({counted(self.size, 'message')})"
 
 
+class Overflow(TrioregError):
+    """Items are missing at this place of a `Feed`, as you did not receive in time and its buffer was full.
+
+    The feed goes on: the next `Feed.receive` gives what came after them.
+
+    Attributes:
+        count: How many items are missing here.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+    def __str__(self) -> str:
+        return f"{counted(self.count, 'item')} lost: the buffer was full"
+
+
 class CallCycle(TrioregError):
     """A waits for B, and B waits for A: neither could ever go on.
 

@@ -17,7 +17,7 @@ def show_methods_as(public: str, *classes: type) -> None:
         for method in vars(cls).values():
             if isinstance(method, FunctionType):
                 overloads = [variant for variant in get_overloads(method) if isinstance(variant, FunctionType)]
-                for function in (method, *overloads):
+                for function in (method, getattr(method, "__wrapped__", method), *overloads):
                     function.__module__ = "trioreg"
                     function.__qualname__ = f"{public}.{method.__name__}"
                 for variant in overloads:

@@ -25,4 +25,4 @@ class LifeOptions(TypedDict, total=False):
 class ChildOptions(LifeOptions, total=False):
     """The same, and the name that each life has in a registry."""
 
-    name: Via[Any, Any] | None
+    name: Via[Any, Any, Any] | None

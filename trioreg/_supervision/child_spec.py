@@ -144,7 +144,7 @@ class ChildSpec(Generic[T_co]):
     factory: Factory
     args: tuple[Any, ...] = ()
     id: Hashable = None
-    name: Via[Any, Any] | None = None
+    name: Via[Any, Any, Any] | None = None
     restart: Restart = attrs.field(default=None, converter=_restart)
     shutdown: float | Literal["kill"] = attrs.field(default=None, converter=_shutdown)
     significant: bool = False
@@ -186,7 +186,7 @@ class ChildSpec(Generic[T_co]):
         # A copy is made from the same arguments, and so is what is unpickled: it is checked, and finds its `kind`.
         return ChildSpec, tuple(getattr(self, field.name) for field in attrs.fields(ChildSpec) if field.init)
 
-    def named(self, name: Via[Any, Any]) -> ChildSpec[T_co]:
+    def named(self, name: Via[Any, Any, Any]) -> ChildSpec[T_co]:
         """The same spec with a name in a registry, from `Registry.via`. Raises `TypeError` for anything else."""
         return attrs.evolve(self, name=name)
 
@@ -240,7 +240,7 @@ def spec_of(
     factory: Callable[..., Any] | ChildSpec,
     args: tuple[Any, ...],
     id: Hashable = None,
-    name: Via[Any, Any] | None = None,
+    name: Via[Any, Any, Any] | None = None,
     restart: Restart | None = None,
     shutdown: float | Literal["kill"] | None = None,
     backoff: Backoff | None = None,

@@ -33,14 +33,14 @@ class DelayedRestarts:
     def __init__(self, lifecycle: Lifecycle) -> None:
         self._lifecycle = lifecycle
         self._by_last_life: dict[Owner, Child] = {}
-        self._by_name: dict[Via[Any, Any], Child] = {}
+        self._by_name: dict[Via[Any, Any, Any], Child] = {}
 
     def after(self, life: Owner) -> Child | None:
         """The child that waits since this life of it has ended."""
         child = self._by_last_life.get(life)
         return None if child is None or child.delayed_restart is None else child
 
-    def for_name(self, name: Via[Any, Any]) -> DelayedRestart | None:
+    def for_name(self, name: Via[Any, Any, Any]) -> DelayedRestart | None:
         """The wait of the child that gets this name again."""
         child = self._by_name.get(name)
         return None if child is None else child.delayed_restart

@@ -59,7 +59,7 @@ class DynamicSupervisor(SupervisorBase):
         factory: Callable[[*Ts], A],
         /,
         *args: *Ts,
-        name: Via[Any, Any],
+        name: Via[Any, Any, Any],
         **options: Unpack[LifeOptions],
     ) -> ActorRef[A]: ...
     @overload
@@ -68,7 +68,7 @@ class DynamicSupervisor(SupervisorBase):
         factory: Callable[[*Ts], Awaitable[R]],
         /,
         *args: *Ts,
-        name: Via[Any, Any],
+        name: Via[Any, Any, Any],
         **options: Unpack[LifeOptions],
     ) -> ActorRef[Function[R]]: ...
     @overload
@@ -79,7 +79,7 @@ class DynamicSupervisor(SupervisorBase):
         factory: Callable[..., Any] | ChildSpec,
         /,
         *args: Any,
-        name: Via[Any, Any] | None = None,
+        name: Via[Any, Any, Any] | None = None,
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
         backoff: Backoff | None = None,

@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Never
 
 import trio
-from trio.lowlevel import enable_ki_protection
 
 from .._actors import PassingCell
 from .._runtime import current_run
@@ -69,7 +68,7 @@ def open_on_demand(
         ExceptionGroup: The block raised, as in a nursery.
         TypeError: An argument is not what is said above.
     """
-    return SupervisorBlock(OnDemandSupervisor(on_demand, name=name), "open_on_demand(...)")
+    return SupervisorBlock(OnDemandSupervisor(on_demand, name=name), "open_on_demand(...)", "stop")
 
 
 class OnDemandEngine(Engine):
@@ -108,11 +107,6 @@ class OnDemandEngine(Engine):
         if self._lives is not None and self._on_demand._settings.finishes:
             await self._lives.finish()
         await super()._shut_down()
-
-    @enable_ki_protection
-    def close_when_empty(self) -> None:
-        """The block is left: there is nothing to wait for, as messages could start actors for ever."""
-        self.close()
 
     def child_ended(self, child: Child, cell: Cell) -> None:
         super().child_ended(child, cell)

@@ -170,7 +170,7 @@ class Partitions(Identity, Generic[T]):
         factory: Callable[..., Any] | ChildSpec,
         /,
         *args: Any,
-        name: Via[Any, Any] | None = None,
+        name: Via[Any, Any, Any] | None = None,
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
         backoff: Backoff | None = None,
@@ -216,7 +216,7 @@ class Partitions(Identity, Generic[T]):
         factory: Callable[[*Ts], A],
         /,
         *args: *Ts,
-        name: Via[Any, Any],
+        name: Via[Any, Any, Any],
         **options: Unpack[LifeOptions],
     ) -> ActorRef[A]: ...
     @overload
@@ -226,7 +226,7 @@ class Partitions(Identity, Generic[T]):
         factory: Callable[[*Ts], Awaitable[R]],
         /,
         *args: *Ts,
-        name: Via[Any, Any],
+        name: Via[Any, Any, Any],
         **options: Unpack[LifeOptions],
     ) -> ActorRef[Function[R]]: ...
     @overload
@@ -239,7 +239,7 @@ class Partitions(Identity, Generic[T]):
         factory: Callable[..., Any] | ChildSpec,
         /,
         *args: Any,
-        name: Via[Any, Any] | None = None,
+        name: Via[Any, Any, Any] | None = None,
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
         backoff: Backoff | None = None,

@@ -139,7 +139,7 @@ class RestartGroup:
         """Whether a restart is requested or at work, so that starts have to wait."""
         return self.is_at_work or self.cause is not None
 
-    async def wait_over(self, lifecycle: Lifecycle, name: Via[Any, Any] | None = None) -> None:
+    async def wait_over(self, lifecycle: Lifecycle, name: Via[Any, Any, Any] | None = None) -> None:
         """Wait until no restart is at work, or the supervisor closes. Not a checkpoint if there is none.
 
         ``name`` is the name that the start is to give.

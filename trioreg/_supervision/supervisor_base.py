@@ -145,7 +145,7 @@ class SupervisorBase(Actor, Identity):
         /,
         *args: Any,
         id: Hashable = None,
-        name: Via[Any, Any] | None = None,
+        name: Via[Any, Any, Any] | None = None,
         restart: Restart | None = None,
         shutdown: float | Literal["kill"] | None = None,
         backoff: Backoff | None = None,
