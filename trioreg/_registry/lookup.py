@@ -32,10 +32,13 @@ class Lookup(RegistryCore[K, V]):
             TypeError: ``key`` is not hashable.
         """
         try:
+            # `Tables.entry`, written out.
+            if self._sole is not None:
+                entry = self._sole.get(key)
+                return [] if entry is None else [entry]
             if self._tables:
-                # `Tables.entry`, written out.
                 tables = self._tables
-                entry = self._sole.get(key) if self._sole is not None else tables[hash(key) % len(tables)].get(key)
+                entry = tables[hash(key) % len(tables)].get(key)
                 return [] if entry is None else [entry]
             groups = [*self._names.groups(key)]
         except TypeError as error:
@@ -64,10 +67,12 @@ class Lookup(RegistryCore[K, V]):
             ValueError: The keys of this registry are not unique.
         """
         try:
-            if self._tables:
-                # `Tables.entry`, written out.
+            # `Tables.entry`, written out.
+            if self._sole is not None:
+                entry = self._sole.get(key)
+            elif self._tables:
                 tables = self._tables
-                entry = self._sole.get(key) if self._sole is not None else tables[hash(key) % len(tables)].get(key)
+                entry = tables[hash(key) % len(tables)].get(key)
             else:
                 self._require_unique("whereis")
                 entry = None
