@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import trio
@@ -226,7 +226,7 @@ async def test_refs_refuse_a_holder_that_is_no_such_actor(
             topics.refs("desk")
 
 
-@pytest.mark.parametrize("of", ["Clerk", 7, len], ids=str)
+@pytest.mark.parametrize("of", ["Clerk", 7, len, Clerk | Screen, Clerk | None, Annotated[Clerk, 1]], ids=str)
 async def test_of_has_to_be_a_class(registry: Registry[str, int], of: Any, autojump_clock: MockClock) -> None:
     with pytest.raises(TypeError, match=r"^of must be the class of an actor, not "):
         registry.refs("desk", of=of)
@@ -253,7 +253,9 @@ async def test_an_address_made_inline_is_the_same_for_the_same_text_only(autojum
     names.register("key", 7)
     assert names.via("key") == names.via("key") == names.via("key", None)
     assert names.via("key") is names.via("key")
-    assert type(names.via(Text("other")).key) is Text
+    assert type(names.via(Text("other")).key) is type(names.via(Text("key")).key) is Text
+    assert names.via("key", of=Clerk) is names.via("key", of=Clerk)
+    assert type(names.via(Text("key"), of=Clerk).key) is Text
     assert [names.via(key).key for key in (1, True, 1.0)] == [1, True, 1.0]
     assert [type(names.via(key).key) for key in (1, True, 1.0)] == [int, bool, float]
     assert names.via("key", 7).value == 7

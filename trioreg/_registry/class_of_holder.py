@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, get_origin
+from types import UnionType
+from typing import Annotated, Any, Union, get_origin
 
 from .._actors import ActorRef
 from .._runtime import Owner
@@ -11,7 +12,7 @@ from .._runtime import Owner
 def as_class(of: object) -> type:
     """The class that a user has given as ``of=``: it may have type arguments."""
     cls = get_origin(of) or of
-    if not isinstance(cls, type):
+    if not isinstance(cls, type) or cls in (UnionType, Union, Annotated):  # some of these are classes
         raise TypeError(f"of must be the class of an actor, not {of!r}")
     return cls
 

@@ -266,7 +266,8 @@ class Registration(RegistryCore[K, V]):
 
         It happens in one step: at every moment the name has exactly one owner. The former owner is not told and lives
         on. Watchers and listeners get an `Unregistered` and a `Registered`, as for `transfer`. Tasks that wait in
-        `acquire` go on waiting. Not a checkpoint; constant time.
+        `acquire` go on waiting; if the new owner is one that waits, it has the name now. Not a checkpoint; constant
+        time.
 
         A supervisor can't restart a child whose ``name=`` was taken: the name is held then. So give such children the
         name by `take`, in their ``on_start``, or start them with ``restart="temporary"``.

@@ -187,12 +187,12 @@ class Registry(
             TypeError: ``key`` is not hashable, or ``of`` is not a class.
             ValueError: The keys of this registry are not unique.
         """
-        if of is None and value is None and not wait:
+        if of is None and value is None and not wait and type(key) is str:
             try:
                 return self._kept_vias[key]
             except (KeyError, TypeError):
                 pass
-        elif value is None and not wait:
+        elif value is None and not wait and type(key) is str:
             try:
                 return self._kept_typed_vias[key, of]
             except (KeyError, TypeError):
@@ -208,8 +208,8 @@ class Registry(
         else:
             via = (WaitingTypedVia if wait else TypedVia)(self, key, value, as_class(of))
         if type(key) is str and value is None and not wait and self._names.entry(key) is not None:
-            # Only text: a key that is equal and of another class would get this address. And only a name that is in
-            # use: a registry that is thrown away must not be in a cycle with an address.
+            # Only text: a key that is equal and of another class must not get this address (`via` asks for text, too).
+            # And only a name that is in use: an address to a name that nobody has is not worth its place.
             if len(self._kept_vias) + len(self._kept_typed_vias) >= VIAS_KEPT:
                 self._kept_vias.clear()
                 self._kept_typed_vias.clear()

@@ -157,6 +157,7 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
                     self._gap = Gap()
                     buffer.append(self._gap)
                     self._gaps += 1
+                    self._lot.unpark()  # the tasks that were woken for what is in the buffer take only that
                 self._gap.lost += 1
                 return
             if self._overflow == "drop_newest":
