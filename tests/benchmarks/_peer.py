@@ -27,6 +27,15 @@ ACTORS = 10_000
 CASTS = 10_000
 """How many casts are sent before one call waits until all of them are handled."""
 
+CALLERS = 1_000
+"""How many tasks call at once, each an actor of its own."""
+
+CALLS = 20
+"""How many calls each of these callers makes, one after the other."""
+
+PARTITIONS = 8
+"""How many partitions the registry has in which a name is looked up, where it has several."""
+
 NAMES = 1_000
 """How many names the registry holds in which a name is looked up."""
 

@@ -18,7 +18,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table that is easy to read in a terminal. All columns but the first are aligned to the right."""
-    widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
+    widths = [max(3, *map(len, column)) for column in zip(headers, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
         first, *others = (

@@ -92,13 +92,17 @@ defmodule Operations do
   @casts 10_000
   @names 1_000
   @idle 20_000
+  @callers 1_000
+  @calls 20
+  @partitions 8
 
-  def names, do: ~w(lookup register_by_actor register_by_task call call_async cast cast_by_reference
-                    dispatch dispatch_handled dispatch_cast_handled start_stop memory memory_rss)
+  def names, do: ~w(lookup lookup_partitions register_by_actor register_by_task call call_async call_many
+                    call_many_async cast cast_inline cast_by_reference dispatch dispatch_handled dispatch_cast_handled
+                    start_stop start_cast_stop memory memory_rss)
 
-  defp registry(keys \\ :unique) do
+  defp registry(keys \\ :unique, partitions \\ 1) do
     name = :"registry #{System.unique_integer([:positive])}"
-    {:ok, _} = Registry.start_link(keys: keys, name: name, partitions: 1)
+    {:ok, _} = Registry.start_link(keys: keys, name: name, partitions: partitions)
     name
   end
 
@@ -109,12 +113,8 @@ defmodule Operations do
 
   defp keys, do: for(number <- 1..@names, do: "agent #{number}")
 
-  def measure("lookup", sampler) do
-    registry = registry()
-    keys = keys()
-    for key <- keys, do: {:ok, _} = Registry.register(registry, key, nil)
-    Sampler.samples(sampler, @names, fn n -> lookup(n, registry, keys) end)
-  end
+  def measure("lookup", sampler), do: lookup_in(registry(), sampler)
+  def measure("lookup_partitions", sampler), do: lookup_in(registry(:unique, @partitions), sampler)
 
   def measure("register_by_actor", sampler) do
     registry = registry()
@@ -141,10 +141,38 @@ defmodule Operations do
   # A GenServer has one kind of handler.
   def measure("call_async", sampler), do: measure("call", sampler)
 
+  # Each caller is a process with a server of its own.
+  def measure("call_many", sampler) do
+    registry = registry()
+    supervisor = supervisor()
+
+    vias =
+      for number <- 1..@callers do
+        via = {:via, Registry, {registry, "agent #{number}"}}
+        {:ok, _} = DynamicSupervisor.start_child(supervisor, {Server, name: via})
+        via
+      end
+
+    Sampler.samples(sampler, @callers * @calls, fn n ->
+      vias
+      |> Enum.map(fn via -> Task.async(fn -> call(n * @calls, via) end) end)
+      |> Enum.each(&Task.await(&1, :infinity))
+    end)
+  end
+
+  def measure("call_many_async", sampler), do: measure("call_many", sampler)
+
   def measure("cast", sampler) do
     via = {:via, Registry, {registry(), "James Bond"}}
     {:ok, _} = DynamicSupervisor.start_child(supervisor(), {Server, name: via})
     Sampler.samples(sampler, @casts, fn n -> casts(n, via) end)
+  end
+
+  # An address is a tuple here, and is checked by nobody.
+  def measure("cast_inline", sampler) do
+    registry = registry()
+    {:ok, _} = DynamicSupervisor.start_child(supervisor(), {Server, name: {:via, Registry, {registry, "James Bond"}}})
+    Sampler.samples(sampler, @casts, fn n -> casts_inline(n, registry) end)
   end
 
   def measure("cast_by_reference", sampler) do
@@ -162,11 +190,23 @@ defmodule Operations do
   def measure("start_stop", sampler) do
     registry = registry()
     supervisor = supervisor()
-    Sampler.samples(sampler, 1, fn n -> start_stop(n, supervisor, registry) end)
+    Sampler.samples(sampler, 1, fn n -> start_stop(n, supervisor, registry, fn _ -> :ok end) end)
+  end
+
+  def measure("start_cast_stop", sampler) do
+    registry = registry()
+    supervisor = supervisor()
+    Sampler.samples(sampler, 1, fn n -> start_stop(n, supervisor, registry, &GenServer.cast(&1, {:note, 1})) end)
   end
 
   def measure("memory", _), do: idle_actors(fn -> :erlang.memory(:total) end)
   def measure("memory_rss", _), do: idle_actors(&resident/0)
+
+  defp lookup_in(registry, sampler) do
+    keys = keys()
+    for key <- keys, do: {:ok, _} = Registry.register(registry, key, nil)
+    Sampler.samples(sampler, @names, fn n -> lookup(n, registry, keys) end)
+  end
 
   defp lookup(0, _, _), do: :ok
 
@@ -188,6 +228,21 @@ defmodule Operations do
     cast(@casts, server)
     GenServer.call(server, :count, :infinity)
     casts(n - 1, server)
+  end
+
+  defp casts_inline(0, _), do: :ok
+
+  defp casts_inline(n, registry) do
+    cast_inline(@casts, registry)
+    GenServer.call({:via, Registry, {registry, "James Bond"}}, :count, :infinity)
+    casts_inline(n - 1, registry)
+  end
+
+  defp cast_inline(0, _), do: :ok
+
+  defp cast_inline(n, registry) do
+    GenServer.cast({:via, Registry, {registry, "James Bond"}}, {:note, n})
+    cast_inline(n - 1, registry)
   end
 
   defp cast(0, _), do: :ok
@@ -229,13 +284,14 @@ defmodule Operations do
     dispatches(n - 1, registry, left, send_all, counted + took)
   end
 
-  defp start_stop(0, _, _), do: :ok
+  defp start_stop(0, _, _, _), do: :ok
 
-  defp start_stop(n, supervisor, registry) do
+  defp start_stop(n, supervisor, registry, meanwhile) do
     name = "agent #{System.unique_integer([:positive])}"
     {:ok, server} = DynamicSupervisor.start_child(supervisor, {Server, name: {:via, Registry, {registry, name}}})
+    meanwhile.(server)
     GenServer.stop(server)
-    start_stop(n - 1, supervisor, registry)
+    start_stop(n - 1, supervisor, registry, meanwhile)
   end
 
   defp idle_actors(used) do

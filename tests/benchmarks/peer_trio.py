@@ -141,6 +141,35 @@ async def spawn(sampler: Sampler) -> list[float]:
     raise AssertionError("unreachable")
 
 
+async def start_stop_task(sampler: Sampler) -> list[float]:
+    """Start a task and wait until it says that it runs; ask it to end and wait until it has.
+
+    That is what the start and the stop of an actor can't do without: a spawn, and four passes of the scheduler.
+    """
+    main = current_task()
+    started: Task | None = None
+
+    async def child() -> None:
+        nonlocal started
+        started = current_task()
+        reschedule(main)
+        await wait_task_rescheduled(aborted)
+        reschedule(main)
+
+    async with trio.open_nursery() as nursery:
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                nursery.start_soon(child)
+                await wait_task_rescheduled(aborted)
+                assert started is not None
+                reschedule(started)
+                await wait_task_rescheduled(aborted)
+
+        return await sampler.wait(run)
+    raise AssertionError("unreachable")
+
+
 def in_trio(measure: Callable[[Sampler], Awaitable[list[float]]]) -> Operation:
     return lambda sampler: trio.run(measure, sampler)
 
@@ -155,5 +184,6 @@ if __name__ == "__main__":
             "reschedule": in_trio(reschedule_many),
             "reschedule_and_run": in_trio(reschedule_and_run),
             "spawn": in_trio(spawn),
+            "start_stop_task": in_trio(start_stop_task),
         },
     )

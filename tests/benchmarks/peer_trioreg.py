@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from itertools import count
 from time import perf_counter
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import trio
-from _peer import ACTORS, CASTS, IDLE, NAMES, Memory, Operation, Sampler, serve
+from _peer import ACTORS, CALLERS, CALLS, CASTS, IDLE, NAMES, PARTITIONS, Memory, Operation, Sampler, serve
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
 import trioreg
@@ -91,8 +91,8 @@ async def supervising() -> AsyncGenerator[trioreg.DynamicSupervisor]:
             await trio.sleep_forever()
 
 
-def new_registry() -> trioreg.Registry[str, None]:
-    return trioreg.Registry("agents", keys="unique", partitions=1)
+def new_registry(partitions: int = 1) -> trioreg.Registry[str, None]:
+    return trioreg.Registry("agents", keys="unique", partitions=partitions)
 
 
 def names() -> list[str]:
@@ -100,8 +100,8 @@ def names() -> list[str]:
     return [f"agent {number}" for number in range(NAMES)]
 
 
-async def lookup(sampler: Sampler) -> list[float]:
-    registry = new_registry()
+async def lookup(sampler: Sampler, partitions: int = 1) -> list[float]:
+    registry = new_registry(partitions)
     for key in names():
         registry.register(key)
     keys = names()
@@ -113,6 +113,10 @@ async def lookup(sampler: Sampler) -> list[float]:
                 look(key)
 
     return sampler.sync(run, len(keys))
+
+
+async def lookup_partitions(sampler: Sampler) -> list[float]:
+    return await lookup(sampler, PARTITIONS)
 
 
 async def register_by_actor(sampler: Sampler) -> list[float]:
@@ -167,6 +171,35 @@ async def call_async(sampler: Sampler) -> list[float]:
     raise AssertionError("unreachable")
 
 
+async def call_many(sampler: Sampler) -> list[float]:
+    return await _call_many(sampler, Server.echo)
+
+
+async def call_many_async(sampler: Sampler) -> list[float]:
+    return await _call_many(sampler, Server.echo_async)
+
+
+async def _call_many(sampler: Sampler, method: Callable[[Server, str], Any]) -> list[float]:
+    """Each caller is a task with an actor of its own."""
+    registry = new_registry()
+    async with supervising() as supervisor:
+        addresses = [registry.via(f"agent {number}") for number in range(CALLERS)]
+        for address in addresses:
+            await supervisor.start_child(Server, name=address)
+
+        async def caller(address: trioreg.Via[str, None, Any], calls: int) -> None:
+            for _ in range(calls):
+                await address.call(method, "text")
+
+        async def run(n: int) -> None:
+            async with trio.open_nursery() as nursery:
+                for address in addresses:
+                    nursery.start_soon(caller, address, n * CALLS)
+
+        return await sampler.wait(run, CALLERS * CALLS)
+    raise AssertionError("unreachable")
+
+
 async def cast_by_name(sampler: Sampler) -> list[float]:
     """By name, as `call` does it."""
     name = new_registry().via("James Bond")
@@ -182,6 +215,22 @@ async def cast_by_name(sampler: Sampler) -> list[float]:
         samples = await sampler.wait(run, CASTS)
         assert await ref.call(Server.count) % CASTS == 0
         return samples
+    raise AssertionError("unreachable")
+
+
+async def cast_inline(sampler: Sampler) -> list[float]:
+    """The same, with an address made for each cast."""
+    registry = new_registry()
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(Server, name=registry.via("James Bond"))
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                for number in range(CASTS):
+                    registry.via("James Bond").cast_nowait(Server.note, number)
+                await ref.call(Server.count)
+
+        return await sampler.wait(run, CASTS)
     raise AssertionError("unreachable")
 
 
@@ -272,6 +321,22 @@ async def start_stop(sampler: Sampler) -> list[float]:
             for _ in range(n):
                 name = registry.via(f"agent {next(numbers)}")
                 ref = await supervisor.start_child(Server, name=name, restart="temporary")
+                await ref.stop()
+
+        return await sampler.wait(run)
+    raise AssertionError("unreachable")
+
+
+async def start_cast_stop(sampler: Sampler) -> list[float]:
+    registry = new_registry()
+    numbers = count()
+    async with supervising() as supervisor:
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                name = registry.via(f"agent {next(numbers)}")
+                ref = await supervisor.start_child(Server, name=name, restart="temporary")
+                ref.cast_nowait(Server.note, 1)
                 await ref.stop()
 
         return await sampler.wait(run)
@@ -371,17 +436,22 @@ if __name__ == "__main__":
         {"trioreg": version("trioreg"), "trio": trio.__version__},
         {
             "lookup": in_trio(lookup),
+            "lookup_partitions": in_trio(lookup_partitions),
             "register_by_actor": in_trio(register_by_actor),
             "register_by_task": in_trio(register_by_task),
             "call": in_trio(call),
             "call_async": in_trio(call_async),
+            "call_many": in_trio(call_many),
+            "call_many_async": in_trio(call_many_async),
             "cast": in_trio(cast_by_name),
+            "cast_inline": in_trio(cast_inline),
             "cast_by_reference": in_trio(cast_by_reference),
             "cast_awaited": in_trio(cast_awaited),
             "dispatch": in_trio(dispatch),
             "dispatch_handled": in_trio(dispatch_handled),
             "dispatch_cast_handled": in_trio(dispatch_cast_handled),
             "start_stop": in_trio(start_stop),
+            "start_cast_stop": in_trio(start_cast_stop),
             "start_child": in_trio(start_child),
             "start_by_message": in_trio(start_by_message),
             "call_on_demand": in_trio(call_on_demand),

@@ -28,7 +28,6 @@ STYLE = """
 def draw(data: Mapping[str, Any]) -> str:
     """Draw each ratio that has a bar: its length is the ratio as a part of that bar."""
     titles = {operation["name"]: operation["title"] for operation in data["operations"]}
-    peers = {"elixir": "Elixir", "trio": "Trio's floor", "trioreg": "trioreg"}
     ratios = [ratio for ratio in data["ratios"] if ratio["bar"] is not None]
     height = TOP + ROW * len(ratios) + BOTTOM
     room = WIDTH - LABELS - 40
@@ -45,7 +44,7 @@ def draw(data: Mapping[str, Any]) -> str:
         y = TOP + ROW * index
         length = min(ratio["ratio"] / ratio["bar"], MOST) * room / MOST
         kind = "met" if ratio["is_met"] else "missed"
-        number = f"{ratio['ratio']:.2f} {TIMES} {peers[ratio['against']]}, bar {ratio['bar']:g}"
+        number = f"{ratio['ratio']:.2f} {TIMES} {ratio['than']}, bar {ratio['bar']:g}"
         is_inside = length > room * 0.6
         x, anchor, fill = (
             (LABELS + length - 8, "end", ' style="fill:#fff"')

@@ -37,66 +37,118 @@ MEMORY_ROUNDS = 2
 
 
 @attrs.frozen
+class Comparison:
+    """With what a figure of trioreg is compared.
+
+    Attributes:
+        bar: The highest ratio that trioreg may have (section 8 of the contract), or None.
+        against: The peer whose figure it is.
+        beside: The name of the line that the figure is in; None: the same line.
+        than: What that figure is, in a few words; None: the name of the peer.
+    """
+
+    bar: float | None = None
+    against: str = "elixir"
+    beside: str | None = None
+    than: str | None = None
+
+    @property
+    def title(self) -> str:
+        return self.than or COLUMNS[self.against]
+
+
+ELIXIR = (Comparison(),)
+
+
+@attrs.frozen
 class Operation:
     """A line of the table.
 
     Attributes:
         name: Its name in the peers.
         title: Its name in the table.
-        bar: The highest ratio to ``against`` that trioreg may have (section 8 of the contract), or None.
-        against: The peer that the ratio compares with.
+        compared: With what it is compared.
         floor: The operation of bare Trio that is its floor, or None.
-        beside: Another operation of trioreg, to compare with that instead of a peer.
         unit: ``"ns"`` or ``"B"``.
         is_alone: Whether each peer measures it in a fresh process.
     """
 
     name: str
     title: str
-    bar: float | None = None
-    against: str = "elixir"
+    compared: tuple[Comparison, ...] = ELIXIR
     floor: str | None = None
-    beside: str | None = None
     unit: str = "ns"
     is_alone: bool = False
 
 
+def elixir(bar: float) -> Comparison:
+    """At most ``bar`` times what Elixir needs."""
+    return Comparison(bar)
+
+
+def floor(bar: float | None = None) -> Comparison:
+    """At most ``bar`` times Trio's floor."""
+    return Comparison(bar, against="trio")
+
+
+def itself(bar: float | None, beside: str, than: str) -> Comparison:
+    """At most ``bar`` times what trioreg needs for another line."""
+    return Comparison(bar, against="trioreg", beside=beside, than=than)
+
+
 OPERATIONS = (
-    Operation("lookup", "look up a unique key", 0.5, floor="dict_get"),
-    Operation("register_by_actor", "register + unregister, by an actor", 0.6),
-    Operation("register_by_task", "register + unregister, by a task", 0.6),
-    Operation("call", "call by name, idle actor, sync handler", 1.5, floor="two_switches"),
+    Operation("lookup", "look up a unique key", (elixir(0.4),), floor="dict_get"),
+    Operation("lookup_partitions", "… with 8 partitions", (itself(2, "lookup", "one partition"),), floor="dict_get"),
+    Operation("register_by_actor", "register + unregister, by an actor", (elixir(0.5),)),
+    Operation("register_by_task", "register + unregister, by a task", (elixir(0.5),)),
+    Operation("call", "call by name, idle actor, sync handler", (elixir(1.4),), floor="two_switches"),
     Operation("call_async", "call by name, async handler", floor="two_switches"),
-    Operation("cast", "cast by name, sent and handled", 1.0),
+    Operation("call_many", "a thousand callers of a thousand actors, each call"),
+    Operation("call_many_async", "… async handlers"),
+    Operation("cast", "cast by name, sent and handled", (elixir(1.0),)),
+    Operation("cast_inline", "… the name written inline", (elixir(1.0), itself(1.1, "cast", "a kept address"))),
     Operation("cast_by_reference", "cast by reference, sent and handled"),
     Operation("cast_awaited", "cast by name, awaited: a checkpoint each", floor="checkpoint"),
-    Operation("dispatch", "dispatch to 10,000 waiting actors, each", 1.2, against="trio", floor="reschedule"),
-    Operation("dispatch_handled", "… until handled, by `on_message`", against="trio", floor="reschedule_and_run"),
-    Operation("dispatch_cast_handled", "… until handled, as a cast", against="trio", floor="reschedule_and_run"),
-    Operation("start_stop", "start a named actor and stop it", 3.0, floor="spawn"),
-    Operation("start_child", "start a named actor, a thousand together"),
-    Operation("start_by_message", "… on demand, by a call", 1.3, against="trioreg", beside="start_child"),
-    Operation("call_on_demand", "call on demand, idle actor", against="trioreg", beside="call"),
-    Operation("cast_on_demand", "cast on demand, sent and handled", against="trioreg", beside="cast"),
-    Operation("memory", "an idle named actor, allocated", 1.3, unit="B", is_alone=True),
+    Operation("dispatch", "dispatch to 10,000 waiting actors, each", (floor(1.2),), floor="reschedule"),
+    Operation("dispatch_handled", "… until handled, by `on_message`", (floor(),), floor="reschedule_and_run"),
+    Operation("dispatch_cast_handled", "… until handled, as a cast", (floor(),), floor="reschedule_and_run"),
+    Operation("start_stop", "start a named actor and stop it", (elixir(2.6), floor(1.8)), floor="start_stop_task"),
+    Operation("start_stop_task", "… a bare task, with the same two handshakes", (), floor="start_stop_task"),
+    Operation("start_cast_stop", "start a named actor, one cast, stop it", floor="start_stop_task"),
+    Operation("start_child", "start a named actor, a thousand together", (), floor="spawn"),
+    Operation("start_by_message", "… on demand, by a call", (itself(1.3, "start_child", "start_child"),)),
+    Operation("call_on_demand", "call on demand, idle actor", (itself(None, "call", "by name"),)),
+    Operation("cast_on_demand", "cast on demand, sent and handled", (itself(None, "cast", "by name"),)),
+    Operation("memory", "an idle named actor, allocated", (elixir(1.0),), unit="B", is_alone=True),
     Operation("memory_rss", "an idle named actor, in RAM", unit="B", is_alone=True),
 )
+
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
+
+
+def with_compared(names: Iterable[str]) -> list[Operation]:
+    """These operations, and those that they are compared with."""
+    wanted = set(names)
+    wanted |= {compared.beside for name in wanted for compared in BY_NAME[name].compared if compared.beside}
+    return [operation for operation in OPERATIONS if operation.name in wanted]
 
 
 @attrs.frozen
 class Ratio:
-    """trioreg compared with one peer in one operation.
+    """trioreg compared with one other figure in one operation.
 
     Attributes:
         operation: The name of the operation.
-        against: The peer.
-        ratio: trioreg's figure divided by the peer's; below 1, trioreg is better.
+        against: The peer that the other figure is of.
+        than: What the other figure is, in a few words.
+        ratio: trioreg's figure divided by the other one; below 1, trioreg is better.
         bar: The highest ratio that is good enough, or None.
         is_met: Whether the ratio is not above the bar; None without a bar.
     """
 
     operation: str
     against: str
+    than: str
     ratio: float
     bar: float | None
     is_met: bool | None
@@ -179,23 +231,25 @@ class Results:
             self.figures.setdefault(operation, {}).setdefault(peer, []).append(statistics.median(samples))
 
     def figure(self, operation: Operation, peer: str) -> float | None:
-        return self._figure(operation.floor if peer == "trio" else operation.name, peer)
-
-    def _figure(self, name: str | None, peer: str) -> float | None:
+        name = operation.floor if peer == "trio" else operation.name
         rounds = self.figures.get(name or "", {}).get(peer)
         if not rounds:
             return None
         return min(rounds) if self.takes_best else statistics.median(rounds)
 
-    def ratio(self, operation: Operation) -> Ratio | None:
-        ours, theirs = self.figure(operation, "trioreg"), self.figure(operation, operation.against)
-        if operation.beside is not None:
-            theirs = self._figure(operation.beside, operation.against)
-        if ours is None or not theirs:
-            return None
-        ratio = ours / theirs
-        bar = operation.bar
-        return Ratio(operation.name, operation.against, ratio, bar, None if bar is None else ratio <= bar)
+    def ratios(self, operation: Operation) -> list[Ratio]:
+        """One for each comparison whose figures there are."""
+        ratios: list[Ratio] = []
+        ours = self.figure(operation, "trioreg")
+        for compared in operation.compared:
+            other = operation if compared.beside is None else BY_NAME[compared.beside]
+            theirs = self.figure(other, compared.against)
+            if ours is None or not theirs:
+                continue
+            ratio, bar = ours / theirs, compared.bar
+            is_met = None if bar is None else ratio <= bar
+            ratios.append(Ratio(operation.name, compared.against, compared.title, ratio, bar, is_met))
+        return ratios
 
 
 def peers(triotp: str | None, results: Results) -> list[Peer]:
@@ -281,15 +335,14 @@ def as_table(operations: Sequence[Operation], results: Results) -> str:
     headers = ["operation", *(COLUMNS[peer] for peer in present), "ratio", "bar", ""]
     rows: list[list[str]] = []
     for operation in operations:
-        ratio = results.ratio(operation)
-        bar = "" if operation.bar is None else f"≤ {operation.bar:g}"
+        ratios = results.ratios(operation)
         rows.append(
             [
                 operation.title,
                 *(amount(results.figure(operation, peer), operation.unit) for peer in present),
-                NOTHING if ratio is None else f"{ratio.ratio:.2f} {TIMES} {COLUMNS[ratio.against]}",
-                bar,
-                "" if ratio is None or ratio.is_met is None else "met" if ratio.is_met else "missed",
+                ", ".join(f"{ratio.ratio:.2f} {TIMES} {ratio.than}" for ratio in ratios) or NOTHING,
+                ", ".join(f"≤ {compared.bar:g}" for compared in operation.compared if compared.bar is not None),
+                ", ".join("met" if ratio.is_met else "missed" for ratio in ratios if ratio.is_met is not None),
             ]
         )
     return table(headers, rows)
@@ -330,13 +383,13 @@ def as_json(operations: Sequence[Operation], results: Results, rounds: int) -> d
             }
             for operation in operations
         ],
-        "ratios": [attrs.asdict(ratio) for operation in operations if (ratio := results.ratio(operation))],
+        "ratios": [attrs.asdict(ratio) for operation in operations for ratio in results.ratios(operation)],
         "rounds_of": results.figures,
     }
 
 
 def main() -> None:
-    names = [operation.name for operation in OPERATIONS]
+    names = list(BY_NAME)
     parser = argparse.ArgumentParser(description="Measure trioreg, Elixir, TriOTP, Pykka and bare Trio in one run.")
     parser.add_argument("--rounds", type=int, metavar="N", help="how many rounds (default: 7, with --quick 2)")
     parser.add_argument("--quick", action="store_true", help="a first look, in less than half a minute")
@@ -351,7 +404,7 @@ def main() -> None:
     if arguments.write_docs and (arguments.only or arguments.quick or arguments.best):
         parser.error("--write-docs needs the whole run: leave out --only, --quick and --best")
 
-    operations = [operation for operation in OPERATIONS if not arguments.only or operation.name in arguments.only]
+    operations = with_compared(arguments.only or names)
     results = Results(takes_best=arguments.best)
     all_peers = peers(arguments.triotp, results)
     if not any(peer.name == "trioreg" for peer in all_peers):

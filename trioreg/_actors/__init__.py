@@ -19,6 +19,7 @@ from .group_cast import cast_to_all
 from .handler import Handlers, raises
 from .life import run_actor
 from .passing_cell import LAUNCHED, WAITING, PassingCell
+from .post import post
 from .ref import ActorRef, ActorState, ActorStatistics, Address
 from .results import await_many, race
 from .timer import Timer
@@ -50,6 +51,7 @@ __all__ = [
     "cast_to_all",
     "current",
     "needs_name",
+    "post",
     "race",
     "raises",
     "receive",

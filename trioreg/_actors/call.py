@@ -89,7 +89,7 @@ class Call(Wait):
 
 def refuse(payload: object, ref: Owner, exit: Exit, *, was_sent: bool = True) -> None:
     """If a message is a call, tell its caller that the actor ends and no answer will come."""
-    if type(payload) is Call:
+    if isinstance(payload, Call):
         error = ActorExited(ref, exit, was_sent=was_sent)
         error.__cause__ = exit.error
         payload.fail(error)

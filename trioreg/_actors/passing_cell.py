@@ -182,7 +182,7 @@ class PassingCell(Cell):
         if self.state == STOPPING and self.overflow:
             key = next(iter(self.overflow))
             sender = self.overflow[key]
-            if sender.task is None and not sender.admitted and type(sender.payload) is Call:
+            if sender.task is None and not sender.admitted and isinstance(sender.payload, Call):
                 call = sender.payload
                 successor = self.home.successor_of(self)
                 if successor is not None:
