@@ -149,16 +149,16 @@ async def test_to_be_asked_for_room_takes_up_no_room_in_a_bounded_mailbox(autoju
     shop = Shop()
     carts = shop.carts(Small, max_running=1)
     async with open_on_demand(carts):
-        carts.via("a").cast_nowait(Small.note_slowly, 1)
+        carts.via("a").cast_nowait(Cart.note_slowly, 1)
         await wait_all_tasks_blocked()
-        carts.via("b").cast_nowait(Small.note, 1)
+        carts.via("b").cast_nowait(Cart.note, 1)
         ref = carts.whereis("a")
         assert ref is not None
         assert ref.statistics().queued == 0
-        carts.via("a").cast_nowait(Small.note, 2)
+        carts.via("a").cast_nowait(Cart.note, 2)
         assert ref.statistics().queued == 1
         with pytest.raises(MailboxFull):
-            carts.via("a").cast_nowait(Small.note, 3)
+            carts.via("a").cast_nowait(Cart.note, 3)
     assert shop.handled == {"a": [1, 2], "b": [1]}
 
 

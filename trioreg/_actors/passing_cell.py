@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 BLANK, WAITING, LAUNCHED = range(3)
 
+NO_KWARGS: dict[str, object] = {}
+
 
 class Home(Protocol):
     """The lives of all keys, as one life sees them."""
@@ -235,7 +237,8 @@ class _Round:
 
     def __iter__(self) -> Iterator[object]:
         self._cell.rounds -= 1
-        return iter((_COME_ROUND, (self._cell,), {}))
+        cast_of: tuple[object, ...] = (_COME_ROUND, (self._cell,), NO_KWARGS)
+        return iter(cast_of)
 
 
 class _Owed(dict[Call, None]):
