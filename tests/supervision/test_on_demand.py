@@ -226,6 +226,7 @@ def test_an_address_is_a_value() -> None:
             {"max_running": 0},
             {"max_running": 1.5},
             {"backoff": 1},
+            {"limit": 3},
             {"shutdown": -1},
             {"registry": Registry("topics", keys="duplicate")},
             {"registry": 1},

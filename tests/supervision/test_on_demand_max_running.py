@@ -9,7 +9,17 @@ import trio
 from support.carts import Cart, Shop
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorExited, CallCycle, OnDemand, Registry, Reply, open_dynamic_supervisor, open_on_demand
+from trioreg import (
+    Actor,
+    ActorExited,
+    CallCycle,
+    MailboxFull,
+    OnDemand,
+    Registry,
+    Reply,
+    open_dynamic_supervisor,
+    open_on_demand,
+)
 
 
 async def test_the_one_that_was_used_the_longest_time_ago_makes_room(autojump_clock: MockClock) -> None:
@@ -130,6 +140,43 @@ async def test_a_start_that_all_callers_have_given_up_takes_no_room(autojump_clo
 
 
 # Cycles
+
+
+async def test_to_be_asked_for_room_takes_up_no_room_in_a_bounded_mailbox(autojump_clock: MockClock) -> None:
+    class Small(Cart):
+        mailbox_size = 1
+
+    shop = Shop()
+    carts = shop.carts(Small, max_running=1)
+    async with open_on_demand(carts):
+        carts.via("a").cast_nowait(Cart.note_slowly, 1)
+        await wait_all_tasks_blocked()
+        carts.via("b").cast_nowait(Cart.note, 1)
+        ref = carts.whereis("a")
+        assert ref is not None
+        assert ref.statistics().queued == 0
+        carts.via("a").cast_nowait(Cart.note, 2)
+        assert ref.statistics().queued == 1
+        with pytest.raises(MailboxFull):
+            carts.via("a").cast_nowait(Cart.note, 3)
+    assert shop.handled == {"a": [1, 2], "b": [1]}
+
+
+async def test_to_be_asked_for_room_is_no_message_that_a_crash_leaves_unhandled(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = Shop()
+    carts = shop.carts(max_running=1)
+    async with open_on_demand(carts):
+        carts.via("a").cast_nowait(Cart.note_slowly, 1)
+        await wait_all_tasks_blocked()
+        carts.via("b").cast_nowait(Cart.note, 1)
+        ref = carts.whereis("a")
+        assert ref is not None
+        ref.cancel()
+        await ref.wait()
+    assert shop.handled == {"a": [1], "b": [1]}
+    assert "unhandled" not in caplog.text
 
 
 class Caller(Cart):

@@ -16,6 +16,7 @@ from trioreg import (
     OnDemandSupervisor,
     Registry,
     Reply,
+    RestartLimit,
     open_on_demand,
     open_supervisor,
 )
@@ -49,7 +50,7 @@ class Other(Actor):
 
 carts: OnDemand[str, Cart] = OnDemand("carts", Cart, retire_after=300)
 sized: OnDemand[str, Sized] = OnDemand("sized", Sized, 3, max_running=10, backoff=Backoff())
-others: OnDemand[int, Other] = OnDemand("others", Other, shutdown=math.inf)
+others: OnDemand[int, Other] = OnDemand("others", Other, shutdown=math.inf, limit=RestartLimit(3, 60))
 partial: OnDemand[str, Sized] = OnDemand("partial", functools.partial(Sized, size=3))
 
 

@@ -19,15 +19,17 @@ from .call import Call
 from .cell import ENDING, RUNNING, STOPPING, Cell
 from .deadlock import Wait
 from .handler import Handler
-from .message import CALL
+from .message import CALL, CAST
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Hashable, Iterable, Iterator
 
     from .._runtime import Exit, Owner
     from .cell import Blueprint, Child, Reference
 
 BLANK, WAITING, LAUNCHED = range(3)
+
+NO_KWARGS: dict[str, object] = {}
 
 
 class Home(Protocol):
@@ -61,9 +63,22 @@ class PassingCell(Cell):
         place: The table of its home that it is in.
         seen: How many messages it had handled at the last look, and
         looks: how many looks ago that was. (`is_unused` was true at each of them.)
+        rounds: How many messages of `ask_round` are in the mailbox. They take up no room, and are not counted.
     """
 
-    __slots__ = ("_edges", "_wait_for_older", "home", "key", "looks", "newer", "older", "place", "seen", "stage")
+    __slots__ = (
+        "_edges",
+        "_wait_for_older",
+        "home",
+        "key",
+        "looks",
+        "newer",
+        "older",
+        "place",
+        "rounds",
+        "seen",
+        "stage",
+    )
 
     def __init__(
         self, ref: Reference, child: Child, blueprint: Blueprint, home: Home, key: Hashable, older: PassingCell | None
@@ -78,6 +93,7 @@ class PassingCell(Cell):
         self.place: dict[PassingCell, None] | None = None
         self.seen = -1
         self.looks = 0
+        self.rounds = 0
         self._wait_for_older: Wait | None = None
         if older is not None:
             self.wait_for_older(older)
@@ -124,6 +140,17 @@ class PassingCell(Cell):
             super()._interrupt()
 
     @property
+    def queued(self) -> int:
+        return super().queued - self.rounds
+
+    def take(self) -> tuple[object, object] | None:
+        message = super().take()
+        while message is not None and type(message[1]) is _Round:
+            self.rounds -= 1  # the actor has ended before it came to it
+            message = super().take()
+        return message
+
+    @property
     def has_messages(self) -> bool:
         """Whether something is in the mailbox, or waits for room there. Calls that were given up do not count."""
         return self.queued > 0 or bool(self.overflow)
@@ -150,7 +177,8 @@ class PassingCell(Cell):
 
     def ask_round(self) -> None:
         """Have `Home.came_round` called when it has handled what is in its mailbox now."""
-        self.put(_COME_ROUND, (self,))
+        self.put(CAST, _Round(self))
+        self.rounds += 1
 
     @property
     def has_come_round(self) -> bool:
@@ -197,6 +225,20 @@ class PassingCell(Cell):
     def is_ending(self) -> bool:
         """Whether it is decided how it ends."""
         return self.state >= ENDING
+
+
+class _Round:
+    """A cast of `_come_round`. It is unpacked when it is taken out: from then on it is not in the mailbox."""
+
+    __slots__ = ("_cell",)
+
+    def __init__(self, cell: PassingCell) -> None:
+        self._cell = cell
+
+    def __iter__(self) -> Iterator[object]:
+        self._cell.rounds -= 1
+        cast_of: tuple[object, ...] = (_COME_ROUND, (self._cell,), NO_KWARGS)
+        return iter(cast_of)
 
 
 class _Owed(dict[Call, None]):

@@ -6,6 +6,7 @@ full. A wrong *argument* is a plain `TypeError` or `ValueError`.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 import trio
@@ -257,6 +258,36 @@ class MaxChildren(TrioregError):
         return f"{self.supervisor} can't have more children: max_children is {self.max_children}"
 
 
+class CrashedTooOften(TrioregError):
+    """A message to an actor on demand was refused: that key has crashed too often lately, and is not started.
+
+    The limit is the `RestartLimit` of the `OnDemand`. The last crash is the ``__cause__``.
+
+    Attributes:
+        on_demand: The name of the `OnDemand`.
+        key: The key.
+        max_restarts, max_seconds: The limit.
+        retry_after: In how many seconds a message starts the actor again.
+    """
+
+    def __init__(
+        self, on_demand: str, key: object, max_restarts: float, max_seconds: float, retry_after: float
+    ) -> None:
+        super().__init__(on_demand, key, max_restarts, max_seconds, retry_after)
+        self.on_demand = on_demand
+        self.key = key
+        self.max_restarts = max_restarts
+        self.max_seconds = max_seconds
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        limit = f"more than {counted(self.max_restarts, 'restart')} in {counted(self.max_seconds, 'second')}"
+        return (
+            f"{self.key!r} of {self.on_demand!r} has crashed too often ({limit}): "
+            f"it can be started again in {counted(ceil(self.retry_after), 'second')}"
+        )
+
+
 class RestartLimitExceeded(TrioregError):
     """A supervisor gave up: there were more than ``max_restarts`` restarts within ``max_seconds``.
 
@@ -269,7 +300,7 @@ class RestartLimitExceeded(TrioregError):
     Attributes:
         supervisor: The name of the supervisor.
         child: The child whose restart was one too many: its id, or under a `DynamicSupervisor` the reference of its
-            last life.
+            last life, or of actors on demand the key.
         max_restarts, max_seconds: The limit.
         is_of_child: Whether that is the child's own limit, and not the supervisor's.
     """

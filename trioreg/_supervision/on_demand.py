@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .._registry import Registry
     from .backoff import Backoff
     from .on_demand_lives import Lives
+    from .restart_limit import RestartLimit
 
 K = TypeVar("K", bound=Hashable)
 A = TypeVar("A", bound=Actor)
@@ -64,6 +65,9 @@ class OnDemand(Identity, Generic[K, A]):
             of the supervisor, that is also the time to handle the messages that it has.
         backoff: How long after a crash the next message of the key has to wait for its actor. By default not at all.
         registry: The names are in it. By default in a registry of their own.
+        limit: How often one key may be started again after a crash. Each key counts for itself. One crash more, and
+            with ``then="drop"`` the messages of the key get `CrashedTooOften` until enough of its crashes are older
+            than ``max_seconds``. With ``then="escalate"`` the supervisor gives up. By default any number of times.
 
     Raises:
         TypeError, ValueError: An argument is not what is said above.
@@ -82,8 +86,9 @@ class OnDemand(Identity, Generic[K, A]):
         shutdown: float | Literal["kill"] | None = None,
         backoff: Backoff | None = None,
         registry: Registry[K, None] | None = None,
+        limit: RestartLimit | None = None,
     ) -> None:
-        self._settings = Settings(name, factory, args, retire_after, max_running, shutdown, backoff, registry)
+        self._settings = Settings(name, factory, args, retire_after, max_running, shutdown, backoff, registry, limit)
         self._table = self._settings.table
         self._lives: Lives | None = None
         self._address: type[_Address[Any]] = _Address if max_running == math.inf else _RankedAddress
@@ -110,7 +115,8 @@ class OnDemand(Identity, Generic[K, A]):
 
         Any message starts the actor if it does not run. `~Address.wait`, `~Address.stop`, `~Address.cancel` and
         `~Address.kill` do not start it: they raise `NotRegistered` if it does not run. A message raises `NotRunning`
-        while no supervisor runs these actors, and `AlreadyRegistered` if another owner has the name.
+        while no supervisor runs these actors, `AlreadyRegistered` if another owner has the name, and `CrashedTooOften`
+        if the limit is exceeded.
 
         Raises:
             TypeError: ``key`` is not hashable.

@@ -15,14 +15,16 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
 from trio.lowlevel import checkpoint, enable_ki_protection
 
 from .._actors import ENDED, LAUNCHED, STARTING, STOPPING, WAITING, PassingCell, YieldingWait
-from .._runtime import KILLED, NORMAL, SHUTDOWN, NotRunning, current_actor, require_room
+from .._runtime import KILLED, NORMAL, SHUTDOWN, NotRunning, current_actor, logger, require_room
 from .child import Child
+from .crash_limit import CrashLimit
 from .crashes import Crashes
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class Lives:
         "_is_asking",
         "_is_unlimited",
         "_lifecycle",
+        "_limit",
         "_run",
         "_settings",
         "_starting",
@@ -81,6 +84,8 @@ class Lives:
         self._children = children
         self._starting = starting
         self._crashes = Crashes(settings.backoff)
+        limit = settings.limit
+        self._limit = None if limit is None else CrashLimit(limit, settings.name, lifecycle.label)
         self._woken = trio.Event()
         self._is_asking = False
         self._is_unlimited = settings.max_running == math.inf
@@ -108,7 +113,13 @@ class Lives:
         self._lifecycle.require_thread()
         if not self._lifecycle.is_accepting:
             raise NotRunning(self._settings.name)
+        refusal = self._refusal(key)
+        if refusal is not None:
+            raise refusal
         return self._blank(key, newest)
+
+    def _refusal(self, key: Hashable) -> Exception | None:
+        return None if self._limit is None or self._lifecycle.is_closing else self._limit.refusal(key)
 
     def touch(self, cell: PassingCell) -> None:
         """A message comes for it."""
@@ -124,7 +135,7 @@ class Lives:
         return cell
 
     def successor_of(self, cell: PassingCell) -> PassingCell | None:
-        if not self._lifecycle.is_accepting:
+        if not self._lifecycle.is_accepting or self._refusal(cell.key) is not None:
             return None
         return self.accepting(cell.key)
 
@@ -316,15 +327,28 @@ class Lives:
             else:
                 self._table[cell.key] = (cast("ActorRef[Any]", older.ref),)
         self._crashes.note(cell.key, cell)
+        self._count_crash(cell)
         if newer is not None and older is None:
             try:
                 _claim(newer, cell.ref)
+                refusal = self._refusal(cell.key)
+                if refusal is not None:
+                    raise refusal
             except Exception as error:
-                newer.fail(error)  # the name is taken meanwhile: its callers get this error
+                newer.fail(error)  # the name is taken, or its key has crashed too often: its callers get this error
             else:
                 if newer.stage == WAITING:
                     self._get_ready(newer)
         self._launch_next()
+
+    def _count_crash(self, cell: PassingCell) -> None:
+        exit = cell.life.exit
+        if self._limit is None or self._lifecycle.is_closing or exit is None or not isinstance(exit.error, Exception):
+            return
+        given_up = self._limit.note(cell.key, exit.error)
+        if given_up is not None:
+            cell.ref._run.after_step(partial(logger.error, "%s", given_up[0]))
+            self._lifecycle.give_up(*given_up)
 
     # Retirement
 

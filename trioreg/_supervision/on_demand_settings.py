@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from .._actors import ActorRef
+    from .restart_limit import RestartLimit
 
 
 class Settings:
@@ -27,6 +28,7 @@ class Settings:
         "_factory",
         "_shutdown",
         "backoff",
+        "limit",
         "max_running",
         "name",
         "registry",
@@ -44,10 +46,11 @@ class Settings:
         shutdown: float | Literal["kill"] | None,
         backoff: Backoff | None,
         registry: Registry[Any, None] | None,
+        limit: RestartLimit | None,
     ) -> None:
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, not {name!r}")
-        spec = ChildSpec(factory, args, shutdown=shutdown, backoff=backoff)
+        spec = ChildSpec(factory, args, shutdown=shutdown, backoff=backoff, limit=limit)
         if spec.kind.type.hooks is None:
             raise TypeError(f"factory must be an Actor class (or a functools.partial of one), not {factory!r}")
         if isinstance(retire_after, bool) or not isinstance(retire_after, int | float):
@@ -68,6 +71,7 @@ class Settings:
         self.retire_after = retire_after
         self.max_running = max_running
         self.backoff = backoff
+        self.limit = limit
         self.table: dict[Hashable, tuple[ActorRef[Any]]] = {}
         self._factory = factory
         self._args = args

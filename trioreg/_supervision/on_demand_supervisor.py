@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Never
 
 import trio
+from trio.lowlevel import enable_ki_protection
 
 from .._actors import PassingCell
 from .._runtime import current_run
@@ -96,6 +97,7 @@ class OnDemandEngine(Engine):
         finally:
             on_demand._lives = None
 
+    @enable_ki_protection  # Ctrl-C between two steps of a stop would lose what is sent then
     async def _retire_idle(self) -> None:
         assert self._lives is not None
         with self._retiring:

@@ -37,6 +37,16 @@ class RestartIntensity:
         return len(self._times) <= self.max_restarts
 
     @property
+    def exceeded_until(self) -> float:
+        """Until when there are too many in the window, as `trio.current_time`. ``-math.inf`` if there are not."""
+        over = len(self._times) - self.max_restarts
+        return self._times[int(over) - 1] + self.max_seconds if over > 0 else -math.inf
+
+    def is_over(self, now: float) -> bool:
+        """Whether all that were counted are older than the window."""
+        return not self._times or self._times[-1] + self.max_seconds < now
+
+    @property
     def errors(self) -> list[Exception]:
         """What caused the restarts in the window, oldest first."""
         return list(self._errors)
