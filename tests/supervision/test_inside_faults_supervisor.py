@@ -86,7 +86,7 @@ def test_a_call_that_fails_on_its_way_to_a_turn_of_its_own_leaves_no_wait_behind
         class Asker(Actor):
             async def ask(self) -> None:
                 with suppress(MemoryError, ActorExited):
-                    await Stepped(target.call(cls.open), fault)  # type: ignore[arg-type]
+                    await Stepped(target.call(cls.open), fault)
 
         with suppress(ExceptionGroup):  # the target may have crashed
             async with supervised() as supervisor:
