@@ -92,6 +92,8 @@ def test_a_plain_spec_has_the_same_methods() -> None:
 
 WRONG: list[tuple[Callable[[Any], object], type[Exception], str]] = [
     (lambda spec: spec.named("a"), TypeError, "name must come from Registry.via(), not 'a'"),
+    (lambda spec: spec.named(None), TypeError, "name must come from Registry.via(), not None"),
+    (lambda spec: spec.within(None), TypeError, "shutdown must be a number of seconds, math.inf or 'kill', not None"),
     (lambda spec: spec.with_id([]), TypeError, "id must be hashable: []"),
     (lambda spec: spec.restarted("always"), ValueError, "restart must be one of"),
     (lambda spec: spec.restarted(backoff=3), TypeError, "backoff must be a Backoff, not 3"),

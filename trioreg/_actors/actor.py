@@ -54,8 +54,8 @@ class Actor:
             belongs to a task, such as a `trio.Lock`. A class attribute.
         handler_timeout: How long an async handler may take, in seconds; None (the default): as long as it likes. If a
             handler takes longer, the actor crashes with `HandlerTimeout`. This holds for methods that are sent as
-            messages, for `on_message` and for `on_idle`. A sync method can't be interrupted and has no limit. A class
-            attribute.
+            messages, for `on_message` and for `on_idle`. A sync method can't be interrupted and has no limit. What a
+            supervisor does beside its other messages, such as a start, has none either. A class attribute.
         log_state: Whether the log line of a crash shows the actor's attributes. False by default, because they may hold
             secrets. A class or an instance attribute.
     """

@@ -109,9 +109,17 @@ def answer_in_callers_turn(
         if cell.idle_scope is not None:
             _put_idle_off(cell, cell.idle_scope)
     if type(result) is COROUTINE:
-        call = Call(cell.ref, check_for_cycle(cell, current_task()), handler, args, kwargs)
-        go_on(cell, cast("Any", result), handler, args, kwargs, call)
-        return call
+        later: Call | None = None
+        try:
+            later = Call(cell.ref, check_for_cycle(cell, current_task()), handler, args, kwargs)
+            go_on(cell, cast("Any", result), handler, args, kwargs, later)
+        except BaseException:
+            # The stack is full, or the memory: leave no wait and no coroutine behind.
+            cast("Any", result).close()
+            if later is not None:
+                later.end_wait()
+            raise
+        return later
     return result
 
 

@@ -188,6 +188,8 @@ class ChildSpec(Generic[T_co]):
 
     def named(self, name: Via[Any, Any, Any]) -> ChildSpec[T_co]:
         """The same spec with a name in a registry, from `Registry.via`. Raises `TypeError` for anything else."""
+        if name is None:  # in `ChildSpec` it means no name
+            raise TypeError("name must come from Registry.via(), not None")
         return attrs.evolve(self, name=name)
 
     def with_id(self, id: Hashable) -> ChildSpec[T_co]:
@@ -224,6 +226,7 @@ class ChildSpec(Generic[T_co]):
         Raises:
             TypeError, ValueError: ``shutdown`` is none of these.
         """
+        _check_shutdown(shutdown)  # here: in `ChildSpec` None means the usual time
         return attrs.evolve(self, shutdown=shutdown)
 
     def as_significant(self) -> ChildSpec[T_co]:
