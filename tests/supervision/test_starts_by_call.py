@@ -274,6 +274,33 @@ async def test_restart_child_by_call_does_not_hold_up_the_supervisor(autojump_cl
         assert trio.current_time() == began
 
 
+async def test_a_method_that_returns_one_coroutine_twice_does_not_break_the_first_start(
+    autojump_clock: MockClock,
+) -> None:
+    class Twice(Rooms):
+        start: Awaitable[ActorRef[Room]] | None = None
+
+        def open_once(self) -> Awaitable[ActorRef[Room]]:
+            self.start = self.start or self.open("cats", 3)
+            return self.start
+
+    names: Registry[str, None] = Registry("names")
+    async with supervised() as top, trio.open_nursery() as nursery:
+        rooms = await top.start_child(Twice, names, restart="temporary")
+        got: list[ActorRef[Room]] = []
+
+        async def ask() -> None:
+            got.append(await rooms.call(Twice.open_once))
+
+        nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        with pytest.raises(RuntimeError, match="awaited already"):
+            await rooms.call(Twice.open_once)
+        await trio.sleep(3)
+        await wait_all_tasks_blocked()
+        assert [names.whereis("cats")] == got
+
+
 # At random: everybody gets an answer, and nothing is left
 
 

@@ -9,6 +9,7 @@ because its actor ends.
 
 from __future__ import annotations
 
+from inspect import CORO_CREATED, getcoroutinestate
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trio.lowlevel import current_task, enable_ki_protection
@@ -105,7 +106,8 @@ async def _run(
             logger.error("%r: %s failed with a declared error", cell.ref, handler.name, exc_info=error)
     finally:
         turn.begun.set()
-        coroutine.close()  # if it has not begun
+        if getcoroutinestate(coroutine) == CORO_CREATED:  # else another turn may be awaiting it: a method gave it twice
+            coroutine.close()
         if turns.last is turn:
             turns.last = None
         del turns.by_task[task]
