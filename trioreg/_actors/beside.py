@@ -1,6 +1,6 @@
 """A turn beside the others: a message that is handled in a task of its own, while its actor takes the next one.
 
-The methods of a supervisor are handled like that if they return a coroutine, so that one slow start holds up nobody
+The methods of a supervisor are handled like that if they return a coroutine: one slow start does not delay the others
 (`Actor._trioreg_is_side_by_side`). All turns begin in the order of their messages. They end in any order.
 
 Must never happen: a turn that outlives its actor; a coroutine that is never awaited, or a call that is never answered,
