@@ -111,7 +111,7 @@ class YieldingWait(Wait):
 
 
 class NameWait(Wait):
-    """A wait for a name that nobody has: an edge to the actor that waits, as there is no other yet."""
+    """A wait for a name that has no owner: an edge to the actor that waits, as there is no other yet."""
 
     __slots__ = ("key", "names")
 
@@ -168,7 +168,7 @@ def yielding_wait(target: Node, task: Task, may_give_way: Callable[[], bool]) ->
 
 
 def waiting_for_name(names: object, key: object, task: Task) -> NameWait | nullcontext[None]:
-    """A block in which ``task`` waits for a name that nobody has. Raises `CallCycle` if it waits for an actor that
+    """A block in which ``task`` waits for a name that has no owner. Raises `CallCycle` if it waits for an actor that
     starts later."""
     node = cast("Node | None", getattr(current_actor.get(None), "_cell", None))
     if node is None or not is_within(task, node.task):

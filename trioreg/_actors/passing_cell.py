@@ -259,7 +259,7 @@ class _Owed(dict[Call, None]):
 
 
 def _come_round(_actor: object, cell: PassingCell) -> None:
-    cell.handled -= 1  # it is no message of anybody's
+    cell.handled -= 1  # the runtime sent it, not a user
     cell.home.came_round(cell)
 
 

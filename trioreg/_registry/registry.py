@@ -209,7 +209,7 @@ class Registry(
             via = (WaitingTypedVia if wait else TypedVia)(self, key, value, as_class(of))
         if type(key) is str and value is None and not wait and self._names.entry(key) is not None:
             # Only text: a key that is equal and of another class must not get this address (`via` asks for text, too).
-            # And only a name that is in use: an address to a name that nobody has is not worth its place.
+            # And only a name that is in use: an address to a name that has no owner is not worth its place.
             if len(self._kept_vias) + len(self._kept_typed_vias) >= VIAS_KEPT:
                 self._kept_vias.clear()
                 self._kept_typed_vias.clear()

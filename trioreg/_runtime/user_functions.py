@@ -40,7 +40,7 @@ def sync_result(argument: str, function: object, result: T) -> T:
 
 
 def is_generator(function: object) -> bool:
-    """Whether a call of a function gives a generator, which nobody can await."""
+    """Whether a call of a function gives a generator, which can not be awaited."""
     if isasyncgenfunction(function):
         return True
     return isgeneratorfunction(function) and not is_old_coroutine(function)
