@@ -12,10 +12,10 @@ from weakref import WeakValueDictionary
 from trio.lowlevel import current_task, enable_ki_protection
 
 from .._runtime import async_result, current_actor, do_later, is_finalizing, logger
-from .background import start_background_task
 from .cell import ENDED, ENDING, NOTHING, Cell
 from .function_actor import receive as receive_next
 from .ref import ActorRef
+from .start_soon import start_background_task
 from .timer import Timer, cast_timer, message_timer
 
 if TYPE_CHECKING:

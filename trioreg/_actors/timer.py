@@ -13,10 +13,10 @@ from trio.lowlevel import enable_ki_protection
 from trio_util import periodic  # pyright: ignore[reportUnknownVariableType]
 
 from .._runtime import Identity, counted, do_later, is_finalizing, require_room
-from .background import start_background_task
 from .cell import STOPPING
 from .handler import Timed
 from .message import CAST, TICK, Tick
+from .start_soon import start_background_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
