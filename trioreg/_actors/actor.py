@@ -193,8 +193,9 @@ class Actor:
     ) -> Timer:
         """Cast to one of this actor's own methods every ``seconds``, the first time after ``seconds``.
 
-        As with `send_every`, late messages do not pile up. The casts end with the actor, or when you cancel the
-        `Timer`. Not a checkpoint; constant time.
+        As with `send_every`, late messages do not pile up. A supervisor that casts starts to itself leaves one out
+        while the last one still goes on. The casts end with the actor, or when you cancel the `Timer`. Not a
+        checkpoint; constant time.
 
         Args:
             seconds: The time from one to the next, more than 0.

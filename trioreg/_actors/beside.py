@@ -16,6 +16,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 from .._runtime import NORMAL, await_user, discard, logger
 from .call import Call, Reply, refuse
 from .cell import ENDING
+from .handler import Timed
 from .method import BESIDE
 from .start_soon import start_background_task
 from .turns import Turn, Turns
@@ -59,6 +60,8 @@ def go_on_beside(cell: Cell, coroutine: Coroutine[Any, Any, object], handler: Ha
             del call.deferred[call]
             call.deferred = None
         raise
+    if isinstance(handler, Timed):
+        handler.is_waiting = True  # or slow turns of one timer would pile up
     # Here, and not in their tasks: Trio starts tasks in no order.
     turns.last = turn
     turns.unfinished.add(turn)
@@ -104,6 +107,8 @@ async def _run(
         else:
             logger.error("%r: %s failed with a declared error", cell.ref, handler.name, exc_info=error)
     finally:
+        if isinstance(handler, Timed):
+            handler.is_waiting = False
         turn.begun.set()
         discard(coroutine)  # another turn may be awaiting it: a method gave it twice
         if turns.last is turn:
