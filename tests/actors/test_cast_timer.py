@@ -221,3 +221,38 @@ async def test_a_start_by_a_timer_that_fails_does_not_keep_the_next_one_from_com
         await supervisor.start_child(Trying)
         await trio.sleep(10)
         assert [time - start for time in tries] == [3, 6, 9]
+
+
+async def test_a_timer_can_be_cancelled_by_the_method_that_it_casts_to(autojump_clock: MockClock) -> None:
+    class Once(Clock):
+        async def strike_once(self) -> None:
+            self.strike("once")
+            self.cancel_timer()
+            self.cancel_timer()
+            await trio.sleep(5)
+
+    async with supervised() as supervisor:
+        clock = await supervisor.start_child(Once)
+        await clock.call(Once.every, 1, Once.strike_once)
+        await trio.sleep(20)
+        assert await clock.call(Clock.read) == [(1, "once", 1)]
+
+
+async def test_a_timer_that_is_set_while_its_actor_stops_casts_nothing(autojump_clock: MockClock) -> None:
+    struck: list[str] = []
+
+    class Stopping(Actor):
+        async def work(self) -> None:
+            self.stop()
+            self.cast_after(0, Stopping.strike)
+            self.cast_every(1, Stopping.strike)
+            await trio.sleep(5)
+
+        def strike(self) -> None:
+            struck.append("never")
+
+    async with supervised() as supervisor:
+        clock = await supervisor.start_child(Stopping, restart="temporary")
+        await clock.call(Stopping.work)
+        assert (await clock.wait()).reason == "normal"
+    assert struck == []
