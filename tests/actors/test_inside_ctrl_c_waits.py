@@ -9,7 +9,7 @@ import trio
 from support.inside import assert_nothing_left_behind
 from support.interrupts import interrupted_at_each_line
 
-from trioreg import Actor, DynamicSupervisor, Registry, await_many, open_dynamic_supervisor, race
+from trioreg import Actor, DynamicSupervisor, Registry, await_many, open_dynamic_supervisor
 
 
 class Clock(Actor):
@@ -34,10 +34,6 @@ async def waits_for_all(supervisor: DynamicSupervisor) -> None:
     await await_many([await supervisor.start_child(job, seconds, restart="temporary") for seconds in (1, 2)])
 
 
-async def waits_for_the_first(supervisor: DynamicSupervisor) -> None:
-    await race([await supervisor.start_child(job, seconds, restart="temporary") for seconds in (1, 2)])
-
-
 async def times(supervisor: DynamicSupervisor) -> None:
     clock = await supervisor.start_child(Clock, restart="temporary")
     await clock.cast(Clock.begin)
@@ -55,7 +51,6 @@ async def is_too_slow(supervisor: DynamicSupervisor) -> None:
     ("work", "files"),
     [
         (waits_for_all, ("results.py", "ends.py")),
-        (waits_for_the_first, ("results.py", "ends.py")),
         (times, ("timer.py", "start_soon.py", "background.py")),
         (is_too_slow, ("handler_timeout.py", "start_soon.py", "background.py")),
     ],
