@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
+from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, TypeVarTuple, cast
 
 from trio.lowlevel import current_task
@@ -91,6 +92,7 @@ class OnDemand(Identity, Generic[K, A]):
         self._settings = Settings(name, factory, args, retire_after, max_running, shutdown, backoff, registry, limit)
         self._table = self._settings.table
         self._lives: Lives | None = None
+        self._running = Lock()
         self._address: type[_Address[Any]] = _Address if max_running == math.inf else _RankedAddress
 
     @property
@@ -140,6 +142,15 @@ class OnDemand(Identity, Generic[K, A]):
         """The key and the reference of each actor that runs. Not a checkpoint; safe from any thread; the cost grows
         with their number."""
         return [(cast("K", key), cast("ActorRef[A]", entry[0])) for key, entry in items_of(self._table)]
+
+    def _begin(self, lives: Lives) -> None:
+        """A supervisor begins to run these actors. `RuntimeError` if another one does, in any thread."""
+        with self._running:
+            other = self._lives
+            if other is not None and not other.is_over:
+                raise RuntimeError(f"{self.name!r} is run by another supervisor already: only one at a time can run it")
+            self._table.clear()  # something is left in it only after a fork, or if Trio itself has failed
+            self._lives = lives
 
     def _accepting(self, key: Hashable) -> Cell:
         lives = self._lives
@@ -198,7 +209,10 @@ class _Address(Address[A_co]):
     # A message is never refused because a life is ending: there is always a next one.
 
     def _instead_of(self, cell: Cell | None) -> Cell:
-        return self._find()
+        found = self._find()
+        if found.state >= STOPPING:  # at the shutdown the caller itself: it can't answer any more
+            raise NotRunning(self._on_demand.name)
+        return found
 
     def _instead_of_closed(self, cell: Cell) -> Cell:
         return self._find()
