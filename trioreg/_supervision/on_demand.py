@@ -50,8 +50,8 @@ class OnDemand(Identity, Generic[K, A]):
       crashes, so do the callers that wait then, as with any actor. It is not restarted: the next message starts it
       anew.
 
-    An actor is idle while no message waits, no handler runs, and it owes no answer (`Reply`). Its background tasks and
-    its timers do not keep it: they end with the life. What must outlast a life, you save in ``on_stop`` and load in
+    An actor is idle while no message waits, no handler runs, and it owes no answer (`Reply`). Its background tasks, its
+    timers and `on_idle` do not keep it: they end with the life. What must outlast a life, you save in ``on_stop`` and load in
     ``on_start``. The idea is that of the virtual actors of Orleans.
 
     Args:
@@ -117,8 +117,9 @@ class OnDemand(Identity, Generic[K, A]):
 
         Any message starts the actor if it does not run. `~Address.wait`, `~Address.stop`, `~Address.cancel` and
         `~Address.kill` do not start it: they raise `NotRegistered` if it does not run. A message raises `NotRunning`
-        while no supervisor runs these actors, `AlreadyRegistered` if another owner has the name, and `CrashedTooOften`
-        if the limit is exceeded.
+        while no supervisor runs these actors or it shuts down, `AlreadyRegistered` if another owner has the name, and
+        `CrashedTooOften` if the limit is exceeded. What an actor casts to its own key during the shutdown is not
+        refused: it counts as unhandled.
 
         Raises:
             TypeError: ``key`` is not hashable.

@@ -20,7 +20,7 @@ import trio
 from trio.lowlevel import checkpoint, enable_ki_protection
 
 from .._actors import ENDED, LAUNCHED, STARTING, STOPPING, WAITING, PassingCell
-from .._runtime import KILLED, NORMAL, SHUTDOWN, NotRunning, logger, require_room
+from .._runtime import KILLED, NORMAL, SHUTDOWN, NotRunning, logger, report, require_room
 from .child import Child
 from .crash_limit import CrashLimit
 from .crashes import Crashes
@@ -232,26 +232,30 @@ class Lives:
         cell.wait_for_older(None)
         if older is not None:
             older.newer = newer
-        if newer is not None:
-            newer.wait_for_older(older)
-        elif self._table.get(cell.key, (None,))[0] is cell.ref:
-            if older is None:
-                del self._table[cell.key]
-            else:
-                self._table[cell.key] = (cast("ActorRef[Any]", older.ref),)
-        self._crashes.note(cell.key, cell)
-        self._count_crash(cell)
+        try:
+            if newer is not None:
+                newer.wait_for_older(older)
+            elif self._table.get(cell.key, (None,))[0] is cell.ref:
+                if older is None:
+                    del self._table[cell.key]
+                else:
+                    self._table[cell.key] = (cast("ActorRef[Any]", older.ref),)
+            self._crashes.note(cell.key, cell)
+            self._count_crash(cell)
+        except Exception as error:
+            # The key's `__eq__` raised. That life stays in the table: it takes no message, and the next one replaces
+            # it. The others are not to suffer for it.
+            report(error, "%s: a key raised when its actor %r ended", self._lifecycle.label, cell.ref)
         if newer is not None and older is None:
             try:
                 _claim(newer, cell.ref)
                 refusal = self._refusal(cell.key)
                 if refusal is not None:
                     raise refusal
-            except Exception as error:
-                newer.fail(error)  # the name is taken, or its key has crashed too often: its callers get this error
-            else:
                 if newer.stage == WAITING:
                     self._get_ready(newer)
+            except Exception as error:
+                newer.fail(error)  # the name is taken, or its key has crashed too often: its callers get this error
         self._room.launch_next()
 
     def _count_crash(self, cell: PassingCell) -> None:
@@ -303,7 +307,7 @@ class Lives:
             if number % LOOKS_PER_TURN == 0:
                 await checkpoint()
         # All have the same time, so the first that was started is the first whose time is up.
-        while self._lifecycle.lives:
+        while room.running or room.asked or room.leaving or self.delayed:
             self._changed = trio.Event()
             first = next(iter(self._deadlines), None)
             with trio.move_on_at(math.inf if first is None else self._deadlines[first]):
