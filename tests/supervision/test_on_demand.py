@@ -11,7 +11,7 @@ import pytest
 import trio
 from support.carts import Cart, Shop
 from support.errors import Bang
-from trio.lowlevel import Task
+from support.steps import AtStep
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
@@ -394,21 +394,6 @@ async def test_two_thousand_are_retired_and_started_again(autojump_clock: MockCl
             await trio.sleep(12)
             assert len(carts) == 0
     assert set(shop.lives.values()) == {2}
-
-
-class AtStep(trio.abc.Instrument):
-    """Calls a function after the n-th step of any task."""
-
-    def __init__(self, n: int, function: Any) -> None:
-        self.n = n
-        self.function = function
-        self.is_done = False
-
-    def after_task_step(self, task: Task) -> None:
-        self.n -= 1
-        if self.n < 0 and not self.is_done:
-            self.is_done = True
-            self.function()
 
 
 @pytest.mark.parametrize("mailbox_size", [None, 1])

@@ -51,8 +51,8 @@ class OnDemand(Identity, Generic[K, A]):
       anew.
 
     An actor is idle while no message waits, no handler runs, and it owes no answer (`Reply`). Its background tasks, its
-    timers and `on_idle` do not keep it: they end with the life. What must outlast a life, you save in ``on_stop`` and load in
-    ``on_start``. The idea is that of the virtual actors of Orleans.
+    timers and ``on_idle`` do not keep it: they end with the life. What must outlast a life, you save in ``on_stop`` and
+    load in ``on_start``. The idea is that of the virtual actors of Orleans.
 
     Args:
         name: What the actors are called in errors, in the tree and in the log.
