@@ -287,6 +287,9 @@ class Cell(Mailbox):
             wake(life.starter)
             life.starter = None
 
+    def note_own(self) -> None:
+        """A message comes that no sender has sent: of one of its timers, or `on_idle`."""
+
     # The way to the end
 
     def stop(self) -> None:

@@ -87,7 +87,8 @@ class Timer(Identity):
         # actor is asked to stop is counted as unhandled.
         if self._cell.state < STOPPING:
             self._tick.is_waiting = True
-            await self._cell.put_when_room(self._kind, self._payload)
+            if await self._cell.put_when_room(self._kind, self._payload):
+                self._cell.note_own()
 
 
 def message_timer(cell: Cell, seconds: float, message: object, *, repeats: bool) -> Timer:
