@@ -90,12 +90,20 @@ class OnDemandEngine(Engine):
             return
         self._lives = Lives(on_demand._settings, current_run(), self._lifecycle, self.book, self.starting)
         on_demand._lives = self._lives
+        run = current_run()
+        run.registries.add(self)
         try:
             if on_demand._settings.retire_after < math.inf:
                 self._lifecycle.nursery.start_soon(self._retire_idle, name=f"{self.label}, retirement")
             await super()._keep_children(specs, on_started)
         finally:
             on_demand._lives = None
+            run.registries.discard(self)
+
+    def forget_run(self) -> None:
+        """This process is the child of a fork: it has no task of the run."""
+        self._on_demand._lives = None
+        self._on_demand._table.clear()
 
     @enable_ki_protection  # Ctrl-C between two steps of a stop would lose what is sent then
     async def _retire_idle(self) -> None:
