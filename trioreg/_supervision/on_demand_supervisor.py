@@ -97,13 +97,13 @@ class OnDemandEngine(Engine):
                 self._lifecycle.nursery.start_soon(self._retire_idle, name=f"{self.label}, retirement")
             await super()._keep_children(specs, on_started)
         finally:
-            on_demand._lives = None
+            self.forget_run()
             run.registries.discard(self)
 
     def forget_run(self) -> None:
-        """This process is the child of a fork: it has no task of the run."""
+        """All lives have ended, or this process is the child of a fork, which has none."""
         self._on_demand._lives = None
-        self._on_demand._table.clear()
+        self._on_demand._table.clear()  # a key whose `__eq__` raised may have kept its life in there
 
     @enable_ki_protection  # Ctrl-C between two steps of a stop would lose what is sent then
     async def _retire_idle(self) -> None:
@@ -123,5 +123,5 @@ class OnDemandEngine(Engine):
         try:
             if self._lives is not None and isinstance(cell, PassingCell):
                 self._lives.ended(cell)
-        except Exception as error:
-            self._lifecycle.fail(error)  # nothing here is to raise
+        except BaseException as error:
+            self._lifecycle.fail(error)  # nothing here is to raise, but the `__eq__` of a key may
