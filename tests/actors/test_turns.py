@@ -217,6 +217,41 @@ async def test_an_actor_that_ends_with_many_messages_lets_other_tasks_run_and_ke
         assert f"with {MANY} unhandled messages" in lines[0]
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_an_actor_that_is_asked_to_stop_refuses_many_that_wait_for_room_a_few_at_a_time(
+    is_killed: bool, autojump_clock: MockClock
+) -> None:
+    refused: list[int] = []
+    turn = 0
+
+    async def cast() -> None:
+        with pytest.raises(ActorExited):
+            await ref.cast(Leaving.read)
+        refused.append(turn)
+
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        ref = await supervisor.start_child(LeavingFull, restart="temporary")
+        ref.cast_nowait(Leaving.wait_for_ever)
+        await wait_all_tasks_blocked()
+        ref.cast_nowait(Leaving.read)
+        for _ in range(MANY):
+            nursery.start_soon(cast)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(ref.stop)
+        while not refused:
+            turn += 1
+            await trio.lowlevel.checkpoint()
+        if is_killed:
+            ref.kill()
+        while len(refused) < MANY:
+            turn += 1
+            await trio.lowlevel.checkpoint()
+        ref.kill()
+    # Trio takes the tasks of a turn in a random order, so two turns may look like one. A killed actor and its
+    # supervisor may refuse at the same time.
+    assert max(map(refused.count, refused)) <= 4 * REFUSED_PER_TURN
+
+
 # Many crashes at once
 
 
