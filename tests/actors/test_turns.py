@@ -150,6 +150,9 @@ class Leaving(SecretAgent):
     async def wait_for_ever(self) -> None:
         await trio.sleep_forever()
 
+    async def wait_for(self, event: trio.Event) -> None:
+        await event.wait()
+
     def answer_later(self) -> Reply[object]:
         self.replies.append(Reply())
         return self.replies[-1]
@@ -157,6 +160,10 @@ class Leaving(SecretAgent):
 
 class LeavingFull(Leaving):
     mailbox_size = 1
+
+
+class LeavingFullOfTwo(Leaving):
+    mailbox_size = 2
 
 
 async def cast_many(ref: ActorRef[Leaving], nursery: trio.Nursery) -> None:
@@ -217,10 +224,11 @@ async def test_an_actor_that_ends_with_many_messages_lets_other_tasks_run_and_ke
         assert f"with {MANY} unhandled messages" in lines[0]
 
 
-@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.parametrize("then", ["goes on", "is done", "is killed"])
 async def test_an_actor_that_is_asked_to_stop_refuses_many_that_wait_for_room_a_few_at_a_time(
-    is_killed: bool, autojump_clock: MockClock
+    then: str, autojump_clock: MockClock
 ) -> None:
+    may_go_on = trio.Event()
     refused: list[int] = []
     turn = 0
 
@@ -230,10 +238,11 @@ async def test_an_actor_that_is_asked_to_stop_refuses_many_that_wait_for_room_a_
         refused.append(turn)
 
     async with supervised() as supervisor, trio.open_nursery() as nursery:
-        ref = await supervisor.start_child(LeavingFull, restart="temporary")
-        ref.cast_nowait(Leaving.wait_for_ever)
+        ref = await supervisor.start_child(LeavingFullOfTwo, restart="temporary")
+        ref.cast_nowait(Leaving.wait_for, may_go_on)
         await wait_all_tasks_blocked()
-        ref.cast_nowait(Leaving.read)
+        for _ in range(2):
+            ref.cast_nowait(Leaving.read)
         for _ in range(MANY):
             nursery.start_soon(cast)
         await wait_all_tasks_blocked()
@@ -241,7 +250,9 @@ async def test_an_actor_that_is_asked_to_stop_refuses_many_that_wait_for_room_a_
         while not refused:
             turn += 1
             await trio.lowlevel.checkpoint()
-        if is_killed:
+        if then == "is done":
+            may_go_on.set()  # from now on there is room, and nobody gets it
+        elif then == "is killed":
             ref.kill()
         while len(refused) < MANY:
             turn += 1
