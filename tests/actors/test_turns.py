@@ -150,7 +150,7 @@ class Leaving(SecretAgent):
     async def wait_for_ever(self) -> None:
         await trio.sleep_forever()
 
-    async def wait_for(self, event: trio.Event) -> None:
+    async def wait_for_an(self, event: trio.Event) -> None:
         await event.wait()
 
     def answer_later(self) -> Reply[object]:
@@ -239,7 +239,7 @@ async def test_an_actor_that_is_asked_to_stop_refuses_many_that_wait_for_room_a_
 
     async with supervised() as supervisor, trio.open_nursery() as nursery:
         ref = await supervisor.start_child(LeavingFullOfTwo, restart="temporary")
-        ref.cast_nowait(Leaving.wait_for, may_go_on)
+        ref.cast_nowait(Leaving.wait_for_an, may_go_on)
         await wait_all_tasks_blocked()
         for _ in range(2):
             ref.cast_nowait(Leaving.read)

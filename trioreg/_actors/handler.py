@@ -165,13 +165,18 @@ def _go_on(
 
 
 class Timed(Handler):
-    """A handler that a timer sends. It notes in a `Tick` that its message is taken out of the mailbox."""
+    """A handler that a timer sends. It notes when its message is taken out of the mailbox.
 
-    __slots__ = ()
+    Attributes:
+        tick: Where it notes that. It also counts as waiting while the message is handled beside others: `beside.py`.
+    """
+
+    __slots__ = ("tick",)
 
     def __init__(self, handler: Handler, tick: Tick) -> None:
         self.name, self.declared, self.limit = handler.name, handler.declared, handler.limit
         self.is_async, self.has_own_turn = handler.is_async, handler.has_own_turn
+        self.tick = tick
         self.function = partial(_begin, tick, handler.function)
 
 
