@@ -59,11 +59,13 @@ async def wait_answer(call: Call) -> object:
             if call.task is not None:
                 _abandon(call)
             raise
-    if call.error is not None:
+    error = call.error
+    if error is not None:
+        call.error = None  # its traceback leads to a frame that keeps the call
         try:
-            raise call.error
+            raise error
         finally:
-            del call
+            del call, error
     return call.value
 
 

@@ -61,7 +61,7 @@ def go_on_beside(cell: Cell, coroutine: Coroutine[Any, Any, object], handler: Ha
             call.deferred = None
         raise
     if isinstance(handler, Timed):
-        handler.is_waiting = True  # or slow turns of one timer would pile up
+        handler.tick.is_waiting = True  # or slow turns of one timer would pile up
     # Here, and not in their tasks: Trio starts tasks in no order.
     turns.last = turn
     turns.unfinished.add(turn)
@@ -108,7 +108,7 @@ async def _run(
             logger.error("%r: %s failed with a declared error", cell.ref, handler.name, exc_info=error)
     finally:
         if isinstance(handler, Timed):
-            handler.is_waiting = False
+            handler.tick.is_waiting = False
         turn.begun.set()
         discard(coroutine)  # another turn may be awaiting it: a method gave it twice
         if turns.last is turn:

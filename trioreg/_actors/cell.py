@@ -18,7 +18,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import trio
-from trio.lowlevel import checkpoint, current_task
+from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
 from .._runtime import (
     NORMAL,
@@ -55,6 +55,9 @@ if TYPE_CHECKING:
     from .handler import Handlers, Hooks
 
 STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
+
+REFUSED_PER_TURN = 200
+"""After how many messages that an ending actor refuses other tasks have their turn."""
 
 NOTHING = object()
 """The value of a function actor that has not returned, and of an actor that has given none."""
@@ -379,8 +382,23 @@ class Cell(Mailbox):
     def refuse_senders(self, exit: Exit) -> None:
         """Nothing more gets in. Refuse senders that wait for room, but not the actor itself: `is_sent_by_itself`."""
         self.close()
-        while self.refuse_sender(exit):
-            pass
+        self._refuse_some_senders(exit)
+        if self.overflow:
+            require_room()  # Trio can't undo the start of a task
+            self.life.child.spawn(self._refuse_other_senders, f"{self.ref._label}, refusal")
+
+    @enable_ki_protection
+    async def _refuse_other_senders(self) -> None:
+        """Very many senders waited: other tasks have their turn on the way. If the actor ends first, that does it."""
+        with trio.CancelScope(shield=True):
+            while self.overflow:
+                await checkpoint()
+                self._refuse_some_senders(self.life.exit or NORMAL)
+
+    def _refuse_some_senders(self, exit: Exit) -> None:
+        for _ in range(REFUSED_PER_TURN):
+            if not self.refuse_sender(exit):
+                return
 
     def refuse_sender(self, exit: Exit) -> bool:
         """The same for the first of them. False if there is none."""

@@ -33,7 +33,7 @@ from .._runtime import (
 )
 from .background import end_background_tasks
 from .call import Call, refuse
-from .cell import ENDED, ENDING, NOTHING
+from .cell import ENDED, ENDING, NOTHING, REFUSED_PER_TURN
 from .function_actor import run_function
 from .handler import Resumed
 from .hot_paths import serve
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .cell import Behaviour, Cell
-
-REFUSED_PER_TURN = 200
-"""After how many messages that an ending actor refuses other tasks have their turn."""
 
 
 @enable_ki_protection

@@ -220,6 +220,12 @@ class PassingCell(Cell):
         super().end(exit)
         self.home.closed(self)
 
+    def refuse_senders(self, exit: Exit) -> None:
+        # All in one step: this life may end at any time, and what waits for room is to go to the next one.
+        self.close()
+        while self.refuse_sender(exit):
+            pass
+
     def refuse_sender(self, exit: Exit) -> bool:
         # A call that waits for room in a stopping actor was not sent yet: it goes to the next life. A cast is made by a
         # task that waits: it finds that life by itself.

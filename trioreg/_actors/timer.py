@@ -33,9 +33,7 @@ class Timer(Identity):
 
     __slots__ = ("_cell", "_kind", "_payload", "_scope", "_seconds", "_tick")
 
-    def __init__(
-        self, cell: Cell, seconds: float, kind: object, payload: object, tick: Tick | Timed, *, repeats: bool
-    ) -> None:
+    def __init__(self, cell: Cell, seconds: float, kind: object, payload: object, tick: Tick, *, repeats: bool) -> None:
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise TypeError(f"seconds must be a number, not {seconds!r}")
         if not 0 <= seconds < math.inf or (repeats and seconds == 0):
@@ -107,5 +105,6 @@ def cast_timer(
     repeats: bool,
 ) -> Timer:
     """A timer for a method of the actor's class. `TypeError` if it has no such method, or the arguments do not fit."""
-    handler = Timed(cell.handlers.find(method, args, kwargs))
-    return Timer(cell, seconds, CAST, (handler, args, kwargs), handler, repeats=repeats)
+    tick = Tick(None)
+    handler = Timed(cell.handlers.find(method, args, kwargs), tick)
+    return Timer(cell, seconds, CAST, (handler, args, kwargs), tick, repeats=repeats)

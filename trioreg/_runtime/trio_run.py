@@ -39,7 +39,7 @@ class EventSource(Protocol):
 
 
 class Names(Protocol):
-    """The names of one registry, as a `Run` sees them."""
+    """The names of one registry, or the lives of actors on demand, as a `Run` sees them."""
 
     def forget_run(self) -> None: ...
 
@@ -54,7 +54,7 @@ class Run(trio.abc.Instrument):
         is_over: Whether the run has ended: no task in it will ever run again.
         undelivered: While an owner gives its names back: the registries that have events to deliver after that. Else
             None.
-        registries: The names of the registries that belong to it.
+        registries: The names of the registries that belong to it, and the actors on demand that it runs.
         ending: The owner that is in its last step. Other threads do not see its end before its names are gone.
         crashes: Actors that have crashed go through it before their last step, which logs and restarts.
     """
