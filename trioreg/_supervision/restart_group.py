@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from trio.lowlevel import ParkingLot, checkpoint_if_cancelled, current_task
 
-from .._actors import ENDING, STARTING, Reference, needs_name, yielding_wait
+from .._actors import ENDING, Reference, needs_name, yielding_wait
 from .._runtime import CallCycle, current_actor
-from .child import Child
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from .._actors import ActorRef, Cell, YieldingWait
     from .._registry import Via
+    from .child import Child
     from .lifecycle import Lifecycle
     from .strategy import Strategy
 
@@ -121,12 +121,15 @@ class RestartGroup:
         """The supervisor's task waits for this life now, and so do the starts that wait for that task."""
         self.ending, self.starting = ending, starting
         life = ending or starting
+        for wait in self._waits:
+            wait.has_target = life is not None
+            if life is not None:
+                wait.target = life.ref
         if life is None:
             return
-        for wait in self._waits:
-            wait.target = life.ref
-        # An `on_stop` that runs already may wait for one of them: they look again.
-        if self._some_have_no_wait or (life is ending and life.state == ENDING and life.waits):
+        # An `on_stop` that runs already, that of the life or one below it, may wait for one of them: they look again.
+        is_supervisor = life.life.end_waits is not None
+        if self._some_have_no_wait or (life is ending and (is_supervisor or (life.state == ENDING and life.waits))):
             self._some_have_no_wait = False
             self.wake_waiters()
 
@@ -157,9 +160,7 @@ class RestartGroup:
                 self._some_have_no_wait = True
                 await self._waiters.park()
                 continue
-            if self.ending is not None:
-                _refuse_within(self.ending)
-            elif name is not None and needs_name(life, name._names, name.key):
+            if self.ending is None and name is not None and needs_name(life, name._names, name.key):
                 return
             try:
                 wait = yielding_wait(life, _waiting_task(), self._may_give_way)
@@ -170,7 +171,8 @@ class RestartGroup:
             self._waits.add(wait)
             try:
                 with wait:
-                    await self._waiters.park()
+                    if not wait.has_given_way:
+                        await self._waiters.park()
             finally:
                 self._waits.discard(wait)
             if wait.has_given_way and self.starting is not None:
@@ -190,19 +192,8 @@ def _current_cell() -> Cell | None:
 
 
 def _waiting_task() -> Task:
-    """The task that waits if the current one does: an actor's start, or its end, may wait for any of its tasks."""
+    """The task that waits if the current one does: an actor's end waits for all its tasks."""
     cell = _current_cell()
-    if cell is not None and cell.state in (STARTING, ENDING) and cell.task is not None:
+    if cell is not None and cell.state == ENDING and cell.task is not None:
         return cell.task
     return current_task()
-
-
-def _refuse_within(life: Cell) -> None:
-    """Raise `CallCycle` if the current actor is ending, and that is a part of the end of ``life``, a supervisor."""
-    cell = _current_cell()
-    child = None if cell is None or cell.state != ENDING else cell.life.child
-    while cell is not None and isinstance(child, Child):
-        if child.cell is life:
-            cycle = [cell, cell] if cell is life else [cell, life, cell]
-            raise CallCycle([step.ref for step in cycle], [step.title for step in cycle])
-        child = child.parent.own_child
