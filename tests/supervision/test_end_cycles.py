@@ -221,3 +221,37 @@ async def test_a_child_that_has_started_again_may_call_an_actor_that_still_waits
             await trio.sleep(10)
             assert cycles.found == []
             assert set(states_by_id(supervisor).values()) == {"running"}
+
+
+@pytest.mark.parametrize("is_early", [False, True])  # the end begins before the start fails, or because of that
+async def test_an_end_that_a_failed_start_of_the_restart_waits_for_may_ask_for_a_child(
+    is_early: bool, autojump_clock: MockClock
+) -> None:
+    starts = 0
+    started: list[ActorRef[Any]] = []
+
+    class Lower(Peer):
+        async def on_start(self) -> None:
+            started.append(self.ref)
+
+        async def on_stop(self, exit: Exit) -> None:
+            if starts == 2:
+                await supervisor.start_child(Actor, id=f"asked for by {self.ref!r}", restart="temporary")
+
+    class Fails(Actor):
+        async def on_start(self) -> None:
+            nonlocal starts
+            starts += 1
+            if starts == 2:
+                if is_early:
+                    started[-1].cancel()
+                await trio.sleep(1)
+                raise OSError
+
+    listed = [ChildSpec(Lower, id="lower", shutdown=math.inf), ChildSpec(Fails, id="fails")]
+    children = [ChildSpec(Actor, id="a"), ChildSpec(functools.partial(Supervisor, listed), id="n", shutdown=math.inf)]
+    async with supervising(children, strategy="one_for_all", max_restarts=5) as supervisor:
+        ref_of(supervisor, "a").kill()
+        await trio.sleep(100)
+        assert starts == 3
+        assert states_by_id(supervisor)["n"] == "running"

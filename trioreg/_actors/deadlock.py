@@ -157,20 +157,34 @@ class EndWait(Wait):
 
 
 class EndsBelow(Wait):
-    """What the end of a supervisor waits for: the actors below it that are ending."""
+    """What the end of a supervisor waits for: the actors below it that are ending.
 
-    __slots__ = ("_ends",)
+    Its start waits for them too if it has failed, ``is_closing``. Before that it may still fail: a possible wait.
+    """
 
-    def __init__(self, owner: Owner, waits: dict[Wait, None], ends: Callable[[], Iterable[Node]]) -> None:
+    __slots__ = ("_ends", "_is_closing")
+
+    def __init__(
+        self,
+        owner: Owner,
+        waits: dict[Wait, None],
+        ends: Callable[[], Iterable[Node]],
+        is_closing: Callable[[], bool],
+    ) -> None:
         super().__init__(owner, waits)
         self._ends = ends
+        self._is_closing = is_closing
 
     @property
     def node(self) -> None:
         return None
 
     def nodes(self, *, possible: bool) -> Iterable[Node]:
-        return self._ends()
+        owner = super().node
+        if owner is None:
+            return ()
+        waits_for_ends = owner.is_ending or (owner.is_starting and (possible or self._is_closing()))
+        return self._ends() if waits_for_ends else ()
 
 
 class PossibleWaits(Wait):

@@ -230,6 +230,9 @@ class Engine:
                 finally:
                     below._is_killed_from_above = False
 
+    def is_closing(self) -> bool:
+        return self._lifecycle.is_closing
+
     def ends_below(self) -> Iterator[Cell]:
         """The lives below that are ending: the end of this supervisor waits for them. The cost grows with the tree."""
         todo: list[Engine] = [self]

@@ -66,9 +66,11 @@ class SupervisorBase(Actor, Identity):
         self._engine.starting.opener = current_task()
         own = None if self._trioreg_cell is None else self._trioreg_cell.life.child
         self._engine.own_child = own if isinstance(own, Child) else None
-        if self._trioreg_cell is not None:
-            waits = self._trioreg_cell.life.end_waits = {}
-            EndsBelow(self._trioreg_cell.ref, waits, self._engine.ends_below)
+        if (cell := self._trioreg_cell) is not None:
+            cell.life.end_waits = {}
+            cell.waits = {} if cell.waits is None else cell.waits
+            for waits in (cell.waits, cell.life.end_waits):
+                EndsBelow(cell.ref, waits, self._engine.ends_below, self._engine.is_closing)
         self.start_soon(run)
         try:
             await started.wait()
