@@ -212,7 +212,7 @@ class SupervisorBase(Actor, Identity):
                 `Supervisor` also its id.
 
         Raises:
-            CallCycle: The child is ending already, and its `on_stop` waits for the caller.
+            CallCycle: The child is ending already, and its ``on_stop`` waits for the caller.
             ChildNotFound: There is no such child.
             TypeError: ``child`` is not a reference, and not an id of a `Supervisor`.
             RuntimeError: This is not the thread of the Trio run.
