@@ -13,6 +13,7 @@ from .agent import Agent
 from .beside import beside
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
+from .crash_details import crash_details
 from .deadlock import (
     EndsBelow,
     YieldingWait,
@@ -58,6 +59,7 @@ __all__ = [
     "beside",
     "await_many",
     "cast_to_all",
+    "crash_details",
     "current",
     "needs_name",
     "post",
