@@ -14,7 +14,15 @@ from .beside import beside
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
 from .crash_details import crash_details
-from .deadlock import YieldingWait, needs_name, waiting_for, waiting_for_name, yielding_wait
+from .deadlock import (
+    EndsBelow,
+    YieldingWait,
+    needs_name,
+    waiting_for,
+    waiting_for_end,
+    waiting_for_name,
+    yielding_wait,
+)
 from .function_actor import Function
 from .group_cast import cast_to_all
 from .handler import Handlers, raises
@@ -47,6 +55,7 @@ __all__ = [
     "Timer",
     "WAITING",
     "YieldingWait",
+    "EndsBelow",
     "beside",
     "await_many",
     "cast_to_all",
@@ -62,6 +71,7 @@ __all__ = [
     "send_every",
     "type_of",
     "waiting_for",
+    "waiting_for_end",
     "waiting_for_name",
     "yielding_wait",
 ]

@@ -148,6 +148,7 @@ class Life:
         errors: Its errors. The first one is the crash that ended it.
         value: What a function actor returned, or an actor gave to its ``stop``; `NOTHING` if there is none.
         exit: How it ends; None until that is decided.
+        end_waits: What its end waits for by itself, in the wait-for graph; None if nothing.
         watchers: The tasks that wait for its end. With each its `Ends`, if it waits for several actors.
     """
 
@@ -155,6 +156,7 @@ class Life:
         "background",
         "child",
         "crashed_in",
+        "end_waits",
         "errors",
         "exit",
         "started",
@@ -174,6 +176,7 @@ class Life:
         self.errors: list[BaseException] | None = None
         self.value: object = NOTHING
         self.exit: Exit | None = None
+        self.end_waits: dict[Wait, None] | None = None
         self.watchers: dict[Task, Ends | None] | None = None
 
     def decided(self, label: str) -> Exit | None:
@@ -258,6 +261,14 @@ class Cell(Mailbox):
         """How many calls have begun and are not answered yet."""
         return (self.call is not None) + self.runs_in_callers_turn + len(self.deferred or ())
 
+    @property
+    def is_starting(self) -> bool:
+        return self.state == STARTING
+
+    @property
+    def is_ending(self) -> bool:
+        return self.state >= ENDING
+
     def starts_before(self, names: object, key: object) -> bool:
         """Whether that name is to go to an actor that starts only when this one has started."""
         return self.life.child.starts_before(names, key)
@@ -338,6 +349,8 @@ class Cell(Mailbox):
                 del self.queue[0]
                 del self.queue[0]
             raise
+        if self.task is not None:
+            self.waits = life.end_waits  # what its code waits for is being cancelled
 
     def _interrupt(self) -> None:
         """Wake the actor's own task, or cancel what it does."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import ENDED
+from .._actors import ENDED, ENDING
 from .._runtime import KILLED, ActorExited, require_room
 from .children import Children
 from .delayed_restart import DelayedRestarts
@@ -33,7 +33,7 @@ from .starting import Starting, say_whose
 from .termination import Termination
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable
+    from collections.abc import Awaitable, Callable, Hashable, Iterator
 
     from trio.lowlevel import Task
 
@@ -229,6 +229,22 @@ class Engine:
                     cell.end(KILLED)
                 finally:
                     below._is_killed_from_above = False
+
+    def is_closing(self) -> bool:
+        return self._lifecycle.is_closing
+
+    def ends_below(self) -> Iterator[Cell]:
+        """The lives below that are ending: the end of this supervisor waits for them. The cost grows with the tree."""
+        todo: list[Engine] = [self]
+        for engine in todo:
+            for child in list(engine.children.values()):
+                cell = child.cell
+                if cell is None:
+                    continue
+                if cell.state == ENDING:
+                    yield cell  # if it is a supervisor, it knows what its end waits for
+                elif (below := engine_of(child)) is not None:
+                    todo.append(below)
 
     # What a child needs of its supervisor
 
