@@ -13,7 +13,7 @@ from .agent import Agent
 from .beside import beside
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
-from .deadlock import YieldingWait, needs_name, waiting_for, waiting_for_name, yielding_wait
+from .deadlock import YieldingWait, begin_wait, needs_name, waiting_for, waiting_for_name, yielding_wait
 from .function_actor import Function
 from .group_cast import cast_to_all
 from .handler import Handlers, raises
@@ -46,6 +46,7 @@ __all__ = [
     "Timer",
     "WAITING",
     "YieldingWait",
+    "begin_wait",
     "beside",
     "await_many",
     "cast_to_all",

@@ -252,7 +252,7 @@ class Cell(Mailbox):
     )
 
     def __init__(self, ref: Reference, child: Child, blueprint: Blueprint) -> None:
-        super().__init__(blueprint.mailbox_size, ref._run.thread)
+        Mailbox.__init__(self, blueprint.mailbox_size, ref._run.thread)  # not super(): one more object for each start
         self.ref = ref
         self.life = Life(child)
         self.state = STARTING
@@ -399,8 +399,8 @@ class Cell(Mailbox):
     def refuse_senders(self, exit: Exit) -> None:
         """Nothing more gets in. Refuse senders that wait for room, but not the actor itself: `is_sent_by_itself`."""
         self.close()
-        while self.refuse_sender(exit):
-            pass
+        while self.overflow:
+            self.refuse_sender(exit)
 
     def refuse_sender(self, exit: Exit) -> bool:
         """The same for the first of them. False if there is none."""
