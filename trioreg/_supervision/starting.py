@@ -16,6 +16,7 @@ from .._actors import ENDED, RUNNING, STARTING, Cell, begin_wait, run_actor, wai
 from .._runtime import SHUTDOWN, ActorExited, MaxChildren, current_run, is_being_closed, require_room
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextvars import Context
 
     from trio.lowlevel import Task
@@ -207,7 +208,7 @@ class Starting:
 
     def _start_task(self, cell: Cell, spec: ChildSpec) -> None:
         # Every life begins in the supervisor's context: not in the asking task's, and not in what the last life left.
-        start = self._lifecycle.nursery.start_soon
+        start: Callable[..., None] = self._lifecycle.nursery.start_soon
         self._context.run(start, run_actor, cell, spec.factory, spec.args, name=spec.kind.label)
 
     async def wait_started(self, child: Child, cell: Cell) -> bool:
