@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
-import traceback
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import trio
+from support.processes import in_a_fork
 from support.registry_kinds import KINDS, kind_id
 from support.secret_agent import SecretAgent
 from support.supervisors import supervised
@@ -19,19 +17,6 @@ from trio.testing import MockClock
 from trioreg import Registry
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
-
-
-def in_a_fork(check: Callable[[], None]) -> None:
-    """Run ``check`` in a child process; it has to come to its end."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            check()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")

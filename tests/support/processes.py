@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Generator, Sequence
+import traceback
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from threading import Timer
 from typing import Any
@@ -25,3 +27,16 @@ def running(command: Sequence[str], **options: Any) -> Generator[subprocess.Pope
         finally:
             timer.cancel()
             process.kill()
+
+
+def in_a_fork(check: Callable[[], None]) -> None:
+    """Run ``check`` in a child process; it has to come to its end."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            check()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

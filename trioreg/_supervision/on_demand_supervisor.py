@@ -83,13 +83,13 @@ class OnDemandEngine(Engine):
 
     async def _keep_children(self, specs: list[ChildSpec], on_started: Callable[[], object]) -> None:
         on_demand = self._on_demand
-        if on_demand._lives is not None:
-            self._lifecycle.add_failure(
-                RuntimeError(f"{on_demand.name!r} is run by another supervisor already: only one at a time can run it")
-            )
+        lives = Lives(on_demand._settings, current_run(), self._lifecycle, self.book, self.starting)
+        try:
+            on_demand._begin(lives)
+        except RuntimeError as error:
+            self._lifecycle.add_failure(error)
             return
-        self._lives = Lives(on_demand._settings, current_run(), self._lifecycle, self.book, self.starting)
-        on_demand._lives = self._lives
+        self._lives = lives
         try:
             if on_demand._settings.retire_after < math.inf:
                 self._lifecycle.nursery.start_soon(self._retire_idle, name=f"{self.label}, retirement")
