@@ -17,6 +17,7 @@ from .crash_details import crash_details
 from .deadlock import (
     EndsBelow,
     YieldingWait,
+    begin_wait,
     needs_name,
     waiting_for,
     waiting_for_end,
@@ -56,6 +57,7 @@ __all__ = [
     "WAITING",
     "YieldingWait",
     "EndsBelow",
+    "begin_wait",
     "beside",
     "await_many",
     "cast_to_all",

@@ -235,7 +235,7 @@ class Cell(Mailbox):
     )
 
     def __init__(self, ref: Reference, child: Child, blueprint: Blueprint) -> None:
-        super().__init__(blueprint.mailbox_size, ref._run.thread)
+        Mailbox.__init__(self, blueprint.mailbox_size, ref._run.thread)  # not super(): one more object for each start
         self.ref = ref
         self.life = Life(child)
         self.state = STARTING
@@ -395,6 +395,8 @@ class Cell(Mailbox):
     def refuse_senders(self, exit: Exit) -> None:
         """Nothing more gets in. Refuse senders that wait for room, but not the actor itself: `is_sent_by_itself`."""
         self.close()
+        if not self.overflow:
+            return
         self._refuse_some_senders(exit)
         if self.overflow:
             require_room()  # Trio can't undo the start of a task

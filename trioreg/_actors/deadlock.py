@@ -290,6 +290,17 @@ def waiting_for_end(target: Node, task: Task) -> EndWait:
     return EndWait(target.ref, None if node is None else _waits_of(node, is_possible=is_possible))
 
 
+def begin_wait(target: Node, task: Task) -> Wait | None:
+    """`waiting_for` without a block, for the waits that each start and each stop has: call `Wait.end_wait` at the end.
+
+    None if there is no edge: most starts and stops are asked for by a task that works for no actor.
+    """
+    if current_actor.get(None) is None:
+        return None
+    waits = check_for_cycle(target, task)
+    return None if waits is None else Wait(target.ref, waits)
+
+
 def yielding_wait(target: Node, task: Task, may_give_way: Callable[[], bool]) -> YieldingWait:
     """The same as `waiting_for`, for a wait that may give way. Its target may be changed: that checks nothing."""
     wait = YieldingWait(target.ref, check_for_cycle(target, task), may_give_way)

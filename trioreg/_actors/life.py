@@ -91,7 +91,10 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
             del failure
         cell.scope = None
         cell.end(SHUTDOWN if cancelled is not None else NORMAL)
-        await _refuse_unanswered(cell)
+        # Most actors end with nothing left: they need no coroutine for it.
+        if cell.queue or cell.kind is not None or cell.call is not None or cell.deferred or cell.overflow:
+            await _refuse_unanswered(cell)
+        cell.inbox = cell.queue = cell.withdrawn = cell.deferred = None
         if cell.life.background is not None:
             await end_background_tasks(cell.life.background)
         if hooks is not None and hooks.has_on_stop and cell.life.has_started:
@@ -154,7 +157,6 @@ async def _refuse_unanswered(cell: Cell) -> None:
         done += 1
         if done % REFUSED_PER_TURN == 0:
             await cancel_shielded_checkpoint()
-    cell.inbox = cell.queue = cell.withdrawn = None
     if left:
         messages = "message" if left == 1 else "messages"
         text = f"%s, %r, ended (%s) with %d unhandled {messages} in its mailbox"

@@ -21,12 +21,13 @@ from .._runtime import (
     CallCycle,
     Exit,
     Identity,
+    Owner,
     do_later,
     is_finalizing,
     show_methods_as,
 )
 from .cell import ENDING, STOPPING, Reference
-from .deadlock import waiting_for
+from .deadlock import begin_wait, waiting_for
 from .function_actor import Function
 from .hot_paths import MessagePaths
 from .message import CAST, INFO
@@ -157,11 +158,16 @@ class Address(MessagePaths[A], Identity):
         if cell is None:
             return await ref.wait()
         ref._require_thread()
-        if cell.owns(current_task()):
+        task = current_task()
+        if cell.owns(task):
             raise CallCycle([ref, ref], [cell.title, cell.title])
-        with waiting_for(cell, current_task()):
+        wait = begin_wait(cell, task)
+        try:
             cell.stop()
             await cell.wait_ended()
+        finally:
+            if wait is not None:
+                wait.end_wait()
         assert ref._exit is not None
         return ref._exit
 
@@ -259,7 +265,7 @@ class ActorRef(Reference, Address[A]):
     _is_function = False
 
     def __init__(self, run: Run, label: str) -> None:
-        super().__init__(run)
+        Owner.__init__(self, run)  # not super(): one more object for each start
         self._cell: Cell | None = None
         self._exit: Exit | None = None
         self._label = label

@@ -39,7 +39,7 @@ from .entry import Entry
 from .events import Event, Registered, Unregistered
 from .notifier import Notifier
 from .tables import Tables, numbers_in
-from .totals import Totals
+from .totals import Totals, require_number
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -214,6 +214,14 @@ class Names(Tables[K, V]):
                 self.notifier.posted += events
                 self._deliver_events(self.notifier)
         return number
+
+    def claim(self, owner: Owner, key: K, value: V) -> None:
+        """`Registration.register`, for an actor that is about to start: it is alive, and this is its own thread."""
+        if owner._run is not self._run:
+            self.bind_to_run(owner._run)
+        if self.totals is not None:
+            require_number("value", value)
+        self.insert(owner, key, value)
 
     def _remove_quietly(self, owner: Owner, key: K, number: int) -> None:
         """Undo an `insert` that nothing has been told of."""

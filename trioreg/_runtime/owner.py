@@ -167,7 +167,8 @@ class Owner(Identity):
         if held is None:
             return
         self._held = None
-        is_outermost = self._run.begin_step()
+        run = self._run
+        is_outermost = run.undelivered is None and run.begin_step()
         leases = (
             ((held[0], ((held[1], held[2]),)),)
             if isinstance(held, tuple)
@@ -180,7 +181,7 @@ class Owner(Identity):
                 # The other registries still get theirs.
                 report(error, "the names of %r in one registry could not be given back", self)
         if is_outermost:
-            self._run.end_step()
+            run.end_step()
 
 
 def _is_same_key(key: Hashable, other: Hashable) -> bool:

@@ -53,7 +53,8 @@ class SupervisionLog:
             if isinstance(exit.error, Exception)
             else logging.INFO
         )
-        self._ended(level, child, cell, exit, "ended", _after(child))
+        if logger.isEnabledFor(level):
+            self._ended(level, child, cell, exit, "ended", _after(child))
 
     def restarting(self, child: Child, cell: Cell, exit: Exit, seconds: float | None = None) -> None:
         """It has ended, or failed to start, and is restarted: at once, or after ``seconds``."""

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
 
-from .._actors import ENDED, RUNNING, STARTING, Cell, run_actor, waiting_for
+from .._actors import ENDED, RUNNING, STARTING, Cell, begin_wait, run_actor, waiting_for
 from .._runtime import SHUTDOWN, ActorExited, MaxChildren, current_run, is_being_closed, require_room
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextvars import Context
 
     from trio.lowlevel import Task
@@ -181,7 +182,7 @@ class Starting:
         ref = kind.reference(self._run, label)
         cell = Cell(ref, child, kind)
         ref._cell = cell
-        require_room(8)  # Trio can't undo the start of a task
+        require_room(10)  # Trio can't undo the start of a task
         last = child.cell
         try:
             if spec.name is not None:
@@ -189,9 +190,7 @@ class Starting:
             # Before the task is there: a task whose child does not know it would never be ended.
             self._children.begin_life(child, cell)
             self._log.starting(child, cell)
-            # Every life begins in the supervisor's context: not in the asking task's, and not in what the last life
-            # left.
-            self._context.run(self._start_task, cell, spec)
+            self._start_task(cell, spec)
         except BaseException:
             # The name was taken, or is given back: no task would do it.
             child.cell = last
@@ -205,10 +204,12 @@ class Starting:
     def launch(self, child: Child, cell: Cell) -> None:
         """Start the task of a life that was made elsewhere, and has its name. Not a checkpoint."""
         self._log.starting(child, cell)
-        self._context.run(self._start_task, cell, child.spec)
+        self._start_task(cell, child.spec)
 
     def _start_task(self, cell: Cell, spec: ChildSpec) -> None:
-        self._lifecycle.nursery.start_soon(run_actor, cell, spec.factory, spec.args, name=spec.kind.label)
+        # Every life begins in the supervisor's context: not in the asking task's, and not in what the last life left.
+        start: Callable[..., None] = self._lifecycle.nursery.start_soon
+        self._context.run(start, run_actor, cell, spec.factory, spec.args, name=spec.kind.label)
 
     async def wait_started(self, child: Child, cell: Cell) -> bool:
         """Wait until a life has started. Raises its error if it does not. Cancelled: it is ended first.
@@ -228,7 +229,7 @@ class Starting:
         try:
             # A child of the list that calls this supervisor in its own start waits for the opener, which waits for it.
             waiter = self.opener if task is self._own_task and self.opener is not None else task
-            waiting = waiting_for(cell, waiter)
+            wait = begin_wait(cell, waiter)
             cell.life.starter = task
             lifecycle.starts[cell] = child
             try:
@@ -236,7 +237,8 @@ class Starting:
             finally:
                 cell.life.starter = None  # if it has not even begun to wait, nothing may wake it
                 is_postponed = lifecycle.starts.pop(cell, None) is None
-                waiting.end_wait()
+                if wait is not None:
+                    wait.end_wait()
         except BaseException:
             if cell.state != ENDED and not is_being_closed(task):
                 child.is_ending = True  # nobody waits for its start: it is ended, and not restarted
