@@ -254,14 +254,14 @@ class ActorRef(Reference, Address[A]):
     keep the state of an actor alive after one kind of end only: a crash that is not restarted, whose error has it.
     """
 
-    __slots__ = ("_cell", "_exit")
+    __slots__ = ()
 
     _is_function = False
 
     def __init__(self, run: Run, label: str) -> None:
         super().__init__(run)
-        self._cell: Cell | None = None
-        self._exit: Exit | None = None
+        self._cell = None
+        self._exit = None
         self._label = label
 
     def __repr__(self) -> str:
@@ -352,10 +352,6 @@ class ActorRef(Reference, Address[A]):
 
     def _owns(self, task: Task) -> bool:
         return self._cell is not None and self._cell.owns(task)
-
-    def _set_ended(self, exit: Exit) -> None:
-        self._exit = exit
-        self._cell = None
 
 
 class FunctionRef(ActorRef[A]):

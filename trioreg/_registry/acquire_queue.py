@@ -133,6 +133,7 @@ class AcquireQueues(Generic[K, V]):
         for waiter, _ in owner._keys(self):
             if waiter.queue is queue:
                 wake(waiter.task)
+                del waiter.queue[waiter.number]  # no call in between: it must not be woken twice
                 self._remove(waiter)
                 return
 
@@ -150,4 +151,5 @@ class AcquireQueues(Generic[K, V]):
         for waiter, _ in keys:
             if waiter.number in waiter.queue:
                 wake(waiter.task)
+                del waiter.queue[waiter.number]
                 self._remove(waiter)

@@ -326,7 +326,10 @@ class Names(Tables[K, V]):
                 queue = self.queues.by_key.get(key) if self.queues.by_key else None
                 self._remove_from_tables(owner, key, token, exit)
                 if queue is not None:
-                    self._give_to_next(key, queue)
+                    try:
+                        self._give_to_next(key, queue)
+                    except (MemoryError, RecursionError):
+                        owner._run.token.run_sync_soon(self._give_if_free, key, queue)
             except BaseException as error:
                 # A key's `__hash__` or `__eq__` does not do now what it did when the key was registered. The entries
                 # still must go: find them by their owner instead.

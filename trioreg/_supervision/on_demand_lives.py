@@ -383,7 +383,8 @@ class Lives:
                 await checkpoint()
         killed: set[PassingCell] = set()
         while True:
-            begun = [*self.running, *self.asked, *self.leaving]
+            # One that has ended may still be listed, if its last step has failed.
+            begun = [cell for cell in (*self.running, *self.asked, *self.leaving) if cell.state != ENDED]
             left = [cell for cell in begun if cell not in killed]
             if left:
                 with trio.move_on_after(_child(left[0]).spec.seconds):
@@ -399,6 +400,7 @@ class Lives:
             elif begun:
                 await begun[0].wait_ended()
             elif self.waiting or self.delayed:
+                self._launch_next()  # the last step of a life does it, but that may have failed
                 await checkpoint()
             else:
                 return

@@ -96,6 +96,7 @@ class OnDemandEngine(Engine):
             await super()._keep_children(specs, on_started)
         finally:
             on_demand._lives = None
+            on_demand._settings.table.clear()  # a life is left in it if its last step has failed
 
     @enable_ki_protection  # Ctrl-C between two steps of a stop would lose what is sent then
     async def _retire_idle(self) -> None:
@@ -112,8 +113,11 @@ class OnDemandEngine(Engine):
 
     def child_ended(self, child: Child, cell: Cell) -> None:
         super().child_ended(child, cell)
+        if self._lives is None or not isinstance(cell, PassingCell):
+            return
         try:
-            if self._lives is not None and isinstance(cell, PassingCell):
-                self._lives.ended(cell)
+            self._lives.ended(cell)
         except Exception as error:
+            if cell.place is not None and cell in cell.place:
+                del cell.place[cell]
             self._lifecycle.fail(error)  # nothing here is to raise
