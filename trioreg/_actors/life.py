@@ -217,7 +217,10 @@ def _finish(cell: Cell) -> None:
     is_outermost = False
     exit = life.exit or SHUTDOWN
     try:
-        exit = life.decided(ref._label) or SHUTDOWN
+        try:
+            exit = life.decided(ref._label) or SHUTDOWN
+        except (MemoryError, RecursionError):
+            exit = life.decided(ref._label) or SHUTDOWN  # it changes nothing, so it can be tried again
         is_outermost = run.begin_step()
     finally:
         life.exit = ref._exit = exit

@@ -16,6 +16,7 @@ from trio.lowlevel import ParkingLot, checkpoint, enable_ki_protection
 
 from .errors import Overflow
 from .identity import Identity
+from .stack import require_room
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -93,6 +94,7 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             try:
                 return self.receive_nowait()
             except trio.WouldBlock:
+                require_room()  # or Trio would keep a task in the lot that has not gone to sleep
                 await self._lot.park()  # and look again then: another task may be quicker
             except trio.ClosedResourceError:
                 if was_closed:

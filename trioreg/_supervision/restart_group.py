@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from trio.lowlevel import ParkingLot, checkpoint_if_cancelled, current_task
 
 from .._actors import ENDING, STARTING, Reference, needs_name, yielding_wait
-from .._runtime import CallCycle, current_actor
+from .._runtime import CallCycle, current_actor, require_room
 from .child import Child
 
 if TYPE_CHECKING:
@@ -152,6 +152,7 @@ class RestartGroup:
         """
         while self.is_busy and lifecycle.is_accepting:
             await checkpoint_if_cancelled()
+            require_room()  # or Trio would keep a task in the lot that has not gone to sleep
             life = self.ending or self.starting
             if life is None:  # it has not begun
                 self._some_have_no_wait = True
