@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -58,9 +59,9 @@ def test_a_stream_that_fails_at_any_step_ends_its_block_with_the_error(
             assert len(values) == 3 or (fault.is_reached and step == "_work")
         else:
             assert fault.is_reached
-        for stream in streams:
+        for left in streams:
             with pytest.raises(trio.ClosedResourceError):
-                await anext(stream)
+                await anext(left)
 
     fails_at_every_call(kind, scenario)
 
@@ -72,10 +73,8 @@ def test_a_result_whose_taking_has_failed_is_not_lost(kind: Any) -> None:
         async with open_stream(double, [1, 2, 3], max_concurrency=3) as stream:
             await trio.sleep(5)
             taken: list[int] = []
-            try:
+            with suppress(MemoryError):
                 taken.append(await Stepped(stream.__anext__(), fault))
-            except MemoryError:
-                pass
             taken += [result async for result in stream]
             assert taken == [2, 4, 6]
 

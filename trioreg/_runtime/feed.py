@@ -116,12 +116,15 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             return item
         if not self._buffer:
             raise trio.WouldBlock
-        found = self._buffer.popleft()
+        found = self._buffer[0]
         if isinstance(found, Gap):
+            overflow = Overflow(found.lost)
+            del self._buffer[0]
             self._gaps -= 1
             if found is self._gap:
                 self._gap = None
-            raise Overflow(found.lost)
+            raise overflow
+        del self._buffer[0]  # the last step, and no call: what fails before it loses no item
         return found
 
     def close(self) -> None:
