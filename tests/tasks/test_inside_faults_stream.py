@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -43,9 +43,9 @@ def test_a_stream_that_fails_at_any_step_ends_its_block_with_the_error(
         is_whole = False
         try:
             with inside(TaskStream, step, fault):
-                async with open_stream(
-                    double, items(), max_concurrency=2, ordered=ordered, on_error=on_error
-                ) as stream:
+                options: Any = {"ordered": ordered, "on_error": on_error}
+                opened = cast("Any", open_stream(double, items(), max_concurrency=2, **options))
+                async with opened as stream:
                     streams.append(stream)
                     async for result in stream:
                         taken.append(getattr(result, "value", result))

@@ -13,6 +13,7 @@ from .agent import Agent
 from .beside import beside
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
+from .crash_details import crash_details
 from .deadlock import YieldingWait, needs_name, waiting_for, waiting_for_name, yielding_wait
 from .function_actor import Function
 from .group_cast import cast_to_all
@@ -49,6 +50,7 @@ __all__ = [
     "beside",
     "await_many",
     "cast_to_all",
+    "crash_details",
     "current",
     "needs_name",
     "post",

@@ -26,14 +26,12 @@ from .._runtime import (
     Owner,
     as_crash,
     async_result,
-    attributes_of,
     await_user,
     combine,
     current_actor,
     is_being_closed,
     require_room,
     run_user,
-    shown_safely,
     sleep_until_woken,
     split,
     wake,
@@ -50,11 +48,11 @@ if TYPE_CHECKING:
 
     from trio.lowlevel import Task
 
+    from .background import Background
     from .call import Call
     from .deadlock import Node, Wait
     from .ends import Ends
     from .handler import Handlers, Hooks
-    from .turns import Turns
 
 STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
 
@@ -135,27 +133,6 @@ class Child(Protocol):
 
     def spawn(self, function: Callable[[], Awaitable[object]], name: str) -> None:
         """Start a task beside the actor's own."""
-
-
-class Background:
-    """The background tasks of an actor: they live and die with it.
-
-    Attributes:
-        scopes: A cancel scope for each task, from before its start until after its end.
-        tasks: The tasks that have begun.
-        gone: Set when the last task has ended; None until the actor waits for that.
-        turns: The messages that are handled beside the others; None if there was none yet.
-        watch: What limits the time of the actor's handlers; None if nothing does, or none has run yet.
-    """
-
-    __slots__ = ("gone", "scopes", "tasks", "turns", "watch")
-
-    def __init__(self) -> None:
-        self.scopes: set[trio.CancelScope] = set()
-        self.tasks: set[Task] = set()
-        self.gone: trio.Event | None = None
-        self.turns: Turns | None = None
-        self.watch: object = None
 
 
 class Life:
@@ -461,14 +438,3 @@ class Cell(Mailbox):
             await sleep_until_woken()
         finally:
             watchers.pop(task, None)
-
-    def crash_details(self) -> str:
-        """For the log: what the actor was doing when it crashed, and its attributes if ``log_state`` says so."""
-        words = ""
-        if self.life.crashed_in is not None:
-            name, args, kwargs = self.life.crashed_in
-            shown = [*map(shown_safely, args), *(f"{key}={shown_safely(value)}" for key, value in kwargs.items())]
-            words = f", in {name}({', '.join(shown)})"
-        if self.actor is not None and self.actor.log_state:
-            words += f", with {shown_safely(attributes_of(self.actor))}"
-        return words

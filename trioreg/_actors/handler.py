@@ -160,7 +160,7 @@ class Timed(Handler):
     """A handler that a timer sends. It notes when its message is taken out of the mailbox.
 
     Attributes:
-        is_waiting: As in a `Tick`.
+        is_waiting: As in a `Tick`. It is also true while the message is handled beside others: `beside.py`.
     """
 
     __slots__ = ("_function", "is_waiting")

@@ -23,6 +23,7 @@ from .._runtime import (
     await_user,
     combine,
     current_actor,
+    discard,
     do_later,
     is_being_closed,
     logger,
@@ -169,11 +170,11 @@ def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> bool:
     if kind is CALL:
         call = cast("Call", payload)
         if isinstance(call.handler, Resumed):
-            call.handler.coroutine.close()
+            discard(call.handler.coroutine)
         refuse(call, cell.ref, exit)
         return False
     if kind is CAST and isinstance(payload[0], Resumed):
-        payload[0].coroutine.close()
+        discard(payload[0].coroutine)
     return kind is not STOP
 
 

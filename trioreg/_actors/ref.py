@@ -246,7 +246,8 @@ class ActorStatistics:
     restarts: int
 
 
-class ActorRef(Reference, Address[A]):
+# `_cell` is a slot of `Reference`; for other addresses it is None in the class.
+class ActorRef(Reference, Address[A]):  # pyright: ignore[reportIncompatibleVariableOverride]
     """The reference to one life of an actor: what a pid is on the BEAM.
 
     ``start_child`` gives you one; inside of an actor it is ``self.ref``, or `current`. A reference never leads to

@@ -6,6 +6,7 @@ A timer is a background task of its actor, so it lives and dies with the actor.
 from __future__ import annotations
 
 import math
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import trio
@@ -13,10 +14,10 @@ from trio.lowlevel import enable_ki_protection
 from trio_util import periodic  # pyright: ignore[reportUnknownVariableType]
 
 from .._runtime import Identity, counted, do_later, is_finalizing, require_room
-from .background import start_background_task
 from .cell import STOPPING
 from .handler import Timed
 from .message import CAST, TICK, Tick
+from .start_soon import start_background_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,20 +65,23 @@ class Timer(Identity):
             require_room()  # a scope that is cancelled half-way can't be cancelled again
             self._scope.cancel()
 
+    @enable_ki_protection
     async def _send_after(self) -> None:
         with self._scope:
             await trio.sleep(self._seconds)
             await self._send()
 
+    @enable_ki_protection
     async def _send_every(self) -> None:
         with self._scope:
             await trio.sleep(self._seconds)
-            async for _ in periodic(self._seconds):
-                # If the actor has not come to the last message yet, leave this one out.
-                if not self._tick.is_waiting:
-                    await self._send()
+            # Closed here: it may be left while a message waits for room.
+            async with aclosing(periodic(self._seconds)) as ticks:
+                async for _ in ticks:
+                    # If the actor has not come to the last message yet, leave this one out.
+                    if not self._tick.is_waiting:
+                        await self._send()
 
-    @enable_ki_protection
     async def _send(self) -> None:
         # A stopping actor takes nothing new, and a timer has no caller to tell. A message that waits for room when the
         # actor is asked to stop is counted as unhandled.

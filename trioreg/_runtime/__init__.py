@@ -50,7 +50,7 @@ from .standing import stack_of
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
 from .trio_run import Run, current_run
-from .user_functions import async_result, is_generator, is_old_coroutine, require_sync, sync_result
+from .user_functions import async_result, discard, is_generator, is_old_coroutine, require_sync, sync_result
 
 __all__ = [
     "ActorExited",
@@ -93,6 +93,7 @@ __all__ = [
     "current_actor",
     "current_owner",
     "current_run",
+    "discard",
     "do_later",
     "finish_waking",
     "flat",
