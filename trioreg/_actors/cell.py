@@ -92,12 +92,15 @@ class Blueprint(Protocol):
 class Reference(Owner):
     """The handle's side of an actor: an `ActorRef`."""
 
-    __slots__ = ("_label",)
+    __slots__ = ("_cell", "_exit", "_label")
 
+    _cell: Cell | None
+    _exit: Exit | None
     _label: str
 
     def _set_ended(self, exit: Exit) -> None:
-        raise NotImplementedError  # pragma: no cover  # abstract
+        self._exit = exit
+        self._cell = None
 
 
 class Child(Protocol):

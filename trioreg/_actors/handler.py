@@ -220,7 +220,7 @@ class Handlers:
         """The handler for a message. `TypeError` if there is no such method, or if it does not take the arguments."""
         try:
             handler = self._handlers.get(method)
-        except TypeError:
+        except TypeError:  # the method is not hashable
             raise TypeError(
                 f"{shown(method)} is not a method: pass one as the class has it, like SecretAgent.echo"
             ) from None

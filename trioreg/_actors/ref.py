@@ -252,7 +252,8 @@ class ActorStatistics:
     restarts: int
 
 
-class ActorRef(Reference, Address[A]):
+# `_cell` is a slot of `Reference`; for other addresses it is None in the class.
+class ActorRef(Reference, Address[A]):  # pyright: ignore[reportIncompatibleVariableOverride]
     """The reference to one life of an actor: what a pid is on the BEAM.
 
     ``start_child`` gives you one; inside of an actor it is ``self.ref``, or `current`. A reference never leads to
@@ -260,14 +261,14 @@ class ActorRef(Reference, Address[A]):
     keep the state of an actor alive after one kind of end only: a crash that is not restarted, whose error has it.
     """
 
-    __slots__ = ("_cell", "_exit")
+    __slots__ = ()
 
     _is_function = False
 
     def __init__(self, run: Run, label: str) -> None:
         Owner.__init__(self, run)  # not super(): one more object for each start
-        self._cell: Cell | None = None
-        self._exit: Exit | None = None
+        self._cell = None
+        self._exit = None
         self._label = label
 
     def __repr__(self) -> str:
@@ -358,10 +359,6 @@ class ActorRef(Reference, Address[A]):
 
     def _owns(self, task: Task) -> bool:
         return self._cell is not None and self._cell.owns(task)
-
-    def _set_ended(self, exit: Exit) -> None:
-        self._exit = exit
-        self._cell = None
 
 
 class FunctionRef(ActorRef[A]):

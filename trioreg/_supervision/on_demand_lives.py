@@ -307,17 +307,32 @@ class Lives:
             if number % LOOKS_PER_TURN == 0:
                 await checkpoint()
         # All have the same time, so the first that was started is the first whose time is up.
-        while room.running or room.asked or room.leaving or self.delayed:
+        while True:
+            if not (room.running or room.asked or room.leaving or self.delayed):
+                if not room.waiting:
+                    return
+                room.launch_next()  # the last step of a life does it, but that may have failed
+                await checkpoint()
+                continue
             self._changed = trio.Event()
             first = next(iter(self._deadlines), None)
             with trio.move_on_at(math.inf if first is None else self._deadlines[first]):
                 await self._changed.wait()
                 continue
-            if first is not None and first.state != ENDED:
-                del self._deadlines[first]
-                child = _child(first)
-                first.end(KILLED)
-                child.parent.shutdown_timed_out(child, first)
+            if first is not None:
+                self._deadlines.pop(first, None)
+                if first.state != ENDED:
+                    child = _child(first)
+                    first.end(KILLED)
+                    child.parent.shutdown_timed_out(child, first)
+
+    def forget(self, cell: PassingCell) -> None:
+        """The last step of a life has failed half-way: it must not stay among the living."""
+        if cell.place is not None and cell in cell.place:
+            del cell.place[cell]
+        if self._deadlines is not None:
+            self._deadlines.pop(cell, None)
+            self._changed.set()
 
 
 def _child(cell: PassingCell) -> Child:

@@ -120,8 +120,10 @@ class OnDemandEngine(Engine):
 
     def child_ended(self, child: Child, cell: Cell) -> None:
         super().child_ended(child, cell)
+        if self._lives is None or not isinstance(cell, PassingCell):
+            return
         try:
-            if self._lives is not None and isinstance(cell, PassingCell):
-                self._lives.ended(cell)
+            self._lives.ended(cell)
         except BaseException as error:
+            self._lives.forget(cell)
             self._lifecycle.fail(error)  # nothing here is to raise, but the `__eq__` of a key may

@@ -12,7 +12,7 @@ import trio
 from trio.lowlevel import checkpoint_if_cancelled, current_task
 
 from .._actors import ENDING, Reference, needs_name, yielding_wait
-from .._runtime import CallCycle, current_actor
+from .._runtime import CallCycle, current_actor, require_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -177,6 +177,7 @@ class RestartGroup:
         try:
             while lifecycle.is_accepting and (self.is_busy or not self._is_first(place)):
                 await checkpoint_if_cancelled()
+                require_room()  # or Trio would keep a task in the event that has not gone to sleep
                 life = self.ending or self.starting
                 if life is None:  # it has not begun, or is over
                     self._some_have_no_wait = True

@@ -93,9 +93,15 @@ class Starting:
             if not lifecycle.is_accepting:
                 await lifecycle.refuse()
             child, cell = self._begin_new(spec)
-            if await self.wait_started(child, cell):
+            try:
+                ref = cast("ActorRef[Any]", cell.ref)
+                is_started = await self.wait_started(child, cell)
+            except BaseException:
+                self.abandon(child, cell)
+                raise
+            if is_started:
                 child.is_new = False
-                return cast("ActorRef[Any]", cell.ref)
+                return ref
 
     @enable_ki_protection
     async def start_listed_child(self, spec: ChildSpec) -> None:
@@ -103,9 +109,12 @@ class Starting:
         if not self._lifecycle.is_accepting:
             await self._lifecycle.refuse()
         child, cell = self._begin_new(spec)
-        self._group.wait_for(starting=cell)  # a restart of several may be requested already
         try:
+            self._group.wait_for(starting=cell)  # a restart of several may be requested already
             await self.wait_started(child, cell)
+        except BaseException:
+            self.abandon(child, cell)
+            raise
         finally:
             self._group.wait_for()
         child.is_new = False
@@ -140,8 +149,14 @@ class Starting:
             except BaseException as error:
                 say_whose(error, child)
                 raise
-            if await self.wait_started(child, cell):
-                return cast("ActorRef[Any]", cell.ref)
+            try:
+                ref = cast("ActorRef[Any]", cell.ref)
+                is_started = await self.wait_started(child, cell)
+            except BaseException:
+                self.abandon(child, cell)
+                raise
+            if is_started:
+                return ref
 
     @enable_ki_protection
     async def start_or_get(self, spec: ChildSpec) -> ActorRef[Any]:
@@ -214,6 +229,8 @@ class Starting:
     async def wait_started(self, child: Child, cell: Cell) -> bool:
         """Wait until a life has started. Raises its error if it does not. Cancelled: it is ended first.
 
+        If it raises, call `abandon`: it may not even have begun to wait.
+
         False: a restart of several has ended it meanwhile, so it is to be started anew when that is over.
         """
         lifecycle = self._lifecycle
@@ -226,24 +243,18 @@ class Starting:
             lifecycle.end_start(child, cell)
             return Abort.FAILED
 
+        # A child of the list that calls this supervisor in its own start waits for the opener, which waits for it.
+        waiter = self.opener if task is self._own_task and self.opener is not None else task
+        wait = begin_wait(cell, waiter)
         try:
-            # A child of the list that calls this supervisor in its own start waits for the opener, which waits for it.
-            waiter = self.opener if task is self._own_task and self.opener is not None else task
-            wait = begin_wait(cell, waiter)
             cell.life.starter = task
             lifecycle.starts[cell] = child
-            try:
-                await wait_task_rescheduled(abort)
-            finally:
-                cell.life.starter = None  # if it has not even begun to wait, nothing may wake it
-                is_postponed = lifecycle.starts.pop(cell, None) is None
-                if wait is not None:
-                    wait.end_wait()
-        except BaseException:
-            if cell.state != ENDED and not is_being_closed(task):
-                child.is_ending = True  # nobody waits for its start: it is ended, and not restarted
-                lifecycle.end_start(child, cell)
-            raise
+            await wait_task_rescheduled(abort)
+        finally:
+            cell.life.starter = None  # if it has not even begun to wait, nothing may wake it
+            is_postponed = lifecycle.starts.pop(cell, None) is None
+            if wait is not None:
+                wait.end_wait()
         if cell.life.has_started and cancel is None:
             return True
         exit = cell.life.exit or SHUTDOWN
@@ -256,6 +267,12 @@ class Starting:
         if is_postponed and lifecycle.is_accepting:
             return False
         raise ActorExited(cell.ref, exit)
+
+    def abandon(self, child: Child, cell: Cell) -> None:
+        """A start has failed. If that was no end of the child, nobody waits for it: it is ended, and not restarted."""
+        if cell.state != ENDED and not is_being_closed(current_task()):
+            child.is_ending = True
+            self._lifecycle.end_start(child, cell)
 
 
 def say_whose(error: BaseException, child: Child) -> None:

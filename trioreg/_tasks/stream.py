@@ -19,7 +19,16 @@ from typing import Any, Generic, TypeVar
 import trio
 from trio.lowlevel import ParkingLot, checkpoint, checkpoint_if_cancelled, enable_ki_protection
 
-from .._runtime import Identity, await_user, counted, logger, refuse_foreign_cancelled, run_user, split
+from .._runtime import (
+    Identity,
+    await_user,
+    counted,
+    logger,
+    refuse_foreign_cancelled,
+    require_room,
+    run_user,
+    split,
+)
 from .outcome import Done, Failed
 
 E_co = TypeVar("E_co", covariant=True)
@@ -96,15 +105,16 @@ class TaskStream(Identity, AsyncIterator[E_co]):
             if self._is_closed:
                 raise trio.ClosedResourceError("the block of this stream has ended: take results inside of it")
             if self._slots and self._slots[0].is_done:
+                self._feeder.unpark_all()  # before the result is taken: if this fails, it is not lost
                 slot = self._slots.popleft()
                 result = slot.result
                 del slot.result  # an error keeps its frames, and they keep the slot: a circle of references
                 self._ahead -= 1
-                self._feeder.unpark_all()
                 return result
             if self._is_exhausted and not self._ahead:
                 raise StopAsyncIteration
             # Until the first slot is done, or nothing more can come. Both wake all consumers.
+            require_room()  # or Trio would keep a task in the lot that has not gone to sleep
             await self._consumers.park()
 
     @enable_ki_protection
