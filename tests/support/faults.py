@@ -58,7 +58,8 @@ class AtCall(Fault):
             self.left -= 1
 
         try:
-            sys.setprofile(count)
+            if not self.is_reached:  # it fails once
+                sys.setprofile(count)
             try:
                 change()
             finally:

@@ -54,6 +54,7 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
     current_actor.set(cell.ref)
     cancelled: BaseException | None = None
     hooks = cell.hooks
+    is_stopped = False
     try:
         try:
             # As few frames as possible: an idle actor waits in all of them, and wakes through all of them.
@@ -99,9 +100,14 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
         if cell.life.background is not None:
             await end_background_tasks(cell.life.background)
         if hooks is not None and hooks.has_on_stop and cell.life.has_started:
+            is_stopped = True
             await _run_on_stop(cell)
         if cell.life.errors:
             await cell.ref._run.crashes.go_through()
+    except (MemoryError, RecursionError) as error:
+        if is_being_closed(cell.task):
+            raise
+        await _end_after(error, cell, is_stopped=is_stopped)
     finally:
         del factory, args  # the traceback of a crash may keep this frame
         _finish(cell)
@@ -125,10 +131,27 @@ def _take(cell: Cell, made: object) -> None:
     cast("Behaviour", made)._trioreg_take(cell)
 
 
+async def _end_after(error: BaseException, cell: Cell, *, is_stopped: bool) -> None:
+    """A step of the end has failed half-way, for want of memory: that is a crash of the actor, and its end goes on.
+
+    Each step can be done again from its beginning. Only `on_stop` can't: it is not run twice.
+    """
+    cell.scope = None
+    cell.fail(error)
+    await _refuse_unanswered(cell)
+    cell.inbox = cell.queue = cell.withdrawn = cell.deferred = None
+    if cell.life.background is not None:
+        await end_background_tasks(cell.life.background)
+    hooks = cell.hooks
+    if hooks is not None and hooks.has_on_stop and cell.life.has_started and not is_stopped:
+        await _run_on_stop(cell)
+
+
 async def _refuse_unanswered(cell: Cell) -> None:
     """Nothing more is handled. Tell all callers before `on_stop` takes its time; log how many messages are left.
 
     Other tasks have their turn on the way. It can't be cancelled, and nothing gets in meanwhile: the actor is ending.
+    If it fails half-way, it can be called again.
     """
     life = cell.life
     exit = life.exit
@@ -151,10 +174,15 @@ async def _refuse_unanswered(cell: Cell) -> None:
         if done % REFUSED_PER_TURN == 0:
             await cancel_shielded_checkpoint()
     left = 0
+    payload: Any
     longest = cell.longest
     while (message := cell.take()) is not None:
         cell.longest = longest  # `STOP` lies in front of them, and is not to be counted in the peak
-        left += _refuse(cell, *message, exit)
+        kind, payload = message
+        if kind is CALL:
+            cell.call = payload  # it is not lost if the refusal fails half-way
+        left += _refuse(cell, kind, payload, exit)
+        cell.call = None
         done += 1
         if done % REFUSED_PER_TURN == 0:
             await cancel_shielded_checkpoint()

@@ -214,13 +214,18 @@ class Mailbox:
                 self.kind = self.payload = None
             else:
                 assert queue
-                kind, payload = queue.popleft(), queue.popleft()
-            if len(queue or ()) >= self.longest:
-                self.update_peak()
-            if self.withdrawn and self.forget_withdrawn(payload):
-                continue
-            if self.overflow:
-                self.admit()
+                kind, payload = queue[0], queue[1]
+                del queue[0], queue[0]
+            try:
+                if len(queue or ()) >= self.longest:
+                    self.update_peak()
+                if self.withdrawn and self.forget_withdrawn(payload):
+                    continue
+                if self.overflow:
+                    self.admit()
+            except BaseException:
+                self.kind, self.payload = kind, payload  # it is still the first one
+                raise
             return kind, payload
         return None
 
