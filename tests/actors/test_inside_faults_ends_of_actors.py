@@ -82,6 +82,7 @@ def test_a_step_of_an_end_that_fails_leaves_no_caller_unanswered_and_no_task_beh
                 over.append(how)
 
         async with trio.open_nursery() as nursery:  # the callers are no part of the tree
+            ref: Any = None
             try:
                 async with open_dynamic_supervisor() as supervisor:
                     ref = await supervisor.start_child(Busy, ended, restart=restart)

@@ -47,6 +47,9 @@ class AtCall(Fault):
             caller = {"c_call": frame, "call": frame.f_back}.get(event)
             if caller is None or not caller.f_code.co_filename.startswith(_RUNTIME):
                 return
+            is_own = frame.f_code.co_filename.startswith(_RUNTIME)
+            if event == "call" and frame.f_code.co_name == "__exit__" and not is_own:
+                return  # a scope of Trio that is not left breaks Trio
             if event == "call" and frame.f_lineno != frame.f_code.co_firstlineno:
                 return  # a coroutine goes on: that needs no memory
             if self.left == 0:

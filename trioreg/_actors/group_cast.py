@@ -52,10 +52,16 @@ def cast_to_all(
         token = found[0][0].ref._run.token
         do_later(token, cast_to_all, refs, method, args, kwargs, skip_full=skip_full)
         return len(found)
+    count = len(found)
+    is_begun = False
     require_room()  # a message can't be taken back when the next one fails
     for cell, handler in found:
-        if kwargs:
-            cell.put(CAST, (handler, args, kwargs))
-        else:
-            cell.put(handler, args)
-    return len(found)
+        kind, payload = (CAST, (handler, args, kwargs)) if kwargs else (handler, args)
+        try:
+            cell.put(kind, payload)
+        except MemoryError:
+            if not is_begun:
+                raise
+            cell.put(kind, payload)  # it is all or nothing, so it can be tried again
+        is_begun = True
+    return count

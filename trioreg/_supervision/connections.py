@@ -92,7 +92,11 @@ def connection_handler(
         except Exception as error:
             logger.error("a connection is closed: its actor did not start", exc_info=error)
         else:
-            await _wait_and_end(ref)
+            try:
+                await _wait_and_end(ref)
+            except (MemoryError, RecursionError) as error:
+                await _end(ref)
+                logger.error("a connection is closed: its handler failed", exc_info=error)
 
     return handle
 
@@ -113,10 +117,14 @@ def _found(supervisor: DynamicSupervisor | Address[DynamicSupervisor]) -> Dynami
 
 async def _wait_and_end(ref: ActorRef[Any]) -> None:
     """Wait until the actor has ended. If that wait is cancelled, end the actor."""
-    cell = ref._cell
-    child = None if cell is None else cell.life.child
     try:
         await ref.wait()
     finally:
-        if isinstance(child, Child):
-            await end(child)
+        await _end(ref)
+
+
+async def _end(ref: ActorRef[Any]) -> None:
+    cell = ref._cell
+    child = None if cell is None else cell.life.child
+    if isinstance(child, Child):
+        await end(child)
