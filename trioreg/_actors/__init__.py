@@ -17,6 +17,7 @@ from .deadlock import YieldingWait, needs_name, waiting_for, waiting_for_name, y
 from .function_actor import Function
 from .group_cast import cast_to_all
 from .handler import Handlers, raises
+from .intake import Intake
 from .life import run_actor
 from .passing_cell import LAUNCHED, WAITING, PassingCell
 from .post import post
@@ -38,6 +39,7 @@ __all__ = [
     "LAUNCHED",
     "PassingCell",
     "Handlers",
+    "Intake",
     "RUNNING",
     "Reference",
     "Reply",

@@ -1,29 +1,41 @@
-"""A `Feed`: what a task receives, in order, from one that never waits for it. Bounded if asked.
+"""A `Feed`: what a task receives, in order, from a sender that does not wait for it. Bounded if asked.
 
-A memory channel can't drop its oldest item, and can't say how many it has lost. This can. It knows nothing of what it
+A memory channel can't drop its oldest item, and can't say how many it has lost. A feed can. It knows nothing of what it
 carries.
+
+An item for a task that waits does not pass through the buffer: the task is woken with it. So the buffer, a deque, is
+made only when an item has to wait.
+
+Must never happen: an item in the buffer while a task waits to receive; a sender that waits while there is room.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from threading import get_ident
-from typing import Generic, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
+import attrs
 import trio
-from trio.lowlevel import ParkingLot, checkpoint, enable_ki_protection
+from trio.lowlevel import Task, checkpoint, checkpoint_if_cancelled, current_task, enable_ki_protection
 
 from .errors import Overflow
 from .identity import Identity
+from .sleeping import sleep_until_woken, wake
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 
 OnOverflow: TypeAlias = Literal["error", "drop_oldest", "drop_newest"]
+"""What happens when the buffer is full, where the sender never waits."""
+
+_OPEN, _ENDED, _CLOSED = range(3)
+
+_NOTHING: Any = object()
 
 
-class Gap:
+class _Gap:
     """The place of items that were lost, in the order of those that were not."""
 
     __slots__ = ("lost",)
@@ -32,8 +44,44 @@ class Gap:
         self.lost = 0
 
 
+class _Waiting:
+    """A task that waits: to receive an item, or to put one in.
+
+    Attributes:
+        task: The task.
+        item: The item that a sender brings; for a receiver, the item that it got, or `_NOTHING`.
+        is_done: Whether the item of a sender was taken.
+    """
+
+    __slots__ = ("is_done", "item", "task")
+
+    def __init__(self, task: Task, item: object) -> None:
+        self.task = task
+        self.item = item
+        self.is_done = False
+
+
+@attrs.frozen
+class FeedStatistics:
+    """The numbers of a `Feed` at one moment, from `Feed.statistics`.
+
+    Attributes:
+        buffered: How many items are in the buffer.
+        buffer: How many items the buffer can take; `math.inf`: any number.
+        dropped: How many items were lost because the buffer was full.
+        tasks_waiting_receive: How many tasks wait for an item.
+        tasks_waiting_send: How many tasks wait for room.
+    """
+
+    buffered: int
+    buffer: float
+    dropped: int
+    tasks_waiting_receive: int
+    tasks_waiting_send: int
+
+
 class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
-    """What you receive from `Registry.watch`: a Trio ``ReceiveChannel``, so ``async for`` works.
+    """What you receive from `Registry.watch` or `PubSub.subscribe`: a Trio ``ReceiveChannel``, so ``async for`` works.
 
     ::
 
@@ -43,36 +91,51 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
     Any number of tasks may receive from one feed; each item goes to one of them.
     """
 
-    # `_gap` is the one at the end of the buffer, where the next lost item belongs.
+    # `_gap` is the one at the end of the buffer, where the next lost item belongs. `_receiver` is the first task that
+    # waits to receive; the others are in `_receivers`.
     __slots__ = (
         "_buffer",
         "_dropped",
         "_first",
         "_gap",
         "_gaps",
-        "_is_closed",
         "_limit",
-        "_lot",
         "_overflow",
+        "_receiver",
+        "_receivers",
+        "_senders",
+        "_state",
         "_thread",
     )
 
-    def __init__(self, limit: float, overflow: OnOverflow) -> None:
-        self._first: Iterator[T_co] = iter(())
-        self._buffer: deque[T_co | Gap] = deque()
-        self._gap: Gap | None = None
+    def __init__(self, limit: float, overflow: str) -> None:
+        self._first: Iterator[T_co] | None = None
+        self._buffer: deque[T_co | _Gap] | None = None
+        self._gap: _Gap | None = None
         self._gaps = 0
         self._limit = limit
         self._overflow = overflow
         self._dropped = 0
-        self._lot = ParkingLot()
-        self._is_closed = False
+        self._receiver: _Waiting | None = None
+        self._receivers: OrderedDict[_Waiting, None] | None = None
+        self._senders: OrderedDict[_Waiting, None] | None = None
+        self._state = _OPEN
         self._thread = get_ident()
 
     @property
     def dropped(self) -> int:
         """How many items were lost because the buffer was full. Not a checkpoint; constant time."""
         return self._dropped
+
+    def statistics(self) -> FeedStatistics:
+        """How full the feed is. Not a checkpoint; constant time."""
+        return FeedStatistics(
+            buffered=len(self._buffer or ()) - self._gaps,
+            buffer=self._limit,
+            dropped=self._dropped,
+            tasks_waiting_receive=(self._receiver is not None) + len(self._receivers or ()),
+            tasks_waiting_send=len(self._senders or ()),
+        )
 
     @enable_ki_protection
     async def receive(self) -> T_co:
@@ -83,21 +146,64 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         Raises:
             Overflow: Items are missing here, as the buffer was full. The next `receive` gives what came after them.
             trio.ClosedResourceError: The block of the feed was left before this call, or the feed was closed.
-            trio.EndOfChannel: The block of the feed was left while you waited.
+            trio.EndOfChannel: The block of the feed was left while you waited. Or the subscription has ended, and you
+                have received all that came before.
             RuntimeError: You are in another thread than the feed's Trio run.
         """
         self._require_thread()
-        was_closed = self._is_closed
-        await checkpoint()
-        while True:
+        was_closed = self._state == _CLOSED
+        while self._is_ready():
+            await checkpoint()
             try:
                 return self.receive_nowait()
             except trio.WouldBlock:
-                await self._lot.park()  # and look again then: another task may be quicker
+                continue  # another task was quicker
             except trio.ClosedResourceError:
                 if was_closed:
                     raise
                 raise trio.EndOfChannel from None
+        await checkpoint_if_cancelled()
+        item = await self._wait_to_receive()
+        if item is _NOTHING:
+            raise trio.EndOfChannel
+        return item
+
+    async def receive_some(self, at_most: int | None = None) -> list[T_co]:
+        """Receive the items that are there; wait for one if there is none. A checkpoint.
+
+        One call for many items is quicker than a call for each. The cost grows with the items. If you cancel it, no
+        item is lost.
+
+        Args:
+            at_most: The greatest number of items to receive, at least 1. None: all that are there.
+
+        Returns:
+            At least one item. It ends before a place where items are missing: the next call raises that `Overflow`.
+
+        Raises:
+            TypeError: ``at_most`` is neither an int nor None.
+            ValueError: ``at_most`` is less than 1.
+            Overflow, trio.ClosedResourceError, trio.EndOfChannel, RuntimeError: As for `receive`.
+        """
+        if at_most is not None:
+            if isinstance(at_most, bool) or not isinstance(at_most, int):
+                raise TypeError(f"at_most must be an int or None, not {at_most!r}")
+            if at_most < 1:
+                raise ValueError(f"at_most must be at least 1, not {at_most!r}")
+        return self._with_more(await self.receive(), at_most)
+
+    @enable_ki_protection
+    def _with_more(self, first: T_co, at_most: int | None) -> list[T_co]:
+        items = [first]
+        while at_most is None or len(items) < at_most:
+            buffer = self._buffer
+            if self._first is None and buffer and isinstance(buffer[0], _Gap):
+                break
+            try:
+                items.append(self.receive_nowait())
+            except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
+                break
+        return items
 
     @enable_ki_protection
     def receive_nowait(self) -> T_co:
@@ -105,30 +211,37 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
 
         Raises:
             trio.WouldBlock: There is no item.
-            Overflow, trio.ClosedResourceError, RuntimeError: As for `receive`.
+            Overflow, trio.ClosedResourceError, trio.EndOfChannel, RuntimeError: As for `receive`.
         """
         self._require_thread()
-        if self._is_closed:
+        if self._state == _CLOSED:
             raise trio.ClosedResourceError
-        for item in self._first:
-            return item
-        if not self._buffer:
-            raise trio.WouldBlock
-        found = self._buffer.popleft()
-        if isinstance(found, Gap):
-            self._gaps -= 1
-            if found is self._gap:
-                self._gap = None
-            raise Overflow(found.lost)
-        return found
+        if self._first is not None:
+            for item in self._first:
+                return item
+            self._first = None
+        buffer = self._buffer
+        if buffer:
+            found = buffer.popleft()
+            if isinstance(found, _Gap):
+                self._gaps -= 1
+                if found is self._gap:
+                    self._gap = None
+                raise Overflow(found.lost)
+            if self._senders:
+                buffer.append(cast("T_co", self._take_from_sender()))
+            return found
+        if self._senders:
+            return cast("T_co", self._take_from_sender())
+        raise trio.WouldBlock if self._state == _OPEN else trio.EndOfChannel
 
     def close(self) -> None:
         """Close the feed: what is in it is thrown away, and waiting tasks are woken. Not a checkpoint."""
         self._require_thread()
-        self._is_closed = True
-        self._first = iter(())
-        self._buffer.clear()
-        self._lot.unpark_all()
+        self._state = _CLOSED
+        self._first = self._buffer = self._gap = None
+        self._gaps = 0
+        self._wake_all()
 
     async def aclose(self) -> None:
         """`close`, as a checkpoint."""
@@ -139,30 +252,130 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         if get_ident() != self._thread:
             raise RuntimeError("this Feed lives in the Trio run of another thread: use trio.from_thread to get there")
 
+    def _is_ready(self) -> bool:
+        """Whether `receive` need not wait."""
+        return bool(self._buffer or self._senders or self._state != _OPEN or self._first is not None)
+
+    async def _wait_to_receive(self) -> T_co:
+        task = current_task()
+        waiting = _Waiting(task, _NOTHING)
+        sleep = sleep_until_woken()
+        if self._receiver is None:
+            self._receiver = waiting
+        else:
+            if self._receivers is None:
+                self._receivers = OrderedDict()
+            self._receivers[waiting] = None
+        task.custom_sleep_data = waiting
+        try:
+            await sleep
+        except BaseException:
+            self._forget_receiver(waiting)
+            raise
+        return cast("T_co", waiting.item)
+
+    def _forget_receiver(self, waiting: _Waiting) -> None:
+        """Take out a task that waits to receive, if it is there."""
+        others = self._receivers
+        if self._receiver is waiting:
+            self._receiver = others.popitem(last=False)[0] if others else None
+        elif others is not None:
+            others.pop(waiting, None)
+
+    def _take_from_sender(self) -> object:
+        """The item of the first task that waits for room; that task is woken."""
+        assert self._senders
+        sender = next(iter(self._senders))
+        sender.is_done = True
+        try:
+            wake(sender.task)
+        except BaseException:
+            sender.is_done = False
+            raise
+        del self._senders[sender]
+        return sender.item
+
+    def _wake_all(self) -> None:
+        while self._receiver is not None:
+            wake(self._receiver.task)
+            self._forget_receiver(self._receiver)
+        while self._senders:
+            sender = next(iter(self._senders))
+            wake(sender.task)
+            del self._senders[sender]
+
     # The side of the sender
 
     def _begin_with(self, items: Iterable[T]) -> None:
         """Have these items received before all others. They do not count as buffered."""
         self._first = cast("Iterator[T_co]", iter(items))
 
-    def _put(self, item: object) -> None:
-        """Add an item. It never waits and never raises `trio.WouldBlock`."""
-        if self._is_closed:
-            return
+    def _end(self) -> None:
+        """Nothing more comes. What is in the feed can still be received."""
+        if self._state == _OPEN:
+            self._state = _ENDED
+            self._wake_all()
+
+    def _has_room(self) -> bool:
+        """Whether `_put` takes an item without dropping one."""
+        if self._receiver is not None:
+            return True
+        return not self._senders and len(self._buffer or ()) - self._gaps < self._limit
+
+    def _put(self, item: object) -> bool:
+        """Add an item. Returns whether it got in. It never waits and never raises `trio.WouldBlock`."""
+        receiver = self._receiver
+        if receiver is not None:
+            receiver.item = item
+            try:
+                wake(receiver.task)
+            except BaseException:
+                receiver.item = _NOTHING
+                raise
+            self._receiver = None
+            if self._receivers:
+                self._receiver = self._receivers.popitem(last=False)[0]
+            return True
+        if self._state != _OPEN:
+            return False
         buffer = self._buffer
+        if buffer is None:
+            buffer = self._buffer = deque()
+        oldest = None
         if len(buffer) - self._gaps >= self._limit:
             self._dropped += 1
             if self._overflow == "error":
                 if self._gap is None:
-                    self._gap = Gap()
+                    self._gap = _Gap()
                     buffer.append(self._gap)
                     self._gaps += 1
-                    self._lot.unpark()  # the tasks that were woken for what is in the buffer take only that
                 self._gap.lost += 1
-                return
-            if self._overflow == "drop_newest":
-                return
-            buffer.popleft()
+                return False
+            if self._overflow != "drop_oldest" or not buffer:
+                return False
+            oldest = buffer.popleft()
         self._gap = None
         buffer.append(cast("T_co", item))
-        self._lot.unpark()
+        del oldest  # only now: its `__del__` may use this feed
+        return True
+
+    async def _put_when_room(self, item: object) -> bool:
+        """Wait for room, and add an item. False if the feed ended first. A checkpoint only if it waits.
+
+        First come, first served.
+        """
+        if self._state != _OPEN or self._has_room():
+            return self._put(item)
+        task = current_task()
+        sender = _Waiting(task, item)
+        sleep = sleep_until_woken()
+        if self._senders is None:
+            self._senders = OrderedDict()
+        self._senders[sender] = None
+        task.custom_sleep_data = sender
+        try:
+            await sleep
+        except BaseException:
+            self._senders.pop(sender, None)
+            raise
+        return sender.is_done

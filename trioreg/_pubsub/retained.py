@@ -1,0 +1,47 @@
+"""The last message of each topic, for those who come later: ``publish(..., retain=True)``."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from .._runtime import Run
+from .wildcard import Wildcard
+
+K = TypeVar("K", bound=Hashable)
+M = TypeVar("M")
+
+
+class Retained(Generic[K, M]):
+    """The retained messages of one Trio run."""
+
+    __slots__ = ("_messages", "_run")
+
+    def __init__(self) -> None:
+        self._messages: dict[K, M] = {}
+        self._run: Run | None = None
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def keep(self, run: Run, topic: K, message: M) -> None:
+        """Keep a message as the last one of its topic."""
+        if self._run is not run:
+            self._messages = {}  # those of a run that has ended
+            self._run = run
+        self._messages[topic] = message
+
+    def forget(self, topic: K) -> bool:
+        """Drop the message of a topic. Returns whether there was one."""
+        if topic not in self._messages:
+            return False
+        del self._messages[topic]
+        return True
+
+    def of(self, run: Run, topic: K | Wildcard) -> list[M]:
+        """The messages for a new subscriber. For a pattern, the cost grows with all topics that have one."""
+        if self._run is not run:
+            return []
+        if isinstance(topic, Wildcard):
+            return [message for kept, message in list(self._messages.items()) if topic.matches(kept)]
+        return [self._messages[topic]] if topic in self._messages else []
