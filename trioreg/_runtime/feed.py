@@ -12,13 +12,13 @@ Must never happen: an item in the buffer while a task waits to receive; a sender
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from threading import get_ident
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 import attrs
 import trio
-from trio.lowlevel import Task, checkpoint, checkpoint_if_cancelled, current_task, enable_ki_protection
+from trio.lowlevel import Task, checkpoint, current_task, enable_ki_protection
 
 from .errors import Overflow
 from .identity import Identity
@@ -150,23 +150,10 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
                 have received all that came before.
             RuntimeError: You are in another thread than the feed's Trio run.
         """
-        self._require_thread()
-        was_closed = self._state == _CLOSED
-        while self._is_ready():
-            await checkpoint()
-            try:
-                return self.receive_nowait()
-            except trio.WouldBlock:
-                continue  # another task was quicker
-            except trio.ClosedResourceError:
-                if was_closed:
-                    raise
-                raise trio.EndOfChannel from None
-        await checkpoint_if_cancelled()
-        item = await self._wait_to_receive()
-        if item is _NOTHING:
-            raise trio.EndOfChannel
-        return item
+        return await self._next(trio.EndOfChannel)
+
+    def __anext__(self) -> Coroutine[Any, Any, T_co]:
+        return self._next(StopAsyncIteration)
 
     async def receive_some(self, at_most: int | None = None) -> list[T_co]:
         """Receive the items that are there; wait for one if there is none. A checkpoint.
@@ -256,7 +243,24 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         """Whether `receive` need not wait."""
         return bool(self._buffer or self._senders or self._state != _OPEN or self._first is not None)
 
-    async def _wait_to_receive(self) -> T_co:
+    @enable_ki_protection
+    async def _next(self, at_end: type[Exception]) -> T_co:
+        """`receive`, with the class of the error that says that nothing more comes."""
+        if get_ident() != self._thread:
+            self._require_thread()
+        was_closed = self._state == _CLOSED
+        while self._is_ready():
+            await checkpoint()
+            try:
+                return self.receive_nowait()
+            except trio.WouldBlock:
+                continue  # another task was quicker
+            except trio.ClosedResourceError:
+                if was_closed:
+                    raise
+                raise at_end from None
+            except trio.EndOfChannel:
+                raise at_end from None
         task = current_task()
         waiting = _Waiting(task, _NOTHING)
         sleep = sleep_until_woken()
@@ -272,6 +276,8 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         except BaseException:
             self._forget_receiver(waiting)
             raise
+        if waiting.item is _NOTHING:
+            raise at_end
         return cast("T_co", waiting.item)
 
     def _forget_receiver(self, waiting: _Waiting) -> None:
