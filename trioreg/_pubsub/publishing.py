@@ -32,8 +32,7 @@ def chosen(entries: Sequence[Entry[Subscription]], exclude: Owner | None, where:
     return [
         subscription
         for owner, subscription in entries
-        if owner is not exclude
-        and (where is None or sync_result("where", where, run_user(where, subscription.value)))
+        if owner is not exclude and (where is None or sync_result("where", where, run_user(where, subscription.value)))
     ]
 
 
