@@ -22,6 +22,7 @@ from ._actors import (
     send_after,
     send_every,
 )
+from ._pubsub import PubSub, Wildcard
 from ._registry import ANY, Entry, Event, Is, Listener, Registered, Registry, Table, Unregistered, Var, Via
 from ._runtime import (
     ActorExited,
@@ -33,6 +34,7 @@ from ._runtime import (
     Exit,
     ExitReason,
     Feed,
+    FeedStatistics,
     HandlerTimeout,
     MailboxFull,
     MaxChildren,
@@ -94,6 +96,7 @@ __all__ = [
     "ExitReason",
     "Failed",
     "Feed",
+    "FeedStatistics",
     "Function",
     "HandlerTimeout",
     "Is",
@@ -110,6 +113,7 @@ __all__ = [
     "Owner",
     "PartitionSupervisor",
     "Partitions",
+    "PubSub",
     "Registered",
     "Registry",
     "Reply",
@@ -124,6 +128,7 @@ __all__ = [
     "Unregistered",
     "Var",
     "Via",
+    "Wildcard",
     "await_many",
     "child",
     "connection_handler",

@@ -1,8 +1,8 @@
 """An `Intake`: messages for one actor that all run the same method, from senders that the actor does not know.
 
-An unbounded one puts each message into the mailbox. A bounded one keeps the messages in a `Feed` of its own, and has at
-most one message in the mailbox, which takes the next one out of the feed. So the rules of a feed hold for an actor, too,
-and its mailbox never fills up.
+An unbounded one puts each message into the mailbox. A bounded one keeps the messages in a `Feed` of its own. It has at
+most one message in the mailbox, which takes the next one out of the feed. So the rules of a feed hold for an actor,
+too, and its mailbox never fills up.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 from .._runtime import Feed
 from .deadlock import waiting_for
 from .handler import Handler
+from .hot_paths import NO_KWARGS
 from .message import CAST, INFO
 
 if TYPE_CHECKING:
@@ -95,11 +96,11 @@ class Intake:
         """Put a message into the mailbox that takes the next one out of the feed, if there is none and it is needed."""
         assert self.feed is not None
         if not self._is_queued and self.feed._is_ready():
-            self._cell.put(CAST, (self._handler, (), {}))
+            self._cell.put(CAST, (self._handler, (), NO_KWARGS))
             self._is_queued = True
 
     def begin_next(self) -> object:
-        """The next message out of the feed, for the handler. Raises `Overflow` at a place where messages are missing."""
+        """The next message out of the feed, for the handler. Raises `Overflow` where messages are missing."""
         assert self.feed is not None
         self._is_queued = False
         try:

@@ -27,5 +27,6 @@ class PresenceFeed(Feed[E]):
 
 
 def _shown(event: object) -> Event[Any, object]:
-    known = cast("Event[Any, Subscription]", event)
-    return attrs.evolve(known, value=known.value.value)
+    known = cast("Event[Any, Any]", event)
+    subscription: Subscription = known.value
+    return attrs.evolve(known, value=subscription.value)

@@ -106,7 +106,12 @@ class PubSub(Identity, Generic[K, M]):
         value: object = None,
         owner: Owner | None = None,
     ) -> AbstractAsyncContextManager[Feed[M]]:
-        """Subscribe for the time of a block: ``async with ticks.subscribe("nyse.ibm") as feed: async for tick in feed``.
+        """Subscribe for the time of a block.
+
+        ::
+
+            async with ticks.subscribe("nyse.ibm") as feed:
+                async for tick in feed: ...
 
         The feed gives each message that is published while the block runs. First come the retained messages, if there
         are any. Entering and leaving the block are checkpoints; constant time.

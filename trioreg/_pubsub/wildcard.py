@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 ONE_WORD = "*"
 ANY_WORDS = "#"
 
 
-def _check(_: object, __: object, pattern: object) -> None:
+def _check(_: object, __: object, pattern: Any) -> None:
     if not isinstance(pattern, str):
         raise TypeError(f"the pattern of a Wildcard must be a str, not {pattern!r}")
     for word in pattern.split("."):
@@ -51,7 +53,10 @@ class Wildcard:
         return self.pattern.split(".")
 
     def matches(self, topic: object) -> bool:
-        """Whether a topic matches. The cost grows with the words of the topic times those of the pattern."""
+        """Whether a topic matches.
+
+        Not a checkpoint; safe from any thread. The cost grows with the words of the topic times those of the pattern.
+        """
         if not isinstance(topic, str):
             return False
         # `possible[n]`: the words of the topic so far match the first n words of the pattern.
@@ -59,12 +64,12 @@ class Wildcard:
         possible = [True]
         for word in words:
             possible.append(possible[-1] and word == ANY_WORDS)
-        for given in topic.split("."):
+        for name in topic.split("."):
             before = possible
             possible = [False]
             for number, word in enumerate(words):
                 if word == ANY_WORDS:
                     possible.append(possible[number] or before[number + 1])
                 else:
-                    possible.append(before[number] and word in (ONE_WORD, given))
+                    possible.append(before[number] and word in (ONE_WORD, name))
         return possible[-1]

@@ -12,8 +12,9 @@ Must never happen: an item in the buffer while a task waits to receive; a sender
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from threading import get_ident
+from types import CoroutineType
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 import attrs
@@ -152,7 +153,7 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         """
         return await self._next(trio.EndOfChannel)
 
-    def __anext__(self) -> Coroutine[Any, Any, T_co]:
+    def __anext__(self) -> CoroutineType[Any, Any, T_co]:
         return self._next(StopAsyncIteration)
 
     async def receive_some(self, at_most: int | None = None) -> list[T_co]:
@@ -180,8 +181,8 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         return self._with_more(await self.receive(), at_most)
 
     @enable_ki_protection
-    def _with_more(self, first: T_co, at_most: int | None) -> list[T_co]:
-        items = [first]
+    def _with_more(self, first: object, at_most: int | None) -> list[T_co]:
+        items = [cast("T_co", first)]
         while at_most is None or len(items) < at_most:
             buffer = self._buffer
             if self._first is None and buffer and isinstance(buffer[0], _Gap):
