@@ -182,20 +182,20 @@ async def test_each_task_that_waits_gets_an_event_of_its_own_and_only_the_others
     autojump_clock: MockClock,
 ) -> None:
     topics: Registry[str, int] = Registry("topics", keys="duplicate")
-    got: list[int] = []
+    got: dict[int, int] = {}
 
-    async def receive(events: Feed[Event[str, int]]) -> None:
-        got.append((await events.receive()).value)
+    async def receive(events: Feed[Event[str, int]], task: int) -> None:
+        got[task] = (await events.receive()).value
 
     async with trio.open_nursery() as nursery:
         with topics.watch(buffer=1) as events:
-            for _ in range(2):
-                nursery.start_soon(receive, events)
+            for task in range(2):
+                nursery.start_soon(receive, events, task)
                 await wait_all_tasks_blocked()
             for value in range(5):
                 topics.register("key", value)
             await wait_all_tasks_blocked()
-            assert got == [0, 1]
+            assert got == {0: 0, 1: 1}
             assert (await events.receive()).value == 2
             with pytest.raises(Overflow, match="2 items lost"):
                 await events.receive()

@@ -8,15 +8,15 @@ too, and its mailbox never fills up.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._runtime import Feed
+from .._runtime import Feed, Place
+from .cell import STOPPING
 from .deadlock import waiting_for
 from .handler import Handler
-from .hot_paths import NO_KWARGS
 from .message import CAST, INFO
 
 if TYPE_CHECKING:
@@ -61,14 +61,26 @@ class Intake:
         self._handler = _Next(self, self.feed, handler or cell.hooks.on_message)
         self.put = self._put_bounded
 
-    async def put_when_room(self, message: object) -> bool:
-        """Wait for room, and add a message. False if the actor ended first. A checkpoint only if it waits."""
-        feed = self.feed
-        if feed is None or not self._cell.is_open or feed._has_room():
-            return self.put(message)
-        # There is room when the actor takes its next message. So this waits for its handler, as a call does.
+    def begin_with(self, messages: Sequence[object]) -> None:
+        """Have these messages handled before all others. They do not count as waiting in the buffer."""
+        if self.feed is None:
+            for message in messages:
+                self.put(message)
+        elif messages:
+            self.feed._begin_with(messages)
+            self.queue_next()
+
+    def has_room(self) -> bool:
+        """Whether a sender need not wait: `put` drops nothing. An actor that is ending takes nothing."""
+        return self.feed is None or not self._cell.is_open or self.feed._has_room()
+
+    async def wait_for(self, place: Place) -> bool:
+        """Wait until the feed has taken an item. False if the subscription ended first. A checkpoint only if it waits.
+
+        There is room when the actor takes its next message. So this waits for its handler, as a call does.
+        """
         with waiting_for(self._cell, current_task()):
-            return await feed._put_when_room(message)
+            return await place.wait()
 
     def _put_message(self, message: object) -> bool:
         cell = self._cell
@@ -95,9 +107,18 @@ class Intake:
     def queue_next(self) -> None:
         """Put a message into the mailbox that takes the next one out of the feed, if there is none and it is needed."""
         assert self.feed is not None
-        if not self._is_queued and self.feed._is_ready():
-            self._cell.put(CAST, (self._handler, (), NO_KWARGS))
-            self._is_queued = True
+        if self._is_queued or not self.feed._has_item():
+            return
+        cell = self._cell
+        message: tuple[object, ...] = (self._handler, (), {})
+        if cell.is_open:
+            cell.put(CAST, message)
+        elif cell.state == STOPPING and cell.queue is not None:
+            # The actor handles what it has before it ends. `STOP` lies in the queue: this goes in front of it.
+            cell.queue.extendleft((message, CAST))
+        else:
+            return
+        self._is_queued = True
 
     def begin_next(self) -> object:
         """The next message out of the feed, for the handler. Raises `Overflow` where messages are missing."""
@@ -106,8 +127,7 @@ class Intake:
         try:
             return self.feed.receive_nowait()
         finally:
-            if self._cell.is_open:
-                self.queue_next()
+            self.queue_next()
 
 
 class _Next(Handler):

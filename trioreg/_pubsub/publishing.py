@@ -13,7 +13,7 @@ import trio
 from trio.lowlevel import cancel_shielded_checkpoint
 
 from .._registry import Entry
-from .._runtime import Owner, require_room, run_user, sync_result
+from .._runtime import Owner, Place, require_room, run_user, sync_result
 from .subscription import Subscription
 
 Audience: TypeAlias = list[Entry[Subscription]]
@@ -29,11 +29,13 @@ def chosen(entries: Sequence[Entry[Subscription]], exclude: Owner | None, where:
     """The subscriptions in some entries that are to be told."""
     if exclude is None and where is None:
         return [subscription for _, subscription in entries]
-    return [
+    found = [
         subscription
         for owner, subscription in entries
         if owner is not exclude and (where is None or sync_result("where", where, run_user(where, subscription.value)))
     ]
+    # `where` is the user's code: it may have ended some.
+    return found if where is None else [subscription for subscription in found if subscription.is_open]
 
 
 def tell_now(subscriptions: Sequence[Subscription], message: object) -> int:
@@ -52,31 +54,41 @@ def tell_now(subscriptions: Sequence[Subscription], message: object) -> int:
     return reached
 
 
-async def tell(audience: Audience, message: object, exclude: Owner | None, where: Where | None) -> int:
-    """Tell an audience, and wait for room where that is asked for. Returns how many the message reached.
+async def choose(audience: Audience, exclude: Owner | None, where: Where | None) -> list[list[Subscription]]:
+    """The subscriptions in an audience that are to be told, in slices. It begins in the caller's turn."""
+    chosen_ones: list[list[Subscription]] = []
+    for begin in range(0, len(audience), SLICE):
+        if begin and where is not None:
+            await cancel_shielded_checkpoint()
+        chosen_ones.append(chosen(audience[begin : begin + SLICE], exclude, where))
+    return chosen_ones
 
-    It begins in the caller's turn. Only the waiting for room can be cancelled: before it, all others are told.
+
+async def tell(slices: Sequence[Sequence[Subscription]], message: object) -> int:
+    """Tell these, and wait for room where that is asked for. Returns how many the message reached.
+
+    It begins in the caller's turn. Only the waiting for room can be cancelled: before it, all others are told. The
+    message is in the line of each subscription without room from the first moment on, so that one slow subscriber
+    does not keep it from another.
     """
-    slices = [audience[begin : begin + SLICE] for begin in range(0, len(audience), SLICE)]
-    to_tell: list[list[Subscription]] = []
-    # First choose, then tell: if `where` raises, nobody is told.
-    for entries in slices:
-        if to_tell and where is not None:
-            await cancel_shielded_checkpoint()
-        to_tell.append(chosen(entries, exclude, where))
     reached = 0
-    without_room: list[Subscription] = []
-    for number, subscriptions in enumerate(to_tell):
-        if number:
-            await cancel_shielded_checkpoint()
-        require_room()
-        for subscription in subscriptions:
-            if not subscription.is_open:
-                continue
-            if subscription.waits and not subscription.has_room():
-                without_room.append(subscription)
-            elif subscription.put(message):
-                reached += 1
-    for subscription in without_room:
-        reached += await subscription.put_when_room(message)
+    in_line: list[tuple[Subscription, Place]] = []
+    try:
+        for number, subscriptions in enumerate(slices):
+            if number:
+                await cancel_shielded_checkpoint()
+            require_room()
+            for subscription in subscriptions:
+                if not subscription.is_open:
+                    continue
+                if subscription.waits and not subscription.has_room():
+                    in_line.append((subscription, subscription.line_up(message)))
+                elif subscription.put(message):
+                    reached += 1
+        for subscription, place in in_line:
+            reached += await subscription.wait_for(place)
+    except BaseException:
+        for _, place in in_line:
+            place.withdraw()
+        raise
     return reached

@@ -26,7 +26,7 @@ from .._runtime import (
     require_sync,
 )
 from .presence import PresenceFeed
-from .publishing import Audience, Where, chosen, tell, tell_now
+from .publishing import Audience, Where, choose, chosen, tell, tell_now
 from .retained import Retained
 from .subscribing import Subscribing
 from .subscription import Subscription
@@ -201,8 +201,7 @@ class PubSub(Identity, Generic[K, M]):
             return False
         intake = Intake(ref, method, buffer, overflow)
         self._insert(ref, topic, Subscription(intake, value, overflow == "wait"))
-        for message in self._retained.of(ref._run, topic):
-            intake.put(message)
+        intake.begin_with(self._retained.of(ref._run, topic))
         return True
 
     def _insert(self, owner: Owner, topic: K | Wildcard, subscription: Subscription) -> int:
@@ -311,9 +310,16 @@ class PubSub(Identity, Generic[K, M]):
         self._check(topic, exclude, where)
         await checkpoint()
         audience, excluded = self._prepare(topic, exclude, where)
-        if retain:
-            self._retained.keep(current_run(), topic, message)
-        return await tell(audience, message, excluded, where)
+        undo = self._retained.keep(current_run(), topic, message) if retain else None
+        try:
+            to_tell = await choose(
+                audience, excluded, where
+            )  # first choose, then tell: if `where` raises, nobody is told
+        except BaseException:
+            if undo is not None:
+                undo()
+            raise
+        return await tell(to_tell, message)
 
     def _check(self, topic: object, exclude: object, where: Where | None) -> None:
         if isinstance(topic, Wildcard):
@@ -363,7 +369,7 @@ class PubSub(Identity, Generic[K, M]):
             TypeError: ``topic`` is not hashable.
         """
         _require_hashable(topic)
-        return self._retained.forget(topic)
+        return self._retained.forget(current_run(), topic)
 
     # Presence
 

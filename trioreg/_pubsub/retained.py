@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from .._runtime import Run
@@ -24,16 +24,26 @@ class Retained(Generic[K, M]):
     def __len__(self) -> int:
         return len(self._messages)
 
-    def keep(self, run: Run, topic: K, message: M) -> None:
-        """Keep a message as the last one of its topic."""
+    def keep(self, run: Run, topic: K, message: M) -> Callable[[], None]:
+        """Keep a message as the last one of its topic. Returns what undoes that."""
         if self._run is not run:
             self._messages = {}  # those of a run that has ended
             self._run = run
-        self._messages[topic] = message
+        messages = self._messages
+        before = [messages[topic]] if topic in messages else []
+        messages[topic] = message
 
-    def forget(self, topic: K) -> bool:
+        def undo() -> None:
+            if topic in messages and messages[topic] is message:  # else there is a later one
+                del messages[topic]
+                if before:
+                    messages[topic] = before[0]
+
+        return undo
+
+    def forget(self, run: Run, topic: K) -> bool:
         """Drop the message of a topic. Returns whether there was one."""
-        if topic not in self._messages:
+        if self._run is not run or topic not in self._messages:
             return False
         del self._messages[topic]
         return True

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._actors import Intake
-from .._runtime import Feed, shown_safely
+from .._runtime import Feed, Place, shown_safely
 
 
 class Subscription:
@@ -35,15 +35,19 @@ class Subscription:
         return f"<subscription, value {shown_safely(self.value)}>" if self.value is not None else "<subscription>"
 
     def has_room(self) -> bool:
-        """Whether `put` takes a message without dropping one."""
+        """Whether a publisher need not wait: `put` drops nothing."""
+        if self._intake is not None:
+            return self._intake.has_room()
         return self.feed is None or self.feed._has_room()
 
-    async def put_when_room(self, message: object) -> bool:
-        """Wait for room, and add a message. False if the subscription ended first. A checkpoint only if it waits."""
-        if self._intake is not None:
-            return await self._intake.put_when_room(message)
+    def line_up(self, message: object) -> Place:
+        """Have a message wait for room, behind those that do. There is no room now."""
         assert self.feed is not None
-        return await self.feed._put_when_room(message)
+        return self.feed._line_up(message)
+
+    async def wait_for(self, place: Place) -> bool:
+        """Wait until there was room. False if the subscription ended first. A checkpoint only if it waits."""
+        return await (place.wait() if self._intake is None else self._intake.wait_for(place))
 
     def end(self) -> None:
         """It is out of the tables: nothing more comes. What has come before can still be received."""

@@ -35,7 +35,7 @@ from .failure import (
     split,
     without_runtime_frames,
 )
-from .feed import Feed, FeedStatistics, OnOverflow
+from .feed import Feed, FeedStatistics, OnOverflow, Place
 from .finalizers import COLLECTING, do_later, is_finalizing
 from .identity import Identity
 from .ki_protection import await_user, run_user, without_ki_protection
@@ -77,6 +77,7 @@ __all__ = [
     "NotRegistered",
     "NotRunning",
     "Owner",
+    "Place",
     "RestartLimitExceeded",
     "Run",
     "SHUTDOWN",

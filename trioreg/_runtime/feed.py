@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
+from operator import length_hint
 from threading import get_ident
 from types import CoroutineType
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
@@ -45,21 +46,63 @@ class _Gap:
         self.lost = 0
 
 
-class _Waiting:
-    """A task that waits: to receive an item, or to put one in.
+class _Receiver:
+    """A task that waits to receive an item. While it sleeps, it has this in its ``custom_sleep_data``.
 
     Attributes:
         task: The task.
-        item: The item that a sender brings; for a receiver, the item that it got, or `_NOTHING`.
-        is_done: Whether the item of a sender was taken.
+        item: The item that it got, or `_NOTHING`.
     """
 
-    __slots__ = ("is_done", "item", "task")
+    __slots__ = ("item", "task")
 
-    def __init__(self, task: Task, item: object) -> None:
+    def __init__(self, task: Task) -> None:
         self.task = task
+        self.item: object = _NOTHING
+
+
+class Place:
+    """The place of an item in the line for room. Its sender need not wait yet, and may have a place in many feeds.
+
+    Attributes:
+        feed: The feed.
+        item: The item.
+        task: The sender while it waits for this. While it sleeps, it has this in its ``custom_sleep_data``.
+        got_in: Whether the feed has taken the item.
+    """
+
+    __slots__ = ("feed", "got_in", "item", "task")
+
+    def __init__(self, feed: Feed[Any], item: object) -> None:
+        self.feed = feed
         self.item = item
-        self.is_done = False
+        self.task: Task | None = None
+        self.got_in = False
+
+    async def wait(self) -> bool:
+        """Wait until the feed has taken the item. False if the feed ended first. A checkpoint only if it waits."""
+        senders = self.feed._senders
+        if senders is None or self not in senders:
+            return self.got_in
+        task = current_task()
+        sleep = sleep_until_woken()
+        task.custom_sleep_data = self
+        self.task = task
+        try:
+            await sleep
+        except BaseException:
+            self.withdraw()
+            raise
+        return self.got_in
+
+    def withdraw(self) -> None:
+        """Give the place up, if the item is still waiting."""
+        if self.feed._senders:
+            self.feed._senders.pop(self, None)
+
+    def is_being_cancelled(self) -> bool:
+        """Whether the sender has been woken by a cancellation, and has not had its turn yet."""
+        return self.task is not None and self.task.custom_sleep_data is not self
 
 
 @attrs.frozen
@@ -117,9 +160,9 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         self._limit = limit
         self._overflow = overflow
         self._dropped = 0
-        self._receiver: _Waiting | None = None
-        self._receivers: OrderedDict[_Waiting, None] | None = None
-        self._senders: OrderedDict[_Waiting, None] | None = None
+        self._receiver: _Receiver | None = None
+        self._receivers: OrderedDict[_Receiver, None] | None = None
+        self._senders: OrderedDict[Place, None] | None = None
         self._state = _OPEN
         self._thread = get_ident()
 
@@ -206,9 +249,18 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             raise trio.ClosedResourceError
         if self._first is not None:
             for item in self._first:
+                if not length_hint(self._first, 1):
+                    self._first = None  # at once: a sender must not find a receiver that only comes to see this
                 return item
             self._first = None
         buffer = self._buffer
+        if self._senders:
+            # Before another item is taken out: if this fails, nothing has changed.
+            item = cast("T_co", self._take_from_sender())
+            if item is not _NOTHING:
+                if not buffer:
+                    return item
+                buffer.append(item)
         if buffer:
             found = buffer.popleft()
             if isinstance(found, _Gap):
@@ -216,11 +268,7 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
                 if found is self._gap:
                     self._gap = None
                 raise Overflow(found.lost)
-            if self._senders:
-                buffer.append(cast("T_co", self._take_from_sender()))
             return found
-        if self._senders:
-            return cast("T_co", self._take_from_sender())
         raise trio.WouldBlock if self._state == _OPEN else trio.EndOfChannel
 
     def close(self) -> None:
@@ -242,7 +290,11 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
 
     def _is_ready(self) -> bool:
         """Whether `receive` need not wait."""
-        return bool(self._buffer or self._senders or self._state != _OPEN or self._first is not None)
+        return bool(self._state != _OPEN or self._senders or self._has_item())
+
+    def _has_item(self) -> bool:
+        """Whether there is an item, or the place of a lost one. Sure only if what came first was a list."""
+        return bool(self._buffer or self._first is not None)
 
     @enable_ki_protection
     async def _next(self, at_end: type[Exception]) -> T_co:
@@ -263,7 +315,7 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             except trio.EndOfChannel:
                 raise at_end from None
         task = current_task()
-        waiting = _Waiting(task, _NOTHING)
+        waiting = _Receiver(task)
         sleep = sleep_until_woken()
         if self._receiver is None:
             self._receiver = waiting
@@ -281,7 +333,7 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             raise at_end
         return cast("T_co", waiting.item)
 
-    def _forget_receiver(self, waiting: _Waiting) -> None:
+    def _forget_receiver(self, waiting: _Receiver) -> None:
         """Take out a task that waits to receive, if it is there."""
         others = self._receivers
         if self._receiver is waiting:
@@ -289,27 +341,38 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         elif others is not None:
             others.pop(waiting, None)
 
+    def _first_receiver(self) -> _Receiver | None:
+        """The first task that waits to receive. One that is being cancelled does not wait any more."""
+        while (receiver := self._receiver) is not None and receiver.task.custom_sleep_data is not receiver:
+            self._forget_receiver(receiver)
+        return receiver
+
     def _take_from_sender(self) -> object:
-        """The item of the first task that waits for room; that task is woken."""
-        assert self._senders
-        sender = next(iter(self._senders))
-        sender.is_done = True
-        try:
-            wake(sender.task)
-        except BaseException:
-            sender.is_done = False
-            raise
-        del self._senders[sender]
-        return sender.item
+        """The first item that waits for room; its sender is woken. `_NOTHING` if all senders are being cancelled."""
+        while self._senders:
+            place = next(iter(self._senders))
+            if not place.is_being_cancelled():
+                place.got_in = True
+                try:
+                    if place.task is not None:
+                        wake(place.task)
+                except BaseException:
+                    place.got_in = False
+                    raise
+                del self._senders[place]
+                return place.item
+            del self._senders[place]
+        return _NOTHING
 
     def _wake_all(self) -> None:
-        while self._receiver is not None:
-            wake(self._receiver.task)
-            self._forget_receiver(self._receiver)
+        while (receiver := self._first_receiver()) is not None:
+            wake(receiver.task)
+            self._forget_receiver(receiver)
         while self._senders:
-            sender = next(iter(self._senders))
-            wake(sender.task)
-            del self._senders[sender]
+            place = next(iter(self._senders))
+            if place.task is not None and not place.is_being_cancelled():
+                wake(place.task)
+            del self._senders[place]
 
     # The side of the sender
 
@@ -324,14 +387,16 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             self._wake_all()
 
     def _has_room(self) -> bool:
-        """Whether `_put` takes an item without dropping one."""
-        if self._receiver is not None:
+        """Whether a sender need not wait: `_put` drops nothing."""
+        if self._state != _OPEN or self._first_receiver() is not None:
             return True
         return not self._senders and len(self._buffer or ()) - self._gaps < self._limit
 
     def _put(self, item: object) -> bool:
         """Add an item. Returns whether it got in. It never waits and never raises `trio.WouldBlock`."""
         receiver = self._receiver
+        if receiver is not None and receiver.task.custom_sleep_data is not receiver:
+            receiver = self._first_receiver()
         if receiver is not None:
             receiver.item = item
             try:
@@ -366,23 +431,10 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         del oldest  # only now: its `__del__` may use this feed
         return True
 
-    async def _put_when_room(self, item: object) -> bool:
-        """Wait for room, and add an item. False if the feed ended first. A checkpoint only if it waits.
-
-        First come, first served.
-        """
-        if self._state != _OPEN or self._has_room():
-            return self._put(item)
-        task = current_task()
-        sender = _Waiting(task, item)
-        sleep = sleep_until_woken()
+    def _line_up(self, item: object) -> Place:
+        """Have an item wait for room, behind those that do. There is no room now."""
         if self._senders is None:
             self._senders = OrderedDict()
-        self._senders[sender] = None
-        task.custom_sleep_data = sender
-        try:
-            await sleep
-        except BaseException:
-            self._senders.pop(sender, None)
-            raise
-        return sender.is_done
+        place = Place(self, item)
+        self._senders[place] = None
+        return place
