@@ -7,10 +7,9 @@ from collections.abc import Callable, Hashable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import partial
 from itertools import chain
-from threading import get_ident
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, cast
 
-from trio.lowlevel import checkpoint, enable_ki_protection
+from trio.lowlevel import checkpoint, enable_ki_protection, in_trio_run
 
 from .._actors import ActorRef, Intake
 from .._registry import Entry, Event, Registry, Table, Unregistered
@@ -143,7 +142,7 @@ class PubSub(Identity, Generic[K, M]):
     ) -> tuple[Feed[M], Callable[[], object]]:
         owner = self._names.writable_owner(owner)
         feed: Feed[M] = Feed(buffer, overflow)
-        retained = self._retained.of(owner._run, topic)
+        retained = self._retained.of(topic)
         if retained:
             feed._begin_with(retained)
         number = self._insert(owner, topic, Subscription(feed, value, overflow == "wait"))
@@ -201,7 +200,7 @@ class PubSub(Identity, Generic[K, M]):
             return False
         intake = Intake(ref, method, buffer, overflow)
         self._insert(ref, topic, Subscription(intake, value, overflow == "wait"))
-        intake.begin_with(self._retained.of(ref._run, topic))
+        intake.begin_with(self._retained.of(topic))
         return True
 
     def _insert(self, owner: Owner, topic: K | Wildcard, subscription: Subscription) -> int:
@@ -333,13 +332,7 @@ class PubSub(Identity, Generic[K, M]):
     def _prepare(self, topic: K, exclude: Owner | None, where: Where | None) -> tuple[Audience, Owner | None]:
         """The audience of a topic, and who of them is left out. Raises unless this may be published here and now."""
         self._check(topic, exclude, where)
-        run = self._names._run
-        if run is None or run.is_over:
-            current_run()  # raises outside of Trio
-        elif run.thread != get_ident():
-            raise RuntimeError(
-                f"PubSub {self.name!r} is used by the Trio run of another thread: use trio.from_thread to get there"
-            )
+        self._require_run()
         groups = [*self._names.groups(topic)]
         if len(self._wildcards) and isinstance(topic, str):
             for wildcard in self._wildcards.find(topic):
@@ -347,16 +340,29 @@ class PubSub(Identity, Generic[K, M]):
         audience = groups[0] if len(groups) == 1 else list(chain(*groups))
         return audience, None if exclude is None else exclude._canonical()
 
+    def _require_run(self) -> None:
+        """Bind the PubSub to the current Trio run. `RuntimeError` outside of Trio, and while another run uses it."""
+        if in_trio_run():
+            run = current_run()
+            if self._names._run is not run:
+                self._names.bind_to_run(run)
+        else:
+            raise RuntimeError(
+                f"PubSub {self.name!r} can only be used inside of its Trio run: use trio.from_thread to get there"
+            )
+
     # Retained messages
 
     def retained(self, topic: K) -> list[M]:
-        """The retained message of a topic, in a list; an empty one if there is none. Not a checkpoint; constant time.
+        """The retained message of a topic, in a list; an empty list if there is none.
+
+        Not a checkpoint; safe from any thread; constant time.
 
         Raises:
             TypeError: ``topic`` is not hashable.
         """
         _require_hashable(topic)
-        return self._retained.of(current_run(), topic)
+        return self._retained.of(topic)
 
     @enable_ki_protection
     def forget(self, topic: K) -> bool:
@@ -367,9 +373,11 @@ class PubSub(Identity, Generic[K, M]):
 
         Raises:
             TypeError: ``topic`` is not hashable.
+            RuntimeError: You are outside of the Trio run of the subscribers.
         """
         _require_hashable(topic)
-        return self._retained.forget(current_run(), topic)
+        self._require_run()
+        return self._retained.forget(topic)
 
     # Presence
 
@@ -418,11 +426,11 @@ class PubSub(Identity, Generic[K, M]):
         return topic in self._registry
 
     def tables(self) -> list[Table]:
-        """The tables of the subscriptions, as `Registry.tables`."""
+        """The tables of the subscriptions, as `Registry.tables`. Not a checkpoint; safe from any thread."""
         return self._registry.tables()
 
     def dump(self) -> str:
-        """`tables` as text, as `Registry.dump`."""
+        """`tables` as text, as `Registry.dump`. Not a checkpoint; safe from any thread."""
         return self._registry.dump()
 
 

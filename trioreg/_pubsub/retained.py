@@ -41,17 +41,20 @@ class Retained(Generic[K, M]):
 
         return undo
 
-    def forget(self, run: Run, topic: K) -> bool:
+    def forget(self, topic: K) -> bool:
         """Drop the message of a topic. Returns whether there was one."""
-        if self._run is not run or topic not in self._messages:
+        if topic not in self._messages or self._run is None or self._run.is_over:
             return False
         del self._messages[topic]
         return True
 
-    def of(self, run: Run, topic: K | Wildcard) -> list[M]:
+    def of(self, topic: K | Wildcard) -> list[M]:
         """The messages for a new subscriber. For a pattern, the cost grows with all topics that have one."""
-        if self._run is not run:
+        if self._run is None or self._run.is_over:
             return []
         if isinstance(topic, Wildcard):
             return [message for kept, message in list(self._messages.items()) if topic.matches(kept)]
-        return [self._messages[topic]] if topic in self._messages else []
+        try:
+            return [self._messages[topic]]
+        except KeyError:
+            return []

@@ -111,7 +111,7 @@ class FeedStatistics:
 
     Attributes:
         buffered: How many items are in the buffer.
-        buffer: How many items the buffer can take; `math.inf`: any number.
+        buffer: How many items the buffer can take; ``math.inf``: any number.
         dropped: How many items were lost because the buffer was full.
         tasks_waiting_receive: How many tasks wait for an item.
         tasks_waiting_send: How many tasks wait for room.
@@ -172,7 +172,7 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         return self._dropped
 
     def statistics(self) -> FeedStatistics:
-        """How full the feed is. Not a checkpoint; constant time."""
+        """How full the feed is. Not a checkpoint; safe from any thread; constant time."""
         return FeedStatistics(
             buffered=len(self._buffer or ()) - self._gaps,
             buffer=self._limit,
@@ -197,7 +197,7 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         return await self._next(trio.EndOfChannel)
 
     def __anext__(self) -> CoroutineType[Any, Any, T_co]:
-        return self._next(StopAsyncIteration)
+        return self._next(StopAsyncIteration)  # type: ignore[return-value]  # mypy: not what a coroutine really is
 
     async def receive_some(self, at_most: int | None = None) -> list[T_co]:
         """Receive the items that are there; wait for one if there is none. A checkpoint.
