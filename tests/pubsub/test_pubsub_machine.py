@@ -26,12 +26,23 @@ from trio.testing import wait_all_tasks_blocked
 
 from trioreg import ActorRef, Overflow, Owner, PubSub, Wildcard
 
-TOPICS: list[Any] = ["a", "a.b", "b", 7]
-PATTERNS = [Wildcard(pattern) for pattern in ("a.*", "a.#", "*", "#")]
+TOPICS: list[Any] = ["a", "a.b", 7]
+PATTERNS = [Wildcard(pattern) for pattern in ("a.*", "a.#", "#")]
 
 some = st.integers(0, 15)
-topics = st.sampled_from(TOPICS)
-rules = st.sampled_from(["error", "drop_oldest", "drop_newest", "wait"])
+counts = st.integers(1, 3)
+topics = st.sampled_from(["a", "a", *TOPICS])
+subscribed_topics = st.sampled_from(["a", "a", *TOPICS, *PATTERNS])
+rules = st.sampled_from(["error", "drop_oldest", "drop_newest", "wait", "wait"])
+# Most publications go to all.
+chosen_values = st.sampled_from([None, None, None, 0, 1])
+excluded_owners = st.sampled_from([99, 99, 99, 0, 1])
+kept = st.sampled_from([False, False, True])
+
+
+def has(**having: bool) -> Any:
+    """A precondition: there is a subscription like this."""
+    return precondition(lambda self: self.pick(0, **having) is not None)
 
 
 class Kept(Reader):
@@ -81,9 +92,9 @@ class PubSubMachine(RuleBasedStateMachine):
             ]
         return [self.retained[topic]] if topic in self.retained else []
 
-    @precondition(lambda self: self.owners and len(self.subscribed) < 12)
+    @precondition(lambda self: self.owners and self.has_place())
     @rule(
-        topic=st.sampled_from(TOPICS + PATTERNS),
+        topic=subscribed_topics,
         number=some,
         buffer=st.sampled_from([0, 1, 2, math.inf]),
         overflow=rules,
@@ -97,9 +108,9 @@ class PubSubMachine(RuleBasedStateMachine):
             Subscribed(topic, owner, buffer, overflow, value, self.greeting(topic), feed=feed, block=block)
         )
 
-    @precondition(lambda self: len(self.subscribed) < 12)
+    @precondition(lambda self: self.has_place())
     @rule(
-        topic=st.sampled_from(TOPICS + PATTERNS),
+        topic=subscribed_topics,
         buffer=st.sampled_from([1, 2, math.inf]),
         overflow=rules,
         value=st.integers(0, 1),
@@ -119,6 +130,9 @@ class PubSubMachine(RuleBasedStateMachine):
         sub = Subscribed(topic, ref, buffer, overflow, value, self.greeting(topic), actor=ref, until=until, got=got)
         self.subscribed.append(sub)
 
+    def has_place(self) -> bool:
+        return sum(sub.is_open for sub in self.subscribed) < 5
+
     def pick(self, number: int, **having: Any) -> Subscribed | None:
         found = [
             sub
@@ -127,10 +141,19 @@ class PubSubMachine(RuleBasedStateMachine):
         ]
         return found[number % len(found)] if found else None
 
-    @rule(number=some)
+    @has()
+    @rule(number=some, how=st.sampled_from(["leave", "leave", "leave block", "kill"]))
+    def end_one(self, number: int, how: str) -> None:
+        if how == "leave":
+            self.leave(number)
+        elif how == "leave block":
+            self.leave_block(number)
+        else:
+            self.kill(number)
+
     def leave(self, number: int) -> None:
         sub = self.pick(number)
-        if sub is None:
+        if sub is None or not sub.owner.is_alive:
             return
         ended = [
             other
@@ -141,14 +164,13 @@ class PubSubMachine(RuleBasedStateMachine):
         for other in ended:
             other.end()
 
-    @rule(number=some)
     def leave_block(self, number: int) -> None:
         sub = self.pick(number, feed=True)
         if sub is not None:
             self.guest.do(lambda: sub.block.__aexit__(None, None, None))
             sub.die()
 
-    @precondition(lambda self: self.owners)
+    @precondition(lambda self: len(self.owners) > 2)
     @rule(number=some, how=st.sampled_from(ENDS))
     def end_owner(self, number: int, how: End) -> None:
         owner = self.owners.pop(number % len(self.owners))
@@ -159,7 +181,8 @@ class PubSubMachine(RuleBasedStateMachine):
 
     # Actors
 
-    @rule(number=some, then=st.sampled_from(["hold", "stop"]))
+    @has(actor=True)
+    @rule(number=some, then=st.sampled_from(["hold", "hold", "stop"]))
     def go_on(self, number: int, then: str) -> None:
         """An actor handles what it has. Then it is held up again, or ends as it was asked to before."""
         sub = self.pick(number, actor=True)
@@ -184,7 +207,6 @@ class PubSubMachine(RuleBasedStateMachine):
         if crashes or then == "stop":
             sub.die()
 
-    @rule(number=some)
     def kill(self, number: int) -> None:
         sub = self.pick(number, actor=True)
         if sub is not None:
@@ -214,8 +236,13 @@ class PubSubMachine(RuleBasedStateMachine):
             options["where"] = lambda given: given == value
         return options, exclude
 
-    @rule(topic=topics, value=st.none() | st.integers(0, 1), excluded=some, retain=st.booleans())
-    def publish_nowait(self, topic: Any, value: int | None, excluded: int, retain: bool) -> None:
+    @has()
+    @rule(topic=topics, value=chosen_values, excluded=excluded_owners, retain=kept, count=counts)
+    def publish_nowait(self, topic: Any, value: int | None, excluded: int, retain: bool, count: int) -> None:
+        for _ in range(count):
+            self.publish_one_nowait(topic, value, excluded, retain)
+
+    def publish_one_nowait(self, topic: Any, value: int | None, excluded: int, retain: bool) -> None:
         self.message += 1
         message = self.message
         options, exclude = self.options(value, excluded, retain)
@@ -235,8 +262,13 @@ class PubSubMachine(RuleBasedStateMachine):
             if retain:
                 self.retained[topic] = message
 
-    @rule(topic=topics, value=st.none() | st.integers(0, 1), excluded=some, retain=st.booleans())
-    def publish(self, topic: Any, value: int | None, excluded: int, retain: bool) -> None:
+    @has()
+    @rule(topic=topics, value=chosen_values, excluded=excluded_owners, retain=kept, count=counts)
+    def publish(self, topic: Any, value: int | None, excluded: int, retain: bool, count: int) -> None:
+        for _ in range(count):
+            self.publish_one(topic, value, excluded, retain)
+
+    def publish_one(self, topic: Any, value: int | None, excluded: int, retain: bool) -> None:
         self.message += 1
         publication = Publication(self.message)
         options, exclude = self.options(value, excluded, retain)
@@ -257,6 +289,7 @@ class PubSubMachine(RuleBasedStateMachine):
     def forget(self, topic: Any) -> None:
         assert self.do_now(lambda: self.pubsub.forget(topic)) is (self.retained.pop(topic, None) is not None)
 
+    @precondition(lambda self: any(publication.waiting_in for publication in self.publications))
     @rule(number=some, then=some)
     def cancel_publication(self, number: int, then: int) -> None:
         """A publication is cancelled. Before its task has its turn, a message is received where it waits."""
@@ -290,11 +323,15 @@ class PubSubMachine(RuleBasedStateMachine):
 
     # Receive
 
-    @rule(number=some)
-    def receive(self, number: int) -> None:
+    @has(feed=True)
+    @rule(number=some, count=counts)
+    def receive(self, number: int, count: int) -> None:
+        for _ in range(count):
+            self.receive_one(number)
+
+    def receive_one(self, number: int) -> None:
         sub = self.pick(number, feed=True)
-        if sub is None:
-            return
+        assert sub is not None
         receiving = Receiving()
 
         async def receive() -> None:
@@ -310,8 +347,9 @@ class PubSubMachine(RuleBasedStateMachine):
         sub.receive(receiving)
         self.received.append(receiving)
 
-    @rule(number=some, which=some, topic=topics)
-    def cancel_receive(self, number: int, which: int, topic: Any) -> None:
+    @precondition(lambda self: any(sub.receivers for sub in self.subscribed))
+    @rule(number=some, topic=topics)
+    def cancel_receive(self, number: int, topic: Any) -> None:
         """A receive is cancelled. Before its task has its turn, a message is published."""
         waiting = [(sub, receiving) for sub in self.subscribed for receiving in sub.receivers]
         if not waiting:
@@ -374,4 +412,4 @@ class PubSubMachine(RuleBasedStateMachine):
 
 
 TestPubSubMachine = PubSubMachine.TestCase
-TestPubSubMachine.settings = settings(stateful_step_count=40)
+TestPubSubMachine.settings = settings(stateful_step_count=50)
