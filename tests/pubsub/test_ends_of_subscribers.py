@@ -208,4 +208,3 @@ async def test_the_step_of_the_end_is_told_to_those_who_watch(
                 Registered("ticks", "a", ref, "in"),
                 Unregistered("ticks", "a", ref, "in", ref.exit),
             ]
-

@@ -21,9 +21,7 @@ def ticks() -> PubSub[Any, Any]:
 
 
 @pytest.mark.parametrize("buffer", [math.inf, 1, 3])
-async def test_each_message_runs_the_method(
-    ticks: PubSub[Any, Any], buffer: float, autojump_clock: MockClock
-) -> None:
+async def test_each_message_runs_the_method(ticks: PubSub[Any, Any], buffer: float, autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Reader)
         assert await ref.call(Reader.join, ticks, "a", buffer=buffer)

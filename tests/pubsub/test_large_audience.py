@@ -93,9 +93,7 @@ async def test_an_actor_that_ends_while_an_audience_is_told_is_not_counted(
 ) -> None:
     slices_of(monkeypatch, 1)
     async with supervised() as supervisor:
-        refs: list[ActorRef[Reader]] = [
-            await supervisor.start_child(Reader, restart="temporary") for _ in range(10)
-        ]
+        refs: list[ActorRef[Reader]] = [await supervisor.start_child(Reader, restart="temporary") for _ in range(10)]
         for ref in refs:
             ticks.join("a", Reader.take, owner=ref)
         reached: list[int] = []

@@ -37,9 +37,7 @@ async def test_a_publication_without_subscribers_reaches_nobody(ticks: PubSub[An
 
 
 @pytest.mark.parametrize("publish", WAYS)
-async def test_exclude_leaves_out_one_owner(
-    ticks: PubSub[Any, Any], publish: Any, autojump_clock: MockClock
-) -> None:
+async def test_exclude_leaves_out_one_owner(ticks: PubSub[Any, Any], publish: Any, autojump_clock: MockClock) -> None:
     async with supervised() as supervisor, ticks.subscribe("a") as mine, ticks.subscribe(Wildcard("a")) as mine_too:
         ref = await supervisor.start_child(Reader)
         ticks.join("a", Reader.take, owner=ref)
@@ -96,9 +94,7 @@ async def test_a_subscription_that_where_ends_is_not_told(ticks: PubSub[Any, Any
         assert messages(one) == messages(two) == []
 
 
-async def test_an_actor_that_where_takes_out_is_not_told(
-    ticks: PubSub[Any, Any], autojump_clock: MockClock
-) -> None:
+async def test_an_actor_that_where_takes_out_is_not_told(ticks: PubSub[Any, Any], autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Reader)
         ticks.join("a", Reader.take, owner=ref)

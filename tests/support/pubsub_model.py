@@ -76,11 +76,7 @@ class Subscribed:
 
     @property
     def holds_up(self) -> bool:
-        return (
-            self.overflow == "wait"
-            and not self.receivers
-            and (self.buffered >= self.buffer or bool(self.senders))
-        )
+        return self.overflow == "wait" and not self.receivers and (self.buffered >= self.buffer or bool(self.senders))
 
     def tell(self, message: int) -> bool:
         """Whether the message got in."""
@@ -157,5 +153,3 @@ class Subscribed:
         self.end()
         self.is_dead = True
         self.first, self.items = [], []
-
-

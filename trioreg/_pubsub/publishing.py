@@ -82,7 +82,9 @@ async def tell(slices: Sequence[Sequence[Subscription]], message: object) -> int
                 if not subscription.is_open:
                     continue
                 if subscription.waits and not subscription.has_room():
-                    in_line.append((subscription, subscription.line_up(message)))
+                    place = subscription.place_for(message)
+                    in_line.append((subscription, place))  # first: if the next call fails, this is taken back
+                    place.line_up()
                 elif subscription.put(message):
                     reached += 1
         for subscription, place in in_line:

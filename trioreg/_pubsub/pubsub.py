@@ -22,6 +22,7 @@ from .._runtime import (
     current_run,
     do_later,
     is_finalizing,
+    require_room,
     require_sync,
 )
 from .presence import PresenceFeed
@@ -145,8 +146,13 @@ class PubSub(Identity, Generic[K, M]):
         retained = self._retained.of(topic)
         if retained:
             feed._begin_with(retained)
-        number = self._insert(owner, topic, Subscription(feed, value, overflow == "wait"))
-        return feed, partial(self._names.delete, owner, topic, number)
+        subscription = Subscription(feed, value, overflow == "wait")
+        number = self._insert(owner, topic, subscription)
+        try:
+            return feed, partial(self._names.delete, owner, topic, number)
+        except BaseException:
+            self._remove(owner, topic, subscription)
+            raise
 
     @enable_ki_protection
     def join(
@@ -199,19 +205,34 @@ class PubSub(Identity, Generic[K, M]):
         if once and self._names.entries_of(ref, topic, 1):
             return False
         intake = Intake(ref, method, buffer, overflow)
-        self._insert(ref, topic, Subscription(intake, value, overflow == "wait"))
-        intake.begin_with(self._retained.of(topic))
+        subscription = Subscription(intake, value, overflow == "wait")
+        retained = self._retained.of(topic)
+        self._insert(ref, topic, subscription)
+        try:
+            intake.begin_with(retained)
+        except BaseException:
+            self._remove(ref, topic, subscription)
+            raise
         return True
 
     def _insert(self, owner: Owner, topic: K | Wildcard, subscription: Subscription) -> int:
-        if isinstance(topic, Wildcard):
-            self._wildcards.add(topic)  # before the entry: a pattern without one is harmless
+        """Put a subscription into the tables, or raise and change nothing. Returns the number of its entry."""
+        require_room()  # to undo it, too
         try:
+            if isinstance(topic, Wildcard):
+                self._wildcards.add(topic)  # before the entry: a pattern without one is harmless
             return self._names.insert(owner, topic, subscription)
         except BaseException:
-            if isinstance(topic, Wildcard) and topic not in self._registry:
-                self._wildcards.remove(topic)
+            self._remove(owner, topic, subscription)  # a watcher may have raised when it was told
             raise
+
+    def _remove(self, owner: Owner, topic: K | Wildcard, subscription: Subscription) -> None:
+        """Undo `_insert`, as far as it has come."""
+        for number, entry in self._names.entries_of(owner, topic):
+            if entry.value is subscription:
+                self._names.delete(owner, topic, number)
+        if isinstance(topic, Wildcard) and topic not in self._registry:
+            self._wildcards.remove(topic)
 
     @enable_ki_protection
     def leave(self, topic: K | Wildcard, *, owner: Owner | None = None) -> int:

@@ -40,10 +40,10 @@ class Subscription:
             return self._intake.has_room()
         return self.feed is None or self.feed._has_room()
 
-    def line_up(self, message: object) -> Place:
-        """Have a message wait for room, behind those that do. There is no room now."""
+    def place_for(self, message: object) -> Place:
+        """A place in the line for room."""
         assert self.feed is not None
-        return self.feed._line_up(message)
+        return Place(self.feed, message)
 
     async def wait_for(self, place: Place) -> bool:
         """Wait until there was room. False if the subscription ended first. A checkpoint only if it waits."""

@@ -57,12 +57,13 @@ class Trie:
         for word in wildcard.words:
             child = node.children.get(word)
             if child is None:
-                return
+                break  # what is left of an `add` that failed may be on the way
             way.append((node, word))
             node = child
-        if node.wildcard is not None:
-            node.wildcard = None
-            self._size -= 1
+        else:
+            if node.wildcard is not None:
+                node.wildcard = None
+                self._size -= 1
         for parent, word in reversed(way):
             child = parent.children[word]
             if child.children or child.wildcard is not None:

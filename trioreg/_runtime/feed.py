@@ -79,6 +79,13 @@ class Place:
         self.task: Task | None = None
         self.got_in = False
 
+    def line_up(self) -> None:
+        """Have the item wait for room, behind those that do. There is no room now."""
+        feed = self.feed
+        if feed._senders is None:
+            feed._senders = OrderedDict()
+        feed._senders[self] = None
+
     async def wait(self) -> bool:
         """Wait until the feed has taken the item. False if the feed ended first. A checkpoint only if it waits."""
         senders = self.feed._senders
@@ -430,11 +437,3 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         buffer.append(cast("T_co", item))
         del oldest  # only now: its `__del__` may use this feed
         return True
-
-    def _line_up(self, item: object) -> Place:
-        """Have an item wait for room, behind those that do. There is no room now."""
-        if self._senders is None:
-            self._senders = OrderedDict()
-        place = Place(self, item)
-        self._senders[place] = None
-        return place
