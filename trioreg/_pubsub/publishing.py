@@ -46,7 +46,8 @@ def tell_now(subscriptions: Sequence[Subscription], message: object) -> int:
     for subscription in subscriptions:
         if subscription.waits and not subscription.has_room():
             raise trio.WouldBlock
-    require_room()  # a message can't be taken back when the next one fails
+    if len(subscriptions) > 1:
+        require_room()  # a message can't be taken back when the next one fails
     reached = 0
     for subscription in subscriptions:
         if subscription.put(message):

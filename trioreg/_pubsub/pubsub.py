@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Hashable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import partial
-from itertools import chain
+from threading import get_ident
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, cast
 
 from trio.lowlevel import checkpoint, enable_ki_protection, in_trio_run
@@ -354,19 +354,19 @@ class PubSub(Identity, Generic[K, M]):
         """The audience of a topic, and who of them is left out. Raises unless this may be published here and now."""
         self._check(topic, exclude, where)
         self._require_run()
-        groups = [*self._names.groups(topic)]
+        audience = self._registry.lookup(topic)
         if len(self._wildcards) and isinstance(topic, str):
             for wildcard in self._wildcards.find(topic):
-                groups += self._names.groups(wildcard)
-        audience = groups[0] if len(groups) == 1 else list(chain(*groups))
+                audience += self._registry.lookup(wildcard)
         return audience, None if exclude is None else exclude._canonical()
 
     def _require_run(self) -> None:
         """Bind the PubSub to the current Trio run. `RuntimeError` outside of Trio, and while another run uses it."""
+        bound = self._names._run
+        if bound is not None and bound.thread == get_ident() and not bound.is_over:
+            return
         if in_trio_run():
-            run = current_run()
-            if self._names._run is not run:
-                self._names.bind_to_run(run)
+            self._names.bind_to_run(current_run())
         else:
             raise RuntimeError(
                 f"PubSub {self.name!r} can only be used inside of its Trio run: use trio.from_thread to get there"
