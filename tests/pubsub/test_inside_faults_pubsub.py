@@ -176,6 +176,23 @@ def test_a_publication_that_fails_tells_nobody_twice_and_breaks_no_subscriber(wa
     fails_at_every_call(kind, scenario)
 
 
+@pytest.mark.parametrize("buffer", [float("inf"), 2])
+def test_a_message_for_one_actor_gets_in_or_does_not(buffer: float) -> None:
+    async def scenario(fault: Fault) -> None:
+        ticks: PubSub[Any, Any] = PubSub("ticks")
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Reader)
+            ticks.join("a", Reader.take, owner=ref, buffer=buffer)
+            done = fault(lambda: ticks.publish_nowait("a", 1))
+            await wait_all_tasks_blocked()
+            assert await ref.call(Reader.all) == ([1] if done else [])
+            ticks.publish_nowait("a", 2)
+            await wait_all_tasks_blocked()
+            assert await ref.call(Reader.all) == ([1, 2] if done else [2])
+
+    fails_at_every_call(WithRoom, scenario)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a generator is closed meanwhile
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_publisher_whose_wait_fails_stands_in_no_line(kind: Kind) -> None:

@@ -276,12 +276,11 @@ async def test_a_publisher_that_is_being_cancelled_hands_nothing_over(
 async def test_the_end_of_a_feed_disturbs_no_publisher_that_is_being_cancelled(
     ticks: PubSub[Any, Any], autojump_clock: MockClock
 ) -> None:
-    async with trio.open_nursery() as nursery:
-        async with ticks.subscribe("a", buffer=0, overflow="wait"):
-            nursery.start_soon(ticks.publish, "a", 1)
-            await wait_all_tasks_blocked()
-            nursery.cancel_scope.cancel()
-            ticks.leave("a")
+    async with trio.open_nursery() as nursery, ticks.subscribe("a", buffer=0, overflow="wait"):
+        nursery.start_soon(ticks.publish, "a", 1)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+        ticks.leave("a")
     assert_no_subscription(ticks)
 
 

@@ -103,12 +103,11 @@ async def test_a_message_goes_past_a_receive_that_is_being_cancelled_to_the_next
 
 async def test_a_feed_that_is_left_while_its_receive_is_being_cancelled_ends_quietly(autojump_clock: MockClock) -> None:
     ticks: PubSub[str, int] = PubSub("ticks")
-    async with trio.open_nursery() as nursery:
-        async with ticks.subscribe("a") as feed:
-            nursery.start_soon(feed.receive)
-            await wait_all_tasks_blocked()
-            nursery.cancel_scope.cancel()
-            ticks.leave("a")
+    async with trio.open_nursery() as nursery, ticks.subscribe("a") as feed:
+        nursery.start_soon(feed.receive)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+        ticks.leave("a")
     assert_no_subscription(ticks)
 
 

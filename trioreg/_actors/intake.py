@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._runtime import Feed, Place
+from .._runtime import Feed, Place, require_room
 from .cell import STOPPING
 from .deadlock import waiting_for
 from .handler import Handler
@@ -100,6 +100,8 @@ class Intake:
         if not self._cell.is_open:
             return False
         assert self.feed is not None
+        if not self._is_queued:
+            require_room(10)  # a message in the feed can't be taken back when there is no room to queue it
         got_in = self.feed._put(message)
         self.queue_next()
         return got_in

@@ -168,8 +168,9 @@ class PubSub(Identity, Generic[K, M]):
     ) -> bool:
         """Subscribe an actor: ``ticks.join("nyse.ibm", Screen.show)`` in its ``on_start``.
 
-        Each message runs the method, as a cast does. The retained messages come first. The subscription ends with the
-        actor, or by `leave`; so a restarted actor joins again in its ``on_start``. Not a checkpoint; constant time.
+        Each message runs the method, as a cast does. The retained messages come first, and do not count as waiting. The
+        subscription ends with the actor, or by `leave`; so a restarted actor joins again in its ``on_start``. Not a
+        checkpoint; constant time.
 
         Args:
             topic: The topic; or a `Wildcard`, for all topics that match it.
@@ -238,7 +239,7 @@ class PubSub(Identity, Generic[K, M]):
     def leave(self, topic: K | Wildcard, *, owner: Owner | None = None) -> int:
         """End all subscriptions of an owner to a topic. A feed of it gives what came before, and then ends.
 
-        Messages that are in an actor's mailbox are still handled. Not a checkpoint; the cost grows with the owner's
+        An actor still handles the messages that have reached it. Not a checkpoint; the cost grows with the owner's
         subscriptions to the topic.
 
         Args:
@@ -314,8 +315,9 @@ class PubSub(Identity, Generic[K, M]):
         """Send a message to each subscriber of a topic, and wait for room with those that have ``overflow="wait"``.
 
         The audience is who is subscribed at the first step. A large one is told in slices: a subscriber that leaves
-        meanwhile may miss the message, one that joins does not get it. Nobody gets it twice. If you cancel it while it
-        waits for room, all subscribers with room have the message. A checkpoint; it costs what `publish_nowait` costs.
+        meanwhile may miss the message, one that joins does not get it. Nobody gets it twice. It waits for
+        room with all of them at once, and each serves publishers first come, first served. If you cancel it meanwhile,
+        all subscribers that have had room have the message. A checkpoint; it costs what `publish_nowait` costs.
 
         Args:
             topic, message, exclude, where, retain: As for `publish_nowait`.
