@@ -71,11 +71,10 @@ FILES = (
 )
 
 
-@pytest.mark.parametrize(
-    "block",
-    [a_feed, a_publisher_that_waits, a_receiver_that_waits, a_presence, an_actor],
-    ids=lambda block: block.__name__,
-)
+BLOCKS = [a_feed, a_publisher_that_waits, a_receiver_that_waits, a_presence, an_actor]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
 def test_ctrl_c_at_any_line_of_a_block_leaves_nothing_behind(block: Callable[[Ticks], Awaitable[None]]) -> None:
     ticks: Ticks = PubSub("ticks")
 

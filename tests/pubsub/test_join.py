@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -24,7 +24,7 @@ def ticks() -> PubSub[Any, Any]:
 async def test_each_message_runs_the_method(ticks: PubSub[Any, Any], buffer: float, autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Reader)
-        assert await ref.call(Reader.join, ticks, "a", buffer=buffer)
+        assert await ref.call(Reader.run, lambda: ticks.join("a", Reader.take, buffer=buffer))
         for message in range(3):
             assert ticks.publish_nowait("a", message) == 1
             await wait_all_tasks_blocked()
@@ -248,7 +248,12 @@ async def test_a_wrong_argument_is_refused_before_anything_has_changed(
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Reader)
         with pytest.raises(error, match=words):
-            ticks.join(**{"topic": Wildcard("#"), "method": method, "owner": ref, "buffer": buffer} | options)
+            ticks.join(
+                **cast(
+                    "dict[str, Any]",
+                    {"topic": Wildcard("#"), "method": method, "owner": ref, "buffer": buffer} | options,
+                )
+            )
         assert_no_subscription(ticks)
 
 

@@ -154,6 +154,36 @@ async def test_each_subscription_of_an_actor_has_a_buffer_of_its_own(
         assert sorted(await ref.call(Reader.all)) == [0, 0, 0, 1, 1, 2]
 
 
+async def test_an_actor_whose_message_has_got_in_may_wait_for_the_publisher(
+    ticks: PubSub[Any, Any], autojump_clock: MockClock
+) -> None:
+    class Publisher(Reader):
+        async def publish(self) -> None:
+            self.got.append(await ticks.publish("a", 1))
+
+    class Asking(Reader):
+        async def ask(self, publisher: ActorRef[Publisher]) -> None:
+            self.got += await publisher.call(Publisher.all)
+
+    async with supervised() as supervisor, ticks.subscribe("a", buffer=1, overflow="wait") as slow:
+        publisher = await supervisor.start_child(Publisher, restart="temporary")
+        ref = await supervisor.start_child(Asking, restart="temporary")
+        ticks.join("a", Reader.take, owner=ref, buffer=1, overflow="wait")
+        until = trio.Event()
+        ref.cast_nowait(Reader.hold, until)
+        await wait_all_tasks_blocked()
+        ticks.publish_nowait("a", 0)
+        publisher.cast_nowait(Publisher.publish)
+        await wait_all_tasks_blocked()
+        until.set()
+        await wait_all_tasks_blocked()
+        ref.cast_nowait(Asking.ask, publisher)  # it waits for the publisher, and that for the slow one
+        await wait_all_tasks_blocked()
+        assert await slow.receive() == 0
+        await wait_all_tasks_blocked()
+        assert await ref.call(Reader.all) == [0, 1, 2]
+
+
 async def test_an_actor_that_waits_for_room_with_itself_is_a_cycle(
     ticks: PubSub[Any, Any], autojump_clock: MockClock
 ) -> None:

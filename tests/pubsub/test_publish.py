@@ -28,7 +28,11 @@ async def publish_now(ticks: PubSub[Any, Any], *args: Any, **options: Any) -> in
     return ticks.publish_nowait(*args, **options)
 
 
-WAYS = [publish_now, PubSub.publish]
+async def publish_and_wait(ticks: PubSub[Any, Any], *args: Any, **options: Any) -> int:
+    return await ticks.publish(*args, **options)
+
+
+WAYS = [publish_now, publish_and_wait]
 
 
 @pytest.mark.parametrize("publish", WAYS)
@@ -76,7 +80,8 @@ async def test_nobody_is_told_if_where_raises(
     ticks.publish_nowait("a", "kept", retain=True)
 
     async with ticks.subscribe("a", value=1) as one, ticks.subscribe("a", value=0) as two:
-        messages(one), messages(two)
+        messages(one)
+        messages(two)
         with pytest.raises(ZeroDivisionError):
             await publish(ticks, "a", "x", where=lambda value: 1 / value, retain=True)
         assert messages(one) == messages(two) == []

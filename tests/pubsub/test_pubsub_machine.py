@@ -10,7 +10,8 @@ blocked again.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import trio
 from hypothesis import settings
@@ -29,6 +30,8 @@ from trioreg import ActorRef, Overflow, Owner, PubSub, Wildcard
 TOPICS: list[Any] = ["a", "a.b", 7]
 PATTERNS = [Wildcard(pattern) for pattern in ("a.*", "a.#", "#")]
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 some = st.integers(0, 15)
 counts = st.integers(1, 3)
 topics = st.sampled_from(["a", "a", *TOPICS])
@@ -40,7 +43,7 @@ excluded_owners = st.sampled_from([99, 99, 99, 0, 1])
 kept = st.sampled_from([False, False, True])
 
 
-def has(**having: bool) -> Any:
+def has(**having: bool) -> Callable[[F], F]:
     """A precondition: there is a subscription like this."""
     return precondition(lambda self: self.pick(0, **having) is not None)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
 from support.inside import assert_no_subscription
 from support.owners import staged
+from support.supervisors import supervised
 from support.topics import messages
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -123,29 +124,20 @@ async def test_a_task_subscribes_for_another_owner(ticks: PubSub[Any, Any], auto
             assert_no_subscription(ticks)
 
 
-async def test_the_owner_of_a_subscription_made_by_an_actor_is_the_actor(
+async def test_a_subscription_made_by_an_actor_belongs_to_the_actor(
     ticks: PubSub[Any, Any], autojump_clock: MockClock
 ) -> None:
-    async with staged() as stage:
-        ref = await stage.actor()
-        block = ticks.subscribe("a")
-        coroutine = block.__aenter__()
-        entered = trio.Event()
-
-        async def enter() -> None:
-            await coroutine
-            entered.set()
-
-        async def enter_in_an_actor() -> None:
-            await enter()
+    async def worker() -> None:
+        async with ticks.subscribe("a"):
             await trio.sleep_forever()
 
-        inside = await stage.supervisor.start_child(enter_in_an_actor)
-        await entered.wait()
-        assert ticks.members("a") == [(inside, None)]
-        assert ref is not inside
-        await block.__aexit__(None, None, None)
-    assert_no_subscription(ticks)
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(worker)
+        await wait_all_tasks_blocked()
+        assert ticks.members("a") == [(ref, None)]
+        ref.cancel()
+        await ref.wait()
+        assert_no_subscription(ticks)
 
 
 async def test_a_subscription_for_an_owner_that_has_ended_is_refused(autojump_clock: MockClock) -> None:
@@ -176,7 +168,7 @@ async def test_a_wrong_argument_is_refused_before_anything_has_changed(
 ) -> None:
     ticks: PubSub[Any, Any] = PubSub("ticks")
     with pytest.raises(error, match=words):
-        ticks.subscribe(**{"topic": "a"} | options)
+        ticks.subscribe(**cast("dict[str, Any]", {"topic": "a"} | options))
     assert_no_subscription(ticks)
 
 

@@ -24,7 +24,7 @@ class Publication:
 
     message: int
     reached: int = 0
-    waiting_in: list[Subscribed] = attrs.field(factory=list)
+    waiting_in: list[Subscribed] = attrs.field(factory=list[Any])
     result: int | None = None
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
@@ -63,12 +63,12 @@ class Subscribed:
     until: trio.Event | None = None
     is_open: bool = True
     is_dead: bool = False
-    items: list[Any] = attrs.field(factory=list)
+    items: list[Any] = attrs.field(factory=list[Any])
     dropped: int = 0
-    senders: list[Publication] = attrs.field(factory=list)
-    receivers: list[Receiving] = attrs.field(factory=list)
-    handled: list[int] = attrs.field(factory=list)
-    got: list[int] = attrs.field(factory=list)
+    senders: list[Publication] = attrs.field(factory=list[Any])
+    receivers: list[Receiving] = attrs.field(factory=list[Any])
+    handled: list[int] = attrs.field(factory=list[Any])
+    got: list[int] = attrs.field(factory=list[Any])
 
     @property
     def buffered(self) -> int:

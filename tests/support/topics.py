@@ -43,12 +43,6 @@ class Reader(Actor):
     def run(self, function: Callable[[], object]) -> object:
         return function()
 
-    def join(self, pubsub: PubSub[Any, Any], topic: Any, **options: Any) -> bool:
-        return pubsub.join(topic, Reader.take, **options)
-
-    def join_plain(self, pubsub: PubSub[Any, Any], topic: Any, **options: Any) -> bool:
-        return pubsub.join(topic, **options)
-
     def leave(self, pubsub: PubSub[Any, Any], topic: Any) -> int:
         return pubsub.leave(topic)
 

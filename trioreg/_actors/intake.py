@@ -79,6 +79,8 @@ class Intake:
 
         There is room when the actor takes its next message. So this waits for its handler, as a call does.
         """
+        if not place.is_in_line():
+            return place.got_in
         with waiting_for(self._cell, current_task()):
             return await place.wait()
 

@@ -88,8 +88,7 @@ class Place:
 
     async def wait(self) -> bool:
         """Wait until the feed has taken the item. False if the feed ended first. A checkpoint only if it waits."""
-        senders = self.feed._senders
-        if senders is None or self not in senders:
+        if not self.is_in_line():
             return self.got_in
         task = current_task()
         sleep = sleep_until_woken()
@@ -101,6 +100,11 @@ class Place:
             self.withdraw()
             raise
         return self.got_in
+
+    def is_in_line(self) -> bool:
+        """Whether the item is still waiting."""
+        senders = self.feed._senders
+        return senders is not None and self in senders
 
     def withdraw(self) -> None:
         """Give the place up, if the item is still waiting."""
