@@ -55,18 +55,22 @@ def tell_now(subscriptions: Sequence[Subscription], message: object) -> int:
     return reached
 
 
-async def choose(audience: Audience, exclude: Owner | None, where: Where | None) -> list[list[Subscription]]:
-    """The subscriptions in an audience that are to be told, in slices. It begins in the caller's turn."""
-    chosen_ones: list[list[Subscription]] = []
+async def choose(audience: Audience, exclude: Owner | None, where: Where) -> Audience:
+    """The entries of an audience that `where` chooses. It begins in the caller's turn."""
+    found: Audience = []
     for begin in range(0, len(audience), SLICE):
-        if begin and where is not None:
+        if begin:
             await cancel_shielded_checkpoint()
-        chosen_ones.append(chosen(audience[begin : begin + SLICE], exclude, where))
-    return chosen_ones
+        found += [
+            entry
+            for entry in audience[begin : begin + SLICE]
+            if entry.owner is not exclude and sync_result("where", where, run_user(where, entry.value.value))
+        ]
+    return found
 
 
-async def tell(slices: Sequence[Sequence[Subscription]], message: object) -> int:
-    """Tell these, and wait for room where that is asked for. Returns how many the message reached.
+async def tell(audience: Audience, message: object, exclude: Owner | None) -> int:
+    """Tell an audience, and wait for room where that is asked for. Returns how many the message reached.
 
     It begins in the caller's turn. Only the waiting for room can be cancelled: before it, all others are told. The
     message is in the line of each subscription without room from the first moment on, so that one slow subscriber
@@ -75,12 +79,12 @@ async def tell(slices: Sequence[Sequence[Subscription]], message: object) -> int
     reached = 0
     in_line: list[tuple[Subscription, Place]] = []
     try:
-        for number, subscriptions in enumerate(slices):
-            if number:
+        for begin in range(0, len(audience), SLICE):
+            if begin:
                 await cancel_shielded_checkpoint()
             require_room()
-            for subscription in subscriptions:
-                if not subscription.is_open:
+            for owner, subscription in audience[begin : begin + SLICE]:
+                if owner is exclude or not subscription.is_open:
                     continue
                 if subscription.waits and not subscription.has_room():
                     place = subscription.place_for(message)

@@ -334,14 +334,14 @@ class PubSub(Identity, Generic[K, M]):
         audience, excluded = self._prepare(topic, exclude, where)
         undo = self._retained.keep(current_run(), topic, message) if retain else None
         try:
-            to_tell = await choose(
-                audience, excluded, where
-            )  # first choose, then tell: if `where` raises, nobody is told
+            if where is not None:
+                # First choose, then tell: if `where` raises, nobody is told.
+                audience = await choose(audience, excluded, where)
         except BaseException:
             if undo is not None:
                 undo()
             raise
-        return await tell(to_tell, message)
+        return await tell(audience, message, excluded)
 
     def _check(self, topic: object, exclude: object, where: Where | None) -> None:
         if isinstance(topic, Wildcard):
