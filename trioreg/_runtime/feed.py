@@ -273,12 +273,15 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
                     return item
                 buffer.append(item)
         if buffer:
-            found = buffer.popleft()
+            found = buffer[0]
             if isinstance(found, _Gap):
+                overflow = Overflow(found.lost)
+                del buffer[0]
                 self._gaps -= 1
                 if found is self._gap:
                     self._gap = None
-                raise Overflow(found.lost)
+                raise overflow
+            del buffer[0]  # the last step, and no call: what fails before it loses no item
             return found
         raise trio.WouldBlock if self._state == _OPEN else trio.EndOfChannel
 
@@ -339,10 +342,24 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             await sleep
         except BaseException:
             self._forget_receiver(waiting)
+            if waiting.item is not _NOTHING and self._state != _CLOSED:
+                self._put_back(waiting.item)
             raise
         if waiting.item is _NOTHING:
             raise at_end
         return cast("T_co", waiting.item)
+
+    def _put_back(self, item: object) -> None:
+        """The task that got this item has failed before it took it. It is the next item again."""
+        receiver = self._first_receiver()
+        if receiver is not None:
+            receiver.item = item
+            self._forget_receiver(receiver)
+            wake(receiver.task)
+        elif self._buffer is None:
+            self._buffer = deque((cast("T_co", item),))
+        else:
+            self._buffer.appendleft(cast("T_co", item))
 
     def _forget_receiver(self, waiting: _Receiver) -> None:
         """Take out a task that waits to receive, if it is there."""
