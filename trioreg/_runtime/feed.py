@@ -58,7 +58,7 @@ class _Receiver:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self.item: object = _NOTHING
+        self.item: Any = _NOTHING
 
 
 class Place:
@@ -345,9 +345,10 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             if waiting.item is not _NOTHING and self._state != _CLOSED:
                 self._put_back(waiting.item)
             raise
-        if waiting.item is _NOTHING:
+        item: T_co = waiting.item  # no call from here on: the item would be lost if it failed
+        if item is _NOTHING:
             raise at_end
-        return cast("T_co", waiting.item)
+        return item
 
     def _put_back(self, item: object) -> None:
         """The task that got this item has failed before it took it. It is the next item again."""
