@@ -54,6 +54,10 @@ from trioreg import (
     Owner,
     Partitions,
     PartitionSupervisor,
+    Pool,
+    PoolFull,
+    PoolStatistics,
+    PoolSupervisor,
     Registered,
     Registry,
     Reply,
@@ -71,6 +75,7 @@ from trioreg import (
     open_dynamic_supervisor,
     open_on_demand,
     open_partition_supervisor,
+    open_pool,
     open_stream,
     open_supervisor,
 )
@@ -130,6 +135,7 @@ class Keyed(Actor):
 
 names: Registry[str, Any] = Registry("names")
 keyed: OnDemand[str, Keyed] = OnDemand("keyed", Keyed)
+pooled: Pool[Keeper] = Pool("pooled", Keeper, size=2)
 EXAMPLES: dict[Any, Callable[[World], object]] = {
     ActorExited: lambda w: ActorExited(w.ref, Exit("crashed", NeedsTwo(1, 2)), was_sent=False),
     ActorRef: lambda w: w.ref,
@@ -164,6 +170,10 @@ EXAMPLES: dict[Any, Callable[[World], object]] = {
     Owner: lambda _: names.register("task"),
     PartitionSupervisor: lambda _: PartitionSupervisor(2, Keeper),
     Partitions: lambda _: Partitions[Keeper]("partitions", 2),
+    Pool: lambda _: pooled,
+    PoolFull: lambda _: PoolFull("pool", 5),
+    PoolStatistics: lambda _: PoolStatistics(2, 1, 1, 0, 0.0, 3, 1.5, 1.0, 0),
+    PoolSupervisor: lambda _: PoolSupervisor(pooled),
     Registered: lambda w: Registered("names", "key", w.ref, ["value"]),
     Registry: lambda _: names,
     Reply: lambda _: Reply[int](),
@@ -199,6 +209,8 @@ IDENTITIES = {
     Owner,
     PartitionSupervisor,
     Partitions,
+    Pool,
+    PoolSupervisor,
     Registry,
     Reply,
     Supervisor,
@@ -285,10 +297,12 @@ async def test_a_copied_reference_learns_of_the_end(autojump_clock: MockClock) -
         open_dynamic_supervisor,
         lambda: open_partition_supervisor(2, Keeper),
         lambda: open_on_demand(keyed),
+        lambda: open_pool(pooled),
+        lambda: pooled.claim(),
         lambda: open_stream(double, [1], max_concurrency=1),
         lambda: names.watch(),
     ],
-    ids=["supervisor", "dynamic", "partitions", "on demand", "stream", "watch"],
+    ids=["supervisor", "dynamic", "partitions", "on demand", "pool", "claim", "stream", "watch"],
 )
 async def test_a_block_that_is_copied_is_the_same_block(open_block: Callable[[], object]) -> None:
     block = open_block()

@@ -22,6 +22,7 @@ from ._actors import (
     send_after,
     send_every,
 )
+from ._pool import Pool, PoolStatistics, PoolSupervisor, open_pool
 from ._registry import ANY, Entry, Event, Is, Listener, Registered, Registry, Table, Unregistered, Var, Via
 from ._runtime import (
     ActorExited,
@@ -41,6 +42,7 @@ from ._runtime import (
     NotRunning,
     Overflow,
     Owner,
+    PoolFull,
     RestartLimitExceeded,
     TaskOwner,
     TrioregError,
@@ -110,6 +112,10 @@ __all__ = [
     "Owner",
     "PartitionSupervisor",
     "Partitions",
+    "Pool",
+    "PoolFull",
+    "PoolStatistics",
+    "PoolSupervisor",
     "Registered",
     "Registry",
     "Reply",
@@ -133,6 +139,7 @@ __all__ = [
     "open_on_demand",
     "open_stream",
     "open_partition_supervisor",
+    "open_pool",
     "open_supervisor",
     "race",
     "raises",

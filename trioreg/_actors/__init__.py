@@ -18,10 +18,12 @@ from .function_actor import Function
 from .group_cast import cast_to_all
 from .handler import Handlers, raises
 from .life import run_actor
+from .message import CAST
 from .passing_cell import LAUNCHED, WAITING, PassingCell
 from .post import post
 from .ref import ActorRef, ActorState, ActorStatistics, Address
 from .results import await_many, race
+from .round import ask_round
 from .timer import Timer
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "ActorStatistics",
     "Address",
     "Agent",
+    "CAST",
     "Cell",
     "ENDED",
     "ENDING",
@@ -46,6 +49,7 @@ __all__ = [
     "Timer",
     "WAITING",
     "YieldingWait",
+    "ask_round",
     "beside",
     "await_many",
     "cast_to_all",

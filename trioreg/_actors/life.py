@@ -169,7 +169,7 @@ def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> bool:
         call = cast("Call", payload)
         if isinstance(call.handler, Resumed):
             call.handler.coroutine.close()
-        refuse(call, cell.ref, exit)
+        refuse(call, cell.ref, exit, was_begun=call.has_begun)
         return False
     if kind is CAST and isinstance(payload[0], Resumed):
         payload[0].coroutine.close()

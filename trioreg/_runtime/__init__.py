@@ -21,6 +21,7 @@ from .errors import (
     NotRegistered,
     NotRunning,
     Overflow,
+    PoolFull,
     RestartLimitExceeded,
     TrioregError,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "NotRegistered",
     "NotRunning",
     "Owner",
+    "PoolFull",
     "RestartLimitExceeded",
     "Run",
     "SHUTDOWN",
