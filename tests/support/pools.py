@@ -18,6 +18,7 @@ class Site:
         started, stopped: How many lives have started, and how many have run their `on_stop`.
         fails: How many starts fail next.
         start_takes: How long a start takes, in seconds.
+        fails_at_work: How many handlers fail next, of those that may.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,7 @@ class Site:
         self.stopped = 0
         self.fails = 0
         self.start_takes = 0.0
+        self.fails_at_work = 0
 
 
 class Hand(Actor):
