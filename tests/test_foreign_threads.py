@@ -142,6 +142,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "Pool.call": lambda w: w.pool.call(SecretAgent.echo, "text"),
     "Pool.cast": lambda w: w.pool.cast(SecretAgent.note, "x"),
     "Pool.claim": lambda w: w.pool.claim().__aenter__(),
+    "Pool.map": lambda w: w.pool.map(SecretAgent.echo, ["text"]),
     "Pool.resize": lambda w: w.pool.resize(3),
     "Pool.statistics": lambda w: w.pool.statistics(),
     "Pool.workers": lambda w: w.pool.workers(),

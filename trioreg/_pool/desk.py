@@ -313,14 +313,10 @@ class Desk:
 
     # The size changes
 
-    def add(self, place: Place, cell: Cell | None) -> None:
-        """One more place, behind the others, and its worker if that has started."""
-        self.places.append(place)
-        if cell is not None:
-            self.started(place, cell)
+    def rebalance(self) -> None:
+        """There are more places: callers whose key has moved go with it. The same key is not to have two workers."""
         if self._settings.strategy == "by_key":
-            # The keys that have moved: the same key is not to have two workers for long.
-            tickets = [ticket for other in self.places for ticket in other.line.take_all()]
+            tickets = [ticket for place in self.places for ticket in place.line.take_all()]
             self._choose_again(sorted(tickets, key=lambda ticket: ticket.number))
 
     def remove_last(self) -> Place:

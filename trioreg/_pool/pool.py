@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import AsyncIterable, Awaitable, Callable, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import (
@@ -15,8 +15,10 @@ from typing import (
     Literal,
     ParamSpec,
     Protocol,
+    TypeAlias,
     TypeVar,
     TypeVarTuple,
+    Unpack,
     cast,
     overload,
 )
@@ -25,7 +27,9 @@ from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled, e
 
 from .._actors import CAST, Actor, ActorRef, Reply
 from .._runtime import ActorExited, Identity, NotRunning
+from .._tasks import Outcome, TaskStream
 from .claim import Claim
+from .mapping import KeyOf, MapOptions, Progress, open_map
 from .settings import Settings, require_size
 from .strategy import StrategyName
 
@@ -37,8 +41,13 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound=Actor)
 R = TypeVar("R")
+T = TypeVar("T")
+E = TypeVar("E")
 P = ParamSpec("P")
 Ts = TypeVarTuple("Ts")
+
+Items: TypeAlias = Iterable[T] | AsyncIterable[T]
+Opened: TypeAlias = AbstractAsyncContextManager[TaskStream[E]]
 
 NO_KEY: Any = object()
 """No key was given: None is a key."""
@@ -267,6 +276,112 @@ class Pool(Identity, Generic[A]):
         self._check_key(key)
         claim: Claim[A] = Claim(self._running_desk, key)
         return claim
+
+    @overload
+    def map(
+        self,
+        method: Callable[[A, T], Awaitable[R]],
+        items: Items[T],
+        /,
+        *,
+        on_error: Literal["raise"] = ...,
+        **options: Unpack[MapOptions],
+    ) -> Opened[R]: ...
+    @overload
+    def map(
+        self,
+        method: Callable[[A, T], R],
+        items: Items[T],
+        /,
+        *,
+        on_error: Literal["raise"] = ...,
+        **options: Unpack[MapOptions],
+    ) -> Opened[R]: ...
+    @overload
+    def map(
+        self,
+        method: Callable[[A, T], Awaitable[R]],
+        items: Items[T],
+        /,
+        *,
+        on_error: Literal["return"],
+        **options: Unpack[MapOptions],
+    ) -> Opened[Outcome[T, R]]: ...
+    @overload
+    def map(
+        self,
+        method: Callable[[A, T], R],
+        items: Items[T],
+        /,
+        *,
+        on_error: Literal["return"],
+        **options: Unpack[MapOptions],
+    ) -> Opened[Outcome[T, R]]: ...
+    def map(
+        self,
+        method: Callable[[A, T], Any],
+        items: Items[T],
+        /,
+        *,
+        ordered: bool = True,
+        on_error: Literal["raise", "return"] = "raise",
+        buffer: int | None = None,
+        max_concurrency: int | None = None,
+        key: KeyOf | None = None,
+        retries: int = 0,
+        idempotent: bool = False,
+        on_progress: Progress | None = None,
+    ) -> Opened[Any]:
+        """Run a method of the workers over many items, and take the results as they come.
+
+        ::
+
+            async with pool.map(Renderer.render, pages) as pictures:
+                async for picture in pictures:
+                    ...
+
+        It is `open_stream` over `call`: a block, with as many items in work as there are workers now. The stream takes
+        an item from the input only when it has room. Other callers of the pool have their turn between the items.
+        Leaving the block gives up the items that are still in work: each worker finishes the one that it has.
+
+        Args:
+            method: A method of the workers' class with one argument, sync or async.
+            items: An iterable or an async iterable. It may be endless.
+            ordered: Whether the results come in the order of the items. If not, they come as they are ready.
+            on_error: What happens when a call raises an `Exception`. ``"raise"``: the error ends the stream, and leaves
+                the block. ``"return"``: the result of that item is a `Failed`, the result of any other item is a
+                `Done`, and the stream goes on.
+            buffer: How many results may wait while other items are in work, as for `open_stream`.
+            max_concurrency: How many items may be in work or in line at once; by default as many as there are workers
+                now.
+            key: With the strategy ``"by_key"``: a function that takes an item and returns its key.
+            retries, idempotent: As for `call`.
+            on_progress: Called as ``on_progress(done, total)`` when an item is done, those that have failed included.
+                ``total`` is the number of items, or None if the input does not know it. An error that it raises is an
+                error of that item.
+
+        Raises:
+            NotRunning: No supervisor runs the pool (any more).
+            TypeError, ValueError: An argument is wrong.
+            ExceptionGroup: A call, the input or the block raised, as in a nursery.
+        """
+        if not callable(method):
+            raise TypeError(f"method must be a method of the workers' class, not {method!r}")
+        options = {"retries": retries, "idempotent": idempotent}
+        _take_options(dict(options))  # it checks them
+        if key is not None and self._settings.strategy != "by_key":
+            self._check_key(key)
+        call: Callable[..., Awaitable[Any]] = self.call
+        return open_map(
+            partial(call, method, **options),
+            items,
+            max_concurrency=len(self._running_desk().places) if max_concurrency is None else max_concurrency,
+            ordered=ordered,
+            on_error=on_error,
+            buffer=buffer,
+            key=key,
+            on_progress=on_progress,
+        )
 
     async def resize(self, size: int, /) -> None:
         """Change how many workers there are, and wait until it is so. A checkpoint.

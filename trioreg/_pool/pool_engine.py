@@ -113,35 +113,35 @@ class PoolEngine(Engine):
         async with self._resizing:
             if not self._lifecycle.is_accepting:
                 await self._lifecycle.refuse()
-            before = len(self.desk.places)
-            if size < before:
+            if size < len(self.desk.places):
                 await self._shrink(size)
-                return
-            try:
-                for number in range(before, size):
-                    await self._grow(number)
-            except BaseException:
-                if not self.desk.is_closed:
-                    self._begin_to_shrink(before)
-                raise
+            else:
+                await self._grow(size)
 
-    async def _grow(self, number: int) -> None:
-        leaving = self._leaving.get(number)
-        if leaving is not None:
-            await leaving.gone.wait()  # a wait for it was cancelled, and it has the name still
-        spec = self._settings.spec(number)
-        await self.starting.start_child(spec)
-        child = next((child for child in self.children.values() if child.spec is spec), None)
-        if child is None or self.desk.is_closed:
-            await self._lifecycle.refuse()
-        assert child is not None
-        place = Place(number)
-        place.child = child
-        self._by_child[child] = place
-        life = _running(child)
-        self.desk.add(place, life)
-        if life is None:
-            self._follow(place, child)
+    async def _grow(self, size: int) -> None:
+        # All are started, and then all are added: a caller with a key never meets a size in between.
+        started: list[tuple[Place, Child]] = []
+        try:
+            for number in range(len(self.desk.places), size):
+                leaving = self._leaving.get(number)
+                if leaving is not None:
+                    await leaving.gone.wait()  # a wait for it was cancelled, and it has the name still
+                spec = self._settings.spec(number)
+                await self.starting.start_child(spec)
+                child = next((child for child in self.children.values() if child.spec is spec), None)
+                if child is None or self.desk.is_closed:
+                    await self._lifecycle.refuse()
+                assert child is not None
+                started.append((Place(number), child))
+        except BaseException:
+            for place, child in reversed(started):
+                place.child = child
+                self._let_go(place)
+            raise
+        self.desk.places.extend(place for place, _ in started)
+        for place, child in started:
+            self._place(place, child)
+        self.desk.rebalance()
 
     async def _shrink(self, size: int) -> None:
         for place in self.desk.places[size:]:
@@ -155,10 +155,15 @@ class PoolEngine(Engine):
         leaving: list[Place] = []
         while len(self.desk.places) > size:
             place = self.desk.remove_last()
-            self._leaving[place.number] = place
             leaving.append(place)
-            self._lifecycle.nursery.start_soon(self._retire, place, name=f"{self.label}, end of {place.number}")
+            self._let_go(place)
         return leaving
+
+    def _let_go(self, place: Place) -> None:
+        """End the worker of a place when it is not busy any more."""
+        place.is_leaving = True
+        self._leaving[place.number] = place
+        self._lifecycle.nursery.start_soon(self._retire, place, name=f"{self.label}, end of {place.number}")
 
     @enable_ki_protection
     async def _retire(self, place: Place) -> None:
