@@ -88,6 +88,12 @@ async def serve(port: int) -> None:
     await trio.serve_listeners(trioreg.connection_handler(sessions, Session), listeners)
 
 
+async def announce() -> None:
+    await services.wait_for("chat")
+    ((_, port),) = services.lookup("chat")
+    print(f"the chat is open on port {port}", flush=True)
+
+
 def tree(port: int) -> list[ChildSpec]:
     """The sessions come first, so they end last: the server ends its connections, each in its own time."""
     return [ChildSpec(DynamicSupervisor, name=sessions), ChildSpec(serve, (port,), shutdown=math.inf)]
@@ -138,13 +144,13 @@ async def story() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="A chat server with an actor for each connection.")
-    parser.add_argument("--serve", metavar="PORT", type=int, help="serve until Ctrl-C or SIGTERM")
+    parser.add_argument("--serve", metavar="PORT", type=int, help="serve until Ctrl-C or SIGTERM; 0: any free port")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if arguments.serve is None:
         trio.run(story)
     else:
-        trioreg.run(tree(arguments.serve), name="chat")
+        trioreg.run([*tree(arguments.serve), ChildSpec(announce)], name="chat")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from support.errors import Bang
 from support.supervisors import supervised
 from trio.testing import MockClock
 
-from trioreg import Actor, ActorExited, Timer, raises
+from trioreg import Actor, ActorExited, DynamicSupervisor, Timer, raises
 
 
 class Clock(Actor):
@@ -177,3 +178,81 @@ async def test_cast_every_refuses_zero_seconds() -> None:
     async with supervised() as supervisor:
         with pytest.raises(ValueError, match="seconds must be more than 0"):
             await supervisor.start_child(Wrong)
+
+
+async def test_slow_starts_that_a_timer_casts_to_its_supervisor_do_not_pile_up(autojump_clock: MockClock) -> None:
+    began: list[float] = []
+
+    class Slow(Actor):
+        async def on_start(self) -> None:
+            began.append(trio.current_time())
+            await trio.sleep(10)
+
+    class Growing(DynamicSupervisor):
+        async def on_start(self) -> None:
+            await super().on_start()
+            self.cast_every(3, Growing.grow)
+
+        def grow(self) -> Awaitable[object]:
+            return self.start_child(Slow)
+
+    async with supervised() as supervisor:
+        start = trio.current_time()
+        await supervisor.start_child(Growing)
+        await trio.sleep(29)
+        assert [time - start for time in began] == [3, 15, 27]
+
+
+async def test_a_start_by_a_timer_that_fails_does_not_keep_the_next_one_from_coming(autojump_clock: MockClock) -> None:
+    tries: list[float] = []
+
+    class Broken(Actor):
+        async def on_start(self) -> None:
+            tries.append(trio.current_time())
+            raise Bang
+
+    class Trying(DynamicSupervisor):
+        async def on_start(self) -> None:
+            await super().on_start()
+            self.cast_every(3, Trying.start_child, Broken)
+
+    async with supervised() as supervisor:
+        start = trio.current_time()
+        await supervisor.start_child(Trying)
+        await trio.sleep(10)
+        assert [time - start for time in tries] == [3, 6, 9]
+
+
+async def test_a_timer_can_be_cancelled_by_the_method_that_it_casts_to(autojump_clock: MockClock) -> None:
+    class Once(Clock):
+        async def strike_once(self) -> None:
+            self.strike("once")
+            self.cancel_timer()
+            self.cancel_timer()
+            await trio.sleep(5)
+
+    async with supervised() as supervisor:
+        clock = await supervisor.start_child(Once)
+        await clock.call(Once.every, 1, Once.strike_once)
+        await trio.sleep(20)
+        assert await clock.call(Clock.read) == [(1, "once", 1)]
+
+
+async def test_a_timer_that_is_set_while_its_actor_stops_casts_nothing(autojump_clock: MockClock) -> None:
+    struck: list[str] = []
+
+    class Stopping(Actor):
+        async def work(self) -> None:
+            self.stop()
+            self.cast_after(0, Stopping.strike)
+            self.cast_every(1, Stopping.strike)
+            await trio.sleep(5)
+
+        def strike(self) -> None:
+            struck.append("never")
+
+    async with supervised() as supervisor:
+        clock = await supervisor.start_child(Stopping, restart="temporary")
+        await clock.call(Stopping.work)
+        assert (await clock.wait()).reason == "normal"
+    assert struck == []

@@ -9,32 +9,12 @@ from typing import Any
 
 import pytest
 import trio
-from support.errors import Bang, leaves
+from support.errors import Bang, a_cancelled_of_elsewhere, leaves
 from support.processes import running
 from support.supervisors import supervised, supervising
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Actor, ActorExited, ActorRef, ChildSpec, Exit, Supervisor
-
-
-def a_cancelled_of_elsewhere() -> BaseException:
-    """A `trio.Cancelled` of a scope that is over, as code keeps one that catches it and raises it later."""
-    kept: list[BaseException] = []
-
-    async def wait() -> None:
-        try:
-            await trio.sleep_forever()
-        except trio.Cancelled as cancelled:
-            kept.append(cancelled)
-            raise
-
-    async def main() -> None:
-        with trio.move_on_after(0):
-            await wait()
-
-    trio.run(main)
-    return kept[0]
-
 
 ERRORS = [GeneratorExit(), a_cancelled_of_elsewhere()]
 

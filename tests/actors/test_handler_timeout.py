@@ -10,7 +10,7 @@ import pytest
 import trio
 from support.errors import Bang, leaves
 from support.supervisors import supervised
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Actor, ActorExited, ActorRef, Exit, HandlerTimeout, Reply
 
@@ -31,9 +31,10 @@ class Fetcher(Actor):
     def fetch_later(self, seconds: float) -> Any:
         return self.fetch(seconds)  # a sync method that returns a coroutine
 
-    async def shield(self, seconds: float) -> None:
+    async def shield(self, seconds: float) -> str:
         with trio.CancelScope(shield=True):
             await trio.sleep(seconds)
+        return "shielded"
 
     async def clean_up_badly(self) -> None:
         try:
@@ -269,3 +270,23 @@ async def test_a_wrong_handler_timeout_is_refused_when_the_class_is_first_starte
     async with supervised() as supervisor:
         with pytest.raises(error, match=r"Wrong.handler_timeout must be .*, not "):
             await supervisor.start_child(wrong)
+
+
+async def test_a_handler_that_shields_itself_answers_its_caller_if_it_returns_after_all(
+    autojump_clock: MockClock,
+) -> None:
+    async def call(answers: list[object]) -> None:
+        answers.append(await ref.call(Fetcher.shield, 20))
+
+    answers: list[object] = []
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        ref = await supervisor.start_child(Fetcher, restart="temporary")
+        nursery.start_soon(call, answers)
+        await trio.sleep(6)
+        with pytest.raises(ActorExited) as caught:
+            await ref.call(Fetcher.shield, 1)
+        assert isinstance(caught.value.exit.error, HandlerTimeout)
+        assert answers == []
+        await ref.wait()
+        await wait_all_tasks_blocked()
+        assert answers == ["shielded"]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import trio
-from support.faults import AtCall, Fault, WithRoom, fails_at_every_call
+from support.faults import AtCall, Fault, WithRoom, fails_at_every_call, inside
 from support.inside import ask_to_stop, is_idle
 from support.supervisors import supervised
 from trio.testing import wait_all_tasks_blocked
 
 from trioreg import Actor, ActorRef
+from trioreg._actors import handler
 
 KINDS = [AtCall, WithRoom]
 
@@ -111,3 +113,25 @@ def test_an_end_that_fails_on_its_way_does_not_hang_the_shutdown(end: str, kind:
             fault(lambda: ENDS[end](ref))
 
     fails_at_every_call(kind, scenario)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a generator is closed meanwhile
+def test_a_first_message_that_fails_on_its_way_says_why_and_not_that_there_is_no_such_method() -> None:
+    async def scenario(fault: Fault) -> None:
+        class Clerk(Box):
+            @staticmethod
+            def file(item: object) -> None:
+                pass
+
+            @classmethod
+            def burn(cls, item: object) -> None:
+                pass
+
+        async with supervised() as supervisor:
+            ref: Any = await supervisor.start_child(Clerk)
+            for method in (Clerk.file, Clerk.burn):
+                with inside(handler, "name_in", fault), suppress(MemoryError):
+                    ref.cast_nowait(method, 1)
+                ref.cast_nowait(method, 2)
+
+    fails_at_every_call(AtCall, scenario)

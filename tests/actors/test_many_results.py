@@ -282,3 +282,17 @@ def test_the_outcome_and_its_time_are_those_of_a_task_for_each(jobs: list[Job], 
         assert run(await_many) == run(naive_await_many)
     if len(before) <= 1:
         assert run(race) == run(naive_race)
+
+
+@pytest.mark.parametrize("wait", [await_many, race])
+async def test_functions_of_another_run_are_refused_while_they_run_and_nothing_is_waited_for(
+    wait: Callable[[Any], Awaitable[object]],
+) -> None:
+    async with supervised() as supervisor:
+        ended, living = await start(supervisor, Job(0), Job(1000))
+        await ended.wait()
+        for refs in ([living], [living, living]):
+            with pytest.raises(RuntimeError, match="lives in the Trio run of another thread"):
+                await trio.to_thread.run_sync(trio.run, wait, refs)
+        assert count_watchers(living) == 0
+        assert await trio.to_thread.run_sync(trio.run, wait, [ended]) in (0, [0])

@@ -6,16 +6,18 @@ import gc
 import math
 import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import trio
+from support.errors import Bang
 from support.idlers import Idler
 from support.secret_agent import SecretAgent, idle
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, DynamicSupervisor, Exit, Registry, receive
+from trioreg import Actor, DynamicSupervisor, Exit, Registry, Reply, receive
 
 
 @pytest.mark.parametrize("method", [SecretAgent.echo, SecretAgent.aecho])
@@ -106,6 +108,18 @@ class Working(SecretAgent):
             self.send_after(1000, "message")
         elif what == "repeating timer":
             self.send_every(1, "message")
+        elif what == "timer with a method":
+            self.cast_after(1, Working.echo, "text")
+            self.cast_after(1000, Working.aecho, "text")
+        elif what == "repeating timer with a method":
+            self.cast_every(1, Working.aecho, text="text")
+
+    def work_behind(self) -> Awaitable[str]:
+        return self.aecho("text")
+
+
+class Limited(Working):
+    handler_timeout = 5
 
 
 async def function() -> int:
@@ -119,8 +133,11 @@ async def receiver() -> object:
 
 async def live_as_an_actor(supervisor: DynamicSupervisor, what: str) -> None:
     names: Registry[str, None] = Registry("names")
-    ref = await supervisor.start_child(Working, restart="temporary", name=names.via("working"))
+    cls = Limited if what == "limit" else Working
+    ref = await supervisor.start_child(cls, restart="temporary", name=names.via("working"))
     await ref.call(Working.aecho, "text")
+    await ref.call(Working.work_behind)
+    await ref.cast(Working.work_behind)
     await ref.call(Working.begin, what)
     await trio.sleep(2.5)
     if what == "killed":
@@ -159,6 +176,9 @@ async def live_again(supervisor: DynamicSupervisor, what: str) -> None:
         (live_as_an_actor, "background task"),
         (live_as_an_actor, "timer"),
         (live_as_an_actor, "repeating timer"),
+        (live_as_an_actor, "timer with a method"),
+        (live_as_an_actor, "repeating timer with a method"),
+        (live_as_an_actor, "limit"),
         (live_as_a_function, "function"),
         (live_as_a_function, "receiver"),
         (live_again, "restarts"),
@@ -176,6 +196,38 @@ async def test_lives_that_have_ended_leave_nothing_for_the_garbage_collector(
             for _ in range(10):
                 await live(supervisor, what)
             await wait_all_tasks_blocked()
+            assert gc.collect() == 0
+        finally:
+            gc.enable()
+
+
+class Refusing(Actor):
+    def refuse(self) -> Reply[None]:
+        reply = Reply[None]()
+        self.start_soon(self.answer, reply)
+        return reply
+
+    async def answer(self, reply: Reply[None]) -> None:
+        reply.fail(Bang())
+
+
+async def test_a_call_that_is_answered_later_with_an_error_leaves_nothing_for_the_garbage_collector(
+    autojump_clock: MockClock,
+) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Refusing)
+
+        async def call() -> None:
+            await wait_all_tasks_blocked()  # an idle actor handles it in the caller's turn
+            with suppress(Bang):
+                await ref.call(Refusing.refuse)
+
+        await call()  # what is made once
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(10):
+                await call()
             assert gc.collect() == 0
         finally:
             gc.enable()

@@ -113,3 +113,35 @@ async def test_an_actor_has_no_result_all_the_same(autojump_clock: MockClock) ->
             await ref.result()
         with pytest.raises(ActorExited):
             await ref.call(Game.end)
+
+
+@pytest.mark.parametrize("place", ["__init__", "on_start", "on_started", "on_idle", "background"])
+async def test_a_value_can_be_given_anywhere_in_the_actor(place: str, autojump_clock: MockClock) -> None:
+    class Anywhere(Actor):
+        idle_timeout = 1
+
+        def __init__(self) -> None:
+            self.stop_in("__init__")
+
+        async def on_start(self) -> None:
+            self.stop_in("on_start")
+            self.start_soon(self.beside)
+
+        async def on_started(self) -> None:
+            self.stop_in("on_started")
+
+        async def on_idle(self) -> None:
+            self.stop_in("on_idle")
+
+        async def beside(self) -> None:
+            self.stop_in("background")
+            await trio.sleep_forever()
+
+        def stop_in(self, here: str) -> None:
+            if here == place:
+                self.stop(here)
+                self.stop("too late")
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Anywhere, restart="temporary")
+        assert await ref.wait() == Exit("normal", value=place)

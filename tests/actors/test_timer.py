@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 from support.supervisors import supervised
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
 from trioreg import Actor, Timer
@@ -184,3 +185,30 @@ async def test_timers_of_a_function_refuse_wrong_seconds(seconds: Any, error: ty
 
     async with supervised() as supervisor:
         await (await supervisor.start_child(send)).result()
+
+
+@pytest.mark.parametrize("how", ["cancel the timer", "end the actor"])
+async def test_a_timer_that_is_ended_while_it_waits_for_room_leaves_nothing_open(
+    how: str, autojump_clock: MockClock
+) -> None:
+    timers: list[Timer] = []
+
+    class Small(Actor):
+        mailbox_size = 1
+
+        async def on_message(self, message: object) -> None:
+            timers.append(self.send_every(1, "tick"))
+            await trio.sleep(10)
+
+    async with supervised() as supervisor:
+        small = await supervisor.start_child(Small, restart="temporary")
+        await small.send("work")
+        await wait_all_tasks_blocked(0)
+        await small.send("more work")  # the mailbox is full
+        await trio.sleep(5)
+        if how == "cancel the timer":
+            timers[0].cancel()
+        else:
+            small.cancel()
+        await wait_all_tasks_blocked(0)
+        gc.collect()  # an async generator that was left open is a warning, which is an error

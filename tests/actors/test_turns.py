@@ -150,6 +150,9 @@ class Leaving(SecretAgent):
     async def wait_for_ever(self) -> None:
         await trio.sleep_forever()
 
+    async def wait_for_an(self, event: trio.Event) -> None:
+        await event.wait()
+
     def answer_later(self) -> Reply[object]:
         self.replies.append(Reply())
         return self.replies[-1]
@@ -157,6 +160,10 @@ class Leaving(SecretAgent):
 
 class LeavingFull(Leaving):
     mailbox_size = 1
+
+
+class LeavingFullOfTwo(Leaving):
+    mailbox_size = 2
 
 
 async def cast_many(ref: ActorRef[Leaving], nursery: trio.Nursery) -> None:
@@ -215,6 +222,45 @@ async def test_an_actor_that_ends_with_many_messages_lets_other_tasks_run_and_ke
     assert len(lines) == (1 if leave is cast_many or factory is LeavingFull else 0)
     if leave is cast_many:
         assert f"with {MANY} unhandled messages" in lines[0]
+
+
+@pytest.mark.parametrize("then", ["goes on", "is done", "is killed"])
+async def test_an_actor_that_is_asked_to_stop_refuses_many_that_wait_for_room_a_few_at_a_time(
+    then: str, autojump_clock: MockClock
+) -> None:
+    may_go_on = trio.Event()
+    refused: list[int] = []
+    turn = 0
+
+    async def cast() -> None:
+        with pytest.raises(ActorExited):
+            await ref.cast(Leaving.read)
+        refused.append(turn)
+
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        ref = await supervisor.start_child(LeavingFullOfTwo, restart="temporary")
+        ref.cast_nowait(Leaving.wait_for_an, may_go_on)
+        await wait_all_tasks_blocked()
+        for _ in range(2):
+            ref.cast_nowait(Leaving.read)
+        for _ in range(MANY):
+            nursery.start_soon(cast)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(ref.stop)
+        while not refused:
+            turn += 1
+            await trio.lowlevel.checkpoint()
+        if then == "is done":
+            may_go_on.set()  # from now on there is room, and nobody gets it
+        elif then == "is killed":
+            ref.kill()
+        while len(refused) < MANY:
+            turn += 1
+            await trio.lowlevel.checkpoint()
+        ref.kill()
+    # Trio takes the tasks of a turn in a random order, so two turns may look like one. A killed actor and its
+    # supervisor may refuse at the same time.
+    assert max(map(refused.count, refused)) <= 4 * REFUSED_PER_TURN
 
 
 # Many crashes at once

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from support.errors import leaves
+from support.errors import a_cancelled_of_elsewhere, leaves
 from support.owners import staged
 from support.registry_kinds import is_unique
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
@@ -188,3 +188,21 @@ async def test_dispatch_parallel_shows_no_owner_that_has_ended_before_its_task_r
             await trio.lowlevel.checkpoint()
     assert seen.count(stays) == 8
     assert topics.lookup("key") == [(stays, 0)]
+
+
+OLD_CANCELLED = a_cancelled_of_elsewhere()
+
+
+async def test_a_function_of_dispatch_parallel_that_raises_the_cancellation_of_another_scope_has_failed(
+    topics: Registry[str, int], autojump_clock: MockClock
+) -> None:
+    async def fn(entries: list[Entry[int]]) -> None:
+        await trio.lowlevel.checkpoint()
+        raise OLD_CANCELLED
+
+    topics.register("key", 0)
+    with pytest.raises(ExceptionGroup) as caught:
+        await topics.dispatch_parallel("key", fn)
+    (error,) = leaves(caught.value)
+    assert isinstance(error, RuntimeError)
+    assert error.__cause__ is OLD_CANCELLED

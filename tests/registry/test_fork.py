@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
-import traceback
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-import trio
+from support.processes import in_a_fork, run_in_a_new_thread
 from support.registry_kinds import KINDS, kind_id
 from support.secret_agent import SecretAgent
 from support.supervisors import supervised
@@ -19,19 +15,6 @@ from trio.testing import MockClock
 from trioreg import Registry
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
-
-
-def in_a_fork(check: Callable[[], None]) -> None:
-    """Run ``check`` in a child process; it has to come to its end."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            check()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
@@ -53,18 +36,7 @@ async def test_after_a_fork_in_the_thread_of_a_run_the_child_finds_no_names_and_
         assert names.count() == 0
         assert names.lookup("actor") == names.lookup("plain") == []
         assert names.total("plain") == 0
-        errors: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                trio.run(write)
-            except BaseException as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=run)  # in this thread Trio still has the parent's run
-        thread.start()
-        thread.join()
-        assert errors == []
+        run_in_a_new_thread(write)
         assert names.count() == 0
 
     names.register("plain", 1)

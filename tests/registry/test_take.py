@@ -127,3 +127,61 @@ async def test_the_end_of_a_hold_leaves_the_name_to_its_taker(
         with names.hold("name", 1):
             names.take("name", 2, owner=taker)
         assert names.whereis("name") is taker
+
+
+async def test_a_lock_of_the_same_key_is_not_taken_along(names: Registry[str, int], autojump_clock: MockClock) -> None:
+    async with staged() as stage, trio.open_nursery() as nursery:
+        taker = await stage.actor()
+        names.register("name", 1)
+        order: list[str] = []
+
+        async def wait() -> None:
+            async with names.lock("name"):
+                order.append("next")
+
+        async with names.lock("name"):
+            nursery.start_soon(wait)
+            await wait_all_tasks_blocked()
+            names.take("name", 2, owner=taker)
+            await wait_all_tasks_blocked()
+            order.append("first")
+    assert order == ["first", "next"]
+
+
+async def test_a_listener_may_take_the_name_back(autojump_clock: MockClock) -> None:
+    events: list[tuple[type, Owner]] = []
+
+    def take_back(event: Event[str, int]) -> None:
+        events.append((type(event), event.owner))
+        if isinstance(event, Registered) and event.owner is second:
+            listened.take("name", 3, owner=first)
+
+    listened: Registry[str, int] = Registry("names", listeners=[take_back])
+    async with staged() as stage:
+        first, second = await stage.task(), await stage.actor()
+        listened.register("name", 1, owner=first)
+        listened.take("name", 2, owner=second)
+        assert listened.lookup("name") == [(first, 3)]
+        assert (listened.keys(first), listened.keys(second)) == (["name"], [])
+        assert events == [
+            (Registered, first),
+            (Unregistered, first),
+            (Registered, second),
+            (Unregistered, second),
+            (Registered, first),
+        ]
+
+
+async def test_a_take_wakes_who_waits_for_the_name(names: Registry[str, int], autojump_clock: MockClock) -> None:
+    found: list[Owner] = []
+
+    async def wait() -> None:
+        found.append(await names.wait_for("name"))
+
+    async with staged() as stage, trio.open_nursery() as nursery:
+        taker = await stage.actor()
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        assert names.take("name", 1, owner=taker) is None
+        await wait_all_tasks_blocked()
+        assert found == [taker]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import trio
@@ -231,3 +231,44 @@ async def test_a_wrong_buffer_or_overflow_is_an_error_that_names_it(
 ) -> None:
     with pytest.raises((TypeError, ValueError), match=f"^{error}$"):
         names.watch(**options)
+
+
+MOVES = st.lists(st.sampled_from(["change", "receive"]), max_size=20)
+
+
+@given(
+    there=st.integers(0, 2), buffer=st.integers(1, 3), overflow=st.sampled_from(["error", "drop_oldest"]), moves=MOVES
+)
+def test_a_feed_at_its_limit_does_what_a_list_would(
+    there: int, buffer: int, overflow: Literal["error", "drop_oldest"], moves: list[str]
+) -> None:
+    async def main() -> None:
+        topics: Registry[str, int] = Registry("topics", keys="duplicate")
+        for _ in range(there):
+            topics.register("key", 0)
+        first, kept, dropped = [0] * there, list[int | str](), 0
+        with topics.watch(initial=True, buffer=buffer, overflow=overflow) as events:
+            for number, move in enumerate(moves, 1):
+                if move == "change":
+                    topics.register("key", number)
+                    if sum(item != "lost" for item in kept) < buffer:
+                        kept.append(number)
+                        continue
+                    dropped += 1
+                    if overflow == "drop_oldest":
+                        kept = [*kept[1:], number]
+                    elif kept[-1] != "lost":
+                        kept.append("lost")
+                    continue
+                expected = first.pop() if first else kept.pop(0) if kept else "nothing"
+                found: int | str
+                try:
+                    found = events.receive_nowait().value
+                except Overflow:
+                    found = "lost"
+                except trio.WouldBlock:
+                    found = "nothing"
+                assert found == expected
+            assert events.dropped == dropped
+
+    trio.run(main)

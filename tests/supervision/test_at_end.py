@@ -19,6 +19,7 @@ from trio.testing import MockClock
 from trioreg import (
     Actor,
     ChildSpec,
+    Exit,
     Registry,
     RestartLimit,
     open_dynamic_supervisor,
@@ -133,3 +134,28 @@ def test_a_program_writes_no_such_line(lines: Callable[[], list[str]]) -> None:
     children = [ChildSpec(Actor), ChildSpec(job, significant=True)]
     run(children, auto_shutdown="any_significant", clock=MockClock(autojump_threshold=0))
     assert lines() == []
+
+
+@pytest.mark.parametrize("opener", [open_supervisor, open_dynamic_supervisor])
+async def test_children_that_hang_or_crash_at_the_end_of_a_block_do_not_keep_the_others_from_ending(
+    opener: Callable[..., AbstractAsyncContextManager[Any]], autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Hanging(Actor):
+        async def on_stop(self, exit: Exit) -> None:
+            await trio.sleep_forever()
+
+    class Crashing(Actor):
+        async def on_stop(self, exit: Exit) -> None:
+            raise Bang
+
+    log: list[str] = []
+    with pytest.RaisesGroup(Bang):
+        async with opener(at_end="stop") as supervisor:
+            await supervisor.start_child(partial(Worker, log, "first"))
+            await supervisor.start_child(Hanging, shutdown=2)
+            await supervisor.start_child(Crashing)
+            await supervisor.start_child(partial(Worker, log, "last", stop=0.1))
+    assert sorted(log[2:]) == ["-first", "-last"]
+    assert trio.current_time() == pytest.approx(2.1 if opener is open_supervisor else 2)
+    killed, *_ = [line.getMessage() for line in caplog.records if line.levelno == logging.WARNING]
+    assert "is killed: its 2 seconds to end are over" in killed

@@ -11,18 +11,21 @@ from typing import Any
 
 import pytest
 import trio
+from support.cancellation import Cancelling, sweep_steps
 from support.errors import Bang
+from support.inside import assert_nothing_left_behind
+from support.interrupts import interrupted_at_each_line
 from support.supervisors import supervised, supervising
 from trio.testing import MockClock, open_stream_to_socket_listener, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import Actor, ChildSpec, DynamicSupervisor, Exit, Registry, connection_handler
+from trioreg import Actor, ChildSpec, DynamicSupervisor, Exit, Registry, connection_handler, open_dynamic_supervisor
 
 
 class Session(Actor):
     """It echoes lines, and says goodbye when it ends."""
 
-    def __init__(self, stream: trio.SocketStream, events: list[str] | None = None) -> None:
+    def __init__(self, stream: trio.abc.Stream, events: list[str] | None = None) -> None:
         self.stream = stream
         self.events = [] if events is None else events
 
@@ -30,10 +33,11 @@ class Session(Actor):
         self.start_soon(self.read)
 
     async def read(self) -> None:
-        async for chunk in self.stream:
-            if b"crash" in chunk:
-                raise Bang
-            await self.stream.send_all(chunk)
+        with suppress(trio.BrokenResourceError):
+            while chunk := await self.stream.receive_some():
+                if b"crash" in chunk:
+                    raise Bang
+                await self.stream.send_all(chunk)
         self.stop()
 
     async def on_stop(self, exit: Exit) -> None:
@@ -140,6 +144,83 @@ async def test_all_connections_say_goodbye_on_shutdown_and_nothing_is_logged(
         assert supervisor.count_children().active == 0
     assert received == [b"goodbye: shutdown"] * count
     assert warnings(caplog) == []
+
+
+@pytest.mark.parametrize("first", ["server", "sessions"])
+async def test_a_thousand_connections_end_without_a_line_in_the_log_though_every_third_client_is_gone(
+    first: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    events: list[str] = []
+    pairs = [trio.testing.memory_stream_pair() for _ in range(1000)]
+
+    async def serve(stream: trio.abc.Stream) -> None:
+        async with stream:
+            await handler(stream)
+
+    async with open_dynamic_supervisor(at_end="stop") as supervisor, trio.open_nursery() as nursery:
+        handler = connection_handler(supervisor, Session, events)
+        for near, _ in pairs:
+            nursery.start_soon(serve, near)
+        await wait_all_tasks_blocked()
+        for _, far in pairs[::3]:
+            await far.aclose()
+        if first == "server":
+            nursery.cancel_scope.cancel()
+        else:
+            supervisor.stop()
+    assert len(events) == 1000
+    for number, (_, far) in enumerate(pairs):
+        if number % 3:
+            assert [await far.receive_some(), await far.receive_some()] == [b"goodbye: shutdown", b""]
+    assert warnings(caplog) == []
+
+
+@pytest.mark.parametrize("client", ["stays", "is gone before", "is gone in the middle", "says it is done"])
+async def test_a_handler_that_is_cancelled_at_any_step_leaves_no_actor_and_does_not_use_its_stream_later(
+    client: str, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def attempt(cancelling: Cancelling[None]) -> None:
+        events: list[str] = []
+        near, far = trio.testing.memory_stream_pair()
+
+        async def act() -> None:
+            with suppress(trio.BrokenResourceError):
+                await far.send_all(b"hello")
+            if client == "is gone in the middle":
+                await far.aclose()
+            elif client != "is gone before":
+                await far.receive_some()
+                await far.send_eof()
+
+        if client == "is gone before":
+            await far.aclose()
+        async with supervised() as supervisor, trio.open_nursery() as nursery:
+            if client != "is gone before":
+                nursery.start_soon(act)
+            await cancelling.run(lambda: connection_handler(supervisor, Session, events)(near))
+            assert supervisor.count_children().specs == 0
+            said = list(events)
+            await near.aclose()
+            await wait_all_tasks_blocked()
+            assert events == said
+
+    await sweep_steps(attempt)
+    assert warnings(caplog) == []
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_at_any_line_of_a_handler_leaves_no_actor() -> None:
+    names: Registry[str, None] = Registry("names")
+
+    async def main() -> None:
+        near, far = trio.testing.memory_stream_pair()
+        await far.send_eof()
+        async with open_dynamic_supervisor(at_end="stop") as supervisor:
+            await connection_handler(supervisor, Session)(near)
+
+    for place, errors in interrupted_at_each_line(main, "connections.py", "shutdown.py"):
+        assert errors == {KeyboardInterrupt}, place
+        assert_nothing_left_behind(names)
 
 
 async def test_the_server_has_ended_only_when_every_actor_has(autojump_clock: MockClock) -> None:
@@ -337,9 +418,9 @@ async def test_an_address_of_another_actor_closes_the_connection_and_says_why(
     class Other(Actor): ...
 
     async with supervised() as supervisor:
-        await connection_handler(names.via("sessions"), Session)(near)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await connection_handler(names.via("sessions"), Session)(near)
         await supervisor.start_child(Other, name=names.via("sessions"))
-        await connection_handler(names.via("sessions"), Session)(near)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await connection_handler(names.via("sessions"), Session)(near)
     assert warnings(caplog) == [
         "a connection is refused: 'sessions' is not registered in 'names'",
         "a connection is closed: its actor did not start",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 import trio
 from support.carts import Cart, Shop
 from support.errors import Bang
-from trio.lowlevel import Task
+from support.steps import AtStep
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
@@ -32,6 +33,9 @@ from trioreg import (
     open_on_demand,
     open_supervisor,
 )
+from trioreg._supervision.on_demand_lives import Lives
+
+LIVES = "trioreg._supervision.on_demand_supervisor.Lives"
 
 # A start on first use
 
@@ -150,6 +154,42 @@ async def test_only_one_supervisor_at_a_time_runs_them() -> None:
         assert await carts.via("a").call(Cart.note, 1) == 1
 
 
+async def test_only_one_of_two_threads_that_open_them_at_once_runs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    carts = Shop().carts()
+    opened: list[str] = []
+
+    async def open_them(who: str) -> None:
+        try:
+            async with open_on_demand(carts):
+                opened.append(who)
+                await trio.lowlevel.checkpoint()
+        except* RuntimeError:
+            opened.append("refused")
+
+    def meanwhile(*args: Any) -> Any:
+        monkeypatch.setattr(LIVES, Lives)
+        other = Thread(target=trio.run, args=(open_while_it_opens,))
+        other.start()
+        assert is_open.wait(10)
+        threads.append(other)
+        return Lives(*args)
+
+    threads: list[Thread] = []
+    is_open, may_close = Event(), Event()
+
+    async def open_while_it_opens() -> None:
+        async with open_on_demand(carts):
+            opened.append("other")
+            is_open.set()
+            await trio.to_thread.run_sync(may_close.wait, 10)
+
+    monkeypatch.setattr(LIVES, meanwhile)
+    await open_them("this")
+    may_close.set()
+    await trio.to_thread.run_sync(threads[0].join)
+    assert opened == ["other", "refused"]
+
+
 async def test_a_message_from_another_thread_is_refused() -> None:
     carts = Shop().carts()
     async with open_on_demand(carts):
@@ -194,6 +234,21 @@ async def test_the_name_is_in_the_registry_that_is_given(autojump_clock: MockClo
         names.unregister("b")
         assert await carts.via("b").call(Cart.note, 1) == 1
     assert names.count() == 0
+
+
+async def test_a_listener_on_demand_that_is_not_run_is_as_one_that_is_not_there(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = Shop()
+    carts = shop.carts()
+    names: Registry[str, None] = Registry("names", listeners=[carts.via("log")])
+    names.register("before")
+    async with open_on_demand(carts):
+        names.register("while")
+        await wait_all_tasks_blocked()
+    names.register("after")
+    assert [event.key for event in shop.handled["log"]] == ["while"]
+    assert caplog.records == []
 
 
 async def test_all_that_run_are_listed() -> None:
@@ -295,6 +350,38 @@ async def test_an_actor_that_has_something_to_do_is_not_retired(autojump_clock: 
     assert shop.lives == {"a": 1, "b": 1}
 
 
+class Ticking(Cart):
+    idle_timeout = 3
+
+    async def on_idle(self) -> None:
+        pass
+
+    def begin(self, how: str) -> None:
+        if how == "cast_every":
+            self.cast_every(2.7, Ticking.tick)
+        elif how == "send_every":
+            self.send_every(2.7, "tick")
+        elif how == "send_after":
+            self.send_after(9.5, "tick")
+
+    async def tick(self) -> None:
+        pass
+
+    async def on_message(self, message: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("how", ["cast_every", "send_every", "send_after", "on_idle"])
+async def test_what_an_actor_does_by_itself_does_not_keep_it(how: str, autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts: Any = shop.carts(Ticking, retire_after=10)
+    async with open_on_demand(carts):
+        await carts.via("a").call(Ticking.begin, how)
+        ref = carts.whereis("a")
+        with trio.fail_after(20):
+            await ref.wait()
+
+
 async def test_two_thousand_are_retired_and_started_again(autojump_clock: MockClock) -> None:
     shop = Shop()
     carts = shop.carts(retire_after=10)
@@ -307,21 +394,6 @@ async def test_two_thousand_are_retired_and_started_again(autojump_clock: MockCl
             await trio.sleep(12)
             assert len(carts) == 0
     assert set(shop.lives.values()) == {2}
-
-
-class AtStep(trio.abc.Instrument):
-    """Calls a function after the n-th step of any task."""
-
-    def __init__(self, n: int, function: Any) -> None:
-        self.n = n
-        self.function = function
-        self.is_done = False
-
-    def after_task_step(self, task: Task) -> None:
-        self.n -= 1
-        if self.n < 0 and not self.is_done:
-            self.is_done = True
-            self.function()
 
 
 @pytest.mark.parametrize("mailbox_size", [None, 1])

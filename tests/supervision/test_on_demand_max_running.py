@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -36,6 +37,28 @@ async def test_the_one_that_was_used_the_longest_time_ago_makes_room(autojump_cl
         await carts.via("e").call(Cart.note, 1)
         assert {key for key, _ in carts.items()} == {"b", "d", "e"}
     assert shop.most == 3
+
+
+@pytest.mark.parametrize("how", ["name", "reference", "group"])
+async def test_a_message_that_does_not_come_through_its_address_is_a_use_too(
+    how: str, autojump_clock: MockClock
+) -> None:
+    shop = Shop()
+    carts = shop.carts(max_running=2)
+    async with open_on_demand(carts):
+        for key in "ab":
+            await carts.via(key).call(Cart.note, 1)
+        ref = carts.whereis("a")
+        assert ref is not None
+        if how == "name":
+            carts.registry.via("a", of=Cart).cast_nowait(Cart.note, 2)
+        elif how == "reference":
+            await ref.call(Cart.note, 2)
+        else:
+            carts.registry.cast_all("a", Cart.note, 2)
+        await wait_all_tasks_blocked()
+        await carts.via("c").call(Cart.note, 1)
+        assert {key for key, _ in carts.items()} == {"a", "c"}
 
 
 async def test_an_actor_at_work_is_passed_over(autojump_clock: MockClock) -> None:
@@ -162,6 +185,26 @@ async def test_to_be_asked_for_room_takes_up_no_room_in_a_bounded_mailbox(autoju
     assert shop.handled == {"a": [1, 2], "b": [1]}
 
 
+@pytest.mark.parametrize("behind", [0, 1, 3])
+async def test_to_be_asked_for_room_does_not_count_in_the_peak(behind: int, autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts = shop.carts(max_running=2)
+    async with open_on_demand(carts):
+        carts.via("a").cast_nowait(Cart.note_slowly, 1, 2)
+        carts.via("x").cast_nowait(Cart.note_slowly, 1, 1)  # it makes the room
+        await wait_all_tasks_blocked()
+        ref = carts.whereis("a")
+        assert ref is not None
+        before = ref.statistics().peak
+        carts.via("b").cast_nowait(Cart.note, 1)
+        for number in range(behind):
+            carts.via("a").cast_nowait(Cart.note, number)
+        assert ref.statistics().peak == max(before, behind)
+        await trio.sleep(5)
+        assert ref.statistics().peak == max(before, behind)
+        assert ref.statistics().handled == 1 + behind
+
+
 async def test_to_be_asked_for_room_is_no_message_that_a_crash_leaves_unhandled(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -230,6 +273,25 @@ async def test_a_cycle_through_room_and_another_actor_is_found(autojump_clock: M
         with pytest.raises(ActorExited) as caught:
             await carts.via("a").call(Caller.ask_plain, "plain")
         assert is_cycle(caught.value)
+
+
+class Chain(Cart):
+    async def chain(self, length: int) -> int:
+        carts: Any = self.shop.on_demand
+        return 1 + await carts.via(length).call(Chain.chain, length - 1) if length else 0
+
+
+async def test_a_cycle_at_the_end_of_a_long_chain_of_calls_is_found(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts: Any = shop.carts(Chain, max_running=1500)
+    logging.disable()
+    try:
+        async with open_on_demand(carts):
+            with pytest.raises(ActorExited) as caught:
+                await carts.via("first").call(Chain.chain, 1501)
+    finally:
+        logging.disable(logging.NOTSET)
+    assert is_cycle(caught.value)
 
 
 async def test_a_call_that_waits_for_room_that_will_come_is_no_cycle(autojump_clock: MockClock) -> None:

@@ -23,6 +23,7 @@ from trioreg import (
     Registry,
     RestartLimit,
     RestartLimitExceeded,
+    Supervisor,
     open_dynamic_supervisor,
     open_partition_supervisor,
     open_supervisor,
@@ -193,6 +194,28 @@ async def test_a_child_that_escalates_ends_its_supervisor_with_its_own_errors(au
     assert [str(error) for error in caught.errors] == ["a", "a"]
     assert (caught.limit.child, caught.limit.max_restarts, caught.limit.is_of_child) == ("a", 1, True)
     assert log[-1] == "-b"
+
+
+async def test_a_child_deep_in_a_tree_that_escalates_is_a_crash_of_each_supervisor_above(
+    autojump_clock: MockClock,
+) -> None:
+    sick = ChildSpec(Sick, id="sick", limit=RestartLimit(1, 60, then="escalate"))
+    inner = ChildSpec(Supervisor, ([sick],), id="inner", limit=RestartLimit(1, 60, then="escalate"))
+    with gives_up(re.escape("program gave up: child 'inner' had more than 1 restart in 60 seconds")) as caught:
+        async with open_supervisor([inner, ChildSpec(Actor)], name="program", max_restarts=0):
+            await went_on()
+    below = [str(error) for error in caught.errors if isinstance(error, RestartLimitExceeded)]
+    assert below == ["program/inner gave up: child 'sick' had more than 1 restart in 60 seconds"] * 2
+    assert [type(error) for error in caught.errors].count(Bang) == 4
+    assert len(caught.errors) == 6
+
+
+async def test_a_subtree_in_which_a_child_escalates_can_be_dropped(autojump_clock: MockClock) -> None:
+    sick = ChildSpec(Sick, id="sick", limit=RestartLimit(1, 60, then="escalate"))
+    inner = ChildSpec(Supervisor, ([sick],), id="inner", limit=RestartLimit(1, 60))
+    async with supervising([inner, ChildSpec(Actor, id="well")], max_restarts=0) as supervisor:
+        await trio.sleep(10)
+        assert states_by_id(supervisor) == {"inner": "ended", "well": "running"}
 
 
 async def test_a_supervisors_own_limit_says_that_it_is_no_childs(autojump_clock: MockClock) -> None:

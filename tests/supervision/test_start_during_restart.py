@@ -232,3 +232,46 @@ async def test_a_child_that_asks_for_a_child_in_the_end_that_a_restart_of_severa
         await trio.sleep(10)
         assert len(errors) == 1
         assert restarts(supervisor) == {"a": 1, "b": 1}
+
+
+# Trio runs what is woken in one step in either order.
+@pytest.mark.parametrize("time", range(8))
+async def test_starts_that_wait_for_a_restart_of_several_begin_in_the_order_in_which_they_were_asked_for(
+    time: int, autojump_clock: MockClock
+) -> None:
+    async with supervising([ChildSpec(Slow, id="a"), ChildSpec(Slow, id="b")], strategy="one_for_all") as supervisor:
+        ref_of(supervisor, "a").kill()
+        await trio.sleep(0.5)
+
+        async def start(id: int) -> None:
+            await trio.sleep(id / 10)
+            await supervisor.start_child(ChildSpec(Actor, id=id))
+
+        async with trio.open_nursery() as nursery:
+            for id in range(20):
+                nursery.start_soon(start, id)
+        assert list(restarts(supervisor)) == ["a", "b", *range(20)]
+
+
+async def test_a_start_that_waits_and_is_cancelled_or_refused_lets_the_next_one_begin(
+    autojump_clock: MockClock,
+) -> None:
+    async with supervising([ChildSpec(Slow, id="a")], strategy="one_for_all") as supervisor:
+        ref_of(supervisor, "a").kill()
+        await trio.sleep(0.5)
+
+        async def start(id: str, seconds: float) -> None:
+            with trio.move_on_after(seconds):
+                await supervisor.start_child(ChildSpec(Actor, id=id))
+
+        async def start_twice() -> None:
+            with pytest.raises(ValueError, match="taken"):
+                await supervisor.start_child(ChildSpec(Actor, id="a"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(start, "b", 0.5)  # at that moment the restart is over
+            await wait_all_tasks_blocked()
+            nursery.start_soon(start_twice)
+            await wait_all_tasks_blocked()
+            nursery.start_soon(start, "c", math.inf)
+        assert "c" in restarts(supervisor)

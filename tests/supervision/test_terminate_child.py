@@ -323,3 +323,20 @@ async def test_a_reference_of_a_former_life_does_not_end_the_present_one(
             await wait_all_tasks_blocked()
             assert states(supervisor) == ["running"]
             scope.cancel()
+
+
+async def test_several_that_end_a_child_at_once_write_one_line_when_its_time_is_up(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    async def stay() -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(10)
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(stay, shutdown=2)
+        await wait_all_tasks_blocked()
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(supervisor.terminate_child, ref)
+        assert (await ref.wait()).reason == "killed"
+    assert len([record for record in caplog.records if "is killed" in record.getMessage()]) == 1

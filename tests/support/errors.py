@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import cast
 
 import pytest
+import trio
 
 from trioreg import RestartLimitExceeded
 
@@ -47,3 +48,22 @@ def gives_up(match: str = "") -> Generator[GaveUp]:
     assert not any(isinstance(error, BaseExceptionGroup) for error in others)
     assert re.search(match, str(first))
     gave_up.limit, gave_up.errors = first, list(others)
+
+
+def a_cancelled_of_elsewhere() -> trio.Cancelled:
+    """A `trio.Cancelled` of a scope that is over, as code keeps one that catches it and raises it later."""
+    kept: list[trio.Cancelled] = []
+
+    async def wait() -> None:
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled as cancelled:
+            kept.append(cancelled)
+            raise
+
+    async def main() -> None:
+        with trio.move_on_after(0):
+            await wait()
+
+    trio.run(main)
+    return kept[0]

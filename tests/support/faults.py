@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import os
 import sys
 from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -21,10 +24,12 @@ class Fault:
     """What a scenario calls its change through."""
 
     is_reached = False
+    where = ""
 
     def __call__(self, change: Callable[[], object]) -> bool:
-        """Do the change. Whether it succeeded."""
-        raise NotImplementedError
+        """Do the change. Whether it succeeded. (Here it is done without a fault.)"""
+        change()
+        return True
 
 
 class AtCall(Fault):
@@ -47,6 +52,8 @@ class AtCall(Fault):
             if self.left == 0:
                 self.is_reached = True
                 sys.setprofile(None)
+                name = getattr(called, "__qualname__", frame.f_code.co_qualname)
+                self.where = f", {name} called in {caller.f_code.co_qualname}, line {caller.f_lineno}"
                 raise MemoryError
             self.left -= 1
 
@@ -118,7 +125,13 @@ class Stepped:
             sent = yield value
 
 
+async def _break_down() -> None:
+    await trio.sleep(2000)
+    raise AssertionError("it hangs")  # a `TrioInternalError`, which ends even a run whose tasks can't be cancelled
+
+
 async def _within_time(scenario: Callable[[Fault], Awaitable[object]], fault: Fault) -> None:
+    trio.lowlevel.spawn_system_task(_break_down)
     gc.disable()  # what the collector would finalize is no part of the change
     try:
         with trio.fail_after(1000):
@@ -137,9 +150,42 @@ def fails_at_every_call(kind: Callable[[int], Fault], scenario: Callable[[Fault]
         try:
             trio.run(_within_time, scenario, fault, clock=MockClock(autojump_threshold=0))
         except BaseException as error:
-            error.add_note(f"fault number {n}")
+            error.add_note(f"fault number {n}{fault.where}")
             raise
         if not fault.is_reached:
             assert n > 1
             return
     raise AssertionError("the change still fails")
+
+
+@contextmanager
+def inside(holder: Any, name: str, fault: Fault, *, of: Callable[..., bool] = lambda *_: True) -> Generator[None]:
+    """The next call of a function in the runtime goes through a fault, if ``of`` says so of its arguments.
+
+    It raises what the fault raises. If the function is async, each of its steps goes through the fault.
+    """
+    original = getattr(holder, name)
+    patch = pytest.MonkeyPatch()
+    is_async = inspect.iscoroutinefunction(original)
+
+    @trio.lowlevel.enable_ki_protection
+    def faulty(*args: Any, **kwargs: Any) -> Any:
+        if not of(*args, **kwargs):
+            return original(*args, **kwargs)
+        patch.undo()
+        if is_async:
+            return _awaited(Stepped(original(*args, **kwargs), fault))
+        result: list[Any] = []
+        if not fault(lambda: result.append(original(*args, **kwargs))):
+            raise MemoryError
+        return result[0]
+
+    patch.setattr(holder, name, faulty)
+    try:
+        yield
+    finally:
+        patch.undo()
+
+
+async def _awaited(stepped: Stepped) -> Any:
+    return await stepped

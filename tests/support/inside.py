@@ -15,8 +15,8 @@ import pytest
 from trio.lowlevel import add_instrument, enable_ki_protection, remove_instrument
 
 from trioreg import ActorRef, Owner, Partitions, Registry, TaskOwner, Via
+from trioreg._actors import cell as _cell_module
 from trioreg._actors import hot_paths as _hot_paths
-from trioreg._actors import life as _life
 from trioreg._actors import mailbox as _mailbox
 from trioreg._actors.call import Call
 from trioreg._actors.cell import Cell
@@ -69,7 +69,7 @@ COMPACT = _mailbox._COMPACT
 CRASHES_PER_TURN = _turnstile.PER_TURN
 """How many actors that have crashed end before other tasks run."""
 
-REFUSED_PER_TURN = _life.REFUSED_PER_TURN
+REFUSED_PER_TURN = _cell_module.REFUSED_PER_TURN
 """How many messages an ending actor refuses before it lets other tasks run."""
 
 ROWS_PER_TURN = _query.ROWS_PER_TURN

@@ -7,12 +7,12 @@ import itertools
 import logging
 import signal
 import weakref
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import pytest
 import trio
-from support.errors import Bang, leaves
+from support.errors import Bang, a_cancelled_of_elsewhere, leaves
 from support.streams import BOTH, Gone, OnError, Work, double, fail, taken
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -364,3 +364,30 @@ async def test_a_taken_failure_is_not_kept_alive_by_a_reference_cycle(autojump_c
         assert alive() is None
     finally:
         gc.enable()
+
+
+OLD_CANCELLED = a_cancelled_of_elsewhere()
+
+
+def begins_and_fails() -> Generator[int]:
+    yield 1
+    raise OLD_CANCELLED
+
+
+async def begins_and_fails_later() -> AsyncIterator[int]:
+    yield 1
+    await trio.lowlevel.checkpoint()
+    raise OLD_CANCELLED
+
+
+@pytest.mark.parametrize("on_error", BOTH)
+@pytest.mark.parametrize("items", [begins_and_fails, begins_and_fails_later])
+async def test_an_input_that_raises_the_cancellation_of_another_scope_is_an_error_and_no_end(
+    items: Callable[[], Iterable[int] | AsyncIterable[int]], on_error: OnError, autojump_clock: MockClock
+) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        async with open_stream(Work(), items(), max_concurrency=2, on_error=on_error) as stream:
+            await taken(stream)
+    (error,) = leaves(caught.value)
+    assert isinstance(error, RuntimeError)
+    assert error.__cause__ is OLD_CANCELLED

@@ -58,7 +58,7 @@ async def wrong(pool: Pool[Adder]) -> None:
     """Never called: each line is an error to the type checkers."""
     open_pool(Adder, "five", size=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     open_pool(Adder, 5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    await pool.call(Adder.add, "one")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await pool.call(Other.other)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportArgumentType]
-    await pool.cast(Adder.add, "one")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    pool.map(Adder.later, ["one"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await pool.call(Adder.add, "one")  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await pool.call(Other.other)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await pool.cast(Adder.add, "one")  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    pool.map(Adder.later, ["one"])  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]

@@ -149,6 +149,8 @@ async def by_name(agents: trioreg.Registry[str, int]) -> None:
     assert_type(agents.keys(current_owner()), list[str])
     agents.keys()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     agents.values("James Bond")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    agents.keys()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    agents.values("James Bond")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     agents.lookup(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     agents.register("James Bond", "007")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

@@ -13,7 +13,17 @@ from .agent import Agent
 from .beside import beside
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
-from .deadlock import YieldingWait, needs_name, waiting_for, waiting_for_name, yielding_wait
+from .crash_details import crash_details
+from .deadlock import (
+    EndsBelow,
+    YieldingWait,
+    begin_wait,
+    needs_name,
+    waiting_for,
+    waiting_for_end,
+    waiting_for_name,
+    yielding_wait,
+)
 from .function_actor import Function
 from .group_cast import cast_to_all
 from .handler import Handlers, raises
@@ -49,10 +59,13 @@ __all__ = [
     "Timer",
     "WAITING",
     "YieldingWait",
+    "EndsBelow",
     "ask_round",
+    "begin_wait",
     "beside",
     "await_many",
     "cast_to_all",
+    "crash_details",
     "current",
     "needs_name",
     "post",
@@ -64,6 +77,7 @@ __all__ = [
     "send_every",
     "type_of",
     "waiting_for",
+    "waiting_for_end",
     "waiting_for_name",
     "yielding_wait",
 ]

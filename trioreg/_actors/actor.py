@@ -12,10 +12,10 @@ from weakref import WeakValueDictionary
 from trio.lowlevel import current_task, enable_ki_protection
 
 from .._runtime import async_result, current_actor, do_later, is_finalizing, logger
-from .background import start_background_task
 from .cell import ENDED, ENDING, NOTHING, Cell
 from .function_actor import receive as receive_next
 from .ref import ActorRef
+from .start_soon import start_background_task
 from .timer import Timer, cast_timer, message_timer
 
 if TYPE_CHECKING:
@@ -193,8 +193,9 @@ class Actor:
     ) -> Timer:
         """Cast to one of this actor's own methods every ``seconds``, the first time after ``seconds``.
 
-        As with `send_every`, late messages do not pile up. The casts end with the actor, or when you cancel the
-        `Timer`. Not a checkpoint; constant time.
+        As with `send_every`, late messages do not pile up. A supervisor that casts starts to itself leaves one out
+        while the last one still goes on. The casts end with the actor, or when you cancel the `Timer`. Not a
+        checkpoint; constant time.
 
         Args:
             seconds: The time from one to the next, more than 0.

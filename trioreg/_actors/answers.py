@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, checkpoint, current_task, wait_task_rescheduled
 
-from .._runtime import ActorExited, Exit
+from .._runtime import ActorExited, Exit, discard
 from .beside import defer, go_on_beside
 from .call import Call, Reply
 from .cell import ENDING
@@ -59,11 +59,13 @@ async def wait_answer(call: Call) -> object:
             if call.task is not None:
                 _abandon(call)
             raise
-    if call.error is not None:
+    error = call.error
+    if error is not None:
+        call.error = None  # its traceback leads to a frame that keeps the call
         try:
-            raise call.error
+            raise error
         finally:
-            del call
+            del call, error
     return call.value
 
 
@@ -115,7 +117,7 @@ def answer_in_callers_turn(
             go_on(cell, cast("Any", result), handler, args, kwargs, later)
         except BaseException:
             # The stack is full, or the memory: leave no wait and no coroutine behind.
-            cast("Any", result).close()
+            discard(cast("Any", result))
             if later is not None:
                 later.end_wait()
             raise
@@ -162,7 +164,7 @@ def go_on(
         call.has_begun = True
         cell.put_first(CALL, call)
     elif cell.state == ENDING:
-        coroutine.close()
+        discard(coroutine)
     else:
         cell.put_first(CAST, (resumed, args, kwargs))
 

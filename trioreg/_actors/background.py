@@ -1,55 +1,39 @@
-"""The background tasks of an actor: they live and die with it."""
+"""The background tasks of an actor: they live and die with it.
+
+`start_soon.py` starts one.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import trio
-from trio.lowlevel import current_task, enable_ki_protection
-
-from .._runtime import NORMAL, ActorExited, require_room
-from .cell import ENDING, Background
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from trio.lowlevel import Task
 
-    from .cell import Cell
+    from .turns import Turns
 
 
-@enable_ki_protection
-def start_background_task(cell: Cell, function: Callable[..., Awaitable[object]], *args: object) -> None:
-    """Run ``await function(*args)`` beside the handlers. If it raises, the actor crashes."""
-    if cell.state >= ENDING:
-        raise ActorExited(cell.ref, cell.life.exit or NORMAL)
-    if not callable(function):
-        raise TypeError(f"async_fn must be an async function, not {function!r}")
-    background = cell.life.background
-    if background is None:
-        background = cell.life.background = Background()
-    require_room()  # Trio can't undo the start of a task
-    scope = trio.CancelScope()
+class Background:
+    """The background tasks of an actor: they live and die with it.
 
-    @enable_ki_protection
-    async def run() -> None:
-        task = current_task()
-        background.tasks.add(task)
-        try:
-            with scope:
-                await cell.run_or_fail(function, *args)
-        finally:
-            background.tasks.discard(task)
-            background.scopes.discard(scope)
-            if background.gone is not None and not background.scopes:
-                background.gone.set()
+    Attributes:
+        scopes: A cancel scope for each task, from before its start until after its end.
+        tasks: The tasks that have begun.
+        gone: Set when the last task has ended; None until the actor waits for that.
+        turns: The messages that are handled beside the others; None if there was none yet.
+        watch: What limits the time of the actor's handlers; None if nothing does, or none has run yet.
+    """
 
-    # In a copy of the actor's context, not the caller's: what runs there is the actor's code.
-    assert cell.context is not None
-    background.scopes.add(scope)
-    try:
-        cell.context.copy().run(cell.life.child.spawn, run, f"{cell.ref._label}, background")
-    except BaseException:
-        background.scopes.discard(scope)  # or the end of the actor would wait for a task that is not there
-        raise
+    __slots__ = ("gone", "scopes", "tasks", "turns", "watch")
+
+    def __init__(self) -> None:
+        self.scopes: set[trio.CancelScope] = set()
+        self.tasks: set[Task] = set()
+        self.gone: trio.Event | None = None
+        self.turns: Turns | None = None
+        self.watch: object = None
 
 
 async def end_background_tasks(background: Background) -> None:

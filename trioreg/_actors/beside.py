@@ -9,16 +9,16 @@ because its actor ends.
 
 from __future__ import annotations
 
-from inspect import CORO_CREATED, getcoroutinestate
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._runtime import NORMAL, await_user, logger
-from .background import start_background_task
+from .._runtime import NORMAL, await_user, discard, logger
 from .call import Call, Reply, refuse
 from .cell import ENDING
+from .handler import Timed
 from .method import BESIDE
+from .start_soon import start_background_task
 from .turns import Turn, Turns
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def beside(function: F) -> F:
 def go_on_beside(cell: Cell, coroutine: Coroutine[Any, Any, object], handler: Handler, call: Call | None) -> None:
     """A handler returned a coroutine: run that in a task of its own, and give its result to the caller, if any."""
     if cell.state >= ENDING:
-        coroutine.close()
+        discard(coroutine)
         if call is not None:
             refuse(call, cell.ref, cell.life.exit or NORMAL)
         return
@@ -55,11 +55,13 @@ def go_on_beside(cell: Cell, coroutine: Coroutine[Any, Any, object], handler: Ha
     try:
         start_background_task(cell, _run, cell, turns, turn, turns.last, coroutine, handler, call)
     except BaseException:
-        coroutine.close()
+        discard(coroutine)
         if call is not None and call.deferred is not None:
             del call.deferred[call]
             call.deferred = None
         raise
+    if isinstance(handler, Timed):
+        handler.tick.is_waiting = True  # or slow turns of one timer would pile up
     # Here, and not in their tasks: Trio starts tasks in no order.
     turns.last = turn
     turns.unfinished.add(turn)
@@ -105,9 +107,10 @@ async def _run(
         else:
             logger.error("%r: %s failed with a declared error", cell.ref, handler.name, exc_info=error)
     finally:
+        if isinstance(handler, Timed):
+            handler.tick.is_waiting = False
         turn.begun.set()
-        if getcoroutinestate(coroutine) == CORO_CREATED:  # else another turn may be awaiting it: a method gave it twice
-            coroutine.close()
+        discard(coroutine)  # another turn may be awaiting it: a method gave it twice
         if turns.last is turn:
             turns.last = None
         del turns.by_task[task]

@@ -18,7 +18,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import trio
-from trio.lowlevel import checkpoint, current_task
+from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
 from .._runtime import (
     NORMAL,
@@ -26,14 +26,12 @@ from .._runtime import (
     Owner,
     as_crash,
     async_result,
-    attributes_of,
     await_user,
     combine,
     current_actor,
     is_being_closed,
     require_room,
     run_user,
-    shown_safely,
     sleep_until_woken,
     split,
     wake,
@@ -50,13 +48,16 @@ if TYPE_CHECKING:
 
     from trio.lowlevel import Task
 
+    from .background import Background
     from .call import Call
     from .deadlock import Node, Wait
     from .ends import Ends
     from .handler import Handlers, Hooks
-    from .turns import Turns
 
 STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
+
+REFUSED_PER_TURN = 200
+"""After how many messages that an ending actor refuses other tasks have their turn."""
 
 NOTHING = object()
 """The value of a function actor that has not returned, and of an actor that has given none."""
@@ -91,12 +92,15 @@ class Blueprint(Protocol):
 class Reference(Owner):
     """The handle's side of an actor: an `ActorRef`."""
 
-    __slots__ = ("_label",)
+    __slots__ = ("_cell", "_exit", "_label")
 
+    _cell: Cell | None
+    _exit: Exit | None
     _label: str
 
     def _set_ended(self, exit: Exit) -> None:
-        raise NotImplementedError  # pragma: no cover  # abstract
+        self._exit = exit
+        self._cell = None
 
 
 class Child(Protocol):
@@ -134,27 +138,6 @@ class Child(Protocol):
         """Start a task beside the actor's own."""
 
 
-class Background:
-    """The background tasks of an actor: they live and die with it.
-
-    Attributes:
-        scopes: A cancel scope for each task, from before its start until after its end.
-        tasks: The tasks that have begun.
-        gone: Set when the last task has ended; None until the actor waits for that.
-        turns: The messages that are handled beside the others; None if there was none yet.
-        watch: What limits the time of the actor's handlers; None if nothing does, or none has run yet.
-    """
-
-    __slots__ = ("gone", "scopes", "tasks", "turns", "watch")
-
-    def __init__(self) -> None:
-        self.scopes: set[trio.CancelScope] = set()
-        self.tasks: set[Task] = set()
-        self.gone: trio.Event | None = None
-        self.turns: Turns | None = None
-        self.watch: object = None
-
-
 class Life:
     """What only the start and the end of an actor touch.
 
@@ -168,6 +151,7 @@ class Life:
         errors: Its errors. The first one is the crash that ended it.
         value: What a function actor returned, or an actor gave to its ``stop``; `NOTHING` if there is none.
         exit: How it ends; None until that is decided.
+        end_waits: What its end waits for by itself, in the wait-for graph; None if nothing.
         watchers: The tasks that wait for its end. With each its `Ends`, if it waits for several actors.
     """
 
@@ -175,6 +159,7 @@ class Life:
         "background",
         "child",
         "crashed_in",
+        "end_waits",
         "errors",
         "exit",
         "started",
@@ -194,6 +179,7 @@ class Life:
         self.errors: list[BaseException] | None = None
         self.value: object = NOTHING
         self.exit: Exit | None = None
+        self.end_waits: dict[Wait, None] | None = None
         self.watchers: dict[Task, Ends | None] | None = None
 
     def decided(self, label: str) -> Exit | None:
@@ -252,7 +238,7 @@ class Cell(Mailbox):
     )
 
     def __init__(self, ref: Reference, child: Child, blueprint: Blueprint) -> None:
-        super().__init__(blueprint.mailbox_size, ref._run.thread)
+        Mailbox.__init__(self, blueprint.mailbox_size, ref._run.thread)  # not super(): one more object for each start
         self.ref = ref
         self.life = Life(child)
         self.state = STARTING
@@ -277,6 +263,14 @@ class Cell(Mailbox):
     def calls_in_flight(self) -> int:
         """How many calls have begun and are not answered yet."""
         return (self.call is not None) + self.runs_in_callers_turn + len(self.deferred or ())
+
+    @property
+    def is_starting(self) -> bool:
+        return self.state == STARTING
+
+    @property
+    def is_ending(self) -> bool:
+        return self.state >= ENDING
 
     def starts_before(self, names: object, key: object) -> bool:
         """Whether that name is to go to an actor that starts only when this one has started."""
@@ -309,6 +303,9 @@ class Cell(Mailbox):
         if life.starter is not None:
             wake(life.starter)
             life.starter = None
+
+    def note_own(self) -> None:
+        """A message comes that no sender has sent: of one of its timers, or `on_idle`."""
 
     # The way to the end
 
@@ -355,6 +352,8 @@ class Cell(Mailbox):
                 del self.queue[0]
                 del self.queue[0]
             raise
+        if self.task is not None:
+            self.waits = life.end_waits  # what its code waits for is being cancelled
 
     def _interrupt(self) -> None:
         """Wake the actor's own task, or cancel what it does."""
@@ -399,8 +398,25 @@ class Cell(Mailbox):
     def refuse_senders(self, exit: Exit) -> None:
         """Nothing more gets in. Refuse senders that wait for room, but not the actor itself: `is_sent_by_itself`."""
         self.close()
-        while self.refuse_sender(exit):
-            pass
+        if not self.overflow:
+            return
+        self._refuse_some_senders(exit)
+        if self.overflow:
+            require_room()  # Trio can't undo the start of a task
+            self.life.child.spawn(self._refuse_other_senders, f"{self.ref._label}, refusal")
+
+    @enable_ki_protection
+    async def _refuse_other_senders(self) -> None:
+        """Very many senders waited: other tasks have their turn on the way. If the actor ends first, that does it."""
+        with trio.CancelScope(shield=True):
+            while self.overflow:
+                await checkpoint()
+                self._refuse_some_senders(self.life.exit or NORMAL)
+
+    def _refuse_some_senders(self, exit: Exit) -> None:
+        for _ in range(REFUSED_PER_TURN):
+            if not self.refuse_sender(exit):
+                return
 
     def refuse_sender(self, exit: Exit) -> bool:
         """The same for the first of them. False if there is none."""
@@ -458,14 +474,3 @@ class Cell(Mailbox):
             await sleep_until_woken()
         finally:
             watchers.pop(task, None)
-
-    def crash_details(self) -> str:
-        """For the log: what the actor was doing when it crashed, and its attributes if ``log_state`` says so."""
-        words = ""
-        if self.life.crashed_in is not None:
-            name, args, kwargs = self.life.crashed_in
-            shown = [*map(shown_safely, args), *(f"{key}={shown_safely(value)}" for key, value in kwargs.items())]
-            words = f", in {name}({', '.join(shown)})"
-        if self.actor is not None and self.actor.log_state:
-            words += f", with {shown_safely(attributes_of(self.actor))}"
-        return words

@@ -4,6 +4,12 @@ An actor handles one message at a time. While its handler waits for another acto
 callers wait for that actor too. The actors are the nodes of the graph, and each `Wait` is an edge. A wait that would
 close a cycle could never end: it is refused before it begins.
 
+Some waits are only possible: an `on_start` may wait for a background task of its actor, and nobody can see whether it
+does. No wait is refused because of them, but a `YieldingWait` gives way.
+
+An actor that is told to end stops waiting: its open waits leave the graph, as they are being cancelled. What it waits
+for after that, in its `on_stop`, delays its end.
+
 Must never happen: an edge that outlives its wait; an edge for a task that does not keep its actor from the next
 message.
 """
@@ -19,7 +25,7 @@ from trio.lowlevel import enable_ki_protection
 from .._runtime import CallCycle, current_actor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from trio.lowlevel import Task
 
@@ -42,8 +48,16 @@ class Node(Protocol):
     def task(self) -> Task | None: ...
     @property
     def title(self) -> str: ...
+    @property
+    def is_starting(self) -> bool: ...
+    @property
+    def is_ending(self) -> bool: ...
 
     waits: dict[Wait, None] | None
+
+    def owns(self, task: Task) -> bool:
+        """Whether a task runs its code, its background tasks included."""
+        ...
 
     def turn_of(self, task: Task) -> Node | None:
         """The message, handled beside the others, that a task works for."""
@@ -87,6 +101,10 @@ class Wait:
         turn = getattr(self, "turn", None)
         return cast("Node | None", getattr(self.target, "_cell", None) if turn is None else turn)
 
+    def nodes(self, *, possible: bool) -> Iterable[Node]:
+        """What is waited for, if that is not one `node`."""
+        return ()
+
     def end_wait(self) -> None:
         """The actor does not wait for the target any more."""
         if self.waits is not None:
@@ -100,14 +118,97 @@ class YieldingWait(Wait):
     Attributes:
         may_give_way: Whether it can do without its target now.
         has_given_way: Whether it has given way, and so is over.
+        has_target: Whether it waits for its target now, or only until there is another one.
     """
 
-    __slots__ = ("has_given_way", "may_give_way")
+    __slots__ = ("has_given_way", "has_target", "may_give_way")
 
     def __init__(self, target: Owner, waits: dict[Wait, None] | None, may_give_way: Callable[[], bool]) -> None:
         super().__init__(target, waits)
         self.may_give_way = may_give_way
         self.has_given_way = False
+        self.has_target = True
+
+    @property
+    def node(self) -> Node | None:
+        return super().node if self.has_target else None
+
+    def give_way(self) -> bool:
+        """Give way if it may. Whether it has done so."""
+        if not self.may_give_way():
+            return False
+        self.has_given_way = True
+        self.end_wait()
+        return True
+
+
+class EndWait(Wait):
+    """A wait for the end of an actor that something else ends: an edge only once the actor has been told to end.
+
+    Before that, the actor may wait for the task that ends it. It is cancelled then, so that is no cycle.
+    """
+
+    __slots__ = ()
+
+    @property
+    def node(self) -> Node | None:
+        node = super().node
+        return node if node is not None and node.is_ending else None
+
+
+class EndsBelow(Wait):
+    """What the end of a supervisor waits for: the actors below it that are ending.
+
+    Its start waits for them too if it has failed, ``is_closing``. Before that it may still fail: a possible wait.
+    """
+
+    __slots__ = ("_ends", "_is_closing")
+
+    def __init__(
+        self,
+        owner: Owner,
+        waits: dict[Wait, None],
+        ends: Callable[[], Iterable[Node]],
+        is_closing: Callable[[], bool],
+    ) -> None:
+        super().__init__(owner, waits)
+        self._ends = ends
+        self._is_closing = is_closing
+
+    @property
+    def node(self) -> None:
+        return None
+
+    def nodes(self, *, possible: bool) -> Iterable[Node]:
+        owner = super().node
+        if owner is None:
+            return ()
+        waits_for_ends = owner.is_ending or (owner.is_starting and (possible or self._is_closing()))
+        return self._ends() if waits_for_ends else ()
+
+
+class PossibleWaits(Wait):
+    """The waits of an actor's background tasks while its `on_start` runs, which may wait for these tasks."""
+
+    __slots__ = ("of_tasks",)
+
+    def __init__(self, owner: Owner, waits: dict[Wait, None]) -> None:
+        super().__init__(owner, waits)
+        self.of_tasks: dict[Wait, None] = {}
+
+    @property
+    def node(self) -> None:
+        return None
+
+    @property
+    def are_over(self) -> bool:
+        owner = super().node
+        return owner is None or not owner.is_starting
+
+    def nodes(self, *, possible: bool) -> Iterable[Node]:
+        if not possible or self.are_over:
+            return ()
+        return [node for wait in self.of_tasks if (node := wait.node) is not None]
 
 
 class NameWait(Wait):
@@ -139,22 +240,40 @@ def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
         The open waits of the actor that ``task`` works for: add the new `Wait` to these. None if ``task`` works for no
         actor, or does not keep its actor from the next message.
     """
-    node: Node | None = getattr(current_actor.get(None), "_cell", None)
+    node, is_possible = _node_of(task)
     if node is None:
         return None
-    if not is_within(task, node.task):
-        node = node.turn_of(task)
-        if node is None:
-            return None
-    path = _path(target, node)
-    while path and _is_opened(path):
-        path = _path(target, node)
-    if path:
-        path.insert(0, node)
-        raise CallCycle([step.ref for step in path], [step.title for step in path])
-    if node.waits is None:
-        node.waits = {}
-    return node.waits
+    while path := _path(target, node, possible=True):
+        if not is_possible and (sure := _path(target, node)):
+            if _is_opened(sure):
+                continue
+            sure.insert(0, node)
+            raise CallCycle([step.ref for step in sure], [step.title for step in sure])
+        if not _is_opened(path):
+            break
+    return _waits_of(node, is_possible=is_possible)
+
+
+def _node_of(task: Task) -> tuple[Node | None, bool]:
+    """What a task keeps busy: its actor, or one message of it. And whether it only may do so: a background task."""
+    node: Node | None = getattr(current_actor.get(None), "_cell", None)
+    if node is None or is_within(task, node.task):
+        return node, False
+    turn = node.turn_of(task)
+    return (node, True) if turn is None and node.is_starting and node.owns(task) else (turn, False)
+
+
+def _waits_of(node: Node, *, is_possible: bool) -> dict[Wait, None]:
+    """Where a new wait belongs."""
+    waits = node.waits
+    if waits is None:
+        waits = node.waits = {}
+    if not is_possible:
+        return waits
+    for wait in waits:
+        if isinstance(wait, PossibleWaits):
+            return wait.of_tasks
+    return PossibleWaits(node.ref, waits).of_tasks
 
 
 def waiting_for(target: Node, task: Task) -> Wait:
@@ -162,24 +281,47 @@ def waiting_for(target: Node, task: Task) -> Wait:
     return Wait(target.ref, check_for_cycle(target, task))
 
 
+def waiting_for_end(target: Node, task: Task) -> EndWait:
+    """A block in which ``task`` waits for the end of an actor that something else ends. Raises `CallCycle` if the
+    actor is ending, and waits for ``task``."""
+    if target.is_ending:
+        return EndWait(target.ref, check_for_cycle(target, task))
+    node, is_possible = _node_of(task)
+    return EndWait(target.ref, None if node is None else _waits_of(node, is_possible=is_possible))
+
+
+def begin_wait(target: Node, task: Task) -> Wait | None:
+    """`waiting_for` without a block, for the waits that each start and each stop has: call `Wait.end_wait` at the end.
+
+    None if there is no edge: most starts and stops are asked for by a task that works for no actor.
+    """
+    if current_actor.get(None) is None:
+        return None
+    waits = check_for_cycle(target, task)
+    return None if waits is None else Wait(target.ref, waits)
+
+
 def yielding_wait(target: Node, task: Task, may_give_way: Callable[[], bool]) -> YieldingWait:
-    """The same, for a wait that may give way. Its target may be changed: that checks nothing."""
-    return YieldingWait(target.ref, check_for_cycle(target, task), may_give_way)
+    """The same as `waiting_for`, for a wait that may give way. Its target may be changed: that checks nothing."""
+    wait = YieldingWait(target.ref, check_for_cycle(target, task), may_give_way)
+    node, _ = _node_of(task)
+    if node is not None and _path(target, node, possible=True):
+        wait.give_way()
+    return wait
 
 
 def waiting_for_name(names: object, key: object, task: Task) -> NameWait | nullcontext[None]:
     """A block in which ``task`` waits for a name that has no owner. Raises `CallCycle` if it waits for an actor that
     starts later."""
     node = cast("Node | None", getattr(current_actor.get(None), "_cell", None))
-    if node is None or not is_within(task, node.task):
+    is_possible = node is not None and not is_within(task, node.task)
+    if node is None or (is_possible and not (node.is_starting and node.owns(task))):
         return nullcontext()
-    if node.starts_before(names, key):
+    if node.starts_before(names, key) and not is_possible:
         error = CallCycle([node.ref, node.ref], [node.title, node.title])
         error.add_note(f"{key!r} is the name of a child that starts when {node.title} has started")
         raise error
-    if node.waits is None:
-        node.waits = {}
-    return NameWait(node.ref, node.waits, names, key)
+    return NameWait(node.ref, _waits_of(node, is_possible=is_possible), names, key)
 
 
 def needs_name(start: Node, names: object, key: object) -> bool:
@@ -188,27 +330,32 @@ def needs_name(start: Node, names: object, key: object) -> bool:
     todo = [start]
     for node in todo:
         for wait in node.waits or ():
-            if isinstance(wait, NameWait) and wait.names is names and wait.key == key:
-                return True
+            for each in _with_possible(wait):
+                if isinstance(each, NameWait) and each.names is names and each.key == key:
+                    return True
             target = wait.node
-            if target is not None and target not in seen:
-                seen.add(target)
-                todo.append(target)
+            for step in wait.nodes(possible=True) if target is None else (target,):
+                if step not in seen:
+                    seen.add(step)
+                    todo.append(step)
     return False
+
+
+def _with_possible(wait: Wait) -> Iterable[Wait]:
+    return list(wait.of_tasks) if isinstance(wait, PossibleWaits) and not wait.are_over else (wait,)
 
 
 def _is_opened(path: list[Node]) -> bool:
     """Whether one of the waits along a path gives way."""
     for step, following in pairwise(path):
-        for wait in step.waits or ():
-            if isinstance(wait, YieldingWait) and wait.node is following and wait.may_give_way():
-                wait.has_given_way = True
-                wait.end_wait()
-                return True
+        for wait in list(step.waits or ()):
+            for each in _with_possible(wait):
+                if isinstance(each, YieldingWait) and each.node is following and each.give_way():
+                    return True
     return False
 
 
-def _path(start: Node, goal: Node) -> list[Node]:
+def _path(start: Node, goal: Node, *, possible: bool = False) -> list[Node]:
     """The actors along the waits from ``start`` to ``goal``; empty if there is no such path."""
     came_from: dict[Node, Node | None] = {start: None}
     todo = [start]
@@ -222,7 +369,8 @@ def _path(start: Node, goal: Node) -> list[Node]:
             return path[::-1]
         for wait in node.waits or ():
             target = wait.node
-            if target is not None and target not in came_from:
-                came_from[target] = node
-                todo.append(target)
+            for each in wait.nodes(possible=possible) if target is None else (target,):
+                if each not in came_from:
+                    came_from[each] = node
+                    todo.append(each)
     return []

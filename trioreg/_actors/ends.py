@@ -37,9 +37,14 @@ class Ends:
         return self.left == 0 or self.ends_with is not None
 
     def note(self, ref: Owner, exit: Exit) -> None:
-        """An actor has ended."""
-        self.left -= 1
-        if self.ends_with is None and (self._takes_first or not exit.has_returned):
-            self.ends_with = ref, exit
-        if self.is_over and self._task.custom_sleep_data is self:  # else it does not sleep yet, or is being cancelled
-            wake(self._task)
+        """An actor has ended. If this raises, nothing has changed."""
+        before = self.left, self.ends_with
+        try:
+            self.left -= 1
+            if self.ends_with is None and (self._takes_first or not exit.has_returned):
+                self.ends_with = ref, exit
+            if self.is_over and self._task.custom_sleep_data is self:  # else it is not asleep, or being cancelled
+                wake(self._task)
+        except BaseException:
+            self.left, self.ends_with = before
+            raise

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, cast
 import trio
 from trio.lowlevel import checkpoint, current_task
 
-from .._runtime import NORMAL, await_user, run_user
+from .._runtime import NORMAL, await_user, discard, run_user
 from .cell import ENDING
 from .message import STOP, TICK
 
@@ -55,7 +55,7 @@ async def run_function(cell: Cell, function: Callable[..., object], args: tuple[
         )
     if cell.state == ENDING:  # the call itself has ended the actor
         if inspect.iscoroutine(result):
-            result.close()
+            discard(result)
         return
     with trio.CancelScope() as cell.scope:
         cell.set_started()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from types import FunctionType
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from .._runtime import await_user, is_generator, is_old_coroutine, without_ki_protection
 from .method import (
@@ -26,6 +27,9 @@ from .method import (
     signature_of,
     why_unknown,
 )
+
+if TYPE_CHECKING:
+    from .message import Tick
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -149,32 +153,36 @@ class Resumed(Handler):
     def __init__(self, handler: Handler, coroutine: Coroutine[Any, Any, object]) -> None:
         self.name, self.declared = handler.name, handler.declared
         self.coroutine = coroutine
-        self.function = self._go_on if handler.limit is None else handler.limit(self._go_on, handler.name)
+        function = partial(_go_on, coroutine)  # a method of this object would refer back to it: garbage in a circle
+        self.function = function if handler.limit is None else handler.limit(function, handler.name)
         self.is_async = self.has_own_turn = True
 
-    def _go_on(self, _actor: object, /, *_args: object, **_kwargs: object) -> Coroutine[Any, Any, object]:
-        return await_user(self.coroutine)
+
+def _go_on(
+    coroutine: Coroutine[Any, Any, object], _actor: object, /, *_args: object, **_kwargs: object
+) -> Coroutine[Any, Any, object]:
+    return await_user(coroutine)
 
 
 class Timed(Handler):
     """A handler that a timer sends. It notes when its message is taken out of the mailbox.
 
     Attributes:
-        is_waiting: As in a `Tick`.
+        tick: Where it notes that. It also counts as waiting while the message is handled beside others: `beside.py`.
     """
 
-    __slots__ = ("_function", "is_waiting")
+    __slots__ = ("tick",)
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, tick: Tick) -> None:
         self.name, self.declared, self.limit = handler.name, handler.declared, handler.limit
         self.is_async, self.has_own_turn = handler.is_async, handler.has_own_turn
-        self.is_waiting = False
-        self._function = handler.function
-        self.function = self._begin
+        self.tick = tick
+        self.function = partial(_begin, tick, handler.function)
 
-    def _begin(self, actor: object, /, *args: object, **kwargs: object) -> Any:
-        self.is_waiting = False
-        return self._function(actor, *args, **kwargs)
+
+def _begin(tick: Tick, function: Callable[..., Any], actor: object, /, *args: object, **kwargs: object) -> Any:
+    tick.taken()
+    return function(actor, *args, **kwargs)
 
 
 def _positional(signature: inspect.Signature) -> tuple[int, int]:
@@ -212,7 +220,7 @@ class Handlers:
         """The handler for a message. `TypeError` if there is no such method, or if it does not take the arguments."""
         try:
             handler = self._handlers.get(method)
-        except TypeError:
+        except TypeError:  # the method is not hashable
             raise TypeError(
                 f"{shown(method)} is not a method: pass one as the class has it, like SecretAgent.echo"
             ) from None

@@ -17,8 +17,8 @@ import trio
 from trio.lowlevel import enable_ki_protection
 
 from .._runtime import HandlerTimeout, current_actor, stack_of
-from .background import start_background_task
 from .cell import ENDING
+from .start_soon import start_background_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -232,6 +232,7 @@ async def _wait_for_message_or_idle(cell: Cell) -> None:
         return
     if not cell.queue:  # messages that have come since the time was up are in the queue
         cell.kind, cell.payload = cell.hooks.on_idle, ()
+        cell.note_own()
 
 
 class MessagePaths(Generic[A]):

@@ -23,6 +23,8 @@ from .._runtime import (
     await_user,
     combine,
     current_actor,
+    discard,
+    do_later,
     is_being_closed,
     logger,
     run_user,
@@ -32,7 +34,7 @@ from .._runtime import (
 )
 from .background import end_background_tasks
 from .call import Call, refuse
-from .cell import ENDED, ENDING, NOTHING
+from .cell import ENDED, ENDING, NOTHING, REFUSED_PER_TURN
 from .function_actor import run_function
 from .handler import Resumed
 from .hot_paths import serve
@@ -42,9 +44,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .cell import Behaviour, Cell
-
-REFUSED_PER_TURN = 200
-"""After how many messages that an ending actor refuses other tasks have their turn."""
 
 
 @enable_ki_protection
@@ -93,7 +92,10 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
             del failure
         cell.scope = None
         cell.end(SHUTDOWN if cancelled is not None else NORMAL)
-        await _refuse_unanswered(cell)
+        # Most actors end with nothing left: they need no coroutine for it.
+        if cell.queue or cell.kind is not None or cell.call is not None or cell.deferred or cell.overflow:
+            await _refuse_unanswered(cell)
+        cell.inbox = cell.queue = cell.withdrawn = cell.deferred = None
         if cell.life.background is not None:
             await end_background_tasks(cell.life.background)
         if hooks is not None and hooks.has_on_stop and cell.life.has_started:
@@ -156,7 +158,6 @@ async def _refuse_unanswered(cell: Cell) -> None:
         done += 1
         if done % REFUSED_PER_TURN == 0:
             await cancel_shielded_checkpoint()
-    cell.inbox = cell.queue = cell.withdrawn = None
     if left:
         messages = "message" if left == 1 else "messages"
         text = f"%s, %r, ended (%s) with %d unhandled {messages} in its mailbox"
@@ -168,11 +169,11 @@ def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> bool:
     if kind is CALL:
         call = cast("Call", payload)
         if isinstance(call.handler, Resumed):
-            call.handler.coroutine.close()
+            discard(call.handler.coroutine)
         refuse(call, cell.ref, exit, was_begun=call.has_begun)
         return False
     if kind is CAST and isinstance(payload[0], Resumed):
-        payload[0].coroutine.close()
+        discard(payload[0].coroutine)
     return kind is not STOP
 
 
@@ -206,34 +207,72 @@ async def _run_on_stop(cell: Cell) -> None:
 
 
 def _finish(cell: Cell) -> None:
-    """The last step of the task: from here to its end no other task runs."""
-    life = cell.life
-    if life.exit is None:
-        life.exit = SHUTDOWN
-    exit = life.exit = life.decided(cell.ref._label) or SHUTDOWN
-    cell.state = ENDED
-    run = cell.ref._run
-    is_outermost = run.begin_step()
-    run.ending = cell.ref
-    cell.ref._set_ended(exit)
+    """The last step of the task: from here to its end no other task runs.
+
+    A part of it may fail, for want of memory. All other parts are done all the same, each in a ``finally``. What has to
+    be done is then left to the loop, a little later.
+    """
+    life, ref = cell.life, cell.ref
+    child, run = life.child, ref._run
+    is_outermost = False
+    exit = life.exit or SHUTDOWN
     try:
-        life.child.ended(cell)
+        try:
+            exit = life.decided(ref._label) or SHUTDOWN
+        except (MemoryError, RecursionError):
+            exit = life.decided(ref._label) or SHUTDOWN  # it changes nothing, so it can be tried again
+        is_outermost = run.begin_step()
     finally:
-        # After the supervisor has started a successor, which takes its name over: so the name is never seen free.
-        cell.ref._release(exit)
-        run.ending = None
-        if is_outermost:
-            run.end_step()
-        if life.starter is not None:
-            wake(life.starter)
-            life.starter = None
-        if life.started is not None:
-            life.started.set()
-        if life.watchers:
-            for task, ends in life.watchers.items():
-                if ends is not None:
-                    ends.note(cell.ref, exit)
-                elif task.custom_sleep_data is life.watchers:  # else it is being cancelled
-                    wake(task)
-        cell.actor = cell.task = cell.taker = cell.context = life.background = None
-        del life.child  # which keeps its last life: an actor that has ended is no garbage for the collector
+        life.exit = ref._exit = exit
+        ref._cell = None
+        cell.state = ENDED
+        run.ending = ref
+        try:
+            try:
+                child.ended(cell)
+            except (MemoryError, RecursionError):
+                child.ended(cell)  # it had not begun: what fails in it does not leave it
+        except BaseException as error:
+            if exit.error is None:
+                raise
+            raise BaseExceptionGroup(f"{ref._label} ended, and this could not be told", [exit.error, error]) from None
+        finally:
+            # After the supervisor has started a successor, which takes its name over: so the name is never seen free.
+            try:
+                ref._release(exit)
+            except (MemoryError, RecursionError):
+                do_later(run.token, ref._release, exit)
+            finally:
+                run.ending = None
+                try:
+                    if is_outermost:
+                        run.end_step()
+                except (MemoryError, RecursionError):
+                    do_later(run.token, run.end_step)
+                finally:
+                    try:
+                        _tell(cell, exit)
+                    except (MemoryError, RecursionError):
+                        do_later(run.token, _tell, cell, exit)
+                    finally:
+                        cell.actor = cell.task = cell.taker = cell.context = life.background = None
+                        # It keeps its last life: an actor that has ended is no garbage for the collector.
+                        del life.child
+
+
+def _tell(cell: Cell, exit: Exit) -> None:
+    """Wake all tasks that wait for the start or the end. If it fails half-way, it can be called again."""
+    life = cell.life
+    if life.starter is not None:
+        wake(life.starter)
+        life.starter = None
+    if life.started is not None:
+        life.started.set()
+    watchers = life.watchers
+    if watchers:
+        for task, ends in watchers.items():
+            if ends is not None:
+                ends.note(cell.ref, exit)
+                watchers[task] = None  # it is told once
+            elif task.custom_sleep_data is watchers:  # else it is being cancelled
+                wake(task)

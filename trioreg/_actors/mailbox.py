@@ -236,8 +236,9 @@ class Mailbox:
         return True
 
     def admit(self) -> None:
-        """Let in the messages that wait for room, as far as there is room."""
-        while self.overflow and not self.is_full:
+        """Let in the messages that wait for room, as far as there is room. Not if the mailbox is closed: they wait to
+        be refused."""
+        while self.overflow and self.is_open and not self.is_full:
             key = next(iter(self.overflow))
             sender = self.overflow[key]
             if not sender.admitted:

@@ -34,6 +34,8 @@ def seen_from(cls: type, name: str) -> object:
     """What ``cls.name`` gives. None if that fails."""
     try:
         return getattr(cls, name, None)
+    except (MemoryError, RecursionError):
+        raise  # else it would look as if there were no such method
     except Exception:  # a descriptor of the user's that is not made for classes
         return None
 

@@ -61,8 +61,10 @@ class PassingCell(Cell):
         stage: BLANK (nothing has come), WAITING (its task is not started yet), or LAUNCHED.
         older, newer: The life before it, until that has ended, and the life after it, if there is one already.
         place: The table of its home that it is in.
-        seen: How many messages it had handled at the last look, and
-        looks: how many looks ago that was. (`is_unused` was true at each of them.)
+        own: How many messages have come from no sender: those of its timers, and `on_idle`.
+        noted: How many messages its home knows of.
+        seen: How many messages it had handled at the last look (`uses`), and
+        looks: at how many looks since then it had nothing to do.
         rounds: How many messages of `ask_round` are in the mailbox. They take up no room, and are not counted.
     """
 
@@ -73,7 +75,9 @@ class PassingCell(Cell):
         "key",
         "looks",
         "newer",
+        "noted",
         "older",
+        "own",
         "place",
         "rounds",
         "seen",
@@ -91,6 +95,8 @@ class PassingCell(Cell):
         self.older = older
         self.newer: PassingCell | None = None
         self.place: dict[PassingCell, None] | None = None
+        self.own = 0
+        self.noted = 0
         self.seen = -1
         self.looks = 0
         self.rounds = 0
@@ -166,13 +172,23 @@ class PassingCell(Cell):
             and not self.deferred
         )
 
+    @property
+    def uses(self) -> int:
+        """How many messages of senders it has handled, while none waits."""
+        return self.handled - self.own
+
+    def note_own(self) -> None:
+        self.own += 1
+
     def has_been_unused(self) -> int:
-        """One look at it. Returns for how many looks in a row it had nothing to do, and had got no message."""
-        if self.is_unused and self.handled == self.seen:
-            self.looks += 1
-        else:
-            self.seen = self.handled
+        """One look at it. Returns at how many looks it had nothing to do since its last message; 0 if it has now."""
+        if self.uses != self.seen:
+            self.seen = self.uses
             self.looks = 0
+        elif not self.is_unused:
+            return 0
+        else:
+            self.looks += 1
         return self.looks
 
     def ask_round(self) -> None:
@@ -203,6 +219,12 @@ class PassingCell(Cell):
     def end(self, exit: Exit) -> None:
         super().end(exit)
         self.home.closed(self)
+
+    def refuse_senders(self, exit: Exit) -> None:
+        # All in one step: this life may end at any time, and what waits for room is to go to the next one.
+        self.close()
+        while self.refuse_sender(exit):
+            pass
 
     def refuse_sender(self, exit: Exit) -> bool:
         # A call that waits for room in a stopping actor was not sent yet: it goes to the next life. A cast is made by a
@@ -237,7 +259,8 @@ class _Round:
 
     def __iter__(self) -> Iterator[object]:
         self._cell.rounds -= 1
-        cast_of: tuple[object, ...] = (_COME_ROUND, (self._cell,), NO_KWARGS)
+        # With the peak: what takes it out counts it as a message.
+        cast_of: tuple[object, ...] = (_COME_ROUND, (self._cell, self._cell.longest), NO_KWARGS)
         return iter(cast_of)
 
 
@@ -258,8 +281,9 @@ class _Owed(dict[Call, None]):
         return call
 
 
-def _come_round(_actor: object, cell: PassingCell) -> None:
+def _come_round(_actor: object, cell: PassingCell, longest: int) -> None:
     cell.handled -= 1  # the runtime sent it, not a user
+    cell.longest = longest
     cell.home.came_round(cell)
 
 
@@ -270,7 +294,7 @@ def _make_come_round() -> Handler:
     handler.is_async = False
     handler.has_own_turn = True
     handler.declared = ()
-    handler.least = handler.most = 1
+    handler.least = handler.most = 2
     return handler
 
 

@@ -21,12 +21,13 @@ from .._runtime import (
     CallCycle,
     Exit,
     Identity,
+    Owner,
     do_later,
     is_finalizing,
     show_methods_as,
 )
 from .cell import ENDING, STOPPING, Reference
-from .deadlock import waiting_for
+from .deadlock import begin_wait, waiting_for
 from .function_actor import Function
 from .hot_paths import MessagePaths
 from .message import CAST, INFO
@@ -157,11 +158,16 @@ class Address(MessagePaths[A], Identity):
         if cell is None:
             return await ref.wait()
         ref._require_thread()
-        if cell.owns(current_task()):
+        task = current_task()
+        if cell.owns(task):
             raise CallCycle([ref, ref], [cell.title, cell.title])
-        with waiting_for(cell, current_task()):
+        wait = begin_wait(cell, task)
+        try:
             cell.stop()
             await cell.wait_ended()
+        finally:
+            if wait is not None:
+                wait.end_wait()
         assert ref._exit is not None
         return ref._exit
 
@@ -246,7 +252,8 @@ class ActorStatistics:
     restarts: int
 
 
-class ActorRef(Reference, Address[A]):
+# `_cell` is a slot of `Reference`; for other addresses it is None in the class.
+class ActorRef(Reference, Address[A]):  # pyright: ignore[reportIncompatibleVariableOverride]
     """The reference to one life of an actor: what a pid is on the BEAM.
 
     ``start_child`` gives you one; inside of an actor it is ``self.ref``, or `current`. A reference never leads to
@@ -254,14 +261,14 @@ class ActorRef(Reference, Address[A]):
     keep the state of an actor alive after one kind of end only: a crash that is not restarted, whose error has it.
     """
 
-    __slots__ = ("_cell", "_exit")
+    __slots__ = ()
 
     _is_function = False
 
     def __init__(self, run: Run, label: str) -> None:
-        super().__init__(run)
-        self._cell: Cell | None = None
-        self._exit: Exit | None = None
+        Owner.__init__(self, run)  # not super(): one more object for each start
+        self._cell = None
+        self._exit = None
         self._label = label
 
     def __repr__(self) -> str:
@@ -352,10 +359,6 @@ class ActorRef(Reference, Address[A]):
 
     def _owns(self, task: Task) -> bool:
         return self._cell is not None and self._cell.owns(task)
-
-    def _set_ended(self, exit: Exit) -> None:
-        self._exit = exit
-        self._cell = None
 
 
 class FunctionRef(ActorRef[A]):

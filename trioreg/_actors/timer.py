@@ -6,6 +6,7 @@ A timer is a background task of its actor, so it lives and dies with the actor.
 from __future__ import annotations
 
 import math
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import trio
@@ -13,10 +14,10 @@ from trio.lowlevel import enable_ki_protection
 from trio_util import periodic  # pyright: ignore[reportUnknownVariableType]
 
 from .._runtime import Identity, counted, do_later, is_finalizing, require_room
-from .background import start_background_task
 from .cell import STOPPING
 from .handler import Timed
 from .message import CAST, TICK, Tick
+from .start_soon import start_background_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,9 +33,7 @@ class Timer(Identity):
 
     __slots__ = ("_cell", "_kind", "_payload", "_scope", "_seconds", "_tick")
 
-    def __init__(
-        self, cell: Cell, seconds: float, kind: object, payload: object, tick: Tick | Timed, *, repeats: bool
-    ) -> None:
+    def __init__(self, cell: Cell, seconds: float, kind: object, payload: object, tick: Tick, *, repeats: bool) -> None:
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise TypeError(f"seconds must be a number, not {seconds!r}")
         if not 0 <= seconds < math.inf or (repeats and seconds == 0):
@@ -64,26 +63,30 @@ class Timer(Identity):
             require_room()  # a scope that is cancelled half-way can't be cancelled again
             self._scope.cancel()
 
+    @enable_ki_protection
     async def _send_after(self) -> None:
         with self._scope:
             await trio.sleep(self._seconds)
             await self._send()
 
+    @enable_ki_protection
     async def _send_every(self) -> None:
         with self._scope:
             await trio.sleep(self._seconds)
-            async for _ in periodic(self._seconds):
-                # If the actor has not come to the last message yet, leave this one out.
-                if not self._tick.is_waiting:
-                    await self._send()
+            # Closed here: it may be left while a message waits for room.
+            async with aclosing(periodic(self._seconds)) as ticks:
+                async for _ in ticks:
+                    # If the actor has not come to the last message yet, leave this one out.
+                    if not self._tick.is_waiting:
+                        await self._send()
 
-    @enable_ki_protection
     async def _send(self) -> None:
         # A stopping actor takes nothing new, and a timer has no caller to tell. A message that waits for room when the
         # actor is asked to stop is counted as unhandled.
         if self._cell.state < STOPPING:
             self._tick.is_waiting = True
-            await self._cell.put_when_room(self._kind, self._payload)
+            if await self._cell.put_when_room(self._kind, self._payload):
+                self._cell.note_own()
 
 
 def message_timer(cell: Cell, seconds: float, message: object, *, repeats: bool) -> Timer:
@@ -102,5 +105,6 @@ def cast_timer(
     repeats: bool,
 ) -> Timer:
     """A timer for a method of the actor's class. `TypeError` if it has no such method, or the arguments do not fit."""
-    handler = Timed(cell.handlers.find(method, args, kwargs))
-    return Timer(cell, seconds, CAST, (handler, args, kwargs), handler, repeats=repeats)
+    tick = Tick(None)
+    handler = Timed(cell.handlers.find(method, args, kwargs), tick)
+    return Timer(cell, seconds, CAST, (handler, args, kwargs), tick, repeats=repeats)

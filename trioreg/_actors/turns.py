@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from .deadlock import is_within
+
 if TYPE_CHECKING:
     from trio.lowlevel import Task
 
@@ -72,6 +74,18 @@ class Turn:
         self.task: Task | None = None
         self.waits: dict[Wait, None] | None = None
         self.begun = trio.Event()
+
+    @property
+    def is_starting(self) -> bool:
+        """The actor of a turn has started."""
+        return False
+
+    @property
+    def is_ending(self) -> bool:
+        return False
+
+    def owns(self, task: Task) -> bool:
+        return is_within(task, self.task)
 
     def turn_of(self, task: Task) -> None:
         """A turn has no turns in it."""

@@ -131,8 +131,9 @@ class AcquireQueues(Generic[K, V]):
     def wake(self, queue: AcquireQueue[V] | None, owner: Owner) -> None:
         """If an owner is in a queue, take it out and wake its task: it has the name already."""
         for waiter, _ in owner._keys(self):
-            if waiter.queue is queue:
+            if queue is not None and waiter.queue is queue:
                 wake(waiter.task)
+                del queue[waiter.number]  # no call in between: it must not be woken twice
                 self._remove(waiter)
                 return
 
@@ -150,4 +151,5 @@ class AcquireQueues(Generic[K, V]):
         for waiter, _ in keys:
             if waiter.number in waiter.queue:
                 wake(waiter.task)
+                del waiter.queue[waiter.number]
                 self._remove(waiter)

@@ -33,6 +33,11 @@ class Changes(Generic[K, V]):
         self.replaced[id(old)] = (old, new)
         self.unapplied.append((key, old, new))
 
+    def undo(self, key: K, old: Entry[V], new: Entry[V] | None) -> None:
+        """A change that may have been recorded is not made: the old entry is there. A selection looks at it again."""
+        self.unapplied.append((key, old if new is None else new, old))
+        self.replaced.pop(id(old), None)
+
     def current(self, entry: Entry[V]) -> Entry[V] | None:
         """The entry that is in the place of an entry now, or None."""
         current: Entry[V] | None = entry

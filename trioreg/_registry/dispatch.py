@@ -8,7 +8,7 @@ from typing import TypeVar
 import trio
 from trio.lowlevel import checkpoint
 
-from .._runtime import require_sync, sync_result
+from .._runtime import refuse_foreign_cancelled, require_sync, sync_result
 from .arguments import require_hashable
 from .core import RegistryCore
 from .entry import Entry
@@ -72,7 +72,11 @@ class Dispatch(RegistryCore[K, V]):
                 awaitable: object = async_fn(entries)
                 if not isinstance(awaitable, Awaitable):
                     raise TypeError(f"async_fn must be an async function, and {async_fn!r} returned {awaitable!r}")
-                await awaitable
+                try:
+                    await awaitable
+                except (trio.Cancelled, BaseExceptionGroup) as error:
+                    refuse_foreign_cancelled(error, async_fn)
+                    raise
 
         async with trio.open_nursery() as nursery:
             for partition in self._names.partitions_with(key):

@@ -39,7 +39,7 @@ from .entry import Entry
 from .events import Event, Registered, Unregistered
 from .notifier import Notifier
 from .tables import Tables, numbers_in
-from .totals import Totals
+from .totals import Totals, require_number
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -215,6 +215,14 @@ class Names(Tables[K, V]):
                 self._deliver_events(self.notifier)
         return number
 
+    def claim(self, owner: Owner, key: K, value: V) -> None:
+        """`Registration.register`, for an actor that is about to start: it is alive, and this is its own thread."""
+        if owner._run is not self._run:
+            self.bind_to_run(owner._run)
+        if self.totals is not None:
+            require_number("value", value)
+        self.insert(owner, key, value)
+
     def _remove_quietly(self, owner: Owner, key: K, number: int) -> None:
         """Undo an `insert` that nothing has been told of."""
         token = owner._token(self, key)
@@ -261,14 +269,20 @@ class Names(Tables[K, V]):
         if self.totals is not None or self.selections:
             require_room()  # for what comes behind the change
         new: Entry[V] = _new_entry(Entry, (owner, value))
+        table: Any
+        place: Any
         if self.unique:
-            table = self.table_of(key)
-            old, table[key] = table[key], new
+            table, place = self.table_of(key), key
         else:
-            group = self.duplicate[self.partition_of(owner, key)].table[key]
-            old, group[number] = group[number], new
+            table, place = self.duplicate[self.partition_of(owner, key)].table[key], number
+        old: Entry[V] = table[place]
         if self.selections:
             self._record_change(key, old, new)
+        try:
+            table[place] = new
+        except BaseException:
+            self._undo_record(key, old, new)  # the key's `__eq__` raised
+            raise
         if self.totals is not None:
             try:
                 self.totals.add(self, key, value, instead_of=old)
@@ -292,28 +306,36 @@ class Names(Tables[K, V]):
         if self.notifier is not None:
             events = Unregistered(self.name, key, owner, entry.value, exit), Registered(self.name, key, to, value)
         require_room()  # for what comes behind the change, when it can't be undone any more
-        held = owner._held
-        owner._drop(self, key)
-        try:
-            to._take(self, key, next(_numbers))
-            try:
-                table[key] = new
-            except BaseException:
-                to._drop(self, key)
-                raise
-        except BaseException:
-            # The key's `__eq__` raised, or the stack is full.
-            owner._undrop(held, self, key, token)
-            raise
         if self.selections:
             self._record_change(key, entry, new)
+        held = owner._held
+        try:
+            owner._drop(self, key)
+            try:
+                to._take(self, key, next(_numbers))
+                try:
+                    table[key] = new
+                except BaseException:
+                    to._drop(self, key)
+                    raise
+            except BaseException:
+                # The key's `__eq__` raised, or the stack is full.
+                owner._undrop(held, self, key, token)
+                raise
+        except BaseException:
+            if self.selections:
+                self._undo_record(key, entry, new)
+            raise
         if self.totals is not None:
             try:
                 self.totals.add(self, key, value, instead_of=entry)
             except BaseException:
                 self.totals.recount(self)  # the change itself is done
         if queue is not None:
-            self.queues.wake(queue, to)
+            try:
+                self.queues.wake(queue, to)
+            except (MemoryError, RecursionError):
+                to._run.token.run_sync_soon(self.queues.wake, queue, to)  # it has the name already
         if self.notifier is not None:
             self.notifier.posted += events
             self._deliver_events(self.notifier)
@@ -326,7 +348,10 @@ class Names(Tables[K, V]):
                 queue = self.queues.by_key.get(key) if self.queues.by_key else None
                 self._remove_from_tables(owner, key, token, exit)
                 if queue is not None:
-                    self._give_to_next(key, queue)
+                    try:
+                        self._give_to_next(key, queue)
+                    except (MemoryError, RecursionError):
+                        owner._run.token.run_sync_soon(self._give_if_free, key, queue)
             except BaseException as error:
                 # A key's `__hash__` or `__eq__` does not do now what it did when the key was registered. The entries
                 # still must go: find them by their owner instead.
@@ -424,8 +449,18 @@ class Names(Tables[K, V]):
 
     def _record_change(self, key: K, old: Entry[V], new: Entry[V] | None) -> None:
         # A copy: a selection in another thread may end meanwhile.
+        selections = self.selections[:]
+        try:
+            for changes in selections:
+                changes.record(key, old, new)
+        except BaseException:
+            for changes in selections:
+                changes.undo(key, old, new)
+            raise
+
+    def _undo_record(self, key: K, old: Entry[V], new: Entry[V] | None) -> None:
         for changes in self.selections[:]:
-            changes.record(key, old, new)
+            changes.undo(key, old, new)
 
     def _give_to_next(self, key: K, queue: AcquireQueue[V] | None) -> None:
         """Give a free name to the first owner that waits for it, before any code can see it free."""

@@ -21,7 +21,7 @@ from trio.lowlevel import (
 )
 
 from .._actors import Address
-from .._runtime import ActorExited, Feed, MailboxFull, NotRegistered, logger, report, sync_result, wake
+from .._runtime import ActorExited, Feed, MailboxFull, NotRegistered, NotRunning, logger, report, sync_result, wake
 from .events import Event, Listener, Registered
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Notifier(Generic[K, V]):
             try:
                 if isinstance(listener, Address):
                     # The actor may not be there: no error, as for the name of a listener in Elixir.
-                    with suppress(ActorExited, NotRegistered):
+                    with suppress(ActorExited, NotRegistered, NotRunning):
                         listener.send_nowait(event)
                 else:
                     sync_result("a listener", listener, listener(event))

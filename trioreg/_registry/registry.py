@@ -259,10 +259,11 @@ class Via(NameAddress[K, V, A], Generic[K, V, A]):
         of = self._of
         if of is not None and not is_actor_of(owner, of):
             raise TypeError(f"the name {self._key!r} is for an actor of class {of.__qualname__}, not for {owner!r}")
-        if predecessor is None or not self._names.hand_over(
+        names = self._names
+        if predecessor is None or not names.hand_over(
             self._key, predecessor, owner, self.value, getattr(predecessor, "exit", None)
         ):
-            self.registry.register(self._key, self.value, owner=owner)
+            names.claim(owner, self._key, self.value)
 
 
 class WaitingVia(WaitingNameAddress[K, V, A], Via[K, V, A]):

@@ -32,6 +32,7 @@ from .failure import (
     combine,
     flat,
     is_being_closed,
+    refuse_foreign_cancelled,
     shown_safely,
     split,
     without_runtime_frames,
@@ -51,7 +52,7 @@ from .standing import stack_of
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
 from .trio_run import Run, current_run
-from .user_functions import async_result, is_generator, is_old_coroutine, require_sync, sync_result
+from .user_functions import async_result, discard, is_generator, is_old_coroutine, require_sync, sync_result
 
 __all__ = [
     "ActorExited",
@@ -95,6 +96,7 @@ __all__ = [
     "current_actor",
     "current_owner",
     "current_run",
+    "discard",
     "do_later",
     "finish_waking",
     "flat",
@@ -105,6 +107,7 @@ __all__ = [
     "items_of",
     "keep_lines",
     "logger",
+    "refuse_foreign_cancelled",
     "report",
     "require_room",
     "sleep_until_woken",

@@ -38,6 +38,17 @@ def _is_being_cancelled() -> bool:
     return trio.current_effective_deadline() == -math.inf
 
 
+def refuse_foreign_cancelled(error: BaseException, function: object) -> None:
+    """Raise `RuntimeError` if there is a `trio.Cancelled` in the error of a user's function, and nothing cancels it.
+
+    A nursery would take it for its own cancellation, and would end without a word.
+    """
+    group = cast("BaseExceptionGroup[BaseException]", error) if isinstance(error, BaseExceptionGroup) else None
+    has_cancelled = isinstance(error, trio.Cancelled) if group is None else group.subgroup(trio.Cancelled) is not None
+    if has_cancelled and not _is_being_cancelled():
+        raise RuntimeError(f"{function!r} raised trio.Cancelled, and nothing had cancelled it") from error
+
+
 def is_being_closed(task: Task | None) -> bool:
     """Whether Python closes the coroutine of ``task``, whose code asks this: nothing can be awaited any more.
 

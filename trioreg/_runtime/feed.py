@@ -16,6 +16,7 @@ from trio.lowlevel import ParkingLot, checkpoint, enable_ki_protection
 
 from .errors import Overflow
 from .identity import Identity
+from .stack import require_room
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -93,6 +94,7 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             try:
                 return self.receive_nowait()
             except trio.WouldBlock:
+                require_room()  # or Trio would keep a task in the lot that has not gone to sleep
                 await self._lot.park()  # and look again then: another task may be quicker
             except trio.ClosedResourceError:
                 if was_closed:
@@ -114,12 +116,15 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             return item
         if not self._buffer:
             raise trio.WouldBlock
-        found = self._buffer.popleft()
+        found = self._buffer[0]
         if isinstance(found, Gap):
+            overflow = Overflow(found.lost)
+            del self._buffer[0]
             self._gaps -= 1
             if found is self._gap:
                 self._gap = None
-            raise Overflow(found.lost)
+            raise overflow
+        del self._buffer[0]  # the last step, and no call: what fails before it loses no item
         return found
 
     def close(self) -> None:

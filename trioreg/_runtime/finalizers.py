@@ -59,4 +59,4 @@ def _call(function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[s
     try:
         function(*args, **kwargs)
     except Exception as error:
-        logger.error("what a finalizer asked for was not done: %s", error, exc_info=error)
+        logger.error("what was put off for a moment was not done: %s", error, exc_info=error)

@@ -10,6 +10,7 @@ import threading
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
+from .finalizers import do_later
 from .identity import Identity
 from .report import report
 from .snapshot import items_of
@@ -166,21 +167,27 @@ class Owner(Identity):
         held = self._held
         if held is None:
             return
-        self._held = None
-        is_outermost = self._run.begin_step()
         leases = (
             ((held[0], ((held[1], held[2]),)),)
             if isinstance(held, tuple)
             else [(registry, keys.items()) for registry, keys in held.items()]
         )
+        run = self._run
+        is_outermost = run.undelivered is None and run.begin_step()
+        self._held = None  # only now: if something above fails, this can be called again
         for registry, keys in leases:
             try:
                 registry._reclaim(self, keys, exit)
+            except (MemoryError, RecursionError):
+                do_later(run.token, registry._reclaim, self, keys, exit)
             except BaseException as error:
                 # The other registries still get theirs.
                 report(error, "the names of %r in one registry could not be given back", self)
         if is_outermost:
-            self._run.end_step()
+            try:
+                run.end_step()
+            except (MemoryError, RecursionError):
+                do_later(run.token, run.end_step)
 
 
 def _is_same_key(key: Hashable, other: Hashable) -> bool:

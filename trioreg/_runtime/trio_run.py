@@ -15,7 +15,7 @@ from weakref import WeakSet
 import trio
 from trio.lowlevel import RunVar, add_instrument, current_trio_token, remove_instrument
 
-from .finalizers import unwatch_collector, watch_collector
+from .finalizers import do_later, unwatch_collector, watch_collector
 from .report import report
 from .turnstile import Turnstile
 
@@ -39,7 +39,7 @@ class EventSource(Protocol):
 
 
 class Names(Protocol):
-    """The names of one registry, as a `Run` sees them."""
+    """The names of one registry, or the lives of actors on demand, as a `Run` sees them."""
 
     def forget_run(self) -> None: ...
 
@@ -54,7 +54,7 @@ class Run(trio.abc.Instrument):
         is_over: Whether the run has ended: no task in it will ever run again.
         undelivered: While an owner gives its names back: the registries that have events to deliver after that. Else
             None.
-        registries: The names of the registries that belong to it.
+        registries: The names of the registries that belong to it, and the actors on demand that it runs.
         ending: The owner that is in its last step. Other threads do not see its end before its names are gone.
         crashes: Actors that have crashed go through it before their last step, which logs and restarts.
     """
@@ -114,12 +114,16 @@ class Run(trio.abc.Instrument):
             for write_log in reports:
                 try:
                     write_log()
+                except (MemoryError, RecursionError):
+                    do_later(self.token, write_log)
                 except BaseException as error:
                     # A log handler may raise `SystemExit`. The owner has ended, and the events are still to come.
                     report(error, "a log handler raised when it was told of an end")
         for source in undelivered or ():
             try:
                 source.deliver()
+            except (MemoryError, RecursionError):
+                do_later(self.token, source.deliver)
             except BaseException as error:
                 # A listener may raise `SystemExit`. A task is ending: no code of the user's is left to raise it in.
                 report(error, "a listener raised when it was told that a name is free")
@@ -127,9 +131,15 @@ class Run(trio.abc.Instrument):
     # Called by Trio. Trio removes an instrument that raises, so this never raises.
 
     def task_exited(self, task: Task) -> None:
-        holder = self.holders.pop(task.coro, None)
-        if holder is not None:
-            holder._task_ended()
+        coro = task.coro
+        if coro in self.holders:
+            holder = self.holders[coro]
+            try:
+                holder._task_ended()
+            except (MemoryError, RecursionError):
+                do_later(self.token, holder._task_ended)
+            if coro in self.holders:
+                del self.holders[coro]
         if not self.holders and self._installed:
             self._installed = False
             remove_instrument(self)

@@ -9,12 +9,20 @@ A sync function in the place of an async one has already run when its result can
 
 from __future__ import annotations
 
-from inspect import CO_ITERABLE_COROUTINE, isasyncgenfunction, isawaitable, iscoroutinefunction, isgeneratorfunction
+from inspect import (
+    CO_ITERABLE_COROUTINE,
+    CORO_CREATED,
+    getcoroutinestate,
+    isasyncgenfunction,
+    isawaitable,
+    iscoroutinefunction,
+    isgeneratorfunction,
+)
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Coroutine
 
 T = TypeVar("T")
 
@@ -34,9 +42,19 @@ def sync_result(argument: str, function: object, result: T) -> T:
     if isinstance(result, CoroutineType):
         coroutine = cast("CoroutineType[Any, Any, Any]", result)
         error = TypeError(f"{argument} must be a sync function, and {function!r} returned {coroutine!r}")
-        coroutine.close()  # or Python warns that it was never awaited
+        discard(coroutine)
         raise error
     return result
+
+
+def discard(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Let go of a coroutine that is not to be awaited any more.
+
+    One that has not begun is closed, or Python warns that it was never awaited. To close one that has begun would run
+    the user's code in it, which may raise; and another task may be awaiting it.
+    """
+    if getcoroutinestate(coroutine) == CORO_CREATED:
+        coroutine.close()
 
 
 def is_generator(function: object) -> bool:

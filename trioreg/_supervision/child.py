@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 import trio
 
 from .._actors import ENDED, STARTING
-from .._runtime import require_room
+from .._runtime import require_room, shown_safely
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
@@ -206,5 +206,24 @@ class Child:
     def __str__(self) -> str:
         """For the log: its id (or what it is, where it has none), and its name where that is not the same."""
         name = self.spec.name
-        text = self.spec.kind.label if self.id is None else repr(self.id)
-        return text if name is None or self.id == name.key else f"{text} named {name.key!r}"
+        text = self.spec.kind.label if self.id is None else _shown(self.id)
+        if name is None or (self.id is not None and _are_same(self.id, name.key)):
+            return text
+        return f"{text} named {_shown(name.key)}"
+
+
+# The log must not end a supervisor because a key's own methods raise.
+
+
+def _shown(key: object) -> str:
+    try:
+        return repr(key)
+    except Exception:
+        return shown_safely(key)
+
+
+def _are_same(id: object, key: object) -> bool:
+    try:
+        return bool(id == key)
+    except Exception:
+        return False

@@ -86,28 +86,19 @@ def _check_shutdown(shutdown: object) -> None:
         raise ValueError(f"shutdown must be at least 0 seconds, not {shutdown!r}")
 
 
-def _find_kind(spec: ChildSpec) -> Kind:
-    return kind_of(spec.factory)
-
-
 if TYPE_CHECKING:
     # Type checkers know this module even if it is not installed. At run time the default of PEP 696 is not needed.
     from typing_extensions import TypeVar
 
     T_co = TypeVar("T_co", covariant=True, default=Any)
 
-    # None can be given, and is never read: `ChildSpec.__attrs_post_init__` puts a value in its place.
-    def _restart(restart: Restart | None) -> Restart: ...
-    def _shutdown(shutdown: float | Literal["kill"] | None) -> float | Literal["kill"]: ...
-
 else:
     from typing import TypeVar
 
     T_co = TypeVar("T_co", covariant=True)
-    _restart = _shutdown = None
 
 
-@attrs.frozen
+@attrs.frozen(init=False)
 class ChildSpec(Generic[T_co]):
     """How a supervisor starts a child, and keeps it: Elixir's ``Supervisor.child_spec``.
 
@@ -142,45 +133,68 @@ class ChildSpec(Generic[T_co]):
     """
 
     factory: Factory
-    args: tuple[Any, ...] = ()
-    id: Hashable = None
-    name: Via[Any, Any, Any] | None = None
-    restart: Restart = attrs.field(default=None, converter=_restart)
-    shutdown: float | Literal["kill"] = attrs.field(default=None, converter=_shutdown)
-    significant: bool = False
-    backoff: Backoff | None = None
-    limit: RestartLimit | None = None
-    kind: Kind = attrs.field(init=False, repr=False, eq=False, default=attrs.Factory(_find_kind, takes_self=True))
+    args: tuple[Any, ...]
+    id: Hashable
+    name: Via[Any, Any, Any] | None
+    restart: Restart
+    shutdown: float | Literal["kill"]
+    significant: bool
+    backoff: Backoff | None
+    limit: RestartLimit | None
+    kind: Kind = attrs.field(init=False, repr=False, eq=False)
 
-    def __attrs_post_init__(self) -> None:
+    def __init__(
+        self,
+        factory: Factory,
+        args: tuple[Any, ...] = (),
+        id: Hashable = None,
+        name: Via[Any, Any, Any] | None = None,
+        restart: Restart | None = None,
+        shutdown: float | Literal["kill"] | None = None,
+        significant: bool = False,
+        backoff: Backoff | None = None,
+        limit: RestartLimit | None = None,
+    ) -> None:
         # All checks in one place, and none that is not needed: each start under a `DynamicSupervisor` makes a spec.
-        if not isinstance(self.args, tuple):
-            raise TypeError(f"args must be a tuple, not {self.args!r}")
-        if self.id is not None:
+        kind = kind_of(factory)
+        if not isinstance(args, tuple):
+            raise TypeError(f"args must be a tuple, not {args!r}")
+        if id is not None:
             try:
-                hash(self.id)
+                hash(id)
             except TypeError:
-                raise TypeError(f"id must be hashable: {self.id!r}") from None
-        if self.name is not None and not isinstance(self.name, Via):
-            raise TypeError(f"name must come from Registry.via(), not {self.name!r}")
+                raise TypeError(f"id must be hashable: {id!r}") from None
+        if name is not None and not isinstance(name, Via):
+            raise TypeError(f"name must come from Registry.via(), not {name!r}")
         # What is given as None becomes what it means: the spec shows what holds.
-        if self.restart is None:
-            object.__setattr__(self, "restart", self.kind.restart)
-        elif self.restart not in RESTARTS:
+        if restart is None:
+            restart = kind.restart
+        elif restart not in RESTARTS:
             allowed = ", ".join(map(repr, (None, *RESTARTS)))
-            raise ValueError(f"restart must be one of {allowed}, not {self.restart!r}")
-        if self.shutdown is None:
-            object.__setattr__(self, "shutdown", self.kind.shutdown)
+            raise ValueError(f"restart must be one of {allowed}, not {restart!r}")
+        if shutdown is None:
+            shutdown = kind.shutdown
         else:
-            _check_shutdown(self.shutdown)
-        if not isinstance(self.significant, bool):
-            raise TypeError(f"significant must be a bool, not {self.significant!r}")
-        if self.backoff is not None and not isinstance(self.backoff, Backoff):
-            raise TypeError(f"backoff must be a Backoff, not {self.backoff!r}")
-        if self.limit is not None and not isinstance(self.limit, RestartLimit):
-            raise TypeError(f"limit must be a RestartLimit, not {self.limit!r}")
-        if self.significant and self.restart == "permanent":
-            raise ValueError("significant must not be True for a permanent child: it is restarted, and never ends")
+            _check_shutdown(shutdown)
+        if significant is not False:
+            if not isinstance(significant, bool):
+                raise TypeError(f"significant must be a bool, not {significant!r}")
+            if restart == "permanent":
+                raise ValueError("significant must not be True for a permanent child: it is restarted, and never ends")
+        if backoff is not None and not isinstance(backoff, Backoff):
+            raise TypeError(f"backoff must be a Backoff, not {backoff!r}")
+        if limit is not None and not isinstance(limit, RestartLimit):
+            raise TypeError(f"limit must be a RestartLimit, not {limit!r}")
+        _set_factory(self, factory)
+        _set_args(self, args)
+        _set_id(self, id)
+        _set_name(self, name)
+        _set_restart(self, restart)
+        _set_shutdown(self, shutdown)
+        _set_significant(self, significant)
+        _set_backoff(self, backoff)
+        _set_limit(self, limit)
+        _set_kind(self, kind)
 
     def __reduce__(self) -> tuple[type[ChildSpec[Any]], tuple[object, ...]]:
         # A copy is made from the same arguments, and so is what is unpickled: it is checked, and finds its `kind`.
@@ -237,6 +251,23 @@ class ChildSpec(Generic[T_co]):
     def seconds(self) -> float:
         """How long the child may take to end, in seconds: 0 for ``"kill"``."""
         return 0.0 if self.shutdown == "kill" else self.shutdown
+
+
+def _setter(field: str) -> Callable[[ChildSpec, object], None]:
+    return cast("Callable[[ChildSpec, object], None]", vars(ChildSpec)[field].__set__)
+
+
+# The class is frozen, so `__init__` goes past `__setattr__`. A slot of the class is quicker than `object.__setattr__`.
+_set_factory = _setter("factory")
+_set_args = _setter("args")
+_set_id = _setter("id")
+_set_name = _setter("name")
+_set_restart = _setter("restart")
+_set_shutdown = _setter("shutdown")
+_set_significant = _setter("significant")
+_set_backoff = _setter("backoff")
+_set_limit = _setter("limit")
+_set_kind = _setter("kind")
 
 
 def spec_of(

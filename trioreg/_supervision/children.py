@@ -66,11 +66,12 @@ class Children:
     def add(self, spec: ChildSpec) -> Child:
         """A new child, as the last in start order. `ValueError` if its id is taken."""
         child = Child(self._parent, next(self._numbers), spec)
+        key: Hashable = child
         if self.keeps_ended:
             if spec.id is not None and spec.id in self.by_id:
                 raise ValueError(f"id {spec.id!r} is taken: {self._label} has such a child already")
-            child.id = self._make_id(spec) if spec.id is None else spec.id
-        self.by_id[_key(child)] = child
+            key = child.id = self._make_id(spec) if spec.id is None else spec.id
+        self.by_id[key] = child
         return child
 
     def blank(self, spec: ChildSpec) -> Child:

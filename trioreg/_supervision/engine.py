@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import ENDED
-from .._runtime import KILLED, ActorExited, require_room
+from .._actors import ENDED, ENDING
+from .._runtime import KILLED, ActorExited, require_room, split
 from .children import Children
 from .delayed_restart import DelayedRestarts
 from .group_restart import GroupRestart
@@ -33,7 +33,7 @@ from .starting import Starting, say_whose
 from .termination import Termination
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable
+    from collections.abc import Awaitable, Callable, Hashable, Iterator
 
     from trio.lowlevel import Task
 
@@ -127,9 +127,13 @@ class Engine:
                     async with trio.open_nursery() as self._lifecycle.nursery:
                         await self._keep_children(specs, on_started)
                 outside.cancel_scope.cancel()
-        except BaseException:
+        except BaseException as error:
             if not self._lifecycle.has_failed:
                 raise
+            also = split(error)[1]
+            if also is not None:
+                self._lifecycle.add_failure(also)
+            del also
         # An error outweighs the cancellation during which it came up. Raised out here, it keeps its own cause.
         if self._lifecycle.has_failed:
             self.failure = self._lifecycle.combined_failure()
@@ -230,6 +234,22 @@ class Engine:
                 finally:
                     below._is_killed_from_above = False
 
+    def is_closing(self) -> bool:
+        return self._lifecycle.is_closing
+
+    def ends_below(self) -> Iterator[Cell]:
+        """The lives below that are ending: the end of this supervisor waits for them. The cost grows with the tree."""
+        todo: list[Engine] = [self]
+        for engine in todo:
+            for child in list(engine.children.values()):
+                cell = child.cell
+                if cell is None:
+                    continue
+                if cell.state == ENDING:
+                    yield cell  # if it is a supervisor, it knows what its end waits for
+                elif (below := engine_of(child)) is not None:
+                    todo.append(below)
+
     # What a child needs of its supervisor
 
     def start_task(self, function: Callable[[], Awaitable[object]], name: str) -> None:
@@ -240,21 +260,23 @@ class Engine:
         assert exit is not None
         lifecycle = self._lifecycle
         lifecycle.lives -= 1
-        if child.is_new and (cell.life.starter is not None or child.is_ending):
-            # Now, and not when the task that starts it has its turn: another one may have started it again before. It
-            # would be forgotten while it lives, and nothing would end it.
-            self._group.remove(child)
-            self.book.forget(child)
-        if exit.error is not None and not cell.life.has_started:
-            say_whose(exit.error, child)
         try:
+            if child.is_new and (cell.life.starter is not None or child.is_ending):
+                # Now, and not when the task that starts it has its turn: another one may have started it again before.
+                # It would be forgotten while it lives, and nothing would end it.
+                self._group.remove(child)
+                self.book.forget(child)
+            if exit.error is not None and not cell.life.has_started:
+                say_whose(exit.error, child)
             self.restarts.decide(child, cell, exit)
+            if exit.error is not None:
+                cell.life.crashed_in = (
+                    None  # it is logged; the child keeps this life for long, but not the last message
+                )
+            lifecycle.close_if_done()
         except Exception as error:
             # Nothing here is to raise. If it does, as with a stack that is full, neither that nor the crash is lost.
             lifecycle.fail(*([error] if exit.error is None else [exit.error, error]))
-        if exit.error is not None:
-            cell.life.crashed_in = None  # it is logged; the child keeps this life for long, but not the last message
-        lifecycle.close_if_done()
 
     def starts_later(self, child: Child, names: object, key: object) -> bool:
         if child.cell is None or child.cell.life.starter is not self.task:

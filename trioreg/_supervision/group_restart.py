@@ -124,9 +124,12 @@ class GroupRestart:
                 # Without a wait there might be no end of tries, and no checkpoint between them.
                 backoff = backoff or UNAVAILABLE_NAME
                 raise
-            group.wait_for(starting=cell)
             try:
+                group.wait_for(starting=cell)
                 await self._starting.wait_started(member, cell)
+            except BaseException:
+                self._starting.abandon(member, cell)
+                raise
             finally:
                 group.wait_for()
         except Exception as error:

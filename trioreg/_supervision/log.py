@@ -12,6 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from .._actors import crash_details
 from .._runtime import counted, logger
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class SupervisionLog:
             if isinstance(exit.error, Exception)
             else logging.INFO
         )
-        self._ended(level, child, cell, exit, "ended", _after(child))
+        if logger.isEnabledFor(level):
+            self._ended(level, child, cell, exit, "ended", _after(child))
 
     def restarting(self, child: Child, cell: Cell, exit: Exit, seconds: float | None = None) -> None:
         """It has ended, or failed to start, and is restarted: at once, or after ``seconds``."""
@@ -103,7 +105,7 @@ class SupervisionLog:
     def _ended(self, level: int, child: Child, cell: Cell, exit: Exit, what: str, then: str) -> None:
         if logger.isEnabledFor(level):
             message = "%s: child %s, %r, %s (%s%s)%s"
-            args = (self._label, child, cell.ref, what, exit, cell.crash_details(), then)
+            args = (self._label, child, cell.ref, what, exit, crash_details(cell), then)
             # Not before the names of that life are gone: a log handler may look for them.
             cell.ref._run.after_step(partial(logger.log, level, message, *args, exc_info=exit.error))
 

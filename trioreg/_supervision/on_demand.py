@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
+from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, TypeVarTuple, cast
 
 from trio.lowlevel import current_task
@@ -49,9 +50,9 @@ class OnDemand(Identity, Generic[K, A]):
       crashes, so do the callers that wait then, as with any actor. It is not restarted: the next message starts it
       anew.
 
-    An actor is idle while no message waits, no handler runs, and it owes no answer (`Reply`). Its background tasks and
-    its timers do not keep it: they end with the life. What must outlast a life, you save in ``on_stop`` and load in
-    ``on_start``. The idea is that of the virtual actors of Orleans.
+    An actor is idle while no message waits, no handler runs, and it owes no answer (`Reply`). Its background tasks, its
+    timers and ``on_idle`` do not keep it: they end with the life. What must outlast a life, you save in ``on_stop`` and
+    load in ``on_start``. The idea is that of the virtual actors of Orleans.
 
     Args:
         name: What the actors are called in errors, in the tree and in the log.
@@ -91,6 +92,7 @@ class OnDemand(Identity, Generic[K, A]):
         self._settings = Settings(name, factory, args, retire_after, max_running, shutdown, backoff, registry, limit)
         self._table = self._settings.table
         self._lives: Lives | None = None
+        self._running = Lock()
         self._address: type[_Address[Any]] = _Address if max_running == math.inf else _RankedAddress
 
     @property
@@ -115,8 +117,9 @@ class OnDemand(Identity, Generic[K, A]):
 
         Any message starts the actor if it does not run. `~Address.wait`, `~Address.stop`, `~Address.cancel` and
         `~Address.kill` do not start it: they raise `NotRegistered` if it does not run. A message raises `NotRunning`
-        while no supervisor runs these actors, `AlreadyRegistered` if another owner has the name, and `CrashedTooOften`
-        if the limit is exceeded.
+        while no supervisor runs these actors or it shuts down, `AlreadyRegistered` if another owner has the name, and
+        `CrashedTooOften` if the limit is exceeded. What an actor casts to its own key during the shutdown is not
+        refused: it counts as unhandled.
 
         Raises:
             TypeError: ``key`` is not hashable.
@@ -140,6 +143,15 @@ class OnDemand(Identity, Generic[K, A]):
         """The key and the reference of each actor that runs. Not a checkpoint; safe from any thread; the cost grows
         with their number."""
         return [(cast("K", key), cast("ActorRef[A]", entry[0])) for key, entry in items_of(self._table)]
+
+    def _begin(self, lives: Lives) -> None:
+        """A supervisor begins to run these actors. `RuntimeError` if another one does, in any thread."""
+        with self._running:
+            other = self._lives
+            if other is not None and not other.is_over:
+                raise RuntimeError(f"{self.name!r} is run by another supervisor already: only one at a time can run it")
+            self._table.clear()  # something is left in it only after a fork, or if Trio itself has failed
+            self._lives = lives
 
     def _accepting(self, key: Hashable) -> Cell:
         lives = self._lives
@@ -198,7 +210,10 @@ class _Address(Address[A_co]):
     # A message is never refused because a life is ending: there is always a next one.
 
     def _instead_of(self, cell: Cell | None) -> Cell:
-        return self._find()
+        found = self._find()
+        if found.state >= STOPPING:  # at the shutdown the caller itself: it can't answer any more
+            raise NotRunning(self._on_demand.name)
+        return found
 
     def _instead_of_closed(self, cell: Cell) -> Cell:
         return self._find()

@@ -4,8 +4,7 @@ A key has a chain of lives, oldest first. The oldest has the name, and only its 
 takes the messages. Nearly always they are the same. There is a second one only while the first is on its way out: it
 collects what is sent meanwhile, and takes the name over in the last step of the first.
 
-Where `max_running` lives have a task, the next one waits in line, and the actor that was used the longest time ago is
-asked to stop. If none is idle, each of them is asked to say when it has handled what it has.
+How many lives may have a task at once, and which one makes room, is in `on_demand_room.py`.
 
 Must never happen: two lives of a key that both run the user's code; a message that lies in a life whose task will not
 be started; a name that is free while its key has a life.
@@ -14,23 +13,23 @@ be started; a name that is free while its key has a life.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
 from trio.lowlevel import checkpoint, enable_ki_protection
 
-from .._actors import ENDED, LAUNCHED, STARTING, STOPPING, WAITING, PassingCell, YieldingWait
-from .._runtime import KILLED, NORMAL, SHUTDOWN, NotRunning, current_actor, logger, require_room
+from .._actors import ENDED, LAUNCHED, STARTING, STOPPING, WAITING, PassingCell
+from .._runtime import KILLED, NORMAL, SHUTDOWN, NotRunning, logger, report, require_room
 from .child import Child
 from .crash_limit import CrashLimit
 from .crashes import Crashes
+from .on_demand_room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-    from .._actors import ActorRef, Cell
+    from .._actors import ActorRef
     from .._runtime import Owner, Run
     from .children import Children
     from .lifecycle import Lifecycle
@@ -48,30 +47,22 @@ class Lives:
     """The lives of all keys of one `OnDemand`, while its supervisor runs.
 
     Attributes:
-        running: The lives with a task that take messages, the one that was used the longest time ago first.
-        asked: Those of them that were asked to say when they are idle.
-        leaving: The lives with a task that take no more messages.
-        waiting: The lives that wait in line for their task.
         delayed: The lives that wait for the end of a backoff.
     """
 
     __slots__ = (
+        "_changed",
         "_children",
         "_crashes",
-        "_is_asking",
-        "_is_unlimited",
+        "_deadlines",
         "_lifecycle",
         "_limit",
+        "_room",
         "_run",
         "_settings",
         "_starting",
         "_table",
-        "_woken",
-        "asked",
         "delayed",
-        "leaving",
-        "running",
-        "waiting",
     )
 
     def __init__(
@@ -86,20 +77,15 @@ class Lives:
         self._crashes = Crashes(settings.backoff)
         limit = settings.limit
         self._limit = None if limit is None else CrashLimit(limit, settings.name, lifecycle.label)
-        self._woken = trio.Event()
-        self._is_asking = False
-        self._is_unlimited = settings.max_running == math.inf
-        self.running: OrderedDict[PassingCell, None] = OrderedDict()
-        self.asked: dict[PassingCell, None] = {}
-        self.leaving: dict[PassingCell, None] = {}
-        self.waiting: OrderedDict[PassingCell, None] = OrderedDict()
+        self._room = Room(settings.max_running, self._start)
+        self._changed = trio.Event()
+        self._deadlines: dict[PassingCell, float] | None = None
         self.delayed: dict[PassingCell, trio.CancelScope] = {}
 
     @property
-    def has_room(self) -> bool:
-        if self._is_unlimited:
-            return True
-        return len(self.running) + len(self.asked) + len(self.leaving) < self._settings.max_running
+    def is_over(self) -> bool:
+        """Whether the Trio run has ended without an end of the supervisor: Trio has failed, or this is a fork."""
+        return self._run.is_over
 
     # A message comes
 
@@ -112,19 +98,22 @@ class Lives:
             return newest
         self._lifecycle.require_thread()
         if not self._lifecycle.is_accepting:
-            raise NotRunning(self._settings.name)
+            return self._sender(newest)
         refusal = self._refusal(key)
         if refusal is not None:
             raise refusal
         return self._blank(key, newest)
 
+    def _sender(self, life: PassingCell | None) -> PassingCell:
+        """There is no next life. So an actor that sends to its own key sends to itself, as with its own reference."""
+        while life is not None and not life.is_sent_by_itself():
+            life = life.older
+        if life is None:
+            raise NotRunning(self._settings.name)
+        return life
+
     def _refusal(self, key: Hashable) -> Exception | None:
         return None if self._limit is None or self._lifecycle.is_closing else self._limit.refusal(key)
-
-    def touch(self, cell: PassingCell) -> None:
-        """A message comes for it."""
-        if cell.place is self.running:
-            self.running.move_to_end(cell)
 
     def _blank(self, key: Hashable, older: PassingCell | None) -> PassingCell:
         spec = self._settings.spec(key)
@@ -169,11 +158,11 @@ class Lives:
             else:
                 self._table[cell.key] = entry
         if cell.place is not None:
-            self._move(cell, None)
+            self._room.move(cell, None)
         if cell.stage == WAITING:
             self._lifecycle.lives -= 1
         self._children.forget(_child(cell))
-        self.waiting.pop(cell, None)
+        self._room.waiting.pop(cell, None)
         self.delayed.pop(cell, None)
         cell.ref._set_ended(SHUTDOWN)
         cell.ref._release(SHUTDOWN)
@@ -191,155 +180,83 @@ class Lives:
             name = f"{self._lifecycle.label}, backoff of {cell.key!r}"
             self._lifecycle.nursery.start_soon(self._get_ready_after, cell, seconds, scope, name=name)
         else:
-            self._line_up(cell)
+            self._room.line_up(cell)
 
     @enable_ki_protection
     async def _get_ready_after(self, cell: PassingCell, seconds: float, scope: trio.CancelScope) -> None:
         with scope:
             await trio.sleep(seconds)
         if self.delayed.pop(cell, None) is not None:
-            self._line_up(cell)
+            self._room.line_up(cell)
 
-    def _line_up(self, cell: PassingCell) -> None:
-        if not self.waiting and self.has_room:
-            self._launch(cell)
-        else:
-            self.waiting[cell] = None
-            self._make_room()
+    def _start(self, cell: PassingCell) -> None:
+        """There is room for it: start its task."""
+        self._starting.launch(_child(cell), cell)
+        if self._deadlines is not None:
+            self._deadlines[cell] = trio.current_time() + self._settings.seconds
+            self._changed.set()
 
-    def _launch(self, cell: PassingCell) -> None:
-        # What can fail comes first: a task can't be taken back.
-        try:
-            self._move(cell, self.leaving if cell.state >= STOPPING else self.running)
-            cell.stage = LAUNCHED
-            self._woken.set()
-            self._starting.launch(_child(cell), cell)
-        except BaseException:
-            cell.stage = WAITING
-            self._move(cell, None)
-            raise
-
-    def _launch_next(self) -> None:
-        while self.waiting and self.has_room:
-            cell = next(iter(self.waiting))
-            del self.waiting[cell]
-            if cell.has_messages or cell.state != STARTING:
-                self._launch(cell)
-            else:
-                cell.end(NORMAL)
-        self._make_room()
-
-    # Room for the next one
-
-    def _move(self, cell: PassingCell, place: dict[PassingCell, None] | None) -> None:
-        if cell.place is not None:
-            cell.place.pop(cell, None)
-        cell.place = place
-        if place is not None:
-            place[cell] = None
-
-    def _make_room(self) -> None:
-        """Have as many lives end as wait in line. Those that are not idle now say when they are."""
-        while self.running and len(self.leaving) < len(self.waiting):
-            cell = next(iter(self.running))
-            if cell.is_unused:
-                cell.stop()
-            else:
-                self._move(cell, self.asked)
-                cell.ask_round()
+    # What a life asks of its home, about room
 
     def came_round(self, cell: PassingCell) -> None:
-        if cell.place is not self.asked:
-            return
-        if len(self.leaving) >= len(self.waiting):
-            self._move(cell, self.running)
-        elif cell.has_come_round:
-            cell.stop()
-        elif cell.deferred and not cell.has_messages:
-            cell.watch_answers()
-        else:
-            cell.ask_round()
-
-    # Cycles of calls
+        self._room.came_round(cell)
 
     def blockers_of(self, cell: PassingCell) -> Iterable[Owner]:
-        """The lives that have to end before its task is started, if it waits in line and none of them can end first.
+        return self._room.blockers_of(cell)
 
-        One life that can end is enough, so this is no simple path in the wait-for graph.
-        """
-        if self._is_asking or not (cell in self.waiting or (cell.stage < WAITING and self._would_line_up)):
-            return ()
-        self._is_asking = True
-        try:
-            busy: list[PassingCell] = [*self.leaving, *self.asked, *self.running]
-            known: dict[object, bool] = {current_actor.get(None): True}
-            return [each.ref for each in busy] if all(self._is_stuck(each.ref, known) for each in busy) else ()
-        finally:
-            self._is_asking = False
-
-    @property
-    def _would_line_up(self) -> bool:
-        return bool(self.waiting) or not self.has_room
-
-    def _is_stuck(self, actor: Owner, known: dict[object, bool]) -> bool:
-        """Whether an actor waits, directly or not, for the actor that asks, or for a life that waits in line."""
-        if actor in known:
-            return known[actor]
-        known[actor] = True
-        cell: Cell | None = getattr(actor, "_cell", None)
-        if isinstance(cell, PassingCell) and cell in self.waiting:
-            return True
-        waits = () if cell is None else list(cell.waits or ())
-        known[actor] = any(
-            self._is_stuck(wait.target, known)
-            for wait in waits
-            if wait.target is not actor and not (isinstance(wait, YieldingWait) and wait.may_give_way())
-        )
-        return known[actor]
+    def touch(self, cell: PassingCell) -> None:
+        self._room.touch(cell)
 
     # A life ends
 
     def closed(self, cell: PassingCell) -> None:
         if cell.stage == LAUNCHED:
-            if cell.place is not self.leaving:
-                self._move(cell, self.leaving)
+            if cell.place is not self._room.leaving:
+                self._room.move(cell, self._room.leaving)
         elif cell.stage == WAITING and cell.is_ending:
             # It has no task that could end it, so it gets one, which does nothing else.
-            self.waiting.pop(cell, None)
+            self._room.waiting.pop(cell, None)
             scope = self.delayed.pop(cell, None)
             if scope is not None:
                 scope.cancel()
-            self._launch(cell)
+            self._room.launch(cell)
 
     def ended(self, cell: PassingCell) -> None:
         """The last step of its task: the next life takes the name over, and the first in line gets its task."""
-        self._move(cell, None)
+        self._room.move(cell, None)
+        if self._deadlines is not None:
+            self._deadlines.pop(cell, None)
+            self._changed.set()
         older, newer = cell.older, cell.newer
         cell.newer = None
         cell.wait_for_older(None)
         if older is not None:
             older.newer = newer
-        if newer is not None:
-            newer.wait_for_older(older)
-        elif self._table.get(cell.key, (None,))[0] is cell.ref:
-            if older is None:
-                del self._table[cell.key]
-            else:
-                self._table[cell.key] = (cast("ActorRef[Any]", older.ref),)
-        self._crashes.note(cell.key, cell)
-        self._count_crash(cell)
+        try:
+            if newer is not None:
+                newer.wait_for_older(older)
+            elif self._table.get(cell.key, (None,))[0] is cell.ref:
+                if older is None:
+                    del self._table[cell.key]
+                else:
+                    self._table[cell.key] = (cast("ActorRef[Any]", older.ref),)
+            self._crashes.note(cell.key, cell)
+            self._count_crash(cell)
+        except Exception as error:
+            # The key's `__eq__` raised. That life stays in the table: it takes no message, and the next one replaces
+            # it. The others are not to suffer for it.
+            report(error, "%s: a key raised when its actor %r ended", self._lifecycle.label, cell.ref)
         if newer is not None and older is None:
             try:
                 _claim(newer, cell.ref)
                 refusal = self._refusal(cell.key)
                 if refusal is not None:
                     raise refusal
-            except Exception as error:
-                newer.fail(error)  # the name is taken, or its key has crashed too often: its callers get this error
-            else:
                 if newer.stage == WAITING:
                     self._get_ready(newer)
-        self._launch_next()
+            except Exception as error:
+                newer.fail(error)  # the name is taken, or its key has crashed too often: its callers get this error
+        self._room.launch_next()
 
     def _count_crash(self, cell: PassingCell) -> None:
         exit = cell.life.exit
@@ -358,13 +275,14 @@ class Lives:
         To note the time of each message would cost each message something. So it looks at each actor ten times.
         """
         pause = self._settings.retire_after / LOOKS
+        room = self._room
         while True:
-            if not self.running:
-                self._woken = trio.Event()
-                await self._woken.wait()
+            if not room.running:
+                room.woken = trio.Event()
+                await room.woken.wait()
             await trio.sleep(pause)
-            for number, cell in enumerate(list(self.running), 1):
-                if cell.place is self.running and cell.has_been_unused() >= LOOKS:
+            for number, cell in enumerate(list(room.running), 1):
+                if cell.place is room.running and cell.has_been_unused() >= LOOKS:
                     cell.stop()
                 if number % LOOKS_PER_TURN == 0:
                     await checkpoint()
@@ -373,35 +291,48 @@ class Lives:
 
     async def finish(self) -> None:
         """Let each life handle what it has, within its shutdown time, and wait until all have ended."""
+        room = self._room
+        seconds = self._settings.seconds
+        end = trio.current_time() + seconds
+        self._deadlines = dict.fromkeys([*room.running, *room.asked, *room.leaving], end)
         for scope in list(self.delayed.values()):
             scope.cancel()
         children = list(self._children.by_id.values())
         for number, child in enumerate(children, 1):
-            if child.life is not None:
-                child.life.stop()
+            life = child.life
+            if isinstance(life, PassingCell) and life.stage == WAITING and not life.has_messages:
+                life.end(NORMAL)  # all its callers have given up
+            elif life is not None:
+                life.stop()
             if number % LOOKS_PER_TURN == 0:
                 await checkpoint()
-        killed: set[PassingCell] = set()
+        # All have the same time, so the first that was started is the first whose time is up.
         while True:
-            begun = [*self.running, *self.asked, *self.leaving]
-            left = [cell for cell in begun if cell not in killed]
-            if left:
-                with trio.move_on_after(_child(left[0]).spec.seconds):
-                    for cell in left:
-                        await cell.wait_ended()
-                    continue
-                for cell in left:
-                    if cell.state != ENDED:
-                        killed.add(cell)
-                        child = _child(cell)
-                        cell.end(KILLED)
-                        child.parent.shutdown_timed_out(child, cell)
-            elif begun:
-                await begun[0].wait_ended()
-            elif self.waiting or self.delayed:
+            if not (room.running or room.asked or room.leaving or self.delayed):
+                if not room.waiting:
+                    return
+                room.launch_next()  # the last step of a life does it, but that may have failed
                 await checkpoint()
-            else:
-                return
+                continue
+            self._changed = trio.Event()
+            first = next(iter(self._deadlines), None)
+            with trio.move_on_at(math.inf if first is None else self._deadlines[first]):
+                await self._changed.wait()
+                continue
+            if first is not None:
+                self._deadlines.pop(first, None)
+                if first.state != ENDED:
+                    child = _child(first)
+                    first.end(KILLED)
+                    child.parent.shutdown_timed_out(child, first)
+
+    def forget(self, cell: PassingCell) -> None:
+        """The last step of a life has failed half-way: it must not stay among the living."""
+        if cell.place is not None and cell in cell.place:
+            del cell.place[cell]
+        if self._deadlines is not None:
+            self._deadlines.pop(cell, None)
+            self._changed.set()
 
 
 def _child(cell: PassingCell) -> Child:

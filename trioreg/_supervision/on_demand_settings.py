@@ -20,6 +20,7 @@ class Settings:
     """The settings of one `OnDemand`, and the table of its lives.
 
     Attributes:
+        seconds: How long an actor may take to end at the shutdown.
         table: The newest life of each key, in a tuple: a message finds it as it finds the entry of a registry.
     """
 
@@ -33,6 +34,7 @@ class Settings:
         "name",
         "registry",
         "retire_after",
+        "seconds",
         "table",
     )
 
@@ -76,6 +78,7 @@ class Settings:
         self._factory = factory
         self._args = args
         self._shutdown: float | Literal["kill"] = spec.shutdown
+        self.seconds = spec.seconds
 
     @property
     def finishes(self) -> bool:

@@ -83,19 +83,27 @@ class OnDemandEngine(Engine):
 
     async def _keep_children(self, specs: list[ChildSpec], on_started: Callable[[], object]) -> None:
         on_demand = self._on_demand
-        if on_demand._lives is not None:
-            self._lifecycle.add_failure(
-                RuntimeError(f"{on_demand.name!r} is run by another supervisor already: only one at a time can run it")
-            )
+        run = current_run()
+        lives = Lives(on_demand._settings, run, self._lifecycle, self.book, self.starting)
+        try:
+            on_demand._begin(lives)
+        except RuntimeError as error:
+            self._lifecycle.add_failure(error)
             return
-        self._lives = Lives(on_demand._settings, current_run(), self._lifecycle, self.book, self.starting)
-        on_demand._lives = self._lives
+        self._lives = lives
+        run.registries.add(self)
         try:
             if on_demand._settings.retire_after < math.inf:
                 self._lifecycle.nursery.start_soon(self._retire_idle, name=f"{self.label}, retirement")
             await super()._keep_children(specs, on_started)
         finally:
-            on_demand._lives = None
+            self.forget_run()
+            run.registries.discard(self)
+
+    def forget_run(self) -> None:
+        """All lives have ended, or this process is the child of a fork, which has none."""
+        self._on_demand._lives = None
+        self._on_demand._table.clear()  # a key whose `__eq__` raised may have kept its life in there
 
     @enable_ki_protection  # Ctrl-C between two steps of a stop would lose what is sent then
     async def _retire_idle(self) -> None:
@@ -112,8 +120,10 @@ class OnDemandEngine(Engine):
 
     def child_ended(self, child: Child, cell: Cell) -> None:
         super().child_ended(child, cell)
+        if self._lives is None or not isinstance(cell, PassingCell):
+            return
         try:
-            if self._lives is not None and isinstance(cell, PassingCell):
-                self._lives.ended(cell)
-        except Exception as error:
-            self._lifecycle.fail(error)  # nothing here is to raise
+            self._lives.ended(cell)
+        except BaseException as error:
+            self._lives.forget(cell)
+            self._lifecycle.fail(error)  # nothing here is to raise, but the `__eq__` of a key may

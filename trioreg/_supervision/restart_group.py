@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, cast
 
-from trio.lowlevel import ParkingLot, checkpoint_if_cancelled, current_task
+import trio
+from trio.lowlevel import checkpoint_if_cancelled, current_task
 
-from .._actors import ENDING, STARTING, Reference, needs_name, yielding_wait
-from .._runtime import CallCycle, current_actor
-from .child import Child
+from .._actors import ENDING, Reference, needs_name, yielding_wait
+from .._runtime import CallCycle, current_actor, require_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,8 +21,22 @@ if TYPE_CHECKING:
 
     from .._actors import ActorRef, Cell, YieldingWait
     from .._registry import Via
+    from .child import Child
     from .lifecycle import Lifecycle
     from .strategy import Strategy
+
+
+class Place:
+    """The place of a start that waits, in the line of those."""
+
+    __slots__ = ("look_again",)
+
+    def __init__(self) -> None:
+        self.look_again = trio.Event()
+
+    async def wait(self) -> None:
+        self.look_again = trio.Event()
+        await self.look_again.wait()
 
 
 class RestartGroup:
@@ -38,9 +53,9 @@ class RestartGroup:
 
     __slots__ = (
         "_is_counted",
+        "_line",
         "_some_have_no_wait",
         "_strategy",
-        "_waiters",
         "_waits",
         "cause",
         "ending",
@@ -56,7 +71,8 @@ class RestartGroup:
         self.ending: Cell | None = None
         self.starting: Cell | None = None
         self._strategy = strategy
-        self._waiters = ParkingLot()
+        # The starts that wait, in the order in which they were asked for.
+        self._line: dict[Place, None] = {}
         # The waits in the graph of `_actors/deadlock.py`, and whether there is a start that waits and has none there.
         self._waits: set[YieldingWait] = set()
         self._some_have_no_wait = False
@@ -121,18 +137,22 @@ class RestartGroup:
         """The supervisor's task waits for this life now, and so do the starts that wait for that task."""
         self.ending, self.starting = ending, starting
         life = ending or starting
+        for wait in self._waits:
+            wait.has_target = life is not None
+            if life is not None:
+                wait.target = life.ref
         if life is None:
             return
-        for wait in self._waits:
-            wait.target = life.ref
-        # An `on_stop` that runs already may wait for one of them: they look again.
-        if self._some_have_no_wait or (life is ending and life.state == ENDING and life.waits):
+        # An `on_stop` that runs already, that of the life or one below it, may wait for one of them: they look again.
+        is_supervisor = life.life.end_waits is not None
+        if self._some_have_no_wait or (life is ending and (is_supervisor or (life.state == ENDING and life.waits))):
             self._some_have_no_wait = False
             self.wake_waiters()
 
     def wake_waiters(self) -> None:
-        """Something has changed for the starts that wait."""
-        self._waiters.unpark_all()
+        """Something has changed for the starts that wait. After the restart, each one that begins wakes the next."""
+        for place in self._line if self.is_busy else itertools.islice(self._line, 1):
+            place.look_again.set()
 
     @property
     def is_busy(self) -> bool:
@@ -142,6 +162,8 @@ class RestartGroup:
     async def wait_over(self, lifecycle: Lifecycle, name: Via[Any, Any, Any] | None = None) -> None:
         """Wait until no restart is at work, or the supervisor closes. Not a checkpoint if there is none.
 
+        The starts that wait begin in the order in which they came here.
+
         ``name`` is the name that the start is to give.
 
         As in OTP, a start that is asked for between two tries does not wait for the next one.
@@ -150,31 +172,44 @@ class RestartGroup:
         this one does not wait: all that the restart ends has ended. If it waits for an end, this start would come too
         early: that is a cycle.
         """
-        while self.is_busy and lifecycle.is_accepting:
-            await checkpoint_if_cancelled()
-            life = self.ending or self.starting
-            if life is None:  # it has not begun
-                self._some_have_no_wait = True
-                await self._waiters.park()
-                continue
-            if self.ending is not None:
-                _refuse_within(self.ending)
-            elif name is not None and needs_name(life, name._names, name.key):
-                return
-            try:
-                wait = yielding_wait(life, _waiting_task(), self._may_give_way)
-            except CallCycle:
-                if self.starting is not None:
+        place = Place()
+        self._line[place] = None
+        try:
+            while lifecycle.is_accepting and (self.is_busy or not self._is_first(place)):
+                await checkpoint_if_cancelled()
+                require_room()  # or Trio would keep a task in the event that has not gone to sleep
+                life = self.ending or self.starting
+                if life is None:  # it has not begun, or is over
+                    self._some_have_no_wait = True
+                    await place.wait()
+                elif await self._wait_for_life(life, place, name):
                     return
-                raise
-            self._waits.add(wait)
-            try:
-                with wait:
-                    await self._waiters.park()
-            finally:
-                self._waits.discard(wait)
-            if wait.has_given_way and self.starting is not None:
-                return
+        finally:
+            del self._line[place]
+            if not self.is_busy:
+                self.wake_waiters()
+
+    def _is_first(self, place: Place) -> bool:
+        return next(iter(self._line)) is place
+
+    async def _wait_for_life(self, life: Cell, place: Place, name: Via[Any, Any, Any] | None) -> bool:
+        """Wait while the supervisor's task waits for this life. Whether that start or end needs the one that waits."""
+        if self.ending is None and name is not None and needs_name(life, name._names, name.key):
+            return True
+        try:
+            wait = yielding_wait(life, _waiting_task(), self._may_give_way)
+        except CallCycle:
+            if self.starting is not None:
+                return True
+            raise
+        self._waits.add(wait)
+        try:
+            with wait:
+                if not wait.has_given_way:
+                    await place.wait()
+        finally:
+            self._waits.discard(wait)
+        return wait.has_given_way and self.starting is not None
 
     def _may_give_way(self) -> bool:
         """Another wait would close a cycle with that of a start. The start goes on, if it would not come too early."""
@@ -190,19 +225,8 @@ def _current_cell() -> Cell | None:
 
 
 def _waiting_task() -> Task:
-    """The task that waits if the current one does: an actor's start, or its end, may wait for any of its tasks."""
+    """The task that waits if the current one does: an actor's end waits for all its tasks."""
     cell = _current_cell()
-    if cell is not None and cell.state in (STARTING, ENDING) and cell.task is not None:
+    if cell is not None and cell.state == ENDING and cell.task is not None:
         return cell.task
     return current_task()
-
-
-def _refuse_within(life: Cell) -> None:
-    """Raise `CallCycle` if the current actor is ending, and that is a part of the end of ``life``, a supervisor."""
-    cell = _current_cell()
-    child = None if cell is None or cell.state != ENDING else cell.life.child
-    while cell is not None and isinstance(child, Child):
-        if child.cell is life:
-            cycle = [cell, cell] if cell is life else [cell, life, cell]
-            raise CallCycle([step.ref for step in cycle], [step.title for step in cycle])
-        child = child.parent.own_child

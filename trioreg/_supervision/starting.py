@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
 
-from .._actors import ENDED, RUNNING, STARTING, Cell, run_actor, waiting_for
+from .._actors import ENDED, RUNNING, STARTING, Cell, begin_wait, run_actor, waiting_for
 from .._runtime import SHUTDOWN, ActorExited, MaxChildren, current_run, is_being_closed, require_room
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextvars import Context
 
     from trio.lowlevel import Task
@@ -92,9 +93,15 @@ class Starting:
             if not lifecycle.is_accepting:
                 await lifecycle.refuse()
             child, cell = self._begin_new(spec)
-            if await self.wait_started(child, cell):
+            try:
+                ref = cast("ActorRef[Any]", cell.ref)
+                is_started = await self.wait_started(child, cell)
+            except BaseException:
+                self.abandon(child, cell)
+                raise
+            if is_started:
                 child.is_new = False
-                return cast("ActorRef[Any]", cell.ref)
+                return ref
 
     @enable_ki_protection
     async def start_listed_child(self, spec: ChildSpec) -> None:
@@ -102,9 +109,12 @@ class Starting:
         if not self._lifecycle.is_accepting:
             await self._lifecycle.refuse()
         child, cell = self._begin_new(spec)
-        self._group.wait_for(starting=cell)  # a restart of several may be requested already
         try:
+            self._group.wait_for(starting=cell)  # a restart of several may be requested already
             await self.wait_started(child, cell)
+        except BaseException:
+            self.abandon(child, cell)
+            raise
         finally:
             self._group.wait_for()
         child.is_new = False
@@ -139,8 +149,14 @@ class Starting:
             except BaseException as error:
                 say_whose(error, child)
                 raise
-            if await self.wait_started(child, cell):
-                return cast("ActorRef[Any]", cell.ref)
+            try:
+                ref = cast("ActorRef[Any]", cell.ref)
+                is_started = await self.wait_started(child, cell)
+            except BaseException:
+                self.abandon(child, cell)
+                raise
+            if is_started:
+                return ref
 
     @enable_ki_protection
     async def start_or_get(self, spec: ChildSpec) -> ActorRef[Any]:
@@ -181,7 +197,7 @@ class Starting:
         ref = kind.reference(self._run, label)
         cell = Cell(ref, child, kind)
         ref._cell = cell
-        require_room(8)  # Trio can't undo the start of a task
+        require_room(10)  # Trio can't undo the start of a task
         last = child.cell
         try:
             if spec.name is not None:
@@ -189,9 +205,7 @@ class Starting:
             # Before the task is there: a task whose child does not know it would never be ended.
             self._children.begin_life(child, cell)
             self._log.starting(child, cell)
-            # Every life begins in the supervisor's context: not in the asking task's, and not in what the last life
-            # left.
-            self._context.run(self._start_task, cell, spec)
+            self._start_task(cell, spec)
         except BaseException:
             # The name was taken, or is given back: no task would do it.
             child.cell = last
@@ -205,13 +219,17 @@ class Starting:
     def launch(self, child: Child, cell: Cell) -> None:
         """Start the task of a life that was made elsewhere, and has its name. Not a checkpoint."""
         self._log.starting(child, cell)
-        self._context.run(self._start_task, cell, child.spec)
+        self._start_task(cell, child.spec)
 
     def _start_task(self, cell: Cell, spec: ChildSpec) -> None:
-        self._lifecycle.nursery.start_soon(run_actor, cell, spec.factory, spec.args, name=spec.kind.label)
+        # Every life begins in the supervisor's context: not in the asking task's, and not in what the last life left.
+        start: Callable[..., None] = self._lifecycle.nursery.start_soon
+        self._context.run(start, run_actor, cell, spec.factory, spec.args, name=spec.kind.label)
 
     async def wait_started(self, child: Child, cell: Cell) -> bool:
         """Wait until a life has started. Raises its error if it does not. Cancelled: it is ended first.
+
+        If it raises, call `abandon`: it may not even have begun to wait.
 
         False: a restart of several has ended it meanwhile, so it is to be started anew when that is over.
         """
@@ -225,23 +243,18 @@ class Starting:
             lifecycle.end_start(child, cell)
             return Abort.FAILED
 
+        # A child of the list that calls this supervisor in its own start waits for the opener, which waits for it.
+        waiter = self.opener if task is self._own_task and self.opener is not None else task
+        wait = begin_wait(cell, waiter)
         try:
-            # A child of the list that calls this supervisor in its own start waits for the opener, which waits for it.
-            waiter = self.opener if task is self._own_task and self.opener is not None else task
-            waiting = waiting_for(cell, waiter)
             cell.life.starter = task
             lifecycle.starts[cell] = child
-            try:
-                await wait_task_rescheduled(abort)
-            finally:
-                cell.life.starter = None  # if it has not even begun to wait, nothing may wake it
-                is_postponed = lifecycle.starts.pop(cell, None) is None
-                waiting.end_wait()
-        except BaseException:
-            if cell.state != ENDED and not is_being_closed(task):
-                child.is_ending = True  # nobody waits for its start: it is ended, and not restarted
-                lifecycle.end_start(child, cell)
-            raise
+            await wait_task_rescheduled(abort)
+        finally:
+            cell.life.starter = None  # if it has not even begun to wait, nothing may wake it
+            is_postponed = lifecycle.starts.pop(cell, None) is None
+            if wait is not None:
+                wait.end_wait()
         if cell.life.has_started and cancel is None:
             return True
         exit = cell.life.exit or SHUTDOWN
@@ -254,6 +267,12 @@ class Starting:
         if is_postponed and lifecycle.is_accepting:
             return False
         raise ActorExited(cell.ref, exit)
+
+    def abandon(self, child: Child, cell: Cell) -> None:
+        """A start has failed. If that was no end of the child, nobody waits for it: it is ended, and not restarted."""
+        if cell.state != ENDED and not is_being_closed(current_task()):
+            child.is_ending = True
+            self._lifecycle.end_start(child, cell)
 
 
 def say_whose(error: BaseException, child: Child) -> None:

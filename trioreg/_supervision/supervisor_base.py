@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, TypeVar, TypeVarTuple, Unpack, overlo
 import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import Actor, ActorRef, Function, beside
+from .._actors import Actor, ActorRef, EndsBelow, Function, beside
 from .._registry import Via
 from .._runtime import Identity, current_run, do_later, is_finalizing, show_methods_as
 from .backoff import Backoff
@@ -66,6 +66,11 @@ class SupervisorBase(Actor, Identity):
         self._engine.starting.opener = current_task()
         own = None if self._trioreg_cell is None else self._trioreg_cell.life.child
         self._engine.own_child = own if isinstance(own, Child) else None
+        if (cell := self._trioreg_cell) is not None:
+            cell.life.end_waits = {}
+            cell.waits = {} if cell.waits is None else cell.waits
+            for waits in (cell.waits, cell.life.end_waits):
+                EndsBelow(cell.ref, waits, self._engine.ends_below, self._engine.is_closing)
         self.start_soon(run)
         try:
             await started.wait()
@@ -207,6 +212,7 @@ class SupervisorBase(Actor, Identity):
                 `Supervisor` also its id.
 
         Raises:
+            CallCycle: The child is ending already, and its ``on_stop`` waits for the caller.
             ChildNotFound: There is no such child.
             TypeError: ``child`` is not a reference, and not an id of a `Supervisor`.
             RuntimeError: This is not the thread of the Trio run.

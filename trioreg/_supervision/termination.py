@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import ENDING, Reference
+from .._actors import ENDING, Reference, waiting_for_end
 from .._runtime import current_actor, require_room
 from .shutdown import end
 
 if TYPE_CHECKING:
-    from .._actors import ActorRef
+    from .._actors import ActorRef, Cell
     from .._runtime import Owner
     from .child import Child
     from .children import Children
@@ -47,19 +47,24 @@ class Termination:
             self._terminated(child)
             await trio.lowlevel.cancel_shielded_checkpoint()
             return
-        ended = trio.Event()
+        # A task of the child would wait for its own end. While the child runs, that end cancels the wait; once it is
+        # ending, nothing does.
+        if _is_ending(current_actor.get(None)) and life.owns(current_task()):
+            self._begin(child, life, trio.Event())
+            await trio.lowlevel.checkpoint()
+            return
+        with waiting_for_end(life, current_task()):
+            ended = trio.Event()
+            self._begin(child, life, ended)
+            await ended.wait()
+
+    def _begin(self, child: Child, life: Cell, ended: trio.Event) -> None:
         lifecycle = self._lifecycle
         if life.life.starter is not None:
             lifecycle.starts[life] = child  # if a group restart ends that start too, it is not begun anew
         lifecycle.nursery.start_soon(self._terminate, child, ended, name=f"{lifecycle.label}, end of {child}")
         child.is_terminating = True  # only now: if the task has not begun, the child goes on as before
         self._group.remove(child)  # before it ends: a group restart leaves it out
-        # A task of the child would wait for its own end. While the child runs, that end cancels the wait; once it is
-        # ending, nothing does.
-        if _is_ending(current_actor.get(None)) and life.owns(current_task()):
-            await trio.lowlevel.checkpoint()
-        else:
-            await ended.wait()
 
     @enable_ki_protection
     async def _terminate(self, child: Child, ended: trio.Event) -> None:

@@ -11,16 +11,24 @@ counts once, and could outlive the block.
 from __future__ import annotations
 
 import inspect
-import math
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextvars import Context
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import trio
 from trio.lowlevel import ParkingLot, checkpoint, checkpoint_if_cancelled, enable_ki_protection
 
-from .._runtime import Identity, await_user, counted, logger, run_user, split
+from .._runtime import (
+    Identity,
+    await_user,
+    counted,
+    logger,
+    refuse_foreign_cancelled,
+    require_room,
+    run_user,
+    split,
+)
 from .outcome import Done, Failed
 
 E_co = TypeVar("E_co", covariant=True)
@@ -97,15 +105,16 @@ class TaskStream(Identity, AsyncIterator[E_co]):
             if self._is_closed:
                 raise trio.ClosedResourceError("the block of this stream has ended: take results inside of it")
             if self._slots and self._slots[0].is_done:
+                self._feeder.unpark_all()  # before the result is taken: if this fails, it is not lost
                 slot = self._slots.popleft()
                 result = slot.result
                 del slot.result  # an error keeps its frames, and they keep the slot: a circle of references
                 self._ahead -= 1
-                self._feeder.unpark_all()
                 return result
             if self._is_exhausted and not self._ahead:
                 raise StopAsyncIteration
             # Until the first slot is done, or nothing more can come. Both wake all consumers.
+            require_room()  # or Trio would keep a task in the lot that has not gone to sleep
             await self._consumers.park()
 
     @enable_ki_protection
@@ -117,6 +126,21 @@ class TaskStream(Identity, AsyncIterator[E_co]):
         context: Context,
     ) -> None:
         """Take items from the input while there is room, and start a task for each."""
+        try:
+            await self._take_items(async_fn, items, nursery, context)
+        except (trio.Cancelled, BaseExceptionGroup) as error:
+            refuse_foreign_cancelled(error, items)
+            raise
+        self._is_exhausted = True
+        self._consumers.unpark_all()
+
+    async def _take_items(
+        self,
+        async_fn: Callable[[Any], Awaitable[Any]],
+        items: Iterable[Any] | AsyncIterable[Any],
+        nursery: trio.Nursery,
+        context: Context,
+    ) -> None:
         iterator: Any
         # If `items` is both, the async iteration is used: the sync one probably blocks.
         is_async = isinstance(items, AsyncIterable)
@@ -147,8 +171,6 @@ class TaskStream(Identity, AsyncIterator[E_co]):
                 await await_user(iterator.aclose())
             elif inspect.isgenerator(iterator):
                 run_user(iterator.close)
-        self._is_exhausted = True
-        self._consumers.unpark_all()
 
     async def _wait_for_room(self) -> None:
         if self._has_room:
@@ -223,13 +245,5 @@ async def _call(async_fn: Callable[[Any], Awaitable[Any]], item: object) -> tupl
             return True, await await_user(value)
         return False, value
     except (trio.Cancelled, BaseExceptionGroup) as error:
-        if not _has_cancelled(error) or trio.current_effective_deadline() == -math.inf:
-            raise
-        # The nursery would take it for its own cancellation, and the stream would end without a word.
-        raise RuntimeError(f"{async_fn!r} raised trio.Cancelled, and nothing had cancelled it") from error
-
-
-def _has_cancelled(error: BaseException) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return cast("BaseExceptionGroup[BaseException]", error).subgroup(trio.Cancelled) is not None
-    return isinstance(error, trio.Cancelled)
+        refuse_foreign_cancelled(error, async_fn)
+        raise
