@@ -229,6 +229,39 @@ def _one_key_for_each(size: int) -> list[str]:
     return list(found.values())
 
 
+class Moody:
+    """A key whose hash raises when it is in a bad mood."""
+
+    def __init__(self) -> None:
+        self.is_bad = False
+
+    def __hash__(self) -> int:
+        if self.is_bad:
+            raise Bang("hash")
+        return 1
+
+
+async def test_a_key_whose_hash_raises_costs_only_its_own_caller_the_place_in_line(autojump_clock: MockClock) -> None:
+    site = Site()
+    async with open_pool(Hand, site, size=1, strategy="by_key") as pool, trio.open_nursery() as nursery:
+        moody = Moody()
+
+        async def ask() -> None:
+            with pytest.raises(Bang):
+                await pool.call(Hand.note, "moody", key=moody)
+
+        async with pool.claim(key=0):
+            nursery.start_soon(ask)
+            await wait_all_tasks_blocked()
+            nursery.start_soon(lambda: pool.call(Hand.note, "other", key="x"))
+            await wait_all_tasks_blocked()
+            moody.is_bad = True
+            await pool.resize(2)
+            assert pool.statistics().waiting <= 1
+        await wait_all_tasks_blocked()
+        assert (site.done, pool.statistics().idle) == (["other"], 2)
+
+
 async def test_a_change_of_the_size_that_is_cancelled_goes_on(autojump_clock: MockClock) -> None:
     async with open_pool(Hand, Site(), size=2) as pool:
         async with pool.claim(), pool.claim():

@@ -300,7 +300,14 @@ class Desk:
     def _choose_again(self, tickets: list[Ticket]) -> None:
         moved: dict[Place, list[Ticket]] = {}
         for ticket in tickets:
-            place = self._place_again(ticket)
+            try:
+                place = self._place_again(ticket)
+            except BaseException as error:
+                # Of the key's own `__hash__`. It is an error of that caller, and of no other.
+                self._waiting -= 1
+                ticket.error = error
+                ticket.wake()
+                continue
             assert place is not None
             worker = None if place.line or place in moved else self._take_idle(place)
             if worker is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from .._actors import RUNNING
-from .._runtime import wake
+from .._runtime import current_run, do_later, wake
 from .line import Line
 
 if TYPE_CHECKING:
@@ -92,14 +92,19 @@ class Ticket:
         self.line: Line[Ticket] | None = None
         self.since = since
         self.worker: Worker | None = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.task: Task | None = None
 
     def wake(self) -> None:
         """Wake the caller, if it is asleep. It is woken once, whatever it is given before its turn."""
-        if self.task is not None:
+        if self.task is None:
+            return
+        try:
             wake(self.task)
-            self.task = None
+        except (RecursionError, MemoryError):
+            do_later(current_run().token, self.wake)  # there is no room here; it must not sleep for ever
+            return
+        self.task = None
 
 
 class Place:

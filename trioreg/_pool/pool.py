@@ -383,6 +383,7 @@ class Pool(Identity, Generic[A]):
             on_progress=on_progress,
         )
 
+    @enable_ki_protection
     async def resize(self, size: int, /) -> None:
         """Change how many workers there are, and wait until it is so. A checkpoint.
 

@@ -11,7 +11,7 @@ import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import ENDED, waiting_for
-from .._runtime import KILLED
+from .._runtime import KILLED, current_run
 from .._supervision import Engine, RestartIntensity
 from .desk import Desk
 from .place import Place
@@ -55,11 +55,18 @@ class PoolEngine(Engine):
                 self._place(place, child)
             on_started()
 
+        run = current_run()
         pool._engine = self
+        run.registries.add(self)
         try:
             await super()._keep_children(specs, all_started)
         finally:
-            pool._engine = None
+            self.forget_run()
+            run.registries.discard(self)
+
+    def forget_run(self) -> None:
+        """All workers have ended, or this process is the child of a fork, which has none."""
+        self._pool._engine = None
 
     # A worker starts and ends
 
