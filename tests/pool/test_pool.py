@@ -312,6 +312,20 @@ async def test_a_cancellation_at_any_step_loses_no_worker_and_no_place(
     await sweep_steps(attempt)
 
 
+async def open_and_leave(hands: Pool[Hand]) -> None:
+    async with open_pool(hands):
+        await hands.cast(Hand.work, 1)
+
+
+async def test_a_block_that_is_cancelled_at_any_step_leaves_no_worker_behind(autojump_clock: MockClock) -> None:
+    async def attempt(cancelling: Cancelling[None]) -> None:
+        hands: Pool[Hand] = Pool("hands", Hand, Site(), size=2)
+        await cancelling.run(lambda: open_and_leave(hands))
+        assert (len(hands), hands.workers(), len(hands.registry)) == (0, [], 0)
+
+    await sweep_steps(attempt)
+
+
 # A worker ends
 
 

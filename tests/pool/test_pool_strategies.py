@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+from support.cancellation import Cancelling, sweep_steps
 from support.errors import Bang
 from support.pools import Hand, Site
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -227,6 +228,42 @@ def _one_key_for_each(size: int) -> list[str]:
         key = f"held {number}"
         found.setdefault(jump(number_of(key), size), key)
     return list(found.values())
+
+
+@pytest.mark.parametrize("sizes", [(2, 4), (4, 1)])
+async def test_a_change_of_the_size_that_is_cancelled_at_any_step_loses_no_worker(
+    sizes: tuple[int, int], autojump_clock: MockClock
+) -> None:
+    before, after = sizes
+
+    async def attempt(cancelling: Cancelling[None]) -> None:
+        async with open_pool(Hand, Site(), size=before) as pool:
+            await pool.cast(Hand.work, 1)
+            is_done = await cancelling.run(lambda: pool.resize(after))
+            await trio.sleep(2)
+            size = len(pool)
+            assert size == after or (size == before and not is_done)
+            assert (len(pool.workers()), pool.statistics().idle) == (size, size)
+            await pool.resize(3)
+            assert (len(pool.workers()), pool.statistics().idle) == (3, 3)
+
+    await sweep_steps(attempt)
+
+
+@pytest.mark.parametrize("strategy", ["idle_first", "round_robin", "least_loaded"])
+async def test_callers_of_one_moment_are_served_in_their_order(strategy: Any, autojump_clock: MockClock) -> None:
+    site = Site()
+    async with open_pool(Hand, site, size=1, strategy=strategy) as pool, trio.open_nursery() as nursery:
+        began: list[int] = []
+
+        async def ask(number: int) -> None:
+            began.append(number)  # Trio starts tasks of one moment in any order
+            await pool.call(Hand.work, number)
+
+        for number in range(20):
+            nursery.start_soon(ask, number)
+        await trio.sleep(30)
+        assert site.done == began
 
 
 class Moody:
