@@ -118,6 +118,8 @@ class Machine:
         workers[number % len(workers)].cast_nowait(Hand.crash)
 
     def resize(self, number: int) -> None:
+        if self.resizes:
+            return  # of sizes that come and go within one step the model would see nothing
         self.wanted = number % 5 + 1
         self.resizes += 1
 
