@@ -379,6 +379,45 @@ async def test_a_worker_that_would_wait_for_its_own_end_is_refused(autojump_cloc
         assert len(pool) == 2
 
 
+class Recursive(Actor):
+    def __init__(self, pools: list[Pool[Any]]) -> None:
+        self.pools = pools
+
+    async def ask(self, key: int) -> str:
+        try:
+            return str(await self.pools[0].call(Recursive.answer, key=key))
+        except CallCycle:
+            return "refused"
+
+    async def answer(self) -> str:
+        return "answered"
+
+
+async def test_a_worker_that_would_wait_for_itself_is_refused(autojump_clock: MockClock) -> None:
+    pools: list[Pool[Any]] = []
+    async with open_pool(Recursive, pools, size=2, strategy="by_key") as pool:
+        pools.append(pool)
+        assert jump(0, 2) != jump(4, 2)
+        assert await pool.call(Recursive.ask, 0, key=0) == "refused"
+        assert await pool.call(Recursive.ask, 4, key=0) == "answered"
+        assert (pool.statistics().waiting, pool.statistics().idle) == (0, 2)
+
+
+async def test_workers_that_would_wait_for_each_other_are_refused(autojump_clock: MockClock) -> None:
+    pools: list[Pool[Any]] = []
+    async with open_pool(Recursive, pools, size=2, strategy="by_key") as pool, trio.open_nursery() as nursery:
+        pools.append(pool)
+        got: list[str] = []
+
+        async def ask(key: int, other: int) -> None:
+            got.append(await pool.call(Recursive.ask, other, key=key))
+
+        nursery.start_soon(ask, 0, 4)
+        nursery.start_soon(ask, 4, 0)
+        await trio.sleep(1)
+        assert sorted(got) == ["answered", "refused"]
+
+
 # Another try
 
 

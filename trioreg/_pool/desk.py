@@ -27,7 +27,7 @@ from trio.lowlevel import (
     wait_task_rescheduled,
 )
 
-from .._actors import ask_round
+from .._actors import ask_round, begin_wait
 from .._runtime import NotRunning, PoolFull, do_later
 from .line import Line, numbers
 from .place import Place, Ticket, Worker, WorkerState
@@ -167,8 +167,17 @@ class Desk:
                 elif ticket.error is not None:
                     raise ticket.error
                 else:
-                    ticket.task = current_task()
-                    await wait_task_rescheduled(abort)
+                    # In the wait-for graph, for as long as it waits for this one worker: a worker that asks for itself
+                    # would wait for ever.
+                    worker = None if ticket.place is None else ticket.place.worker
+                    edge = None if worker is None else begin_wait(worker.cell, current_task())
+                    try:
+                        ticket.task = current_task()
+                        await wait_task_rescheduled(abort)
+                    finally:
+                        ticket.task = None
+                        if edge is not None:
+                            edge.end_wait()
         except BaseException:
             ticket.task = None
             if ticket.line is not None:
@@ -317,6 +326,8 @@ class Desk:
                 moved.setdefault(place, []).append(ticket)
         for place, arrivals in moved.items():
             place.line.merge(arrivals)
+            for ticket in arrivals:
+                ticket.wake()  # it goes on waiting, for another worker
 
     # The size changes
 

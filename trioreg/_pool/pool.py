@@ -203,6 +203,8 @@ class Pool(Identity, Generic[A]):
             ActorExited: The worker ended before it answered. If the method crashed it, that error is the ``__cause__``.
             PoolFull: No worker is free, and ``queue_limit`` callers wait already.
             NotRunning: No supervisor runs the pool (any more).
+            CallCycle: The caller waits for one worker (with another strategy than ``"idle_first"``), and that waits for
+                the caller.
             TypeError, ValueError: An option is not what is said above, or the workers have no such method, or the
                 arguments do not fit.
             Exception: The method raised an error that it declares with `raises`.
@@ -240,7 +242,7 @@ class Pool(Identity, Generic[A]):
             key: As for `call`.
 
         Raises:
-            PoolFull, NotRunning, TypeError: As `call`.
+            PoolFull, NotRunning, CallCycle, TypeError: As `call`.
         """
         await checkpoint_if_cancelled()
         key = kwargs.pop("key", NO_KEY) if kwargs else NO_KEY
@@ -270,7 +272,7 @@ class Pool(Identity, Generic[A]):
             key: As for `call`.
 
         Raises:
-            PoolFull, NotRunning: On entering, as `call`.
+            PoolFull, NotRunning, CallCycle: On entering, as `call`.
             TypeError: A key is missing, or is not hashable, or the strategy takes none.
         """
         self._check_key(key)
