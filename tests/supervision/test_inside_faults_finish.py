@@ -28,7 +28,7 @@ from trioreg import (
     open_on_demand,
     open_supervisor,
 )
-from trioreg._actors import life
+from trioreg._actors import Cell, life
 from trioreg._runtime import Run
 
 
@@ -113,7 +113,11 @@ def test_an_end_that_fails_in_its_last_step_leaves_no_name_and_is_told_to_all(
                     nursery.start_soon(wait, ref)
                     nursery.start_soon(acquire)
                     await wait_all_tasks_blocked()
-                    with inside(life, "_finish", fault, of=lambda cell: cell.ref is ref):
+
+                    def is_that(cell: Cell, ref: object = ref) -> bool:
+                        return cell.ref is ref
+
+                    with inside(life, "_finish", fault, of=is_that):
                         await end(ref)
                         await wait_all_tasks_blocked()
                     await trio.sleep(1)
