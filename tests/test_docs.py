@@ -24,6 +24,7 @@ GUIDES = {
     "connections",
     "on-demand",
     "pubsub",
+    "pool",
     "registry",
     "supervision",
     "tasks",

@@ -34,6 +34,7 @@ from trioreg import (
     OnDemand,
     Partitions,
     PartitionSupervisor,
+    Pool,
     PubSub,
     Registry,
     Reply,
@@ -68,6 +69,7 @@ class World:
     partition_supervisor: PartitionSupervisor[Any]
     partitions: Partitions[Any]
     on_demand: OnDemand[str, SecretAgent]
+    pool: Pool[SecretAgent]
     agent: ActorRef[SecretAgent]
     function: ActorRef[Any]
     clock: Clock
@@ -96,6 +98,7 @@ class World:
             engines,
             [(ref.is_alive, ref.exit, ref.statistics()) for ref in refs],
             self.on_demand.items(),
+            (self.pool.statistics(), self.pool.workers()),
             repr(self.timer),
             self.reply.is_answered,
             [(each.tables(), each.meta("shape")) for each in (self.unique, self.many)],
@@ -142,6 +145,13 @@ CALLS: dict[str, Callable[[World], object]] = {
     "Partitions.start_or_get": lambda w: w.partitions.start_or_get(0, SecretAgent, name=w.unique.via("new", 1)),
     "Partitions.via": lambda w: w.partitions.via(0).kill(),
     "Partitions.whereis": lambda w: w.partitions.whereis(0),
+    "Pool.call": lambda w: w.pool.call(SecretAgent.echo, "text"),
+    "Pool.cast": lambda w: w.pool.cast(SecretAgent.note, "x"),
+    "Pool.claim": lambda w: w.pool.claim().__aenter__(),
+    "Pool.map": lambda w: w.pool.map(SecretAgent.echo, ["text"]),
+    "Pool.resize": lambda w: w.pool.resize(3),
+    "Pool.statistics": lambda w: w.pool.statistics(),
+    "Pool.workers": lambda w: w.pool.workers(),
     "PubSub.dump": lambda w: w.topics.dump(),
     "PubSub.forget": lambda w: w.topics.forget("news"),
     "PubSub.join": lambda w: w.topics.join("news", SecretAgent.note, owner=w.agent),
@@ -237,6 +247,8 @@ OWN = {
     "ChildSpec.with_id",
     "ChildSpec.within",
     "OnDemandSupervisor.start_child",
+    "PoolSupervisor.start_child",
+    "PoolSupervisor.terminate_child",
     "current_owner",
     "PartitionSupervisor.start_child",
     "child",
@@ -244,6 +256,7 @@ OWN = {
     "open_dynamic_supervisor",
     "open_on_demand",
     "open_partition_supervisor",
+    "open_pool",
     "open_stream",
     "open_supervisor",
     "raises",
@@ -270,7 +283,7 @@ def public_callables() -> dict[str, Any]:
 
 
 def is_async(function: Any) -> bool:
-    return inspect.iscoroutinefunction(function) or function.__name__ in {"acquire", "lock", "subscribe"}
+    return inspect.iscoroutinefunction(function) or function.__name__ in {"acquire", "claim", "lock", "subscribe"}
 
 
 PUBLIC = public_callables()
@@ -302,6 +315,7 @@ async def open_world(stack: AsyncExitStack) -> World:
     on_demand: OnDemand[str, SecretAgent] = OnDemand("on demand", SecretAgent)
     await stack.enter_async_context(trioreg.open_on_demand(on_demand))
     await on_demand.via("agent").call(SecretAgent.echo, "text")
+    pool = await stack.enter_async_context(trioreg.open_pool(SecretAgent, size=2))
     agent = await dynamic.start_child(SecretAgent, name=unique.via("agent", 1), restart="temporary")
     many.register("agent", owner=agent)
     clock = await (await dynamic.start_child(Clock, restart="temporary")).call(Clock.me)
@@ -319,6 +333,7 @@ async def open_world(stack: AsyncExitStack) -> World:
         partitioned,
         partitions,
         on_demand,
+        pool,
         agent,
         cast("ActorRef[Any]", supervisor.which_children()[1].ref),
         clock,

@@ -22,6 +22,7 @@ from ._actors import (
     send_after,
     send_every,
 )
+from ._pool import Pool, PoolStatistics, PoolSupervisor, open_pool
 from ._pubsub import PubSub, Wildcard
 from ._registry import ANY, Entry, Event, Is, Listener, Registered, Registry, Table, Unregistered, Var, Via
 from ._runtime import (
@@ -43,6 +44,7 @@ from ._runtime import (
     NotRunning,
     Overflow,
     Owner,
+    PoolFull,
     RestartLimitExceeded,
     TaskOwner,
     TrioregError,
@@ -114,6 +116,10 @@ __all__ = [
     "PartitionSupervisor",
     "Partitions",
     "PubSub",
+    "Pool",
+    "PoolFull",
+    "PoolStatistics",
+    "PoolSupervisor",
     "Registered",
     "Registry",
     "Reply",
@@ -138,6 +144,7 @@ __all__ = [
     "open_on_demand",
     "open_stream",
     "open_partition_supervisor",
+    "open_pool",
     "open_supervisor",
     "race",
     "raises",

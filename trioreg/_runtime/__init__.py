@@ -21,6 +21,7 @@ from .errors import (
     NotRegistered,
     NotRunning,
     Overflow,
+    PoolFull,
     RestartLimitExceeded,
     TrioregError,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "NotRunning",
     "Owner",
     "Place",
+    "PoolFull",
     "RestartLimitExceeded",
     "Run",
     "SHUTDOWN",
