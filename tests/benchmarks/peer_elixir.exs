@@ -98,7 +98,7 @@ defmodule Operations do
 
   def names, do: ~w(lookup lookup_partitions register_by_actor register_by_task call call_async call_many
                     call_many_async cast cast_inline cast_by_reference dispatch dispatch_handled dispatch_cast_handled
-                    start_stop start_cast_stop memory memory_rss)
+                    publish_one publish_hundred publish publish_huge publish_handled start_stop start_cast_stop memory memory_rss)
 
   defp registry(keys \\ :unique, partitions \\ 1) do
     name = :"registry #{System.unique_integer([:positive])}"
@@ -187,6 +187,13 @@ defmodule Operations do
   def measure("dispatch_handled", sampler), do: dispatch(sampler, &send(&1, "hello"), true)
   def measure("dispatch_cast_handled", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), true)
 
+  # Elixir's own PubSub over a registry: a cast to each subscriber.
+  def measure("publish_one", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), false, 1)
+  def measure("publish_hundred", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), false, 100)
+  def measure("publish", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), false)
+  def measure("publish_handled", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), true)
+  def measure("publish_huge", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), false, 150_000)
+
   def measure("start_stop", sampler) do
     registry = registry()
     supervisor = supervisor()
@@ -252,27 +259,27 @@ defmodule Operations do
     cast(n - 1, server)
   end
 
-  defp dispatch(sampler, tell, to_the_end) do
+  defp dispatch(sampler, tell, to_the_end, actors \\ @actors) do
     registry = registry(:duplicate)
     supervisor = supervisor()
     left = :atomics.new(1, [])
 
-    for _ <- 1..@actors do
+    for _ <- 1..actors do
       {:ok, _} = DynamicSupervisor.start_child(supervisor, {Subscriber, {registry, left, self()}})
     end
 
     send_all = fn entries -> Enum.each(entries, fn {pid, _} -> tell.(pid) end) end
 
-    Sampler.samples(sampler, @actors, fn n ->
-      counted = dispatches(n, registry, left, send_all, 0)
+    Sampler.samples(sampler, actors, fn n ->
+      counted = dispatches(n, registry, {left, actors}, send_all, 0)
       if to_the_end, do: nil, else: counted
     end)
   end
 
   defp dispatches(0, _, _, _, counted), do: counted
 
-  defp dispatches(n, registry, left, send_all, counted) do
-    :atomics.put(left, 1, @actors)
+  defp dispatches(n, registry, {left, actors} = goal, send_all, counted) do
+    :atomics.put(left, 1, actors)
     began = System.monotonic_time(:nanosecond)
     Registry.dispatch(registry, "topic", send_all)
     took = System.monotonic_time(:nanosecond) - began
@@ -281,7 +288,7 @@ defmodule Operations do
       :done -> :ok
     end
 
-    dispatches(n - 1, registry, left, send_all, counted + took)
+    dispatches(n - 1, registry, goal, send_all, counted + took)
   end
 
   defp start_stop(0, _, _, _), do: :ok
