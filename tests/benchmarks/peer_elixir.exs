@@ -87,6 +87,28 @@ defmodule Subscriber do
   end
 end
 
+# What poolboy does, in its simplest form: a server that hands out workers, and monitors who has them.
+defmodule Pool do
+  use GenServer
+
+  def start_link(workers), do: GenServer.start_link(__MODULE__, workers)
+
+  @impl true
+  def init(workers), do: {:ok, {workers, %{}}}
+
+  @impl true
+  def handle_call(:check_out, {client, _}, {[worker | free], taken}) do
+    {:reply, worker, {free, Map.put(taken, worker, Process.monitor(client))}}
+  end
+
+  @impl true
+  def handle_cast({:check_in, worker}, {free, taken}) do
+    {monitor, taken} = Map.pop(taken, worker)
+    Process.demonitor(monitor, [:flush])
+    {:noreply, {[worker | free], taken}}
+  end
+end
+
 defmodule Operations do
   @actors 10_000
   @casts 10_000
@@ -98,7 +120,7 @@ defmodule Operations do
 
   def names, do: ~w(lookup lookup_partitions register_by_actor register_by_task call call_async call_many
                     call_many_async cast cast_inline cast_by_reference dispatch dispatch_handled dispatch_cast_handled
-                    publish_one publish_hundred publish publish_huge publish_handled start_stop start_cast_stop memory memory_rss)
+                    publish_one publish_hundred publish publish_huge publish_handled pool_claim pool_call start_stop start_cast_stop memory memory_rss)
 
   defp registry(keys \\ :unique, partitions \\ 1) do
     name = :"registry #{System.unique_integer([:positive])}"
@@ -193,6 +215,9 @@ defmodule Operations do
   def measure("publish", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), false)
   def measure("publish_handled", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), true)
   def measure("publish_huge", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), false, 150_000)
+
+  def measure("pool_claim", sampler), do: pool(sampler, fn _ -> :ok end)
+  def measure("pool_call", sampler), do: pool(sampler, &GenServer.call(&1, {:echo, "text"}))
 
   def measure("start_stop", sampler) do
     registry = registry()
@@ -289,6 +314,30 @@ defmodule Operations do
     end
 
     dispatches(n - 1, registry, goal, send_all, counted + took)
+  end
+
+  defp pool(sampler, work) do
+    supervisor = supervisor()
+
+    workers =
+      for _ <- 1..8 do
+        {:ok, worker} = DynamicSupervisor.start_child(supervisor, {Server, []})
+        worker
+      end
+
+    {:ok, pool} = Pool.start_link(workers)
+    samples = Sampler.samples(sampler, 1, fn n -> claims(n, pool, work) end)
+    GenServer.stop(pool)
+    samples
+  end
+
+  defp claims(0, _, _), do: :ok
+
+  defp claims(n, pool, work) do
+    worker = GenServer.call(pool, :check_out)
+    work.(worker)
+    GenServer.cast(pool, {:check_in, worker})
+    claims(n - 1, pool, work)
   end
 
   defp start_stop(0, _, _, _), do: :ok

@@ -113,6 +113,17 @@ async def channels(sampler: Sampler) -> list[float]:
     return samples
 
 
+async def limiter(sampler: Sampler) -> list[float]:
+    limiter = trio.CapacityLimiter(8)
+
+    async def run(n: int) -> None:
+        for _ in range(n):
+            async with limiter:
+                pass
+
+    return await sampler.wait(run)
+
+
 async def _reschedule(sampler: Sampler, *, is_counted_to_the_end: bool) -> list[float]:
     main = current_task()
     tasks: list[Task] = []
@@ -216,6 +227,7 @@ if __name__ == "__main__":
             "reschedule": in_trio(reschedule_many),
             "reschedule_and_run": in_trio(reschedule_and_run),
             "channels": in_trio(channels),
+            "limiter": in_trio(limiter),
             "spawn": in_trio(spawn),
             "start_stop_task": in_trio(start_stop_task),
         },

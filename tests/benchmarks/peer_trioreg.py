@@ -371,6 +371,29 @@ async def publish_to_tasks(sampler: Sampler) -> list[float]:
     raise AssertionError("unreachable")
 
 
+async def pool_claim(sampler: Sampler) -> list[float]:
+    async with trioreg.open_pool(Server, size=8) as pool:
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                async with pool.claim():
+                    pass
+
+        return await sampler.wait(run)
+    raise AssertionError("unreachable")
+
+
+async def pool_call(sampler: Sampler) -> list[float]:
+    async with trioreg.open_pool(Server, size=8) as pool:
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                await pool.call(Server.echo, "text")
+
+        return await sampler.wait(run)
+    raise AssertionError("unreachable")
+
+
 async def start_stop(sampler: Sampler) -> list[float]:
     registry = new_registry()
     numbers = count()
@@ -512,6 +535,8 @@ if __name__ == "__main__":
             **{name: in_trio(partial(publish, audience=audience)) for name, audience in AUDIENCES.items()},
             "publish_handled": in_trio(partial(publish, audience=ACTORS, is_counted_to_the_end=True)),
             "publish_to_tasks": in_trio(publish_to_tasks),
+            "pool_claim": in_trio(pool_claim),
+            "pool_call": in_trio(pool_call),
             "start_stop": in_trio(start_stop),
             "start_cast_stop": in_trio(start_cast_stop),
             "start_child": in_trio(start_child),

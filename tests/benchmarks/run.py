@@ -120,6 +120,8 @@ OPERATIONS = (
         "publish_handled", "… to 10,000 actors, until handled", (elixir(None), floor()), floor="reschedule_and_run"
     ),
     Operation("publish_to_tasks", "… to 10,000 tasks, until received", (floor(),), floor="channels"),
+    Operation("pool_claim", "claim a worker of a pool and return it", (floor(2), elixir(None)), floor="limiter"),
+    Operation("pool_call", "call any worker of a pool", (elixir(None),)),
     Operation("start_stop", "start a named actor and stop it", (elixir(2.6), floor(1.8)), floor="start_stop_task"),
     Operation("start_stop_task", "… a bare task, with the same two handshakes", (), floor="start_stop_task"),
     Operation("start_cast_stop", "start a named actor, one cast, stop it", floor="start_stop_task"),
