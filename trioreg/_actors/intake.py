@@ -41,7 +41,7 @@ class Intake:
             ref: The actor; it has not ended.
             method: The method to run with each message; None for ``on_message``, or ``receive()`` of a function actor.
             buffer: How many messages may wait; `math.inf`: any number.
-            overflow: What happens when so many wait, as for a `Feed`.
+            overflow: What happens when the buffer is full, as for a `Feed`.
         """
         cell = ref._cell
         assert cell is not None

@@ -421,7 +421,7 @@ class Pool(Identity, Generic[A]):
         """The references of the workers, by number, without those that wait for a restart. Not a checkpoint; safe from
         any thread; the cost grows with their number.
 
-        A worker that you get here may be at work for somebody. To use one, `claim` it.
+        A worker that you get here may be at work for a caller. To use one, `claim` it.
         """
         numbered = {number: entry.owner for number, entry in self.registry.items()}
         return [cast("ActorRef[A]", numbered[number]) for number in sorted(numbered)]

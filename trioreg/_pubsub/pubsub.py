@@ -177,7 +177,7 @@ class PubSub(Identity, Generic[K, M]):
             method: A method of the actor's class that takes the message. Without it the message goes to ``on_message``,
                 or to ``receive()`` of a function actor.
             buffer: How many messages of this subscription may wait for the actor, at least 1.
-            overflow: What happens if so many wait, as for `subscribe`. ``"error"``: the actor crashes with `Overflow`
+            overflow: What happens if the buffer is full, as for `subscribe`. ``"error"``: the actor crashes with `Overflow`
                 when it comes to the place where messages are missing.
             value: As for `subscribe`.
             once: Whether to do nothing if the actor has a subscription to this topic.
@@ -271,7 +271,7 @@ class PubSub(Identity, Generic[K, M]):
     ) -> int:
         """Send a message to each subscriber of a topic, without waiting.
 
-        If this raises, nobody gets the message. Not a checkpoint. The cost grows with the subscribers that the topic
+        If this raises, no subscriber gets the message. Not a checkpoint. The cost grows with the subscribers that the topic
         has, and with those of the patterns that it matches. With many thousands of subscribers, use `publish`: it lets
         other tasks run on the way.
 
@@ -315,9 +315,11 @@ class PubSub(Identity, Generic[K, M]):
         """Send a message to each subscriber of a topic, and wait for room with those that have ``overflow="wait"``.
 
         The audience is who is subscribed at the first step. A large one is told in slices: a subscriber that leaves
-        meanwhile may miss the message, one that joins does not get it. Nobody gets it twice. It waits for
-        room with all of them at once, and each serves publishers first come, first served. If you cancel it meanwhile,
-        all subscribers that have had room have the message. A checkpoint; it costs what `publish_nowait` costs.
+        meanwhile may miss the message, and a subscriber that joins does not get it. No subscriber gets it twice.
+
+        It waits for room with all full subscribers at once, and each of them lets publishers in first come, first
+        served. If you cancel it meanwhile, the subscribers that have had room have the message. A checkpoint; it costs
+        what `publish_nowait` costs.
 
         Args:
             topic, message, exclude, where, retain: As for `publish_nowait`.
@@ -335,7 +337,7 @@ class PubSub(Identity, Generic[K, M]):
         undo = self._retained.keep(current_run(), topic, message) if retain else None
         try:
             if where is not None:
-                # First choose, then tell: if `where` raises, nobody is told.
+                # First choose, then tell: if `where` raises, no subscriber is told.
                 audience = await choose(audience, excluded, where)
         except BaseException:
             if undo is not None:
