@@ -177,8 +177,8 @@ class PubSub(Identity, Generic[K, M]):
             method: A method of the actor's class that takes the message. Without it the message goes to ``on_message``,
                 or to ``receive()`` of a function actor.
             buffer: How many messages of this subscription may wait for the actor, at least 1.
-            overflow: What happens if the buffer is full, as for `subscribe`. ``"error"``: the actor crashes with `Overflow`
-                when it comes to the place where messages are missing.
+            overflow: What happens if the buffer is full, as for `subscribe`. ``"error"``: the actor crashes with
+                `Overflow` when it comes to the place where messages are missing.
             value: As for `subscribe`.
             once: Whether to do nothing if the actor has a subscription to this topic.
             owner: The actor. By default the one whose code is running.
@@ -271,9 +271,9 @@ class PubSub(Identity, Generic[K, M]):
     ) -> int:
         """Send a message to each subscriber of a topic, without waiting.
 
-        If this raises, no subscriber gets the message. Not a checkpoint. The cost grows with the subscribers that the topic
-        has, and with those of the patterns that it matches. With many thousands of subscribers, use `publish`: it lets
-        other tasks run on the way.
+        If this raises, no subscriber gets the message. Not a checkpoint. The cost grows with the subscribers that the
+        topic has, and with those of the patterns that it matches. With many thousands of subscribers, use `publish`: it
+        lets other tasks run on the way.
 
         Args:
             topic: The topic.
