@@ -68,9 +68,13 @@ class Termination:
 
     @enable_ki_protection
     async def _terminate(self, child: Child, ended: trio.Event) -> None:
+        await self.end_child(child)
+        ended.set()
+
+    async def end_child(self, child: Child) -> None:
+        """End a child that ``is_terminating``, and wait for it. Shielded."""
         await end(child)
         self._terminated(child)
-        ended.set()
 
     def _terminated(self, child: Child) -> None:
         child.is_terminating = False
