@@ -101,7 +101,10 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
         if hooks is not None and hooks.has_on_stop and cell.life.has_started:
             await _run_on_stop(cell)
         if cell.life.errors:
-            await cell.ref._run.crashes.go_through()
+            try:  # noqa: SIM105  # no call that could fail outside of it
+                await cell.ref._run.crashes.go_through()
+            except (MemoryError, RecursionError):
+                pass  # it ends before its turn
     finally:
         del factory, args  # the traceback of a crash may keep this frame
         _finish(cell)

@@ -68,9 +68,16 @@ class Termination:
 
     @enable_ki_protection
     async def _terminate(self, child: Child, ended: trio.Event) -> None:
-        await end(child)
-        self._terminated(child)
-        ended.set()
+        try:
+            try:
+                await end(child)
+            except (MemoryError, RecursionError):
+                await end(child)
+            self._terminated(child)
+            ended.set()
+        except Exception as error:
+            self._lifecycle.fail(error)  # an error that left here would cancel all children at once
+            ended.set()
 
     def _terminated(self, child: Child) -> None:
         child.is_terminating = False
