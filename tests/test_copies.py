@@ -40,6 +40,7 @@ from trioreg import (
     Exit,
     Failed,
     Feed,
+    FeedStatistics,
     Function,
     HandlerTimeout,
     Is,
@@ -54,6 +55,11 @@ from trioreg import (
     Owner,
     Partitions,
     PartitionSupervisor,
+    Pool,
+    PoolFull,
+    PoolStatistics,
+    PoolSupervisor,
+    PubSub,
     Registered,
     Registry,
     Reply,
@@ -68,9 +74,11 @@ from trioreg import (
     Unregistered,
     Var,
     Via,
+    Wildcard,
     open_dynamic_supervisor,
     open_on_demand,
     open_partition_supervisor,
+    open_pool,
     open_stream,
     open_supervisor,
 )
@@ -129,7 +137,9 @@ class Keyed(Actor):
 
 
 names: Registry[str, Any] = Registry("names")
+topics: PubSub[str, str] = PubSub("topics")
 keyed: OnDemand[str, Keyed] = OnDemand("keyed", Keyed)
+pooled: Pool[Keeper] = Pool("pooled", Keeper, size=2)
 EXAMPLES: dict[Any, Callable[[World], object]] = {
     ActorExited: lambda w: ActorExited(w.ref, Exit("crashed", NeedsTwo(1, 2)), was_sent=False),
     ActorRef: lambda w: w.ref,
@@ -149,6 +159,7 @@ EXAMPLES: dict[Any, Callable[[World], object]] = {
     Entry: lambda w: Entry(w.ref, ["value"]),
     Exit: lambda _: Exit("crashed", NeedsTwo(1, 2)),
     Feed: lambda _: names.watch(initial=True).__enter__(),
+    FeedStatistics: lambda _: names.watch().__enter__().statistics(),
     Failed: lambda _: Failed("item", NeedsTwo(1, 2)),
     Function: lambda _: Function,
     Is: lambda w: Is(w.ref),
@@ -164,6 +175,11 @@ EXAMPLES: dict[Any, Callable[[World], object]] = {
     Owner: lambda _: names.register("task"),
     PartitionSupervisor: lambda _: PartitionSupervisor(2, Keeper),
     Partitions: lambda _: Partitions[Keeper]("partitions", 2),
+    Pool: lambda _: pooled,
+    PoolFull: lambda _: PoolFull("pool", 5),
+    PoolStatistics: lambda _: PoolStatistics(2, 1, 1, 0, 0.0, 3, 1.5, 1.0, 0),
+    PoolSupervisor: lambda _: PoolSupervisor(pooled),
+    PubSub: lambda _: topics,
     Registered: lambda w: Registered("names", "key", w.ref, ["value"]),
     Registry: lambda _: names,
     Reply: lambda _: Reply[int](),
@@ -179,6 +195,7 @@ EXAMPLES: dict[Any, Callable[[World], object]] = {
     Unregistered: lambda w: Unregistered("names", "key", w.ref, 5, Exit("crashed", NeedsTwo(1, 2))),
     Var: lambda _: Var("x"),
     Via: lambda _: names.via("key", 5),
+    Wildcard: lambda _: Wildcard("nyse.*"),
     # Not classes, and what only a block or a key gives.
     "ANY": lambda _: ANY,
     "address on demand": lambda _: keyed.via("key"),
@@ -199,6 +216,9 @@ IDENTITIES = {
     Owner,
     PartitionSupervisor,
     Partitions,
+    Pool,
+    PoolSupervisor,
+    PubSub,
     Registry,
     Reply,
     Supervisor,
@@ -285,10 +305,13 @@ async def test_a_copied_reference_learns_of_the_end(autojump_clock: MockClock) -
         open_dynamic_supervisor,
         lambda: open_partition_supervisor(2, Keeper),
         lambda: open_on_demand(keyed),
+        lambda: open_pool(pooled),
+        lambda: pooled.claim(),
         lambda: open_stream(double, [1], max_concurrency=1),
         lambda: names.watch(),
+        lambda: topics.subscribe("topic"),
     ],
-    ids=["supervisor", "dynamic", "partitions", "on demand", "stream", "watch"],
+    ids=["supervisor", "dynamic", "partitions", "on demand", "pool", "claim", "stream", "watch", "subscribe"],
 )
 async def test_a_block_that_is_copied_is_the_same_block(open_block: Callable[[], object]) -> None:
     block = open_block()

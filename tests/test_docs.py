@@ -19,7 +19,16 @@ import trioreg
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-GUIDES = {"actors", "connections", "on-demand", "registry", "supervision", "tasks"}  # pages that live by their examples
+GUIDES = {
+    "actors",
+    "connections",
+    "on-demand",
+    "pubsub",
+    "pool",
+    "registry",
+    "supervision",
+    "tasks",
+}  # pages that live by their examples
 
 RUN = trio.run
 

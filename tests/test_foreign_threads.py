@@ -34,11 +34,14 @@ from trioreg import (
     OnDemand,
     Partitions,
     PartitionSupervisor,
+    Pool,
+    PubSub,
     Registry,
     Reply,
     Supervisor,
     Timer,
     Via,
+    Wildcard,
 )
 
 
@@ -66,6 +69,7 @@ class World:
     partition_supervisor: PartitionSupervisor[Any]
     partitions: Partitions[Any]
     on_demand: OnDemand[str, SecretAgent]
+    pool: Pool[SecretAgent]
     agent: ActorRef[SecretAgent]
     function: ActorRef[Any]
     clock: Clock
@@ -75,6 +79,7 @@ class World:
     many: Registry[Any, Any]
     via: Via[Any, Any, Any]
     feed: Feed[Any]
+    topics: PubSub[str, str]
 
     def visible(self) -> object:
         """All that can be seen of these objects."""
@@ -93,9 +98,11 @@ class World:
             engines,
             [(ref.is_alive, ref.exit, ref.statistics()) for ref in refs],
             self.on_demand.items(),
+            (self.pool.statistics(), self.pool.workers()),
             repr(self.timer),
             self.reply.is_answered,
             [(each.tables(), each.meta("shape")) for each in (self.unique, self.many)],
+            (self.topics.tables(), self.topics.retained("news")),
         )
 
 
@@ -130,12 +137,33 @@ CALLS: dict[str, Callable[[World], object]] = {
     "Feed.close": lambda w: w.feed.close(),
     "Feed.receive": lambda w: w.feed.receive(),
     "Feed.receive_nowait": lambda w: w.feed.receive_nowait(),
+    "Feed.receive_some": lambda w: w.feed.receive_some(),
+    "Feed.statistics": lambda w: w.feed.statistics(),
     "PartitionSupervisor.via": lambda w: w.partition_supervisor.via(0).kill(),
     "Partitions.partition_of": lambda w: w.partitions.partition_of("x"),
     "Partitions.start_child": lambda w: w.partitions.start_child(0, SecretAgent),
     "Partitions.start_or_get": lambda w: w.partitions.start_or_get(0, SecretAgent, name=w.unique.via("new", 1)),
     "Partitions.via": lambda w: w.partitions.via(0).kill(),
     "Partitions.whereis": lambda w: w.partitions.whereis(0),
+    "Pool.call": lambda w: w.pool.call(SecretAgent.echo, "text"),
+    "Pool.cast": lambda w: w.pool.cast(SecretAgent.note, "x"),
+    "Pool.claim": lambda w: w.pool.claim().__aenter__(),
+    "Pool.map": lambda w: w.pool.map(SecretAgent.echo, ["text"]),
+    "Pool.resize": lambda w: w.pool.resize(3),
+    "Pool.statistics": lambda w: w.pool.statistics(),
+    "Pool.workers": lambda w: w.pool.workers(),
+    "PubSub.dump": lambda w: w.topics.dump(),
+    "PubSub.forget": lambda w: w.topics.forget("news"),
+    "PubSub.join": lambda w: w.topics.join("news", SecretAgent.note, owner=w.agent),
+    "PubSub.leave": lambda w: w.topics.leave("news", owner=w.agent),
+    "PubSub.members": lambda w: w.topics.members("news"),
+    "PubSub.publish": lambda w: w.topics.publish("news", "late"),
+    "PubSub.publish_nowait": lambda w: w.topics.publish_nowait("news", "late", retain=True),
+    "PubSub.retained": lambda w: w.topics.retained("news"),
+    "PubSub.subscribe": lambda w: w.topics.subscribe("news").__aenter__(),
+    "PubSub.tables": lambda w: w.topics.tables(),
+    "PubSub.topics": lambda w: w.topics.topics(),
+    "PubSub.watch": lambda w: w.topics.watch("news").__enter__(),
     "Registry.acquire": lambda w: w.unique.acquire("new", 1),
     "Registry.add": lambda w: w.unique.add("total", 1),
     "Registry.cast_all": lambda w: w.many.cast_all("agent", SecretAgent.echo, "text"),
@@ -183,6 +211,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "Supervisor.which_children": lambda w: w.supervisor.which_children(),
     "Timer.cancel": lambda w: w.timer.cancel(),
     "Via.whereis": lambda w: w.via.whereis(),
+    "Wildcard.matches": lambda w: Wildcard("news.*").matches("news.today"),
     "await_many": lambda w: trioreg.await_many([w.function]),
     "current": lambda w: trioreg.current(),
     "race": lambda w: trioreg.race([w.function]),
@@ -218,6 +247,8 @@ OWN = {
     "ChildSpec.with_id",
     "ChildSpec.within",
     "OnDemandSupervisor.start_child",
+    "PoolSupervisor.start_child",
+    "PoolSupervisor.terminate_child",
     "current_owner",
     "PartitionSupervisor.start_child",
     "child",
@@ -225,6 +256,7 @@ OWN = {
     "open_dynamic_supervisor",
     "open_on_demand",
     "open_partition_supervisor",
+    "open_pool",
     "open_stream",
     "open_supervisor",
     "raises",
@@ -251,7 +283,7 @@ def public_callables() -> dict[str, Any]:
 
 
 def is_async(function: Any) -> bool:
-    return inspect.iscoroutinefunction(function) or function.__name__ in {"acquire", "lock"}
+    return inspect.iscoroutinefunction(function) or function.__name__ in {"acquire", "claim", "lock", "subscribe"}
 
 
 PUBLIC = public_callables()
@@ -283,11 +315,15 @@ async def open_world(stack: AsyncExitStack) -> World:
     on_demand: OnDemand[str, SecretAgent] = OnDemand("on demand", SecretAgent)
     await stack.enter_async_context(trioreg.open_on_demand(on_demand))
     await on_demand.via("agent").call(SecretAgent.echo, "text")
+    pool = await stack.enter_async_context(trioreg.open_pool(SecretAgent, size=2))
     agent = await dynamic.start_child(SecretAgent, name=unique.via("agent", 1), restart="temporary")
     many.register("agent", owner=agent)
     clock = await (await dynamic.start_child(Clock, restart="temporary")).call(Clock.me)
     nursery = await stack.enter_async_context(trio.open_nursery())
     nursery.start_soon(clock.ref.call, Clock.later)
+    topics: PubSub[str, str] = PubSub("topics")
+    topics.join("news", SecretAgent.note, owner=agent)
+    topics.publish_nowait("news", "early", retain=True)
     await wait_all_tasks_blocked()
     made = made_inner[-1]
     return World(
@@ -297,6 +333,7 @@ async def open_world(stack: AsyncExitStack) -> World:
         partitioned,
         partitions,
         on_demand,
+        pool,
         agent,
         cast("ActorRef[Any]", supervisor.which_children()[1].ref),
         clock,
@@ -306,6 +343,7 @@ async def open_world(stack: AsyncExitStack) -> World:
         many,
         unique.via("agent"),
         stack.enter_context(unique.watch("agent", initial=True)),
+        topics,
     )
 
 

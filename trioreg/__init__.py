@@ -22,6 +22,8 @@ from ._actors import (
     send_after,
     send_every,
 )
+from ._pool import Pool, PoolStatistics, PoolSupervisor, open_pool
+from ._pubsub import PubSub, Wildcard
 from ._registry import ANY, Entry, Event, Is, Listener, Registered, Registry, Table, Unregistered, Var, Via
 from ._runtime import (
     ActorExited,
@@ -33,6 +35,7 @@ from ._runtime import (
     Exit,
     ExitReason,
     Feed,
+    FeedStatistics,
     HandlerTimeout,
     MailboxFull,
     MaxChildren,
@@ -41,6 +44,7 @@ from ._runtime import (
     NotRunning,
     Overflow,
     Owner,
+    PoolFull,
     RestartLimitExceeded,
     TaskOwner,
     TrioregError,
@@ -94,6 +98,7 @@ __all__ = [
     "ExitReason",
     "Failed",
     "Feed",
+    "FeedStatistics",
     "Function",
     "HandlerTimeout",
     "Is",
@@ -110,6 +115,11 @@ __all__ = [
     "Owner",
     "PartitionSupervisor",
     "Partitions",
+    "PubSub",
+    "Pool",
+    "PoolFull",
+    "PoolStatistics",
+    "PoolSupervisor",
     "Registered",
     "Registry",
     "Reply",
@@ -124,6 +134,7 @@ __all__ = [
     "Unregistered",
     "Var",
     "Via",
+    "Wildcard",
     "await_many",
     "child",
     "connection_handler",
@@ -133,6 +144,7 @@ __all__ = [
     "open_on_demand",
     "open_stream",
     "open_partition_supervisor",
+    "open_pool",
     "open_supervisor",
     "race",
     "raises",

@@ -87,6 +87,28 @@ defmodule Subscriber do
   end
 end
 
+# What poolboy does, in its simplest form: a server that hands out workers, and monitors who has them.
+defmodule Pool do
+  use GenServer
+
+  def start_link(workers), do: GenServer.start_link(__MODULE__, workers)
+
+  @impl true
+  def init(workers), do: {:ok, {workers, %{}}}
+
+  @impl true
+  def handle_call(:check_out, {client, _}, {[worker | free], taken}) do
+    {:reply, worker, {free, Map.put(taken, worker, Process.monitor(client))}}
+  end
+
+  @impl true
+  def handle_cast({:check_in, worker}, {free, taken}) do
+    {monitor, taken} = Map.pop(taken, worker)
+    Process.demonitor(monitor, [:flush])
+    {:noreply, {[worker | free], taken}}
+  end
+end
+
 defmodule Operations do
   @actors 10_000
   @casts 10_000
@@ -98,7 +120,7 @@ defmodule Operations do
 
   def names, do: ~w(lookup lookup_partitions register_by_actor register_by_task call call_async call_many
                     call_many_async cast cast_inline cast_by_reference dispatch dispatch_handled dispatch_cast_handled
-                    start_stop start_cast_stop memory memory_rss)
+                    publish_one publish_hundred publish publish_huge publish_handled pool_claim pool_call start_stop start_cast_stop memory memory_rss)
 
   defp registry(keys \\ :unique, partitions \\ 1) do
     name = :"registry #{System.unique_integer([:positive])}"
@@ -187,6 +209,16 @@ defmodule Operations do
   def measure("dispatch_handled", sampler), do: dispatch(sampler, &send(&1, "hello"), true)
   def measure("dispatch_cast_handled", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), true)
 
+  # Elixir's own PubSub over a registry: a cast to each subscriber.
+  def measure("publish_one", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), false, 1)
+  def measure("publish_hundred", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), false, 100)
+  def measure("publish", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), false)
+  def measure("publish_handled", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), true)
+  def measure("publish_huge", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), false, 150_000)
+
+  def measure("pool_claim", sampler), do: pool(sampler, fn _ -> :ok end)
+  def measure("pool_call", sampler), do: pool(sampler, &GenServer.call(&1, {:echo, "text"}))
+
   def measure("start_stop", sampler) do
     registry = registry()
     supervisor = supervisor()
@@ -252,27 +284,27 @@ defmodule Operations do
     cast(n - 1, server)
   end
 
-  defp dispatch(sampler, tell, to_the_end) do
+  defp dispatch(sampler, tell, to_the_end, actors \\ @actors) do
     registry = registry(:duplicate)
     supervisor = supervisor()
     left = :atomics.new(1, [])
 
-    for _ <- 1..@actors do
+    for _ <- 1..actors do
       {:ok, _} = DynamicSupervisor.start_child(supervisor, {Subscriber, {registry, left, self()}})
     end
 
     send_all = fn entries -> Enum.each(entries, fn {pid, _} -> tell.(pid) end) end
 
-    Sampler.samples(sampler, @actors, fn n ->
-      counted = dispatches(n, registry, left, send_all, 0)
+    Sampler.samples(sampler, actors, fn n ->
+      counted = dispatches(n, registry, {left, actors}, send_all, 0)
       if to_the_end, do: nil, else: counted
     end)
   end
 
   defp dispatches(0, _, _, _, counted), do: counted
 
-  defp dispatches(n, registry, left, send_all, counted) do
-    :atomics.put(left, 1, @actors)
+  defp dispatches(n, registry, {left, actors} = goal, send_all, counted) do
+    :atomics.put(left, 1, actors)
     began = System.monotonic_time(:nanosecond)
     Registry.dispatch(registry, "topic", send_all)
     took = System.monotonic_time(:nanosecond) - began
@@ -281,7 +313,31 @@ defmodule Operations do
       :done -> :ok
     end
 
-    dispatches(n - 1, registry, left, send_all, counted + took)
+    dispatches(n - 1, registry, goal, send_all, counted + took)
+  end
+
+  defp pool(sampler, work) do
+    supervisor = supervisor()
+
+    workers =
+      for _ <- 1..8 do
+        {:ok, worker} = DynamicSupervisor.start_child(supervisor, {Server, []})
+        worker
+      end
+
+    {:ok, pool} = Pool.start_link(workers)
+    samples = Sampler.samples(sampler, 1, fn n -> claims(n, pool, work) end)
+    GenServer.stop(pool)
+    samples
+  end
+
+  defp claims(0, _, _), do: :ok
+
+  defp claims(n, pool, work) do
+    worker = GenServer.call(pool, :check_out)
+    work.(worker)
+    GenServer.cast(pool, {:check_in, worker})
+    claims(n - 1, pool, work)
   end
 
   defp start_stop(0, _, _, _), do: :ok

@@ -81,6 +81,49 @@ async def reschedule_and_run(sampler: Sampler) -> list[float]:
     return await _reschedule(sampler, is_counted_to_the_end=True)
 
 
+async def channels(sampler: Sampler) -> list[float]:
+    """One sender, and many receivers with a memory channel each."""
+    main = current_task()
+    senders: list[trio.MemorySendChannel[str]] = []
+    left = 0
+
+    async def receiver(channel: trio.MemoryReceiveChannel[str]) -> None:
+        nonlocal left
+        async for _ in channel:
+            left -= 1
+            if not left:
+                reschedule(main)
+
+    async def run(n: int) -> None:
+        nonlocal left
+        for _ in range(n):
+            left = len(senders)
+            for sender in senders:
+                sender.send_nowait("hello")
+            await wait_task_rescheduled(aborted)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(ACTORS):
+            send, receive = trio.open_memory_channel[str](10)
+            senders.append(send)
+            nursery.start_soon(receiver, receive)
+        await wait_all_tasks_blocked()
+        samples = await sampler.wait(run, ACTORS)
+        nursery.cancel_scope.cancel()
+    return samples
+
+
+async def limiter(sampler: Sampler) -> list[float]:
+    limiter = trio.CapacityLimiter(8)
+
+    async def run(n: int) -> None:
+        for _ in range(n):
+            async with limiter:
+                pass
+
+    return await sampler.wait(run)
+
+
 async def _reschedule(sampler: Sampler, *, is_counted_to_the_end: bool) -> list[float]:
     main = current_task()
     tasks: list[Task] = []
@@ -183,6 +226,8 @@ if __name__ == "__main__":
             "two_switches": in_trio(two_switches),
             "reschedule": in_trio(reschedule_many),
             "reschedule_and_run": in_trio(reschedule_and_run),
+            "channels": in_trio(channels),
+            "limiter": in_trio(limiter),
             "spawn": in_trio(spawn),
             "start_stop_task": in_trio(start_stop_task),
         },

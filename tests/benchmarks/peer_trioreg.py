@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from itertools import count
 from time import perf_counter
 from typing import Any, NoReturn, cast
 
 import trio
-from _peer import ACTORS, CALLERS, CALLS, CASTS, IDLE, NAMES, PARTITIONS, Memory, Operation, Sampler, serve
+from _peer import ACTORS, AUDIENCES, CALLERS, CALLS, CASTS, IDLE, NAMES, PARTITIONS, Memory, Operation, Sampler, serve
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
 import trioreg
@@ -312,6 +313,87 @@ async def _dispatch(
     raise AssertionError("unreachable")
 
 
+class Member(trioreg.Actor):
+    def __init__(self, topics: trioreg.PubSub[str, str], latch: Latch) -> None:
+        self.latch = latch
+        topics.join("topic", Member.note, owner=self.ref)
+
+    def note(self, message: str) -> None:
+        self.latch.down()
+
+
+async def publish(sampler: Sampler, audience: int, *, is_counted_to_the_end: bool = False) -> list[float]:
+    """To actors. When the call returns, all messages are in the mailboxes."""
+    topics: trioreg.PubSub[str, str] = trioreg.PubSub("topics")
+    latch = Latch()
+    async with supervising() as supervisor:
+        for _ in range(audience):
+            await supervisor.start_child(Member, topics, latch)
+
+        async def run(n: int) -> float | None:
+            counted = 0.0
+            for _ in range(n):
+                latch.left = audience
+                began = perf_counter()
+                topics.publish_nowait("topic", "hello")
+                counted += perf_counter() - began
+                await latch.wait()
+            return None if is_counted_to_the_end else counted
+
+        return await sampler.wait(run, audience)
+    raise AssertionError("unreachable")
+
+
+async def publish_to_tasks(sampler: Sampler) -> list[float]:
+    """To tasks, until the last one has received it and waits again."""
+    topics: trioreg.PubSub[str, str] = trioreg.PubSub("topics")
+    latch = Latch()
+
+    async def member(*, task_status: trio.TaskStatus[None]) -> None:
+        async with topics.subscribe("topic") as feed:
+            task_status.started()
+            async for _ in feed:
+                latch.down()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(ACTORS):
+            await nursery.start(member)
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                latch.left = ACTORS
+                topics.publish_nowait("topic", "hello")
+                await latch.wait()
+
+        samples = await sampler.wait(run, ACTORS)
+        nursery.cancel_scope.cancel()
+        return samples
+    raise AssertionError("unreachable")
+
+
+async def pool_claim(sampler: Sampler) -> list[float]:
+    async with trioreg.open_pool(Server, size=8) as pool:
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                async with pool.claim():
+                    pass
+
+        return await sampler.wait(run)
+    raise AssertionError("unreachable")
+
+
+async def pool_call(sampler: Sampler) -> list[float]:
+    async with trioreg.open_pool(Server, size=8) as pool:
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                await pool.call(Server.echo, "text")
+
+        return await sampler.wait(run)
+    raise AssertionError("unreachable")
+
+
 async def start_stop(sampler: Sampler) -> list[float]:
     registry = new_registry()
     numbers = count()
@@ -450,6 +532,11 @@ if __name__ == "__main__":
             "dispatch": in_trio(dispatch),
             "dispatch_handled": in_trio(dispatch_handled),
             "dispatch_cast_handled": in_trio(dispatch_cast_handled),
+            **{name: in_trio(partial(publish, audience=audience)) for name, audience in AUDIENCES.items()},
+            "publish_handled": in_trio(partial(publish, audience=ACTORS, is_counted_to_the_end=True)),
+            "publish_to_tasks": in_trio(publish_to_tasks),
+            "pool_claim": in_trio(pool_claim),
+            "pool_call": in_trio(pool_call),
             "start_stop": in_trio(start_stop),
             "start_cast_stop": in_trio(start_cast_stop),
             "start_child": in_trio(start_child),

@@ -81,7 +81,7 @@ class Operation:
     is_alone: bool = False
 
 
-def elixir(bar: float) -> Comparison:
+def elixir(bar: float | None) -> Comparison:
     """At most ``bar`` times what Elixir needs."""
     return Comparison(bar)
 
@@ -112,6 +112,16 @@ OPERATIONS = (
     Operation("dispatch", "dispatch to 10,000 waiting actors, each", (floor(1.2),), floor="reschedule"),
     Operation("dispatch_handled", "… until handled, by `on_message`", (floor(),), floor="reschedule_and_run"),
     Operation("dispatch_cast_handled", "… until handled, as a cast", (floor(),), floor="reschedule_and_run"),
+    Operation("publish_one", "publish to one actor", (elixir(1.5),)),
+    Operation("publish_hundred", "… to 100 actors, each", (elixir(1.5),)),
+    Operation("publish", "… to 10,000 actors, each", (elixir(1.5),)),
+    Operation("publish_huge", "… to 150,000 actors, each", (elixir(1.5),)),
+    Operation(
+        "publish_handled", "… to 10,000 actors, until handled", (elixir(None), floor()), floor="reschedule_and_run"
+    ),
+    Operation("publish_to_tasks", "… to 10,000 tasks, until received", (floor(),), floor="channels"),
+    Operation("pool_claim", "claim a worker of a pool and return it", (floor(2), elixir(None)), floor="limiter"),
+    Operation("pool_call", "call any worker of a pool", (elixir(None),)),
     Operation("start_stop", "start a named actor and stop it", (elixir(2.6), floor(1.8)), floor="start_stop_task"),
     Operation("start_stop_task", "… a bare task, with the same two handshakes", (), floor="start_stop_task"),
     Operation("start_cast_stop", "start a named actor, one cast, stop it", floor="start_stop_task"),

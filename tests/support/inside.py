@@ -14,13 +14,14 @@ from typing import Any, Never, cast
 import pytest
 from trio.lowlevel import add_instrument, enable_ki_protection, remove_instrument
 
-from trioreg import ActorRef, Owner, Partitions, Registry, TaskOwner, Via
+from trioreg import ActorRef, Owner, Partitions, PubSub, Registry, TaskOwner, Via
 from trioreg._actors import cell as _cell_module
 from trioreg._actors import hot_paths as _hot_paths
 from trioreg._actors import mailbox as _mailbox
 from trioreg._actors.call import Call
 from trioreg._actors.cell import Cell
 from trioreg._actors.deadlock import Wait
+from trioreg._pubsub import publishing as _publishing
 from trioreg._registry import query as _query
 from trioreg._registry.registry import WaitingVia
 from trioreg._runtime import owner as _owner
@@ -40,6 +41,7 @@ __all__ = [
     "ask_to_stop",
     "assert_nothing_left",
     "assert_nothing_left_behind",
+    "assert_no_subscription",
     "assert_nothing_waits",
     "coroutine_of",
     "do_before_sleep",
@@ -54,8 +56,10 @@ __all__ = [
     "is_selection_running",
     "number_actors_from_one",
     "owner_of_this_task",
+    "patterns_in",
     "plain_holders",
     "rows_per_turn",
+    "slices_of",
     "table_of",
     "tuned",
 ]
@@ -139,6 +143,30 @@ def assert_nothing_waits(*registries: Registry[Any, Any]) -> None:
         assert not is_selection_running(registry)
         assert not is_followed(registry)
         assert len(registry._locks) == 0
+
+
+# Topics
+
+
+def patterns_in(pubsub: PubSub[Any, Any]) -> int:
+    """How many patterns the trie of a PubSub has."""
+    return len(pubsub._wildcards)
+
+
+def assert_no_subscription(*pubsubs: PubSub[Any, Any]) -> None:
+    """Nothing is left of any subscription: no entry, no lease, no pattern, no watcher. Needs no Trio run."""
+    for pubsub in pubsubs:
+        assert len(pubsub) == 0
+        assert pubsub.topics() == []
+        assert not any(table.rows for table in pubsub.tables())
+        assert patterns_in(pubsub) == 0
+        assert pubsub._wildcards._root.children == {}
+        assert not is_followed(pubsub._registry)
+
+
+def slices_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Have `PubSub.publish` let other tasks run after each ``size`` subscriptions."""
+    monkeypatch.setattr(_publishing, "SLICE", size)
 
 
 def table_of(partitions: Partitions[Any]) -> Registry[Any, Any]:

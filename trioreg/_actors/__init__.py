@@ -27,11 +27,14 @@ from .deadlock import (
 from .function_actor import Function
 from .group_cast import cast_to_all
 from .handler import Handlers, raises
+from .intake import Intake
 from .life import run_actor
+from .message import CAST
 from .passing_cell import LAUNCHED, WAITING, PassingCell
 from .post import post
 from .ref import ActorRef, ActorState, ActorStatistics, Address
 from .results import await_many, race
+from .round import ask_round
 from .timer import Timer
 
 __all__ = [
@@ -41,6 +44,7 @@ __all__ = [
     "ActorStatistics",
     "Address",
     "Agent",
+    "CAST",
     "Cell",
     "ENDED",
     "ENDING",
@@ -48,6 +52,7 @@ __all__ = [
     "LAUNCHED",
     "PassingCell",
     "Handlers",
+    "Intake",
     "RUNNING",
     "Reference",
     "Reply",
@@ -57,6 +62,7 @@ __all__ = [
     "WAITING",
     "YieldingWait",
     "EndsBelow",
+    "ask_round",
     "begin_wait",
     "beside",
     "await_many",

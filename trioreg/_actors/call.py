@@ -87,10 +87,10 @@ class Call(Wait):
             self.deferred = None
 
 
-def refuse(payload: object, ref: Owner, exit: Exit, *, was_sent: bool = True) -> None:
+def refuse(payload: object, ref: Owner, exit: Exit, *, was_sent: bool = True, was_begun: bool | None = None) -> None:
     """If a message is a call, tell its caller that the actor ends and no answer will come."""
     if isinstance(payload, Call):
-        error = ActorExited(ref, exit, was_sent=was_sent)
+        error = ActorExited(ref, exit, was_sent=was_sent, was_begun=was_begun)
         error.__cause__ = exit.error
         payload.fail(error)
 

@@ -173,7 +173,7 @@ def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> bool:
         call = cast("Call", payload)
         if isinstance(call.handler, Resumed):
             discard(call.handler.coroutine)
-        refuse(call, cell.ref, exit)
+        refuse(call, cell.ref, exit, was_begun=call.has_begun)
         return False
     if kind is CAST and isinstance(payload[0], Resumed):
         discard(payload[0].coroutine)

@@ -70,6 +70,11 @@ class Watching(RegistryCore[K, V]):
             ValueError: ``buffer`` is less than 1, or ``overflow`` is none of the three.
             RuntimeError: The registry belongs to another Trio run.
         """
+        return self._watch(key, initial, buffer, overflow, Feed)
+
+    def _watch(
+        self, key: K, initial: bool, buffer: float, overflow: OnOverflow, feed_class: type[Feed[Event[K, V]]]
+    ) -> AbstractContextManager[Feed[Event[K, V]]]:
         everything = key is ANY
         if not everything:
             require_hashable("key", key)
@@ -81,13 +86,13 @@ class Watching(RegistryCore[K, V]):
             raise ValueError(f"overflow must be 'error', 'drop_oldest' or 'drop_newest', not {overflow!r}")
         notifier = self._names.open_notifier()
         first = self._names if initial else None
-        return Watch(notifier, key, everything, first, buffer, overflow)
+        return Watch(notifier, key, everything, first, buffer, overflow, feed_class)
 
 
 class Watch(SyncBlock, AbstractContextManager["Feed[Event[K, V]]"], Generic[K, V]):
     """The context manager of `Registry.watch`."""
 
-    __slots__ = ("_everything", "_feed", "_key", "_limits", "_names", "_notifier", "_watchers")
+    __slots__ = ("_everything", "_feed", "_feed_class", "_key", "_limits", "_names", "_notifier", "_watchers")
 
     _written = "registry.watch(...)"
 
@@ -99,7 +104,9 @@ class Watch(SyncBlock, AbstractContextManager["Feed[Event[K, V]]"], Generic[K, V
         names: Names[K, V] | None,
         buffer: float,
         overflow: OnOverflow,
+        feed_class: type[Feed[Event[K, V]]],
     ) -> None:
+        self._feed_class = feed_class
         self._notifier = notifier
         self._key = key
         self._everything = everything
@@ -112,7 +119,7 @@ class Watch(SyncBlock, AbstractContextManager["Feed[Event[K, V]]"], Generic[K, V
     def __enter__(self) -> Feed[Event[K, V]]:
         if self._watchers is not None:
             raise RuntimeError(f"this watch({self._key!r}) is already entered: make another one")
-        feed: Feed[Event[K, V]] = Feed(*self._limits)
+        feed = self._feed_class(*self._limits)
         if self._names is not None:
             feed._begin_with(self._entries(self._names))
         # In the same step: each change is either in these entries or an event.

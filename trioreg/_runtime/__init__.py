@@ -21,6 +21,7 @@ from .errors import (
     NotRegistered,
     NotRunning,
     Overflow,
+    PoolFull,
     RestartLimitExceeded,
     TrioregError,
 )
@@ -36,7 +37,7 @@ from .failure import (
     split,
     without_runtime_frames,
 )
-from .feed import Feed, OnOverflow
+from .feed import Feed, FeedStatistics, OnOverflow, Place
 from .finalizers import COLLECTING, do_later, is_finalizing
 from .identity import Identity
 from .ki_protection import await_user, run_user, without_ki_protection
@@ -66,6 +67,7 @@ __all__ = [
     "ExitReason",
     "HandlerTimeout",
     "Feed",
+    "FeedStatistics",
     "Identity",
     "KILLED",
     "MailboxFull",
@@ -77,6 +79,8 @@ __all__ = [
     "NotRegistered",
     "NotRunning",
     "Owner",
+    "Place",
+    "PoolFull",
     "RestartLimitExceeded",
     "Run",
     "SHUTDOWN",

@@ -77,13 +77,16 @@ class ActorExited(TrioregError):
         ref: The reference of the actor.
         exit: How it ended, or how it is going to end.
         was_sent: Whether the message got into its mailbox. If not, it was not handled, and you can send it again.
+        was_begun: Whether its handler may have begun. If not, the message may have lain in the mailbox, and you can
+            send it again.
     """
 
-    def __init__(self, ref: Owner, exit: Exit, *, was_sent: bool = True) -> None:
+    def __init__(self, ref: Owner, exit: Exit, *, was_sent: bool = True, was_begun: bool | None = None) -> None:
         super().__init__(ref, exit)
         self.ref = ref
         self.exit = exit
         self.was_sent = was_sent
+        self.was_begun = was_sent if was_begun is None else was_begun
         self._has_ended = not ref.is_alive
 
     def __str__(self) -> str:
@@ -227,18 +230,36 @@ class ChildNotEnded(TrioregError):
 
 
 class NotRunning(TrioregError, RuntimeError):
-    """The supervisor is not running: not yet, or not any more. It can't start a child.
+    """The supervisor is not running: not yet, or not any more. It can't start a child, and a `Pool` has no workers.
 
     Attributes:
         supervisor: The name of the supervisor.
     """
 
-    def __init__(self, supervisor: str) -> None:
-        super().__init__(supervisor)
+    def __init__(self, supervisor: str, consequence: str = "it can't start a child") -> None:
+        super().__init__(supervisor, consequence)
         self.supervisor = supervisor
+        self._consequence = consequence
 
     def __str__(self) -> str:
-        return f"{self.supervisor} is not running: it can't start a child"
+        return f"{self.supervisor} is not running: {self._consequence}"
+
+
+class PoolFull(TrioregError, trio.WouldBlock):
+    """No worker of the pool is free, and as many callers wait for one as its ``queue_limit`` allows.
+
+    Attributes:
+        pool: The name of the pool.
+        queue_limit: How many callers may wait.
+    """
+
+    def __init__(self, pool: str, queue_limit: int) -> None:
+        super().__init__(pool, queue_limit)
+        self.pool = pool
+        self.queue_limit = queue_limit
+
+    def __str__(self) -> str:
+        return f"the pool {self.pool!r} is full: no worker is free, and {counted(self.queue_limit, 'caller')} may wait"
 
 
 class MaxChildren(TrioregError):

@@ -1,30 +1,43 @@
-"""A `Feed`: what a task receives, in order, from one that never waits for it. Bounded if asked.
+"""A `Feed`: what a task receives, in order, from a sender that does not wait for it. Bounded if asked.
 
-A memory channel can't drop its oldest item, and can't say how many it has lost. This can. It knows nothing of what it
+A memory channel can't drop its oldest item, and can't say how many it has lost. A feed can. It knows nothing of what it
 carries.
+
+An item for a task that waits does not pass through the buffer: the task is woken with it. So the buffer, a deque, is
+made only when an item has to wait.
+
+Must never happen: an item in the buffer while a task waits to receive; a sender that waits while there is room.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
+from operator import length_hint
 from threading import get_ident
-from typing import Generic, Literal, TypeAlias, TypeVar, cast
+from types import CoroutineType
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
+import attrs
 import trio
-from trio.lowlevel import ParkingLot, checkpoint, enable_ki_protection
+from trio.lowlevel import Task, checkpoint, current_task, enable_ki_protection
 
 from .errors import Overflow
 from .identity import Identity
-from .stack import require_room
+from .sleeping import sleep_until_woken, wake
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 
 OnOverflow: TypeAlias = Literal["error", "drop_oldest", "drop_newest"]
+"""What happens when the buffer is full, where the sender never waits."""
+
+_OPEN, _ENDED, _CLOSED = range(3)
+
+_NOTHING: Any = object()
 
 
-class Gap:
+class _Gap:
     """The place of items that were lost, in the order of those that were not."""
 
     __slots__ = ("lost",)
@@ -33,8 +46,97 @@ class Gap:
         self.lost = 0
 
 
+class _Receiver:
+    """A task that waits to receive an item. While it sleeps, it has this in its ``custom_sleep_data``.
+
+    Attributes:
+        task: The task.
+        item: The item that it got, or `_NOTHING`.
+    """
+
+    __slots__ = ("item", "task")
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.item: Any = _NOTHING
+
+
+class Place:
+    """The place of an item in the line for room. Its sender need not wait yet, and may have a place in many feeds.
+
+    Attributes:
+        feed: The feed.
+        item: The item.
+        task: The sender while it waits for this. While it sleeps, it has this in its ``custom_sleep_data``.
+        got_in: Whether the feed has taken the item.
+    """
+
+    __slots__ = ("feed", "got_in", "item", "task")
+
+    def __init__(self, feed: Feed[Any], item: object) -> None:
+        self.feed = feed
+        self.item = item
+        self.task: Task | None = None
+        self.got_in = False
+
+    def line_up(self) -> None:
+        """Have the item wait for room, behind those that do. There is no room now."""
+        feed = self.feed
+        if feed._senders is None:
+            feed._senders = OrderedDict()
+        feed._senders[self] = None
+
+    async def wait(self) -> bool:
+        """Wait until the feed has taken the item. False if the feed ended first. A checkpoint only if it waits."""
+        if not self.is_in_line():
+            return self.got_in
+        task = current_task()
+        sleep = sleep_until_woken()
+        task.custom_sleep_data = self
+        self.task = task
+        try:
+            await sleep
+        except BaseException:
+            self.withdraw()
+            raise
+        return self.got_in
+
+    def is_in_line(self) -> bool:
+        """Whether the item is still waiting."""
+        senders = self.feed._senders
+        return senders is not None and self in senders
+
+    def withdraw(self) -> None:
+        """Give the place up, if the item is still waiting."""
+        if self.feed._senders:
+            self.feed._senders.pop(self, None)
+
+    def is_being_cancelled(self) -> bool:
+        """Whether the sender has been woken by a cancellation, and has not had its turn yet."""
+        return self.task is not None and self.task.custom_sleep_data is not self
+
+
+@attrs.frozen
+class FeedStatistics:
+    """The numbers of a `Feed` at one moment, from `Feed.statistics`.
+
+    Attributes:
+        buffered: How many items are in the buffer.
+        buffer: How many items the buffer can take; ``math.inf``: any number.
+        dropped: How many items were lost because the buffer was full.
+        tasks_waiting_receive: How many tasks wait for an item.
+        tasks_waiting_send: How many tasks wait for room.
+    """
+
+    buffered: int
+    buffer: float
+    dropped: int
+    tasks_waiting_receive: int
+    tasks_waiting_send: int
+
+
 class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
-    """What you receive from `Registry.watch`: a Trio ``ReceiveChannel``, so ``async for`` works.
+    """What you receive from `Registry.watch` or `PubSub.subscribe`: a Trio ``ReceiveChannel``, so ``async for`` works.
 
     ::
 
@@ -44,36 +146,51 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
     Any number of tasks may receive from one feed; each item goes to one of them.
     """
 
-    # `_gap` is the one at the end of the buffer, where the next lost item belongs.
+    # `_gap` is the one at the end of the buffer, where the next lost item belongs. `_receiver` is the first task that
+    # waits to receive; the others are in `_receivers`.
     __slots__ = (
         "_buffer",
         "_dropped",
         "_first",
         "_gap",
         "_gaps",
-        "_is_closed",
         "_limit",
-        "_lot",
         "_overflow",
+        "_receiver",
+        "_receivers",
+        "_senders",
+        "_state",
         "_thread",
     )
 
-    def __init__(self, limit: float, overflow: OnOverflow) -> None:
-        self._first: Iterator[T_co] = iter(())
-        self._buffer: deque[T_co | Gap] = deque()
-        self._gap: Gap | None = None
+    def __init__(self, limit: float, overflow: str) -> None:
+        self._first: Iterator[T_co] | None = None
+        self._buffer: deque[T_co | _Gap] | None = None
+        self._gap: _Gap | None = None
         self._gaps = 0
         self._limit = limit
         self._overflow = overflow
         self._dropped = 0
-        self._lot = ParkingLot()
-        self._is_closed = False
+        self._receiver: _Receiver | None = None
+        self._receivers: OrderedDict[_Receiver, None] | None = None
+        self._senders: OrderedDict[Place, None] | None = None
+        self._state = _OPEN
         self._thread = get_ident()
 
     @property
     def dropped(self) -> int:
         """How many items were lost because the buffer was full. Not a checkpoint; constant time."""
         return self._dropped
+
+    def statistics(self) -> FeedStatistics:
+        """How full the feed is. Not a checkpoint; safe from any thread; constant time."""
+        return FeedStatistics(
+            buffered=len(self._buffer or ()) - self._gaps,
+            buffer=self._limit,
+            dropped=self._dropped,
+            tasks_waiting_receive=(self._receiver is not None) + len(self._receivers or ()),
+            tasks_waiting_send=len(self._senders or ()),
+        )
 
     @enable_ki_protection
     async def receive(self) -> T_co:
@@ -84,22 +201,51 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         Raises:
             Overflow: Items are missing here, as the buffer was full. The next `receive` gives what came after them.
             trio.ClosedResourceError: The block of the feed was left before this call, or the feed was closed.
-            trio.EndOfChannel: The block of the feed was left while you waited.
+            trio.EndOfChannel: The block of the feed was left while you waited. Or the subscription has ended, and you
+                have received all that came before.
             RuntimeError: You are in another thread than the feed's Trio run.
         """
-        self._require_thread()
-        was_closed = self._is_closed
-        await checkpoint()
-        while True:
+        return await self._next(trio.EndOfChannel)
+
+    def __anext__(self) -> CoroutineType[Any, Any, T_co]:
+        return self._next(StopAsyncIteration)  # type: ignore[return-value]  # mypy: not what a coroutine really is
+
+    async def receive_some(self, at_most: int | None = None) -> list[T_co]:
+        """Receive the items that are there; wait for one if there is none. A checkpoint.
+
+        One call for many items is quicker than a call for each. The cost grows with the items. If you cancel it, no
+        item is lost.
+
+        Args:
+            at_most: The greatest number of items to receive, at least 1. None: all that are there.
+
+        Returns:
+            At least one item. It ends before a place where items are missing: the next call raises that `Overflow`.
+
+        Raises:
+            TypeError: ``at_most`` is neither an int nor None.
+            ValueError: ``at_most`` is less than 1.
+            Overflow, trio.ClosedResourceError, trio.EndOfChannel, RuntimeError: As for `receive`.
+        """
+        if at_most is not None:
+            if isinstance(at_most, bool) or not isinstance(at_most, int):
+                raise TypeError(f"at_most must be an int or None, not {at_most!r}")
+            if at_most < 1:
+                raise ValueError(f"at_most must be at least 1, not {at_most!r}")
+        return self._with_more(await self.receive(), at_most)
+
+    @enable_ki_protection
+    def _with_more(self, first: object, at_most: int | None) -> list[T_co]:
+        items = [cast("T_co", first)]
+        while at_most is None or len(items) < at_most:
+            buffer = self._buffer
+            if self._first is None and buffer and isinstance(buffer[0], _Gap):
+                break
             try:
-                return self.receive_nowait()
-            except trio.WouldBlock:
-                require_room()  # or Trio would keep a task in the lot that has not gone to sleep
-                await self._lot.park()  # and look again then: another task may be quicker
-            except trio.ClosedResourceError:
-                if was_closed:
-                    raise
-                raise trio.EndOfChannel from None
+                items.append(self.receive_nowait())
+            except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
+                break
+        return items
 
     @enable_ki_protection
     def receive_nowait(self) -> T_co:
@@ -107,33 +253,45 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
 
         Raises:
             trio.WouldBlock: There is no item.
-            Overflow, trio.ClosedResourceError, RuntimeError: As for `receive`.
+            Overflow, trio.ClosedResourceError, trio.EndOfChannel, RuntimeError: As for `receive`.
         """
         self._require_thread()
-        if self._is_closed:
+        if self._state == _CLOSED:
             raise trio.ClosedResourceError
-        for item in self._first:
-            return item
-        if not self._buffer:
-            raise trio.WouldBlock
-        found = self._buffer[0]
-        if isinstance(found, Gap):
-            overflow = Overflow(found.lost)
-            del self._buffer[0]
-            self._gaps -= 1
-            if found is self._gap:
-                self._gap = None
-            raise overflow
-        del self._buffer[0]  # the last step, and no call: what fails before it loses no item
-        return found
+        if self._first is not None:
+            for item in self._first:
+                if not length_hint(self._first, 1):
+                    self._first = None  # at once: a sender must not find a receiver that only comes to see this
+                return item
+            self._first = None
+        buffer = self._buffer
+        if self._senders:
+            # Before another item is taken out: if this fails, nothing has changed.
+            item = cast("T_co", self._take_from_sender())
+            if item is not _NOTHING:
+                if not buffer:
+                    return item
+                buffer.append(item)
+        if buffer:
+            found = buffer[0]
+            if isinstance(found, _Gap):
+                overflow = Overflow(found.lost)
+                del buffer[0]
+                self._gaps -= 1
+                if found is self._gap:
+                    self._gap = None
+                raise overflow
+            del buffer[0]  # the last step, and no call: what fails before it loses no item
+            return found
+        raise trio.WouldBlock if self._state == _OPEN else trio.EndOfChannel
 
     def close(self) -> None:
         """Close the feed: what is in it is thrown away, and waiting tasks are woken. Not a checkpoint."""
         self._require_thread()
-        self._is_closed = True
-        self._first = iter(())
-        self._buffer.clear()
-        self._lot.unpark_all()
+        self._state = _CLOSED
+        self._first = self._buffer = self._gap = None
+        self._gaps = 0
+        self._wake_all()
 
     async def aclose(self) -> None:
         """`close`, as a checkpoint."""
@@ -144,30 +302,160 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         if get_ident() != self._thread:
             raise RuntimeError("this Feed lives in the Trio run of another thread: use trio.from_thread to get there")
 
+    def _is_ready(self) -> bool:
+        """Whether `receive` need not wait."""
+        return bool(self._state != _OPEN or self._senders or self._has_item())
+
+    def _has_item(self) -> bool:
+        """Whether there is an item, or the place of a lost one. Sure only if what came first was a list."""
+        return bool(self._buffer or self._first is not None)
+
+    @enable_ki_protection
+    async def _next(self, at_end: type[Exception]) -> T_co:
+        """`receive`, with the class of the error that says that nothing more comes."""
+        if get_ident() != self._thread:
+            self._require_thread()
+        was_closed = self._state == _CLOSED
+        while self._is_ready():
+            await checkpoint()
+            try:
+                return self.receive_nowait()
+            except trio.WouldBlock:
+                continue  # another task was quicker
+            except trio.ClosedResourceError:
+                if was_closed:
+                    raise
+                raise at_end from None
+            except trio.EndOfChannel:
+                raise at_end from None
+        task = current_task()
+        waiting = _Receiver(task)
+        sleep = sleep_until_woken()
+        if self._receiver is None:
+            self._receiver = waiting
+        else:
+            if self._receivers is None:
+                self._receivers = OrderedDict()
+            self._receivers[waiting] = None
+        task.custom_sleep_data = waiting
+        try:
+            await sleep
+        except BaseException:
+            self._forget_receiver(waiting)
+            if waiting.item is not _NOTHING and self._state != _CLOSED:
+                self._put_back(waiting.item)
+            raise
+        item: T_co = waiting.item  # no call from here on: the item would be lost if it failed
+        if item is _NOTHING:
+            raise at_end
+        return item
+
+    def _put_back(self, item: object) -> None:
+        """The task that got this item has failed before it took it. It is the next item again."""
+        receiver = self._first_receiver()
+        if receiver is not None:
+            receiver.item = item
+            self._forget_receiver(receiver)
+            wake(receiver.task)
+        elif self._buffer is None:
+            self._buffer = deque((cast("T_co", item),))
+        else:
+            self._buffer.appendleft(cast("T_co", item))
+
+    def _forget_receiver(self, waiting: _Receiver) -> None:
+        """Take out a task that waits to receive, if it is there."""
+        others = self._receivers
+        if self._receiver is waiting:
+            self._receiver = others.popitem(last=False)[0] if others else None
+        elif others is not None:
+            others.pop(waiting, None)
+
+    def _first_receiver(self) -> _Receiver | None:
+        """The first task that waits to receive. One that is being cancelled does not wait any more."""
+        while (receiver := self._receiver) is not None and receiver.task.custom_sleep_data is not receiver:
+            self._forget_receiver(receiver)
+        return receiver
+
+    def _take_from_sender(self) -> object:
+        """The first item that waits for room; its sender is woken. `_NOTHING` if all senders are being cancelled."""
+        while self._senders:
+            place = next(iter(self._senders))
+            if not place.is_being_cancelled():
+                place.got_in = True
+                try:
+                    if place.task is not None:
+                        wake(place.task)
+                except BaseException:
+                    place.got_in = False
+                    raise
+                del self._senders[place]
+                return place.item
+            del self._senders[place]
+        return _NOTHING
+
+    def _wake_all(self) -> None:
+        while (receiver := self._first_receiver()) is not None:
+            wake(receiver.task)
+            self._forget_receiver(receiver)
+        while self._senders:
+            place = next(iter(self._senders))
+            if place.task is not None and not place.is_being_cancelled():
+                wake(place.task)
+            del self._senders[place]
+
     # The side of the sender
 
     def _begin_with(self, items: Iterable[T]) -> None:
         """Have these items received before all others. They do not count as buffered."""
         self._first = cast("Iterator[T_co]", iter(items))
 
-    def _put(self, item: object) -> None:
-        """Add an item. It never waits and never raises `trio.WouldBlock`."""
-        if self._is_closed:
-            return
+    def _end(self) -> None:
+        """Nothing more comes. What is in the feed can still be received."""
+        if self._state == _OPEN:
+            self._state = _ENDED
+            self._wake_all()
+
+    def _has_room(self) -> bool:
+        """Whether a sender need not wait: `_put` drops nothing."""
+        if self._state != _OPEN or self._first_receiver() is not None:
+            return True
+        return not self._senders and len(self._buffer or ()) - self._gaps < self._limit
+
+    def _put(self, item: object) -> bool:
+        """Add an item. Returns whether it got in. It never waits and never raises `trio.WouldBlock`."""
+        receiver = self._receiver
+        if receiver is not None and receiver.task.custom_sleep_data is not receiver:
+            receiver = self._first_receiver()
+        if receiver is not None:
+            receiver.item = item
+            try:
+                wake(receiver.task)
+            except BaseException:
+                receiver.item = _NOTHING
+                raise
+            self._receiver = None
+            if self._receivers:
+                self._receiver = self._receivers.popitem(last=False)[0]
+            return True
+        if self._state != _OPEN:
+            return False
         buffer = self._buffer
+        if buffer is None:
+            buffer = self._buffer = deque()
+        oldest = None
         if len(buffer) - self._gaps >= self._limit:
             self._dropped += 1
             if self._overflow == "error":
                 if self._gap is None:
-                    self._gap = Gap()
+                    self._gap = _Gap()
                     buffer.append(self._gap)
                     self._gaps += 1
-                    self._lot.unpark()  # the tasks that were woken for what is in the buffer take only that
                 self._gap.lost += 1
-                return
-            if self._overflow == "drop_newest":
-                return
-            buffer.popleft()
+                return False
+            if self._overflow != "drop_oldest" or not buffer:
+                return False
+            oldest = buffer.popleft()
         self._gap = None
         buffer.append(cast("T_co", item))
-        self._lot.unpark()
+        del oldest  # only now: its `__del__` may use this feed
+        return True

@@ -8,36 +8,48 @@ look into a mailbox. Other wings import from here, not from the files.
 """
 
 from .backoff import Backoff
+from .child import Child
 from .child_info import ChildCounts, ChildInfo
 from .child_spec import ChildSpec
 from .connections import connection_handler
 from .dynamic_supervisor import DynamicSupervisor, open_dynamic_supervisor
+from .engine import Engine
 from .on_demand import OnDemand
 from .on_demand_supervisor import OnDemandSupervisor, open_on_demand
 from .partition_supervisor import PartitionSupervisor, open_partition_supervisor
-from .partitions import Partitions
+from .partitions import Partitions, number_of
 from .program import run
+from .restart_intensity import RestartIntensity
 from .restart_limit import RestartLimit
 from .supervisor import Supervisor, open_supervisor
+from .supervisor_base import SupervisorBase, require_name
+from .supervisor_block import SupervisorBlock
 from .typed_child import child
 
 __all__ = [
     "Backoff",
+    "Child",
     "ChildCounts",
     "ChildInfo",
     "ChildSpec",
     "DynamicSupervisor",
+    "Engine",
     "OnDemand",
     "OnDemandSupervisor",
     "PartitionSupervisor",
     "Partitions",
+    "RestartIntensity",
     "RestartLimit",
     "Supervisor",
+    "SupervisorBase",
+    "SupervisorBlock",
     "child",
     "connection_handler",
+    "number_of",
     "open_dynamic_supervisor",
     "open_on_demand",
     "open_partition_supervisor",
     "open_supervisor",
+    "require_name",
     "run",
 ]

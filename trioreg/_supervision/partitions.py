@@ -32,7 +32,7 @@ Ts = TypeVarTuple("Ts")
 _HASH_OF_STR = str.__hash__
 _HASH_OF_BYTES = bytes.__hash__
 
-# Never change this, nor how `_number_of` uses it: programs store their data by partition. The checksum alone would
+# Never change this, nor how `number_of` uses it: programs store their data by partition. The checksum alone would
 # spread keys badly over 16 partitions if they differ in few bits. Multiplied (by 2**32 divided by the golden ratio) it
 # spreads them as well as a cryptographic hash does, in a fifth of the time.
 _SPREAD = 0x9E3779B1
@@ -87,7 +87,7 @@ class Partitions(Identity, Generic[T]):
         assert table is not None
         self._table = table
         self._count = partitions
-        self._number_of = _number_of if number_of is None else _checked(number_of)
+        self._number_of = _default_number if number_of is None else _checked(number_of)
 
     @property
     def name(self) -> str:
@@ -288,7 +288,7 @@ class Partitions(Identity, Generic[T]):
         return None if entry is None else cast("ActorRef[T]", entry.owner)
 
 
-def _number_of(key: Hashable) -> int:
+def number_of(key: Hashable) -> int:
     """A number for a key, the same for equal keys.
 
     It comes from the hash: only that is sure to be the same for equal keys of different types (1, 1.0, True, and what a
@@ -310,10 +310,13 @@ def _number_of(key: Hashable) -> int:
     if number == -2 and key == -1:
         return 1  # CPython has no hash -1
     if kind is memoryview:
-        return _number_of(bytes(value))  # equal to these bytes, as a key of a dict too
+        return number_of(bytes(value))  # equal to these bytes, as a key of a dict too
     # A large hash may be an address in memory, in steps of the object's size: unmixed, all of a kind could be in one
     # partition. The hash of a tuple is mixed.
     return abs(number) if -(2**32) < number < 2**32 else abs(hash((number,)))
+
+
+_default_number = number_of
 
 
 def _checked(number_of: Callable[[Any], int]) -> Callable[[Hashable], int]:

@@ -1,0 +1,272 @@
+"""Tests the inside: a failure at any call within a change of a PubSub leaves nothing half done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import trio
+from support.faults import AtCall, Fault, Stepped, WithRoom, fails_at_every_call
+from support.inside import assert_no_subscription, patterns_in
+from support.supervisors import supervised
+from support.topics import Reader, messages
+from trio.testing import wait_all_tasks_blocked
+
+from trioreg import ActorRef, PubSub, Wildcard
+
+KINDS = [AtCall, WithRoom]
+TOPICS = ["a", Wildcard("a.#")]
+
+Kind = Callable[[int], Fault]
+
+
+def assert_consistent(ticks: PubSub[Any, Any]) -> None:
+    """Each pattern that has subscribers is found, and each entry belongs to an open subscription."""
+    subscribed = {topic for topic in ticks.topics() if isinstance(topic, Wildcard)}
+    assert patterns_in(ticks) >= len(subscribed)
+    assert len(ticks) == sum(len(ticks.members(topic)) for topic in ticks.topics())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("topic", TOPICS, ids=str)
+def test_a_subscription_that_fails_as_it_begins_leaves_nothing(topic: Any, kind: Kind) -> None:
+    async def scenario(fault: Fault) -> None:
+        ticks: PubSub[Any, Any] = PubSub("ticks")
+        ticks.publish_nowait("a", 1, retain=True)
+        block = ticks.subscribe(topic)
+        feed: Any = None
+        with suppress(MemoryError):
+            feed = await Stepped(block.__aenter__(), fault)
+        assert_consistent(ticks)
+        if feed is None:
+            assert_no_subscription(ticks)
+        else:
+            assert messages(feed) == [1]
+            assert ticks.publish_nowait("a", 2) == 1
+            assert messages(feed) == [2]
+            await block.__aexit__(None, None, None)
+        assert_no_subscription(ticks)
+
+    fails_at_every_call(kind, scenario)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("topic", TOPICS, ids=str)
+def test_a_block_whose_end_fails_leaves_a_feed_that_is_closed(topic: Any, kind: Kind) -> None:
+    async def scenario(fault: Fault) -> None:
+        ticks: PubSub[Any, Any] = PubSub("ticks")
+        block = ticks.subscribe(topic)
+        feed = await block.__aenter__()
+        with suppress(MemoryError, RecursionError):
+            await Stepped(block.__aexit__(None, None, None), fault)
+        assert_consistent(ticks)
+        if ticks.publish_nowait("a", 1):
+            assert messages(feed) == [1]  # there was no room for the very first step: nothing has changed
+        else:
+            with pytest.raises((trio.ClosedResourceError, trio.EndOfChannel)):
+                feed.receive_nowait()
+        ticks.leave(topic)
+        assert len(ticks) == 0
+
+    fails_at_every_call(kind, scenario)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("buffer", [float("inf"), 1])
+@pytest.mark.parametrize("topic", TOPICS, ids=str)
+def test_an_actor_whose_join_fails_is_no_subscriber(topic: Any, buffer: float, kind: Kind) -> None:
+    async def scenario(fault: Fault) -> None:
+        ticks: PubSub[Any, Any] = PubSub("ticks")
+        ticks.publish_nowait("a", 1, retain=True)
+        ticks.publish_nowait("a.b", 2, retain=True)
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Reader)
+            done = fault(lambda: ticks.join(topic, Reader.take, owner=ref, buffer=buffer))
+            assert_consistent(ticks)
+            assert len(ticks) == int(done)
+            await wait_all_tasks_blocked()
+            if done:
+                assert await ref.call(Reader.all) == [1] if topic == "a" else [1, 2]
+                assert ticks.publish_nowait("a", 3) == 1
+                await wait_all_tasks_blocked()
+                assert (await ref.call(Reader.all))[-1] == 3
+            else:
+                assert ticks.publish_nowait("a", 3) == 0
+                ticks.join(topic, Reader.take, owner=ref, buffer=buffer)
+                assert ticks.publish_nowait("a", 3) == 1
+        assert_no_subscription(ticks)
+
+    fails_at_every_call(kind, scenario)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("topic", TOPICS, ids=str)
+def test_a_leave_that_fails_can_be_done_again(topic: Any, kind: Kind) -> None:
+    async def scenario(fault: Fault) -> None:
+        ticks: PubSub[Any, Any] = PubSub("ticks")
+        ended: list[bool] = []
+
+        async def receive(feed: Any) -> None:
+            with suppress(trio.EndOfChannel):
+                await feed.receive()
+            ended.append(True)
+
+        async with ticks.subscribe(topic) as feed, trio.open_nursery() as nursery:
+            nursery.start_soon(receive, feed)
+            await wait_all_tasks_blocked()
+            done = fault(lambda: ticks.leave(topic))
+            assert_consistent(ticks)
+            if not done:
+                ticks.leave(topic)
+            assert len(ticks) == 0
+            assert ticks.publish_nowait("a", 1) == 0
+            await wait_all_tasks_blocked()
+            if kind is WithRoom:
+                assert ended == [True]
+            nursery.cancel_scope.cancel()
+        assert len(ticks) == 0
+
+    fails_at_every_call(kind, scenario)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_publication_that_fails_tells_nobody_twice_and_breaks_no_subscriber(waiting: bool, kind: Kind) -> None:
+    async def scenario(fault: Fault) -> None:
+        ticks: PubSub[Any, Any] = PubSub("ticks")
+        got: list[Any] = []
+
+        async def receive(feed: Any) -> None:
+            async for message in feed:
+                got.append(message)
+
+        async with (
+            supervised() as supervisor,
+            ticks.subscribe("a") as one,
+            ticks.subscribe(Wildcard("a.#"), buffer=2, overflow="drop_oldest") as two,
+            trio.open_nursery() as nursery,
+        ):
+            refs: list[ActorRef[Reader]] = []
+            for buffer in (float("inf"), 2):
+                ref = await supervisor.start_child(Reader)
+                ticks.join("a", Reader.take, owner=ref, buffer=buffer)
+                refs.append(ref)
+            if waiting:
+                nursery.start_soon(receive, one)
+                await wait_all_tasks_blocked()
+            done = fault(lambda: ticks.publish_nowait("a", 1))
+            told = [one.statistics().buffered, two.statistics().buffered]
+            assert max(told) <= 1
+            if kind is WithRoom and not done and not waiting:
+                assert told == [0, 0]
+            assert ticks.publish_nowait("a", 2) == 4
+            await wait_all_tasks_blocked()
+            for found in (
+                got if waiting else messages(one),
+                messages(two),
+                *[await ref.call(Reader.all) for ref in refs],
+            ):
+                assert found in ([1, 2], [2])
+                assert not done or found == [1, 2]
+            nursery.cancel_scope.cancel()
+        assert_no_subscription(ticks)
+
+    fails_at_every_call(kind, scenario)
+
+
+@pytest.mark.parametrize("buffer", [float("inf"), 2])
+def test_a_message_for_one_actor_gets_in_or_does_not(buffer: float) -> None:
+    async def scenario(fault: Fault) -> None:
+        ticks: PubSub[Any, Any] = PubSub("ticks")
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Reader)
+            ticks.join("a", Reader.take, owner=ref, buffer=buffer)
+            done = fault(lambda: ticks.publish_nowait("a", 1))
+            await wait_all_tasks_blocked()
+            assert await ref.call(Reader.all) == ([1] if done else [])
+            ticks.publish_nowait("a", 2)
+            await wait_all_tasks_blocked()
+            assert await ref.call(Reader.all) == ([1, 2] if done else [2])
+
+    fails_at_every_call(WithRoom, scenario)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a generator is closed meanwhile
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_publisher_whose_wait_fails_stands_in_no_line(kind: Kind) -> None:
+    async def scenario(fault: Fault) -> None:
+        ticks: PubSub[Any, Any] = PubSub("ticks")
+        async with ticks.subscribe("a", buffer=1, overflow="wait") as feed:
+            ticks.publish_nowait("a", 0)
+            ended: list[bool] = []
+
+            async def publish() -> None:
+                try:
+                    await Stepped(ticks.publish("a", 1), fault)
+                except (MemoryError, RecursionError):
+                    ended.append(False)
+                    await trio.sleep(5)
+                    return
+                ended.append(True)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(publish)
+                await wait_all_tasks_blocked()
+                assert feed.statistics().tasks_waiting_send == int(ended == [])
+                got = messages(feed)
+                await trio.sleep(1)
+                assert got == ([0, 1] if ended == [True] else [0]) or (kind is AtCall and got == [0, 1])
+            assert feed.statistics().tasks_waiting_send == 0
+            assert ticks.publish_nowait("a", 2) == 1
+
+    fails_at_every_call(kind, scenario)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_receive_that_fails_as_it_begins_to_wait_takes_no_message(kind: Kind) -> None:
+    async def scenario(fault: Fault) -> None:
+        ticks: PubSub[Any, Any] = PubSub("ticks")
+        async with ticks.subscribe("a") as feed:
+            got: list[Any] = []
+
+            async def receive() -> None:
+                try:
+                    got.append(await Stepped(feed.receive(), fault))
+                except (MemoryError, RecursionError):
+                    got.append(None)
+                    await trio.sleep(5)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(receive)
+                await wait_all_tasks_blocked()
+                assert ticks.publish_nowait("a", 1) == 1
+                await trio.sleep(1)
+                assert got + messages(feed) in ([1], [None, 1]) or (got == [None] and kind is AtCall)
+            assert feed.statistics().tasks_waiting_receive == 0
+
+    fails_at_every_call(kind, scenario)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_receive_that_fails_loses_no_message(kind: Kind) -> None:
+    async def scenario(fault: Fault) -> None:
+        ticks: PubSub[Any, Any] = PubSub("ticks")
+        got: list[Any] = []
+        async with ticks.subscribe("a", buffer=2, overflow="wait") as feed:
+            async with trio.open_nursery() as nursery:
+                for message in range(4):
+                    nursery.start_soon(ticks.publish, "a", message)
+                    await wait_all_tasks_blocked()
+                if not fault(lambda: got.append(feed.receive_nowait())):
+                    assert kind is AtCall or feed.statistics().buffered == 2
+                got += messages(feed)
+                await wait_all_tasks_blocked()
+                got += messages(feed)
+            if kind is WithRoom:
+                assert got == [0, 1, 2, 3]
+            assert feed.statistics().tasks_waiting_send == 0
+
+    fails_at_every_call(kind, scenario)

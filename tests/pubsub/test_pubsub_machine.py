@@ -1,0 +1,418 @@
+"""Subscribers of all kinds and publications, in any order, against a naive model: `Subscribed`.
+
+Trio runs as a guest of hypothesis's state machine: each rule has it do something, and waits until all its tasks are
+blocked again.
+"""
+
+# The lambdas have no types.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import trio
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.inside import assert_no_subscription, patterns_in
+from support.owners import ENDS, SORTS, End, Sort
+from support.patterns_of_topics import matches_naively
+from support.pubsub_model import Publication, Receiving, Subscribed
+from support.registry_model import Guest
+from support.topics import GAP, Reader
+from trio.testing import wait_all_tasks_blocked
+
+from trioreg import ActorRef, Overflow, Owner, PubSub, Wildcard
+
+TOPICS: list[Any] = ["a", "a.b", 7]
+PATTERNS = [Wildcard(pattern) for pattern in ("a.*", "a.#", "#")]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+some = st.integers(0, 15)
+counts = st.integers(1, 3)
+topics = st.sampled_from(["a", "a", *TOPICS])
+subscribed_topics = st.sampled_from(["a", "a", *TOPICS, *PATTERNS])
+rules = st.sampled_from(["error", "drop_oldest", "drop_newest", "wait", "wait"])
+# Most publications go to all.
+chosen_values = st.sampled_from([None, None, None, 0, 1])
+excluded_owners = st.sampled_from([99, 99, 99, 0, 1])
+kept = st.sampled_from([False, False, True])
+
+
+def has(**having: bool) -> Callable[[F], F]:
+    """A precondition: there is a subscription like this."""
+    return precondition(lambda self: self.pick(0, **having) is not None)
+
+
+class Kept(Reader):
+    def __init__(self, got: list[Any]) -> None:
+        super().__init__()
+        self.got = got
+
+
+class PubSubMachine(RuleBasedStateMachine):
+    @initialize(partitions=st.integers(1, 3), sorts=st.lists(st.sampled_from(SORTS), min_size=1, max_size=3))
+    def set_up(self, partitions: int, sorts: list[Sort]) -> None:
+        self.pubsub: PubSub[Any, int] = PubSub("tested", partitions=partitions)
+        self.guest = Guest()
+        self.stage = self.guest.stage
+        self.subscribed: list[Subscribed] = []
+        self.publications: list[Publication] = []
+        self.received: list[Receiving] = []
+        self.retained: dict[Any, int] = {}
+        self.owners: list[Owner] = []
+        self.message = 0
+        for sort in sorts:
+            self.start(sort)
+
+    def teardown(self) -> None:
+        if hasattr(self, "guest"):
+            self.guest.close()
+            assert_no_subscription(self.pubsub)
+
+    def do_now(self, function: Any) -> Any:
+        async def do() -> Any:
+            return function()
+
+        return self.guest.do(do)
+
+    @rule(sort=st.sampled_from(SORTS))
+    def start(self, sort: Sort) -> None:
+        self.owners.append(self.guest.do(lambda: self.stage.start(sort)))
+
+    # Subscribe
+
+    def greeting(self, topic: Any) -> list[int]:
+        if isinstance(topic, Wildcard):
+            return [
+                message
+                for kept, message in self.retained.items()
+                if isinstance(kept, str) and matches_naively(topic.pattern, kept)
+            ]
+        return [self.retained[topic]] if topic in self.retained else []
+
+    @precondition(lambda self: self.owners and self.has_place())
+    @rule(
+        topic=subscribed_topics,
+        number=some,
+        buffer=st.sampled_from([0, 1, 2, math.inf]),
+        overflow=rules,
+        value=st.integers(0, 1),
+    )
+    def subscribe(self, topic: Any, number: int, buffer: float, overflow: Any, value: int) -> None:
+        owner = self.owners[number % len(self.owners)]
+        block = self.pubsub.subscribe(topic, buffer=buffer, overflow=overflow, value=value, owner=owner)
+        feed = self.guest.do(block.__aenter__)
+        self.subscribed.append(
+            Subscribed(topic, owner, buffer, overflow, value, self.greeting(topic), feed=feed, block=block)
+        )
+
+    @precondition(lambda self: self.has_place())
+    @rule(
+        topic=subscribed_topics,
+        buffer=st.sampled_from([1, 2, math.inf]),
+        overflow=rules,
+        value=st.integers(0, 1),
+    )
+    def join(self, topic: Any, buffer: float, overflow: Any, value: int) -> None:
+        got: list[int] = []
+
+        async def start() -> ActorRef[Kept]:
+            ref = await self.stage.supervisor.start_child(Kept, got, restart="temporary")
+            ref.cast_nowait(Reader.hold, until)
+            await wait_all_tasks_blocked()
+            self.pubsub.join(topic, Reader.take, buffer=buffer, overflow=overflow, value=value, owner=ref)
+            return ref
+
+        until = trio.Event()
+        ref = self.guest.do(start)
+        sub = Subscribed(topic, ref, buffer, overflow, value, self.greeting(topic), actor=ref, until=until, got=got)
+        self.subscribed.append(sub)
+
+    def has_place(self) -> bool:
+        return sum(sub.is_open for sub in self.subscribed) < 5
+
+    def pick(self, number: int, **having: Any) -> Subscribed | None:
+        found = [
+            sub
+            for sub in self.subscribed
+            if not sub.is_dead and all((getattr(sub, name) is not None) is wanted for name, wanted in having.items())
+        ]
+        return found[number % len(found)] if found else None
+
+    @has()
+    @rule(number=some, how=st.sampled_from(["leave", "leave", "leave block", "kill"]))
+    def end_one(self, number: int, how: str) -> None:
+        if how == "leave":
+            self.leave(number)
+        elif how == "leave block":
+            self.leave_block(number)
+        else:
+            self.kill(number)
+
+    def leave(self, number: int) -> None:
+        sub = self.pick(number)
+        if sub is None or not sub.owner.is_alive:
+            return
+        ended = [
+            other
+            for other in self.subscribed
+            if other.is_open and other.owner is sub.owner and other.topic == sub.topic
+        ]
+        assert self.do_now(lambda: self.pubsub.leave(sub.topic, owner=sub.owner)) == len(ended)
+        for other in ended:
+            other.end()
+
+    def leave_block(self, number: int) -> None:
+        sub = self.pick(number, feed=True)
+        if sub is not None:
+            self.guest.do(lambda: sub.block.__aexit__(None, None, None))
+            sub.die()
+
+    @precondition(lambda self: len(self.owners) > 2)
+    @rule(number=some, how=st.sampled_from(ENDS))
+    def end_owner(self, number: int, how: End) -> None:
+        owner = self.owners.pop(number % len(self.owners))
+        subs = [sub for sub in self.subscribed if sub.owner is owner and sub.is_open]
+        self.guest.do(lambda: self.stage.end(owner, how))
+        for sub in subs:
+            sub.end()
+
+    # Actors
+
+    @has(actor=True)
+    @rule(number=some, then=st.sampled_from(["hold", "hold", "stop"]))
+    def go_on(self, number: int, then: str) -> None:
+        """An actor handles what it has. Then it is held up again, or ends as it was asked to before."""
+        sub = self.pick(number, actor=True)
+        if sub is None:
+            return
+        before, until = sub.until, trio.Event()
+        assert before is not None
+
+        async def go_on() -> None:
+            if then == "stop":
+                self.guest.nursery.start_soon(sub.actor.stop)
+                await wait_all_tasks_blocked()
+            before.set()
+            await wait_all_tasks_blocked()
+            if sub.actor.is_alive:
+                sub.actor.cast_nowait(Reader.hold, until)
+
+        self.guest.do(go_on)
+        sub.until = until
+        crashes = sub.handle()
+        assert sub.actor.is_alive is not (crashes or then == "stop")
+        if crashes or then == "stop":
+            sub.die()
+
+    def kill(self, number: int) -> None:
+        sub = self.pick(number, actor=True)
+        if sub is not None:
+            self.do_now(lambda: sub.actor.kill())
+            sub.die()
+
+    # Publish
+
+    def audience(self, topic: Any, value: int | None, exclude: Owner | None) -> list[Subscribed]:
+        return [
+            sub
+            for sub in self.subscribed
+            if sub.is_open
+            and sub.owner is not exclude
+            and (value is None or sub.value == value)
+            and (
+                isinstance(topic, str) and matches_naively(sub.topic.pattern, topic)
+                if isinstance(sub.topic, Wildcard)
+                else sub.topic == topic
+            )
+        ]
+
+    def options(self, value: int | None, number: int, retain: bool) -> tuple[dict[str, Any], Owner | None]:
+        exclude = self.owners[number] if number < len(self.owners) else None
+        options: dict[str, Any] = {"exclude": exclude, "retain": retain}
+        if value is not None:
+            options["where"] = lambda given: given == value
+        return options, exclude
+
+    @has()
+    @rule(topic=topics, value=chosen_values, excluded=excluded_owners, retain=kept, count=counts)
+    def publish_nowait(self, topic: Any, value: int | None, excluded: int, retain: bool, count: int) -> None:
+        for _ in range(count):
+            self.publish_one_nowait(topic, value, excluded, retain)
+
+    def publish_one_nowait(self, topic: Any, value: int | None, excluded: int, retain: bool) -> None:
+        self.message += 1
+        message = self.message
+        options, exclude = self.options(value, excluded, retain)
+        audience = self.audience(topic, value, exclude)
+
+        def publish() -> int | None:
+            try:
+                return self.pubsub.publish_nowait(topic, message, **options)
+            except trio.WouldBlock:
+                return None
+
+        reached = self.do_now(publish)
+        if any(sub.holds_up for sub in audience):
+            assert reached is None
+        else:
+            assert reached == sum([sub.tell(message) for sub in audience])
+            if retain:
+                self.retained[topic] = message
+
+    @has()
+    @rule(topic=topics, value=chosen_values, excluded=excluded_owners, retain=kept, count=counts)
+    def publish(self, topic: Any, value: int | None, excluded: int, retain: bool, count: int) -> None:
+        for _ in range(count):
+            self.publish_one(topic, value, excluded, retain)
+
+    def publish_one(self, topic: Any, value: int | None, excluded: int, retain: bool) -> None:
+        self.message += 1
+        publication = Publication(self.message)
+        options, exclude = self.options(value, excluded, retain)
+        audience = self.audience(topic, value, exclude)
+
+        async def publish() -> None:
+            with publication.scope:
+                publication.result = await self.pubsub.publish(topic, publication.message, **options)
+
+        self.do_now(lambda: self.guest.nursery.start_soon(publish))
+        for sub in audience:
+            sub.publish(publication)
+        if retain:
+            self.retained[topic] = publication.message
+        self.publications.append(publication)
+
+    @rule(topic=topics)
+    def forget(self, topic: Any) -> None:
+        assert self.do_now(lambda: self.pubsub.forget(topic)) is (self.retained.pop(topic, None) is not None)
+
+    @precondition(lambda self: any(publication.waiting_in for publication in self.publications))
+    @rule(number=some, then=some)
+    def cancel_publication(self, number: int, then: int) -> None:
+        """A publication is cancelled. Before its task has its turn, a message is received where it waits."""
+        waiting = [publication for publication in self.publications if publication.waiting_in]
+        if not waiting:
+            return
+        publication = waiting[number % len(waiting)]
+        # It sleeps in the first line that is not done; in the others the message may still get in.
+        sub = publication.waiting_in[0]
+        receive = sub.feed is not None and then % 2
+        got: list[Any] = []
+
+        def cancel() -> None:
+            publication.scope.cancel()
+            if receive:
+                try:
+                    got.append(sub.feed.receive_nowait())
+                except Overflow as overflow:
+                    got.append((GAP, overflow.count))
+                except (trio.WouldBlock, trio.EndOfChannel):
+                    got.append(None)
+
+        self.do_now(cancel)
+        for line in [*publication.waiting_in]:
+            line.senders.remove(publication)
+        publication.waiting_in = []
+        self.publications.remove(publication)
+        assert publication.scope.cancelled_caught
+        if receive:
+            assert got == [sub.take()]
+
+    # Receive
+
+    @has(feed=True)
+    @rule(number=some, count=counts)
+    def receive(self, number: int, count: int) -> None:
+        for _ in range(count):
+            self.receive_one(number)
+
+    def receive_one(self, number: int) -> None:
+        sub = self.pick(number, feed=True)
+        assert sub is not None
+        receiving = Receiving()
+
+        async def receive() -> None:
+            with receiving.scope:
+                try:
+                    receiving.got = await sub.feed.receive()
+                except Overflow as overflow:
+                    receiving.got = (GAP, overflow.count)
+                except trio.EndOfChannel:
+                    receiving.got = "end"
+
+        self.do_now(lambda: self.guest.nursery.start_soon(receive))
+        sub.receive(receiving)
+        self.received.append(receiving)
+
+    @precondition(lambda self: any(sub.receivers for sub in self.subscribed))
+    @rule(number=some, topic=topics)
+    def cancel_receive(self, number: int, topic: Any) -> None:
+        """A receive is cancelled. Before its task has its turn, a message is published."""
+        waiting = [(sub, receiving) for sub in self.subscribed for receiving in sub.receivers]
+        if not waiting:
+            return
+        sub, receiving = waiting[number % len(waiting)]
+        self.message += 1
+        sub.receivers.remove(receiving)
+        self.received.remove(receiving)
+        audience = self.audience(topic, None, None)
+        blocked = any(other.holds_up for other in audience)
+
+        def cancel() -> int | None:
+            receiving.scope.cancel()
+            try:
+                return self.pubsub.publish_nowait(topic, self.message)
+            except trio.WouldBlock:
+                return None
+
+        reached = self.do_now(cancel)
+        assert reached == (None if blocked else sum([other.tell(self.message) for other in audience]))
+        assert receiving.got is None
+
+    # What must hold
+
+    @invariant()
+    def publications_have_come_as_far_as_they_should(self) -> None:
+        for publication in list(self.publications):
+            assert publication.result == (None if publication.waiting_in else publication.reached)
+            if not publication.waiting_in:
+                self.publications.remove(publication)
+
+    @invariant()
+    def receivers_have_what_they_should(self) -> None:
+        for receiving in self.received:
+            assert receiving.got == receiving.expected
+        self.received = [receiving for receiving in self.received if receiving.expected is None]
+
+    @invariant()
+    def subscriptions_agree_with_the_model(self) -> None:
+        is_open = [sub for sub in self.subscribed if sub.is_open]
+        assert len(self.pubsub) == len(is_open)
+        assert set(self.pubsub.topics()) == {sub.topic for sub in is_open}
+        assert patterns_in(self.pubsub) == len({sub.topic for sub in is_open if isinstance(sub.topic, Wildcard)})
+        for topic in TOPICS + PATTERNS:
+            members = [(id(owner), value) for owner, value in self.pubsub.members(topic)]
+            assert sorted(members) == sorted((id(sub.owner), sub.value) for sub in is_open if sub.topic == topic)
+        for sub in self.subscribed:
+            assert sub.got == sub.handled
+            if sub.feed is not None and not sub.is_dead:
+                statistics = sub.feed.statistics()
+                assert statistics.buffered == sub.buffered
+                assert statistics.dropped == sub.feed.dropped == sub.dropped
+                assert statistics.tasks_waiting_receive == len(sub.receivers)
+                assert statistics.tasks_waiting_send == len(sub.senders)
+
+    @invariant()
+    def retained_messages_agree_with_the_model(self) -> None:
+        kept = self.do_now(lambda: [self.pubsub.retained(topic) for topic in TOPICS])
+        assert kept == [[self.retained[topic]] if topic in self.retained else [] for topic in TOPICS]
+
+
+TestPubSubMachine = PubSubMachine.TestCase
+TestPubSubMachine.settings = settings(stateful_step_count=50)

@@ -1,0 +1,172 @@
+"""retain=True: the last message of a topic greets those who come later."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import trio
+from support.inside import assert_no_subscription, slices_of
+from support.supervisors import supervised
+from support.topics import Reader, messages
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trioreg import PubSub, Wildcard
+
+
+@pytest.fixture
+def ticks() -> PubSub[Any, Any]:
+    return PubSub("ticks")
+
+
+async def test_the_last_retained_message_comes_first(ticks: PubSub[Any, Any]) -> None:
+    for message in (1, 2):
+        ticks.publish_nowait("a", message, retain=True)
+    await ticks.publish("b", 3, retain=True)
+    ticks.publish_nowait("a", 4)
+    assert ticks.retained("a") == [2]
+    async with ticks.subscribe("a") as feed:
+        ticks.publish_nowait("a", 5)
+        assert messages(feed) == [2, 5]
+
+
+async def test_a_message_that_is_told_is_not_told_again_as_a_retained_one(ticks: PubSub[Any, Any]) -> None:
+    async with ticks.subscribe("a") as feed:
+        ticks.publish_nowait("a", 1, retain=True)
+        await ticks.publish("a", 2, retain=True)
+        assert messages(feed) == [1, 2]
+
+
+async def test_a_pattern_gets_the_retained_message_of_each_topic_that_it_matches(ticks: PubSub[Any, Any]) -> None:
+    for topic in ("a.1", "a.2", "b.1", 7):
+        ticks.publish_nowait(topic, topic, retain=True)
+    async with ticks.subscribe(Wildcard("a.*")) as some, ticks.subscribe(Wildcard("#")) as every:
+        assert messages(some) == ["a.1", "a.2"]
+        assert messages(every) == ["a.1", "a.2", "b.1"]
+
+
+async def test_forget_drops_it(ticks: PubSub[Any, Any]) -> None:
+    assert ticks.forget("a") is False
+    ticks.publish_nowait("a", None, retain=True)
+    assert ticks.retained("a") == [None]
+    assert ticks.forget("a") is True
+    assert ticks.forget("a") is False
+    assert ticks.retained("a") == []
+    async with ticks.subscribe("a") as feed:
+        assert messages(feed) == []
+
+
+async def test_what_could_not_be_published_is_not_retained(ticks: PubSub[Any, Any]) -> None:
+    async with ticks.subscribe("a", buffer=0, overflow="wait"):
+        with pytest.raises(trio.WouldBlock):
+            ticks.publish_nowait("a", 1, retain=True)
+    assert ticks.retained("a") == []
+
+
+@pytest.mark.parametrize("overflow", ["error", "drop_oldest", "drop_newest", "wait"])
+@pytest.mark.parametrize("buffer", [0, 1, 2])
+async def test_retained_messages_do_not_count_in_the_buffer_of_a_feed(
+    ticks: PubSub[Any, Any], buffer: int, overflow: Any
+) -> None:
+    for number in range(5):
+        ticks.publish_nowait(f"a.{number}", number, retain=True)
+    async with ticks.subscribe(Wildcard("a.*"), buffer=buffer, overflow=overflow) as feed:
+        assert feed.statistics().buffered == 0
+        for message in range(buffer):
+            assert ticks.publish_nowait("a.x", message) == 1
+        assert messages(feed) == [0, 1, 2, 3, 4, *range(buffer)]
+        assert feed.dropped == 0
+
+
+@pytest.mark.parametrize("overflow", ["error", "drop_oldest", "drop_newest", "wait"])
+@pytest.mark.parametrize("buffer", [1, 2, math.inf])
+async def test_retained_messages_do_not_count_in_the_buffer_of_an_actor(
+    ticks: PubSub[Any, Any], buffer: float, overflow: Any, autojump_clock: MockClock
+) -> None:
+    for number in range(5):
+        ticks.publish_nowait(f"a.{number}", number, retain=True)
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Reader)
+        until = trio.Event()
+        ref.cast_nowait(Reader.hold, until)
+        ticks.join(Wildcard("a.*"), Reader.take, owner=ref, buffer=buffer, overflow=overflow)
+        more = [*range(10, 10 + int(min(buffer, 3)))]
+        for message in more:
+            assert ticks.publish_nowait("a.x", message) == 1
+        until.set()
+        await wait_all_tasks_blocked()
+        assert await ref.call(Reader.all) == [0, 1, 2, 3, 4, *more]
+        ticks.publish_nowait("a.x", "last")
+        await wait_all_tasks_blocked()
+        assert (await ref.call(Reader.all))[-1] == "last"
+
+
+@pytest.mark.parametrize("buffer", [1, math.inf])
+async def test_an_actor_that_leaves_at_once_still_handles_the_retained_messages(
+    ticks: PubSub[Any, Any], buffer: float, autojump_clock: MockClock
+) -> None:
+    ticks.publish_nowait("a.1", 1, retain=True)
+    ticks.publish_nowait("a.2", 2, retain=True)
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Reader)
+        ticks.join(Wildcard("a.*"), Reader.take, owner=ref, buffer=buffer)
+        ticks.leave(Wildcard("a.*"), owner=ref)
+        await wait_all_tasks_blocked()
+        assert await ref.call(Reader.all) == [1, 2]
+
+
+async def test_a_task_that_waits_behind_the_retained_message_misses_nothing(
+    ticks: PubSub[Any, Any], autojump_clock: MockClock
+) -> None:
+    ticks.publish_nowait("a", 0, retain=True)
+    got: list[Any] = []
+
+    async def subscriber() -> None:
+        async with ticks.subscribe("a", buffer=0) as feed:
+            got.append(await feed.receive())
+            got.append(await feed.receive())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(subscriber)
+        while not got:
+            await trio.lowlevel.checkpoint()
+        assert ticks.publish_nowait("a", 1) == 1
+    assert got == [0, 1]
+
+
+async def test_one_who_joins_while_a_large_audience_is_told_is_greeted_with_the_message(
+    ticks: PubSub[Any, Any], autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slices_of(monkeypatch, 1)
+    async with (
+        ticks.subscribe("a") as one,
+        ticks.subscribe("a") as two,
+        ticks.subscribe("a") as three,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(lambda: ticks.publish("a", 1, retain=True))
+        while not messages(one):
+            await trio.lowlevel.checkpoint()
+        async with ticks.subscribe("a") as late:
+            await wait_all_tasks_blocked()
+            assert messages(late) == [1]
+        assert messages(two) == messages(three) == [1]
+    assert_no_subscription(ticks)
+
+
+def test_the_next_run_begins_without_retained_messages(ticks: PubSub[Any, Any]) -> None:
+    async def first() -> None:
+        ticks.publish_nowait("a", 1, retain=True)
+
+    async def second() -> None:
+        assert ticks.retained("a") == []
+        assert ticks.forget("a") is False
+        async with ticks.subscribe("a") as feed:
+            assert messages(feed) == []
+            ticks.publish_nowait("b", 2, retain=True)
+            assert ticks.retained("a") == []
+            assert ticks.retained("b") == [2]
+
+    trio.run(first)
+    trio.run(second)

@@ -1,0 +1,151 @@
+"""An `Intake`: messages for one actor that all run the same method, from senders that the actor does not know.
+
+An unbounded one puts each message into the mailbox. A bounded one keeps the messages in a `Feed` of its own. It has at
+most one message in the mailbox, which takes the next one out of the feed. So the rules of a feed hold for an actor,
+too, and its mailbox never fills up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from trio.lowlevel import current_task, enable_ki_protection
+
+from .._runtime import Feed, Place, require_room
+from .cell import STOPPING
+from .deadlock import waiting_for
+from .handler import Handler
+from .message import CAST, INFO
+
+if TYPE_CHECKING:
+    from .cell import Cell
+    from .ref import ActorRef
+
+
+class Intake:
+    """A way into one actor's mailbox.
+
+    Attributes:
+        feed: The messages that the actor has not begun with, if it is bounded; else None.
+        put: Adds a message. Returns whether it got in. It never waits.
+    """
+
+    __slots__ = ("_cell", "_handler", "_is_queued", "feed", "put")
+
+    def __init__(self, ref: ActorRef[Any], method: Callable[..., object] | None, buffer: float, overflow: str) -> None:
+        """Raises `TypeError` if the actor has no such method, or if the method does not take one argument.
+
+        Args:
+            ref: The actor; it has not ended.
+            method: The method to run with each message; None for ``on_message``, or ``receive()`` of a function actor.
+            buffer: How many messages may wait; `math.inf`: any number.
+            overflow: What happens when so many wait, as for a `Feed`.
+        """
+        cell = ref._cell
+        assert cell is not None
+        self._cell: Cell = cell
+        self._handler: Handler | None = None
+        self._is_queued = False
+        self.feed: Feed[object] | None = None
+        self.put: Callable[[object], bool]
+        handler = None if method is None else cell.handlers.find(method, (None,), {})
+        if buffer == math.inf and cell.limit is None:
+            self._handler = handler
+            self.put = self._put_message if handler is None else self._put_cast
+            return
+        if cell.hooks is None:
+            raise TypeError(f"{ref!r} is a function actor, which has no buffer: use subscribe() in it")
+        self.feed = Feed(buffer, overflow)
+        self._handler = _Next(self, self.feed, handler or cell.hooks.on_message)
+        self.put = self._put_bounded
+
+    def begin_with(self, messages: Sequence[object]) -> None:
+        """Have these messages handled before all others. They do not count as waiting in the buffer."""
+        if self.feed is None:
+            for message in messages:
+                self.put(message)
+        elif messages:
+            self.feed._begin_with(messages)
+            self.queue_next()
+
+    def has_room(self) -> bool:
+        """Whether a sender need not wait: `put` drops nothing. An actor that is ending takes nothing."""
+        return self.feed is None or not self._cell.is_open or self.feed._has_room()
+
+    async def wait_for(self, place: Place) -> bool:
+        """Wait until the feed has taken an item. False if the subscription ended first. A checkpoint only if it waits.
+
+        There is room when the actor takes its next message. So this waits for its handler, as a call does.
+        """
+        if not place.is_in_line():
+            return place.got_in
+        with waiting_for(self._cell, current_task()):
+            return await place.wait()
+
+    def _put_message(self, message: object) -> bool:
+        cell = self._cell
+        if not cell.is_open:
+            return False
+        cell.put(INFO, message)
+        return True
+
+    def _put_cast(self, message: object) -> bool:
+        cell = self._cell
+        if not cell.is_open:
+            return False
+        cell.put(self._handler, (message,))
+        return True
+
+    def _put_bounded(self, message: object) -> bool:
+        if not self._cell.is_open:
+            return False
+        assert self.feed is not None
+        if not self._is_queued:
+            require_room(10)  # a message in the feed can't be taken back when there is no room to queue it
+        got_in = self.feed._put(message)
+        self.queue_next()
+        return got_in
+
+    def queue_next(self) -> None:
+        """Put a message into the mailbox that takes the next one out of the feed, if there is none and it is needed."""
+        assert self.feed is not None
+        if self._is_queued or not self.feed._has_item():
+            return
+        cell = self._cell
+        message: tuple[object, ...] = (self._handler, (), {})
+        if cell.is_open:
+            cell.put(CAST, message)
+        elif cell.state == STOPPING and cell.queue is not None:
+            # The actor handles what it has before it ends. `STOP` lies in the queue: this goes in front of it.
+            cell.queue.extendleft((message, CAST))
+        else:
+            return
+        self._is_queued = True
+
+    def begin_next(self) -> object:
+        """The next message out of the feed, for the handler. Raises `Overflow` where messages are missing."""
+        assert self.feed is not None
+        self._is_queued = False
+        try:
+            return self.feed.receive_nowait()
+        finally:
+            self.queue_next()
+
+
+class _Next(Handler):
+    """Runs another handler with the next message of an intake."""
+
+    __slots__ = ("_function", "_intake")
+
+    def __init__(self, intake: Intake, feed: Feed[object], handler: Handler) -> None:
+        self.name, self.declared, self.limit = handler.name, handler.declared, handler.limit
+        self.is_async, self.has_own_turn = handler.is_async, handler.has_own_turn
+        self._function = handler.function
+        self._intake = intake
+        self.function = self._begin
+
+    @enable_ki_protection
+    def _begin(self, actor: object, /) -> Any:
+        return self._function(actor, self._intake.begin_next())

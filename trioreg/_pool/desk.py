@@ -1,0 +1,385 @@
+"""The desk of a pool: who gets which worker, and when.
+
+A free worker goes to the first caller in line, in the step in which it becomes free. A caller that comes while there is
+a line stands behind it. So no caller overtakes another, and a worker that is free stays so only while no caller waits
+for it.
+
+A worker is free when it has started, and when it has been given back and has nothing left to do. If a caller has given
+up, the worker may still be at work for it. Then a round through its mailbox says when it is done.
+
+Must never happen: a worker with two callers; a caller with a worker that was ending when it got it; a free worker while
+a caller waits for it; a caller in line that nothing will wake.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+from trio.lowlevel import (
+    Abort,
+    RaiseCancelT,
+    cancel_shielded_checkpoint,
+    checkpoint_if_cancelled,
+    current_task,
+    wait_task_rescheduled,
+)
+
+from .._actors import ask_round, begin_wait
+from .._runtime import NotRunning, PoolFull, do_later
+from .line import Line, numbers
+from .place import Place, Ticket, Worker, WorkerState
+from .statistics import PoolStatistics
+from .strategy import chooser_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from .._actors import Cell
+    from .settings import Settings
+
+IDLE, GIVEN, BUSY, FINISHING, GONE = WorkerState
+
+
+class Desk:
+    """The desk, while the supervisor of the workers runs.
+
+    Attributes:
+        places: The places, by number.
+        is_closed: Whether no worker is handed out any more.
+        crashes: How many workers have crashed.
+    """
+
+    __slots__ = (
+        "_choose",
+        "_idle",
+        "_is_accepting",
+        "_line",
+        "_max_wait",
+        "_settings",
+        "_total_wait",
+        "_waiting",
+        "_waits",
+        "crashes",
+        "is_closed",
+        "places",
+    )
+
+    def __init__(self, settings: Settings, is_accepting: Callable[[], bool]) -> None:
+        self._settings = settings
+        self._is_accepting = is_accepting
+        self._choose = chooser_of(settings.strategy)
+        self._idle: OrderedDict[Worker, None] = OrderedDict()
+        self._line: Line[Ticket] = Line()
+        self._waiting = 0
+        self._waits = 0
+        self._total_wait = 0.0
+        self._max_wait = 0.0
+        self.places = [Place(number) for number in range(settings.size)]
+        self.is_closed = False
+        self.crashes = 0
+
+    # A caller comes
+
+    async def check_out(self, key: Hashable, check: Callable[[], object] | None = None) -> Worker:
+        """A free worker, at once if there is one: then it is no checkpoint. Else wait in line.
+
+        Before the caller waits, ``check`` may raise an error of its arguments.
+        """
+        place = self._place_for(key)
+        worker = self._take_idle(place)
+        if worker is not None:
+            return worker
+        if check is not None:
+            check()
+        return await self._wait(self._new_ticket(key, place))
+
+    async def check_out_at_checkpoint(self, key: Hashable) -> Worker:
+        """The same, and always a checkpoint."""
+        await checkpoint_if_cancelled()
+        place = self._place_for(key)
+        worker = self._take_idle(place)
+        if worker is None:
+            return await self._wait(self._new_ticket(key, place))
+        number = next(numbers)
+        await cancel_shielded_checkpoint()
+        if worker.state is BUSY and worker.is_running:
+            return worker
+        # It has ended at the checkpoint. The caller is older than all that have come to the line since.
+        self.give_back(worker)
+        ticket = Ticket(number, key, place, trio.current_time())
+        self._line_up_again(ticket)
+        return await self._wait(ticket)
+
+    def _place_for(self, key: Hashable) -> Place | None:
+        if self.is_closed or not self._is_accepting():
+            raise self._not_running()
+        return None if self._choose is None else self._choose(self.places, key)
+
+    def _take_idle(self, place: Place | None) -> Worker | None:
+        idle = self._idle
+        if place is None:
+            while idle:
+                worker = idle.popitem(last=False)[0]
+                if worker.is_running:
+                    worker.state = BUSY
+                    return worker
+                worker.state = GONE
+            return None
+        worker_there = place.worker
+        if worker_there is None or worker_there.state is not IDLE:
+            return None
+        del idle[worker_there]
+        worker_there.state = BUSY if worker_there.is_running else GONE
+        return worker_there if worker_there.state is BUSY else None
+
+    def _new_ticket(self, key: Hashable, place: Place | None) -> Ticket:
+        if self._waiting >= self._settings.queue_limit:
+            raise PoolFull(self._settings.name, int(self._settings.queue_limit))
+        ticket = Ticket(next(numbers), key, place, trio.current_time())
+        self._line_of(place).add(ticket)
+        self._waiting += 1
+        return ticket
+
+    async def _wait(self, ticket: Ticket) -> Worker:
+        """Wait until the ticket has a worker that can be used. A checkpoint, unless it has one already."""
+
+        def abort(_: RaiseCancelT) -> Abort:
+            if ticket.line is None:
+                return Abort.FAILED  # it is being woken: it has a worker
+            self._leave(ticket)
+            return Abort.SUCCEEDED
+
+        try:
+            while True:
+                worker = ticket.worker
+                if worker is not None:
+                    worker.ticket = ticket.worker = None
+                    if worker.is_running:
+                        worker.state = BUSY
+                        self._note_wait(trio.current_time() - ticket.since)
+                        return worker
+                    worker.state = GONE
+                    worker.place.set_free()
+                    self._line_up_again(ticket)
+                elif ticket.error is not None:
+                    raise ticket.error
+                else:
+                    # In the wait-for graph, for as long as it waits for this one worker: a worker that asks for itself
+                    # would wait for ever.
+                    worker = None if ticket.place is None else ticket.place.worker
+                    edge = None if worker is None else begin_wait(worker.cell, current_task())
+                    try:
+                        ticket.task = current_task()
+                        await wait_task_rescheduled(abort)
+                    finally:
+                        ticket.task = None
+                        if edge is not None:
+                            edge.end_wait()
+        except BaseException:
+            ticket.task = None
+            if ticket.line is not None:
+                self._leave(ticket)
+            if ticket.worker is not None:
+                self._put_down(ticket)
+            raise
+
+    def _leave(self, ticket: Ticket) -> None:
+        assert ticket.line is not None
+        ticket.line.remove(ticket)
+        self._waiting -= 1
+
+    def _put_down(self, ticket: Ticket) -> None:
+        """A caller will not use the worker that it was given."""
+        worker, ticket.worker = ticket.worker, None
+        assert worker is not None
+        worker.ticket = None
+        worker.state = BUSY
+        self.give_back(worker)
+
+    def _line_up_again(self, ticket: Ticket) -> None:
+        """The worker that a caller got has ended before the caller had its turn: it keeps its place."""
+        if self.is_closed:
+            ticket.error = self._not_running()
+            ticket.wake()
+            return
+        place = ticket.place
+        if place is not None and place.is_leaving:
+            place = self._place_again(ticket)
+        worker = self._take_idle(place)
+        if worker is not None:
+            self._give(worker, ticket)
+        else:
+            self._line_of(place).put_back(ticket)
+            self._waiting += 1
+
+    def _place_again(self, ticket: Ticket) -> Place | None:
+        assert self._choose is not None
+        ticket.place = self._choose(self.places, ticket.key)
+        return ticket.place
+
+    def _line_of(self, place: Place | None) -> Line[Ticket]:
+        return self._line if place is None else place.line
+
+    def _note_wait(self, seconds: float) -> None:
+        self._waits += 1
+        self._total_wait += seconds
+        self._max_wait = max(self._max_wait, seconds)
+
+    # A worker becomes free
+
+    def give_back(self, worker: Worker) -> None:
+        """A caller does not use its worker any more. Not a checkpoint; constant time."""
+        if worker.state is not BUSY:
+            return
+        if not worker.is_running:
+            worker.state = GONE
+            worker.place.set_free()
+        elif worker.cell.is_idle:
+            self._free(worker)
+        else:
+            worker.state = FINISHING
+            try:
+                ask_round(worker.cell, partial(self._came_round, worker))
+            except BaseException:
+                # The stack is full, or the memory. It must not be lost.
+                worker.state = BUSY
+                do_later(worker.cell.ref._run.token, self.give_back, worker)
+                raise
+
+    def _came_round(self, worker: Worker) -> None:
+        if worker.state is FINISHING:
+            if worker.is_running:
+                self._free(worker)
+            else:
+                worker.state = GONE
+                worker.place.set_free()
+
+    def _free(self, worker: Worker) -> None:
+        place = worker.place
+        worker.state = IDLE
+        if self.is_closed or place.is_leaving:
+            place.set_free()
+            return
+        ticket = (self._line if self._choose is None else place.line).first
+        if ticket is None:
+            self._idle[worker] = None
+        else:
+            self._leave(ticket)
+            self._give(worker, ticket)
+
+    def _give(self, worker: Worker, ticket: Ticket) -> None:
+        worker.state = GIVEN
+        worker.ticket = ticket
+        ticket.worker = worker
+        ticket.wake()
+
+    # A worker comes and goes
+
+    def started(self, place: Place, cell: Cell) -> None:
+        """A worker has started."""
+        worker = place.worker = Worker(place, cell)
+        self._free(worker)
+
+    def ended(self, place: Place, cell: Cell) -> None:
+        """A worker has ended. Its next life, if there is one, has not started yet."""
+        exit = cell.life.exit
+        if exit is not None and exit.reason == "crashed":
+            self.crashes += 1
+        worker = place.worker
+        if worker is not None and worker.cell is cell:
+            place.worker = None
+            self._idle.pop(worker, None)
+            worker.state = GONE
+            ticket, worker.ticket = worker.ticket, None
+            if ticket is not None:
+                ticket.worker = None
+                self._line_up_again(ticket)
+        if self._settings.strategy != "by_key":
+            self._send_elsewhere(place)
+        place.set_free()
+
+    def _send_elsewhere(self, place: Place) -> None:
+        """Those that wait for a worker that is not there need not wait for its restart."""
+        if place.line and any(other.is_present for other in self.places):
+            self._choose_again(place.line.take_all())
+
+    def _choose_again(self, tickets: list[Ticket]) -> None:
+        moved: dict[Place, list[Ticket]] = {}
+        for ticket in tickets:
+            try:
+                place = self._place_again(ticket)
+            except BaseException as error:
+                # Of the key's own `__hash__`. It is an error of that caller, and of no other.
+                self._waiting -= 1
+                ticket.error = error
+                ticket.wake()
+                continue
+            assert place is not None
+            worker = None if place.line or place in moved else self._take_idle(place)
+            if worker is not None:
+                self._waiting -= 1
+                self._give(worker, ticket)
+            else:
+                moved.setdefault(place, []).append(ticket)
+        for place, arrivals in moved.items():
+            place.line.merge(arrivals)
+            for ticket in arrivals:
+                ticket.wake()  # it goes on waiting, for another worker
+
+    # The size changes
+
+    def rebalance(self) -> None:
+        """There are more places: callers whose key has moved go with it. The same key is not to have two workers."""
+        if self._settings.strategy == "by_key":
+            tickets = [ticket for place in self.places for ticket in place.line.take_all()]
+            self._choose_again(sorted(tickets, key=lambda ticket: ticket.number))
+
+    def remove_last(self) -> Place:
+        """One place fewer. Its worker is not given to callers any more."""
+        place = self.places.pop()
+        place.is_leaving = True
+        if place.worker is not None:
+            self._idle.pop(place.worker, None)
+        if place.line:
+            self._choose_again(place.line.take_all())
+        return place
+
+    # The end
+
+    def close(self) -> None:
+        """No worker is handed out any more. Those that wait get `NotRunning`."""
+        self.is_closed = True
+        self._idle.clear()
+        for line in (self._line, *(place.line for place in self.places)):
+            for ticket in line.take_all():
+                self._waiting -= 1
+                ticket.error = self._not_running()
+                ticket.wake()
+        for place in self.places:
+            worker = place.worker
+            if worker is not None and worker.ticket is not None:
+                # Given in the step before: its caller has not had its turn.
+                ticket = worker.ticket
+                ticket.error = self._not_running()
+                self._put_down(ticket)
+
+    def _not_running(self) -> NotRunning:
+        return NotRunning(self._settings.name, "it has no workers to hand out")
+
+    def statistics(self) -> PoolStatistics:
+        first = [line.first for line in (self._line, *(place.line for place in self.places))]
+        since = min((ticket.since for ticket in first if ticket is not None), default=None)
+        return PoolStatistics(
+            size=len(self.places),
+            idle=sum(worker.is_running for worker in self._idle),
+            busy=sum(place.is_busy for place in self.places),
+            waiting=self._waiting,
+            longest_wait=0.0 if since is None else trio.current_time() - since,
+            waits=self._waits,
+            total_wait=self._total_wait,
+            max_wait=self._max_wait,
+            crashes=self.crashes,
+        )

@@ -1,0 +1,82 @@
+"""A line of callers that wait for a worker: first come, first served.
+
+Each caller has a number. It keeps the number if the worker that it gets ends before the caller has its turn, and so it
+keeps its place in front of all that came after it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from itertools import count
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+numbers = count()
+
+
+class Numbered(Protocol):
+    """What stands in a line."""
+
+    number: int
+    line: Any
+
+
+T = TypeVar("T", bound=Numbered)
+
+
+class Line(Generic[T]):
+    """Callers in the order in which they came. Any of them may leave, in constant time."""
+
+    __slots__ = ("_tickets",)
+
+    def __init__(self) -> None:
+        self._tickets: OrderedDict[int, T] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    @property
+    def first(self) -> T | None:
+        for ticket in self._tickets.values():
+            return ticket
+        return None
+
+    def add(self, ticket: T) -> None:
+        """A new caller: the last in line."""
+        self._tickets[ticket.number] = ticket
+        ticket.line = self
+
+    def put_back(self, ticket: T) -> None:
+        """A caller that stood in line before: behind those that came before it, which have been put back too."""
+        tickets = self._tickets
+        before: list[int] = []
+        for number in tickets:
+            if number > ticket.number:
+                break
+            before.append(number)
+        tickets[ticket.number] = ticket
+        ticket.line = self
+        tickets.move_to_end(ticket.number, last=False)
+        for number in reversed(before):
+            tickets.move_to_end(number, last=False)
+
+    def merge(self, others: Iterable[T]) -> None:
+        """Callers from other lines, each in the place of its number. The cost grows with the whole line."""
+        for ticket in others:
+            self._tickets[ticket.number] = ticket
+            ticket.line = self
+        self._tickets = OrderedDict(sorted(self._tickets.items()))
+
+    def remove(self, ticket: T) -> None:
+        del self._tickets[ticket.number]
+        ticket.line = None
+
+    def take_all(self) -> list[T]:
+        """Empty the line."""
+        tickets = list(self._tickets.values())
+        self._tickets.clear()
+        for ticket in tickets:
+            ticket.line = None
+        return tickets

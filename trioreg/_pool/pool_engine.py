@@ -1,0 +1,219 @@
+"""The engine of a pool: the workers are its children, and the desk learns from it when one has started or has ended.
+
+It changes the size, and ends the pool: no worker is handed out any more, and each may finish what it has.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+from trio.lowlevel import current_task, enable_ki_protection
+
+from .._actors import ENDED, waiting_for
+from .._runtime import KILLED, current_run
+from .._supervision import Engine, RestartIntensity
+from .desk import Desk
+from .place import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .._actors import Cell
+    from .._supervision import Child, ChildSpec
+    from .pool import Pool
+
+
+class PoolEngine(Engine):
+    """An engine whose children are the workers of a pool.
+
+    Attributes:
+        desk: Who gets which worker.
+    """
+
+    def __init__(self, label: str, pool: Pool[Any]) -> None:
+        settings = pool._settings
+        super().__init__(label, RestartIntensity(settings.max_restarts, settings.max_seconds), keeps_ended=False)
+        self._pool = pool
+        self._settings = settings
+        self._by_child: dict[Child, Place] = {}
+        self._leaving: dict[int, Place] = {}
+        self._resizing = trio.Lock()
+        self.desk = Desk(settings, lambda: self._lifecycle.is_accepting)
+
+    async def _keep_children(self, specs: list[ChildSpec], on_started: Callable[[], object]) -> None:
+        pool = self._pool
+        if pool._engine is not None:
+            self._lifecycle.add_failure(
+                RuntimeError(f"{pool.name!r} is run by another supervisor already: only one at a time can run it")
+            )
+            return
+
+        def all_started() -> None:
+            for place, child in zip(self.desk.places, self.children.values(), strict=True):
+                self._place(place, child)
+            on_started()
+
+        run = current_run()
+        pool._engine = self
+        run.registries.add(self)
+        try:
+            await super()._keep_children(specs, all_started)
+        finally:
+            self.forget_run()
+            run.registries.discard(self)
+
+    def forget_run(self) -> None:
+        """All workers have ended, or this process is the child of a fork, which has none."""
+        self._pool._engine = None
+
+    # A worker starts and ends
+
+    def _place(self, place: Place, child: Child) -> None:
+        """A child has a place: its lives come to the desk from now on."""
+        place.child = child
+        self._by_child[child] = place
+        life = _running(child)
+        if life is None:
+            self._follow(place, child)
+        else:
+            self.desk.started(place, life)
+
+    def _follow(self, place: Place, child: Child) -> None:
+        self._lifecycle.nursery.start_soon(self._wait_started, place, child, name=f"{self.label}, start of {child}")
+
+    @enable_ki_protection
+    async def _wait_started(self, place: Place, child: Child) -> None:
+        """Tell the desk when the next life of a worker has started. Ends with that, or with the end of that life."""
+        while True:
+            delayed, life = child.delayed_restart, child.life
+            if delayed is not None:
+                await delayed.over.wait()
+                continue
+            if life is None:
+                return
+            await life.wait_started()
+            if life is child.cell and life.state != ENDED and life.life.has_started and place.child is child:
+                self.desk.started(place, life)
+            return  # the end of that life, if it has ended, has begun another wait
+
+    def child_ended(self, child: Child, cell: Cell) -> None:
+        super().child_ended(child, cell)
+        place = self._by_child.get(child)
+        if place is None:
+            return
+        try:
+            self.desk.ended(place, cell)
+            if child.is_kept_alive:
+                self._follow(place, child)
+            else:
+                del self._by_child[child]
+        except Exception as error:
+            self._lifecycle.fail(error)  # nothing here is to raise
+
+    # The size
+
+    async def resize(self, size: int) -> None:
+        """Start more workers, or end some when they are free. A checkpoint."""
+        self.require_thread()
+        async with self._resizing:
+            if not self._lifecycle.is_accepting:
+                await self._lifecycle.refuse()
+            if size < len(self.desk.places):
+                await self._shrink(size)
+            else:
+                await self._grow(size)
+
+    async def _grow(self, size: int) -> None:
+        # All are started, and then all are added: a caller with a key never meets a size in between.
+        started: list[tuple[Place, Child]] = []
+        try:
+            for number in range(len(self.desk.places), size):
+                leaving = self._leaving.get(number)
+                if leaving is not None:
+                    await leaving.gone.wait()  # a wait for it was cancelled, and it has the name still
+                spec = self._settings.spec(number)
+                await self.starting.start_child(spec)
+                child = next((child for child in self.children.values() if child.spec is spec), None)
+                if child is None or self.desk.is_closed:
+                    await self._lifecycle.refuse()
+                assert child is not None
+                started.append((Place(number), child))
+        except BaseException:
+            for place, child in reversed(started):
+                place.child = child
+                self._let_go(place)
+            raise
+        self.desk.places.extend(place for place, _ in started)
+        for place, child in started:
+            self._place(place, child)
+        self.desk.rebalance()
+
+    async def _shrink(self, size: int) -> None:
+        for place in self.desk.places[size:]:
+            # A worker that shrinks its own pool would wait for itself: refused before anything has changed.
+            if place.child is not None and place.child.life is not None:
+                waiting_for(place.child.life, current_task()).end_wait()
+        for place in self._begin_to_shrink(size):
+            await place.gone.wait()
+
+    def _begin_to_shrink(self, size: int) -> list[Place]:
+        leaving: list[Place] = []
+        while len(self.desk.places) > size:
+            place = self.desk.remove_last()
+            leaving.append(place)
+            self._let_go(place)
+        return leaving
+
+    def _let_go(self, place: Place) -> None:
+        """End the worker of a place when it is not busy any more."""
+        place.is_leaving = True
+        self._leaving[place.number] = place
+        self._lifecycle.nursery.start_soon(self._retire, place, name=f"{self.label}, end of {place.number}")
+
+    @enable_ki_protection
+    async def _retire(self, place: Place) -> None:
+        await place.wait_free()
+        child = place.child
+        if child is not None:
+            child.is_terminating = True
+            await self.termination.end_child(child)
+            self._by_child.pop(child, None)
+        del self._leaving[place.number]
+        place.gone.set()
+
+    # The end
+
+    async def _shut_down(self) -> None:
+        self._lifecycle.is_closing = True
+        places = [*self.desk.places, *self._leaving.values()]
+        self.desk.close()
+        if self._settings.finishes:
+            with trio.move_on_after(self._settings.seconds):
+                await self._finish(places)
+            for child in list(self.children.values()):
+                cell = child.life
+                if cell is not None and cell.life.has_started:
+                    cell.end(KILLED)
+                    self.shutdown_timed_out(child, cell)
+        await super()._shut_down()
+
+    async def _finish(self, places: list[Place]) -> None:
+        """Let each worker finish what it has, and end."""
+        # The free ones first: they need not wait for the others.
+        for place in sorted(places, key=lambda place: place.is_busy):
+            place.is_leaving = True
+            await place.wait_free()
+            life = None if place.child is None else place.child.life
+            if life is not None and life.life.has_started:
+                life.stop()
+        for place in places:
+            life = None if place.child is None else place.child.life
+            if life is not None and life.life.has_started:
+                await life.wait_ended()
+
+
+def _running(child: Child) -> Cell | None:
+    life = child.life
+    return life if life is not None and life.life.has_started else None

@@ -1,0 +1,92 @@
+"""What a `Pool` is made with, checked, and how each of its workers is started."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+from .._registry import Registry
+from .._supervision import ChildSpec, RestartIntensity
+from .strategy import STRATEGIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._actors import Handlers
+    from .._supervision import Backoff
+    from .strategy import StrategyName
+
+
+class Settings:
+    """The settings of one `Pool`.
+
+    Attributes:
+        registry: The names of the workers: the numbers of their places.
+        handlers: The methods that can be sent to a worker.
+        seconds: How long a worker may take to end.
+        finishes: Whether at the end a worker may finish what it has.
+    """
+
+    __slots__ = (
+        "_spec",
+        "finishes",
+        "handlers",
+        "max_restarts",
+        "max_seconds",
+        "name",
+        "queue_limit",
+        "registry",
+        "seconds",
+        "size",
+        "strategy",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        factory: Callable[..., Any],
+        args: tuple[Any, ...],
+        size: int,
+        strategy: StrategyName,
+        queue_limit: float,
+        max_restarts: float,
+        max_seconds: float,
+        shutdown: float | Literal["kill"] | None,
+        backoff: Backoff | None,
+    ) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a str, not {name!r}")
+        spec: ChildSpec[Any] = ChildSpec(factory, args, shutdown=shutdown, backoff=backoff)
+        if spec.kind.type.hooks is None:
+            raise TypeError(f"factory must be an Actor class (or a functools.partial of one), not {factory!r}")
+        require_size(size)
+        if strategy not in STRATEGIES:
+            allowed = ", ".join(map(repr, STRATEGIES))
+            raise ValueError(f"strategy must be one of {allowed}, not {strategy!r}")
+        if isinstance(queue_limit, bool) or not (isinstance(queue_limit, int) or queue_limit == math.inf):
+            raise TypeError(f"queue_limit must be an int or math.inf, not {queue_limit!r}")
+        if queue_limit < 0:
+            raise ValueError(f"queue_limit must be at least 0, not {queue_limit!r}")
+        RestartIntensity(max_restarts, max_seconds)  # it checks them
+        self.name = name
+        self.size = size
+        self.strategy: StrategyName = strategy
+        self.queue_limit = queue_limit
+        self.max_restarts = max_restarts
+        self.max_seconds = max_seconds
+        self.registry: Registry[int, None] = Registry(name)
+        self.handlers: Handlers = spec.kind.type.handlers
+        self.seconds = spec.seconds
+        self.finishes = spec.shutdown != "kill"
+        self._spec = spec
+
+    def spec(self, number: int) -> ChildSpec[Any]:
+        """How the worker of a place is started."""
+        return self._spec.named(self.registry.via(number))
+
+
+def require_size(size: object) -> None:
+    if not isinstance(size, int) or isinstance(size, bool):
+        raise TypeError(f"size must be an int, not {size!r}")
+    if size < 1:
+        raise ValueError(f"size must be at least 1, not {size!r}")

@@ -1,0 +1,101 @@
+"""Publishing: a message goes to an audience, the subscriptions that a topic has in one moment.
+
+A large audience is told in slices, and other tasks run in between. Meanwhile a subscription may end: it is not told
+then. One that begins is not in the audience.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import trio
+from trio.lowlevel import cancel_shielded_checkpoint
+
+from .._registry import Entry
+from .._runtime import Owner, Place, require_room, run_user, sync_result
+from .subscription import Subscription
+
+Audience: TypeAlias = list[Entry[Subscription]]
+"""The entries of a topic, and those of each pattern that it matches."""
+
+Where: TypeAlias = Callable[[object], object]
+
+SLICE = 500
+"""How many subscriptions are told before other tasks run."""
+
+
+def chosen(entries: Sequence[Entry[Subscription]], exclude: Owner | None, where: Where | None) -> list[Subscription]:
+    """The subscriptions in some entries that are to be told."""
+    if exclude is None and where is None:
+        return [subscription for _, subscription in entries]
+    found = [
+        subscription
+        for owner, subscription in entries
+        if owner is not exclude and (where is None or sync_result("where", where, run_user(where, subscription.value)))
+    ]
+    # `where` is the user's code: it may have ended some.
+    return found if where is None else [subscription for subscription in found if subscription.is_open]
+
+
+def tell_now(subscriptions: Sequence[Subscription], message: object) -> int:
+    """Tell all of these at once, or none. Returns how many the message reached.
+
+    Raises `trio.WouldBlock` if one of them lets publishers wait, and has no room.
+    """
+    for subscription in subscriptions:
+        if subscription.waits and not subscription.has_room():
+            raise trio.WouldBlock
+    if len(subscriptions) > 1:
+        require_room()  # a message can't be taken back when the next one fails
+    reached = 0
+    for subscription in subscriptions:
+        if subscription.put(message):
+            reached += 1
+    return reached
+
+
+async def choose(audience: Audience, exclude: Owner | None, where: Where) -> Audience:
+    """The entries of an audience that `where` chooses. It begins in the caller's turn."""
+    found: Audience = []
+    for begin in range(0, len(audience), SLICE):
+        if begin:
+            await cancel_shielded_checkpoint()
+        found += [
+            entry
+            for entry in audience[begin : begin + SLICE]
+            if entry.owner is not exclude and sync_result("where", where, run_user(where, entry.value.value))
+        ]
+    return found
+
+
+async def tell(audience: Audience, message: object, exclude: Owner | None) -> int:
+    """Tell an audience, and wait for room where that is asked for. Returns how many the message reached.
+
+    It begins in the caller's turn. Only the waiting for room can be cancelled: before it, all others are told. The
+    message is in the line of each subscription without room from the first moment on, so that one slow subscriber
+    does not keep it from another.
+    """
+    reached = 0
+    in_line: list[tuple[Subscription, Place]] = []
+    try:
+        for begin in range(0, len(audience), SLICE):
+            if begin:
+                await cancel_shielded_checkpoint()
+            require_room()
+            for owner, subscription in audience[begin : begin + SLICE]:
+                if owner is exclude or not subscription.is_open:
+                    continue
+                if subscription.waits and not subscription.has_room():
+                    place = subscription.place_for(message)
+                    in_line.append((subscription, place))  # first: if the next call fails, this is taken back
+                    place.line_up()
+                elif subscription.put(message):
+                    reached += 1
+        for subscription, place in in_line:
+            reached += await subscription.wait_for(place)
+    except BaseException:
+        for _, place in in_line:
+            place.withdraw()
+        raise
+    return reached

@@ -1,0 +1,60 @@
+"""The last message of each topic, for those who come later: ``publish(..., retain=True)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from .._runtime import Run
+from .wildcard import Wildcard
+
+K = TypeVar("K", bound=Hashable)
+M = TypeVar("M")
+
+
+class Retained(Generic[K, M]):
+    """The retained messages of one Trio run."""
+
+    __slots__ = ("_messages", "_run")
+
+    def __init__(self) -> None:
+        self._messages: dict[K, M] = {}
+        self._run: Run | None = None
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def keep(self, run: Run, topic: K, message: M) -> Callable[[], None]:
+        """Keep a message as the last one of its topic. Returns what undoes that."""
+        if self._run is not run:
+            self._messages = {}  # those of a run that has ended
+            self._run = run
+        messages = self._messages
+        before = [messages[topic]] if topic in messages else []
+        messages[topic] = message
+
+        def undo() -> None:
+            if topic in messages and messages[topic] is message:  # else there is a later one
+                del messages[topic]
+                if before:
+                    messages[topic] = before[0]
+
+        return undo
+
+    def forget(self, topic: K) -> bool:
+        """Drop the message of a topic. Returns whether there was one."""
+        if topic not in self._messages or self._run is None or self._run.is_over:
+            return False
+        del self._messages[topic]
+        return True
+
+    def of(self, topic: K | Wildcard) -> list[M]:
+        """The messages for a new subscriber. For a pattern, the cost grows with all topics that have one."""
+        if self._run is None or self._run.is_over:
+            return []
+        if isinstance(topic, Wildcard):
+            return [message for kept, message in list(self._messages.items()) if topic.matches(kept)]
+        try:
+            return [self._messages[topic]]
+        except KeyError:
+            return []

@@ -1,0 +1,56 @@
+"""A subscription: what a topic keeps for each subscriber. It is the value of an entry in the registry of the topics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .._actors import Intake
+from .._runtime import Feed, Place, shown_safely
+
+
+class Subscription:
+    """One subscriber of one topic.
+
+    Attributes:
+        value: What the subscriber has given as ``value=``.
+        put: Adds a message. Returns whether it got in. It never waits.
+        feed: What the messages wait in; None if they go straight into an actor's mailbox.
+        waits: Whether a publisher that can wait does so when there is no room.
+        is_open: Whether it is still in the tables.
+    """
+
+    __slots__ = ("_intake", "feed", "is_open", "put", "value", "waits")
+
+    def __init__(self, to: Feed[Any] | Intake, value: object, waits: bool) -> None:
+        self.value = value
+        self.waits = waits
+        self.is_open = True
+        self._intake = to if isinstance(to, Intake) else None
+        self.feed: Feed[Any] | None = to if isinstance(to, Feed) else to.feed
+        self.put: Callable[[object], bool] = to._put if isinstance(to, Feed) else to.put
+
+    def __repr__(self) -> str:
+        # The table viewer shows it.
+        return f"<subscription, value {shown_safely(self.value)}>" if self.value is not None else "<subscription>"
+
+    def has_room(self) -> bool:
+        """Whether a publisher need not wait: `put` drops nothing."""
+        if self._intake is not None:
+            return self._intake.has_room()
+        return self.feed is None or self.feed._has_room()
+
+    def place_for(self, message: object) -> Place:
+        """A place in the line for room."""
+        assert self.feed is not None
+        return Place(self.feed, message)
+
+    async def wait_for(self, place: Place) -> bool:
+        """Wait until there was room. False if the subscription ended first. A checkpoint only if it waits."""
+        return await (place.wait() if self._intake is None else self._intake.wait_for(place))
+
+    def end(self) -> None:
+        """It is out of the tables: nothing more comes. What has come before can still be received."""
+        self.is_open = False
+        if self.feed is not None:
+            self.feed._end()
