@@ -52,7 +52,7 @@ class AtCall(Fault):
                 return  # no code could make up for it: what Trio has opened would stay open
             if event == "call" and frame.f_lineno != frame.f_code.co_firstlineno:
                 return  # a coroutine goes on: that needs no memory
-            if self.is_reached or caller.f_code is frame.f_code is require_room.__code__ and event == "call":
+            if self.is_reached or (caller.f_code is frame.f_code is require_room.__code__ and event == "call"):
                 return
             if self.left == 0:
                 self.is_reached = True
