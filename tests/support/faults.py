@@ -16,6 +16,7 @@ import trio
 from trio.testing import MockClock
 
 import trioreg
+from trioreg._runtime import require_room
 
 _RUNTIME = os.path.dirname(trioreg.__file__)
 
@@ -47,11 +48,12 @@ class AtCall(Fault):
             caller = {"c_call": frame, "call": frame.f_back}.get(event)
             if caller is None or not caller.f_code.co_filename.startswith(_RUNTIME):
                 return
-            is_own = frame.f_code.co_filename.startswith(_RUNTIME)
-            if event == "call" and frame.f_code.co_name == "__exit__" and not is_own:
-                return  # a scope of Trio that is not left breaks Trio
+            if event == "call" and frame.f_code.co_name in ("__exit__", "__aexit__"):
+                return  # no code could make up for it: what Trio has opened would stay open
             if event == "call" and frame.f_lineno != frame.f_code.co_firstlineno:
                 return  # a coroutine goes on: that needs no memory
+            if self.is_reached or (caller.f_code is frame.f_code is require_room.__code__ and event == "call"):
+                return
             if self.left == 0:
                 self.is_reached = True
                 sys.setprofile(None)
@@ -149,7 +151,7 @@ def fails_at_every_call(kind: Callable[[int], Fault], scenario: Callable[[Fault]
 
     The scenario checks what is left. It has to end within virtual time.
     """
-    for n in range(1, 400):
+    for n in range(1, 700):
         fault = kind(n)
         try:
             trio.run(_within_time, scenario, fault, clock=MockClock(autojump_threshold=0))

@@ -103,7 +103,10 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
             is_stopped = True
             await _run_on_stop(cell)
         if cell.life.errors:
-            await cell.ref._run.crashes.go_through()
+            try:  # noqa: SIM105  # no call that could fail outside of it
+                await cell.ref._run.crashes.go_through()
+            except (MemoryError, RecursionError):
+                pass  # it ends before its turn
     except (MemoryError, RecursionError) as error:
         if is_being_closed(cell.task):
             raise

@@ -36,7 +36,10 @@ class Turnstile:
         self._waiting: deque[Task] = deque()
 
     async def go_through(self) -> None:
-        """Wait until it is this task's turn. Can't be cancelled; a checkpoint only if it waits."""
+        """Wait until it is this task's turn. Can't be cancelled; a checkpoint only if it waits.
+
+        If it raises, for want of memory, no other task waits because of it.
+        """
         now = trio.current_time()
         if not self._is_led and now >= self._turn_ends:
             self._went = 0
@@ -45,8 +48,14 @@ class Turnstile:
             self._went += 1
             return
         if self._is_led:
-            self._waiting.append(current_task())
-            await wait_task_rescheduled(_go_on)
+            task = current_task()
+            self._waiting.append(task)
+            try:
+                await wait_task_rescheduled(_go_on)
+            except (MemoryError, RecursionError):
+                if task in self._waiting:
+                    self._waiting.remove(task)  # it does not sleep, so nothing may wake it
+                raise
             return
         # The first that has to wait leads the others, and goes last.
         self._is_led = True
@@ -54,12 +63,22 @@ class Turnstile:
             await cancel_shielded_checkpoint()
             while self._waiting:
                 for _ in range(min(PER_TURN, len(self._waiting))):
-                    wake(self._waiting.popleft())
+                    self._let_next()
                 await cancel_shielded_checkpoint()
+        except (MemoryError, RecursionError):
+            while self._waiting:
+                self._let_next()  # no other task would
+            raise
         finally:
             self._is_led = False
         self._went = 1
         self._turn_ends = trio.current_time() + _WINDOW
+
+    def _let_next(self) -> None:
+        task = self._waiting[0]
+        wake(task)
+        # This is no call and can not fail: a task that has been woken is not woken again.
+        del self._waiting[0]
 
 
 def _go_on(_: RaiseCancelT) -> Abort:

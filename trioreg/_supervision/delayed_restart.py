@@ -56,19 +56,32 @@ class DelayedRestarts:
             self._by_name[child.spec.name] = child
         lifecycle.lives += 1  # it counts as alive: the supervisor must not take its last child for ended
 
-        @enable_ki_protection
-        async def wait_and_restart() -> None:
-            with delayed.scope:
-                await trio.sleep(seconds)
-            lifecycle.lives -= 1
-            if self._end(child, last, delayed) and not lifecycle.is_closing:
-                try:
-                    restart()
-                except Exception as error:
-                    lifecycle.fail(error)  # nothing here is to raise
-            lifecycle.close_if_done()
+        lifecycle.nursery.start_soon(
+            self._wait_and_restart,
+            child,
+            last,
+            delayed,
+            seconds,
+            restart,
+            name=f"{lifecycle.label}, restart of {child}",
+        )
 
-        lifecycle.nursery.start_soon(wait_and_restart, name=f"{lifecycle.label}, restart of {child}")
+    @enable_ki_protection
+    async def _wait_and_restart(
+        self, child: Child, last: Cell, delayed: DelayedRestart, seconds: float, restart: Callable[[], None]
+    ) -> None:
+        lifecycle = self._lifecycle
+        try:
+            try:
+                with delayed.scope:
+                    await trio.sleep(seconds)
+            finally:
+                lifecycle.lives -= 1
+            if self._end(child, last, delayed) and not lifecycle.is_closing:
+                restart()
+            lifecycle.close_if_done()
+        except Exception as error:
+            lifecycle.fail(error)  # an error that left here would cancel all children at once
 
     def _end(self, child: Child, last: Cell, delayed: DelayedRestart) -> bool:
         """The wait is over. Returns whether the child is to be restarted.
@@ -77,8 +90,8 @@ class DelayedRestarts:
         """
         is_wanted = child.delayed_restart is delayed
         if is_wanted:
+            delayed.over.set()  # first: if it fails, the shutdown that follows does it
             child.delayed_restart = None
-            delayed.over.set()
         # The child may have been terminated, started by hand, and be waiting again: then that is another wait.
         if child.delayed_restart is None or child.cell is not last:
             self._by_last_life.pop(last.ref, None)

@@ -163,8 +163,14 @@ class Engine:
             elif not is_consequence:
                 lifecycle.add_failure(error)
         finally:
-            await self._shut_down()
-            lifecycle.is_open = False
+            try:
+                try:
+                    await self._shut_down()
+                except (MemoryError, RecursionError):
+                    await self._shut_down()  # what has ended has ended: it goes on from there
+            finally:
+                lifecycle.is_closing = True
+                lifecycle.is_open = False
 
     async def _shut_down(self) -> None:
         self._lifecycle.is_closing = True

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from .._actors import ENDING
+from .._actors import ENDED, ENDING
 from .backoff import UNAVAILABLE_NAME, Backoff
 from .shutdown import end
 
@@ -133,7 +133,8 @@ class GroupRestart:
             finally:
                 group.wait_for()
         except Exception as error:
-            if self._lifecycle.is_closing:
+            # If the life has not ended, it is not that life that failed: memory did. Nothing waits for its end here.
+            if self._lifecycle.is_closing or cell.state != ENDED:
                 raise
             if member in group:
                 group.remove(member)

@@ -27,7 +27,16 @@ CHILDREN_PER_TURN = 200
 @enable_ki_protection
 async def end(child: Child) -> None:
     """End a child within its shutdown time, and wait for it. It is not restarted. Shielded: it takes as long as the
-    child does, and is a checkpoint only if there is something to wait for."""
+    child does, and is a checkpoint only if there is something to wait for.
+
+    If it fails on its way, for want of memory, it begins once more: its caller is to end more children, in order."""
+    try:
+        await _end(child)
+    except (MemoryError, RecursionError):
+        await _end(child)
+
+
+async def _end(child: Child) -> None:
     child.cancel_delayed_restart()
     life = child.life
     if life is None:

@@ -252,7 +252,9 @@ class Starting:
             await wait_task_rescheduled(abort)
         finally:
             cell.life.starter = None  # if it has not even begun to wait, nothing may wake it
-            is_postponed = lifecycle.starts.pop(cell, None) is None
+            is_postponed = cell not in lifecycle.starts
+            if not is_postponed:
+                del lifecycle.starts[cell]  # no call, which could fail: a restart of several would leave the child out
             if wait is not None:
                 wait.end_wait()
         if cell.life.has_started and cancel is None:

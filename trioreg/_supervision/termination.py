@@ -68,8 +68,12 @@ class Termination:
 
     @enable_ki_protection
     async def _terminate(self, child: Child, ended: trio.Event) -> None:
-        await self.end_child(child)
-        ended.set()
+        try:
+            await self.end_child(child)
+            ended.set()
+        except Exception as error:
+            self._lifecycle.fail(error)  # an error that left here would cancel all children at once
+            ended.set()
 
     async def end_child(self, child: Child) -> None:
         """End a child that ``is_terminating``, and wait for it. Shielded."""
