@@ -192,7 +192,7 @@ def test_work_of_a_supervisor_that_fails_goes_on_or_ends_the_supervisor_in_order
             try:
                 with inside(holder, function, fault):
                     async with opened(strategy) as supervisor:
-                        refs = []
+                        refs: list[ActorRef[Any]] = []
                         for name in "abc":
                             more = options if name == "b" else {}
                             each = await supervisor.start_child(
