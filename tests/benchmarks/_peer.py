@@ -24,7 +24,7 @@ from typing import NoReturn
 ACTORS = 10_000
 """How many actors one dispatch goes to."""
 
-AUDIENCES = {"publish_one": 1, "publish_hundred": 100, "publish": 10_000, "publish_huge": 150_000}
+AUDIENCES = {"publish_one": 1, "publish_hundred": 100, "publish": 10_000}
 """How many actors have subscribed to the topic that is published to."""
 
 CASTS = 10_000

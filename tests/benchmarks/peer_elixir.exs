@@ -120,7 +120,7 @@ defmodule Operations do
 
   def names, do: ~w(lookup lookup_partitions register_by_actor register_by_task call call_async call_many
                     call_many_async cast cast_inline cast_by_reference dispatch dispatch_handled dispatch_cast_handled
-                    publish_one publish_hundred publish publish_huge publish_handled pool_claim pool_call start_stop start_cast_stop memory memory_rss)
+                    publish_one publish_hundred publish publish_handled pool_claim pool_call start_stop start_cast_stop memory memory_rss)
 
   defp registry(keys \\ :unique, partitions \\ 1) do
     name = :"registry #{System.unique_integer([:positive])}"
@@ -214,7 +214,6 @@ defmodule Operations do
   def measure("publish_hundred", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), false, 100)
   def measure("publish", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), false)
   def measure("publish_handled", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), true)
-  def measure("publish_huge", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), false, 150_000)
 
   def measure("pool_claim", sampler), do: pool(sampler, fn _ -> :ok end)
   def measure("pool_call", sampler), do: pool(sampler, &GenServer.call(&1, {:echo, "text"}))

@@ -115,7 +115,6 @@ OPERATIONS = (
     Operation("publish_one", "publish to one actor", (elixir(1.5),)),
     Operation("publish_hundred", "… to 100 actors, each", (elixir(1.5),)),
     Operation("publish", "… to 10,000 actors, each", (elixir(1.5),)),
-    Operation("publish_huge", "… to 150,000 actors, each", (elixir(1.5),)),
     Operation(
         "publish_handled", "… to 10,000 actors, until handled", (elixir(None), floor()), floor="reschedule_and_run"
     ),
