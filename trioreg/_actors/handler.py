@@ -185,6 +185,18 @@ def _begin(tick: Tick, function: Callable[..., Any], actor: object, /, *args: ob
     return function(actor, *args, **kwargs)
 
 
+def runtime_handler(name: str, function: Callable[..., object], arguments: int) -> Handler:
+    """The handler of a message that the runtime sends itself. The function is sync; it gets the actor and the arguments."""
+    handler = Handler.__new__(Handler)
+    handler.name = name
+    handler.function = function
+    handler.is_async = False
+    handler.has_own_turn = True
+    handler.declared = ()
+    handler.least = handler.most = arguments
+    return handler
+
+
 def _positional(signature: inspect.Signature) -> tuple[int, int]:
     least, most = 0, 0
     for parameter in list(signature.parameters.values())[1:]:

@@ -12,13 +12,13 @@ work, or while it owes an answer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .._runtime import require_room
 from .call import Call
 from .cell import ENDING, RUNNING, STOPPING, Cell
 from .deadlock import Wait
-from .handler import Handler
+from .handler import runtime_handler
 from .message import CALL, CAST
 
 if TYPE_CHECKING:
@@ -287,15 +287,4 @@ def _come_round(_actor: object, cell: PassingCell, longest: int) -> None:
     cell.home.came_round(cell)
 
 
-def _make_come_round() -> Handler:
-    handler = Handler.__new__(Handler)
-    handler.name = "retirement"
-    handler.function = cast("Any", _come_round)
-    handler.is_async = False
-    handler.has_own_turn = True
-    handler.declared = ()
-    handler.least = handler.most = 2
-    return handler
-
-
-_COME_ROUND = _make_come_round()
+_COME_ROUND = runtime_handler("retirement", _come_round, 2)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from .call import Call
-from .handler import Handler
+from .handler import runtime_handler
 from .message import CALL
 
 if TYPE_CHECKING:
@@ -43,15 +43,4 @@ def _pass(_actor: object, cell: Cell) -> None:
     cell.handled -= 1  # the runtime sent it, not a user
 
 
-def _make_handler() -> Handler:
-    handler = Handler.__new__(Handler)
-    handler.name = "round"
-    handler.function = cast("Any", _pass)
-    handler.is_async = False
-    handler.has_own_turn = True
-    handler.declared = ()
-    handler.least = handler.most = 1
-    return handler
-
-
-_HANDLER = _make_handler()
+_HANDLER = runtime_handler("round", _pass, 1)
