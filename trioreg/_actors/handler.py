@@ -186,7 +186,7 @@ def _begin(tick: Tick, function: Callable[..., Any], actor: object, /, *args: ob
 
 
 def runtime_handler(name: str, function: Callable[..., object], arguments: int) -> Handler:
-    """The handler of a message that the runtime sends itself. The function is sync; it gets the actor and the arguments."""
+    """The handler of a message that the runtime sends itself: a sync function of the actor and the arguments."""
     handler = Handler.__new__(Handler)
     handler.name = name
     handler.function = function
