@@ -12,6 +12,7 @@ from ._actors import (
     Address,
     Agent,
     Function,
+    Message,
     Reply,
     Timer,
     await_many,
@@ -23,6 +24,7 @@ from ._actors import (
     send_every,
 )
 from ._pool import Pool, PoolStatistics, PoolSupervisor, open_pool
+from ._program import Instrument, add_instrument, remove_instrument
 from ._pubsub import PubSub, Wildcard
 from ._registry import ANY, Entry, Event, Is, Listener, Registered, Registry, Table, Unregistered, Var, Via
 from ._runtime import (
@@ -101,10 +103,12 @@ __all__ = [
     "FeedStatistics",
     "Function",
     "HandlerTimeout",
+    "Instrument",
     "Is",
     "Listener",
     "MailboxFull",
     "MaxChildren",
+    "Message",
     "NoReply",
     "NotRegistered",
     "NotRunning",
@@ -135,6 +139,7 @@ __all__ = [
     "Var",
     "Via",
     "Wildcard",
+    "add_instrument",
     "await_many",
     "child",
     "connection_handler",
@@ -149,6 +154,7 @@ __all__ = [
     "race",
     "raises",
     "receive",
+    "remove_instrument",
     "run",
     "send_after",
     "send_every",

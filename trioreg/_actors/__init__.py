@@ -30,6 +30,7 @@ from .handler import Handlers, raises
 from .intake import Intake
 from .life import run_actor
 from .message import CAST
+from .observed import Message, MessageKind, WhyLeft, publication
 from .passing_cell import LAUNCHED, WAITING, PassingCell
 from .post import post
 from .ref import ActorRef, ActorState, ActorStatistics, Address
@@ -53,6 +54,10 @@ __all__ = [
     "PassingCell",
     "Handlers",
     "Intake",
+    "Message",
+    "MessageKind",
+    "WhyLeft",
+    "publication",
     "RUNNING",
     "Reference",
     "Reply",

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, checkpoint, current_task, wait_task_rescheduled
 
-from .._runtime import ActorExited, Exit, discard
+from .._runtime import UNUSUAL, ActorExited, Exit, discard
 from .beside import defer, go_on_beside
 from .call import Call, Reply
 from .cell import ENDING
 from .deadlock import check_for_cycle
-from .handler import Resumed
 from .message import CALL, CAST
+from .observed import end_early, left, observed_call
+from .resumed import Resumed
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -80,6 +81,7 @@ def _abandon(call: Call) -> None:
     call.abandon()
     if is_waiting and cell.state < ENDING:
         cell.withdraw(call)
+        left(cell, CALL, call, "withdrawn")
 
 
 def answer_in_callers_turn(
@@ -88,6 +90,8 @@ def answer_in_callers_turn(
     """Run a sync handler of this idle actor here and now. Returns a `Call` if the answer comes later."""
     context = cell.context
     assert context is not None
+    if UNUSUAL:
+        handler = observed_call(cell, handler, args, kwargs)
     cell.runs_in_callers_turn = True
     try:
         if kwargs:
@@ -118,6 +122,7 @@ def answer_in_callers_turn(
         except BaseException:
             # The stack is full, or the memory: leave no wait and no coroutine behind.
             discard(cast("Any", result))
+            end_early(handler)
             if later is not None:
                 later.end_wait()
             raise
@@ -164,7 +169,7 @@ def go_on(
         call.has_begun = True
         cell.put_first(CALL, call)
     elif cell.state == ENDING:
-        discard(coroutine)
+        resumed.discard()
     else:
         cell.put_first(CAST, (resumed, args, kwargs))
 

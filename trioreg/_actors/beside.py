@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._runtime import NORMAL, await_user, discard, logger
+from .._runtime import NORMAL, discard, logger
 from .call import Call, Reply, refuse
 from .cell import ENDING
 from .handler import Timed
 from .method import BESIDE
+from .observed import end_early, plain, rest_of
 from .start_soon import start_background_task
 from .turns import Turn, Turns
 
@@ -40,6 +41,7 @@ def go_on_beside(cell: Cell, coroutine: Coroutine[Any, Any, object], handler: Ha
     """A handler returned a coroutine: run that in a task of its own, and give its result to the caller, if any."""
     if cell.state >= ENDING:
         discard(coroutine)
+        end_early(handler)
         if call is not None:
             refuse(call, cell.ref, cell.life.exit or NORMAL)
         return
@@ -56,12 +58,14 @@ def go_on_beside(cell: Cell, coroutine: Coroutine[Any, Any, object], handler: Ha
         start_background_task(cell, _run, cell, turns, turn, turns.last, coroutine, handler, call)
     except BaseException:
         discard(coroutine)
+        end_early(handler)
         if call is not None and call.deferred is not None:
             del call.deferred[call]
             call.deferred = None
         raise
-    if isinstance(handler, Timed):
-        handler.tick.is_waiting = True  # or slow turns of one timer would pile up
+    timed = plain(handler)
+    if isinstance(timed, Timed):
+        timed.tick.is_waiting = True  # or slow turns of one timer would pile up
     # Here, and not in their tasks: Trio starts tasks in no order.
     turns.last = turn
     turns.unfinished.add(turn)
@@ -93,7 +97,7 @@ async def _run(
                 await before.begun.wait()
             before = None  # or each turn would keep all before it
         turn.begun.set()  # the next one begins when this one waits for something
-        result = await await_user(coroutine)
+        result = await rest_of(handler, coroutine)
         if call is None or call.is_done:
             pass
         elif type(result) is Reply:
@@ -107,8 +111,10 @@ async def _run(
         else:
             logger.error("%r: %s failed with a declared error", cell.ref, handler.name, exc_info=error)
     finally:
-        if isinstance(handler, Timed):
-            handler.tick.is_waiting = False
+        timed = plain(handler)
+        if isinstance(timed, Timed):
+            timed.tick.is_waiting = False
+        end_early(handler)  # if it has not come to its end
         turn.begun.set()
         discard(coroutine)  # another turn may be awaiting it: a method gave it twice
         if turns.last is turn:

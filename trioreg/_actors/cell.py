@@ -41,6 +41,7 @@ from .call import refuse
 from .deadlock import is_within
 from .mailbox import Mailbox
 from .message import STOP
+from .observed import left, observed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -292,6 +293,12 @@ class Cell(Mailbox):
         background = self.life.background
         return None if background is None or background.turns is None else background.turns.of(task)
 
+    def observed(self, kind: object, payload: object) -> tuple[object, object]:
+        return observed(self, kind, payload)
+
+    def gave_up(self, kind: object, payload: object) -> None:
+        left(self, kind, payload, "withdrawn")
+
     def set_started(self) -> None:
         """The actor has started: wake all tasks that wait for that."""
         life = self.life
@@ -303,6 +310,8 @@ class Cell(Mailbox):
         if life.starter is not None:
             wake(life.starter)
             life.starter = None
+        if self.ref._run.instruments is not None:
+            self.ref._run.instruments.tell("actor_started", self.ref)
 
     def note_own(self) -> None:
         """A message comes that no sender has sent: of one of its timers, or `on_idle`."""
@@ -431,6 +440,7 @@ class Cell(Mailbox):
             sender.admitted = True
         else:
             refuse(sender.payload, self.ref, exit, was_sent=False)
+            left(self, sender.kind, sender.payload, "exited")
         self.remove_sender(key)
         return True
 

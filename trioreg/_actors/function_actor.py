@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Generic, cast
 import trio
 from trio.lowlevel import checkpoint, current_task
 
-from .._runtime import NORMAL, await_user, discard, run_user
+from .._runtime import NORMAL, UNUSUAL, await_user, discard, run_user
 from .cell import ENDING
 from .message import STOP, TICK
+from .observed import Item, end_received
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -59,7 +60,14 @@ async def run_function(cell: Cell, function: Callable[..., object], args: tuple[
         return
     with trio.CancelScope() as cell.scope:
         cell.set_started()
-        cell.life.value = await await_user(cast("Awaitable[object]", result))
+        try:
+            cell.life.value = await await_user(cast("Awaitable[object]", result))
+        except BaseException as error:
+            if UNUSUAL:
+                end_received(cell, error)
+            raise
+        if UNUSUAL:
+            end_received(cell)
 
 
 async def receive(cell: Cell) -> object:
@@ -85,4 +93,8 @@ async def receive(cell: Cell) -> object:
         else:
             cell.handled += 1
             kind, payload = message
+            if type(payload) is Item:
+                kind, payload = payload.open(cell)
+            elif UNUSUAL:
+                end_received(cell)
             return cast("Tick", payload).taken() if kind is TICK else payload

@@ -7,12 +7,12 @@ about it from then on: whether it is async, which arguments fit, which errors it
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from .._runtime import await_user, is_generator, is_old_coroutine, without_ki_protection
+from .._runtime import is_generator, is_old_coroutine, without_ki_protection
 from .method import (
     BESIDE,
     DECLARED,
@@ -143,25 +143,6 @@ class Handler:
             raise TypeError(f"{self.name}(): {error}") from None
         if len(self._shapes) < _SHAPES_KEPT:
             self._shapes.add(shape)
-
-
-class Resumed(Handler):
-    """The second half of a sync handler that returned a coroutine: it awaits that, and needs no arguments."""
-
-    __slots__ = ("coroutine",)
-
-    def __init__(self, handler: Handler, coroutine: Coroutine[Any, Any, object]) -> None:
-        self.name, self.declared = handler.name, handler.declared
-        self.coroutine = coroutine
-        function = partial(_go_on, coroutine)  # a method of this object would refer back to it: garbage in a circle
-        self.function = function if handler.limit is None else handler.limit(function, handler.name)
-        self.is_async = self.has_own_turn = True
-
-
-def _go_on(
-    coroutine: Coroutine[Any, Any, object], _actor: object, /, *_args: object, **_kwargs: object
-) -> Coroutine[Any, Any, object]:
-    return await_user(coroutine)
 
 
 class Timed(Handler):

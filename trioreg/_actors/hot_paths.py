@@ -22,7 +22,7 @@ import trio
 from trio.lowlevel import checkpoint, enable_ki_protection, reschedule
 
 from .._runtime import (
-    COLLECTING,
+    UNUSUAL,
     WOKEN,
     MailboxFull,
     do_later,
@@ -232,6 +232,8 @@ async def _wait_for_message_or_idle(cell: Cell) -> None:
         return
     if not cell.queue:  # messages that have come since the time was up are in the queue
         cell.kind, cell.payload = cell.hooks.on_idle, ()
+        if UNUSUAL:
+            cell.kind, cell.payload = cell.observed(cell.kind, cell.payload)
         cell.note_own()
 
 
@@ -356,11 +358,14 @@ class MessagePaths(Generic[A]):
             handler = None
         if handler is None:
             handler = cell.handlers.find(method, args, kwargs)
-        if COLLECTING or get_ident() != cell.thread:
+        if UNUSUAL or get_ident() != cell.thread:
             cell.ref._require_thread()
             if is_finalizing():
                 do_later(cell.ref._run.token, self.cast_nowait, method, *args, **kwargs)
-                return
+            else:
+                message = (CAST, (handler, args, kwargs)) if kwargs else (handler, args)
+                self._deliver_nowait(cell, *message)
+            return
         if kwargs:
             self._deliver_nowait(cell, CAST, (handler, args, kwargs))
             return
@@ -403,11 +408,13 @@ class MessagePaths(Generic[A]):
             cell = self._instead_of(None)
         if not cell.is_open:
             cell = self._instead_of_closed(cell)
-        if COLLECTING or get_ident() != cell.thread:
+        if UNUSUAL or get_ident() != cell.thread:
             cell.ref._require_thread()
             if is_finalizing():
                 do_later(cell.ref._run.token, self.send_nowait, message)
-                return
+            else:
+                self._deliver_nowait(cell, INFO, message)
+            return
         # `Mailbox.put`, written out.
         task = cell.taker
         if task is not None and task.custom_sleep_data is cell:

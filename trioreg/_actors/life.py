@@ -23,7 +23,6 @@ from .._runtime import (
     await_user,
     combine,
     current_actor,
-    discard,
     do_later,
     is_being_closed,
     logger,
@@ -36,9 +35,10 @@ from .background import end_background_tasks
 from .call import Call, refuse
 from .cell import ENDED, ENDING, NOTHING, REFUSED_PER_TURN
 from .function_actor import run_function
-from .handler import Resumed
 from .hot_paths import serve
 from .message import CALL, CAST, STOP
+from .observed import left
+from .resumed import Resumed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,11 +200,15 @@ def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> bool:
     if kind is CALL:
         call = cast("Call", payload)
         if isinstance(call.handler, Resumed):
-            discard(call.handler.coroutine)
+            call.handler.discard()
+        else:
+            left(cell, kind, call, "exited")
         refuse(call, cell.ref, exit, was_begun=call.has_begun)
         return False
     if kind is CAST and isinstance(payload[0], Resumed):
-        discard(payload[0].coroutine)
+        payload[0].discard()
+    elif kind is not STOP:
+        left(cell, kind, payload, "exited")
     return kind is not STOP
 
 
@@ -258,6 +262,8 @@ def _finish(cell: Cell) -> None:
         ref._cell = None
         cell.state = ENDED
         run.ending = ref
+        if run.instruments is not None:
+            run.tell_after_step("actor_exited", ref, exit)
         try:
             try:
                 child.ended(cell)

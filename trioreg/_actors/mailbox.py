@@ -20,7 +20,7 @@ from typing import Any
 
 from trio.lowlevel import Abort, RaiseCancelT, Task, checkpoint, current_task, wait_task_rescheduled
 
-from .._runtime import sleep_until_woken, wake
+from .._runtime import UNUSUAL, sleep_until_woken, wake
 
 
 class Sender:
@@ -113,6 +113,8 @@ class Mailbox:
 
     def put(self, kind: object, payload: object) -> None:
         """Put a message in, even over the limit, and wake the taker."""
+        if UNUSUAL:
+            kind, payload = self.observed(kind, payload)
         task = self.taker
         if task is not None and task.custom_sleep_data is self:
             self.kind = kind
@@ -125,6 +127,13 @@ class Mailbox:
             return
         queue: deque[object] = self.queue or self._make_queue()
         queue += (kind, payload)  # in one step: both, or none
+
+    def observed(self, kind: object, payload: object) -> tuple[object, object]:
+        """The message as it goes into the mailbox: somebody may watch it."""
+        return kind, payload
+
+    def gave_up(self, kind: object, payload: object) -> None:
+        """The sender of a message that waited for room was cancelled."""
 
     def put_if_room(self, kind: object, payload: object) -> bool:
         """Put a message in, unless the mailbox is full. A closed mailbox has no limit: only its actor still sends."""
@@ -155,12 +164,16 @@ class Mailbox:
     def put_or_line_up(self, kind: object, payload: object) -> None:
         """Put in a message whose sender waits for the answer anyway. Without room, the message waits for room."""
         if not self.put_if_room(kind, payload):
+            if UNUSUAL:
+                kind, payload = self.observed(kind, payload)
             self._line_up(id(payload), Sender(kind, payload, None))
 
     async def put_when_room(self, kind: object, payload: object) -> bool:
         """Wait for room, put the message in. False if the mailbox was closed first. A checkpoint only if it waits."""
         if self.put_if_room(kind, payload):
             return True
+        if UNUSUAL:
+            kind, payload = self.observed(kind, payload)
         sender = Sender(kind, payload, current_task())
         self._line_up(id(sender), sender)
 
@@ -175,6 +188,8 @@ class Mailbox:
             # If it was cancelled, `abort` has done this. If it has not even begun to wait, nothing may wake it.
             if self.overflow and id(sender) in self.overflow:
                 del self.overflow[id(sender)]
+            if not sender.admitted:
+                self.gave_up(kind, payload)
             raise
         return sender.admitted
 

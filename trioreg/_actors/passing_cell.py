@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .._runtime import require_room
+from .._runtime import UNUSUAL, require_room
 from .call import Call
 from .cell import ENDING, RUNNING, STOPPING, Cell
 from .deadlock import Wait
@@ -131,6 +131,8 @@ class PassingCell(Cell):
     def put(self, kind: object, payload: object) -> None:
         if self.stage == BLANK:
             self.home.take_in(self)
+            if UNUSUAL:
+                kind, payload = self.observed(kind, payload)
             # In the place of a message that has woken the task: most lives never need a queue.
             self.kind = kind
             self.payload = payload

@@ -64,6 +64,9 @@ class PoolEngine(Engine):
             self.forget_run()
             run.registries.discard(self)
 
+    def watch(self) -> None:
+        """Its names are in registries, which tell of them."""
+
     def forget_run(self) -> None:
         """All workers have ended, or this process is the child of a fork, which has none."""
         self._pool._engine = None

@@ -144,6 +144,8 @@ class Names(Tables[K, V]):
                     self.notifier.forget_tasks()
             self._run = run
             run.registries.add(self)
+            if run.instruments is not None and run.instruments.see_names:
+                self.watch()
 
     def forget_run(self) -> None:
         """This process is the child of a fork, and the tasks of the run are not in it: take every name out."""
@@ -158,6 +160,11 @@ class Names(Tables[K, V]):
         if self.notifier is not None:
             self.notifier.forget_tasks()
         self._run = None
+
+    def watch(self) -> None:
+        """Tell the instruments of the run of each change from now on."""
+        if self.notifier is None:
+            self.notifier = Notifier(())
 
     def open_notifier(self) -> Notifier[K, V]:
         """The notifier, for a task of this run to watch the registry or wait for a name. Made when first needed."""

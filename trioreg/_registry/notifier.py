@@ -96,6 +96,9 @@ class Notifier(Generic[K, V]):
                 )
             except BaseException as error:
                 exits.append(error)  # `SystemExit` and the like leave, but after every listener was called
+        instruments = event.owner._run.instruments
+        if instruments is not None:
+            instruments.tell("registered" if isinstance(event, Registered) else "unregistered", event)
         watchers, tasks = [*self._watchers_of_all.items()], dict[Task, None]()
         try:
             watchers += self._watchers.get(event.key, {}).items()

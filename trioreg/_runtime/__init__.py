@@ -38,8 +38,9 @@ from .failure import (
     without_runtime_frames,
 )
 from .feed import Feed, FeedStatistics, OnOverflow
-from .finalizers import COLLECTING, do_later, is_finalizing
+from .finalizers import COLLECTING, UNUSUAL, do_later, is_finalizing
 from .identity import Identity
+from .instruments import Instruments, install, uninstall
 from .ki_protection import await_user, run_user, without_ki_protection
 from .line import Place
 from .log import logger
@@ -86,6 +87,10 @@ __all__ = [
     "Run",
     "SHUTDOWN",
     "SyncBlock",
+    "Instruments",
+    "UNUSUAL",
+    "install",
+    "uninstall",
     "TaskOwner",
     "Token",
     "TrioregError",

@@ -20,14 +20,25 @@ from .log import logger
 COLLECTING: list[int] = []
 """The threads in which the garbage collector runs now. Ask first whether it is empty: nearly always it is."""
 
+UNUSUAL: list[object] = []
+"""Why a message has to take the long way: the same threads, and the `Instruments` that see messages."""
+
 _runs: list[object] = []
 
 
 @enable_ki_protection  # Ctrl-C in here would be lost, and the end of the collection with it
 def _notice(phase: Literal["start", "stop"], info: dict[str, int]) -> None:
-    COLLECTING.clear()  # the collector never runs twice at once, so what is there was left behind
+    _forget()  # the collector never runs twice at once, so what is there was left behind
     if phase == "start":
         COLLECTING.append(get_ident())
+        UNUSUAL.append(COLLECTING[0])
+
+
+def _forget() -> None:
+    while COLLECTING:
+        thread = COLLECTING.pop()
+        if thread in UNUSUAL:
+            UNUSUAL.remove(thread)
 
 
 def watch_collector(run: object) -> None:
@@ -41,7 +52,7 @@ def unwatch_collector(run: object) -> None:
     _runs.remove(run)
     if not _runs:
         gc.callbacks.remove(_notice)
-        COLLECTING.clear()
+        _forget()
 
 
 def is_finalizing() -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from types import CoroutineType
 
     from trio.lowlevel import Task
+
+    from .instruments import Instruments
 
 
 class Holder(Protocol):
@@ -43,6 +46,9 @@ class Names(Protocol):
 
     def forget_run(self) -> None: ...
 
+    def watch(self) -> None:
+        """Tell the instruments of the run of each change of a name from now on."""
+
 
 class Run(trio.abc.Instrument):
     """The state of one `trio.run`.
@@ -57,6 +63,7 @@ class Run(trio.abc.Instrument):
         registries: The names of the registries that belong to it, and the actors on demand that it runs.
         ending: The owner that is in its last step. Other threads do not see its end before its names are gone.
         crashes: Actors that have crashed go through it before their last step, which logs and restarts.
+        instruments: What watches it; None while nothing does.
     """
 
     def __init__(self) -> None:
@@ -68,6 +75,7 @@ class Run(trio.abc.Instrument):
         self.registries: WeakSet[Names] = WeakSet()
         self.ending: object = None
         self.crashes = Turnstile()
+        self.instruments: Instruments | None = None
         self._reports: list[Callable[[], object]] = []
         self._installed = False
         _runs.add(self)
@@ -106,6 +114,16 @@ class Run(trio.abc.Instrument):
             write_log()
         else:
             self._reports.append(write_log)
+
+    def tell_after_step(self, hook: str, *args: object) -> None:
+        """Tell the instruments, at the same time as the log."""
+        if self.instruments is not None:
+            self.after_step(partial(self.instruments.tell, hook, *args))
+
+    def watch_names(self) -> None:
+        """Have all registries of the run tell the instruments of their names."""
+        for names in list(self.registries):
+            names.watch()
 
     def end_step(self) -> None:
         undelivered, self.undelivered = self.undelivered, None
@@ -157,6 +175,9 @@ class _End(trio.abc.Instrument):
         while holders:
             holders.popitem()[1]._task_ended()
         self._run.is_over = True
+        if self._run.instruments is not None:
+            self._run.instruments.end()
+            self._run.instruments = None
         unwatch_collector(self._run)
 
 

@@ -100,6 +100,9 @@ class OnDemandEngine(Engine):
             self.forget_run()
             run.registries.discard(self)
 
+    def watch(self) -> None:
+        """Its names are in registries, which tell of them."""
+
     def forget_run(self) -> None:
         """All lives have ended, or this process is the child of a fork, which has none."""
         self._on_demand._lives = None

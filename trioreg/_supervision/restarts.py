@@ -173,6 +173,7 @@ class Restarts:
             self._drop(child, cell, exit, limit._limit)
             return False
         self._log.gives_up(child, cell, exit, limit._limit)
+        cell.ref._run.tell_after_step("gave_up", self._lifecycle.label, limit)
         self._lifecycle.give_up(limit, intensity.errors)
         return False
 

@@ -205,6 +205,10 @@ class Starting:
             # Before the task is there: a task whose child does not know it would never be ended.
             self._children.begin_life(child, cell)
             self._log.starting(child, cell)
+            if self._run.instruments is not None:
+                if last is not None:
+                    self._run.tell_after_step("restarted", ref, child.restarts)
+                self._run.tell_after_step("actor_starting", ref)
             self._start_task(cell, spec)
         except BaseException:
             # The name was taken, or is given back: no task would do it.
@@ -219,6 +223,7 @@ class Starting:
     def launch(self, child: Child, cell: Cell) -> None:
         """Start the task of a life that was made elsewhere, and has its name. Not a checkpoint."""
         self._log.starting(child, cell)
+        self._run.tell_after_step("actor_starting", cell.ref)
         self._start_task(cell, child.spec)
 
     def _start_task(self, cell: Cell, spec: ChildSpec) -> None:

@@ -1,0 +1,312 @@
+"""Messages that instruments watch: `Message`, what an instrument sees, and `Observed`, the handler that tells of it.
+
+While an instrument sees messages, each message that is put into a mailbox gets a `Message`, and its handler is wrapped
+in an `Observed`. That is an ordinary handler to the loops which handle messages: they know nothing of instruments. Its
+function tells ``handling``, runs the real handler, and tells ``handled``. A function actor has no handlers: there an
+`Item` is in the mailbox, and `receive` opens it.
+
+Must never happen: a `Message` that is told twice as handled, or as both handled and left; a handler that does not run,
+or an answer that is lost, because somebody watches.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+import attrs
+import trio
+
+from .._runtime import await_user, current_actor
+from .handler import Handler, Timed
+from .message import CALL, CAST, INFO, TICK, Tick
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping
+
+    from .._runtime import Instruments, Owner
+    from .call import Call
+    from .cell import Cell
+
+MessageKind: TypeAlias = Literal["call", "cast", "send", "timer", "publication", "idle"]
+WhyLeft: TypeAlias = Literal["withdrawn", "exited"]
+
+NO_KWARGS: Mapping[str, object] = {}
+
+
+@attrs.define(eq=False, repr=False)
+class Message:
+    """One message on its way, as an instrument sees it. All hooks get the same object for the same message.
+
+    Attributes:
+        kind: ``"call"``, ``"cast"``, ``"send"``, ``"timer"`` (the actor sent it to itself), ``"publication"`` (from a
+            `PubSub`) or ``"idle"`` (its `~Actor.on_idle` is due).
+        to: The actor that it is for.
+        method: The method, as in ``"Cart.add"``. None for a message to a function actor.
+        args, kwargs: Its arguments. Of a ``"send"``, the only argument is the message.
+        sender: The actor whose code sent it, or None.
+        sent_at: When it was sent, as `trio.current_time`, in seconds.
+        began_at: When the actor began with it; None until then.
+        data: Empty. Instruments keep here what belongs to the message. Use the instrument itself as the key.
+    """
+
+    kind: MessageKind
+    to: Owner
+    method: str | None
+    args: tuple[object, ...]
+    kwargs: Mapping[str, object]
+    sender: Owner | None
+    sent_at: float
+    began_at: float | None = None
+    data: dict[object, Any] = attrs.field(factory=dict)
+    _instruments: Instruments = attrs.field(kw_only=True)
+    _watchers: tuple[object, ...] = attrs.field(kw_only=True)
+    _is_over: bool = attrs.field(default=False, init=False)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.method or 'message'} to {self.to!r}>"
+
+    def _begin(self) -> None:
+        self.to = current_actor.get()  # it may have been handed on to the next life
+        self.began_at = trio.current_time()
+        self._instruments.tell("handling", self, among=self._watchers)
+
+    def _end(self, value: object, error: BaseException | None) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._instruments.tell("handled", self, value, error, among=self._watchers)
+
+    def _leave(self, why: WhyLeft) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._instruments.tell("message_left", self, why, among=self._watchers)
+
+
+class Observed(Handler):
+    """Runs another handler, and tells the instruments.
+
+    Attributes:
+        inner: That handler.
+        message: The message that it is for.
+    """
+
+    __slots__ = ("inner", "message")
+
+    def __init__(self, inner: Handler, message: Message) -> None:
+        self.name, self.declared, self.limit = inner.name, inner.declared, inner.limit
+        self.is_async, self.has_own_turn = inner.is_async, inner.has_own_turn
+        self.inner = inner
+        self.message = message
+        # Not a method of this object: that would refer back to it, garbage in a circle.
+        self.function = partial(_run_async if inner.is_async else _run, message, inner)
+
+
+def _run(message: Message, inner: Handler, actor: object, /, *args: object, **kwargs: object) -> Any:
+    message._begin()
+    try:
+        result = inner.function(actor, *args, **kwargs)
+    except BaseException as error:
+        message._end(None, error)
+        raise
+    if not _is_coroutine(result):  # else the message is handled when that is done
+        message._end(result, None)
+    return result
+
+
+async def _run_async(message: Message, inner: Handler, actor: object, /, *args: object, **kwargs: object) -> Any:
+    message._begin()
+    try:
+        result = await inner.function(actor, *args, **kwargs)
+    except BaseException as error:
+        message._end(None, error)
+        raise
+    message._end(result, None)
+    return result
+
+
+def _is_coroutine(result: object) -> bool:
+    return type(result).__name__ == "coroutine" and hasattr(result, "cr_frame")
+
+
+def rest_of(handler: Handler, coroutine: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object]:
+    """The second half of a sync handler that returned a coroutine. With it, the message is handled."""
+    return _run_rest(handler.message, coroutine) if type(handler) is Observed else await_user(coroutine)
+
+
+async def _run_rest(message: Message, coroutine: Coroutine[Any, Any, object]) -> object:
+    try:
+        result = await await_user(coroutine)
+    except BaseException as error:
+        message._end(None, error)
+        raise
+    message._end(result, None)
+    return result
+
+
+def end_early(handler: Handler) -> None:
+    """The second half of a handler is not run."""
+    if type(handler) is Observed:
+        handler.message._end(None, None)
+
+
+def plain(handler: Handler) -> Handler:
+    """The handler itself, also of a message that is watched."""
+    return handler.inner if type(handler) is Observed else handler
+
+
+class Item:
+    """A message for a function actor that instruments watch."""
+
+    __slots__ = ("kind", "message", "payload")
+
+    def __init__(self, message: Message, kind: object, payload: object) -> None:
+        self.message = message
+        self.kind = kind
+        self.payload = payload
+
+    def open(self, cell: Cell) -> tuple[object, object]:
+        """The actor takes it: with that, it is done with the one before."""
+        instruments = self.message._instruments
+        end_received(cell)
+        instruments.received[cell] = self.message
+        self.message._begin()
+        return self.kind, self.payload
+
+
+def end_received(cell: Cell, error: BaseException | None = None) -> None:
+    """A function actor is done with the message that it received last."""
+    instruments = cell.ref._run.instruments
+    if instruments is not None:
+        message = cast("Message | None", instruments.received.pop(cell, None))
+        if message is not None:
+            message._end(None, error)
+
+
+# What goes into the mailbox
+
+
+def observed(cell: Cell, kind: object, payload: Any) -> tuple[object, Any]:
+    """A message as it goes into the mailbox while somebody may watch. It is told as sent."""
+    instruments = cell.ref._run.instruments
+    if instruments is None or not instruments.see_messages:
+        return kind, payload
+    if type(kind) is Handler:
+        return CAST, (_watched(cell, instruments, _kind_of(cell, kind), kind, payload, NO_KWARGS), payload, NO_KWARGS)
+    if kind is CALL:
+        call = cast("Call", payload)
+        if type(call.handler) is Handler:
+            call.handler = _watched(cell, instruments, "call", call.handler, call.args, call.kwargs)
+    elif kind is CAST and type(payload) is tuple:
+        handler, args, kwargs = payload
+        if type(handler) is Handler:
+            return CAST, (_watched(cell, instruments, "cast", handler, args, kwargs), args, kwargs)
+        if type(handler) is Timed:
+            return CAST, (_watched(cell, instruments, "timer", handler, args, kwargs), args, kwargs)
+    elif kind is INFO or kind is TICK:
+        if type(payload) is Item:
+            return kind, payload
+        tick = cast("Tick", payload) if kind is TICK else None
+        args = (payload if tick is None else tick.message,)
+        if cell.hooks is None:
+            message = _message(cell, instruments, "send" if tick is None else "timer", None, args)
+            return INFO, Item(message, kind, payload)
+        handler = cell.hooks.on_message
+        if tick is None:
+            return CAST, (_watched(cell, instruments, "send", handler, args, NO_KWARGS), args, NO_KWARGS)
+        return CAST, (_watched(cell, instruments, "timer", Timed(handler, tick), args, NO_KWARGS), args, NO_KWARGS)
+    return kind, payload
+
+
+def observed_call(cell: Cell, handler: Handler, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Handler:
+    """The handler for a call in the turn of its caller."""
+    instruments = cell.ref._run.instruments
+    if instruments is None or not instruments.see_messages:
+        return handler
+    return _watched(cell, instruments, "call", handler, args, kwargs)
+
+
+def publication(cell: Cell, kind: object, payload: Any) -> tuple[object, Any]:
+    """`observed`, for a message of a `PubSub`."""
+    instruments = cell.ref._run.instruments
+    if instruments is None or not instruments.see_messages:
+        return kind, payload
+    if cell.hooks is None:
+        return INFO, Item(_message(cell, instruments, "publication", None, (payload,)), kind, payload)
+    handler, args = (cell.hooks.on_message, (payload,)) if kind is INFO else (cast("Handler", kind), payload)
+    return CAST, (_watched(cell, instruments, "publication", handler, args, NO_KWARGS), args, NO_KWARGS)
+
+
+def left(cell: Cell, kind: object, payload: Any, why: WhyLeft) -> None:
+    """A message that nobody handles. One that was sent before anybody watched is told, too."""
+    if type(payload) is Item:
+        payload.message._leave(why)
+        return
+    handler = payload.handler if kind is CALL else payload[0] if kind is CAST and type(payload) is tuple else None
+    if type(handler) is Observed:
+        handler.message._leave(why)
+        return
+    instruments = cell.ref._run.instruments
+    if instruments is None or not instruments.has("message_left"):
+        return
+    message: Message
+    if kind is CALL:
+        message = _unsent(cell, instruments, "call", payload.handler, payload.args, payload.kwargs)
+    elif kind is INFO or kind is TICK:
+        plain_message = cast("Tick", payload).message if kind is TICK else payload
+        message = _unsent(cell, instruments, "timer" if kind is TICK else "send", None, (plain_message,), NO_KWARGS)
+    elif handler is not None:
+        message = _unsent(cell, instruments, "cast", *payload)
+    elif isinstance(kind, Handler):
+        message = _unsent(cell, instruments, "cast", kind, payload, NO_KWARGS)
+    else:
+        return
+    message._leave(why)
+
+
+def _kind_of(cell: Cell, handler: Handler) -> MessageKind:
+    return "idle" if cell.hooks is not None and handler is cell.hooks.on_idle else "cast"
+
+
+def _watched(
+    cell: Cell,
+    instruments: Instruments,
+    kind: MessageKind,
+    handler: Handler,
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+) -> Observed:
+    return Observed(handler, _message(cell, instruments, kind, handler, args, kwargs))
+
+
+def _message(
+    cell: Cell,
+    instruments: Instruments,
+    kind: MessageKind,
+    handler: Handler | None,
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object] = NO_KWARGS,
+) -> Message:
+    message = _unsent(cell, instruments, kind, handler, args, kwargs)
+    instruments.tell("message_sent", message, among=message._watchers)
+    return message
+
+
+def _unsent(
+    cell: Cell,
+    instruments: Instruments,
+    kind: MessageKind,
+    handler: Handler | None,
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+) -> Message:
+    return Message(
+        kind,
+        cell.ref,
+        None if handler is None else handler.name,
+        args,
+        kwargs,
+        current_actor.get(None),
+        trio.current_time(),
+        instruments=instruments,
+        watchers=tuple(instruments.all),
+    )

@@ -1,0 +1,104 @@
+"""The instruments of one Trio run: for each hook, the functions to call. It knows no actor.
+
+`UNUSUAL` says whether a message has to take the long way. It is empty nearly always. While it is not, a run has an
+instrument that sees messages, or the garbage collector runs. So a program without instruments pays nothing for them.
+
+Must never happen: an instrument that disturbs the program. One that raises is removed, with an error in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from .finalizers import UNUSUAL
+from .report import report
+
+if TYPE_CHECKING:
+    from .trio_run import Run
+
+NAME_HOOKS = frozenset({"registered", "unregistered"})
+
+MESSAGE_HOOKS = frozenset({"message_sent", "handling", "handled", "message_left"})
+"""The hooks for which each message has to be watched on its way."""
+
+
+class Instruments:
+    """Those of one run.
+
+    Attributes:
+        all: The instruments, in the order in which they were added.
+        see_messages, see_names: Whether one of them has a hook for messages, or for names.
+        received: The message that a function actor works on, by its cell.
+    """
+
+    __slots__ = ("_by_hook", "all", "received", "see_messages", "see_names")
+
+    def __init__(self) -> None:
+        self.all: dict[object, Mapping[str, Callable[..., object]]] = {}
+        self._by_hook: dict[str, tuple[tuple[object, Callable[..., object]], ...]] = {}
+        self.see_messages = False
+        self.see_names = False
+        self.received: dict[object, object] = {}
+
+    def has(self, hook: str) -> bool:
+        """Whether an instrument has this hook."""
+        return hook in self._by_hook
+
+    def tell(self, hook: str, *args: object, among: Iterable[object] | None = None) -> None:
+        """Call a hook of each instrument, or of those among some. Never raises."""
+        for instrument, function in self._by_hook.get(hook, ()):
+            if instrument not in self.all or (among is not None and instrument not in among):
+                continue
+            try:
+                function(*args)
+            except BaseException as error:
+                self._remove(instrument)
+                report(error, "the instrument %r failed in %s(), and is removed", instrument, hook)
+
+    def _add(self, instrument: object, hooks: Mapping[str, Callable[..., object]]) -> None:
+        self.all[instrument] = hooks
+        self._update()
+
+    def _remove(self, instrument: object) -> None:
+        self.all.pop(instrument, None)
+        self._update()
+
+    def _update(self) -> None:
+        by_hook: dict[str, tuple[tuple[object, Callable[..., object]], ...]] = {}
+        for instrument, hooks in self.all.items():
+            for hook, function in hooks.items():
+                by_hook[hook] = (*by_hook.get(hook, ()), (instrument, function))
+        self._by_hook = by_hook
+        self.see_names = not NAME_HOOKS.isdisjoint(by_hook)
+        self.see_messages = not MESSAGE_HOOKS.isdisjoint(by_hook)
+        if self.see_messages and self not in UNUSUAL:
+            UNUSUAL.append(self)
+        elif not self.see_messages and self in UNUSUAL:
+            UNUSUAL.remove(self)
+
+    def end(self) -> None:
+        """The run is over."""
+        self.all.clear()
+        self._update()
+        self.received.clear()
+
+
+def install(run: Run, instrument: object, hooks: Mapping[str, Callable[..., object]]) -> None:
+    """Have a run call these hooks of an instrument from now on. Does nothing if it does so already."""
+    if run.instruments is None:
+        run.instruments = Instruments()
+    if instrument not in run.instruments.all:
+        run.instruments._add(instrument, hooks)
+    if run.instruments.see_names:
+        run.watch_names()
+
+
+def uninstall(run: Run, instrument: object) -> None:
+    """Call no hook of an instrument any more. `KeyError` if it is not installed."""
+    instruments = run.instruments
+    if instruments is None or instrument not in instruments.all:
+        raise KeyError(instrument)
+    instruments._remove(instrument)
+    if not instruments.all:
+        run.instruments = None
