@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from support.checking import watch_every_run
 from support.keys import Keys
 from support.registry_kinds import DUPLICATE_KINDS, KINDS, kind_id
 
@@ -55,6 +56,16 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
+def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """With TRIOREG_WATCHED=1 in the environment, a checking instrument watches every test."""
+    if not os.environ.get("TRIOREG_WATCHED"):
+        yield
+        return
+    with watch_every_run(monkeypatch):
+        yield
 
 
 @pytest.fixture
