@@ -219,6 +219,25 @@ async def cast_by_name(sampler: Sampler) -> list[float]:
     raise AssertionError("unreachable")
 
 
+class Counting(trioreg.Instrument):
+    """Counts what is handled."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def handled(self, message: trioreg.Message, value: object, error: BaseException | None, /) -> None:
+        self.count += 1
+
+
+async def cast_watched(sampler: Sampler, instrument: trioreg.Instrument) -> list[float]:
+    """`cast_by_name`, while an instrument watches."""
+    trioreg.add_instrument(instrument)
+    try:
+        return await cast_by_name(sampler)
+    finally:
+        trioreg.remove_instrument(instrument)
+
+
 async def cast_inline(sampler: Sampler) -> list[float]:
     """The same, with an address made for each cast."""
     registry = new_registry()
@@ -526,6 +545,8 @@ if __name__ == "__main__":
             "call_many": in_trio(call_many),
             "call_many_async": in_trio(call_many_async),
             "cast": in_trio(cast_by_name),
+            "cast_empty_instrument": in_trio(partial(cast_watched, instrument=trioreg.Instrument())),
+            "cast_counting_instrument": in_trio(partial(cast_watched, instrument=Counting())),
             "cast_inline": in_trio(cast_inline),
             "cast_by_reference": in_trio(cast_by_reference),
             "cast_awaited": in_trio(cast_awaited),

@@ -107,6 +107,14 @@ OPERATIONS = (
     Operation("call_many_async", "… async handlers"),
     Operation("cast", "cast by name, sent and handled", (elixir(1.0),)),
     Operation("cast_inline", "… the name written inline", (elixir(1.0), itself(1.1, "cast", "a kept address"))),
+    Operation(
+        "cast_empty_instrument", "… with an instrument that has no hooks", (itself(1.1, "cast", "without instruments"),)
+    ),
+    Operation(
+        "cast_counting_instrument",
+        "… with an instrument that counts messages",
+        (itself(None, "cast", "without instruments"),),
+    ),
     Operation("cast_by_reference", "cast by reference, sent and handled"),
     Operation("cast_awaited", "cast by name, awaited: a checkpoint each", floor="checkpoint"),
     Operation("dispatch", "dispatch to 10,000 waiting actors, each", (floor(1.2),), floor="reschedule"),

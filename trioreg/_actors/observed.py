@@ -14,7 +14,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
-import attrs
 import trio
 
 from .._runtime import await_user, current_actor
@@ -24,9 +23,10 @@ from .message import CALL, CAST, INFO, TICK, Tick
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
-    from .._runtime import Instruments, Owner
+    from .._runtime import Instruments
     from .call import Call
-    from .cell import Cell
+    from .cell import Cell, Reference
+    from .ref import ActorRef
 
 MessageKind: TypeAlias = Literal["call", "cast", "send", "timer", "publication", "idle"]
 WhyLeft: TypeAlias = Literal["withdrawn", "exited"]
@@ -34,7 +34,6 @@ WhyLeft: TypeAlias = Literal["withdrawn", "exited"]
 NO_KWARGS: Mapping[str, object] = {}
 
 
-@attrs.define(eq=False, repr=False)
 class Message:
     """One message on its way, as an instrument sees it. All hooks get the same object for the same message.
 
@@ -47,39 +46,73 @@ class Message:
         sender: The actor whose code sent it, or None.
         sent_at: When it was sent, as `trio.current_time`, in seconds.
         began_at: When the actor began with it; None until then.
-        data: Empty. Instruments keep here what belongs to the message. Use the instrument itself as the key.
     """
 
-    kind: MessageKind
-    to: Owner
-    method: str | None
-    args: tuple[object, ...]
-    kwargs: Mapping[str, object]
-    sender: Owner | None
-    sent_at: float
-    began_at: float | None = None
-    data: dict[object, Any] = attrs.field(factory=dict)
-    _instruments: Instruments = attrs.field(kw_only=True)
-    _watchers: tuple[object, ...] = attrs.field(kw_only=True)
-    _is_over: bool = attrs.field(default=False, init=False)
+    __slots__ = (
+        "_data",
+        "_hooks",
+        "_instruments",
+        "_is_over",
+        "args",
+        "began_at",
+        "kind",
+        "kwargs",
+        "method",
+        "sender",
+        "sent_at",
+        "to",
+    )
+
+    def __init__(
+        self,
+        instruments: Instruments,
+        kind: MessageKind,
+        to: Reference,
+        method: str | None,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+    ) -> None:
+        self.kind: MessageKind = kind
+        self.to = cast("ActorRef[Any]", to)
+        self.method = method
+        self.args = args
+        self.kwargs = kwargs
+        self.sender = cast("ActorRef[Any] | None", current_actor.get(None))
+        self.sent_at = trio.current_time()
+        self.began_at: float | None = None
+        self._data: dict[object, Any] | None = None
+        self._instruments = instruments
+        self._hooks = instruments.hooks
+        self._is_over = False
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.method or 'message'} to {self.to!r}>"
 
+    @property
+    def data(self) -> dict[object, Any]:
+        """What instruments keep with the message. Use the instrument itself as the key."""
+        if self._data is None:
+            self._data = {}
+        return self._data
+
+    def _tell(self, hook: str, *args: object) -> None:
+        if hook in self._hooks:
+            self._instruments.tell_those(self._hooks, hook, self, *args)
+
     def _begin(self) -> None:
-        self.to = current_actor.get()  # it may have been handed on to the next life
+        self.to = cast("ActorRef[Any]", current_actor.get())  # it may have been handed on to the next life
         self.began_at = trio.current_time()
-        self._instruments.tell("handling", self, among=self._watchers)
+        self._tell("handling")
 
     def _end(self, value: object, error: BaseException | None) -> None:
         if not self._is_over:
             self._is_over = True
-            self._instruments.tell("handled", self, value, error, among=self._watchers)
+            self._tell("handled", value, error)
 
     def _leave(self, why: WhyLeft) -> None:
         if not self._is_over:
             self._is_over = True
-            self._instruments.tell("message_left", self, why, among=self._watchers)
+            self._tell("message_left", why)
 
 
 class Observed(Handler):
@@ -246,21 +279,23 @@ def left(cell: Cell, kind: object, payload: Any, why: WhyLeft) -> None:
         handler.message._leave(why)
         return
     instruments = cell.ref._run.instruments
-    if instruments is None or not instruments.has("message_left"):
+    if instruments is None or "message_left" not in instruments.hooks:
         return
-    message: Message
+    about: tuple[MessageKind, str | None, tuple[object, ...], Mapping[str, object]]
     if kind is CALL:
-        message = _unsent(cell, instruments, "call", payload.handler, payload.args, payload.kwargs)
-    elif kind is INFO or kind is TICK:
-        plain_message = cast("Tick", payload).message if kind is TICK else payload
-        message = _unsent(cell, instruments, "timer" if kind is TICK else "send", None, (plain_message,), NO_KWARGS)
+        about = "call", payload.handler.name, payload.args, payload.kwargs
+    elif kind is INFO:
+        about = "send", None, (payload,), NO_KWARGS
+    elif kind is TICK:
+        about = "timer", None, (payload.message,), NO_KWARGS
     elif handler is not None:
-        message = _unsent(cell, instruments, "cast", *payload)
+        about = "cast", handler.name, payload[1], payload[2]
     elif isinstance(kind, Handler):
-        message = _unsent(cell, instruments, "cast", kind, payload, NO_KWARGS)
+        about = "cast", kind.name, payload, NO_KWARGS
     else:
         return
-    message._leave(why)
+    what, method, args, kwargs = about
+    Message(instruments, what, cell.ref, method, args, kwargs)._leave(why)
 
 
 def _kind_of(cell: Cell, handler: Handler) -> MessageKind:
@@ -286,27 +321,6 @@ def _message(
     args: tuple[object, ...],
     kwargs: Mapping[str, object] = NO_KWARGS,
 ) -> Message:
-    message = _unsent(cell, instruments, kind, handler, args, kwargs)
-    instruments.tell("message_sent", message, among=message._watchers)
+    message = Message(instruments, kind, cell.ref, None if handler is None else handler.name, args, kwargs)
+    message._tell("message_sent")
     return message
-
-
-def _unsent(
-    cell: Cell,
-    instruments: Instruments,
-    kind: MessageKind,
-    handler: Handler | None,
-    args: tuple[object, ...],
-    kwargs: Mapping[str, object],
-) -> Message:
-    return Message(
-        kind,
-        cell.ref,
-        None if handler is None else handler.name,
-        args,
-        kwargs,
-        current_actor.get(None),
-        trio.current_time(),
-        instruments=instruments,
-        watchers=tuple(instruments.all),
-    )

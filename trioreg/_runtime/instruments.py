@@ -8,8 +8,8 @@ Must never happen: an instrument that disturbs the program. One that raises is r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 from .finalizers import UNUSUAL
 from .report import report
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .trio_run import Run
 
 NAME_HOOKS = frozenset({"registered", "unregistered"})
+
+Hooks: TypeAlias = dict[str, tuple[tuple[object, Callable[..., object]], ...]]
 
 MESSAGE_HOOKS = frozenset({"message_sent", "handling", "handled", "message_left"})
 """The hooks for which each message has to be watched on its way."""
@@ -28,27 +30,29 @@ class Instruments:
 
     Attributes:
         all: The instruments, in the order in which they were added.
+        hooks: The functions of each hook that an instrument has. It is never changed, but replaced.
         see_messages, see_names: Whether one of them has a hook for messages, or for names.
         received: The message that a function actor works on, by its cell.
     """
 
-    __slots__ = ("_by_hook", "all", "received", "see_messages", "see_names")
+    __slots__ = ("all", "hooks", "received", "see_messages", "see_names")
 
     def __init__(self) -> None:
         self.all: dict[object, Mapping[str, Callable[..., object]]] = {}
-        self._by_hook: dict[str, tuple[tuple[object, Callable[..., object]], ...]] = {}
+        self.hooks: Hooks = {}
         self.see_messages = False
         self.see_names = False
         self.received: dict[object, object] = {}
 
-    def has(self, hook: str) -> bool:
-        """Whether an instrument has this hook."""
-        return hook in self._by_hook
+    def tell(self, hook: str, *args: object) -> None:
+        """Call a hook of each instrument. Never raises."""
+        if hook in self.hooks:
+            self.tell_those(self.hooks, hook, *args)
 
-    def tell(self, hook: str, *args: object, among: Iterable[object] | None = None) -> None:
-        """Call a hook of each instrument, or of those among some. Never raises."""
-        for instrument, function in self._by_hook.get(hook, ()):
-            if instrument not in self.all or (among is not None and instrument not in among):
+    def tell_those(self, hooks: Hooks, hook: str, *args: object) -> None:
+        """The same for those that were there when `hooks` was asked for, if they still are. There must be one."""
+        for instrument, function in hooks[hook]:
+            if hooks is not self.hooks and instrument not in self.all:
                 continue
             try:
                 function(*args)
@@ -65,11 +69,11 @@ class Instruments:
         self._update()
 
     def _update(self) -> None:
-        by_hook: dict[str, tuple[tuple[object, Callable[..., object]], ...]] = {}
+        by_hook: Hooks = {}
         for instrument, hooks in self.all.items():
             for hook, function in hooks.items():
                 by_hook[hook] = (*by_hook.get(hook, ()), (instrument, function))
-        self._by_hook = by_hook
+        self.hooks = by_hook
         self.see_names = not NAME_HOOKS.isdisjoint(by_hook)
         self.see_messages = not MESSAGE_HOOKS.isdisjoint(by_hook)
         if self.see_messages and self not in UNUSUAL:
