@@ -295,7 +295,7 @@ class PubSubMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(publication.waiting_in for publication in self.publications))
     @rule(number=some, then=some)
     def cancel_publication(self, number: int, then: int) -> None:
-        """A publication that waits for room is cancelled. Before its task runs, a subscriber makes room."""
+        """A publication that waits for room is cancelled. Before its task runs, a subscriber may make room."""
         waiting = [publication for publication in self.publications if publication.waiting_in]
         if not waiting:
             return
