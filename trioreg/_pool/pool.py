@@ -26,7 +26,7 @@ from typing import (
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled, enable_ki_protection
 
 from .._actors import CAST, Actor, ActorRef, Reply
-from .._runtime import ActorExited, Identity, NotRunning
+from .._runtime import ActorExited, Identity, NotRunning, require_count
 from .._tasks import Outcome, TaskStream
 from .claim import Claim
 from .mapping import KeyOf, MapOptions, Progress, open_map
@@ -461,12 +461,9 @@ class Pool(Identity, Generic[A]):
 
 def _take_options(kwargs: dict[str, Any]) -> tuple[Any, int, bool]:
     """Take the options of a call out of the keyword arguments."""
-    retries: object = kwargs.pop("retries", 0)
+    retries: Any = kwargs.pop("retries", 0)
     idempotent: object = kwargs.pop("idempotent", False)
-    if not isinstance(retries, int) or isinstance(retries, bool):
-        raise TypeError(f"retries must be an int, not {retries!r}")
-    if retries < 0:
-        raise ValueError(f"retries must be at least 0, not {retries!r}")
+    require_count("retries", retries, 0)
     if not isinstance(idempotent, bool):
         raise TypeError(f"idempotent must be a bool, not {idempotent!r}")
     return kwargs.pop("key", NO_KEY), retries, idempotent

@@ -22,6 +22,7 @@ from .._runtime import (
     current_run,
     do_later,
     is_finalizing,
+    require_count,
     require_room,
     require_sync,
 )
@@ -134,7 +135,7 @@ class PubSub(Identity, Generic[K, M]):
             RuntimeError: On entering: the PubSub is in use by another Trio run.
         """
         _require_hashable(topic)
-        _check_buffer(buffer, 0)
+        require_count("buffer", buffer, 0, infinite=True)
         _check_overflow(overflow)
         return Subscribing(topic, partial(self._subscribe, topic, buffer, overflow, value, owner))
 
@@ -195,7 +196,7 @@ class PubSub(Identity, Generic[K, M]):
             RuntimeError: You are outside of the actor's Trio run, or the PubSub is in use by another run.
         """
         _require_hashable(topic)
-        _check_buffer(buffer, 1)
+        require_count("buffer", buffer, 1, infinite=True)
         _check_overflow(overflow)
         found = self._names.writable_owner(owner)
         if not isinstance(found, ActorRef):
@@ -464,13 +465,6 @@ def _require_hashable(topic: object) -> None:
         hash(topic)
     except TypeError as error:
         raise TypeError(f"topic must be hashable: {topic!r} ({error})") from None
-
-
-def _check_buffer(buffer: object, least: int) -> None:
-    if isinstance(buffer, bool) or not (isinstance(buffer, int) or buffer == math.inf):
-        raise TypeError(f"buffer must be an int or math.inf, not {buffer!r}")
-    if cast("float", buffer) < least:
-        raise ValueError(f"buffer must be at least {least}, not {buffer!r}")
 
 
 def _check_overflow(overflow: object) -> None:
