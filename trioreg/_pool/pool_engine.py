@@ -65,8 +65,9 @@ class PoolEngine(Engine):
             run.registries.discard(self)
 
     def forget_run(self) -> None:
-        """All workers have ended, or this process is the child of a fork, which has none."""
-        self._pool._engine = None
+        """All workers have ended: also if Trio has failed, or if this process is the child of a fork."""
+        if self._pool._engine is self:  # else that was done long ago, and another run has begun
+            self._pool._engine = None
 
     # A worker starts and ends
 
