@@ -9,6 +9,9 @@ up, the worker may still be at work for it. Then a round through its mailbox say
 
 Must never happen: a worker with two callers; a caller with a worker that was ending when it got it; a free worker while
 a caller waits for it; a caller in line that nothing will wake.
+
+A step that fails, because the stack or the memory is full, must not lose a worker or a caller either. So what can fail
+comes before the change, and the change itself calls nothing. Then `Desk.give_back` can simply be called again.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from trio.lowlevel import (
 )
 
 from .._actors import ask_round, begin_wait
-from .._runtime import NotRunning, PoolFull, do_later
+from .._runtime import NotRunning, PoolFull, do_later, require_room
 from .line import Line, numbers
 from .place import Place, Ticket, Worker, WorkerState
 from .statistics import PoolStatistics
@@ -94,57 +97,64 @@ class Desk:
             return worker
         if check is not None:
             check()
-        return await self._wait(self._new_ticket(key, place))
+        return await self._wait(self._new_ticket(key, place), self._line_up)
 
     async def check_out_at_checkpoint(self, key: Hashable) -> Worker:
         """The same, and always a checkpoint."""
         await checkpoint_if_cancelled()
         place = self._place_for(key)
+        number = next(numbers)
         worker = self._take_idle(place)
         if worker is None:
-            return await self._wait(self._new_ticket(key, place))
-        number = next(numbers)
-        await cancel_shielded_checkpoint()
-        if worker.state is BUSY and worker.is_running:
-            return worker
-        # It has ended at the checkpoint. The caller is older than all that have come to the line since.
-        self.give_back(worker)
+            return await self._wait(self._new_ticket(key, place), self._line_up)
+        try:
+            await cancel_shielded_checkpoint()
+            if worker.state is BUSY and worker.is_running:
+                return worker
+            # It has ended at the checkpoint. The caller is older than all that have come to the line since.
+            self.give_back(worker)
+        except BaseException:
+            self.give_back_surely(worker)
+            raise
         ticket = Ticket(number, key, place, trio.current_time())
-        self._line_up_again(ticket)
-        return await self._wait(ticket)
+        return await self._wait(ticket, self._line_up_again)
 
     def _place_for(self, key: Hashable) -> Place | None:
         if self.is_closed or not self._is_accepting():
             raise self._not_running()
+        require_room(8)  # who takes a worker needs some to give it back, at least a little later
         return None if self._choose is None else self._choose(self.places, key)
 
     def _take_idle(self, place: Place | None) -> Worker | None:
         idle = self._idle
         if place is None:
             while idle:
-                worker = idle.popitem(last=False)[0]
-                if worker.is_running:
-                    worker.state = BUSY
+                worker = next(iter(idle))
+                state = BUSY if worker.is_running else GONE
+                del idle[worker]
+                worker.state = state
+                if state is BUSY:
                     return worker
-                worker.state = GONE
             return None
         worker_there = place.worker
         if worker_there is None or worker_there.state is not IDLE:
             return None
+        state = BUSY if worker_there.is_running else GONE
         del idle[worker_there]
-        worker_there.state = BUSY if worker_there.is_running else GONE
-        return worker_there if worker_there.state is BUSY else None
+        worker_there.state = state
+        return worker_there if state is BUSY else None
 
     def _new_ticket(self, key: Hashable, place: Place | None) -> Ticket:
         if self._waiting >= self._settings.queue_limit:
             raise PoolFull(self._settings.name, int(self._settings.queue_limit))
-        ticket = Ticket(next(numbers), key, place, trio.current_time())
-        self._line_of(place).add(ticket)
-        self._waiting += 1
-        return ticket
+        return Ticket(next(numbers), key, place, trio.current_time())
 
-    async def _wait(self, ticket: Ticket) -> Worker:
-        """Wait until the ticket has a worker that can be used. A checkpoint, unless it has one already."""
+    def _line_up(self, ticket: Ticket) -> None:
+        self._line_of(ticket.place).add(ticket)
+        self._waiting += 1
+
+    async def _wait(self, ticket: Ticket, line_up: Callable[[Ticket], None]) -> Worker:
+        """Line up, and wait until the ticket has a worker that can be used. A checkpoint, unless it has one at once."""
 
         def abort(_: RaiseCancelT) -> Abort:
             if ticket.line is None:
@@ -153,14 +163,16 @@ class Desk:
             return Abort.SUCCEEDED
 
         try:
+            line_up(ticket)
             while True:
                 worker = ticket.worker
                 if worker is not None:
-                    worker.ticket = ticket.worker = None
                     if worker.is_running:
-                        worker.state = BUSY
                         self._note_wait(trio.current_time() - ticket.since)
+                        worker.ticket = ticket.worker = None
+                        worker.state = BUSY
                         return worker
+                    worker.ticket = ticket.worker = None
                     worker.state = GONE
                     worker.place.set_free()
                     self._line_up_again(ticket)
@@ -197,7 +209,7 @@ class Desk:
         assert worker is not None
         worker.ticket = None
         worker.state = BUSY
-        self.give_back(worker)
+        self.give_back_surely(worker)
 
     def _line_up_again(self, ticket: Ticket) -> None:
         """The worker that a caller got has ended before the caller had its turn: it keeps its place."""
@@ -231,50 +243,76 @@ class Desk:
     # A worker becomes free
 
     def give_back(self, worker: Worker) -> None:
-        """A caller does not use its worker any more. Not a checkpoint; constant time."""
+        """A caller does not use its worker any more. Not a checkpoint; constant time.
+
+        If it raises, nothing has changed.
+        """
         if worker.state is not BUSY:
             return
         if not worker.is_running:
-            worker.state = GONE
-            worker.place.set_free()
+            self._gone(worker)
         elif worker.cell.is_idle:
             self._free(worker)
         else:
+            ask_round(worker.cell, partial(self._came_round, worker))
             worker.state = FINISHING
-            try:
-                ask_round(worker.cell, partial(self._came_round, worker))
-            except BaseException:
-                # The stack is full, or the memory. It must not be lost.
-                worker.state = BUSY
-                do_later(worker.cell.ref._run.token, self.give_back, worker)
-                raise
+
+    def give_back_surely(self, worker: Worker) -> None:
+        """The same, now or a little later: for a caller that could not do it again."""
+        try:
+            self.give_back(worker)
+        except (MemoryError, RecursionError):
+            self.give_back_later(worker)
+
+    def give_back_later(self, worker: Worker) -> None:
+        """The stack is full, or the memory. The worker must not be lost."""
+        do_later(worker.cell.ref._run.token, self.give_back, worker)
 
     def _came_round(self, worker: Worker) -> None:
         if worker.state is FINISHING:
-            if worker.is_running:
-                self._free(worker)
-            else:
-                worker.state = GONE
-                worker.place.set_free()
+            try:
+                if worker.is_running:
+                    self._free(worker)
+                else:
+                    self._gone(worker)
+            except (MemoryError, RecursionError):
+                do_later(worker.cell.ref._run.token, self._came_round, worker)
+
+    def _gone(self, worker: Worker) -> None:
+        """It ends. Whatever waits until the worker is not busy need not wait any more."""
+        if worker.place.freed is not None:
+            require_room()
+        worker.state = GONE
+        worker.place.set_free()
 
     def _free(self, worker: Worker) -> None:
         place = worker.place
-        worker.state = IDLE
         if self.is_closed or place.is_leaving:
+            require_room()
+            worker.state = IDLE
             place.set_free()
             return
         ticket = (self._line if self._choose is None else place.line).first
         if ticket is None:
+            worker.state = IDLE
             self._idle[worker] = None
         else:
-            self._leave(ticket)
+            require_room()
             self._give(worker, ticket)
 
     def _give(self, worker: Worker, ticket: Ticket) -> None:
+        """A caller gets a worker, and is woken. If it stands in a line, it leaves that."""
+        if ticket.line is not None:
+            del ticket.line.tickets[ticket.number]
+            ticket.line = None
+            self._waiting -= 1
         worker.state = GIVEN
         worker.ticket = ticket
         ticket.worker = worker
-        ticket.wake()
+        try:
+            ticket.wake()
+        except (MemoryError, RecursionError):
+            do_later(worker.cell.ref._run.token, ticket.wake)
 
     # A worker comes and goes
 
