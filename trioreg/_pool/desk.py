@@ -31,7 +31,7 @@ from trio.lowlevel import (
 )
 
 from .._actors import ask_round, begin_wait
-from .._runtime import NotRunning, PoolFull, do_later, require_room
+from .._runtime import NotRunning, PoolFull, current_run, do_later, require_room
 from .line import Line, numbers
 from .place import Place, Ticket, Worker, WorkerState
 from .statistics import PoolStatistics
@@ -227,10 +227,10 @@ class Desk:
             self._line_of(place).put_back(ticket)
             self._waiting += 1
 
-    def _place_again(self, ticket: Ticket) -> Place | None:
+    def _place_again(self, ticket: Ticket) -> Place:
         assert self._choose is not None
-        ticket.place = self._choose(self.places, ticket.key)
-        return ticket.place
+        ticket.place = place = self._choose(self.places, ticket.key)
+        return place
 
     def _line_of(self, place: Place | None) -> Line[Ticket]:
         return self._line if place is None else place.line
@@ -312,7 +312,7 @@ class Desk:
         try:
             ticket.wake()
         except (MemoryError, RecursionError):
-            do_later(worker.cell.ref._run.token, ticket.wake)
+            do_later(current_run().token, ticket.wake)
 
     # A worker comes and goes
 
@@ -334,7 +334,11 @@ class Desk:
             ticket, worker.ticket = worker.ticket, None
             if ticket is not None:
                 ticket.worker = None
-                self._line_up_again(ticket)
+                try:
+                    self._line_up_again(ticket)
+                except BaseException as error:
+                    self._refuse(ticket, error)
+                    raise
         if self._settings.strategy != "by_key":
             self._send_elsewhere(place)
         place.set_free()
@@ -342,48 +346,67 @@ class Desk:
     def _send_elsewhere(self, place: Place) -> None:
         """Those that wait for a worker that is not there need not wait for its restart."""
         if place.line and any(other.is_present for other in self.places):
-            self._choose_again(place.line.take_all())
+            self._choose_again([place.line])
 
-    def _choose_again(self, tickets: list[Ticket]) -> None:
+    def _choose_again(self, lines: list[Line[Ticket]]) -> None:
+        """Each caller in these lines chooses its worker again. Until it has another one, it stands where it stood."""
         moved: dict[Place, list[Ticket]] = {}
-        for ticket in tickets:
+        for ticket in sorted((ticket for line in lines for ticket in line), key=lambda ticket: ticket.number):
             try:
                 place = self._place_again(ticket)
+                if place.line is ticket.line:
+                    continue
+                worker = None if place.line or place in moved else self._take_idle(place)
+                if worker is None:
+                    moved.setdefault(place, []).append(ticket)
+                else:
+                    self._give(worker, ticket)
             except BaseException as error:
                 # Of the key's own `__hash__`. It is an error of that caller, and of no other.
-                self._waiting -= 1
-                ticket.error = error
-                ticket.wake()
-                continue
-            assert place is not None
-            worker = None if place.line or place in moved else self._take_idle(place)
-            if worker is not None:
-                self._waiting -= 1
-                self._give(worker, ticket)
-            else:
-                moved.setdefault(place, []).append(ticket)
+                self._refuse(ticket, error)
         for place, arrivals in moved.items():
             place.line.merge(arrivals)
             for ticket in arrivals:
                 ticket.wake()  # it goes on waiting, for another worker
+
+    def _refuse(self, ticket: Ticket, error: BaseException) -> None:
+        """A caller gets no worker, but an error."""
+        if ticket.line is not None:
+            del ticket.line.tickets[ticket.number]
+            ticket.line = None
+            self._waiting -= 1
+        ticket.error = error
+        try:
+            ticket.wake()
+        except (MemoryError, RecursionError):
+            do_later(current_run().token, ticket.wake)
 
     # The size changes
 
     def rebalance(self) -> None:
         """There are more places: callers whose key has moved go with it. The same key is not to have two workers."""
         if self._settings.strategy == "by_key":
-            tickets = [ticket for place in self.places for ticket in place.line.take_all()]
-            self._choose_again(sorted(tickets, key=lambda ticket: ticket.number))
+            self._choose_again([place.line for place in self.places])
 
     def remove_last(self) -> Place:
         """One place fewer. Its worker is not given to callers any more."""
-        place = self.places.pop()
+        place = self.places[-1]
+        self.leave(place)
+        del self.places[-1]
+        try:
+            if place.line:
+                self._choose_again([place.line])
+        except BaseException as error:
+            for ticket in list(place.line):
+                self._refuse(ticket, error)
+            raise
+        return place
+
+    def leave(self, place: Place) -> None:
+        """The worker of a place is not given to callers any more."""
         place.is_leaving = True
         if place.worker is not None:
             self._idle.pop(place.worker, None)
-        if place.line:
-            self._choose_again(place.line.take_all())
-        return place
 
     # The end
 
@@ -392,10 +415,8 @@ class Desk:
         self.is_closed = True
         self._idle.clear()
         for line in (self._line, *(place.line for place in self.places)):
-            for ticket in line.take_all():
-                self._waiting -= 1
-                ticket.error = self._not_running()
-                ticket.wake()
+            for ticket in list(line):
+                self._refuse(ticket, self._not_running())
         for place in self.places:
             worker = place.worker
             if worker is not None and worker.ticket is not None:

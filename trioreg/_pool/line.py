@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 numbers = count()
 
@@ -41,6 +41,9 @@ class Line(Generic[T]):
     def __len__(self) -> int:
         return len(self.tickets)
 
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.tickets.values())
+
     @property
     def first(self) -> T | None:
         for ticket in self.tickets.values():
@@ -67,20 +70,14 @@ class Line(Generic[T]):
             tickets.move_to_end(number, last=False)
 
     def merge(self, others: Iterable[T]) -> None:
-        """Callers from other lines, each in the place of its number. The cost grows with the whole line."""
+        """Callers come over from other lines, each to the place of its number. The cost grows with the whole line."""
+        others = list(others)
+        merged = OrderedDict(sorted([*self.tickets.items(), *((ticket.number, ticket) for ticket in others)]))
         for ticket in others:
-            self.tickets[ticket.number] = ticket
+            del ticket.line.tickets[ticket.number]
             ticket.line = self
-        self.tickets = OrderedDict(sorted(self.tickets.items()))
+        self.tickets = merged
 
     def remove(self, ticket: T) -> None:
         del self.tickets[ticket.number]
         ticket.line = None
-
-    def take_all(self) -> list[T]:
-        """Empty the line."""
-        tickets = list(self.tickets.values())
-        self.tickets.clear()
-        for ticket in tickets:
-            ticket.line = None
-        return tickets

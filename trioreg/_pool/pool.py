@@ -172,10 +172,9 @@ class Pool(PoolMap[A]):
         while True:
             worker = await desk.check_out(key, partial(self._settings.handlers.find, method, args, kwargs))
             try:
-                ref = cast("ActorRef[Any]", worker.cell.ref)
-                return await ref.call(method, *args, **kwargs)
+                return await cast("ActorRef[Any]", worker.cell.ref).call(method, *args, **kwargs)
             except ActorExited as error:
-                if retries <= 0 or error.ref is not ref or (error.was_begun and not idempotent):
+                if retries <= 0 or error.ref is not worker.cell.ref or (error.was_begun and not idempotent):
                     raise
                 retries -= 1
             finally:
