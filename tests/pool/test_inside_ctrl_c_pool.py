@@ -92,10 +92,6 @@ async def resize(pool: Pool[Hand]) -> None:
 
 USES = [call, cast, claim, wait_in_line, give_up, map_over, crash, kill, resize]
 ALL = [*((use, "idle_first") for use in USES), (wait_in_line, "round_robin"), (crash, "round_robin")]
-    *((use, "idle_first") for use in USES),
-    (wait_in_line, "round_robin"),
-    (crash, "round_robin"),
-]
 
 
 @pytest.mark.usefixtures("interruptible")
