@@ -27,7 +27,7 @@ from trio.lowlevel import (
     wait_task_rescheduled,
 )
 
-from .._actors import ask_round, begin_wait
+from .._actors import ask_round, begin_wait_for_any
 from .._runtime import NotRunning, PoolFull, do_later
 from .line import Line, numbers
 from .place import Place, Ticket, Worker, WorkerState
@@ -37,7 +37,7 @@ from .strategy import chooser_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from .._actors import Cell
+    from .._actors import Cell, Node
     from .settings import Settings
 
 IDLE, GIVEN, BUSY, FINISHING, GONE = WorkerState
@@ -58,6 +58,7 @@ class Desk:
         "_is_accepting",
         "_line",
         "_max_wait",
+        "_no_way",
         "_settings",
         "_total_wait",
         "_waiting",
@@ -77,6 +78,10 @@ class Desk:
         self._waits = 0
         self._total_wait = 0.0
         self._max_wait = 0.0
+        self._no_way = (
+            f"no worker of the pool {settings.name!r} can become free before this wait ends: they all wait for it. "
+            "Give such work a pool of its own"
+        )
         self.places = [Place(number) for number in range(settings.size)]
         self.is_closed = False
         self.crashes = 0
@@ -167,17 +172,16 @@ class Desk:
                 elif ticket.error is not None:
                     raise ticket.error
                 else:
-                    # In the wait-for graph, for as long as it waits for this one worker: a worker that asks for itself
-                    # would wait for ever.
-                    worker = None if ticket.place is None else ticket.place.worker
-                    edge = None if worker is None else begin_wait(worker.cell, current_task())
+                    # In the wait-for graph: workers that all wait for a worker of their own pool would wait for ever.
+                    ticket.wait = begin_wait_for_any(partial(self._candidates, ticket), current_task(), self._no_way)
                     try:
                         ticket.task = current_task()
                         await wait_task_rescheduled(abort)
                     finally:
                         ticket.task = None
-                        if edge is not None:
-                            edge.end_wait()
+                        if ticket.wait is not None:
+                            ticket.wait.end_wait()
+                            ticket.wait = None
         except BaseException:
             ticket.task = None
             if ticket.line is not None:
@@ -185,6 +189,10 @@ class Desk:
             if ticket.worker is not None:
                 self._put_down(ticket)
             raise
+
+    def _candidates(self, ticket: Ticket) -> list[Node | None]:
+        places = self.places if ticket.place is None else (ticket.place,)
+        return [place.blocker for place in places]
 
     def _leave(self, ticket: Ticket) -> None:
         assert ticket.line is not None
@@ -345,6 +353,9 @@ class Desk:
             self._idle.pop(place.worker, None)
         if place.line:
             self._choose_again(place.line.take_all())
+        for ticket in self._line:
+            if ticket.wait is not None:
+                ticket.wake()  # it looks whether one of the others can become free, and goes on waiting
         return place
 
     # The end

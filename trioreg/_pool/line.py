@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 numbers = count()
 
@@ -36,6 +36,9 @@ class Line(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._tickets)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._tickets.values())
 
     @property
     def first(self) -> T | None:
