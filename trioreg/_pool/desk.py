@@ -31,7 +31,7 @@ from .._actors import ask_round, begin_wait_for_any
 from .._runtime import NotRunning, PoolFull, do_later
 from .line import Line, numbers
 from .place import Place, Ticket, Worker, WorkerState
-from .statistics import PoolStatistics
+from .statistics import PoolStatistics, Waits
 from .strategy import chooser_of
 
 if TYPE_CHECKING:
@@ -57,10 +57,7 @@ class Desk:
         "_idle",
         "_is_accepting",
         "_line",
-        "_max_wait",
-        "_no_way",
         "_settings",
-        "_total_wait",
         "_waiting",
         "_waits",
         "crashes",
@@ -75,13 +72,7 @@ class Desk:
         self._idle: OrderedDict[Worker, None] = OrderedDict()
         self._line: Line[Ticket] = Line()
         self._waiting = 0
-        self._waits = 0
-        self._total_wait = 0.0
-        self._max_wait = 0.0
-        self._no_way = (
-            f"no worker of the pool {settings.name!r} can become free before this wait ends: they all wait for it. "
-            "Give such work a pool of its own"
-        )
+        self._waits = Waits()
         self.places = [Place(number) for number in range(settings.size)]
         self.is_closed = False
         self.crashes = 0
@@ -109,7 +100,11 @@ class Desk:
         if worker is None:
             return await self._wait(self._new_ticket(key, place))
         number = next(numbers)
-        await cancel_shielded_checkpoint()
+        try:
+            await cancel_shielded_checkpoint()
+        except BaseException:
+            self.give_back(worker)
+            raise
         if worker.state is BUSY and worker.is_running:
             return worker
         # It has ended at the checkpoint. The caller is older than all that have come to the line since.
@@ -151,6 +146,8 @@ class Desk:
     async def _wait(self, ticket: Ticket) -> Worker:
         """Wait until the ticket has a worker that can be used. A checkpoint, unless it has one already."""
 
+        note = f"all workers of the pool {self._settings.name!r} wait, so none is ever free: give this work another pool"
+
         def abort(_: RaiseCancelT) -> Abort:
             if ticket.line is None:
                 return Abort.FAILED  # it is being woken: it has a worker
@@ -164,7 +161,7 @@ class Desk:
                     worker.ticket = ticket.worker = None
                     if worker.is_running:
                         worker.state = BUSY
-                        self._note_wait(trio.current_time() - ticket.since)
+                        self._waits.add(trio.current_time() - ticket.since)
                         return worker
                     worker.state = GONE
                     worker.place.set_free()
@@ -173,7 +170,7 @@ class Desk:
                     raise ticket.error
                 else:
                     # In the wait-for graph: workers that all wait for a worker of their own pool would wait for ever.
-                    ticket.wait = begin_wait_for_any(partial(self._candidates, ticket), current_task(), self._no_way)
+                    ticket.wait = begin_wait_for_any(partial(self._candidates, ticket), current_task(), note)
                     try:
                         ticket.task = current_task()
                         await wait_task_rescheduled(abort)
@@ -210,18 +207,25 @@ class Desk:
     def _line_up_again(self, ticket: Ticket) -> None:
         """The worker that a caller got has ended before the caller had its turn: it keeps its place."""
         if self.is_closed:
-            ticket.error = self._not_running()
-            ticket.wake()
+            self._fail(ticket, self._not_running())
             return
         place = ticket.place
         if place is not None and place.is_leaving:
-            place = self._place_again(ticket)
+            try:
+                place = self._place_again(ticket)
+            except BaseException as error:
+                self._fail(ticket, error)
+                return
         worker = self._take_idle(place)
         if worker is not None:
             self._give(worker, ticket)
         else:
             self._line_of(place).put_back(ticket)
             self._waiting += 1
+
+    def _fail(self, ticket: Ticket, error: BaseException) -> None:
+        ticket.error = error
+        ticket.wake()
 
     def _place_again(self, ticket: Ticket) -> Place | None:
         assert self._choose is not None
@@ -230,11 +234,6 @@ class Desk:
 
     def _line_of(self, place: Place | None) -> Line[Ticket]:
         return self._line if place is None else place.line
-
-    def _note_wait(self, seconds: float) -> None:
-        self._waits += 1
-        self._total_wait += seconds
-        self._max_wait = max(self._max_wait, seconds)
 
     # A worker becomes free
 
@@ -289,6 +288,12 @@ class Desk:
     def started(self, place: Place, cell: Cell) -> None:
         """A worker has started."""
         worker = place.worker = Worker(place, cell)
+        worker.state = BUSY
+        if self._waiting and self._settings.strategy in ("round_robin", "least_loaded"):
+            # Callers that came while no worker was there wait for other ones still.
+            for other in self.places:
+                if not other.is_present:
+                    self._send_elsewhere(other)
         self._free(worker)
 
     def ended(self, place: Place, cell: Cell) -> None:
@@ -322,8 +327,7 @@ class Desk:
             except BaseException as error:
                 # Of the key's own `__hash__`. It is an error of that caller, and of no other.
                 self._waiting -= 1
-                ticket.error = error
-                ticket.wake()
+                self._fail(ticket, error)
                 continue
             assert place is not None
             worker = None if place.line or place in moved else self._take_idle(place)
@@ -367,8 +371,7 @@ class Desk:
         for line in (self._line, *(place.line for place in self.places)):
             for ticket in line.take_all():
                 self._waiting -= 1
-                ticket.error = self._not_running()
-                ticket.wake()
+                self._fail(ticket, self._not_running())
         for place in self.places:
             worker = place.worker
             if worker is not None and worker.ticket is not None:
@@ -389,8 +392,8 @@ class Desk:
             busy=sum(place.is_busy for place in self.places),
             waiting=self._waiting,
             longest_wait=0.0 if since is None else trio.current_time() - since,
-            waits=self._waits,
-            total_wait=self._total_wait,
-            max_wait=self._max_wait,
+            waits=self._waits.count,
+            total_wait=self._waits.total,
+            max_wait=self._waits.longest,
             crashes=self.crashes,
         )

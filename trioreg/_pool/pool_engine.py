@@ -225,18 +225,20 @@ class PoolEngine(Engine):
         await super()._shut_down()
 
     async def _finish(self, places: list[Place]) -> None:
-        """Let each worker finish what it has, and end."""
-        # The free ones first: they need not wait for the others.
-        for place in sorted(places, key=lambda place: place.is_busy):
-            place.is_leaving = True
-            await place.wait_free()
-            life = None if place.child is None else place.child.life
-            if life is not None and life.life.has_started:
-                life.stop()
-        for place in places:
-            life = None if place.child is None else place.child.life
-            if life is not None and life.life.has_started:
-                await life.wait_ended()
+        """Let each worker finish what it has, and end. None waits for another one."""
+        async with trio.open_nursery() as nursery:
+            for place in places:
+                nursery.start_soon(_finish_one, place, name=f"{self.label}, end of {place.number}")
+
+
+@enable_ki_protection
+async def _finish_one(place: Place) -> None:
+    place.is_leaving = True
+    await place.wait_free()
+    life = None if place.child is None else _running(place.child)
+    if life is not None:
+        life.stop()
+        await life.wait_ended()
 
 
 def _running(child: Child) -> Cell | None:
