@@ -30,17 +30,17 @@ from trio.lowlevel import (
     wait_task_rescheduled,
 )
 
-from .._actors import ask_round, begin_wait
+from .._actors import ask_round, begin_wait_for_any
 from .._runtime import NotRunning, PoolFull, current_run, do_later, require_room
 from .line import Line, numbers
 from .place import Place, Ticket, Worker, WorkerState
-from .statistics import PoolStatistics
+from .statistics import PoolStatistics, Waits
 from .strategy import chooser_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from .._actors import Cell
+    from .._actors import Cell, Node
     from .settings import Settings
 
 IDLE, GIVEN, BUSY, FINISHING, GONE = WorkerState
@@ -60,9 +60,7 @@ class Desk:
         "_idle",
         "_is_accepting",
         "_line",
-        "_max_wait",
         "_settings",
-        "_total_wait",
         "_waiting",
         "_waits",
         "crashes",
@@ -77,9 +75,7 @@ class Desk:
         self._idle: OrderedDict[Worker, None] = OrderedDict()
         self._line: Line[Ticket] = Line()
         self._waiting = 0
-        self._waits = 0
-        self._total_wait = 0.0
-        self._max_wait = 0.0
+        self._waits = Waits()
         self.places = [Place(number) for number in range(settings.size)]
         self.is_closed = False
         self.crashes = 0
@@ -156,6 +152,10 @@ class Desk:
     async def _wait(self, ticket: Ticket, line_up: Callable[[Ticket], None]) -> Worker:
         """Line up, and wait until the ticket has a worker that can be used. A checkpoint, unless it has one at once."""
 
+        note = (
+            f"all workers of the pool {self._settings.name!r} wait, so none is ever free: give this work another pool"
+        )
+
         def abort(_: RaiseCancelT) -> Abort:
             if ticket.line is None:
                 return Abort.FAILED  # it is being woken: it has a worker
@@ -168,7 +168,7 @@ class Desk:
                 worker = ticket.worker
                 if worker is not None:
                     if worker.is_running:
-                        self._note_wait(trio.current_time() - ticket.since)
+                        self._waits.add(trio.current_time() - ticket.since)
                         worker.ticket = ticket.worker = None
                         worker.state = BUSY
                         return worker
@@ -179,17 +179,16 @@ class Desk:
                 elif ticket.error is not None:
                     raise ticket.error
                 else:
-                    # In the wait-for graph, for as long as it waits for this one worker: a worker that asks for itself
-                    # would wait for ever.
-                    worker = None if ticket.place is None else ticket.place.worker
-                    edge = None if worker is None else begin_wait(worker.cell, current_task())
+                    # In the wait-for graph: workers that all wait for a worker of their own pool would wait for ever.
+                    ticket.wait = begin_wait_for_any(partial(self._candidates, ticket), current_task(), note)
                     try:
                         ticket.task = current_task()
                         await wait_task_rescheduled(abort)
                     finally:
                         ticket.task = None
-                        if edge is not None:
-                            edge.end_wait()
+                        if ticket.wait is not None:
+                            ticket.wait.end_wait()
+                            ticket.wait = None
         except BaseException:
             ticket.task = None
             if ticket.line is not None:
@@ -197,6 +196,10 @@ class Desk:
             if ticket.worker is not None:
                 self._put_down(ticket)
             raise
+
+    def _candidates(self, ticket: Ticket) -> list[Node | None]:
+        places = self.places if ticket.place is None else (ticket.place,)
+        return [place.blocker for place in places]
 
     def _leave(self, ticket: Ticket) -> None:
         assert ticket.line is not None
@@ -214,12 +217,15 @@ class Desk:
     def _line_up_again(self, ticket: Ticket) -> None:
         """The worker that a caller got has ended before the caller had its turn: it keeps its place."""
         if self.is_closed:
-            ticket.error = self._not_running()
-            ticket.wake()
+            self._refuse(ticket, self._not_running())
             return
         place = ticket.place
         if place is not None and place.is_leaving:
-            place = self._place_again(ticket)
+            try:
+                place = self._place_again(ticket)
+            except BaseException as error:
+                self._refuse(ticket, error)
+                return
         worker = self._take_idle(place)
         if worker is not None:
             self._give(worker, ticket)
@@ -234,11 +240,6 @@ class Desk:
 
     def _line_of(self, place: Place | None) -> Line[Ticket]:
         return self._line if place is None else place.line
-
-    def _note_wait(self, seconds: float) -> None:
-        self._waits += 1
-        self._total_wait += seconds
-        self._max_wait = max(self._max_wait, seconds)
 
     # A worker becomes free
 
@@ -319,7 +320,17 @@ class Desk:
     def started(self, place: Place, cell: Cell) -> None:
         """A worker has started."""
         worker = place.worker = Worker(place, cell)
-        self._free(worker)
+        worker.state = BUSY
+        try:
+            if self._waiting and self._settings.strategy in ("round_robin", "least_loaded"):
+                # Callers that came while no worker was there wait for other ones still.
+                for other in self.places:
+                    if not other.is_present:
+                        self._send_elsewhere(other)
+            self._free(worker)
+        except BaseException:
+            place.worker = None  # it would be busy for ever
+            raise
 
     def ended(self, place: Place, cell: Cell) -> None:
         """A worker has ended. Its next life, if there is one, has not started yet."""
@@ -400,6 +411,9 @@ class Desk:
             for ticket in list(place.line):
                 self._refuse(ticket, error)
             raise
+        for ticket in self._line:
+            if ticket.wait is not None:
+                ticket.wake()  # it looks whether one of the others can become free, and goes on waiting
         return place
 
     def leave(self, place: Place) -> None:
@@ -437,8 +451,8 @@ class Desk:
             busy=sum(place.is_busy for place in self.places),
             waiting=self._waiting,
             longest_wait=0.0 if since is None else trio.current_time() - since,
-            waits=self._waits,
-            total_wait=self._total_wait,
-            max_wait=self._max_wait,
+            waits=self._waits.count,
+            total_wait=self._waits.total,
+            max_wait=self._waits.longest,
             crashes=self.crashes,
         )

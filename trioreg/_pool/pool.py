@@ -159,8 +159,9 @@ class Pool(PoolMap[A]):
             ActorExited: The worker ended before it answered. If the method crashed it, that error is the ``__cause__``.
             PoolFull: No worker is free, and ``queue_limit`` callers wait already.
             NotRunning: No supervisor runs the pool (any more).
-            CallCycle: The caller waits for one worker (with another strategy than ``"idle_first"``), and that waits for
-                the caller.
+            CallCycle: A worker calls its own pool, and no worker can become free before this call ends: all of them
+                wait, directly or through other actors, for this one. With another strategy than ``"idle_first"`` that
+                goes for the one worker that the caller would get.
             TypeError, ValueError: An option is not what is said above, or the workers have no such method, or the
                 arguments do not fit.
             Exception: The method raised an error that it declares with `raises`.

@@ -5,22 +5,23 @@ It changes the size, and ends the pool: no worker is handed out any more, and ea
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import ENDED, waiting_for
+from .._actors import ENDED, begin_wait_for_any, kept_busy_by, waiting_for
 from .._runtime import KILLED, current_run
 from .._supervision import Engine, RestartIntensity
 from .desk import Desk
 from .place import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
     from typing import Any
 
-    from .._actors import Cell
+    from .._actors import Cell, Node
     from .._supervision import Child, ChildSpec
     from .pool import Pool
 
@@ -40,6 +41,7 @@ class PoolEngine(Engine):
         self._by_child: dict[Child, Place] = {}
         self._leaving: dict[int, Place] = {}
         self._resizing = trio.Lock()
+        self._resizer: Node | None = None  # the actor that changes the size now
         self.desk = Desk(settings, lambda: self._lifecycle.is_accepting)
 
     async def _keep_children(self, specs: list[ChildSpec], on_started: Callable[[], object]) -> None:
@@ -120,7 +122,7 @@ class PoolEngine(Engine):
     async def resize(self, size: int) -> None:
         """Start more workers, or end some when they are free. A checkpoint."""
         self.require_thread()
-        async with self._resizing:
+        async with self._turn_to_resize():
             if not self._lifecycle.is_accepting:
                 await self._lifecycle.refuse()
             if size < len(self.desk.places):
@@ -128,14 +130,32 @@ class PoolEngine(Engine):
             else:
                 await self._grow(size)
 
+    @asynccontextmanager
+    async def _turn_to_resize(self) -> AsyncGenerator[None]:
+        """One change of the size at a time. A worker that is to leave gets `CallCycle`: its turn would never come."""
+        note = f"the size of the pool {self._pool.name!r} is being changed, and that waits for this worker to leave"
+        wait = begin_wait_for_any(lambda: [self._resizer], current_task(), note)
+        try:
+            await self._resizing.acquire()
+        finally:
+            if wait is not None:
+                wait.end_wait()
+        try:
+            self._resizer = kept_busy_by(current_task())
+            yield
+        finally:
+            self._resizer = None
+            self._resizing.release()
+
     async def _grow(self, size: int) -> None:
         # All are started, and then all are added: a caller with a key never meets a size in between.
         begun: list[tuple[Place, ChildSpec]] = []
         try:
             for number in range(len(self.desk.places), size):
                 leaving = self._leaving.get(number)
-                if leaving is not None:
-                    await leaving.gone.wait()  # a wait for it was cancelled, and it has the name still
+                if leaving is not None:  # a wait for it was cancelled, and it has the name still
+                    with self._waiting_for(leaving):
+                        await leaving.gone.wait()
                 place, spec = Place(number), self._settings.spec(number)
                 begun.append((place, spec))
                 await self.starting.start_child(spec)
@@ -167,17 +187,22 @@ class PoolEngine(Engine):
         return None
 
     async def _shrink(self, size: int) -> None:
-        for place in self.desk.places[size:]:
-            # A worker that shrinks its own pool would wait for itself: refused before anything has changed.
-            if place.child is not None and place.child.life is not None:
-                waiting_for(place.child.life, current_task()).end_wait()
-        try:
-            leaving = self._begin_to_shrink(size)
-        except Exception as error:
-            self._lifecycle.fail(error)  # some have left already
-            raise
-        for place in leaving:
-            await place.gone.wait()
+        with ExitStack() as waits:
+            for place in self.desk.places[size:]:
+                # A worker that shrinks its own pool would wait for itself: refused before anything has changed.
+                waits.enter_context(self._waiting_for(place))
+            try:
+                leaving = self._begin_to_shrink(size)
+            except Exception as error:
+                self._lifecycle.fail(error)  # some have left already
+                raise
+            for place in leaving:
+                await place.gone.wait()
+
+    def _waiting_for(self, place: Place) -> AbstractContextManager[None]:
+        """A block in which the caller waits until the worker of a place has left. `CallCycle` if that could not end."""
+        life = None if place.child is None else place.child.life
+        return nullcontext() if life is None else waiting_for(life, current_task())
 
     def _begin_to_shrink(self, size: int) -> list[Place]:
         leaving: list[Place] = []
@@ -227,18 +252,20 @@ class PoolEngine(Engine):
         await super()._shut_down()
 
     async def _finish(self, places: list[Place]) -> None:
-        """Let each worker finish what it has, and end."""
-        # The free ones first: they need not wait for the others.
-        for place in sorted(places, key=lambda place: place.is_busy):
-            place.is_leaving = True
-            await place.wait_free()
-            life = None if place.child is None else place.child.life
-            if life is not None and life.life.has_started:
-                life.stop()
-        for place in places:
-            life = None if place.child is None else place.child.life
-            if life is not None and life.life.has_started:
-                await life.wait_ended()
+        """Let each worker finish what it has, and end. None waits for another one."""
+        async with trio.open_nursery() as nursery:
+            for place in places:
+                nursery.start_soon(_finish_one, place, name=f"{self.label}, end of {place.number}")
+
+
+@enable_ki_protection
+async def _finish_one(place: Place) -> None:
+    place.is_leaving = True
+    await place.wait_free()
+    life = None if place.child is None else _running(place.child)
+    if life is not None:
+        life.stop()
+        await life.wait_ended()
 
 
 def _running(child: Child) -> Cell | None:
