@@ -10,12 +10,15 @@ from the files.
 from .actor import Actor, current, receive, send_after, send_every
 from .actor_type import type_of
 from .agent import Agent
+from .any_wait import begin_wait_for_any, kept_busy_by
 from .beside import beside
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
 from .crash_details import crash_details
 from .deadlock import (
     EndsBelow,
+    Node,
+    Wait,
     YieldingWait,
     begin_wait,
     needs_name,
@@ -50,6 +53,7 @@ __all__ = [
     "ENDING",
     "Function",
     "LAUNCHED",
+    "Node",
     "PassingCell",
     "Handlers",
     "Intake",
@@ -60,15 +64,18 @@ __all__ = [
     "STOPPING",
     "Timer",
     "WAITING",
+    "Wait",
     "YieldingWait",
     "EndsBelow",
     "ask_round",
     "begin_wait",
+    "begin_wait_for_any",
     "beside",
     "await_many",
     "cast_to_all",
     "crash_details",
     "current",
+    "kept_busy_by",
     "needs_name",
     "post",
     "race",
