@@ -30,6 +30,8 @@ class PubSubCore(Identity, Generic[K, M]):
             name, keys="duplicate", partitions=partitions, listeners=[self._notice]
         )
         self._names = self._registry._names
+        # The subscriptions of each topic, if one table has them all; else nothing. For the hot path of a publication.
+        self._groups = self._names.duplicate[0].table if partitions == 1 else {}
         self._wildcards = Trie()
         self._retained: Retained[K, M] = Retained()
 

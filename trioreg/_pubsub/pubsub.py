@@ -7,11 +7,23 @@ file publishes.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from threading import get_ident
 from typing import Any, TypeVar
 
-from trio.lowlevel import checkpoint, enable_ki_protection
+from trio.lowlevel import checkpoint, enable_ki_protection, reschedule
 
-from .._runtime import COLLECTING, Owner, current_run, do_later, is_finalizing, require_sync, show_methods_as
+from .._actors import INFO
+from .._runtime import (
+    COLLECTING,
+    WOKEN,
+    Owner,
+    current_run,
+    do_later,
+    finish_waking,
+    is_finalizing,
+    require_sync,
+    show_methods_as,
+)
 from .core import PubSubCore, require_topic
 from .presence import Presence
 from .publishing import Audience, Where, choose, chosen, tell, tell_now
@@ -87,6 +99,35 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
                 sync function.
             RuntimeError: You are outside of the Trio run of the subscribers.
         """
+        # A plain message to one idle actor, written out: `_prepare`, `tell_now`, `Intake.put` and `Mailbox.put`.
+        cell = None
+        if exclude is None and where is None and not retain and not self._wildcards.size:
+            try:
+                group = self._groups.get(topic)
+                if group is not None and len(group) == 1:
+                    # First all that may run the garbage collector, and a `__del__` that changes something.
+                    thread, payload = get_ident(), (message,)
+                    [(_, subscription)] = group.values()
+                    cell = subscription.cell
+            except (TypeError, ValueError):
+                pass  # `_prepare` says what is wrong, if anything is
+        if cell is not None and cell.thread == thread and not COLLECTING:
+            task = cell.taker
+            if task is not None and task.custom_sleep_data is cell and cell.is_open:
+                cell.kind = subscription.kind
+                cell.payload = message if cell.kind is INFO else payload
+                # `wake`, written out.
+                task.custom_sleep_data = WOKEN
+                try:
+                    reschedule(task, WOKEN)
+                except BaseException:
+                    if task.custom_sleep_data is WOKEN:
+                        task.custom_sleep_data = cell
+                        cell.kind = cell.payload = None
+                        raise
+                    finish_waking(task)
+                return 1
+            return 1 if subscription.put(message) else 0
         audience, excluded = self._prepare(topic, exclude, where)
         run = self._names._run
         if COLLECTING and is_finalizing() and run is not None:
