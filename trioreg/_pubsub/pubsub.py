@@ -99,21 +99,26 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
                 sync function.
             RuntimeError: You are outside of the Trio run of the subscribers.
         """
-        # A plain message to one idle actor, written out: `_prepare`, `tell_now`, `Intake.put` and `Mailbox.put`.
-        cell = None
+        # A plain message to one actor, written out: `_prepare`, `tell_now`, `Intake.put` and `Mailbox.put`.
+        group = None
         if exclude is None and where is None and not retain and not self._wildcards.size:
             try:
                 group = self._groups.get(topic)
-                if group is not None and len(group) == 1:
-                    # First all that may run the garbage collector, and a `__del__` that changes something.
-                    thread, payload = get_ident(), (message,)
-                    [(_, subscription)] = group.values()
-                    cell = subscription.cell
-            except (TypeError, ValueError):
-                pass  # `_prepare` says what is wrong, if anything is
-        if cell is not None and cell.thread == thread and not COLLECTING:
-            task = cell.taker
-            if task is not None and task.custom_sleep_data is cell and cell.is_open:
+            except TypeError:
+                group = None  # `_prepare` says what is wrong
+        if group is not None and len(group) == 1:
+            # First all that may run the garbage collector, and a `__del__` that changes something.
+            thread, payload, entries = get_ident(), (message,), [*group.values()]
+            if (
+                len(entries) == 1
+                and (cell := entries[0][1].cell) is not None
+                and cell.thread == thread
+                and not COLLECTING
+            ):
+                subscription = entries[0][1]
+                task = cell.taker
+                if task is None or task.custom_sleep_data is not cell or not cell.is_open:
+                    return 1 if subscription.put(message) else 0
                 cell.kind = subscription.kind
                 cell.payload = message if cell.kind is INFO else payload
                 # `wake`, written out.
@@ -127,7 +132,6 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
                         raise
                     finish_waking(task)
                 return 1
-            return 1 if subscription.put(message) else 0
         audience, excluded = self._prepare(topic, exclude, where)
         run = self._names._run
         if COLLECTING and is_finalizing() and run is not None:
