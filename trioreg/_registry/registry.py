@@ -132,7 +132,8 @@ class Registry(
         self._locks = KeyLocks(self._names.bind_to_run)
         self._meta: dict[Hashable, object] = {}
         self._sole = self._names.sole
-        self._tables = [partition.table for partition in self._names.unique]
+        self._gets = [partition.table.get for partition in self._names.unique]
+        self._n = partitions
         self._kept_vias: dict[K, Via[K, V]] = {}
         self._kept_typed_vias: dict[tuple[K, type[Any] | None], Via[K, V, Any]] = {}
         if listeners:
