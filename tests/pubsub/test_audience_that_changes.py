@@ -11,6 +11,7 @@ import attrs
 import pytest
 import trio
 from support.inside import assert_no_subscription, slices_of
+from support.steps import Passes
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -163,21 +164,6 @@ async def test_a_subscriber_that_joins_while_an_audience_is_told_does_not_get_th
         assert await topics.publish(TOPIC, ("x", 1)) == 100 * SLICE + 1
         await wait_all_tasks_blocked()
         assert late.got == [("x", 1)]
-
-
-class Passes(trio.abc.Instrument):
-    """The greatest number of steps in one pass of the scheduler: so long the loop is held."""
-
-    def __init__(self) -> None:
-        self.most = 0
-        self._steps = 0
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        self._steps += 1
-
-    def before_io_wait(self, timeout: float) -> None:
-        self.most = max(self.most, self._steps)
-        self._steps = 0
 
 
 @audiences
