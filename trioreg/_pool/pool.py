@@ -148,7 +148,7 @@ class Pool(PoolMap[A]):
             method: A method of the workers' class, sync or async.
             args, kwargs: Its arguments.
             key: Which worker, with the strategy ``"by_key"``, which needs it.
-            retries: How often to try again, with another worker, if the worker ends before it answers. By default only
+            retries: How often to try again, with the next free worker, if one ends before it answers. By default only
                 what has not begun is tried again.
             idempotent: Whether it does no harm to run the method twice. Then ``retries`` also count for what has begun.
 
