@@ -243,6 +243,7 @@ async def coming_and_going(kind: str, size: int) -> NoReturn:
     count = Count()
     there: deque[tuple[float, Leave]] = deque()
     joined = left = 0
+    took = 0.0
 
     async def join(come: Come) -> None:
         nonlocal joined
@@ -285,7 +286,7 @@ async def coming_and_going(kind: str, size: int) -> NoReturn:
         collection = collect()
         nursery.start_soon(come_and_go, come)
         await trio.sleep(STAYS)  # from now on as many leave as join
-        joined_before, took = joined, 0.0
+        joined_before = joined
         gc.enable()
         as_it_is = await period()
         gc.freeze()
@@ -343,7 +344,7 @@ def tables(data: dict[str, list[float]], sizes: tuple[int, ...]) -> str:
         if figures is None:
             return []
         told, handled, *longest = figures
-        return [[who, f"{size:,}", how, amount(told, "ns"), amount(handled, "ns"), *(map(held, longest) or [NOTHING])]]
+        return [[who, f"{size:,}", how, amount(told, "ns"), amount(handled, "ns"), *map(held, longest)]]
 
     rows: list[list[str]] = []
     for size in sizes:
