@@ -11,7 +11,7 @@ gone as soon as it has answered. (In `run.py`, where one process measures many o
 This file is a peer too (`_peer.py`, ``audience.py --peer``).
 
 The loop is held as long as the scheduler runs tasks without a look at I/O and timers. That is counted in processor
-time: what other programs use does not count. A figure is the least of all rounds.
+time: what other programs use does not count. A figure is the least of all rounds (`best`).
 """
 
 from __future__ import annotations
@@ -333,6 +333,14 @@ def ask(peer: str, operation: str) -> list[float]:
         return process.measure(operation, 0.0, BATCHES)
 
 
+def best(operation: str, rounds: list[list[float]]) -> list[float]:
+    """The least of each figure. With the collector as it is, the greatest: full collections come only now and then."""
+    figures = [min(part) for part in zip(*rounds, strict=True)]
+    if "coming_and_going" in operation:
+        figures[0] = max(answer[0] for answer in rounds)
+    return figures
+
+
 def held(nanoseconds: float) -> str:
     return f"{nanoseconds / 1e6:,.1f} ms"
 
@@ -393,7 +401,7 @@ def main() -> None:
         for peer, operation in plan(sizes):
             print(operation, file=sys.stderr)
             answers.setdefault(operation, []).append(ask(peer, operation))
-    data = {operation: [min(part) for part in zip(*found, strict=True)] for operation, found in answers.items()}
+    data = {operation: best(operation, found) for operation, found in answers.items()}
     shown = f"{tables(data, sizes)}\n\nThe least of {rounds} rounds; {machine()}."
     print(shown)
     if arguments.json:
