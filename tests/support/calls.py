@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -20,11 +21,14 @@ class Calls:
 
 @contextmanager
 def counted_calls() -> Generator[Calls]:
-    """Count the calls of this thread in the block."""
+    """Count the calls of this thread in the block. The garbage collector, which may run finalizers, is off there."""
     calls = Calls()
-    before = sys.getprofile()
+    before, was_enabled = sys.getprofile(), gc.isenabled()
+    gc.disable()
     sys.setprofile(calls._add)
     try:
         yield calls
     finally:
         sys.setprofile(before)
+        if was_enabled:
+            gc.enable()
