@@ -42,7 +42,12 @@ class Lookup(RegistryCore[K, V]):
             groups = [*self._names.groups(key)]
         except TypeError as error:
             raise unhashable("key", key, error) from None
-        return groups[0] if len(groups) == 1 else [entry for group in groups for entry in group]
+        if len(groups) == 1:
+            return groups[0]
+        entries: list[Entry[V]] = []
+        for group in groups:
+            entries += group
+        return entries
 
     @overload
     def whereis(self, key: K) -> Owner | None: ...
