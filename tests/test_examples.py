@@ -478,6 +478,84 @@ def test_the_service_refuses_to_file_no_report_at_all() -> None:
     assert done.stderr.endswith("REPORTS must be at least 1, not 0\n")
 
 
+# The safe-crackers, with a progress bar
+
+CRACKERS = EXAMPLES / "safe_crackers.py"
+SLOW = ("9999", "--rounds", "2000")  # some seconds of work: a signal comes long before the end
+
+
+def test_without_a_terminal_the_progress_is_a_line_for_each_tenth() -> None:
+    done = run(CRACKERS, "9999", "--rounds", "1", "--crackers", "3")
+    lines = [f"{tenth * 1000} of 10000 codes tried" for tenth in range(1, 10)]
+    assert [line for line in done.stdout.splitlines() if line != "10000 of 10000 codes tried"] == [
+        *lines,
+        "the safe is open: 9999",
+    ]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a single process")
+def test_ctrl_c_sends_the_crackers_home() -> None:
+    with talking(CRACKERS, *SLOW) as process:
+        assert hear(process) == "1000 of 10000 codes tried"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    assert out.splitlines()[-1] == "stopped, and the safe is still shut"
+    assert (err, process.returncode) == ("", 130)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_in_a_terminal_the_progress_is_a_bar_and_the_cursor_comes_back(is_stopped: bool) -> None:
+    terminal, inside = os.openpty()
+    arguments = SLOW if is_stopped else ("0815",)
+    environment = {**ENVIRONMENT, "TERM": "xterm", "LINES": "40"}
+    shown = b""
+    with running(command(CRACKERS, *arguments), stdin=subprocess.DEVNULL, env=environment, stdout=inside) as process:
+        os.close(inside)
+        while True:
+            try:
+                part = os.read(terminal, 4096)
+            except OSError:  # the program has ended
+                break
+            if not part:
+                break
+            if is_stopped and b"trying codes" in part and b"trying codes" not in shown:
+                process.send_signal(signal.SIGINT)
+            shown += part
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+        assert process.wait() == (130 if is_stopped else 0)
+    os.close(terminal)
+    text = shown.decode()
+    assert "/10000" in text
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # hidden, and shown again
+    last = "stopped, and the safe is still shut" if is_stopped else "the safe is open: 0815"
+    assert text.splitlines()[-1].endswith(last)
+
+
+@pytest.mark.parametrize(
+    ("argument", "report"),
+    [
+        ("815", "a code has four digits, and '815' has not"),
+        ("abcd", "a code has four digits, and 'abcd' has not"),
+        ("--crackers=0", "must be at least 1, not 0"),
+        ("--rounds=-1", "must be at least 1, not -1"),
+    ],
+)
+def test_the_crackers_refuse_what_is_no_code_and_no_number(argument: str, report: str) -> None:
+    done = run(CRACKERS, argument)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(report + "\n")
+
+
+def test_the_help_of_the_crackers_says_what_they_do() -> None:
+    done = run(CRACKERS, "--help")
+    assert done.returncode == 0
+    assert "four safe-crackers look for the code of a safe" in done.stdout
+    assert "--crackers N" in done.stdout
+
+
 # The chat server, with clients from outside
 
 CHAT = EXAMPLES / "chat_server.py"

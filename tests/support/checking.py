@@ -82,7 +82,7 @@ def watch_every_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Checking]]
     def init(run: Run) -> None:
         begin(run)
         made.append(Checking())
-        install(run, made[-1], hooks_of(made[-1]))
+        install(run, made[-1], hooks_of(made[-1]), Message)
 
     monkeypatch.setattr(Run, "__init__", init)
     yield made

@@ -20,9 +20,8 @@ SECONDS = 30
 @contextmanager
 def running(command: Sequence[str], **options: Any) -> Generator[subprocess.Popen[str]]:
     """A process with pipes for its output and errors. It is killed after `SECONDS`, so that no read waits for ever."""
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", **options
-    ) as process:
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    with subprocess.Popen(command, encoding="utf-8", **options) as process:
         timer = Timer(SECONDS, process.kill)
         timer.start()
         try:

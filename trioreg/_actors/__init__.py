@@ -10,12 +10,15 @@ from the files.
 from .actor import Actor, current, receive, send_after, send_every
 from .actor_type import type_of
 from .agent import Agent
+from .any_wait import begin_wait_for_any, kept_busy_by
 from .beside import beside
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
 from .crash_details import crash_details
 from .deadlock import (
     EndsBelow,
+    Node,
+    Wait,
     YieldingWait,
     begin_wait,
     needs_name,
@@ -29,14 +32,15 @@ from .group_cast import cast_to_all
 from .handler import Handlers, raises
 from .intake import Intake
 from .life import run_actor
-from .message import CAST
-from .observed import Message, MessageKind, WhyLeft, publication
+from .message import CAST, INFO
+from .observed import MessageKind, WhyLeft, publication
 from .passing_cell import LAUNCHED, WAITING, PassingCell
 from .post import post
 from .ref import ActorRef, ActorState, ActorStatistics, Address
 from .results import await_many, race
 from .round import ask_round
 from .timer import Timer
+from .watched_message import Message
 
 __all__ = [
     "Actor",
@@ -51,8 +55,10 @@ __all__ = [
     "ENDING",
     "Function",
     "LAUNCHED",
+    "Node",
     "PassingCell",
     "Handlers",
+    "INFO",
     "Intake",
     "Message",
     "MessageKind",
@@ -65,15 +71,18 @@ __all__ = [
     "STOPPING",
     "Timer",
     "WAITING",
+    "Wait",
     "YieldingWait",
     "EndsBelow",
     "ask_round",
     "begin_wait",
+    "begin_wait_for_any",
     "beside",
     "await_many",
     "cast_to_all",
     "crash_details",
     "current",
+    "kept_busy_by",
     "needs_name",
     "post",
     "race",

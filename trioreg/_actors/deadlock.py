@@ -101,8 +101,8 @@ class Wait:
         turn = getattr(self, "turn", None)
         return cast("Node | None", getattr(self.target, "_cell", None) if turn is None else turn)
 
-    def nodes(self, *, possible: bool) -> Iterable[Node]:
-        """What is waited for, if that is not one `node`."""
+    def nodes(self, goal: Node | None, *, possible: bool) -> Iterable[Node]:
+        """What is waited for, if that is not one `node`. ``goal`` is what a path is looked for to, if it is one."""
         return ()
 
     def end_wait(self) -> None:
@@ -179,7 +179,7 @@ class EndsBelow(Wait):
     def node(self) -> None:
         return None
 
-    def nodes(self, *, possible: bool) -> Iterable[Node]:
+    def nodes(self, goal: Node | None, *, possible: bool) -> Iterable[Node]:
         owner = super().node
         if owner is None:
             return ()
@@ -205,7 +205,7 @@ class PossibleWaits(Wait):
         owner = super().node
         return owner is None or not owner.is_starting
 
-    def nodes(self, *, possible: bool) -> Iterable[Node]:
+    def nodes(self, goal: Node | None, *, possible: bool) -> Iterable[Node]:
         if not possible or self.are_over:
             return ()
         return [node for wait in self.of_tasks if (node := wait.node) is not None]
@@ -334,7 +334,7 @@ def needs_name(start: Node, names: object, key: object) -> bool:
                 if isinstance(each, NameWait) and each.names is names and each.key == key:
                     return True
             target = wait.node
-            for step in wait.nodes(possible=True) if target is None else (target,):
+            for step in wait.nodes(None, possible=True) if target is None else (target,):
                 if step not in seen:
                     seen.add(step)
                     todo.append(step)
@@ -369,7 +369,7 @@ def _path(start: Node, goal: Node, *, possible: bool = False) -> list[Node]:
             return path[::-1]
         for wait in node.waits or ():
             target = wait.node
-            for each in wait.nodes(possible=possible) if target is None else (target,):
+            for each in wait.nodes(goal, possible=possible) if target is None else (target,):
                 if each not in came_from:
                     came_from[each] = node
                     todo.append(each)

@@ -1,32 +1,29 @@
-"""Messages that instruments watch: `Message`, what an instrument sees, and `Observed`, the handler that tells of it.
+"""Messages that instruments watch: an `Observed` handler tells of its message when it begins and when it is done.
 
-While an instrument sees messages, each message that is put into a mailbox gets a `Message`, and its handler is wrapped
-in an `Observed`. That is an ordinary handler to the loops which handle messages: they know nothing of instruments. Its
-function tells ``handling``, runs the real handler, and tells ``handled``. A function actor has no handlers: there an
-`Item` is in the mailbox, and `receive` opens it.
+While an instrument sees messages, each message that is put into a mailbox gets a `Message` (`watched_message.py`), and
+its handler is wrapped in an `Observed`. That is an ordinary handler to the loops which handle messages: they know
+nothing of instruments. Its function tells ``handling``, runs the real handler, and tells ``handled``. A function actor
+has no handlers: there an `Item` is in the mailbox, and `receive` opens it.
 
-Must never happen: a `Message` that is told twice as handled, or as both handled and left; a handler that does not run,
-or an answer that is lost, because somebody watches.
+Must never happen: a message that is told twice as handled, or as both handled and left; a handler that does not run, or
+an answer that is lost, because somebody watches.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
-import trio
-
-from .._runtime import await_user, current_actor
+from .._runtime import await_user
 from .handler import Handler, Timed
 from .message import CALL, CAST, INFO, TICK, Tick
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
-    from .._runtime import Instruments
+    from .._runtime import Instruments, Owner
     from .call import Call
-    from .cell import Cell, Reference
-    from .ref import ActorRef
+    from .handler import Hooks
 
 MessageKind: TypeAlias = Literal["call", "cast", "send", "timer", "publication", "idle"]
 WhyLeft: TypeAlias = Literal["withdrawn", "exited"]
@@ -34,85 +31,26 @@ WhyLeft: TypeAlias = Literal["withdrawn", "exited"]
 NO_KWARGS: Mapping[str, object] = {}
 
 
-class Message:
-    """One message on its way, as an instrument sees it. All hooks get the same object for the same message.
-
-    Attributes:
-        kind: ``"call"``, ``"cast"``, ``"send"``, ``"timer"`` (the actor sent it to itself), ``"publication"`` (from a
-            `PubSub`) or ``"idle"`` (its `~Actor.on_idle` is due).
-        to: The actor that it is for.
-        method: The method, as in ``"Cart.add"``. None for a message to a function actor.
-        args, kwargs: Its arguments. Of a ``"send"``, the only argument is the message.
-        sender: The actor whose code sent it, or None.
-        sent_at: When it was sent, as `trio.current_time`, in seconds.
-        began_at: When the actor began with it; None until then.
-    """
-
-    __slots__ = (
-        "_data",
-        "_hooks",
-        "_instruments",
-        "_is_over",
-        "args",
-        "began_at",
-        "kind",
-        "kwargs",
-        "method",
-        "sender",
-        "sent_at",
-        "to",
-    )
-
-    def __init__(
-        self,
-        instruments: Instruments,
-        kind: MessageKind,
-        to: Reference,
-        method: str | None,
-        args: tuple[object, ...],
-        kwargs: Mapping[str, object],
-    ) -> None:
-        self.kind: MessageKind = kind
-        self.to = cast("ActorRef[Any]", to)
-        self.method = method
-        self.args = args
-        self.kwargs = kwargs
-        self.sender = cast("ActorRef[Any] | None", current_actor.get(None))
-        self.sent_at = trio.current_time()
-        self.began_at: float | None = None
-        self._data: dict[object, Any] | None = None
-        self._instruments = instruments
-        self._hooks = instruments.hooks
-        self._is_over = False
-
-    def __repr__(self) -> str:
-        return f"<{self.kind} {self.method or 'message'} to {self.to!r}>"
+class Receiver(Protocol):
+    """The actor that a message is for: its `Cell`."""
 
     @property
-    def data(self) -> dict[object, Any]:
-        """What instruments keep with the message. Use the instrument itself as the key."""
-        if self._data is None:
-            self._data = {}
-        return self._data
+    def ref(self) -> Owner: ...
+    @property
+    def hooks(self) -> Hooks | None: ...
 
-    def _tell(self, hook: str, *args: object) -> None:
-        if hook in self._hooks:
-            self._instruments.tell_those(self._hooks, hook, self, *args)
+
+class Watch(Protocol):
+    """One message that is watched: a `Message`."""
 
     def _begin(self) -> None:
-        self.to = cast("ActorRef[Any]", current_actor.get())  # it may have been handed on to the next life
-        self.began_at = trio.current_time()
-        self._tell("handling")
+        """The actor begins with it."""
 
     def _end(self, value: object, error: BaseException | None) -> None:
-        if not self._is_over:
-            self._is_over = True
-            self._tell("handled", value, error)
+        """The handler is done. Nothing, if the message is over already."""
 
     def _leave(self, why: WhyLeft) -> None:
-        if not self._is_over:
-            self._is_over = True
-            self._tell("message_left", why)
+        """Nobody handles it. Nothing, if it is over already."""
 
 
 class Observed(Handler):
@@ -125,7 +63,7 @@ class Observed(Handler):
 
     __slots__ = ("inner", "message")
 
-    def __init__(self, inner: Handler, message: Message) -> None:
+    def __init__(self, inner: Handler, message: Watch) -> None:
         self.name, self.declared, self.limit = inner.name, inner.declared, inner.limit
         self.is_async, self.has_own_turn = inner.is_async, inner.has_own_turn
         self.inner = inner
@@ -134,7 +72,7 @@ class Observed(Handler):
         self.function = partial(_run_async if inner.is_async else _run, message, inner)
 
 
-def _run(message: Message, inner: Handler, actor: object, /, *args: object, **kwargs: object) -> Any:
+def _run(message: Watch, inner: Handler, actor: object, /, *args: object, **kwargs: object) -> Any:
     message._begin()
     try:
         result = inner.function(actor, *args, **kwargs)
@@ -146,7 +84,7 @@ def _run(message: Message, inner: Handler, actor: object, /, *args: object, **kw
     return result
 
 
-async def _run_async(message: Message, inner: Handler, actor: object, /, *args: object, **kwargs: object) -> Any:
+async def _run_async(message: Watch, inner: Handler, actor: object, /, *args: object, **kwargs: object) -> Any:
     message._begin()
     try:
         result = await inner.function(actor, *args, **kwargs)
@@ -166,7 +104,7 @@ def rest_of(handler: Handler, coroutine: Coroutine[Any, Any, object]) -> Corouti
     return _run_rest(handler.message, coroutine) if type(handler) is Observed else await_user(coroutine)
 
 
-async def _run_rest(message: Message, coroutine: Coroutine[Any, Any, object]) -> object:
+async def _run_rest(message: Watch, coroutine: Coroutine[Any, Any, object]) -> object:
     try:
         result = await await_user(coroutine)
     except BaseException as error:
@@ -192,25 +130,26 @@ class Item:
 
     __slots__ = ("kind", "message", "payload")
 
-    def __init__(self, message: Message, kind: object, payload: object) -> None:
+    def __init__(self, message: Watch, kind: object, payload: object) -> None:
         self.message = message
         self.kind = kind
         self.payload = payload
 
-    def open(self, cell: Cell) -> tuple[object, object]:
+    def open(self, cell: Receiver) -> tuple[object, object]:
         """The actor takes it: with that, it is done with the one before."""
-        instruments = self.message._instruments
         end_received(cell)
-        instruments.received[cell] = self.message
+        instruments = cell.ref._run.instruments
+        if instruments is not None:
+            instruments.received[cell] = self.message
         self.message._begin()
         return self.kind, self.payload
 
 
-def end_received(cell: Cell, error: BaseException | None = None) -> None:
+def end_received(cell: Receiver, error: BaseException | None = None) -> None:
     """A function actor is done with the message that it received last."""
     instruments = cell.ref._run.instruments
     if instruments is not None:
-        message = cast("Message | None", instruments.received.pop(cell, None))
+        message = cast("Watch | None", instruments.received.pop(cell, None))
         if message is not None:
             message._end(None, error)
 
@@ -218,10 +157,10 @@ def end_received(cell: Cell, error: BaseException | None = None) -> None:
 # What goes into the mailbox
 
 
-def observed(cell: Cell, kind: object, payload: Any) -> tuple[object, Any]:
+def observed(cell: Receiver, kind: object, payload: Any) -> tuple[object, Any]:
     """A message as it goes into the mailbox while somebody may watch. It is told as sent."""
     instruments = cell.ref._run.instruments
-    if instruments is None or not instruments.see_messages:
+    if instruments is None or instruments.new_message is None:
         return kind, payload
     if type(kind) is Handler:
         return CAST, (_watched(cell, instruments, _kind_of(cell, kind), kind, payload, NO_KWARGS), payload, NO_KWARGS)
@@ -250,18 +189,18 @@ def observed(cell: Cell, kind: object, payload: Any) -> tuple[object, Any]:
     return kind, payload
 
 
-def observed_call(cell: Cell, handler: Handler, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Handler:
+def observed_call(cell: Receiver, handler: Handler, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Handler:
     """The handler for a call in the turn of its caller."""
     instruments = cell.ref._run.instruments
-    if instruments is None or not instruments.see_messages:
+    if instruments is None or instruments.new_message is None:
         return handler
     return _watched(cell, instruments, "call", handler, args, kwargs)
 
 
-def publication(cell: Cell, kind: object, payload: Any) -> tuple[object, Any]:
+def publication(cell: Receiver, kind: object, payload: Any) -> tuple[object, Any]:
     """`observed`, for a message of a `PubSub`."""
     instruments = cell.ref._run.instruments
-    if instruments is None or not instruments.see_messages:
+    if instruments is None or instruments.new_message is None:
         return kind, payload
     if cell.hooks is None:
         return INFO, Item(_message(cell, instruments, "publication", None, (payload,)), kind, payload)
@@ -269,7 +208,7 @@ def publication(cell: Cell, kind: object, payload: Any) -> tuple[object, Any]:
     return CAST, (_watched(cell, instruments, "publication", handler, args, NO_KWARGS), args, NO_KWARGS)
 
 
-def left(cell: Cell, kind: object, payload: Any, why: WhyLeft) -> None:
+def left(cell: Receiver, kind: object, payload: Any, why: WhyLeft) -> None:
     """A message that nobody handles. One that was sent before anybody watched is told, too."""
     if type(payload) is Item:
         payload.message._leave(why)
@@ -279,7 +218,7 @@ def left(cell: Cell, kind: object, payload: Any, why: WhyLeft) -> None:
         handler.message._leave(why)
         return
     instruments = cell.ref._run.instruments
-    if instruments is None or "message_left" not in instruments.hooks:
+    if instruments is None or instruments.new_message is None or "message_left" not in instruments.hooks:
         return
     about: tuple[MessageKind, str | None, tuple[object, ...], Mapping[str, object]]
     if kind is CALL:
@@ -295,15 +234,15 @@ def left(cell: Cell, kind: object, payload: Any, why: WhyLeft) -> None:
     else:
         return
     what, method, args, kwargs = about
-    Message(instruments, what, cell.ref, method, args, kwargs)._leave(why)
+    instruments.new_message(instruments, what, cell.ref, method, args, kwargs)._leave(why)
 
 
-def _kind_of(cell: Cell, handler: Handler) -> MessageKind:
+def _kind_of(cell: Receiver, handler: Handler) -> MessageKind:
     return "idle" if cell.hooks is not None and handler is cell.hooks.on_idle else "cast"
 
 
 def _watched(
-    cell: Cell,
+    cell: Receiver,
     instruments: Instruments,
     kind: MessageKind,
     handler: Handler,
@@ -314,13 +253,15 @@ def _watched(
 
 
 def _message(
-    cell: Cell,
+    cell: Receiver,
     instruments: Instruments,
     kind: MessageKind,
     handler: Handler | None,
     args: tuple[object, ...],
     kwargs: Mapping[str, object] = NO_KWARGS,
-) -> Message:
-    message = Message(instruments, kind, cell.ref, None if handler is None else handler.name, args, kwargs)
-    message._tell("message_sent")
+) -> Watch:
+    assert instruments.new_message is not None
+    method = None if handler is None else handler.name
+    message: Watch = instruments.new_message(instruments, kind, cell.ref, method, args, kwargs)
+    instruments.tell("message_sent", message)
     return message

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from trio.lowlevel import Task
 
-    from .._actors import Cell
+    from .._actors import Cell, Wait
     from .._supervision import Child
 
 
@@ -81,9 +81,10 @@ class Ticket:
         worker: The worker that it has been given; it may end before the caller has its turn.
         error: Why it gets no worker.
         task: The caller's task, while that is asleep.
+        wait: Its wait in the wait-for graph, while it is asleep and keeps an actor from its next message.
     """
 
-    __slots__ = ("error", "key", "line", "number", "place", "since", "task", "worker")
+    __slots__ = ("error", "key", "line", "number", "place", "since", "task", "wait", "worker")
 
     def __init__(self, number: int, key: Hashable, place: Place | None, since: float) -> None:
         self.number = number
@@ -94,6 +95,7 @@ class Ticket:
         self.worker: Worker | None = None
         self.error: BaseException | None = None
         self.task: Task | None = None
+        self.wait: Wait | None = None
 
     def wake(self) -> None:
         """Wake the caller, if it is asleep. It is woken once, whatever it is given before its turn."""
@@ -143,6 +145,13 @@ class Place:
         return self.worker is not None and self.worker.is_busy
 
     @property
+    def blocker(self) -> Cell | None:
+        """The actor that has to go on before there is a free worker here. None if there is none, or none yet."""
+        if self.worker is None:
+            return None if self.child is None else self.child.life
+        return None if self.worker.state is WorkerState.GIVEN else self.worker.cell
+
+    @property
     def load(self) -> int:
         """How many callers it has, at work and in line."""
         return len(self.line) + self.is_busy
@@ -150,9 +159,10 @@ class Place:
     async def wait_free(self) -> None:
         """Wait until its worker is not busy. Call it for a place that is leaving. A checkpoint."""
         if self.freed is None:
-            self.freed = trio.Event()
+            freed = trio.Event()
             if not self.is_busy:
-                self.freed.set()
+                freed.set()
+            self.freed = freed
         await self.freed.wait()
 
     def set_free(self) -> None:

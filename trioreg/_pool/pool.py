@@ -159,8 +159,9 @@ class Pool(PoolMap[A]):
             ActorExited: The worker ended before it answered. If the method crashed it, that error is the ``__cause__``.
             PoolFull: No worker is free, and ``queue_limit`` callers wait already.
             NotRunning: No supervisor runs the pool (any more).
-            CallCycle: The caller waits for one worker (with another strategy than ``"idle_first"``), and that waits for
-                the caller.
+            CallCycle: A worker calls its own pool, and no worker can become free before this call ends: all of them
+                wait, directly or through other actors, for this one. With another strategy than ``"idle_first"`` that
+                goes for the one worker that the caller would get.
             TypeError, ValueError: An option is not what is said above, or the workers have no such method, or the
                 arguments do not fit.
             Exception: The method raised an error that it declares with `raises`.
@@ -171,15 +172,17 @@ class Pool(PoolMap[A]):
         desk = self._desk(key)
         while True:
             worker = await desk.check_out(key, partial(self._settings.handlers.find, method, args, kwargs))
-            ref = cast("ActorRef[Any]", worker.cell.ref)
             try:
-                return await ref.call(method, *args, **kwargs)
+                return await cast("ActorRef[Any]", worker.cell.ref).call(method, *args, **kwargs)
             except ActorExited as error:
-                if retries <= 0 or error.ref is not ref or (error.was_begun and not idempotent):
+                if retries <= 0 or error.ref is not worker.cell.ref or (error.was_begun and not idempotent):
                     raise
                 retries -= 1
             finally:
-                desk.give_back(worker)
+                try:
+                    desk.give_back(worker)
+                except (MemoryError, RecursionError):
+                    desk.give_back_later(worker)
 
     @overload
     async def cast(self, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
@@ -209,7 +212,10 @@ class Pool(PoolMap[A]):
             # In the same step: the worker is running. Its mailbox may be full of what it has sent itself.
             worker.cell.put(CAST, (handler, args, kwargs))
         finally:
-            desk.give_back(worker)
+            try:
+                desk.give_back(worker)
+            except (MemoryError, RecursionError):
+                desk.give_back_later(worker)
         await cancel_shielded_checkpoint()
 
     def claim(self, *, key: Hashable = NO_KEY) -> AbstractAsyncContextManager[ActorRef[A]]:

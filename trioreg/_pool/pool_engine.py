@@ -5,22 +5,23 @@ It changes the size, and ends the pool: no worker is handed out any more, and ea
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import ENDED, waiting_for
+from .._actors import ENDED, begin_wait_for_any, kept_busy_by, waiting_for
 from .._runtime import KILLED, current_run
 from .._supervision import Engine, RestartIntensity
 from .desk import Desk
 from .place import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
     from typing import Any
 
-    from .._actors import Cell
+    from .._actors import Cell, Node
     from .._supervision import Child, ChildSpec
     from .pool import Pool
 
@@ -40,6 +41,7 @@ class PoolEngine(Engine):
         self._by_child: dict[Child, Place] = {}
         self._leaving: dict[int, Place] = {}
         self._resizing = trio.Lock()
+        self._resizer: Node | None = None  # the actor that changes the size now
         self.desk = Desk(settings, lambda: self._lifecycle.is_accepting)
 
     async def _keep_children(self, specs: list[ChildSpec], on_started: Callable[[], object]) -> None:
@@ -68,8 +70,9 @@ class PoolEngine(Engine):
         """Its names are in registries, which tell of them."""
 
     def forget_run(self) -> None:
-        """All workers have ended, or this process is the child of a fork, which has none."""
-        self._pool._engine = None
+        """All workers have ended: also if Trio has failed, or if this process is the child of a fork."""
+        if self._pool._engine is self:  # else that was done long ago, and another run has begun
+            self._pool._engine = None
 
     # A worker starts and ends
 
@@ -89,24 +92,27 @@ class PoolEngine(Engine):
     @enable_ki_protection
     async def _wait_started(self, place: Place, child: Child) -> None:
         """Tell the desk when the next life of a worker has started. Ends with that, or with the end of that life."""
-        while True:
-            delayed, life = child.delayed_restart, child.life
-            if delayed is not None:
-                await delayed.over.wait()
-                continue
-            if life is None:
-                return
-            await life.wait_started()
-            if life is child.cell and life.state != ENDED and life.life.has_started and place.child is child:
-                self.desk.started(place, life)
-            return  # the end of that life, if it has ended, has begun another wait
+        try:
+            while True:
+                delayed, life = child.delayed_restart, child.life
+                if delayed is not None:
+                    await delayed.over.wait()
+                    continue
+                if life is None:
+                    return
+                await life.wait_started()
+                if life is child.cell and life.state != ENDED and life.life.has_started and place.child is child:
+                    self.desk.started(place, life)
+                return  # the end of that life, if it has ended, has begun another wait
+        except Exception as error:
+            self._lifecycle.fail(error)  # or the worker would be lost
 
     def child_ended(self, child: Child, cell: Cell) -> None:
         super().child_ended(child, cell)
-        place = self._by_child.get(child)
-        if place is None:
-            return
         try:
+            place = self._by_child.get(child)
+            if place is None:
+                return
             self.desk.ended(place, cell)
             if child.is_kept_alive:
                 self._follow(place, child)
@@ -120,7 +126,7 @@ class PoolEngine(Engine):
     async def resize(self, size: int) -> None:
         """Start more workers, or end some when they are free. A checkpoint."""
         self.require_thread()
-        async with self._resizing:
+        async with self._turn_to_resize():
             if not self._lifecycle.is_accepting:
                 await self._lifecycle.refuse()
             if size < len(self.desk.places):
@@ -128,38 +134,79 @@ class PoolEngine(Engine):
             else:
                 await self._grow(size)
 
+    @asynccontextmanager
+    async def _turn_to_resize(self) -> AsyncGenerator[None]:
+        """One change of the size at a time. A worker that is to leave gets `CallCycle`: its turn would never come."""
+        note = f"the size of the pool {self._pool.name!r} is being changed, and that waits for this worker to leave"
+        wait = begin_wait_for_any(lambda: [self._resizer], current_task(), note)
+        try:
+            await self._resizing.acquire()
+        finally:
+            if wait is not None:
+                wait.end_wait()
+        try:
+            self._resizer = kept_busy_by(current_task())
+            yield
+        finally:
+            self._resizer = None
+            self._resizing.release()
+
     async def _grow(self, size: int) -> None:
         # All are started, and then all are added: a caller with a key never meets a size in between.
-        started: list[tuple[Place, Child]] = []
+        begun: list[tuple[Place, ChildSpec]] = []
         try:
             for number in range(len(self.desk.places), size):
                 leaving = self._leaving.get(number)
-                if leaving is not None:
-                    await leaving.gone.wait()  # a wait for it was cancelled, and it has the name still
-                spec = self._settings.spec(number)
+                if leaving is not None:  # a wait for it was cancelled, and it has the name still
+                    with self._waiting_for(leaving):
+                        await leaving.gone.wait()
+                place, spec = Place(number), self._settings.spec(number)
+                begun.append((place, spec))
                 await self.starting.start_child(spec)
-                child = next((child for child in self.children.values() if child.spec is spec), None)
-                if child is None or self.desk.is_closed:
+                if self._child_of(spec) is None or self.desk.is_closed:
                     await self._lifecycle.refuse()
-                assert child is not None
-                started.append((Place(number), child))
+            for place, spec in begun:
+                child = self._child_of(spec)
+                if child is None:
+                    await self._lifecycle.refuse()
+                else:
+                    self._place(place, child)
+            self.desk.places.extend([place for place, _ in begun])
         except BaseException:
-            for place, child in reversed(started):
-                place.child = child
-                self._let_go(place)
+            for place, spec in reversed(begun):
+                place.child = self._child_of(spec)
+                if place.child is not None:
+                    self._let_go(place)
             raise
-        self.desk.places.extend(place for place, _ in started)
-        for place, child in started:
-            self._place(place, child)
-        self.desk.rebalance()
+        try:
+            self.desk.rebalance()
+        except Exception as error:
+            self._lifecycle.fail(error)
+            raise
+
+    def _child_of(self, spec: ChildSpec) -> Child | None:
+        for child in self.children.values():
+            if child.spec is spec:
+                return child
+        return None
 
     async def _shrink(self, size: int) -> None:
-        for place in self.desk.places[size:]:
-            # A worker that shrinks its own pool would wait for itself: refused before anything has changed.
-            if place.child is not None and place.child.life is not None:
-                waiting_for(place.child.life, current_task()).end_wait()
-        for place in self._begin_to_shrink(size):
-            await place.gone.wait()
+        with ExitStack() as waits:
+            for place in self.desk.places[size:]:
+                # A worker that shrinks its own pool would wait for itself: refused before anything has changed.
+                waits.enter_context(self._waiting_for(place))
+            try:
+                leaving = self._begin_to_shrink(size)
+            except Exception as error:
+                self._lifecycle.fail(error)  # some have left already
+                raise
+            for place in leaving:
+                await place.gone.wait()
+
+    def _waiting_for(self, place: Place) -> AbstractContextManager[None]:
+        """A block in which the caller waits until the worker of a place has left. `CallCycle` if that could not end."""
+        life = None if place.child is None else place.child.life
+        return nullcontext() if life is None else waiting_for(life, current_task())
 
     def _begin_to_shrink(self, size: int) -> list[Place]:
         leaving: list[Place] = []
@@ -171,20 +218,26 @@ class PoolEngine(Engine):
 
     def _let_go(self, place: Place) -> None:
         """End the worker of a place when it is not busy any more."""
-        place.is_leaving = True
+        self.desk.leave(place)
         self._leaving[place.number] = place
         self._lifecycle.nursery.start_soon(self._retire, place, name=f"{self.label}, end of {place.number}")
 
     @enable_ki_protection
     async def _retire(self, place: Place) -> None:
-        await place.wait_free()
-        child = place.child
-        if child is not None:
-            child.is_terminating = True
-            await self.termination.end_child(child)
-            self._by_child.pop(child, None)
-        del self._leaving[place.number]
-        place.gone.set()
+        try:
+            await place.wait_free()
+            child = place.child
+            if child is not None:
+                child.is_terminating = True
+                await self.termination.end_child(child)
+                self._by_child.pop(child, None)
+            self._leaving.pop(place.number, None)
+            place.gone.set()
+        except BaseException as error:
+            place.gone.set()
+            if not isinstance(error, Exception):
+                raise
+            self._lifecycle.fail(error)  # or the worker would stay
 
     # The end
 
@@ -203,18 +256,20 @@ class PoolEngine(Engine):
         await super()._shut_down()
 
     async def _finish(self, places: list[Place]) -> None:
-        """Let each worker finish what it has, and end."""
-        # The free ones first: they need not wait for the others.
-        for place in sorted(places, key=lambda place: place.is_busy):
-            place.is_leaving = True
-            await place.wait_free()
-            life = None if place.child is None else place.child.life
-            if life is not None and life.life.has_started:
-                life.stop()
-        for place in places:
-            life = None if place.child is None else place.child.life
-            if life is not None and life.life.has_started:
-                await life.wait_ended()
+        """Let each worker finish what it has, and end. None waits for another one."""
+        async with trio.open_nursery() as nursery:
+            for place in places:
+                nursery.start_soon(_finish_one, place, name=f"{self.label}, end of {place.number}")
+
+
+@enable_ki_protection
+async def _finish_one(place: Place) -> None:
+    place.is_leaving = True
+    await place.wait_free()
+    life = None if place.child is None else _running(place.child)
+    if life is not None:
+        life.stop()
+        await life.wait_ended()
 
 
 def _running(child: Child) -> Cell | None:

@@ -30,3 +30,25 @@ class PoolStatistics:
     total_wait: float
     max_wait: float
     crashes: int
+
+
+class Waits:
+    """How long callers have waited, of those that have got a worker.
+
+    Attributes:
+        count: How many waits there were.
+        total: All of them together, in seconds.
+        longest: The longest, in seconds.
+    """
+
+    __slots__ = ("count", "longest", "total")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total = 0.0
+        self.longest = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.count += 1
+        self.total += seconds
+        self.longest = max(self.longest, seconds)

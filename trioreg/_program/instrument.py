@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
+from .._actors import Message
 from .._runtime import current_run, install, uninstall
 
 if TYPE_CHECKING:
-    from .._actors import ActorRef, Message, WhyLeft
+    from .._actors import ActorRef, WhyLeft
     from .._registry import Registered, Unregistered
     from .._runtime import Exit, RestartLimitExceeded
 
@@ -126,7 +127,7 @@ def add_instrument(instrument: Instrument) -> None:
         TypeError: It is not an instance of `Instrument`.
         RuntimeError: You are not inside of a Trio run.
     """
-    install(current_run(), instrument, hooks_of(instrument))
+    install(current_run(), instrument, hooks_of(instrument), Message)
 
 
 def remove_instrument(instrument: Instrument) -> None:

@@ -9,7 +9,7 @@ Must never happen: an instrument that disturbs the program. One that raises is r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .finalizers import UNUSUAL
 from .report import report
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .trio_run import Run
 
 NAME_HOOKS = frozenset({"registered", "unregistered"})
+
+NewMessage: TypeAlias = Callable[..., Any]
+"""Makes a `Message`, of which this wing knows nothing."""
 
 Hooks: TypeAlias = dict[str, tuple[tuple[object, Callable[..., object]], ...]]
 
@@ -31,16 +34,18 @@ class Instruments:
     Attributes:
         all: The instruments, in the order in which they were added.
         hooks: The functions of each hook that an instrument has. It is never changed, but replaced.
-        see_messages, see_names: Whether one of them has a hook for messages, or for names.
+        see_names: Whether one of them has a hook for names.
+        new_message: Makes what the hooks for messages get. None while no instrument has one of these hooks.
         received: The message that a function actor works on, by its cell.
     """
 
-    __slots__ = ("all", "hooks", "received", "see_messages", "see_names")
+    __slots__ = ("_maker", "all", "hooks", "new_message", "received", "see_names")
 
-    def __init__(self) -> None:
+    def __init__(self, new_message: NewMessage) -> None:
+        self._maker = new_message
         self.all: dict[object, Mapping[str, Callable[..., object]]] = {}
         self.hooks: Hooks = {}
-        self.see_messages = False
+        self.new_message: NewMessage | None = None
         self.see_names = False
         self.received: dict[object, object] = {}
 
@@ -75,10 +80,10 @@ class Instruments:
                 by_hook[hook] = (*by_hook.get(hook, ()), (instrument, function))
         self.hooks = by_hook
         self.see_names = not NAME_HOOKS.isdisjoint(by_hook)
-        self.see_messages = not MESSAGE_HOOKS.isdisjoint(by_hook)
-        if self.see_messages and self not in UNUSUAL:
+        self.new_message = None if MESSAGE_HOOKS.isdisjoint(by_hook) else self._maker
+        if self.new_message is not None and self not in UNUSUAL:
             UNUSUAL.append(self)
-        elif not self.see_messages and self in UNUSUAL:
+        elif self.new_message is None and self in UNUSUAL:
             UNUSUAL.remove(self)
 
     def end(self) -> None:
@@ -88,10 +93,10 @@ class Instruments:
         self.received.clear()
 
 
-def install(run: Run, instrument: object, hooks: Mapping[str, Callable[..., object]]) -> None:
+def install(run: Run, instrument: object, hooks: Mapping[str, Callable[..., object]], new_message: NewMessage) -> None:
     """Have a run call these hooks of an instrument from now on. Does nothing if it does so already."""
     if run.instruments is None:
-        run.instruments = Instruments()
+        run.instruments = Instruments(new_message)
     if instrument not in run.instruments.all:
         run.instruments._add(instrument, hooks)
     if run.instruments.see_names:

@@ -1,0 +1,335 @@
+"""Workers that wait for a worker of their own pool: refused at once if none of them could ever be free."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+import trio
+from support.errors import Bang, leaves
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trioreg import Actor, ActorExited, ActorRef, CallCycle, Pool, open_pool, open_supervisor, raises
+
+
+@pytest.fixture(autouse=True)
+def _no_log() -> Any:
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+class Asker(Actor):
+    """A worker whose work needs another worker of its pool, or of another one."""
+
+    def __init__(self, pools: list[Pool[Any]]) -> None:
+        self.pools = pools
+
+    async def ask(self, seconds: float = 0) -> str:
+        """Ask the pool for a worker, and say what came of it."""
+        await trio.sleep(seconds)
+        try:
+            return await self.pools[0].call(Asker.answer)
+        except CallCycle:
+            return "refused"
+
+    @raises(CallCycle)
+    async def ask_plainly(self, of: int = 0) -> str:
+        return await self.pools[of].call(Asker.answer)
+
+    @raises(CallCycle)
+    async def claim(self) -> str:
+        async with self.pools[0].claim():
+            return "claimed"
+
+    @raises(CallCycle)
+    async def cast(self) -> None:
+        await self.pools[0].cast(Asker.answer)
+
+    @raises(CallCycle)
+    async def ask_through(self, other: ActorRef[Asker]) -> str:
+        return await other.call(Asker.ask_plainly)
+
+    @raises(CallCycle)
+    async def ask_through_later(self, other: ActorRef[Asker], seconds: float) -> str:
+        await trio.sleep(seconds)
+        return await other.call(Asker.answer)
+
+    async def ask_from_behind(self) -> None:
+        self.start_soon(self.ask)
+
+    async def rest(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+
+    async def crash(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+        raise Bang("work")
+
+    async def resize(self, size: int, seconds: float) -> str:
+        await trio.sleep(seconds)
+        try:
+            await self.pools[0].resize(size)
+        except CallCycle:
+            return "refused"
+        return "done"
+
+    def answer(self) -> str:
+        return "answered"
+
+
+async def gather(pool: Pool[Asker], method: Any, count: int, *args: Any) -> list[Any]:
+    """Call a method that often at once. What came of each, in any order."""
+    got: list[Any] = []
+
+    async def call() -> None:
+        try:
+            got.append(await pool.call(method, *args))
+        except CallCycle as cycle:
+            got.append(cycle)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(count):
+            nursery.start_soon(call)
+    return got
+
+
+@pytest.mark.parametrize("method", [Asker.ask_plainly, Asker.claim, Asker.cast])
+async def test_the_only_worker_that_asks_its_own_pool_is_refused_at_once(
+    method: Any, autojump_clock: MockClock
+) -> None:
+    pools: list[Pool[Any]] = []
+    async with open_pool(Asker, pools, size=1) as pool:
+        pools.append(pool)
+        (worker,) = pool.workers()
+        with pytest.raises(CallCycle) as caught:
+            await pool.call(method)
+        assert (caught.value.path, trio.current_time()) == ((worker, worker), 0)
+        assert await pool.call(Asker.answer) == "answered"
+        assert (pool.statistics().waiting, pool.statistics().idle) == (0, 1)
+
+
+@pytest.mark.parametrize("size", [2, 3, 8])
+async def test_the_last_of_all_workers_that_asks_its_own_pool_is_refused_and_the_others_go_on(
+    size: int, autojump_clock: MockClock
+) -> None:
+    pools: list[Pool[Any]] = []
+    async with open_pool(Asker, pools, size=size) as pool:
+        pools.append(pool)
+        got = await gather(pool, Asker.ask, size)
+        assert sorted(got) == ["answered"] * (size - 1) + ["refused"]
+        assert (pool.statistics().waiting, pool.statistics().idle) == (0, size)
+
+
+async def test_the_error_names_the_path_and_the_pool(autojump_clock: MockClock) -> None:
+    pools: list[Pool[Any]] = []
+    async with open_pool(Asker, pools, size=2, name="askers") as pool:
+        pools.append(pool)
+        got = await gather(pool, Asker.ask_plainly, 2)
+        (cycle,) = [each for each in got if isinstance(each, CallCycle)]
+        assert len(cycle.path) == 3
+        assert {*cycle.path} == {*pool.workers()}
+        assert cycle.path[0] is cycle.path[2]
+        assert "'askers'" in cycle.__notes__[0]
+
+
+async def test_a_worker_that_asks_its_own_pool_waits_while_another_one_is_at_work(autojump_clock: MockClock) -> None:
+    pools: list[Pool[Any]] = []
+    async with open_pool(Asker, pools, size=3) as pool:
+        pools.append(pool)
+        await pool.cast(Asker.rest, 5)
+        assert await gather(pool, Asker.ask, 2) == ["answered", "answered"]
+        assert trio.current_time() == 5
+
+
+async def test_a_worker_that_asks_its_own_pool_waits_for_one_that_is_restarted(autojump_clock: MockClock) -> None:
+    pools: list[Pool[Any]] = []
+    async with open_pool(Asker, pools, size=2) as pool:
+        pools.append(pool)
+        await pool.cast(Asker.crash, 5)
+        assert await pool.call(Asker.ask) == "answered"
+        assert trio.current_time() == 5
+
+
+async def test_workers_of_two_pools_that_all_wait_for_the_other_pool_are_refused(autojump_clock: MockClock) -> None:
+    first: list[Pool[Any]] = []
+    second: list[Pool[Any]] = []
+    async with open_pool(Asker, first, size=2) as left, open_pool(Asker, second, size=2) as right:
+        first.append(right)
+        second.append(left)
+        got: list[Any] = []
+
+        async def ask(pool: Pool[Asker]) -> None:
+            got.append(await pool.call(Asker.ask, 1))
+
+        async with trio.open_nursery() as nursery:
+            for pool in (left, right, left, right):
+                nursery.start_soon(ask, pool)
+        assert trio.current_time() == 1
+        assert sorted(got) == ["answered"] * 3 + ["refused"]
+
+
+async def test_a_wait_for_an_actor_that_waits_for_the_pool_closes_the_cycle_too(autojump_clock: MockClock) -> None:
+    pools: list[Pool[Any]] = []
+    async with open_pool(Asker, pools, size=1) as pool, open_supervisor(at_end="stop") as supervisor:
+        pools.append(pool)
+        outside = await supervisor.start_child(Asker, pools)
+        with pytest.raises(CallCycle) as caught:
+            await pool.call(Asker.ask_through, outside)
+        (worker,) = pool.workers()
+        assert {*caught.value.path} == {worker, outside}
+
+
+async def test_a_call_to_an_actor_that_waits_for_the_pool_already_closes_the_cycle_too(
+    autojump_clock: MockClock,
+) -> None:
+    class Patient(Asker):
+        @raises(CallCycle)
+        async def call_back(self, other: ActorRef[Asker]) -> str:
+            await trio.sleep(2)
+            return await other.call(Asker.answer)
+
+    pools: list[Pool[Any]] = []
+    async with open_pool(Patient, pools, size=1) as pool, open_supervisor(at_end="stop") as supervisor:
+        pools.append(pool)
+        outside = await supervisor.start_child(Asker, pools)
+        async with trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                with pytest.raises(CallCycle):
+                    await pool.call(Patient.call_back, outside)
+
+            nursery.start_soon(ask)
+            await wait_all_tasks_blocked()
+            assert await outside.call(Asker.ask_plainly) == "answered"  # it waits first, and the worker is refused
+        assert trio.current_time() == 2
+
+
+async def test_a_background_task_of_a_worker_may_wait_for_its_own_pool(autojump_clock: MockClock) -> None:
+    pools: list[Pool[Any]] = []
+    async with open_pool(Asker, pools, size=1) as pool:
+        pools.append(pool)
+        await pool.call(Asker.ask_from_behind)
+        await wait_all_tasks_blocked()
+        assert (pool.statistics().waiting, pool.statistics().idle) == (0, 1)
+
+
+async def test_a_worker_that_waits_for_its_pool_is_refused_when_the_only_other_one_leaves(
+    autojump_clock: MockClock,
+) -> None:
+    pools: list[Pool[Any]] = []
+    async with open_pool(Asker, pools, size=2) as pool:
+        pools.append(pool)
+        async with trio.open_nursery() as nursery:
+            got: list[str] = []
+
+            async def ask() -> None:
+                got.append(await pool.call(Asker.ask))
+
+            async with pool.claim():
+                await pool.cast(Asker.rest, 10)  # the last one, so that it leaves
+            nursery.start_soon(ask)
+            await wait_all_tasks_blocked()
+            assert pool.statistics().waiting == 1
+            await pool.resize(1)
+        assert got == ["refused"]
+
+
+async def test_a_worker_whose_start_needs_a_free_worker_is_refused_if_there_is_none(autojump_clock: MockClock) -> None:
+    class Early(Asker):
+        async def on_start(self) -> None:
+            if self.pools:
+                told.append(await self.ask())
+
+    told: list[str] = []
+    pools: list[Pool[Any]] = []
+    async with open_pool(Early, pools, size=1) as pool:
+        pools.append(pool)
+        pool.workers()[0].kill()
+        await wait_all_tasks_blocked()
+        assert told == ["refused"]
+        assert await pool.call(Asker.answer) == "answered"
+
+
+async def test_a_stream_that_a_worker_opens_over_its_own_pool_fails_if_there_is_no_other_worker(
+    autojump_clock: MockClock,
+) -> None:
+    class Mapper(Asker):
+        async def map(self) -> list[int]:
+            async with self.pools[0].map(Mapper.each, [1, 2]) as results:
+                return [result async for result in results]
+
+        def each(self, item: int) -> int:
+            return item
+
+    pools: list[Pool[Any]] = []
+    async with open_pool(Mapper, pools, size=2) as pool:
+        pools.append(pool)
+        assert await pool.call(Mapper.map) == [1, 2]
+    async with open_pool(Mapper, pools, size=1, max_restarts=1) as pool:
+        pools[0] = pool
+        with pytest.raises(ActorExited) as caught:
+            await pool.call(Mapper.map)
+        assert caught.value.__cause__ is not None
+        assert {type(error) for error in leaves(caught.value.__cause__)} == {CallCycle}
+        await wait_all_tasks_blocked()
+
+
+async def test_a_worker_that_is_to_leave_may_not_wait_for_its_turn_to_change_the_size(
+    autojump_clock: MockClock,
+) -> None:
+    pools: list[Pool[Any]] = []
+    async with open_pool(Asker, pools, size=2) as pool, trio.open_nursery() as nursery:
+        pools.append(pool)
+        got: list[tuple[str, float]] = []
+
+        async def ask(seconds: float) -> None:
+            result = await pool.call(Asker.resize, 1, seconds)
+            got.append((result, trio.current_time()))
+
+        nursery.start_soon(ask, 1)  # the first worker, which stays
+        await wait_all_tasks_blocked()
+        nursery.start_soon(ask, 2)
+        await trio.sleep(3)
+        assert got == [("refused", 2), ("done", 2)]
+
+
+async def test_a_worker_that_is_to_leave_may_not_wait_for_the_worker_that_waits_for_that(
+    autojump_clock: MockClock,
+) -> None:
+    pools: list[Pool[Any]] = []
+    async with open_pool(Asker, pools, size=2) as pool, trio.open_nursery() as nursery:
+        pools.append(pool)
+        first, last = pool.workers()
+        got: list[str] = []
+
+        async def ask() -> None:
+            with pytest.raises(CallCycle):
+                await last.call(Asker.ask_through_later, first, 2)
+            got.append("refused")
+
+        nursery.start_soon(ask)
+        async with pool.claim() as worker:
+            assert worker is first
+            async with pool.claim():  # the last one is not idle: it leaves when it is done
+                nursery.start_soon(first.call, Asker.resize, 1, 1)
+                await trio.sleep(3)
+                assert got == ["refused"]
+
+
+async def test_a_worker_that_is_leaving_may_not_wait_for_its_own_place(autojump_clock: MockClock) -> None:
+    pools: list[Pool[Any]] = []
+    async with open_pool(Asker, pools, size=2) as pool, trio.open_nursery() as nursery:
+        pools.append(pool)
+        got: list[str] = []
+
+        async def ask() -> None:
+            got.append(await pool.call(Asker.resize, 2, 2))
+
+        async with pool.claim():
+            nursery.start_soon(ask)
+            await wait_all_tasks_blocked()
+        with trio.move_on_after(1):
+            await pool.resize(1)
+        await trio.sleep(2)
+        assert (got, len(pool)) == (["refused"], 1)

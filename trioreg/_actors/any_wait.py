@@ -1,0 +1,104 @@
+"""A wait for any one of several actors: an `AnyWait` in the wait-for graph, as of a caller for a worker of a pool.
+
+Such a wait is over as soon as one of the actors is free. So it is part of a cycle only if every one of them waits, and
+none of these waits can end before it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._runtime import CallCycle, current_actor
+from .deadlock import Node, Wait, _node_of, _waits_of, check_for_cycle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from trio.lowlevel import Task
+
+    from .._runtime import Owner
+
+    Candidates = Callable[[], list[Node | None]]
+
+
+class AnyWait(Wait):
+    """A wait for any one of the actors that ``candidates`` returns at the moment. None stands for one that needs no
+    other to become free."""
+
+    __slots__ = ("candidates",)
+
+    def __init__(self, owner: Owner, waits: dict[Wait, None], candidates: Candidates) -> None:
+        super().__init__(owner, waits)
+        self.candidates = candidates
+
+    @property
+    def node(self) -> None:
+        return None
+
+    def nodes(self, goal: Node | None, *, possible: bool) -> Iterable[Node]:
+        candidates = self.candidates()
+        if goal is None:  # what it waits for in any case
+            return [node for node in candidates if node is not None] if len(candidates) == 1 else ()
+        return _stuck(candidates, goal, possible=possible)
+
+
+def begin_wait_for_any(candidates: Candidates, task: Task, note: str) -> AnyWait | None:
+    """``task`` waits for any one of several actors. Call `Wait.end_wait` at the end. The cost grows with their number.
+
+    Returns:
+        The wait. None if ``task`` does not keep an actor from its next message.
+
+    Raises:
+        CallCycle: All of them wait, and none could go on before this wait ends. The error has the note.
+    """
+    node = None if current_actor.get(None) is None else kept_busy_by(task)
+    if node is None:
+        return None
+    stuck = _stuck(candidates(), node, possible=True)
+    if stuck:
+        target = next((other for other in stuck if other is not node), node)
+        try:
+            check_for_cycle(target, task)
+        except CallCycle as error:
+            error.add_note(note)
+            raise
+    return AnyWait(node.ref, _waits_of(node, is_possible=False), candidates)
+
+
+def kept_busy_by(task: Task) -> Node | None:
+    """The actor, or the one message of it, that a task keeps busy until it is done. None if there is none."""
+    node, is_possible = _node_of(task)
+    return None if is_possible else node
+
+
+def _stuck(candidates: list[Node | None], goal: Node, *, possible: bool) -> list[Node]:
+    """The candidates, if none of them can become free before ``goal`` goes on; else none."""
+    nodes = [node for node in candidates if node is not None]
+    if len(nodes) < len(candidates) or any(not node.waits and node is not goal for node in nodes):
+        return []
+    # All that these wait for. Then those that need no other are taken out, until no more are.
+    waits: dict[Node, list[tuple[bool, list[Node | None]]]] = {}
+    todo = list(nodes)
+    for node in todo:
+        if node not in waits:
+            waits[node] = [_targets(wait, goal, possible=possible) for wait in node.waits or ()]
+            todo.extend(other for _, targets in waits[node] for other in targets if other is not None)
+    stuck = set(waits)
+
+    def is_stuck(node: Node) -> bool:
+        return node is goal or any(
+            bool(targets) and (all if is_any else any)(target in stuck for target in targets)
+            for is_any, targets in waits[node]
+        )
+
+    while free := [node for node in stuck if not is_stuck(node)]:
+        stuck.difference_update(free)
+    return nodes if stuck.issuperset(nodes) else []
+
+
+def _targets(wait: Wait, goal: Node, *, possible: bool) -> tuple[bool, list[Node | None]]:
+    """What a wait waits for, and whether one of these is enough."""
+    if isinstance(wait, AnyWait):
+        return True, wait.candidates()
+    target = wait.node
+    return False, [*wait.nodes(goal, possible=possible)] if target is None else [target]

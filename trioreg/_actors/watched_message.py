@@ -1,0 +1,98 @@
+"""`Message`: one message on its way, as an instrument sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import trio
+
+from .._runtime import current_actor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .._runtime import Instruments
+    from .cell import Reference
+    from .observed import MessageKind, WhyLeft
+    from .ref import ActorRef
+
+
+class Message:
+    """One message on its way, as an instrument sees it. All hooks get the same object for the same message.
+
+    Attributes:
+        kind: ``"call"``, ``"cast"``, ``"send"``, ``"timer"`` (the actor sent it to itself), ``"publication"`` (from a
+            `PubSub`) or ``"idle"`` (its `~Actor.on_idle` is due).
+        to: The actor that it is for.
+        method: The method, as in ``"Cart.add"``. None for a message to a function actor.
+        args, kwargs: Its arguments. Of a ``"send"``, the only argument is the message.
+        sender: The actor whose code sent it, or None.
+        sent_at: When it was sent, as `trio.current_time`, in seconds.
+        began_at: When the actor began with it; None until then.
+    """
+
+    __slots__ = (
+        "_data",
+        "_hooks",
+        "_instruments",
+        "_is_over",
+        "args",
+        "began_at",
+        "kind",
+        "kwargs",
+        "method",
+        "sender",
+        "sent_at",
+        "to",
+    )
+
+    def __init__(
+        self,
+        instruments: Instruments,
+        kind: MessageKind,
+        to: Reference,
+        method: str | None,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+    ) -> None:
+        self.kind: MessageKind = kind
+        self.to = cast("ActorRef[Any]", to)
+        self.method = method
+        self.args = args
+        self.kwargs = kwargs
+        self.sender = cast("ActorRef[Any] | None", current_actor.get(None))
+        self.sent_at = trio.current_time()
+        self.began_at: float | None = None
+        self._data: dict[object, Any] | None = None
+        self._instruments = instruments
+        self._hooks = instruments.hooks
+        self._is_over = False
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.method or 'message'} to {self.to!r}>"
+
+    @property
+    def data(self) -> dict[object, Any]:
+        """What instruments keep with the message. Use the instrument itself as the key."""
+        if self._data is None:
+            self._data = {}
+        return self._data
+
+    def _tell(self, hook: str, *args: object) -> None:
+        if hook in self._hooks:
+            self._instruments.tell_those(self._hooks, hook, self, *args)
+
+    def _begin(self) -> None:
+        self.to = cast("ActorRef[Any]", current_actor.get())  # it may have been handed on to the next life
+        self.began_at = trio.current_time()
+        self._tell("handling")
+
+    def _end(self, value: object, error: BaseException | None) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._tell("handled", value, error)
+
+    def _leave(self, why: WhyLeft) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._tell("message_left", why)
