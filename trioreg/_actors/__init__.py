@@ -11,6 +11,7 @@ from .actor import Actor, current, receive, send_after, send_every
 from .actor_type import type_of
 from .agent import Agent
 from .beside import beside
+from .birth import new_life
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
 from .crash_details import crash_details
@@ -70,6 +71,7 @@ __all__ = [
     "crash_details",
     "current",
     "needs_name",
+    "new_life",
     "post",
     "race",
     "raises",

@@ -271,8 +271,8 @@ _set_kind = _setter("kind")
 
 
 class _Draft(ChildSpec[Any]):
-    """A `ChildSpec` that is not frozen yet. Each start under a `DynamicSupervisor` makes one: ten plain assignments, and
-    one of the class, cost a third of ten calls that go past a frozen class."""
+    """A `ChildSpec` that is not frozen yet. Each start under a `DynamicSupervisor` makes one: ten plain assignments,
+    and one of the class, cost a third of ten calls that go past a frozen class."""
 
     __slots__ = ()
 
@@ -308,7 +308,7 @@ def spec_of(
         kind = factory.__dict__.get("_trioreg_kind") if isinstance(factory, type) else None
         if kind is None:
             kind = kind_of(factory)
-        draft = _new(_Draft)
+        draft: Any = _new(_Draft)
         draft.factory = factory
         draft.args = args
         draft.id = draft.backoff = draft.limit = None
@@ -318,7 +318,7 @@ def spec_of(
         draft.significant = False
         draft.kind = kind
         draft.__class__ = ChildSpec
-        return draft
+        return draft  # type: ignore[no-any-return]
     # What is given beside a whole spec would be lost.
     beside = {
         "args": args or None,
