@@ -1,69 +1,37 @@
-"""A pool of workers: `Pool`. (`pool_supervisor.py` keeps the workers alive, and `desk.py` says who gets which.)"""
+"""A pool of workers: `Pool`. (`pool_supervisor.py` keeps the workers alive, and `desk.py` says who gets which.)
+
+`Pool.map` is a part with its own file, `mapping.py`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterable, Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    ClassVar,
-    Concatenate,
-    Generic,
-    Literal,
-    ParamSpec,
-    Protocol,
-    TypeAlias,
-    TypeVar,
-    TypeVarTuple,
-    Unpack,
-    cast,
-    overload,
-)
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, TypeVarTuple, cast, overload
 
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled, enable_ki_protection
 
 from .._actors import CAST, Actor, ActorRef, Reply
-from .._runtime import ActorExited, Identity, NotRunning
-from .._tasks import Outcome, TaskStream
+from .._runtime import ActorExited, show_methods_as
+from .call_options import NO_KEY, take_options
 from .claim import Claim
-from .mapping import KeyOf, MapOptions, Progress, open_map
+from .mapping import PoolMap
 from .settings import Settings, require_size
 from .strategy import StrategyName
 
 if TYPE_CHECKING:
-    from .._registry import Registry
     from .._supervision import Backoff
-    from .desk import Desk
     from .statistics import PoolStatistics
 
 A = TypeVar("A", bound=Actor)
 R = TypeVar("R")
-T = TypeVar("T")
-E = TypeVar("E")
 P = ParamSpec("P")
 Ts = TypeVarTuple("Ts")
 
-Items: TypeAlias = Iterable[T] | AsyncIterable[T]
-Opened: TypeAlias = AbstractAsyncContextManager[TaskStream[E]]
 
-NO_KEY: Any = object()
-"""No key was given: None is a key."""
-
-
-class Running(Protocol):
-    """The supervisor of the workers, as the pool sees it while it runs."""
-
-    desk: Desk
-
-    def require_thread(self) -> None: ...
-
-    async def resize(self, size: int) -> None: ...
-
-
-class Pool(Identity, Generic[A]):
+class Pool(PoolMap[A]):
     """A number of workers of one class, for work that comes from anywhere.
 
     Synopsis::
@@ -107,8 +75,6 @@ class Pool(Identity, Generic[A]):
         TypeError, ValueError: An argument is not what is said above.
     """
 
-    _instead_of_pickling: ClassVar[str] = "make it at import time in each process"
-
     def __init__(
         self,
         name: str,
@@ -126,17 +92,7 @@ class Pool(Identity, Generic[A]):
         self._settings = Settings(
             name, factory, args, size, strategy, queue_limit, max_restarts, max_seconds, shutdown, backoff
         )
-        self._engine: Running | None = None
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return self._settings.name
-
-    @property
-    def registry(self) -> Registry[int, None]:
-        """The registry that the workers' names are in: numbers from 0."""
-        return self._settings.registry
+        self._engine = None
 
     def __repr__(self) -> str:
         return f"<Pool {self.name!r}, {len(self)} workers>"
@@ -192,7 +148,7 @@ class Pool(Identity, Generic[A]):
             method: A method of the workers' class, sync or async.
             args, kwargs: Its arguments.
             key: Which worker, with the strategy ``"by_key"``, which needs it.
-            retries: How often to try again, with another worker, if the worker ends before it answers. By default only
+            retries: How often to try again, with the next free worker, if one ends before it answers. By default only
                 what has not begun is tried again.
             idempotent: Whether it does no harm to run the method twice. Then ``retries`` also count for what has begun.
 
@@ -211,7 +167,7 @@ class Pool(Identity, Generic[A]):
         """
         key, retries, idempotent = NO_KEY, 0, False
         if kwargs:
-            key, retries, idempotent = _take_options(kwargs)
+            key, retries, idempotent = take_options(kwargs)
         desk = self._desk(key)
         while True:
             worker = await desk.check_out(key, partial(self._settings.handlers.find, method, args, kwargs))
@@ -279,112 +235,6 @@ class Pool(Identity, Generic[A]):
         claim: Claim[A] = Claim(self._running_desk, key)
         return claim
 
-    @overload
-    def map(
-        self,
-        method: Callable[[A, T], Awaitable[R]],
-        items: Items[T],
-        /,
-        *,
-        on_error: Literal["raise"] = ...,
-        **options: Unpack[MapOptions],
-    ) -> Opened[R]: ...
-    @overload
-    def map(
-        self,
-        method: Callable[[A, T], R],
-        items: Items[T],
-        /,
-        *,
-        on_error: Literal["raise"] = ...,
-        **options: Unpack[MapOptions],
-    ) -> Opened[R]: ...
-    @overload
-    def map(
-        self,
-        method: Callable[[A, T], Awaitable[R]],
-        items: Items[T],
-        /,
-        *,
-        on_error: Literal["return"],
-        **options: Unpack[MapOptions],
-    ) -> Opened[Outcome[T, R]]: ...
-    @overload
-    def map(
-        self,
-        method: Callable[[A, T], R],
-        items: Items[T],
-        /,
-        *,
-        on_error: Literal["return"],
-        **options: Unpack[MapOptions],
-    ) -> Opened[Outcome[T, R]]: ...
-    def map(
-        self,
-        method: Callable[[A, T], Any],
-        items: Items[T],
-        /,
-        *,
-        ordered: bool = True,
-        on_error: Literal["raise", "return"] = "raise",
-        buffer: int | None = None,
-        max_concurrency: int | None = None,
-        key: KeyOf | None = None,
-        retries: int = 0,
-        idempotent: bool = False,
-        on_progress: Progress | None = None,
-    ) -> Opened[Any]:
-        """Run a method of the workers over many items, and take the results as they come.
-
-        ::
-
-            async with pool.map(Renderer.render, pages) as pictures:
-                async for picture in pictures:
-                    ...
-
-        It is `open_stream` over `call`: a block, with as many items in work as there are workers now. The stream takes
-        an item from the input only when it has room. Other callers of the pool have their turn between the items.
-        Leaving the block gives up the items that are still in work: each worker finishes the one that it has.
-
-        Args:
-            method: A method of the workers' class with one argument, sync or async.
-            items: An iterable or an async iterable. It may be endless.
-            ordered: Whether the results come in the order of the items. If not, they come as they are ready.
-            on_error: What happens when a call raises an `Exception`. ``"raise"``: the error ends the stream, and leaves
-                the block. ``"return"``: the result of that item is a `Failed`, the result of any other item is a
-                `Done`, and the stream goes on.
-            buffer: How many results may wait while other items are in work, as for `open_stream`.
-            max_concurrency: How many items may be in work or in line at once; by default as many as there are workers
-                now.
-            key: With the strategy ``"by_key"``: a function that takes an item and returns its key.
-            retries, idempotent: As for `call`.
-            on_progress: Called as ``on_progress(done, total)`` when an item is done, those that have failed included.
-                ``total`` is the number of items, or None if the input does not know it. An error that it raises is an
-                error of that item.
-
-        Raises:
-            NotRunning: No supervisor runs the pool (any more).
-            TypeError, ValueError: An argument is wrong.
-            ExceptionGroup: A call, the input or the block raised, as in a nursery.
-        """
-        if not callable(method):
-            raise TypeError(f"method must be a method of the workers' class, not {method!r}")
-        options = {"retries": retries, "idempotent": idempotent}
-        _take_options(dict(options))  # it checks them
-        if key is not None and self._settings.strategy != "by_key":
-            self._check_key(key)
-        call: Callable[..., Awaitable[Any]] = self.call
-        return open_map(
-            partial(call, method, **options),
-            items,
-            max_concurrency=len(self._running_desk().places) if max_concurrency is None else max_concurrency,
-            ordered=ordered,
-            on_error=on_error,
-            buffer=buffer,
-            key=key,
-            on_progress=on_progress,
-        )
-
     @enable_ki_protection
     async def resize(self, size: int, /) -> None:
         """Change how many workers there are, and wait until it is so. A checkpoint.
@@ -426,47 +276,5 @@ class Pool(Identity, Generic[A]):
         numbered = {number: entry.owner for number, entry in self.registry.items()}
         return [cast("ActorRef[A]", numbered[number]) for number in sorted(numbered)]
 
-    # Ways to the desk
 
-    def _check_key(self, key: Hashable) -> None:
-        if self._settings.strategy == "by_key":
-            if key is NO_KEY:
-                raise TypeError(f"key is missing: the strategy of the pool {self.name!r} is 'by_key'")
-            try:
-                hash(key)
-            except TypeError as error:
-                raise TypeError(f"key must be hashable: {key!r} ({error})") from None
-        elif key is not NO_KEY:
-            strategy = self._settings.strategy
-            raise TypeError(
-                f"key must not be given: the strategy of the pool {self.name!r} is {strategy!r}, not 'by_key'"
-            )
-
-    def _desk(self, key: Hashable) -> Desk:
-        if key is not NO_KEY or self._settings.strategy == "by_key":
-            self._check_key(key)
-        return self._running_desk()
-
-    def _running_desk(self) -> Desk:
-        engine = self._running_engine()
-        engine.require_thread()
-        return engine.desk
-
-    def _running_engine(self) -> Running:
-        engine = self._engine
-        if engine is None:
-            raise NotRunning(self.name, "it has no workers to hand out")
-        return engine
-
-
-def _take_options(kwargs: dict[str, Any]) -> tuple[Any, int, bool]:
-    """Take the options of a call out of the keyword arguments."""
-    retries: object = kwargs.pop("retries", 0)
-    idempotent: object = kwargs.pop("idempotent", False)
-    if not isinstance(retries, int) or isinstance(retries, bool):
-        raise TypeError(f"retries must be an int, not {retries!r}")
-    if retries < 0:
-        raise ValueError(f"retries must be at least 0, not {retries!r}")
-    if not isinstance(idempotent, bool):
-        raise TypeError(f"idempotent must be a bool, not {idempotent!r}")
-    return kwargs.pop("key", NO_KEY), retries, idempotent
+show_methods_as("Pool", PoolMap)

@@ -1,17 +1,81 @@
-"""Presence: who comes to a topic, and who goes. The registry's events, with the value that the subscriber has given."""
+"""Presence: who is subscribed to a topic, who comes and who goes. The registry's look-ups and events, with the value
+that the subscriber has given.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Hashable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 import attrs
 
-from .._registry import Event
-from .._runtime import Feed
+from .._registry import Entry, Event, Table
+from .._runtime import Feed, OnOverflow
+from .core import PubSubCore, require_topic
 from .subscription import Subscription
+from .wildcard import Wildcard
 
 E = TypeVar("E")
+K = TypeVar("K", bound=Hashable)
+M = TypeVar("M")
+
+
+class Presence(PubSubCore[K, M]):
+    """The methods that show the subscriptions."""
+
+    def members(self, topic: K | Wildcard) -> list[Entry[object]]:
+        """Who is subscribed to exactly this topic: an `Entry` with owner and value for each subscription.
+
+        ::
+
+            for owner, value in rooms.members("lobby"): ...
+
+        For a topic, those that reach it by a pattern are not among them; ask ``members(Wildcard(...))`` for these. Not
+        a checkpoint; safe from any thread. The cost grows with the subscriptions to the topic.
+
+        Raises:
+            TypeError: ``topic`` is not hashable.
+        """
+        require_topic(topic)
+        return [Entry(owner, subscription.value) for owner, subscription in self._registry.lookup(topic)]
+
+    def watch(
+        self, topic: K | Wildcard, *, initial: bool = False, buffer: float = math.inf, overflow: OnOverflow = "error"
+    ) -> AbstractContextManager[Feed[Event[K | Wildcard, object]]]:
+        """Watch who comes and goes: ``with rooms.watch("lobby", initial=True) as events: async for event in events``.
+
+        The feed gives a `Registered` for each new subscription to exactly this topic, and an `Unregistered` for each
+        that has ended, in order. The topic is the event's ``key``. All else is as for `Registry.watch`: arguments,
+        errors and cost. To watch all topics, pass `ANY`.
+        """
+        require_topic(topic)
+        feed_class = cast("type[Feed[Event[K | Wildcard, Subscription]]]", PresenceFeed)
+        watch = self._registry._watch(topic, initial, buffer, overflow, feed_class)
+        return cast("AbstractContextManager[Feed[Event[K | Wildcard, object]]]", watch)
+
+    def topics(self) -> list[K | Wildcard]:
+        """The topics, and the patterns, that have subscribers. Not a checkpoint; safe from any thread. The cost grows
+        with all subscriptions."""
+        return list(dict.fromkeys([topic for topic, _ in self._registry.items()]))
+
+    def __len__(self) -> int:
+        """The number of subscriptions. Safe from any thread."""
+        return len(self._registry)
+
+    def __contains__(self, topic: object) -> bool:
+        """Whether exactly this topic has a subscription. Safe from any thread; constant time."""
+        require_topic(topic)
+        return topic in self._registry
+
+    def tables(self) -> list[Table]:
+        """The tables of the subscriptions, as `Registry.tables`. Not a checkpoint; safe from any thread."""
+        return self._registry.tables()
+
+    def dump(self) -> str:
+        """`tables` as text, as `Registry.dump`. Not a checkpoint; safe from any thread."""
+        return self._registry.dump()
 
 
 class PresenceFeed(Feed[E]):

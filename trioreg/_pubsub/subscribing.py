@@ -1,22 +1,177 @@
-"""A subscription for the time of a block: `PubSub.subscribe`."""
+"""Subscribe and leave: `PubSub.subscribe` for a task, `PubSub.join` for an actor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Hashable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from trio.lowlevel import checkpoint, enable_ki_protection
 
-from .._runtime import AsyncBlock, Feed
+from .._actors import ActorRef, Intake
+from .._runtime import AsyncBlock, Feed, Owner
+from .core import PubSubCore, require_topic
+from .subscription import Subscription
+from .wildcard import Wildcard
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+K = TypeVar("K", bound=Hashable)
 M = TypeVar("M")
 
+OnFull: TypeAlias = Literal["error", "drop_oldest", "drop_newest", "wait"]
+_RULES = ("error", "drop_oldest", "drop_newest", "wait")
 
-class Subscribing(AsyncBlock, AbstractAsyncContextManager[Feed[M]], Generic[M]):
+
+class Subscribing(PubSubCore[K, M]):
+    """The methods that begin and end a subscription."""
+
+    def subscribe(
+        self,
+        topic: K | Wildcard,
+        *,
+        buffer: float = math.inf,
+        overflow: OnFull = "error",
+        value: object = None,
+        owner: Owner | None = None,
+    ) -> AbstractAsyncContextManager[Feed[M]]:
+        """Subscribe for the time of a block.
+
+        ::
+
+            async with ticks.subscribe("nyse.ibm") as feed:
+                async for tick in feed: ...
+
+        The feed gives each message that is published while the block runs. First come the retained messages, if there
+        are any. Entering and leaving the block are checkpoints; constant time.
+
+        Args:
+            topic: The topic; or a `Wildcard`, for all topics that match it.
+            buffer: How many messages wait for you, at least 0. With 0 you get what is published while you wait for it.
+            overflow: What happens if the buffer is full. ``"error"``: the message is lost, and `~Feed.receive` raises
+                `Overflow` at its place. ``"drop_oldest"``: the oldest message in the buffer is lost. ``"drop_newest"``:
+                the new message is lost. ``"wait"``: `publish` waits until there is room, and `publish_nowait` raises
+                `trio.WouldBlock`. `Feed.dropped` counts the messages that were lost.
+            value: What `members` shows for you, and what ``where=`` of a publisher is asked with.
+            owner: The owner of the subscription. By default the actor whose code is running, or else the current task.
+                If it ends before the block does, the feed ends too.
+
+        Raises:
+            TypeError: ``topic`` is not hashable, ``buffer`` is not a number, or ``owner`` is not an owner.
+            ValueError: ``buffer`` is less than 0, or ``overflow`` is none of the four.
+            ActorExited: On entering: ``owner`` has ended.
+            RuntimeError: On entering: the PubSub is in use by another Trio run.
+        """
+        require_topic(topic)
+        _check_buffer(buffer, 0)
+        _check_overflow(overflow)
+        return SubscribedBlock(topic, partial(self._subscribe, topic, buffer, overflow, value, owner))
+
+    def _subscribe(
+        self, topic: K | Wildcard, buffer: float, overflow: str, value: object, owner: Owner | None
+    ) -> tuple[Feed[M], Callable[[], object]]:
+        owner = self._names.writable_owner(owner)
+        feed: Feed[M] = Feed(buffer, overflow)
+        retained = self._retained.of(topic)
+        if retained:
+            feed._begin_with(retained)
+        subscription = Subscription(feed, value, overflow == "wait")
+        number = self._insert(owner, topic, subscription)
+        try:
+            return feed, partial(self._names.delete, owner, topic, number)
+        except BaseException:
+            self._remove(owner, topic, subscription)
+            raise
+
+    @enable_ki_protection
+    def join(
+        self,
+        topic: K | Wildcard,
+        method: Callable[[Any, M], object] | None = None,
+        *,
+        buffer: float = math.inf,
+        overflow: OnFull = "error",
+        value: object = None,
+        once: bool = False,
+        owner: ActorRef[Any] | None = None,
+    ) -> bool:
+        """Subscribe an actor: ``ticks.join("nyse.ibm", Screen.show)`` in its ``on_start``.
+
+        Each message runs the method, as a cast does. The retained messages come first, and do not count as waiting. The
+        subscription ends with the actor, or by `leave`; so a restarted actor joins again in its ``on_start``. Not a
+        checkpoint; constant time.
+
+        Args:
+            topic: The topic; or a `Wildcard`, for all topics that match it.
+            method: A method of the actor's class that takes the message. Without it the message goes to ``on_message``,
+                or to ``receive()`` of a function actor.
+            buffer: How many messages of this subscription may wait for the actor, at least 1.
+            overflow: What happens if the buffer is full, as for `subscribe`. ``"error"``: the actor crashes with
+                `Overflow` when it comes to the place where messages are missing.
+            value: As for `subscribe`.
+            once: Whether to do nothing if the actor has a subscription to this topic.
+            owner: The actor. By default the one whose code is running.
+
+        Returns:
+            Whether there is a new subscription: always, without ``once``.
+
+        Raises:
+            ActorExited: The actor has ended.
+            TypeError: ``topic`` is not hashable. Or ``owner`` is not an actor, and no actor's code is running. Or the
+                actor has no such method, or the method does not take one argument. Or a buffer is given for a function
+                actor.
+            ValueError: ``buffer`` is less than 1, or ``overflow`` is none of the four.
+            RuntimeError: You are outside of the actor's Trio run, or the PubSub is in use by another run.
+        """
+        require_topic(topic)
+        _check_buffer(buffer, 1)
+        _check_overflow(overflow)
+        found = self._names.writable_owner(owner)
+        if not isinstance(found, ActorRef):
+            raise TypeError(
+                f"join() is for actors, and {found!r} is none: write 'async with {self.name}.subscribe(...)' in a task"
+            )
+        ref: ActorRef[Any] = found  # pyright: ignore[reportUnknownVariableType]  # it narrows to no class at all
+        if once and self._names.entries_of(ref, topic, 1):
+            return False
+        intake = Intake(ref, method, buffer, overflow)
+        subscription = Subscription(intake, value, overflow == "wait")
+        retained = self._retained.of(topic)
+        self._insert(ref, topic, subscription)
+        try:
+            intake.begin_with(retained)
+        except BaseException:
+            self._remove(ref, topic, subscription)
+            raise
+        return True
+
+    @enable_ki_protection
+    def leave(self, topic: K | Wildcard, *, owner: Owner | None = None) -> int:
+        """End all subscriptions of an owner to a topic. A feed of it gives what came before, and then ends.
+
+        An actor still handles the messages that have reached it. Not a checkpoint; the cost grows with the owner's
+        subscriptions to the topic.
+
+        Args:
+            topic: The topic, or the `Wildcard` that was subscribed to.
+            owner: The subscriber. By default the actor whose code is running, or else the current task.
+
+        Returns:
+            How many subscriptions have ended: 0 if there was none.
+
+        Raises:
+            ActorExited: ``owner`` was given and has ended.
+            TypeError: ``topic`` is not hashable, or ``owner`` is not an owner.
+            RuntimeError: As for `join`.
+        """
+        require_topic(topic)
+        return self._registry.unregister(topic, owner=owner)
+
+
+class SubscribedBlock(AsyncBlock, AbstractAsyncContextManager[Feed[M]], Generic[M]):
     """The context manager of `PubSub.subscribe`.
 
     ``begin`` puts the feed into the tables, and returns what takes it out.
@@ -51,3 +206,15 @@ class Subscribing(AsyncBlock, AbstractAsyncContextManager[Feed[M]], Generic[M]):
             feed.close()
         if error is None:
             await checkpoint()
+
+
+def _check_buffer(buffer: object, least: int) -> None:
+    if isinstance(buffer, bool) or not (isinstance(buffer, int) or buffer == math.inf):
+        raise TypeError(f"buffer must be an int or math.inf, not {buffer!r}")
+    if cast("float", buffer) < least:
+        raise ValueError(f"buffer must be at least {least}, not {buffer!r}")
+
+
+def _check_overflow(overflow: object) -> None:
+    if overflow not in _RULES:
+        raise ValueError(f"overflow must be one of {', '.join(map(repr, _RULES))}, not {overflow!r}")

@@ -37,10 +37,11 @@ from .failure import (
     split,
     without_runtime_frames,
 )
-from .feed import Feed, FeedStatistics, OnOverflow, Place
+from .feed import Feed, FeedStatistics, OnOverflow
 from .finalizers import COLLECTING, do_later, is_finalizing
 from .identity import Identity
 from .ki_protection import await_user, run_user, without_ki_protection
+from .line import Place
 from .log import logger
 from .owner import Owner, Token, owner_numbers
 from .public_names import show_methods_as

@@ -1,7 +1,7 @@
 """A `Feed`: what a task receives, in order, from a sender that does not wait for it. Bounded if asked.
 
 A memory channel can't drop its oldest item, and can't say how many it has lost. A feed can. It knows nothing of what it
-carries.
+carries. Where a sender does wait for room, it does so in the feed's `Line`.
 
 An item for a task that waits does not pass through the buffer: the task is woken with it. So the buffer, a deque, is
 made only when an item has to wait.
@@ -24,6 +24,7 @@ from trio.lowlevel import Task, checkpoint, current_task, enable_ki_protection
 
 from .errors import Overflow
 from .identity import Identity
+from .line import Line
 from .sleeping import sleep_until_woken, wake
 
 T_co = TypeVar("T_co", covariant=True)
@@ -61,61 +62,6 @@ class _Receiver:
         self.item: Any = _NOTHING
 
 
-class Place:
-    """The place of an item in the line for room. Its sender need not wait yet, and may have a place in many feeds.
-
-    Attributes:
-        feed: The feed.
-        item: The item.
-        task: The sender while it waits for this. While it sleeps, it has this in its ``custom_sleep_data``.
-        got_in: Whether the feed has taken the item.
-    """
-
-    __slots__ = ("feed", "got_in", "item", "task")
-
-    def __init__(self, feed: Feed[Any], item: object) -> None:
-        self.feed = feed
-        self.item = item
-        self.task: Task | None = None
-        self.got_in = False
-
-    def line_up(self) -> None:
-        """Have the item wait for room, behind those that do. There is no room now."""
-        feed = self.feed
-        if feed._senders is None:
-            feed._senders = OrderedDict()
-        feed._senders[self] = None
-
-    async def wait(self) -> bool:
-        """Wait until the feed has taken the item. False if the feed ended first. A checkpoint only if it waits."""
-        if not self.is_in_line():
-            return self.got_in
-        task = current_task()
-        sleep = sleep_until_woken()
-        task.custom_sleep_data = self
-        self.task = task
-        try:
-            await sleep
-        except BaseException:
-            self.withdraw()
-            raise
-        return self.got_in
-
-    def is_in_line(self) -> bool:
-        """Whether the item is still waiting."""
-        senders = self.feed._senders
-        return senders is not None and self in senders
-
-    def withdraw(self) -> None:
-        """Give the place up, if the item is still waiting."""
-        if self.feed._senders:
-            self.feed._senders.pop(self, None)
-
-    def is_being_cancelled(self) -> bool:
-        """Whether the sender has been woken by a cancellation, and has not had its turn yet."""
-        return self.task is not None and self.task.custom_sleep_data is not self
-
-
 @attrs.frozen
 class FeedStatistics:
     """The numbers of a `Feed` at one moment, from `Feed.statistics`.
@@ -135,7 +81,7 @@ class FeedStatistics:
     tasks_waiting_send: int
 
 
-class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
+class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
     """What you receive from `Registry.watch` or `PubSub.subscribe`: a Trio ``ReceiveChannel``, so ``async for`` works.
 
     ::
@@ -158,7 +104,6 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         "_overflow",
         "_receiver",
         "_receivers",
-        "_senders",
         "_state",
         "_thread",
     )
@@ -173,7 +118,7 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         self._dropped = 0
         self._receiver: _Receiver | None = None
         self._receivers: OrderedDict[_Receiver, None] | None = None
-        self._senders: OrderedDict[Place, None] | None = None
+        self._senders = None
         self._state = _OPEN
         self._thread = get_ident()
 
@@ -267,8 +212,9 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         buffer = self._buffer
         if self._senders:
             # Before another item is taken out: if this fails, nothing has changed.
-            item = cast("T_co", self._take_from_sender())
-            if item is not _NOTHING:
+            place = self._let_first_in()
+            if place is not None:
+                item = cast("T_co", place.item)
                 if not buffer:
                     return item
                 buffer.append(item)
@@ -376,32 +322,11 @@ class Feed(Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             self._forget_receiver(receiver)
         return receiver
 
-    def _take_from_sender(self) -> object:
-        """The first item that waits for room; its sender is woken. `_NOTHING` if all senders are being cancelled."""
-        while self._senders:
-            place = next(iter(self._senders))
-            if not place.is_being_cancelled():
-                place.got_in = True
-                try:
-                    if place.task is not None:
-                        wake(place.task)
-                except BaseException:
-                    place.got_in = False
-                    raise
-                del self._senders[place]
-                return place.item
-            del self._senders[place]
-        return _NOTHING
-
     def _wake_all(self) -> None:
         while (receiver := self._first_receiver()) is not None:
             wake(receiver.task)
             self._forget_receiver(receiver)
-        while self._senders:
-            place = next(iter(self._senders))
-            if place.task is not None and not place.is_being_cancelled():
-                wake(place.task)
-            del self._senders[place]
+        self._send_all_away()
 
     # The side of the sender
 

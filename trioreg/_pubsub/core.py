@@ -1,0 +1,87 @@
+"""The base that all parts of `PubSub` share: the subscriptions, how one gets into the tables, and how it gets out."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from threading import get_ident
+from typing import ClassVar, Generic, TypeVar
+
+from trio.lowlevel import in_trio_run
+
+from .._registry import Event, Registry, Unregistered
+from .._runtime import Identity, Owner, current_run, require_room
+from .retained import Retained
+from .subscription import Subscription
+from .trie import Trie
+from .wildcard import Wildcard
+
+K = TypeVar("K", bound=Hashable)
+M = TypeVar("M")
+
+
+class PubSubCore(Identity, Generic[K, M]):
+    """The subscriptions of one `PubSub`, its patterns and its retained messages."""
+
+    _instead_of_pickling: ClassVar[str] = "make one at import time in each process"
+
+    def __init__(self, name: str, *, partitions: int = 1) -> None:
+        # Each entry's value is a `Subscription`. The listener ends a subscription in the step in which its entry goes.
+        self._registry: Registry[K | Wildcard, Subscription] = Registry(
+            name, keys="duplicate", partitions=partitions, listeners=[self._notice]
+        )
+        self._names = self._registry._names
+        self._wildcards = Trie()
+        self._retained: Retained[K, M] = Retained()
+
+    def __repr__(self) -> str:
+        return f"<PubSub {self.name!r}, {len(self._registry)} subscriptions>"
+
+    @property
+    def name(self) -> str:
+        """The name of this PubSub."""
+        return self._registry.name
+
+    def _notice(self, event: Event[K | Wildcard, Subscription]) -> None:
+        if isinstance(event, Unregistered):
+            event.value.end()
+            if isinstance(event.key, Wildcard) and event.key not in self._registry:
+                self._wildcards.remove(event.key)
+
+    def _insert(self, owner: Owner, topic: K | Wildcard, subscription: Subscription) -> int:
+        """Put a subscription into the tables, or raise and change nothing. Returns the number of its entry."""
+        require_room()  # to undo it, too
+        try:
+            if isinstance(topic, Wildcard):
+                self._wildcards.add(topic)  # before the entry: a pattern without one is harmless
+            return self._names.insert(owner, topic, subscription)
+        except BaseException:
+            self._remove(owner, topic, subscription)  # a watcher may have raised when it was told
+            raise
+
+    def _remove(self, owner: Owner, topic: K | Wildcard, subscription: Subscription) -> None:
+        """Undo `_insert`, as far as it has come."""
+        for number, entry in self._names.entries_of(owner, topic):
+            if entry.value is subscription:
+                self._names.delete(owner, topic, number)
+        if isinstance(topic, Wildcard) and topic not in self._registry:
+            self._wildcards.remove(topic)
+
+    def _require_run(self) -> None:
+        """Bind the PubSub to the current Trio run. `RuntimeError` outside of Trio, and while another run uses it."""
+        bound = self._names._run
+        if bound is not None and bound.thread == get_ident() and not bound.is_over:
+            return
+        if in_trio_run():
+            self._names.bind_to_run(current_run())
+        else:
+            raise RuntimeError(
+                f"PubSub {self.name!r} can only be used inside of its Trio run: use trio.from_thread to get there"
+            )
+
+
+def require_topic(topic: object) -> None:
+    """Raises `TypeError` if a topic can't be one."""
+    try:
+        hash(topic)
+    except TypeError as error:
+        raise TypeError(f"topic must be hashable: {topic!r} ({error})") from None
