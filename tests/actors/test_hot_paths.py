@@ -21,7 +21,7 @@ from trio.lowlevel import checkpoint
 from trio.testing import MockClock
 
 from trioreg import Actor, ActorExited, ActorRef, Address, MailboxFull, Registry, Reply, raises
-from trioreg._actors import ENDING, STOPPING, Cell, hot_paths, life
+from trioreg._actors import ENDING, STOPPING, Cell, hot_paths, life, new_life, type_of
 from trioreg._actors.answers import (
     COROUTINE,
     answer_in_callers_turn,
@@ -35,6 +35,7 @@ from trioreg._actors.handler import Handler
 from trioreg._actors.hot_paths import MessagePaths
 from trioreg._actors.idle import idle_deadline
 from trioreg._actors.message import CALL, CAST, INFO, STOP, TICK, Tick
+from trioreg._runtime import current_run
 
 Operation = Literal["call", "cast_nowait", "cast by keyword", "send_nowait", "look", "stop", "cancel", "kill"]
 Form = Literal["sync", "async", "mixed"]
@@ -542,3 +543,74 @@ async def test_arguments_that_do_not_fit_are_refused_after_some_that_do(
                 await ref.call(Pair.two, 1, 2)
                 with pytest.raises(TypeError, match="two"):
                     await ref.call(Pair.two, *args)
+
+
+# A new life
+
+
+@pytest.mark.parametrize("is_function", [False, True])
+async def test_a_life_that_is_made_at_once_is_what_its_constructors_make(is_function: bool) -> None:
+    kind = type_of(None if is_function else Bounded)
+    run, child = current_run(), cast("Any", object())
+    ref = kind.reference(run, "Bounded")
+    plain = Cell(ref, child, kind)
+    ref._cell = plain
+    made = new_life(kind.reference, run, "Bounded", child, kind)
+    assert made.ref._number == ref._number + 1
+    for one, other in ((plain, made), (plain.life, made.life), (plain.ref, made.ref)):
+        assert type(one) is type(other)
+        names = slots_of(one) - {"ref", "life", "_cell", "_number"}
+        assert {name: getattr(one, name) for name in names} == {name: getattr(other, name) for name in names}
+    assert made.ref._cell is made
+
+
+class Bounded(Actor):
+    mailbox_size = 3
+
+
+def slots_of(record: object) -> set[str]:
+    names = {name for cls in type(record).__mro__ for name in getattr(cls, "__slots__", ())}
+    return names - {"__weakref__"}
+
+
+# An actor that is made without a call of its class
+
+
+class Checked(type):
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__call__(*args, **kwargs)
+        made.is_checked = True
+        return made
+
+
+class ByMetaclass(Actor, metaclass=Checked):
+    is_checked = False
+
+    def look(self) -> bool:
+        return self.is_checked
+
+
+async def test_a_metaclass_that_makes_its_instances_itself_still_does() -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(ByMetaclass)
+        assert await ref.call(ByMetaclass.look)
+        supervisor.stop()
+
+
+class Returning(Actor):
+    def __init__(self) -> None:
+        return cast("Any", 3)  # type: ignore[no-any-return]
+
+
+async def test_an_init_that_returns_something_is_an_error_as_in_any_class() -> None:
+    async with supervised() as supervisor:
+        with pytest.raises(TypeError, match=r"__init__\(\) should return None, not 'int'"):
+            await supervisor.start_child(Returning)
+        supervisor.stop()
+
+
+async def test_a_class_without_an_init_takes_no_arguments() -> None:
+    async with supervised() as supervisor:
+        with pytest.raises(TypeError, match=r"Bounded\(\) takes no arguments"):
+            await cast("Any", supervisor).start_child(Bounded, 3)
+        supervisor.stop()

@@ -15,6 +15,7 @@ import pytest
 from trio.lowlevel import add_instrument, enable_ki_protection, remove_instrument
 
 from trioreg import ActorRef, Owner, Partitions, PubSub, Registry, TaskOwner, Via
+from trioreg._actors import birth as _birth
 from trioreg._actors import cell as _cell_module
 from trioreg._actors import hot_paths as _hot_paths
 from trioreg._actors import mailbox as _mailbox
@@ -197,7 +198,9 @@ def coroutine_of(owner: Owner) -> object:
 
 def number_actors_from_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Number actors as in a new process."""
-    monkeypatch.setattr(_owner, "_numbers", count(1))
+    numbers = count(1)
+    for module in (_owner, _birth):
+        monkeypatch.setattr(module, "owner_numbers", numbers)
 
 
 def is_idle(ref: ActorRef[Any]) -> bool:

@@ -12,6 +12,7 @@ from .actor_type import type_of
 from .agent import Agent
 from .any_wait import begin_wait_for_any, kept_busy_by
 from .beside import beside
+from .birth import new_life
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
 from .crash_details import crash_details
@@ -84,6 +85,7 @@ __all__ = [
     "current",
     "kept_busy_by",
     "needs_name",
+    "new_life",
     "post",
     "race",
     "raises",

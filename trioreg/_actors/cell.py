@@ -283,9 +283,12 @@ class Cell(Mailbox):
 
     def owns(self, task: Task) -> bool:
         """Whether ``task`` runs the actor's code: its own task, one in a nursery below it, or a background task."""
-        if self.runs_in_callers_turn or task is self.task:
+        own = self.task
+        if self.runs_in_callers_turn or task is own:
             return True
         background = self.life.background
+        if background is None and (own is None or not own.child_nurseries):
+            return False  # no task is below it
         return is_within(task, self.task, background.tasks if background is not None else ())
 
     def turn_of(self, task: Task) -> Node | None:
@@ -302,7 +305,7 @@ class Cell(Mailbox):
     def set_started(self) -> None:
         """The actor has started: wake all tasks that wait for that."""
         life = self.life
-        life.started_at = trio.current_time()
+        life.started_at = self.ref._run.now()
         if self.state == STARTING:
             self.state = RUNNING
         if life.started is not None:
@@ -327,7 +330,11 @@ class Cell(Mailbox):
         else:
             self.put(STOP, None)  # before the state says so: if this fails, it can be asked to stop again
             self.state = STOPPING
-        self.refuse_senders(NORMAL)
+        # `refuse_senders`, written out for an actor that no sender waits for.
+        self.is_open = False
+        self.inbox = None
+        if self.overflow:
+            self.refuse_senders(NORMAL)
 
     def end(self, exit: Exit) -> None:
         """End now: cancel what runs, take no other message. The first exit counts, but a kill overrides it."""

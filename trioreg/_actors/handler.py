@@ -256,9 +256,18 @@ class Hooks:
 
     Attributes:
         has_on_start: Whether it overrides `on_start` or `on_started`: code that runs before the first message.
+        is_made_plainly: Whether Python makes an instance with `Actor.__new__` and ``__init__``, and nothing else.
     """
 
-    __slots__ = ("has_on_idle", "has_on_start", "has_on_started", "has_on_stop", "on_idle", "on_message")
+    __slots__ = (
+        "has_on_idle",
+        "has_on_start",
+        "has_on_started",
+        "has_on_stop",
+        "is_made_plainly",
+        "on_idle",
+        "on_message",
+    )
 
     def __init__(self, cls: type, base: type, limit: Limit | None = None) -> None:
         def overrides(name: str) -> bool:
@@ -268,5 +277,7 @@ class Hooks:
         self.has_on_start = self.has_on_started or overrides("on_start")
         self.has_on_stop = overrides("on_stop")
         self.has_on_idle = overrides("on_idle")
+        makers = [each for each in cls.__mro__ if "__new__" in vars(each)]
+        self.is_made_plainly = type(cls).__call__ is type.__call__ and makers == [base, object]
         self.on_message = Handler(cls, "on_message", limit)
         self.on_idle = Handler(cls, "on_idle", limit)

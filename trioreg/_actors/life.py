@@ -33,7 +33,7 @@ from .._runtime import (
 )
 from .background import end_background_tasks
 from .call import Call, refuse
-from .cell import ENDED, ENDING, NOTHING, REFUSED_PER_TURN
+from .cell import ENDED, ENDING, NOTHING, REFUSED_PER_TURN, STOPPING
 from .function_actor import run_function
 from .hot_paths import serve
 from .message import CALL, CAST, STOP
@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .cell import Behaviour, Cell
+
+
+_new = object.__new__
+_NO_INIT = object.__init__
 
 
 @enable_ki_protection
@@ -63,10 +67,24 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
             elif hooks is None:
                 await run_function(cell, factory, args)
             else:
-                made = run_user(factory, *args)
-                if made is None or cell.actor is not made:
-                    _take(cell, made)
-                del made
+                if hooks.is_made_plainly and factory is cell.handlers.cls:
+                    # `type.__call__` and `Actor.__new__`, written out.
+                    cls: Any = factory
+                    new: Any = _new(cls)
+                    new._trioreg_bind(cell)
+                    init: Any = cls.__init__
+                    if init is not _NO_INIT:
+                        result = run_user(init, new, *args)
+                        if result is not None:
+                            raise TypeError(f"__init__() should return None, not {type(result).__name__!r}")
+                    elif args:
+                        raise TypeError(f"{cls.__qualname__}() takes no arguments")
+                    del new
+                else:
+                    made = run_user(factory, *args)
+                    if made is None or cell.actor is not made:
+                        _take(cell, made)
+                    del made
                 assert cell.actor is not None
                 if cell.state == ENDING:
                     pass
@@ -92,7 +110,14 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
                 cell.fail(failure)
             del failure
         cell.scope = None
-        cell.end(SHUTDOWN if cancelled is not None else NORMAL)
+        if cell.state == STOPPING and cancelled is None and not cell.queue:
+            # `Cell.end`, written out: nothing is left, and nothing is to be woken or cancelled.
+            cell.life.exit = NORMAL
+            cell.state = ENDING
+            cell.is_open = False
+            cell.waits = cell.life.end_waits
+        else:
+            cell.end(SHUTDOWN if cancelled is not None else NORMAL)
         # Most actors end with nothing left: they need no coroutine for it.
         if cell.queue or cell.kind is not None or cell.call is not None or cell.deferred or cell.overflow:
             await _refuse_unanswered(cell)
@@ -252,11 +277,14 @@ def _finish(cell: Cell) -> None:
     is_outermost = False
     exit = life.exit or SHUTDOWN
     try:
-        try:
-            exit = life.decided(ref._label) or SHUTDOWN
-        except (MemoryError, RecursionError):
-            exit = life.decided(ref._label) or SHUTDOWN  # it changes nothing, so it can be tried again
-        is_outermost = run.begin_step()
+        if life.errors or life.value is not NOTHING:
+            try:
+                exit = life.decided(ref._label) or SHUTDOWN
+            except (MemoryError, RecursionError):
+                exit = life.decided(ref._label) or SHUTDOWN  # it changes nothing, so it can be tried again
+        if run.undelivered is None:  # `Run.begin_step`, written out
+            run.undelivered = {}
+            is_outermost = True
     finally:
         life.exit = ref._exit = exit
         ref._cell = None
@@ -283,7 +311,10 @@ def _finish(cell: Cell) -> None:
                 run.ending = None
                 try:
                     if is_outermost:
-                        run.end_step()
+                        if run.undelivered or run.reports:
+                            run.end_step()
+                        else:
+                            run.undelivered = None
                 except (MemoryError, RecursionError):
                     do_later(run.token, run.end_step)
                 finally:

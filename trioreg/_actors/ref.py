@@ -22,9 +22,11 @@ from .._runtime import (
     Exit,
     Identity,
     Owner,
+    current_actor,
     do_later,
     is_finalizing,
     show_methods_as,
+    sleep_until_woken,
 )
 from .cell import ENDING, STOPPING, Reference
 from .deadlock import begin_wait, waiting_for
@@ -153,18 +155,29 @@ class Address(MessagePaths[A], Identity):
             CallCycle: The actor would wait for itself: in its own code use ``self.stop()``. Or it waits for the caller.
             NotRegistered: The address is a name that no actor has.
         """
-        ref = self._resolve()
+        ref: Reference = self._resolve()
         cell = ref._cell
         if cell is None:
-            return await ref.wait()
-        ref._require_thread()
+            return await self.wait()
+        if get_ident() != cell.thread:
+            ref._require_thread()
         task = current_task()
         if cell.owns(task):
             raise CallCycle([ref, ref], [cell.title, cell.title])
-        wait = begin_wait(cell, task)
+        wait = None if current_actor.get(None) is None else begin_wait(cell, task)
         try:
             cell.stop()
-            await cell.wait_ended()
+            # `Cell.wait_ended`, written out.
+            watchers = cell.life.watchers
+            if watchers is None:
+                watchers = cell.life.watchers = {}
+            sleep = sleep_until_woken()
+            watchers[task] = None
+            try:
+                task.custom_sleep_data = watchers
+                await sleep
+            finally:
+                watchers.pop(task, None)
         finally:
             if wait is not None:
                 wait.end_wait()

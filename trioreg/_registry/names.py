@@ -233,9 +233,19 @@ class Names(Tables[K, V]):
         """`Registration.register`, for an actor that is about to start: it is alive, and this is its own thread."""
         if owner._run is not self._run:
             self.bind_to_run(owner._run)
-        if self.totals is not None:
-            require_number("value", value)
-        self.insert(owner, key, value)
+        table = self.sole
+        if table is None or self.totals is not None or self.notifier is not None or owner._held is not None:
+            if self.totals is not None:
+                require_number("value", value)
+            self.insert(owner, key, value)
+            return
+        # `insert`, written out for names in one table that nothing follows, and an owner without another name.
+        entry: Entry[V] = _new_entry(Entry, (owner, value))
+        held = self, key, next(_numbers)
+        taken = table.setdefault(key, entry)
+        if taken is not entry:
+            raise AlreadyRegistered(self.name, key, taken.owner, taken.value)
+        owner._held = held
 
     def _remove_quietly(self, owner: Owner, key: K, number: int) -> None:
         """Undo an `insert` that nothing has been told of."""
@@ -357,8 +367,18 @@ class Names(Tables[K, V]):
 
     def _reclaim(self, owner: Owner, keys: Collection[tuple[Any, Token]], exit: Exit | None) -> None:
         """Remove the entries of an owner that has ended (`Lessor`). Must not raise, and must not leave an entry."""
+        table = self.sole
+        if self.queues.by_key or self.selections or self.notifier is not None or self.totals is not None:
+            table = None
         for key, token in keys:
             try:
+                if table is not None:
+                    # `_remove_from_tables`, written out for names in one table that nothing follows.
+                    entry = table.pop(key)
+                    if entry[0] is owner:
+                        continue
+                    table[key] = entry
+                    raise KeyError(key)
                 queue = self.queues.by_key.get(key) if self.queues.by_key else None
                 self._remove_from_tables(owner, key, token, exit)
                 if queue is not None:

@@ -186,10 +186,22 @@ class Registry(
             ValueError: The keys of this registry are not unique.
         """
         if of is None and value is None and not wait and type(key) is str:
+            # A `KeyError` costs more than to look twice. There is one if another thread empties the dict in between.
+            kept = self._kept_vias
             try:
-                return self._kept_vias[key]
+                if key in kept:
+                    return kept[key]
             except (KeyError, TypeError):
                 pass
+            table = self._sole
+            if table is not None and key not in table:
+                # `_make_via`, written out for the name of an actor that is about to start: that has its cost each time.
+                via: Via[K, V, Any] = _new(Via)
+                via.registry = self
+                via._table = table
+                via._key = key
+                via.value = value
+                return via
         elif value is None and not wait and type(key) is str:
             try:
                 return self._kept_typed_vias[key, of]
@@ -257,7 +269,7 @@ class Via(NameAddress[K, V, A], Generic[K, V, A]):
         of = self._of
         if of is not None and not is_actor_of(owner, of):
             raise TypeError(f"the name {self._key!r} is for an actor of class {of.__qualname__}, not for {owner!r}")
-        names = self._names
+        names = self.registry._names
         if predecessor is None or not names.hand_over(
             self._key, predecessor, owner, self.value, getattr(predecessor, "exit", None)
         ):
@@ -300,6 +312,7 @@ class WaitingTypedVia(WaitingNameAddress[K, V, A], TypedVia[K, V, A]):
     __slots__ = ()
 
 
+_new = object.__new__
 _parts: list[type] = [base for base in Registry.__mro__ if issubclass(base, RegistryCore)]
 show_methods_as("Registry", *_parts)
 _parts = [base for base in WaitingTypedVia.__mro__ if issubclass(base, NameAddress)]

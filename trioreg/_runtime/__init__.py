@@ -41,16 +41,17 @@ from .failure import (
 from .feed import Feed, FeedStatistics, OnOverflow
 from .finalizers import COLLECTING, UNUSUAL, do_later, is_finalizing
 from .identity import Identity
-from .instruments import Instruments, install, uninstall
+from .install import install, uninstall
+from .instruments import Instruments
 from .ki_protection import await_user, run_user, without_ki_protection
 from .line import Place
 from .log import logger
-from .owner import Owner, Token
+from .owner import Owner, Token, owner_numbers
 from .public_names import show_methods_as
 from .report import report
 from .sleeping import WOKEN, finish_waking, sleep_until_woken, wake
 from .snapshot import items_of
-from .stack import require_room
+from .stack import require_room, require_room_for_task
 from .standing import stack_of
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
@@ -118,11 +119,13 @@ __all__ = [
     "items_of",
     "keep_lines",
     "logger",
+    "owner_numbers",
     "refuse_foreign_cancelled",
     "report",
     "require_count",
     "require_number",
     "require_room",
+    "require_room_for_task",
     "sleep_until_woken",
     "require_sync",
     "require_whole",

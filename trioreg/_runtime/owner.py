@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 Token: TypeAlias = int | dict[int, None]
 """What a registry keeps with an owner for each key: the number of the owner's entry, or the numbers of several."""
 
-_numbers = count(1)
+owner_numbers = count(1)
+"""The numbers of the owners, one after the other."""
 
 
 class Lessor(Protocol):
@@ -57,7 +58,7 @@ class Owner(Identity):
     def __init__(self, run: Run) -> None:
         self._run = run
         # Spreads owners over partitions evenly. The `hash` of an object does not: it depends on its place in memory.
-        self._number = next(_numbers)
+        self._number = next(owner_numbers)
         self._held: Held = None
 
     @property
@@ -167,6 +168,14 @@ class Owner(Identity):
         held = self._held
         if held is None:
             return
+        if type(held) is tuple and self._run.undelivered is not None:
+            # What follows, written out for most actors: they have one name. If this fails, it is done again below.
+            self._held = None
+            try:
+                held[0]._reclaim(self, ((held[1], held[2]),), exit)
+                return
+            except BaseException:
+                self._held = held
         leases = (
             ((held[0], ((held[1], held[2]),)),)
             if isinstance(held, tuple)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 import trio
-from trio.lowlevel import RunVar, add_instrument, current_trio_token, remove_instrument
+from trio.lowlevel import RunVar, add_instrument, current_clock, current_trio_token, remove_instrument
 
 from .finalizers import do_later, unwatch_collector, watch_collector
 from .report import report
@@ -55,11 +55,13 @@ class Run(trio.abc.Instrument):
 
     Attributes:
         thread: The identifier of its thread.
+        now: `trio.current_time`, with less on the way.
         token: Trio's token, with which another thread can have a function called in this run.
         holders: The owner of each plain Trio task that holds a name, by the coroutine of the task.
         is_over: Whether the run has ended: no task in it will ever run again.
         undelivered: While an owner gives its names back: the registries that have events to deliver after that. Else
             None.
+        reports: The lines of the log that are to be written at the end of that step.
         registries: The names of the registries that belong to it, and the actors on demand that it runs.
         ending: The owner that is in its last step. Other threads do not see its end before its names are gone.
         crashes: Actors that have crashed go through it before their last step, which logs and restarts.
@@ -69,6 +71,7 @@ class Run(trio.abc.Instrument):
     def __init__(self) -> None:
         self.thread = threading.get_ident()
         self.token = current_trio_token()
+        self.now = current_clock().current_time
         self.is_over = False
         self.holders: dict[CoroutineType[Any, Any, Any], Holder] = {}
         self.undelivered: dict[EventSource, None] | None = None
@@ -76,7 +79,7 @@ class Run(trio.abc.Instrument):
         self.ending: object = None
         self.crashes = Turnstile()
         self.instruments: Instruments | None = None
-        self._reports: list[Callable[[], object]] = []
+        self.reports: list[Callable[[], object]] = []
         self._installed = False
         _runs.add(self)
 
@@ -113,7 +116,7 @@ class Run(trio.abc.Instrument):
         if self.undelivered is None:
             write_log()
         else:
-            self._reports.append(write_log)
+            self.reports.append(write_log)
 
     def tell_after_step(self, hook: str, *args: object) -> None:
         """Tell the instruments, at the same time as the log."""
@@ -127,8 +130,8 @@ class Run(trio.abc.Instrument):
 
     def end_step(self) -> None:
         undelivered, self.undelivered = self.undelivered, None
-        if self._reports:
-            reports, self._reports = self._reports, []
+        if self.reports:
+            reports, self.reports = self.reports, []
             for write_log in reports:
                 try:
                     write_log()

@@ -14,13 +14,14 @@ cancellation.
 from __future__ import annotations
 
 import math
+from logging import DEBUG
 from typing import TYPE_CHECKING
 
 import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import ENDED, ENDING
-from .._runtime import KILLED, ActorExited, require_room, split
+from .._runtime import KILLED, ActorExited, logger, require_room, split
 from .children import Children
 from .delayed_restart import DelayedRestarts
 from .group_restart import GroupRestart
@@ -267,6 +268,20 @@ class Engine:
         lifecycle = self._lifecycle
         lifecycle.lives -= 1
         try:
+            spec = child.spec
+            if (
+                spec.restart == "temporary"
+                and exit.error is None
+                and not (child.is_new or child.is_ending or lifecycle.is_closing or spec.significant)
+                and not (self.book.keeps_ended or child.last_lives or logger.isEnabledFor(DEBUG))
+            ):
+                # What follows, written out for an end that means nothing: the child is forgotten.
+                by_id = self.book.by_id
+                if child in by_id:
+                    del by_id[child]
+                if lifecycle.closes_when_empty:
+                    lifecycle.close_if_done()
+                return
             if child.is_new and (cell.life.starter is not None or child.is_ending):
                 # Now, and not when the task that starts it has its turn: another one may have started it again before.
                 # It would be forgotten while it lives, and nothing would end it.

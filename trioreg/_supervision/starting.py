@@ -7,13 +7,23 @@ from __future__ import annotations
 
 from contextlib import suppress
 from contextvars import copy_context
+from logging import DEBUG
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
 
-from .._actors import ENDED, RUNNING, STARTING, Cell, begin_wait, run_actor, waiting_for
-from .._runtime import SHUTDOWN, ActorExited, MaxChildren, current_run, is_being_closed, require_room
+from .._actors import ENDED, RUNNING, STARTING, begin_wait, new_life, run_actor, waiting_for
+from .._runtime import (
+    SHUTDOWN,
+    ActorExited,
+    MaxChildren,
+    current_actor,
+    current_run,
+    is_being_closed,
+    logger,
+    require_room_for_task,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +31,7 @@ if TYPE_CHECKING:
 
     from trio.lowlevel import Task
 
-    from .._actors import ActorRef
+    from .._actors import ActorRef, Cell
     from .._runtime import Run
     from .child import Child
     from .child_spec import ChildSpec
@@ -36,6 +46,7 @@ class Starting:
     """The starts of one supervisor.
 
     Attributes:
+        thread: The thread of its Trio run; None before `begin`.
         opener: While the supervisor starts its list of children: the task that waits for that.
     """
 
@@ -51,6 +62,7 @@ class Starting:
         "_own_task",
         "_run",
         "opener",
+        "thread",
     )
 
     def __init__(
@@ -72,6 +84,7 @@ class Starting:
         self._log = log
         self._max_children = max_children
         self._allows_significant = allows_significant
+        self.thread: int | None = None
         self._own_task: Task
         self._run: Run
         self._context: Context
@@ -80,28 +93,53 @@ class Starting:
         """Called in the supervisor's own task, before the first start."""
         self._own_task = current_task()
         self._run = current_run()
+        self.thread = self._run.thread
         self._context = copy_context()
 
     @enable_ki_protection
     async def start_child(self, spec: ChildSpec) -> ActorRef[Any]:
         """Start one more child, and wait until it has started. Raises its error, and keeps nothing of it, if it
         does not start. A checkpoint. During a restart of several, it waits until that is over."""
+        task = current_task()
         lifecycle, group = self._lifecycle, self._group
         while True:
-            if group.is_busy:
+            if group.is_at_work or group.cause is not None:  # `RestartGroup.is_busy`
                 await group.wait_over(lifecycle, spec.name)
-            if not lifecycle.is_accepting:
+            if lifecycle.is_closing or not lifecycle.is_open:  # `Lifecycle.is_accepting`
                 await lifecycle.refuse()
             child, cell = self._begin_new(spec)
+            # `wait_started`, written out: a coroutine less for each start.
+            life = cell.life
+            cancel: RaiseCancelT | None = None
+
+            def abort(raise_cancel: RaiseCancelT, child: Child = child, cell: Cell = cell) -> Abort:
+                nonlocal cancel
+                cancel = raise_cancel
+                self._lifecycle.end_start(child, cell)
+                return Abort.FAILED
+
             try:
-                ref = cast("ActorRef[Any]", cell.ref)
-                is_started = await self.wait_started(child, cell)
+                ref: Any = cell.ref
+                wait = None if current_actor.get(None) is None else begin_wait(cell, self._waiter(task))
+                try:
+                    life.starter = task
+                    lifecycle.starts[cell] = child
+                    await wait_task_rescheduled(abort)
+                finally:
+                    life.starter = None
+                    is_postponed = cell not in lifecycle.starts
+                    if not is_postponed:
+                        del lifecycle.starts[cell]
+                    if wait is not None:
+                        wait.end_wait()
+                if life.started_at is None or cancel is not None:
+                    self._not_started(child, cell, cancel, is_postponed=is_postponed)
+                    continue
             except BaseException:
                 self.abandon(child, cell)
                 raise
-            if is_started:
-                child.is_new = False
-                return ref
+            child.is_new = False
+            return ref  # type: ignore[no-any-return]
 
     @enable_ki_protection
     async def start_listed_child(self, spec: ChildSpec) -> None:
@@ -192,26 +230,31 @@ class Starting:
     def spawn(self, child: Child, predecessor: Cell | None = None) -> Cell:
         """Begin a life: name it, then start its task. All or nothing; not a checkpoint."""
         spec = child.spec
-        kind = spec.kind.type
         label = spec.kind.label
-        ref = kind.reference(self._run, label)
-        cell = Cell(ref, child, kind)
-        ref._cell = cell
-        require_room(10)  # Trio can't undo the start of a task
+        blueprint = spec.kind.type
+        cell = new_life(blueprint.reference, self._run, label, child, blueprint)
+        require_room_for_task()  # Trio can't undo the start of a task
         last = child.cell
         try:
             if spec.name is not None:
-                spec.name._claim(ref, None if predecessor is None else predecessor.ref)
+                spec.name._claim(cell.ref, None if predecessor is None else predecessor.ref)
             # Before the task is there: a task whose child does not know it would never be ended.
-            self._children.begin_life(child, cell)
-            self._log.starting(child, cell)
+            if last is None and not self._children.keeps_ended:
+                child.cell = cell  # `Children.begin_life`, written out
+            else:
+                self._children.begin_life(child, cell)
+            if logger.isEnabledFor(DEBUG):
+                self._log.starting(child, cell)
             if self._run.instruments is not None:
                 if last is not None:
-                    self._run.tell_after_step("restarted", ref, child.restarts)
-                self._run.tell_after_step("actor_starting", ref)
-            self._start_task(cell, spec)
+                    self._run.tell_after_step("restarted", cell.ref, child.restarts)
+                self._run.tell_after_step("actor_starting", cell.ref)
+            # `_start_task`, written out.
+            start: Callable[..., None] = self._lifecycle.nursery.start_soon
+            self._context.run(start, run_actor, cell, spec.factory, spec.args, name=label)
         except BaseException:
             # The name was taken, or is given back: no task would do it.
+            ref = cell.ref
             child.cell = last
             ref._set_ended(SHUTDOWN)
             ref._release(SHUTDOWN)
@@ -248,9 +291,7 @@ class Starting:
             lifecycle.end_start(child, cell)
             return Abort.FAILED
 
-        # A child of the list that calls this supervisor in its own start waits for the opener, which waits for it.
-        waiter = self.opener if task is self._own_task and self.opener is not None else task
-        wait = begin_wait(cell, waiter)
+        wait = None if current_actor.get(None) is None else begin_wait(cell, self._waiter(task))
         try:
             cell.life.starter = task
             lifecycle.starts[cell] = child
@@ -262,8 +303,20 @@ class Starting:
                 del lifecycle.starts[cell]  # no call, which could fail: a restart of several would leave the child out
             if wait is not None:
                 wait.end_wait()
-        if cell.life.has_started and cancel is None:
+        if cell.life.started_at is not None and cancel is None:
             return True
+        self._not_started(child, cell, cancel, is_postponed=is_postponed)
+        return False
+
+    def _waiter(self, task: Task) -> Task:
+        """The task that waits for a start, if ``task`` asks for it.
+
+        A child of the list that calls this supervisor in its own start waits for the opener, which waits for it.
+        """
+        return self.opener if task is self._own_task and self.opener is not None else task
+
+    def _not_started(self, child: Child, cell: Cell, cancel: RaiseCancelT | None, *, is_postponed: bool) -> None:
+        """Raise why a life has not started. If it is to be started anew, after a restart of several, return."""
         exit = cell.life.exit or SHUTDOWN
         if cancel is not None:
             if exit.error is not None:
@@ -271,8 +324,8 @@ class Starting:
             cancel()
         if exit.error is not None:
             raise exit.error
-        if is_postponed and lifecycle.is_accepting:
-            return False
+        if is_postponed and self._lifecycle.is_accepting:
+            return
         raise ActorExited(cell.ref, exit)
 
     def abandon(self, child: Child, cell: Cell) -> None:

@@ -6,6 +6,7 @@ The class is a thin end over its `Engine` (`engine.py`), and makes an actor of i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
+from threading import get_ident
 from typing import Any, ClassVar, Literal, TypeVar, TypeVarTuple, Unpack, overload
 
 import trio
@@ -192,9 +193,11 @@ class SupervisorBase(Actor, Identity):
             TypeError, ValueError: An argument is not what `ChildSpec` takes, or the id is taken.
             Exception: What the child's ``__init__`` or ``on_start`` raised.
         """
-        self._engine.require_thread()
+        starting = self._engine.starting
+        if get_ident() != starting.thread:  # no call: the cost of a start is that of its calls
+            self._engine.require_thread()
         spec = spec_of(factory, args, id, name, restart, shutdown, backoff, limit)
-        return await self._engine.starting.start_child(spec)
+        return await starting.start_child(spec)
 
     @beside
     async def terminate_child(self, child: Hashable, /) -> None:
