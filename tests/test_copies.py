@@ -46,6 +46,7 @@ from trioreg import (
     Is,
     MailboxFull,
     MaxChildren,
+    Message,
     NoReply,
     NotRegistered,
     NotRunning,
@@ -165,6 +166,7 @@ EXAMPLES: dict[Any, Callable[[World], object]] = {
     Is: lambda w: Is(w.ref),
     HandlerTimeout: lambda w: HandlerTimeout(w.ref, "Keeper.keep", 5, []),
     MailboxFull: lambda w: MailboxFull(w.ref, 5),
+    Message: lambda w: Message(Instruments(Message), "cast", w.ref, "Keeper.ask", (), {}),
     MaxChildren: lambda _: MaxChildren("supervisor", 5),
     NoReply: lambda w: NoReply(w.ref),
     NotRegistered: lambda w: NotRegistered("names", "key", w.ref),
@@ -207,6 +209,7 @@ EXAMPLES: dict[Any, Callable[[World], object]] = {
 }
 
 IDENTITIES = {
+    Message,
     ActorRef,
     Address,
     DynamicSupervisor,

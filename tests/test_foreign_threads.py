@@ -247,6 +247,8 @@ OWN = {
     "ChildSpec.with_id",
     "ChildSpec.within",
     "OnDemandSupervisor.start_child",
+    "add_instrument",
+    "remove_instrument",
     "PoolSupervisor.start_child",
     "PoolSupervisor.terminate_child",
     "current_owner",
@@ -264,6 +266,7 @@ OWN = {
 }
 # Hooks are the user's own code, and an `Agent`'s methods are messages.
 NOT_CALLED = {"on_idle", "on_message", "on_start", "on_started", "on_stop", "get", "update", "get_and_update"}
+NOT_CALLED |= {name for name in vars(trioreg.Instrument) if not name.startswith("_")}
 
 
 def public_callables() -> dict[str, Any]:

@@ -19,6 +19,7 @@ from layers import Node, arrange
 
 WIDTH = 760
 LANE = 26
+"""The most room for one arrow past a floor; with many of them, they share a quarter of the width."""
 MARGIN = 8
 GAP = 44
 """Between two floors: room for an arrow and its number."""
@@ -82,7 +83,7 @@ def draw(package: Path) -> str:
     floors = levels({wing.name: set(wing.uses) for wing in wings}, "wings")
     by_floor = [[wing for wing in wings if floors[wing.name] == floor] for floor in range(max(floors.values()) + 1)]
     far = sum(floors[wing.name] - floors[used] > 1 for wing in wings for used in wing.uses)
-    room = WIDTH - 2 * MARGIN - (LANE * far + 8 if far else 0)
+    room = WIDTH - 2 * MARGIN - (_lane(far) * far + 8 if far else 0)
 
     boxes: dict[str, Box] = {}
     shown: list[str] = []
@@ -121,6 +122,11 @@ def draw(package: Path) -> str:
             "</div>",
         ]
     )
+
+
+def _lane(far: int) -> float:
+    """The width of the lane of one arrow past a floor, of so many."""
+    return min(LANE, WIDTH / 4 / max(far, 1))
 
 
 def _text(kind: str, x: float, y: float, text: str, more: str = "") -> str:
@@ -207,7 +213,9 @@ def _arrows(
 
     To the next floor it goes straight down. Further down it goes through a lane of its own beside the house.
     """
-    lane = MARGIN + room + 8.0 + LANE / 2
+    wings = [wing for floor in by_floor for wing in floor]
+    width = _lane(sum(floors[wing.name] - floors[used] > 1 for wing in wings for used in wing.uses))
+    lane = MARGIN + room + 8.0 + width / 2
     ins: dict[str, int] = {}
     for floor in reversed(by_floor):
         for wing in floor:
@@ -246,7 +254,7 @@ def _arrows(
                     middle = out + 70  # near its beginning, where no other arrow crosses it
                     turned = f' text-anchor="middle" transform="rotate(90 {lane:.1f} {middle:.1f})"'
                     label = _text("count behind", lane, middle + 4, _names(names), turned)
-                    lane += LANE
+                    lane += width
                 yield (
                     f'<g class="use" data-from="{escape(wing.name)}" data-to="{escape(used)}">'
                     f"<title>{escape(wing.name)} imports from {escape(used)}: {', '.join(names)}</title>"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import trio
 
-from .._runtime import current_actor
+from .._runtime import Identity, current_actor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .ref import ActorRef
 
 
-class Message:
+class Message(Identity):
     """One message on its way, as an instrument sees it. All hooks get the same object for the same message.
 
     Attributes:

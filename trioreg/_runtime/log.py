@@ -32,7 +32,10 @@ class SafeLogger:
     def log(self, level: int, message: str, *args: object, exc_info: ExcInfo = None, stack_level: int = 2) -> None:
         try:
             error = sys.exception() if exc_info is True else exc_info
-            cut = cut_traceback(error) if isinstance(error, BaseException) and _logger.isEnabledFor(level) else None
+            cut: str | None = None
+            if isinstance(error, BaseException) and _logger.isEnabledFor(level):
+                with suppress(MemoryError, RecursionError):  # then it is shown as it is
+                    cut = cut_traceback(error)
             if cut is None:
                 _logger.log(level, message, *args, exc_info=exc_info, stacklevel=stack_level)
             else:
