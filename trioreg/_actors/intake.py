@@ -64,7 +64,7 @@ class Intake:
         if cell.hooks is None:
             raise TypeError(f"{ref!r} is a function actor, which has no buffer: use subscribe() in it")
         self.feed = Feed(buffer, overflow)
-        self._handler = _Next(self, self.feed, handler or cell.hooks.on_message)
+        self._handler = Next(self, self.feed, handler or cell.hooks.on_message)
         self.put = self._put_bounded
 
     def begin_with(self, messages: Sequence[object]) -> None:
@@ -139,19 +139,27 @@ class Intake:
         finally:
             self.queue_next()
 
+    def refuse(self) -> int:
+        """The actor is ending, and takes nothing more out of the feed. Returns how many messages are left in it.
 
-class _Next(Handler):
+        Senders that wait for room wait no longer.
+        """
+        assert self.feed is not None
+        return self.feed._throw_away()
+
+
+class Next(Handler):
     """Runs another handler with the next message of an intake."""
 
-    __slots__ = ("_function", "_intake")
+    __slots__ = ("_function", "intake")
 
     def __init__(self, intake: Intake, feed: Feed[object], handler: Handler) -> None:
         self.name, self.declared, self.limit = handler.name, handler.declared, handler.limit
         self.is_async, self.has_own_turn = handler.is_async, handler.has_own_turn
         self._function = handler.function
-        self._intake = intake
+        self.intake = intake
         self.function = self._begin
 
     @enable_ki_protection
     def _begin(self, actor: object, /) -> Any:
-        return self._function(actor, self._intake.begin_next())
+        return self._function(actor, self.intake.begin_next())

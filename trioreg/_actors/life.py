@@ -38,6 +38,7 @@ from .cell import ENDED, ENDING, NOTHING, REFUSED_PER_TURN
 from .function_actor import run_function
 from .handler import Resumed
 from .hot_paths import serve
+from .intake import Next
 from .message import CALL, CAST, STOP
 
 if TYPE_CHECKING:
@@ -195,17 +196,21 @@ async def _refuse_unanswered(cell: Cell) -> None:
         logger.warning(text, life.child.log_name, cell.ref, exit, left)
 
 
-def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> bool:
-    """Refuse one message. Returns whether it has no caller that learns of it, and so has to be counted."""
+def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> int:
+    """Refuse one message. Returns how many messages this is that have no caller who learns of it."""
     if kind is CALL:
         call = cast("Call", payload)
         if isinstance(call.handler, Resumed):
             discard(call.handler.coroutine)
         refuse(call, cell.ref, exit, was_begun=call.has_begun)
-        return False
-    if kind is CAST and isinstance(payload[0], Resumed):
-        discard(payload[0].coroutine)
-    return kind is not STOP
+        return 0
+    if kind is CAST:
+        handler = payload[0]
+        if isinstance(handler, Next):
+            return handler.intake.refuse()
+        if isinstance(handler, Resumed):
+            discard(handler.coroutine)
+    return int(kind is not STOP)
 
 
 async def _run_on_started(cell: Cell) -> None:
