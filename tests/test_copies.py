@@ -43,6 +43,7 @@ from trioreg import (
     FeedStatistics,
     Function,
     HandlerTimeout,
+    Instrument,
     Is,
     MailboxFull,
     MaxChildren,
@@ -83,6 +84,7 @@ from trioreg import (
     open_stream,
     open_supervisor,
 )
+from trioreg._runtime import Instruments
 
 
 class NeedsTwo(Exception):
@@ -248,7 +250,7 @@ def is_equal(one: object, other: object) -> bool:
 
 def test_every_public_class_has_an_example() -> None:
     public = {value for name in trioreg.__all__ if isinstance(value := getattr(trioreg, name), type)}
-    assert public - {Actor} == {key for key in EXAMPLES if isinstance(key, type)}
+    assert public - {Actor, Instrument} == {key for key in EXAMPLES if isinstance(key, type)}
 
 
 @pytest.mark.parametrize("which", EXAMPLES, ids=lambda which: getattr(which, "__name__", which))

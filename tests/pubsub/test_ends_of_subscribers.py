@@ -151,6 +151,114 @@ async def test_a_publisher_that_waits_for_an_actor_that_ends_goes_on(
     assert_no_subscription(ticks)
 
 
+class Falling(Reader):
+    async def fall(self, until: trio.Event) -> None:
+        await until.wait()
+        raise ZeroDivisionError
+
+    async def on_stop(self, exit: object) -> None:
+        await trio.sleep(3)
+
+
+@pytest.mark.parametrize("how", ["crashes", "is cancelled", "is killed"])
+async def test_a_publisher_that_waits_for_an_actor_goes_on_before_its_on_stop(
+    ticks: PubSub[Any, Any], how: End, autojump_clock: MockClock
+) -> None:
+    told: list[float] = []
+
+    async def publish() -> None:
+        assert await ticks.publish("a", 1) == 0
+        told.append(trio.current_time())
+
+    async with staged() as stage, trio.open_nursery() as nursery:
+        ref = await stage.supervisor.start_child(Falling, restart="temporary")
+        ticks.join("a", Reader.take, owner=ref, buffer=1, overflow="wait")
+        until = trio.Event()
+        ref.cast_nowait(Falling.fall, until)
+        await wait_all_tasks_blocked()
+        ticks.publish_nowait("a", 0)
+        for _ in range(2):
+            nursery.start_soon(publish)
+        await wait_all_tasks_blocked()
+        begun = trio.current_time()
+        if how == "crashes":
+            until.set()
+        elif how == "is cancelled":
+            ref.cancel()
+        else:
+            ref.kill()
+        await ref.wait()
+        await wait_all_tasks_blocked()
+        assert told == [begun] * 2
+        assert trio.current_time() == begun + (0 if how == "is killed" else 3)
+    assert_no_subscription(ticks)
+
+
+async def test_an_actor_that_is_asked_to_stop_takes_what_has_waited_for_room_before(
+    ticks: PubSub[Any, Any], autojump_clock: MockClock
+) -> None:
+    got: list[int] = []
+    reached: list[int] = []
+
+    class Last(Reader):
+        async def on_stop(self, exit: object) -> None:
+            got.extend(self.got)
+
+    async def publish(message: int) -> None:
+        reached.append(await ticks.publish("a", message))
+
+    async with staged() as stage, trio.open_nursery() as nursery:
+        ref = await stage.supervisor.start_child(Last, restart="temporary")
+        ticks.join("a", Reader.take, owner=ref, buffer=1, overflow="wait")
+        until = trio.Event()
+        ref.cast_nowait(Reader.hold, until)
+        await wait_all_tasks_blocked()
+        for message in range(3):
+            nursery.start_soon(publish, message)
+            await wait_all_tasks_blocked()
+        nursery.start_soon(ref.stop)
+        await wait_all_tasks_blocked()
+        assert await ticks.publish("a", 7) == 0  # this one comes too late
+        until.set()
+        await ref.wait()
+        assert got == [0, 1, 2]
+        await wait_all_tasks_blocked()
+        assert reached == [1, 1, 1]
+    assert_no_subscription(ticks)
+
+
+@pytest.mark.parametrize("buffer", [float("inf"), 1, 3])
+@pytest.mark.parametrize("retained", [0, 2])
+async def test_messages_that_an_ended_actor_has_not_handled_are_logged(
+    ticks: PubSub[Any, Any],
+    buffer: float,
+    retained: int,
+    caplog: pytest.LogCaptureFixture,
+    autojump_clock: MockClock,
+) -> None:
+    for topic in range(retained):
+        ticks.publish_nowait(f"a.{topic}", topic, retain=True)
+    async with staged() as stage, trio.open_nursery() as nursery:
+        ref = await stage.supervisor.start_child(Reader, restart="temporary")
+        ref.cast_nowait(Reader.hold, trio.Event())
+        await wait_all_tasks_blocked()
+        ref.cast_nowait(Reader.take, "by cast")
+        ticks.join(Wildcard("a.*"), Reader.take, owner=ref, buffer=buffer, overflow="drop_newest")
+        ticks.join("left", Reader.take, owner=ref, buffer=buffer, overflow="wait")
+        ticks.publish_nowait("left", 1)
+        if buffer == 1:
+            nursery.start_soon(ticks.publish, "left", 2)  # its publisher learns that it was not handled
+            await wait_all_tasks_blocked()
+        ticks.leave("left", owner=ref)
+        for message in range(5):
+            ticks.publish_nowait("a.x", message)
+        ref.kill()
+        await ref.wait()
+    left = 1 + 1 + retained + int(min(buffer, 5))
+    (line,) = [record.getMessage() for record in caplog.records if "unhandled" in record.getMessage()]
+    assert line.endswith(f"ended (killed) with {left} unhandled messages in its mailbox")
+
+
 async def test_an_actor_that_ends_takes_no_message_and_holds_up_no_publisher(
     ticks: PubSub[Any, Any], autojump_clock: MockClock
 ) -> None:

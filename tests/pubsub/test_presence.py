@@ -94,6 +94,19 @@ async def test_a_watcher_is_no_member(rooms: PubSub[Any, Any]) -> None:
     assert_no_subscription(rooms)
 
 
+async def test_the_tables_show_how_many_messages_a_subscription_has_lost(
+    rooms: PubSub[Any, Any], autojump_clock: MockClock
+) -> None:
+    async with staged() as stage, rooms.subscribe("lobby", buffer=1, overflow="drop_oldest", value="Ann"):
+        ref = await stage.actor()
+        rooms.join("lobby", owner=ref, buffer=1, overflow="drop_newest")
+        assert "dropped" not in rooms.dump()
+        for message in range(4):
+            rooms.publish_nowait("lobby", message)
+        assert "<subscription, value 'Ann', 3 dropped>" in rooms.dump()
+        assert "<subscription, 3 dropped>" in rooms.dump()
+
+
 async def test_the_tables_show_topics_and_values(rooms: PubSub[Any, Any]) -> None:
     async with rooms.subscribe("lobby", value="Ann"), rooms.subscribe(Wildcard("#")):
         shown = rooms.dump()

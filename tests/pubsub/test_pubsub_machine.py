@@ -13,19 +13,20 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import pytest
 import trio
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.inside import assert_no_subscription, patterns_in
-from support.owners import ENDS, SORTS, End, Sort
+from support.inside import assert_no_subscription, patterns_in, slices_of
+from support.owners import ENDS, SORTS, Crash, End, Sort
 from support.patterns_of_topics import matches_naively
 from support.pubsub_model import Publication, Receiving, Subscribed
 from support.registry_model import Guest
-from support.topics import GAP, Reader
+from support.topics import GAP, Reader, messages
 from trio.testing import wait_all_tasks_blocked
 
-from trioreg import ActorRef, Overflow, Owner, PubSub, Wildcard
+from trioreg import ANY, ActorRef, Overflow, Owner, PubSub, Registered, Wildcard
 
 TOPICS: list[Any] = ["a", "a.b", 7]
 PATTERNS = [Wildcard(pattern) for pattern in ("a.*", "a.#", "#")]
@@ -53,12 +54,24 @@ class Kept(Reader):
         super().__init__()
         self.got = got
 
+    def crash(self) -> None:
+        raise Crash
+
 
 class PubSubMachine(RuleBasedStateMachine):
-    @initialize(partitions=st.integers(1, 3), sorts=st.lists(st.sampled_from(SORTS), min_size=1, max_size=3))
-    def set_up(self, partitions: int, sorts: list[Sort]) -> None:
+    @initialize(
+        partitions=st.integers(1, 3),
+        slices=st.sampled_from([1, 2, 500]),
+        sorts=st.lists(st.sampled_from(SORTS), min_size=1, max_size=3),
+    )
+    def set_up(self, partitions: int, slices: int, sorts: list[Sort]) -> None:
+        self.patch = pytest.MonkeyPatch()
+        slices_of(self.patch, slices)
         self.pubsub: PubSub[Any, int] = PubSub("tested", partitions=partitions)
         self.guest = Guest()
+        self.watching = self.pubsub.watch(ANY)
+        self.events = self.do_now(self.watching.__enter__)
+        self.present: list[tuple[Any, int, Any]] = []
         self.stage = self.guest.stage
         self.subscribed: list[Subscribed] = []
         self.publications: list[Publication] = []
@@ -71,7 +84,9 @@ class PubSubMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "guest"):
+            self.do_now(lambda: self.watching.__exit__(None, None, None))
             self.guest.close()
+            self.patch.undo()
             assert_no_subscription(self.pubsub)
 
     def do_now(self, function: Any) -> Any:
@@ -102,11 +117,17 @@ class PubSubMachine(RuleBasedStateMachine):
         buffer=st.sampled_from([0, 1, 2, math.inf]),
         overflow=rules,
         value=st.integers(0, 1),
+        once=kept,
     )
-    def subscribe(self, topic: Any, number: int, buffer: float, overflow: Any, value: int) -> None:
+    def subscribe(self, topic: Any, number: int, buffer: float, overflow: Any, value: int, once: bool) -> None:
         owner = self.owners[number % len(self.owners)]
-        block = self.pubsub.subscribe(topic, buffer=buffer, overflow=overflow, value=value, owner=owner)
+        block = self.pubsub.subscribe(topic, buffer=buffer, overflow=overflow, value=value, once=once, owner=owner)
         feed = self.guest.do(block.__aenter__)
+        is_there = any(sub.is_open and sub.owner is owner and sub.topic == topic for sub in self.subscribed)
+        assert (feed is None) is (once and is_there)
+        if feed is None:
+            self.guest.do(lambda: block.__aexit__(None, None, None))
+            return
         self.subscribed.append(
             Subscribed(topic, owner, buffer, overflow, value, self.greeting(topic), feed=feed, block=block)
         )
@@ -145,14 +166,16 @@ class PubSubMachine(RuleBasedStateMachine):
         return found[number % len(found)] if found else None
 
     @has()
-    @rule(number=some, how=st.sampled_from(["leave", "leave", "leave block", "kill"]))
+    @rule(number=some, how=st.sampled_from(["leave", "leave", "leave block", "close", "kill", "cancel", "crash"]))
     def end_one(self, number: int, how: str) -> None:
         if how == "leave":
             self.leave(number)
-        elif how == "leave block":
-            self.leave_block(number)
+        elif how in ("leave block", "close"):
+            self.leave_block(number, closes_first=how == "close")
+        elif how == "crash":
+            self.crash(number)
         else:
-            self.kill(number)
+            self.kill(number, how)
 
     def leave(self, number: int) -> None:
         sub = self.pick(number)
@@ -167,9 +190,13 @@ class PubSubMachine(RuleBasedStateMachine):
         for other in ended:
             other.end()
 
-    def leave_block(self, number: int) -> None:
+    def leave_block(self, number: int, *, closes_first: bool) -> None:
         sub = self.pick(number, feed=True)
         if sub is not None:
+            if closes_first:
+                self.do_now(lambda: sub.feed.close())
+                sub.die()
+                self.subscriptions_agree_with_the_model()
             self.guest.do(lambda: sub.block.__aexit__(None, None, None))
             sub.die()
 
@@ -210,11 +237,37 @@ class PubSubMachine(RuleBasedStateMachine):
         if crashes or then == "stop":
             sub.die()
 
-    def kill(self, number: int) -> None:
+    def kill(self, number: int, how: str) -> None:
         sub = self.pick(number, actor=True)
         if sub is not None:
-            self.do_now(lambda: sub.actor.kill())
+            self.do_now(lambda: getattr(sub.actor, how)())
             sub.die()
+
+    def crash(self, number: int) -> None:
+        """An actor crashes in the handler of a message that was sent to it behind what it has."""
+        sub = self.pick(number, actor=True)
+        if sub is None:
+            return
+        until = sub.until
+        assert until is not None
+
+        async def crash() -> None:
+            sub.actor.cast_nowait(Kept.crash)
+            until.set()
+            await wait_all_tasks_blocked()
+
+        self.guest.do(crash)
+        # With a buffer, only one of its messages is in the mailbox at a time: the next comes behind the crash.
+        sub.handle(at_most=None if sub.buffer == math.inf else 1)
+        sub.die()
+        assert not sub.actor.is_alive
+
+    @has(actor=True)
+    @rule(number=some)
+    def join_once(self, number: int) -> None:
+        sub = self.pick(number, actor=True)
+        if sub is not None and sub.is_open:
+            assert self.do_now(lambda: self.pubsub.join(sub.topic, owner=sub.actor, once=True)) is False
 
     # Publish
 
@@ -407,6 +460,17 @@ class PubSubMachine(RuleBasedStateMachine):
                 assert statistics.dropped == sub.feed.dropped == sub.dropped
                 assert statistics.tasks_waiting_receive == len(sub.receivers)
                 assert statistics.tasks_waiting_send == len(sub.senders)
+
+    @invariant()
+    def events_agree_with_the_model(self) -> None:
+        for event in messages(self.events):
+            row = event.key, id(event.owner), event.value
+            if isinstance(event, Registered):
+                self.present.append(row)
+            else:
+                self.present.remove(row)
+        is_open = [(sub.topic, id(sub.owner), sub.value) for sub in self.subscribed if sub.is_open]
+        assert sorted(self.present, key=str) == sorted(is_open, key=str)
 
     @invariant()
     def retained_messages_agree_with_the_model(self) -> None:

@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import pytest
 import trio
-from support.inside import assert_no_subscription
+from support.inside import assert_no_subscription, assert_no_subscription_but_watchers
 from support.owners import staged
 from support.supervisors import supervised
 from support.topics import messages
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from trioreg import ActorExited, PubSub, Wildcard, current_owner
+from trioreg import ActorExited, PubSub, Registered, Unregistered, Wildcard, current_owner
 
 
 @pytest.fixture(params=[1, 4])
@@ -199,15 +199,102 @@ async def test_an_entry_that_is_cancelled_leaves_no_subscription(autojump_clock:
     assert_no_subscription(ticks)
 
 
-async def test_a_feed_that_was_closed_in_its_block_gets_nothing_and_holds_up_nobody() -> None:
-    ticks: PubSub[str, int] = PubSub("ticks")
-    for buffer in (0, 1):
-        async with ticks.subscribe("a", buffer=buffer, overflow="wait") as feed:
+async def test_a_feed_that_is_closed_in_its_block_has_left_its_topic() -> None:
+    ticks: PubSub[Any, int] = PubSub("ticks")
+    for topic in ("a", Wildcard("a.#")):
+        for buffer in (0, 1):
+            with ticks.watch(topic) as events:
+                async with ticks.subscribe(topic, buffer=buffer, overflow="wait") as feed, ticks.subscribe("b"):
+                    ticks.leave("b")
+                    feed.close()
+                    assert_no_subscription_but_watchers(ticks)
+                    assert [type(event) for event in messages(events)] == [Registered, Unregistered]
+                    assert ticks.publish_nowait("a", 1) == 0
+                    assert await ticks.publish("a", 1) == 0
+                    with pytest.raises(trio.ClosedResourceError):
+                        await feed.receive()
+                    feed.close()  # nothing happens
+                assert messages(events) == []
+            assert_no_subscription(ticks)
+
+
+async def test_closing_a_feed_ends_this_subscription_only() -> None:
+    ticks: PubSub[Any, int] = PubSub("ticks")
+    async with ticks.subscribe("a") as one, ticks.subscribe("a") as two, ticks.subscribe("a") as three:
+        with assert_checkpoints():
+            await two.aclose()
+        assert ticks.publish_nowait("a", 1) == 2
+        assert messages(one) == messages(three) == [1]
+    assert_no_subscription(ticks)
+
+
+async def test_closing_a_feed_lets_the_publishers_go_that_wait_for_room(autojump_clock: MockClock) -> None:
+    ticks: PubSub[Any, int] = PubSub("ticks")
+    reached: list[int] = []
+
+    async def publish() -> None:
+        reached.append(await ticks.publish("a", 2))
+
+    async with ticks.subscribe("a", buffer=1, overflow="wait") as feed, trio.open_nursery() as nursery:
+        ticks.publish_nowait("a", 1)
+        nursery.start_soon(publish)
+        await wait_all_tasks_blocked()
+        feed.close()
+        await wait_all_tasks_blocked()
+        assert reached == [0]
+
+
+async def test_a_feed_is_closed_by_another_task_than_its_subscriber(autojump_clock: MockClock) -> None:
+    ticks: PubSub[Any, int] = PubSub("ticks")
+    async with staged() as stage:
+        owner = await stage.task()
+        async with ticks.subscribe("a", owner=owner) as feed:
             feed.close()
-            assert ticks.publish_nowait("a", 1) == 0
-            assert await ticks.publish("a", 1) == 0
+            assert_no_subscription(ticks)
+        async with ticks.subscribe("a", owner=owner) as feed:
+            await stage.end(owner)
+            feed.close()  # its owner has ended before
             with pytest.raises(trio.ClosedResourceError):
-                await feed.receive()
+                feed.receive_nowait()
+
+
+async def test_with_once_an_owner_has_one_subscription_to_a_topic(ticks: PubSub[Any, Any]) -> None:
+    ticks.publish_nowait("a", 0, retain=True)
+    async with ticks.subscribe("a", once=True) as feed:
+        assert feed is not None
+        async with ticks.subscribe("a", once=True) as second:
+            assert second is None
+            assert len(ticks) == 1
+        assert len(ticks) == 1  # leaving that block has ended nothing
+        async with ticks.subscribe("b", once=True) as other, ticks.subscribe(Wildcard("a"), once=True) as pattern:
+            assert other is not None
+            assert pattern is not None
+            assert ticks.publish_nowait("a", 1) == 2
+        assert messages(feed) == [0, 1]
+        feed.close()
+        async with ticks.subscribe("a", once=True) as again:
+            assert again is not None
+    assert_no_subscription(ticks)
+
+
+async def test_once_asks_about_the_owner_when_the_block_is_entered(
+    ticks: PubSub[Any, Any], autojump_clock: MockClock
+) -> None:
+    async with staged() as stage:
+        ref = await stage.actor()
+        block = ticks.subscribe("a", once=True, owner=ref)
+        ticks.join("a", owner=ref)
+        async with ticks.subscribe("a", once=True) as mine:
+            assert mine is not None  # that of another owner does not count
+        async with block as feed:
+            assert feed is None
+            with pytest.raises(RuntimeError, match="already entered"):
+                await block.__aenter__()
+        ticks.leave("a", owner=ref)
+        async with block as feed:
+            assert feed is not None
+            assert ticks.join("a", owner=ref, once=True) is False
+    assert_no_subscription(ticks)
 
 
 async def test_a_task_leaves_its_own_topics_only() -> None:

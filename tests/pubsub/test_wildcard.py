@@ -70,3 +70,8 @@ async def test_a_publication_reaches_exactly_the_patterns_that_match(given_patte
             expected = [matches_naively(pattern, topic) for pattern in given_patterns]
             assert ticks.publish_nowait(topic, topic) == sum(expected)
             assert [messages(feed) == [topic] for feed in feeds] == expected
+
+
+def test_a_wildcard_has_no_subclass() -> None:
+    with pytest.raises(TypeError, match="Special: Wildcard can't be subclassed"):
+        type("Special", (Wildcard,), {})

@@ -167,6 +167,17 @@ async def test_a_watcher_that_closes_its_channel_disturbs_no_other(
         assert len(received(events)) == 1
 
 
+async def test_a_watcher_that_closes_its_channel_is_gone_before_the_end_of_its_block(
+    registry: Registry[str, int], autojump_clock: MockClock
+) -> None:
+    for key in ("a", ANY):
+        with registry.watch(key, initial=True) as events:
+            events.close()
+            assert not is_followed(registry)
+            events.close()
+        assert not is_followed(registry)
+
+
 async def test_an_event_has_the_latest_value(names: Registry[str, int], autojump_clock: MockClock) -> None:
     owner = names.register("a", 1)
     with names.watch() as events:

@@ -68,7 +68,7 @@ class Checking(Instrument):
     def handled(self, message: Message, value: object, error: BaseException | None, /) -> None:
         self._step(self._messages, message, ("handling",), None)
 
-    def message_left(self, message: Message, why: str, /) -> None:
+    def message_left(self, message: Message, why: object, /) -> None:
         if message in self._messages:
             self._step(self._messages, message, ("sent",), None)
 

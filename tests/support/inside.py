@@ -157,12 +157,18 @@ def patterns_in(pubsub: PubSub[Any, Any]) -> int:
 def assert_no_subscription(*pubsubs: PubSub[Any, Any]) -> None:
     """Nothing is left of any subscription: no entry, no lease, no pattern, no watcher. Needs no Trio run."""
     for pubsub in pubsubs:
+        assert_no_subscription_but_watchers(pubsub)
+        assert not is_followed(pubsub._registry)
+
+
+def assert_no_subscription_but_watchers(*pubsubs: PubSub[Any, Any]) -> None:
+    """The same while there are watchers."""
+    for pubsub in pubsubs:
         assert len(pubsub) == 0
         assert pubsub.topics() == []
         assert not any(table.rows for table in pubsub.tables())
         assert patterns_in(pubsub) == 0
         assert pubsub._wildcards._root.children == {}
-        assert not is_followed(pubsub._registry)
 
 
 def slices_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:

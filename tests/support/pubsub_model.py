@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import attrs
@@ -131,12 +132,14 @@ class Subscribed:
         if receiving.expected is None:
             self.receivers.append(receiving)
 
-    def handle(self) -> bool:
-        """The actor handles what it has. Whether it crashes on the way."""
-        while (item := self.take()) not in (None, "end"):
+    def handle(self, at_most: int | None = None) -> bool:
+        """The actor handles what it has, or that many messages of it. Whether it crashes on the way."""
+        left = math.inf if at_most is None else at_most
+        while left and (item := self.take()) not in (None, "end"):
             if not isinstance(item, int):
                 return True
             self.handled.append(item)
+            left -= 1
         return False
 
     def end(self) -> None:

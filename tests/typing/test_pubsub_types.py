@@ -32,11 +32,15 @@ async def subscribing(ref: ActorRef[Screen]) -> None:
         assert_type(feed.statistics(), FeedStatistics)
         async for tick in feed:
             assert_type(tick, Tick)
+    async with ticks.subscribe("nyse.ibm", once=True) as maybe:
+        assert_type(maybe, Feed[Tick] | None)
+    async with ticks.subscribe("nyse.ibm", once=False) as feed:
+        assert_type(feed, Feed[Tick])
     ticks.subscribe(Wildcard("nyse.*"))
-    ticks.subscribe(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    ticks.subscribe("a", overflow="drop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ticks.subscribe(5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    ticks.subscribe("a", overflow="drop")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     pairs.subscribe(("a", 1))
-    pairs.subscribe("a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    pairs.subscribe("a")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 
 
 def joining(ref: ActorRef[Screen]) -> None:
@@ -61,3 +65,7 @@ async def presence() -> None:
     with ticks.watch("nyse.ibm", initial=True) as events:
         async for event in events:
             assert_type(event, Registered[str | Wildcard, object] | Unregistered[str | Wildcard, object])
+
+
+def a_wildcard_of_its_own() -> None:
+    class Special(Wildcard): ...  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues, reportUnusedClass]

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._runtime import Feed, Place, require_room
+from .._runtime import UNUSUAL, Feed, Place, require_room
 from .cell import STOPPING
 from .deadlock import waiting_for
 from .handler import Handler
 from .message import CAST, INFO
+from .observed import publication
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -64,7 +65,7 @@ class Intake:
         if cell.hooks is None:
             raise TypeError(f"{ref!r} is a function actor, which has no buffer: use subscribe() in it")
         self.feed = Feed(buffer, overflow)
-        self._handler = _Next(self, self.feed, handler or cell.hooks.on_message)
+        self._handler = Next(self, self.feed, handler or cell.hooks.on_message)
         self.put = self._put_bounded
 
     def begin_with(self, messages: Sequence[object]) -> None:
@@ -94,14 +95,20 @@ class Intake:
         cell = self._cell
         if not cell.is_open:
             return False
-        cell.put(INFO, message)
+        if UNUSUAL:
+            cell.put(*publication(cell, INFO, message))
+        else:
+            cell.put(INFO, message)
         return True
 
     def _put_cast(self, message: object) -> bool:
         cell = self._cell
         if not cell.is_open:
             return False
-        cell.put(self._handler, (message,))
+        if UNUSUAL:
+            cell.put(*publication(cell, self._handler, (message,)))
+        else:
+            cell.put(self._handler, (message,))
         return True
 
     def _put_bounded(self, message: object) -> bool:
@@ -139,19 +146,27 @@ class Intake:
         finally:
             self.queue_next()
 
+    def refuse(self) -> int:
+        """The actor is ending, and takes nothing more out of the feed. Returns how many messages are left in it.
 
-class _Next(Handler):
+        Senders that wait for room wait no longer.
+        """
+        assert self.feed is not None
+        return self.feed._throw_away()
+
+
+class Next(Handler):
     """Runs another handler with the next message of an intake."""
 
-    __slots__ = ("_function", "_intake")
+    __slots__ = ("_function", "intake")
 
     def __init__(self, intake: Intake, feed: Feed[object], handler: Handler) -> None:
         self.name, self.declared, self.limit = handler.name, handler.declared, handler.limit
         self.is_async, self.has_own_turn = handler.is_async, handler.has_own_turn
         self._function = handler.function
-        self._intake = intake
+        self.intake = intake
         self.function = self._begin
 
     @enable_ki_protection
     def _begin(self, actor: object, /) -> Any:
-        return self._function(actor, self._intake.begin_next())
+        return self._function(actor, self.intake.begin_next())

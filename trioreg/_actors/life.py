@@ -36,6 +36,7 @@ from .call import Call, refuse
 from .cell import ENDED, ENDING, NOTHING, REFUSED_PER_TURN, STOPPING
 from .function_actor import run_function
 from .hot_paths import serve
+from .intake import Next
 from .message import CALL, CAST, STOP
 from .observed import left
 from .resumed import Resumed
@@ -220,8 +221,8 @@ async def _refuse_unanswered(cell: Cell) -> None:
         logger.warning(text, life.child.log_name, cell.ref, exit, left)
 
 
-def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> bool:
-    """Refuse one message. Returns whether it has no caller that learns of it, and so has to be counted."""
+def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> int:
+    """Refuse one message. Returns how many messages this is that have no caller who learns of it."""
     if kind is CALL:
         call = cast("Call", payload)
         if isinstance(call.handler, Resumed):
@@ -229,12 +230,18 @@ def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> bool:
         else:
             left(cell, kind, call, "exited")
         refuse(call, cell.ref, exit, was_begun=call.has_begun)
-        return False
-    if kind is CAST and isinstance(payload[0], Resumed):
-        payload[0].discard()
-    elif kind is not STOP:
-        left(cell, kind, payload, "exited")
-    return kind is not STOP
+        return 0
+    if kind is CAST:
+        handler = payload[0]
+        if isinstance(handler, Next):
+            return handler.intake.refuse()
+        if isinstance(handler, Resumed):
+            handler.discard()
+            return 1
+    if kind is STOP:
+        return 0
+    left(cell, kind, payload, "exited")
+    return 1
 
 
 async def _run_on_started(cell: Cell) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from threading import get_ident
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from trio.lowlevel import in_trio_run
 
-from .._registry import Event, Registry, Unregistered
+from .._registry import Event, Follower, Registry, Unregistered
 from .._runtime import Identity, Owner, current_run, require_room
 from .retained import Retained
 from .subscription import Subscription
@@ -25,9 +25,9 @@ class PubSubCore(Identity, Generic[K, M]):
     _instead_of_pickling: ClassVar[str] = "make one at import time in each process"
 
     def __init__(self, name: str, *, partitions: int = 1) -> None:
-        # Each entry's value is a `Subscription`. The listener ends a subscription in the step in which its entry goes.
+        # The value of each entry is its `Subscription`.
         self._registry: Registry[K | Wildcard, Subscription] = Registry(
-            name, keys="duplicate", partitions=partitions, listeners=[self._notice]
+            name, keys="duplicate", partitions=partitions, listeners=[_EndOfSubscriptions(self)]
         )
         self._names = self._registry._names
         self._names.when_forgotten = self._forget_patterns
@@ -43,12 +43,6 @@ class PubSubCore(Identity, Generic[K, M]):
     def name(self) -> str:
         """The name of this PubSub."""
         return self._registry.name
-
-    def _notice(self, event: Event[K | Wildcard, Subscription]) -> None:
-        if isinstance(event, Unregistered):
-            event.value.end()
-            if isinstance(event.key, Wildcard) and event.key not in self._registry:
-                self._wildcards.remove(event.key)
 
     def _forget_patterns(self) -> None:
         self._wildcards = Trie()
@@ -83,6 +77,21 @@ class PubSubCore(Identity, Generic[K, M]):
             raise RuntimeError(
                 f"PubSub {self.name!r} can only be used inside of its Trio run: use trio.from_thread to get there"
             )
+
+
+class _EndOfSubscriptions(Follower[K | Wildcard, Subscription]):
+    """Ends a subscription in the step in which its entry goes."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: PubSubCore[K, Any]) -> None:
+        self._core = core
+
+    def __call__(self, event: Event[K | Wildcard, Subscription]) -> None:
+        if isinstance(event, Unregistered):
+            event.value.end()
+            if isinstance(event.key, Wildcard) and event.key not in self._core._registry:
+                self._core._wildcards.remove(event.key)
 
 
 def require_topic(topic: object) -> None:

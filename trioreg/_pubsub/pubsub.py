@@ -15,6 +15,7 @@ from trio.lowlevel import checkpoint, enable_ki_protection, reschedule
 from .._actors import INFO
 from .._runtime import (
     COLLECTING,
+    UNUSUAL,
     WOKEN,
     Owner,
     current_run,
@@ -109,12 +110,7 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
         if group is not None and len(group) == 1:
             # First all that may run the garbage collector, and a `__del__` that changes something.
             thread, payload, entries = get_ident(), (message,), [*group.values()]
-            if (
-                len(entries) == 1
-                and (cell := entries[0][1].cell) is not None
-                and cell.thread == thread
-                and not COLLECTING
-            ):
+            if len(entries) == 1 and (cell := entries[0][1].cell) is not None and cell.thread == thread and not UNUSUAL:
                 subscription = entries[0][1]
                 task = cell.taker
                 if task is None or task.custom_sleep_data is not cell or not cell.is_open:
@@ -140,6 +136,8 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
         reached = tell_now(chosen(audience, excluded, where), message)
         if retain:
             self._retained.keep(current_run(), topic, message)
+        if run is not None and run.instruments is not None:
+            run.instruments.tell("published", self.name, topic, message, reached)
         return reached
 
     @enable_ki_protection
@@ -183,7 +181,11 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
             if undo is not None:
                 undo()
             raise
-        return await tell(audience, message, excluded)
+        reached = await tell(audience, message, excluded)
+        run = self._names._run
+        if run is not None and run.instruments is not None:
+            run.instruments.tell("published", self.name, topic, message, reached)
+        return reached
 
     def _check(self, topic: object, exclude: object, where: Where | None) -> None:
         if isinstance(topic, Wildcard):

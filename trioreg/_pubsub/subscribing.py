@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Hashable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, overload
 
-from trio.lowlevel import checkpoint, enable_ki_protection
+from trio.lowlevel import checkpoint, current_trio_token, enable_ki_protection
 
 from .._actors import ActorRef, Intake
-from .._runtime import AsyncBlock, Feed, Owner, require_count
+from .._runtime import AsyncBlock, Feed, Owner, do_later, require_count
 from .core import PubSubCore, require_topic
 from .subscription import Subscription
 from .wildcard import Wildcard
@@ -29,6 +29,28 @@ _RULES = ("error", "drop_oldest", "drop_newest", "wait")
 class Subscribing(PubSubCore[K, M]):
     """The methods that begin and end a subscription."""
 
+    @overload
+    def subscribe(
+        self,
+        topic: K | Wildcard,
+        *,
+        buffer: float = ...,
+        overflow: OnFull = ...,
+        value: object = ...,
+        once: Literal[False] = ...,
+        owner: Owner | None = ...,
+    ) -> AbstractAsyncContextManager[Feed[M]]: ...
+    @overload
+    def subscribe(
+        self,
+        topic: K | Wildcard,
+        *,
+        buffer: float = ...,
+        overflow: OnFull = ...,
+        value: object = ...,
+        once: bool,
+        owner: Owner | None = ...,
+    ) -> AbstractAsyncContextManager[Feed[M] | None]: ...
     def subscribe(
         self,
         topic: K | Wildcard,
@@ -36,8 +58,9 @@ class Subscribing(PubSubCore[K, M]):
         buffer: float = math.inf,
         overflow: OnFull = "error",
         value: object = None,
+        once: bool = False,
         owner: Owner | None = None,
-    ) -> AbstractAsyncContextManager[Feed[M]]:
+    ) -> AbstractAsyncContextManager[Feed[M] | None]:
         """Subscribe for the time of a block.
 
         ::
@@ -46,7 +69,8 @@ class Subscribing(PubSubCore[K, M]):
                 async for tick in feed: ...
 
         The feed gives each message that is published while the block runs. First come the retained messages, if there
-        are any. Entering and leaving the block are checkpoints; constant time.
+        are any. `Feed.close` ends the subscription earlier. Entering and leaving the block are checkpoints; constant
+        time.
 
         Args:
             topic: The topic; or a `Wildcard`, for all topics that match it.
@@ -56,6 +80,8 @@ class Subscribing(PubSubCore[K, M]):
                 the new message is lost. ``"wait"``: `publish` waits until there is room, and `publish_nowait` raises
                 `trio.WouldBlock`. `Feed.dropped` counts the messages that were lost.
             value: What `members` shows for you, and what ``where=`` of a publisher is asked with.
+            once: Whether to do nothing if the owner has a subscription to this topic when you enter the block. You get
+                None then instead of a feed, and leaving the block ends nothing.
             owner: The owner of the subscription. By default the actor whose code is running, or else the current task.
                 If it ends before the block does, the feed ends too.
 
@@ -68,12 +94,14 @@ class Subscribing(PubSubCore[K, M]):
         require_topic(topic)
         require_count("buffer", buffer, 0, infinite=True)
         _check_overflow(overflow)
-        return SubscribedBlock(topic, partial(self._subscribe, topic, buffer, overflow, value, owner))
+        return SubscribedBlock(topic, partial(self._subscribe, topic, buffer, overflow, value, once, owner))
 
     def _subscribe(
-        self, topic: K | Wildcard, buffer: float, overflow: str, value: object, owner: Owner | None
-    ) -> tuple[Feed[M], Callable[[], object]]:
+        self, topic: K | Wildcard, buffer: float, overflow: str, value: object, once: bool, owner: Owner | None
+    ) -> Feed[M] | None:
         owner = self._names.writable_owner(owner)
+        if once and self._names.entries_of(owner, topic, 1):
+            return None
         feed: Feed[M] = Feed(buffer, overflow)
         retained = self._retained.of(topic)
         if retained:
@@ -81,10 +109,11 @@ class Subscribing(PubSubCore[K, M]):
         subscription = Subscription(feed, value, overflow == "wait")
         number = self._insert(owner, topic, subscription)
         try:
-            return feed, partial(self._names.delete, owner, topic, number)
+            feed._leave = partial(self._names.delete, owner, topic, number)
         except BaseException:
             self._remove(owner, topic, subscription)
             raise
+        return feed
 
     @enable_ki_protection
     def join(
@@ -171,39 +200,45 @@ class Subscribing(PubSubCore[K, M]):
         return self._registry.unregister(topic, owner=owner)
 
 
-class SubscribedBlock(AsyncBlock, AbstractAsyncContextManager[Feed[M]], Generic[M]):
+class SubscribedBlock(AsyncBlock, AbstractAsyncContextManager[Feed[M] | None], Generic[M]):
     """The context manager of `PubSub.subscribe`.
 
-    ``begin`` puts the feed into the tables, and returns what takes it out.
+    ``begin`` puts a feed into the tables, and ``feed.close`` takes it out. It returns None if ``once`` finds one there.
     """
 
-    __slots__ = ("_begin", "_entered", "_topic")
+    __slots__ = ("_begin", "_feed", "_is_entered", "_topic")
 
     _written = "pubsub.subscribe(...)"
 
-    def __init__(self, topic: object, begin: Callable[[], tuple[Feed[M], Callable[[], object]]]) -> None:
+    def __init__(self, topic: object, begin: Callable[[], Feed[M] | None]) -> None:
         self._topic = topic
         self._begin = begin
-        self._entered: tuple[Feed[M], Callable[[], object]] | None = None
+        self._is_entered = False
+        self._feed: Feed[M] | None = None
 
     @enable_ki_protection
-    async def __aenter__(self) -> Feed[M]:
-        if self._entered is not None:
+    async def __aenter__(self) -> Feed[M] | None:
+        if self._is_entered:
             raise RuntimeError(f"this subscribe({self._topic!r}) is already entered: make another one")
         await checkpoint()
-        self._entered = self._begin()
-        return self._entered[0]
+        feed = self._begin()
+        self._feed = feed
+        self._is_entered = True
+        return feed
 
     @enable_ki_protection
     async def __aexit__(
         self, etype: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /
     ) -> None:
-        assert self._entered is not None
-        (feed, leave), self._entered = self._entered, None
-        try:
-            leave()
-        finally:
-            feed.close()
+        assert self._is_entered
+        feed, self._feed = self._feed, None
+        self._is_entered = False
+        if feed is not None:
+            try:
+                feed.close()
+            except (MemoryError, RecursionError):
+                do_later(current_trio_token(), feed.close)  # the block is over in any case
+                raise
         if error is None:
             await checkpoint()
 

@@ -35,7 +35,9 @@ class Subscription:
 
     def __repr__(self) -> str:
         # The table viewer shows it.
-        return f"<subscription, value {shown_safely(self.value)}>" if self.value is not None else "<subscription>"
+        value = "" if self.value is None else f", value {shown_safely(self.value)}"
+        dropped = "" if self.feed is None or not self.feed.dropped else f", {self.feed.dropped} dropped"
+        return f"<subscription{value}{dropped}>"
 
     def has_room(self) -> bool:
         """Whether a publisher need not wait: `put` drops nothing."""

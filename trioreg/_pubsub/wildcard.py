@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Never, final
 
 import attrs
 
@@ -18,6 +18,7 @@ def _check(_: object, __: object, pattern: Any) -> None:
             raise ValueError(f"'*' and '#' stand for whole words, between dots: {pattern!r} has the word {word!r}")
 
 
+@final
 @attrs.frozen(repr=False)
 class Wildcard:
     """A pattern of topics, to subscribe to all that match: ``Wildcard("nyse.*")``.
@@ -34,6 +35,8 @@ class Wildcard:
     ``"#"``                every str
     =====================  ==========================================  =========================
 
+    It can't be subclassed.
+
     Attributes:
         pattern: The pattern.
 
@@ -43,6 +46,9 @@ class Wildcard:
     """
 
     pattern: str = attrs.field(validator=_check)
+
+    def __init_subclass__(cls) -> Never:
+        raise TypeError(f"{cls.__qualname__}: Wildcard can't be subclassed, as a topic is found by its pattern alone")
 
     def __repr__(self) -> str:
         return f"Wildcard({self.pattern!r})"

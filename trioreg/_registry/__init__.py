@@ -8,9 +8,22 @@ This wing never starts or ends an actor. Other wings import from here, not from 
 """
 
 from .entry import Entry
-from .events import Event, Listener, Registered, Unregistered
+from .events import Event, Follower, Listener, Registered, Unregistered
 from .pattern import ANY, Is, Var
 from .registry import Registry, Via
 from .table_viewer import Table
 
-__all__ = ["ANY", "Entry", "Event", "Is", "Listener", "Registered", "Registry", "Table", "Unregistered", "Var", "Via"]
+__all__ = [
+    "ANY",
+    "Entry",
+    "Event",
+    "Follower",
+    "Is",
+    "Listener",
+    "Registered",
+    "Registry",
+    "Table",
+    "Unregistered",
+    "Var",
+    "Via",
+]

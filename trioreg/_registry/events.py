@@ -8,7 +8,7 @@ from typing import Generic, TypeAlias, TypeVar
 import attrs
 
 from .._actors import Address
-from .._runtime import Exit, Owner
+from .._runtime import Exit, Owner, do_later
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -52,3 +52,17 @@ class Unregistered(Generic[K, V]):
 
 Event: TypeAlias = Registered[K, V] | Unregistered[K, V]
 Listener: TypeAlias = Callable[[Event[K, V]], object] | Address[object]
+
+
+class Follower(Generic[K, V]):
+    """A listener of the runtime's own. It learns of each event, even if there is no memory: then a little later."""
+
+    __slots__ = ()
+
+    def __call__(self, event: Event[K, V]) -> None:
+        """What has to be done. If it fails half-way, it can be done again."""
+        raise NotImplementedError  # pragma: no cover  # abstract
+
+    def put_off(self, event: Event[K, V]) -> None:
+        """Have it called by the loop."""
+        do_later(event.owner._run.token, self, event)

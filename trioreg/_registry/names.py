@@ -266,10 +266,12 @@ class Names(Tables[K, V]):
         token = owner._token(self, key)
         if isinstance(token, dict) and len(token) > 1:
             if number not in token:
+                self._deliver_rest()
                 return False
             self._remove_from_tables(owner, key, number, None)
             del token[number]
         elif token is None or number not in numbers_in(token):
+            self._deliver_rest()
             return False
         else:
             self._remove_all(owner, key, token)
@@ -282,6 +284,7 @@ class Names(Tables[K, V]):
         token = owner._token(self, key)
         if token is None:
             hash(key)  # raises if the key is not hashable: nothing has looked at it yet
+            self._deliver_rest()
             return 0
         removed = self._remove_all(owner, key, token)
         if self.notifier is not None:
@@ -518,12 +521,20 @@ class Names(Tables[K, V]):
             if self.entry(key) is None:
                 self._give_to_next(key, queue)
 
+    def _deliver_rest(self) -> None:
+        """Nothing is to be removed: it may have been, by a call that failed before its events were delivered."""
+        if self.notifier is not None and self.notifier.posted:
+            self._deliver_events(self.notifier)
+
     def _deliver_events(self, notifier: Notifier[K, V]) -> None:
         # While an owner ends, its names go one by one. Events are delivered when the last one is gone.
         assert self._run is not None
         if COLLECTING and is_finalizing():
             do_later(self._run.token, notifier.deliver)  # a channel wakes tasks
         elif self._run.undelivered is None:
-            notifier.deliver()
+            try:
+                notifier.deliver()
+            except (MemoryError, RecursionError):
+                do_later(self._run.token, notifier.deliver)  # the change is done, and is told a little later
         else:
             self._run.undelivered[notifier] = None

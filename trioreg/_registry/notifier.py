@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from trio.lowlevel import (
     Abort,
@@ -22,7 +22,7 @@ from trio.lowlevel import (
 
 from .._actors import Address
 from .._runtime import ActorExited, Feed, MailboxFull, NotRegistered, NotRunning, logger, report, sync_result, wake
-from .events import Event, Listener, Registered
+from .events import Event, Follower, Listener, Registered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,12 +88,15 @@ class Notifier(Generic[K, V]):
                         listener.send_nowait(event)
                 else:
                     sync_result("a listener", listener, listener(event))
+            except (MemoryError, RecursionError) as error:
+                if not isinstance(listener, Follower):
+                    _log_failure(cast("object", listener), event, error)
+                    continue
+                cast("Follower[K, V]", listener).put_off(event)
             except MailboxFull as full:
                 logger.warning("registry %r: an event was lost, %s: %r", event.registry, full, event)
-            except Exception:
-                logger.exception(
-                    "registry %r: the listener %r failed with %r", event.registry, cast("object", listener), event
-                )
+            except Exception as error:
+                _log_failure(cast("object", listener), event, error)
             except BaseException as error:
                 exits.append(error)  # `SystemExit` and the like leave, but after every listener was called
         instruments = event.owner._run.instruments
@@ -154,6 +157,10 @@ class Notifier(Generic[K, V]):
             if waiters.pop(task, self) is None:
                 _forget(self._waiters, key, waiters)
             raise
+
+
+def _log_failure(listener: object, event: Event[Any, Any], error: Exception) -> None:
+    logger.error("registry %r: the listener %r failed with %r", event.registry, listener, event, exc_info=error)
 
 
 def _forget(groups: dict[K, dict[T, S]], key: K, group: dict[T, S]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
@@ -15,7 +16,7 @@ from .arguments import require_hashable
 from .core import RegistryCore
 from .events import Event, Registered
 from .names import Names
-from .notifier import Notifier, Watchers
+from .notifier import Notifier
 from .pattern import ANY
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Watching(RegistryCore[K, V]):
 class Watch(SyncBlock, AbstractContextManager["Feed[Event[K, V]]"], Generic[K, V]):
     """The context manager of `Registry.watch`."""
 
-    __slots__ = ("_everything", "_feed", "_feed_class", "_key", "_limits", "_names", "_notifier", "_watchers")
+    __slots__ = ("_everything", "_feed", "_feed_class", "_key", "_limits", "_names", "_notifier")
 
     _written = "registry.watch(...)"
 
@@ -109,18 +110,22 @@ class Watch(SyncBlock, AbstractContextManager["Feed[Event[K, V]]"], Generic[K, V
         self._everything = everything
         self._names = names  # None: without the entries that are there
         self._limits = buffer, overflow
-        self._feed: Feed[Event[K, V]]
-        self._watchers: Watchers[K, V] | None = None
+        self._feed: Feed[Event[K, V]] | None = None
 
     @enable_ki_protection
     def __enter__(self) -> Feed[Event[K, V]]:
-        if self._watchers is not None:
+        if self._feed is not None:
             raise RuntimeError(f"this watch({self._key!r}) is already entered: make another one")
         feed = self._feed_class(*self._limits)
         if self._names is not None:
             feed._begin_with(self._entries(self._names))
         # In the same step: each change is either in these entries or an event.
-        self._watchers = self._notifier.add_watcher(feed, self._key, self._everything)
+        watchers = self._notifier.add_watcher(feed, self._key, self._everything)
+        try:
+            feed._leave = partial(self._notifier.remove_watcher, feed, self._key, self._everything, watchers)
+        except BaseException:
+            self._notifier.remove_watcher(feed, self._key, self._everything, watchers)
+            raise
         self._feed = feed
         return feed
 
@@ -136,10 +141,9 @@ class Watch(SyncBlock, AbstractContextManager["Feed[Event[K, V]]"], Generic[K, V
     def __exit__(
         self, etype: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /
     ) -> None:
-        assert self._watchers is not None
-        watchers, self._watchers = self._watchers, None
-        self._notifier.remove_watcher(self._feed, self._key, self._everything, watchers)
-        self._feed.close()
+        assert self._feed is not None
+        feed, self._feed = self._feed, None
+        feed.close()
 
 
 async def wait_for_holder(names: Names[K, V], key: K) -> Owner:

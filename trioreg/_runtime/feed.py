@@ -12,7 +12,7 @@ Must never happen: an item in the buffer while a task waits to receive; a sender
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import length_hint
 from threading import get_ident
 from types import CoroutineType
@@ -94,13 +94,14 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
     """
 
     # `_gap` is the one at the end of the buffer, where the next lost item belongs. `_receiver` is the first task that
-    # waits to receive; the others are in `_receivers`.
+    # waits to receive; the others are in `_receivers`. `_leave` takes the feed out of the tables of its sender.
     __slots__ = (
         "_buffer",
         "_dropped",
         "_first",
         "_gap",
         "_gaps",
+        "_leave",
         "_limit",
         "_overflow",
         "_receiver",
@@ -114,6 +115,7 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         self._buffer: deque[T_co | _Gap] | None = None
         self._gap: _Gap | None = None
         self._gaps = 0
+        self._leave: Callable[[], object] | None = None
         self._limit = limit
         self._overflow = overflow
         self._dropped = 0
@@ -229,13 +231,27 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             return found
         raise trio.WouldBlock if self._state == _OPEN else trio.EndOfChannel
 
+    @enable_ki_protection
     def close(self) -> None:
-        """Close the feed: what is in it is thrown away, and waiting tasks are woken. Not a checkpoint."""
+        """End the subscription, or the watch, at once: you need not leave the block for it. Nothing happens if it has
+        ended.
+
+        What is in the feed is thrown away, and waiting tasks are woken. Not a checkpoint; the cost grows with these
+        tasks.
+
+        Raises:
+            RuntimeError: You are in another thread than the feed's Trio run.
+        """
         self._require_thread()
-        self._state = _CLOSED
-        self._first = self._buffer = self._gap = None
-        self._gaps = 0
-        self._wake_all()
+        try:
+            if self._leave is not None:
+                self._leave()
+                self._leave = None
+        finally:
+            self._state = _CLOSED
+            self._first = self._buffer = self._gap = None
+            self._gaps = 0
+            self._wake_all()
 
     async def aclose(self) -> None:
         """`close`, as a checkpoint."""
@@ -333,10 +349,18 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         self._first = cast("Iterator[T_co]", iter(items))
 
     def _end(self) -> None:
-        """Nothing more comes. What is in the feed can still be received."""
+        """Nothing more comes. What is in the feed can still be received. If it fails half-way, call it again."""
         if self._state == _OPEN:
             self._state = _ENDED
-            self._wake_all()
+        self._wake_all()
+
+    def _throw_away(self) -> int:
+        """Nothing more comes, and what is in the feed is not received. Returns how many items that are."""
+        self._end()
+        left = len(self._buffer or ()) - self._gaps + length_hint(self._first or ())
+        self._first = self._buffer = self._gap = None
+        self._gaps = 0
+        return left
 
     def _has_room(self) -> bool:
         """Whether a sender need not wait: `_put` drops nothing."""
