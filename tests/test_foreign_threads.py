@@ -265,8 +265,8 @@ OWN = {
     "run",
 }
 # Hooks are the user's own code, and an `Agent`'s methods are messages.
-NOT_CALLED = {"on_idle", "on_message", "on_start", "on_started", "on_stop", "get", "update", "get_and_update"}
-NOT_CALLED |= {name for name in vars(trioreg.Instrument) if not name.startswith("_")}
+HOOKS = {"on_idle", "on_message", "on_start", "on_started", "on_stop", *vars(trioreg.Instrument)}
+NOT_CALLED = HOOKS | {"get", "update", "get_and_update"}
 
 
 def public_callables() -> dict[str, Any]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -74,7 +74,7 @@ class Checking(Instrument):
 
 
 @contextmanager
-def watch_every_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Checking]]:
+def watch_every_run(monkeypatch: pytest.MonkeyPatch) -> Generator[list[Checking]]:
     """Put a `Checking` into each Trio run that begins in the block. At the end, none has seen a fault."""
     made: list[Checking] = []
     begin = Run.__init__

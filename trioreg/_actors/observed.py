@@ -157,19 +157,20 @@ def end_received(cell: Receiver, error: BaseException | None = None) -> None:
 # What goes into the mailbox
 
 
-def observed(cell: Receiver, kind: object, payload: Any) -> tuple[object, Any]:
+def observed(cell: Receiver, kind: object, payload: object) -> tuple[object, object]:
     """A message as it goes into the mailbox while somebody may watch. It is told as sent."""
     instruments = cell.ref._run.instruments
     if instruments is None or instruments.new_message is None:
         return kind, payload
     if type(kind) is Handler:
-        return CAST, (_watched(cell, instruments, _kind_of(cell, kind), kind, payload, NO_KWARGS), payload, NO_KWARGS)
+        args = cast("tuple[object, ...]", payload)
+        return CAST, (_watched(cell, instruments, _kind_of(cell, kind), kind, args, NO_KWARGS), args, NO_KWARGS)
     if kind is CALL:
         call = cast("Call", payload)
         if type(call.handler) is Handler:
             call.handler = _watched(cell, instruments, "call", call.handler, call.args, call.kwargs)
-    elif kind is CAST and type(payload) is tuple:
-        handler, args, kwargs = payload
+    elif kind is CAST and _is_tuple(payload):
+        handler, args, kwargs = cast("tuple[Handler, tuple[object, ...], Mapping[str, object]]", payload)
         if type(handler) is Handler:
             return CAST, (_watched(cell, instruments, "cast", handler, args, kwargs), args, kwargs)
         if type(handler) is Timed:
@@ -197,7 +198,7 @@ def observed_call(cell: Receiver, handler: Handler, args: tuple[object, ...], kw
     return _watched(cell, instruments, "call", handler, args, kwargs)
 
 
-def publication(cell: Receiver, kind: object, payload: Any) -> tuple[object, Any]:
+def publication(cell: Receiver, kind: object, payload: Any) -> tuple[object, object]:
     """`observed`, for a message of a `PubSub`."""
     instruments = cell.ref._run.instruments
     if instruments is None or instruments.new_message is None:
@@ -208,33 +209,47 @@ def publication(cell: Receiver, kind: object, payload: Any) -> tuple[object, Any
     return CAST, (_watched(cell, instruments, "publication", handler, args, NO_KWARGS), args, NO_KWARGS)
 
 
-def left(cell: Receiver, kind: object, payload: Any, why: WhyLeft) -> None:
+def left(cell: Receiver, kind: object, payload: object, why: WhyLeft) -> None:
     """A message that nobody handles. One that was sent before anybody watched is told, too."""
-    if type(payload) is Item:
+    if isinstance(payload, Item):
         payload.message._leave(why)
         return
-    handler = payload.handler if kind is CALL else payload[0] if kind is CAST and type(payload) is tuple else None
+    about = _about(kind, payload)
+    if about is None:
+        return
+    what, handler, args, kwargs = about
     if type(handler) is Observed:
         handler.message._leave(why)
         return
     instruments = cell.ref._run.instruments
-    if instruments is None or instruments.new_message is None or "message_left" not in instruments.hooks:
-        return
-    about: tuple[MessageKind, str | None, tuple[object, ...], Mapping[str, object]]
+    if instruments is not None and instruments.new_message is not None and "message_left" in instruments.hooks:
+        method = None if handler is None else handler.name
+        instruments.new_message(instruments, what, cell.ref, method, args, kwargs)._leave(why)
+
+
+About: TypeAlias = "tuple[MessageKind, Handler | None, tuple[object, ...], Mapping[str, object]]"
+
+
+def _about(kind: object, payload: object) -> About | None:
+    """What a message in a mailbox is. None if the runtime has sent it for itself."""
     if kind is CALL:
-        about = "call", payload.handler.name, payload.args, payload.kwargs
-    elif kind is INFO:
-        about = "send", None, (payload,), NO_KWARGS
-    elif kind is TICK:
-        about = "timer", None, (payload.message,), NO_KWARGS
-    elif handler is not None:
-        about = "cast", handler.name, payload[1], payload[2]
-    elif isinstance(kind, Handler):
-        about = "cast", kind.name, payload, NO_KWARGS
-    else:
-        return
-    what, method, args, kwargs = about
-    instruments.new_message(instruments, what, cell.ref, method, args, kwargs)._leave(why)
+        call = cast("Call", payload)
+        return "call", call.handler, call.args, call.kwargs
+    if kind is INFO:
+        return "send", None, (payload,), NO_KWARGS
+    if kind is TICK:
+        return "timer", None, (cast("Tick", payload).message,), NO_KWARGS
+    if isinstance(kind, Handler):
+        return "cast", kind, cast("tuple[object, ...]", payload), NO_KWARGS
+    if kind is CAST and _is_tuple(payload):
+        handler, args, kwargs = cast("tuple[Handler, tuple[object, ...], Mapping[str, object]]", payload)
+        return "cast", handler, args, kwargs
+    return None
+
+
+def _is_tuple(payload: object) -> bool:
+    """Whether it is a cast of a user's. The runtime sends itself other ones."""
+    return type(payload) is tuple
 
 
 def _kind_of(cell: Receiver, handler: Handler) -> MessageKind:
