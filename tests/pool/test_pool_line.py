@@ -65,7 +65,10 @@ async def test_ten_thousand_callers_that_give_up_at_random_are_served_in_the_ord
 
 @pytest.mark.parametrize("strategy", ["idle_first", "round_robin", "least_loaded"])
 async def test_the_limit_counts_all_callers_that_wait_for_any_worker(strategy: Any, autojump_clock: MockClock) -> None:
-    async with open_pool(Hand, Site(), size=2, strategy=strategy, queue_limit=3) as pool, trio.open_nursery() as nursery:
+    async with (
+        open_pool(Hand, Site(), size=2, strategy=strategy, queue_limit=3) as pool,
+        trio.open_nursery() as nursery,
+    ):
         for number in range(5):
             nursery.start_soon(pool.call, Hand.work, number)
             await wait_all_tasks_blocked()

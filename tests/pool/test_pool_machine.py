@@ -59,7 +59,7 @@ class Model:
         return [ref for ref in [*held, *self.finishing] if ref is not None and ref.is_alive]
 
     def serve(self, count: int) -> None:
-        """So many workers have become free, or were."""
+        """That many workers are free: each goes to the first claimer in line."""
         for claimer in self.waiting[:count]:
             self.holding.append(claimer)
             self.given.append(claimer.number)
@@ -147,7 +147,7 @@ class Machine:
         inside = {*pool.workers()[: len(pool)]}
         busy = [ref for ref in model.busy() if ref in inside]
         model.serve(max(0, len(pool) - len(busy)))
-        # First come, first served; and nobody waits while a worker is free.
+        # First come, first served. While a worker is free, no claimer waits.
         assert sorted(self.given) == sorted(model.given)
         assert all(claimer.worker is not None for claimer in model.holding)
         # No worker has two callers.

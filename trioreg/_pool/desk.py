@@ -1,11 +1,11 @@
 """The desk of a pool: who gets which worker, and when.
 
-A free worker goes to the first caller in line, in the step in which it becomes free. A caller that comes while there is
-a line stands behind it. So no caller overtakes another, and a worker that is free stays so only while no caller waits
-for it.
+A worker that becomes free goes to the first caller in line, in the same step. A caller that comes while there is a line
+stands at its end. So no caller overtakes another, and no caller waits for a worker that is free.
 
 A worker is free when it has started, and when it has been given back and has nothing left to do. If a caller has given
-up, the worker may still be at work for it. Then a round through its mailbox says when it is done.
+up, the worker may still be at work for it. Then a message of the runtime goes through its mailbox (a round): when that
+is handled, the worker is done.
 
 Must never happen: a worker with two callers; a caller with a worker that was ending when it got it; a free worker while
 a caller waits for it; a caller in line that nothing will wake.
@@ -146,8 +146,6 @@ class Desk:
     async def _wait(self, ticket: Ticket) -> Worker:
         """Wait until the ticket has a worker that can be used. A checkpoint, unless it has one already."""
 
-        note = f"all workers of the pool {self._settings.name!r} wait, so none is ever free: give this work another pool"
-
         def abort(_: RaiseCancelT) -> Abort:
             if ticket.line is None:
                 return Abort.FAILED  # it is being woken: it has a worker
@@ -170,6 +168,7 @@ class Desk:
                     raise ticket.error
                 else:
                     # In the wait-for graph: workers that all wait for a worker of their own pool would wait for ever.
+                    note = f"all workers of the pool {self._settings.name!r} wait: give this work a pool of its own"
                     ticket.wait = begin_wait_for_any(partial(self._candidates, ticket), current_task(), note)
                     try:
                         ticket.task = current_task()
@@ -251,7 +250,7 @@ class Desk:
             try:
                 ask_round(worker.cell, partial(self._came_round, worker))
             except BaseException:
-                # The stack is full, or the memory. It must not be lost.
+                # The stack is full, or the memory. The worker must not be lost.
                 worker.state = BUSY
                 do_later(worker.cell.ref._run.token, self.give_back, worker)
                 raise
@@ -290,7 +289,7 @@ class Desk:
         worker = place.worker = Worker(place, cell)
         worker.state = BUSY
         if self._waiting and self._settings.strategy in ("round_robin", "least_loaded"):
-            # Callers that came while no worker was there wait for other ones still.
+            # While no worker was there, callers were spread over all places. Now there is one for all of them.
             for other in self.places:
                 if not other.is_present:
                     self._send_elsewhere(other)
@@ -315,7 +314,7 @@ class Desk:
         place.set_free()
 
     def _send_elsewhere(self, place: Place) -> None:
-        """Those that wait for a worker that is not there need not wait for its restart."""
+        """Callers do not wait for the restart of one worker while there is another one."""
         if place.line and any(other.is_present for other in self.places):
             self._choose_again(place.line.take_all())
 
@@ -325,7 +324,7 @@ class Desk:
             try:
                 place = self._place_again(ticket)
             except BaseException as error:
-                # Of the key's own `__hash__`. It is an error of that caller, and of no other.
+                # The key's own `__hash__` raised. That is an error of this caller, and of no other.
                 self._waiting -= 1
                 self._fail(ticket, error)
                 continue
@@ -344,7 +343,7 @@ class Desk:
     # The size changes
 
     def rebalance(self) -> None:
-        """There are more places: callers whose key has moved go with it. The same key is not to have two workers."""
+        """There are more places: callers that wait go where their keys go now. A key never has two workers."""
         if self._settings.strategy == "by_key":
             tickets = [ticket for place in self.places for ticket in place.line.take_all()]
             self._choose_again(sorted(tickets, key=lambda ticket: ticket.number))
@@ -365,7 +364,7 @@ class Desk:
     # The end
 
     def close(self) -> None:
-        """No worker is handed out any more. Those that wait get `NotRunning`."""
+        """No worker is handed out any more. Callers in line get `NotRunning`."""
         self.is_closed = True
         self._idle.clear()
         for line in (self._line, *(place.line for place in self.places)):
