@@ -15,6 +15,8 @@ release = metadata.version("trioreg")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "house_directives", "signatures"]
 exclude_patterns = ["_build", "_ext"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
 html_title = f"trioreg {release}"
 
 # `ActorRef.stop` in a docstring is a reference, as in Trio's docs; what is no name is written ``so``.

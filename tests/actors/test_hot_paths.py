@@ -28,12 +28,12 @@ from trioreg._actors.answers import (
     answer_later,
     ask,
     go_on,
-    idle_deadline,
     wait_answer,
 )
 from trioreg._actors.call import Call
 from trioreg._actors.handler import Handler
 from trioreg._actors.hot_paths import MessagePaths
+from trioreg._actors.idle import idle_deadline
 from trioreg._actors.message import CALL, CAST, INFO, STOP, TICK, Tick
 
 Operation = Literal["call", "cast_nowait", "cast by keyword", "send_nowait", "look", "stop", "cancel", "kill"]

@@ -16,7 +16,7 @@ import os
 import platform
 import sys
 import tracemalloc
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import NoReturn
@@ -107,6 +107,12 @@ def resident() -> int:
         return 0
 
 
+def answer_and_exit(samples: Sequence[float]) -> NoReturn:
+    """Answer, and end the process. For what would take long to clean up."""
+    _say({"samples": samples})
+    os._exit(0)
+
+
 class Memory:
     """Counts bytes of memory from now on: those that Python allocates, or (``is_resident``) those in RAM.
 
@@ -129,8 +135,7 @@ class Memory:
         gc.collect()
         grown = self._now() - self._before
         is_known = not self._is_resident or resident()
-        _say({"samples": [grown / n] if is_known else []})
-        os._exit(0)
+        answer_and_exit([grown / n] if is_known else [])
 
 
 Operation = Callable[[Sampler], list[float]]

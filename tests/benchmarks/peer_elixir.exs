@@ -120,7 +120,8 @@ defmodule Operations do
 
   def names, do: ~w(lookup lookup_partitions register_by_actor register_by_task call call_async call_many
                     call_many_async cast cast_inline cast_by_reference dispatch dispatch_handled dispatch_cast_handled
-                    publish_one publish_hundred publish publish_handled pool_claim pool_call start_stop start_cast_stop memory memory_rss)
+                    publish_one publish_hundred publish publish_handled pool_claim pool_call start_stop start_cast_stop memory memory_rss
+                    audience_1 audience_100 audience_10000 audience_150000)
 
   defp registry(keys \\ :unique, partitions \\ 1) do
     name = :"registry #{System.unique_integer([:positive])}"
@@ -215,6 +216,25 @@ defmodule Operations do
   def measure("publish", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), false)
   def measure("publish_handled", sampler), do: dispatch(sampler, &GenServer.cast(&1, "hello"), true)
 
+  # The least nanoseconds for each subscriber: until the call returns, and until the last one has handled it.
+  def measure("audience_" <> actors, sampler) do
+    actors = String.to_integer(actors)
+    {registry, left} = subscribe(actors)
+    send_all = fn entries -> Enum.each(entries, fn {pid, _} -> GenServer.cast(pid, "hello") end) end
+    n = max(1, div(20_000, actors))
+
+    samples =
+      for _ <- 1..sampler.batches do
+        :erlang.garbage_collect()
+        began = System.monotonic_time(:nanosecond)
+        told = dispatches(n, registry, {left, actors}, send_all, 0)
+        {told, System.monotonic_time(:nanosecond) - began}
+      end
+
+    {told, handled} = Enum.unzip(samples)
+    [Enum.min(told) / (n * actors), Enum.min(handled) / (n * actors)]
+  end
+
   def measure("pool_claim", sampler), do: pool(sampler, fn _ -> :ok end)
   def measure("pool_call", sampler), do: pool(sampler, &GenServer.call(&1, {:echo, "text"}))
 
@@ -283,7 +303,7 @@ defmodule Operations do
     cast(n - 1, server)
   end
 
-  defp dispatch(sampler, tell, to_the_end, actors \\ @actors) do
+  defp subscribe(actors) do
     registry = registry(:duplicate)
     supervisor = supervisor()
     left = :atomics.new(1, [])
@@ -292,6 +312,11 @@ defmodule Operations do
       {:ok, _} = DynamicSupervisor.start_child(supervisor, {Subscriber, {registry, left, self()}})
     end
 
+    {registry, left}
+  end
+
+  defp dispatch(sampler, tell, to_the_end, actors \\ @actors) do
+    {registry, left} = subscribe(actors)
     send_all = fn entries -> Enum.each(entries, fn {pid, _} -> tell.(pid) end) end
 
     Sampler.samples(sampler, actors, fn n ->
@@ -396,8 +421,8 @@ defmodule Peer do
     {seconds, _} = Float.parse(seconds)
     sampler = %Sampler{nanoseconds: seconds * 1.0e9, batches: String.to_integer(batches)}
     samples = Task.await(Task.async(fn -> Operations.measure(name, sampler) end), :infinity)
-    # (Where memory is measured, run.py ends this process as soon as it has the answer.)
-    unless String.starts_with?(name, "memory"), do: wait_until_gone(processes)
+    # (After these, the process is ended as soon as it has answered.)
+    unless String.starts_with?(name, ["memory", "audience"]), do: wait_until_gone(processes)
     IO.puts(~s({"samples": [#{Enum.map_join(samples, ", ", &Float.to_string/1)}]}))
     answer(IO.gets(""), processes)
   end

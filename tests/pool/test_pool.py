@@ -1,4 +1,4 @@
-"""Pools: a worker for a call, a cast or a claim, in order, and never one that is ending or still at work."""
+"""Pools: each call, cast and claim gets a worker, in order, and never a worker that is ending or still at work."""
 
 from __future__ import annotations
 

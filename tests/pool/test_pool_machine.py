@@ -39,7 +39,7 @@ class Claimer:
 
 
 class Model:
-    """What a pool should do, without any of its ways.
+    """What a pool should do, as simple lists.
 
     Attributes:
         waiting: The claimers in line, first come first.
@@ -59,7 +59,7 @@ class Model:
         return [ref for ref in [*held, *self.finishing] if ref is not None and ref.is_alive]
 
     def serve(self, count: int) -> None:
-        """That many workers are free: each goes to the first claimer in line."""
+        """Give a worker to each of the first claimers in line."""
         for claimer in self.waiting[:count]:
             self.holding.append(claimer)
             self.given.append(claimer.number)
@@ -89,7 +89,7 @@ class Machine:
             self.model.holding.pop(number % len(self.model.holding)).leave.set()
 
     def give_back_at_work(self, number: int) -> None:
-        """The worker is still at work for the claimer that gives it back."""
+        """A claimer gives its worker back while the worker is still at work for it."""
         if self.model.holding:
             claimer = self.model.holding.pop(number % len(self.model.holding))
             assert claimer.worker is not None
@@ -147,7 +147,7 @@ class Machine:
         inside = {*pool.workers()[: len(pool)]}
         busy = [ref for ref in model.busy() if ref in inside]
         model.serve(max(0, len(pool) - len(busy)))
-        # First come, first served. While a worker is free, no claimer waits.
+        # First come, first served; and nobody waits while a worker is free.
         assert sorted(self.given) == sorted(model.given)
         assert all(claimer.worker is not None for claimer in model.holding)
         # No worker has two callers.

@@ -1,4 +1,4 @@
-"""Pools: which worker a caller gets, a change of the size, and another try after a worker has ended."""
+"""Pools: which worker a caller gets, how the size changes, and when a call is tried again."""
 
 from __future__ import annotations
 
@@ -267,7 +267,7 @@ async def test_callers_of_one_moment_are_served_in_their_order(strategy: Any, au
 
 
 class Moody:
-    """A key whose hash raises when it is in a bad mood."""
+    """A key whose hash raises while it is in a bad mood."""
 
     def __init__(self) -> None:
         self.is_bad = False
@@ -422,7 +422,7 @@ async def test_workers_that_would_wait_for_each_other_are_refused(autojump_clock
 
 
 class Fragile(Hand):
-    """Its handlers crash it, as often as the site says."""
+    """A worker whose handler crashes it as often as the site says."""
 
     async def work_or_crash(self, what: object) -> object:
         self.site.done.append(what)

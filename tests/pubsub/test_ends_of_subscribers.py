@@ -1,4 +1,4 @@
-"""A subscription ends with its owner, in that step, and nothing of it is left in any table."""
+"""A subscription ends in the same step as its owner, and nothing of it is left in any table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests the inside: the trie of patterns against a naive matcher. It finds the same, and keeps nothing."""
+"""Tests the inside: the trie of patterns. It finds what a naive matcher finds, and keeps no pattern that is removed."""
 
 from __future__ import annotations
 

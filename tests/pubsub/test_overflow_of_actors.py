@@ -1,4 +1,4 @@
-"""What happens to a message that finds so many waiting for an actor: the four rules, at the exact boundary."""
+"""What happens to a message if the buffer of an actor's subscription is full: the four rules, at the exact boundary."""
 
 from __future__ import annotations
 

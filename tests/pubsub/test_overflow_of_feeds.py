@@ -1,4 +1,4 @@
-"""What happens to a message that finds the buffer of a feed full: the four rules, at the exact boundary."""
+"""What happens to a message if the buffer of a feed is full: the four rules, at the exact boundary."""
 
 from __future__ import annotations
 

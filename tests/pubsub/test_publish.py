@@ -1,4 +1,4 @@
-"""publish() and publish_nowait(): who is told, in which order, and what the publisher sees."""
+"""publish() and publish_nowait(): which subscribers get a message, in which order, and what the publisher sees."""
 
 # The lambdas have no types.
 # pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false

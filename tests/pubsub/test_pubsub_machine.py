@@ -1,6 +1,6 @@
 """Subscribers of all kinds and publications, in any order, against a naive model: `Subscribed`.
 
-Trio runs as a guest of hypothesis's state machine: each rule has it do something, and waits until all its tasks are
+Trio runs as a guest of hypothesis's state machine. Each rule does one thing in Trio, and then waits until all tasks are
 blocked again.
 """
 
@@ -44,7 +44,7 @@ kept = st.sampled_from([False, False, True])
 
 
 def has(**having: bool) -> Callable[[F], F]:
-    """A precondition: there is a subscription like this."""
+    """A precondition: there is a subscription of this kind."""
     return precondition(lambda self: self.pick(0, **having) is not None)
 
 
@@ -187,7 +187,7 @@ class PubSubMachine(RuleBasedStateMachine):
     @has(actor=True)
     @rule(number=some, then=st.sampled_from(["hold", "hold", "stop"]))
     def go_on(self, number: int, then: str) -> None:
-        """An actor handles what it has. Then it is held up again, or ends as it was asked to before."""
+        """An actor handles the messages that it has. Then it is held up again, or it stops."""
         sub = self.pick(number, actor=True)
         if sub is None:
             return
@@ -295,7 +295,7 @@ class PubSubMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(publication.waiting_in for publication in self.publications))
     @rule(number=some, then=some)
     def cancel_publication(self, number: int, then: int) -> None:
-        """A publication is cancelled. Before its task has its turn, a message is received where it waits."""
+        """A publication that waits for room is cancelled. Before its task runs, a subscriber may make room."""
         waiting = [publication for publication in self.publications if publication.waiting_in]
         if not waiting:
             return
@@ -353,7 +353,7 @@ class PubSubMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(sub.receivers for sub in self.subscribed))
     @rule(number=some, topic=topics)
     def cancel_receive(self, number: int, topic: Any) -> None:
-        """A receive is cancelled. Before its task has its turn, a message is published."""
+        """A receive is cancelled. Before its task runs, a message is published."""
         waiting = [(sub, receiving) for sub in self.subscribed for receiving in sub.receivers]
         if not waiting:
             return

@@ -1,4 +1,4 @@
-"""retain=True: the last message of a topic greets those who come later."""
+"""retain=True: a later subscriber first gets the last retained message of its topic."""
 
 from __future__ import annotations
 

@@ -405,7 +405,7 @@ async def test_wrong_arguments_are_refused_when_the_handler_is_made(arguments: A
         first, second = arguments
         with pytest.raises(TypeError, match=match):
             connection_handler(supervisor if first else first, second)
-        with pytest.raises(ValueError, match="shutdown must be at least 0 seconds, not -1"):
+        with pytest.raises(ValueError, match="shutdown must be at least 0, not -1"):
             connection_handler(supervisor, partial(Session), shutdown=-1)
 
 

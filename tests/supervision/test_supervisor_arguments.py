@@ -43,8 +43,8 @@ BAD_SPECS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"restart": True}, ValueError, "restart must be one of .*, not True"),
     ({"shutdown": "5"}, TypeError, "shutdown must be .*, not '5'"),
     ({"shutdown": True}, TypeError, "shutdown must be .*, not True"),
-    ({"shutdown": -1}, ValueError, "shutdown must be at least 0 seconds, not -1"),
-    ({"shutdown": math.nan}, ValueError, "shutdown must be at least 0 seconds, not nan"),
+    ({"shutdown": -1}, ValueError, "shutdown must be at least 0, not -1"),
+    ({"shutdown": math.nan}, ValueError, "shutdown must be at least 0, not nan"),
     ({"significant": 1}, TypeError, "significant must be a bool, not 1"),
 ]
 

@@ -98,7 +98,7 @@ WRONG: list[tuple[Callable[[Any], object], type[Exception], str]] = [
     (lambda spec: spec.restarted("always"), ValueError, "restart must be one of"),
     (lambda spec: spec.restarted(backoff=3), TypeError, "backoff must be a Backoff, not 3"),
     (lambda spec: spec.restarted(limit=3), TypeError, "limit must be a RestartLimit, not 3"),
-    (lambda spec: spec.within(-1), ValueError, "shutdown must be at least 0 seconds, not -1"),
+    (lambda spec: spec.within(-1), ValueError, "shutdown must be at least 0, not -1"),
     (lambda spec: spec.within("5"), TypeError, "shutdown must be a number of seconds"),
     (lambda spec: spec.as_significant(), ValueError, "significant must not be True for a permanent child"),
 ]

@@ -39,6 +39,17 @@ def interrupted_at_each_line(
         yield place, errors
 
 
+@contextlib.contextmanager
+def tracing(function: Any) -> Generator[None]:
+    """Have Python trace lines with a function within the block, or with None trace no lines, of all tasks."""
+    before = sys.gettrace()
+    sys.settrace(function)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
 def _interrupted_at(
     line: int, main: Callable[[], Awaitable[object]], files: tuple[str, ...]
 ) -> tuple[str, set[type[BaseException]]]:

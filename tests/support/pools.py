@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import Any
 
 import trio
 
 from support.errors import Bang
-from trioreg import Actor, Exit
+from trioreg import Actor, Exit, Pool
 
 
 class Site:
@@ -79,3 +80,23 @@ class Hand(Actor):
 
     def finish(self) -> None:
         self.stop()
+
+
+async def assert_whole(pool: Pool[Any], size: int) -> None:
+    """After all that has happened: so many workers, all free, none with a caller, none lost, none there twice."""
+    await trio.sleep(100)
+    statistics = pool.statistics()
+    assert (statistics.size, statistics.idle, statistics.busy, statistics.waiting) == (size, size, 0, 0), statistics
+    refs = pool.workers()
+    assert len(refs) == len(pool) == size
+    assert sorted(number for number, _ in pool.registry.items()) == [*range(size)]
+    if pool._settings.strategy != "by_key":
+        async with AsyncExitStack() as stack:
+            with trio.fail_after(5):
+                got = [await stack.enter_async_context(pool.claim()) for _ in refs]
+            assert {*got} == {*refs}
+    with trio.fail_after(5):
+        for number in range(2 * size):
+            key: Any = {"key": number} if pool._settings.strategy == "by_key" else {}
+            assert await pool.call(Hand.note, number, **key) == number
+    assert pool.statistics().idle == size

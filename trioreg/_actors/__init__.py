@@ -32,7 +32,7 @@ from .group_cast import cast_to_all
 from .handler import Handlers, raises
 from .intake import Intake
 from .life import run_actor
-from .message import CAST
+from .message import CAST, INFO
 from .passing_cell import LAUNCHED, WAITING, PassingCell
 from .post import post
 from .ref import ActorRef, ActorState, ActorStatistics, Address
@@ -56,6 +56,7 @@ __all__ = [
     "Node",
     "PassingCell",
     "Handlers",
+    "INFO",
     "Intake",
     "RUNNING",
     "Reference",

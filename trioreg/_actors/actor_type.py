@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from .._runtime import OPTIONAL_SECONDS, require_number
 from .actor import Actor
 from .handler import Handlers, Hooks
-from .handler_timeout import checked_timeout, limit_of
+from .handler_timeout import limit_of
+from .idle import require_idle_timeout
 from .ref import ActorRef, FunctionRef
 
 if TYPE_CHECKING:
@@ -32,8 +34,13 @@ class ActorType:
             self.mailbox_size = size
             if not isinstance(cls.own_turn, bool):
                 raise TypeError(f"{cls.__qualname__}.own_turn must be True or False, not {cls.own_turn!r}")
-            seconds = checked_timeout(cls, cls.handler_timeout)
-            limit = None if seconds is None else limit_of(seconds)
+            seconds = cls.handler_timeout
+            if seconds is not None:
+                require_number(f"{cls.__qualname__}.handler_timeout", seconds, what=OPTIONAL_SECONDS, zero=False)
+                limit = limit_of(seconds)
+            idle: object = cls.idle_timeout
+            if not hasattr(type(idle), "__get__"):  # else it is made for each instance: by a property, a slot, ...
+                require_idle_timeout(cls, idle)
             self.hooks = Hooks(cls, Actor, limit)
         self.handlers = Handlers(cls, _HOOKS, limit)
 

@@ -6,7 +6,6 @@ parked, its mailbox is empty and none of its code runs. So order and exclusion h
 
 from __future__ import annotations
 
-import math
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +18,7 @@ from .call import Call, Reply
 from .cell import ENDING
 from .deadlock import check_for_cycle
 from .handler import Resumed
+from .idle import idle_deadline
 from .message import CALL, CAST
 
 if TYPE_CHECKING:
@@ -167,12 +167,6 @@ def go_on(
         discard(coroutine)
     else:
         cell.put_first(CAST, (resumed, args, kwargs))
-
-
-def idle_deadline(cell: Cell) -> float:
-    """When `on_idle` is due, if the actor is idle from now on."""
-    timeout = None if cell.actor is None else cell.actor.idle_timeout
-    return math.inf if timeout is None else trio.current_time() + timeout
 
 
 def _put_idle_off(cell: Cell, scope: trio.CancelScope) -> None:

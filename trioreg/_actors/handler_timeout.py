@@ -27,18 +27,6 @@ if TYPE_CHECKING:
     from .handler import Limit
 
 
-def checked_timeout(cls: type, seconds: object) -> float | None:
-    """The ``handler_timeout`` of a class, or an error if it is none."""
-    name = f"{cls.__qualname__}.handler_timeout"
-    if seconds is None:
-        return None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise TypeError(f"{name} must be None or a number of seconds, not {seconds!r}")
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"{name} must be more than 0 and finite, not {seconds!r}")
-    return seconds
-
-
 def limit_of(seconds: float) -> Limit:
     """What gives the async functions of a class a limit of that many seconds."""
 

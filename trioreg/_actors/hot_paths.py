@@ -38,12 +38,12 @@ from .answers import (
     answer_later,
     ask,
     go_on,
-    idle_deadline,
     wait_answer,
 )
 from .call import Call, Reply
 from .cell import ENDING, STOPPING
 from .handler import Handler
+from .idle import idle_deadline
 from .message import CALL, CAST, INFO, STOP, TICK
 
 if TYPE_CHECKING:

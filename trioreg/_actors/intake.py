@@ -28,11 +28,13 @@ class Intake:
     """A way into one actor's mailbox.
 
     Attributes:
+        cell: The actor's cell, if each message goes straight into the mailbox; else None.
         feed: The messages that the actor has not begun with, if it is bounded; else None.
+        kind: The kind of these messages: a `Handler` that takes the message, or `INFO`.
         put: Adds a message. Returns whether it got in. It never waits.
     """
 
-    __slots__ = ("_cell", "_handler", "_is_queued", "feed", "put")
+    __slots__ = ("_cell", "_handler", "_is_queued", "cell", "feed", "kind", "put")
 
     def __init__(self, ref: ActorRef[Any], method: Callable[..., object] | None, buffer: float, overflow: str) -> None:
         """Raises `TypeError` if the actor has no such method, or if the method does not take one argument.
@@ -48,12 +50,16 @@ class Intake:
         self._cell: Cell = cell
         self._handler: Handler | None = None
         self._is_queued = False
+        self.cell: Cell | None = None
+        self.kind: object = INFO
         self.feed: Feed[object] | None = None
         self.put: Callable[[object], bool]
         handler = None if method is None else cell.handlers.find(method, (None,), {})
         if buffer == math.inf and cell.limit is None:
             self._handler = handler
             self.put = self._put_message if handler is None else self._put_cast
+            self.cell = cell
+            self.kind = INFO if handler is None else handler
             return
         if cell.hooks is None:
             raise TypeError(f"{ref!r} is a function actor, which has no buffer: use subscribe() in it")

@@ -5,7 +5,6 @@ A timer is a background task of its actor, so it lives and dies with the actor.
 
 from __future__ import annotations
 
-import math
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import trio
 from trio.lowlevel import enable_ki_protection
 from trio_util import periodic  # pyright: ignore[reportUnknownVariableType]
 
-from .._runtime import Identity, counted, do_later, is_finalizing, require_room
+from .._runtime import Identity, counted, do_later, is_finalizing, require_number, require_room
 from .cell import STOPPING
 from .handler import Timed
 from .message import CAST, TICK, Tick
@@ -34,10 +33,7 @@ class Timer(Identity):
     __slots__ = ("_cell", "_kind", "_payload", "_scope", "_seconds", "_tick")
 
     def __init__(self, cell: Cell, seconds: float, kind: object, payload: object, tick: Tick, *, repeats: bool) -> None:
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-            raise TypeError(f"seconds must be a number, not {seconds!r}")
-        if not 0 <= seconds < math.inf or (repeats and seconds == 0):
-            raise ValueError(f"seconds must be {'more than' if repeats else 'at least'} 0 and finite, not {seconds!r}")
+        require_number("seconds", seconds, zero=not repeats)
         self._cell = cell
         self._seconds = seconds
         self._kind = kind

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from trio.lowlevel import enable_ki_protection
 
 from .._actors import Actor
-from .._runtime import AsyncBlock, current_owner
+from .._runtime import AsyncBlock, current_owner, do_later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
@@ -54,7 +54,7 @@ class Claim(AsyncBlock, AbstractAsyncContextManager["ActorRef[A]"], Generic[A]):
             owner._take(CLAIMS, self, 0)
             self._holder = owner
         except BaseException:
-            self._give_back()
+            self._give_back_surely(worker)
             raise
         return cast("ActorRef[A]", worker.cell.ref)
 
@@ -62,15 +62,29 @@ class Claim(AsyncBlock, AbstractAsyncContextManager["ActorRef[A]"], Generic[A]):
     async def __aexit__(
         self, etype: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /
     ) -> None:
+        if self._worker is not None:
+            try:
+                self._give_back()
+            except (MemoryError, RecursionError):
+                self._give_back_later(self._worker)
         holder, self._holder = self._holder, None
         if holder is not None and holder._token(CLAIMS, self) is not None:
             holder._drop(CLAIMS, self)
-        self._give_back()
 
     def _give_back(self) -> None:
-        worker, self._worker = self._worker, None
+        worker = self._worker
         if worker is not None:
             self._desk.give_back(worker)
+            self._worker = None
+
+    def _give_back_surely(self, worker: Worker) -> None:
+        try:
+            self._give_back()
+        except (MemoryError, RecursionError):
+            self._give_back_later(worker)
+
+    def _give_back_later(self, worker: Worker) -> None:
+        do_later(worker.cell.ref._run.token, self._give_back)
 
 
 class _Claims:

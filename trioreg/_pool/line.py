@@ -27,33 +27,37 @@ T = TypeVar("T", bound=Numbered)
 
 
 class Line(Generic[T]):
-    """Callers in the order in which they came. Any of them may leave, in constant time."""
+    """Callers in the order in which they came. Any of them may leave, in constant time.
 
-    __slots__ = ("_tickets",)
+    Attributes:
+        tickets: The callers, by number.
+    """
+
+    __slots__ = ("tickets",)
 
     def __init__(self) -> None:
-        self._tickets: OrderedDict[int, T] = OrderedDict()
+        self.tickets: OrderedDict[int, T] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._tickets)
+        return len(self.tickets)
 
     def __iter__(self) -> Iterator[T]:
-        return iter(self._tickets.values())
+        return iter(self.tickets.values())
 
     @property
     def first(self) -> T | None:
-        for ticket in self._tickets.values():
+        for ticket in self.tickets.values():
             return ticket
         return None
 
     def add(self, ticket: T) -> None:
         """A new caller: the last in line."""
-        self._tickets[ticket.number] = ticket
+        self.tickets[ticket.number] = ticket
         ticket.line = self
 
     def put_back(self, ticket: T) -> None:
         """A caller that stood in line before: behind those that came before it, which have been put back too."""
-        tickets = self._tickets
+        tickets = self.tickets
         before: list[int] = []
         for number in tickets:
             if number > ticket.number:
@@ -66,20 +70,14 @@ class Line(Generic[T]):
             tickets.move_to_end(number, last=False)
 
     def merge(self, others: Iterable[T]) -> None:
-        """Callers from other lines, each in the place of its number. The cost grows with the whole line."""
+        """Callers come over from other lines, each to the place of its number. The cost grows with the whole line."""
+        others = list(others)
+        merged = OrderedDict(sorted([*self.tickets.items(), *((ticket.number, ticket) for ticket in others)]))
         for ticket in others:
-            self._tickets[ticket.number] = ticket
+            del ticket.line.tickets[ticket.number]
             ticket.line = self
-        self._tickets = OrderedDict(sorted(self._tickets.items()))
+        self.tickets = merged
 
     def remove(self, ticket: T) -> None:
-        del self._tickets[ticket.number]
+        del self.tickets[ticket.number]
         ticket.line = None
-
-    def take_all(self) -> list[T]:
-        """Empty the line."""
-        tickets = list(self._tickets.values())
-        self._tickets.clear()
-        for ticket in tickets:
-            ticket.line = None
-        return tickets

@@ -122,9 +122,9 @@ class PoolMap(PoolCore[A]):
                 now.
             key: With the strategy ``"by_key"``: a function that takes an item and returns its key.
             retries, idempotent: As for `call`.
-            on_progress: A plain function. It is called as ``on_progress(done, total)`` when an item is done, also one
-                that has failed. ``done`` counts from 1, whatever the order of the results. ``total`` is
-                ``len(items)``, or None if the input has no length. An error that it raises is an error of that item.
+            on_progress: A plain function, called as ``on_progress(done, total)`` when an item is done, also one that
+                has failed. ``done`` counts from 1, whatever the order of the results. ``total`` is ``len(items)``, or
+                None if the input has no length. An error that it raises is an error of that item.
 
         Raises:
             NotRunning: No supervisor runs the pool (any more).

@@ -159,9 +159,10 @@ class Place:
     async def wait_free(self) -> None:
         """Wait until its worker is not busy. Call it for a place that is leaving. A checkpoint."""
         if self.freed is None:
-            self.freed = trio.Event()
+            freed = trio.Event()
             if not self.is_busy:
-                self.freed.set()
+                freed.set()
+            self.freed = freed
         await self.freed.wait()
 
     def set_free(self) -> None:

@@ -148,7 +148,7 @@ class Pool(PoolMap[A]):
             method: A method of the workers' class, sync or async.
             args, kwargs: Its arguments.
             key: Which worker, with the strategy ``"by_key"``, which needs it.
-            retries: How often to try again, with another worker, if the worker ends before it answers. By default only
+            retries: How often to try again, with the next free worker, if one ends before it answers. By default only
                 what has not begun is tried again.
             idempotent: Whether it does no harm to run the method twice. Then ``retries`` also count for what has begun.
 
@@ -172,15 +172,17 @@ class Pool(PoolMap[A]):
         desk = self._desk(key)
         while True:
             worker = await desk.check_out(key, partial(self._settings.handlers.find, method, args, kwargs))
-            ref = cast("ActorRef[Any]", worker.cell.ref)
             try:
-                return await ref.call(method, *args, **kwargs)
+                return await cast("ActorRef[Any]", worker.cell.ref).call(method, *args, **kwargs)
             except ActorExited as error:
-                if retries <= 0 or error.ref is not ref or (error.was_begun and not idempotent):
+                if retries <= 0 or error.ref is not worker.cell.ref or (error.was_begun and not idempotent):
                     raise
                 retries -= 1
             finally:
-                desk.give_back(worker)
+                try:
+                    desk.give_back(worker)
+                except (MemoryError, RecursionError):
+                    desk.give_back_later(worker)
 
     @overload
     async def cast(self, method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
@@ -210,7 +212,10 @@ class Pool(PoolMap[A]):
             # In the same step: the worker is running. Its mailbox may be full of what it has sent itself.
             worker.cell.put(CAST, (handler, args, kwargs))
         finally:
-            desk.give_back(worker)
+            try:
+                desk.give_back(worker)
+            except (MemoryError, RecursionError):
+                desk.give_back_later(worker)
         await cancel_shielded_checkpoint()
 
     def claim(self, *, key: Hashable = NO_KEY) -> AbstractAsyncContextManager[ActorRef[A]]:

@@ -67,8 +67,9 @@ class PoolEngine(Engine):
             run.registries.discard(self)
 
     def forget_run(self) -> None:
-        """All workers have ended, or this process is the child of a fork, which has none."""
-        self._pool._engine = None
+        """All workers have ended: also if Trio has failed, or if this process is the child of a fork."""
+        if self._pool._engine is self:  # else that was done long ago, and another run has begun
+            self._pool._engine = None
 
     # A worker starts and ends
 
@@ -88,24 +89,27 @@ class PoolEngine(Engine):
     @enable_ki_protection
     async def _wait_started(self, place: Place, child: Child) -> None:
         """Tell the desk when the next life of a worker has started. Ends with that, or with the end of that life."""
-        while True:
-            delayed, life = child.delayed_restart, child.life
-            if delayed is not None:
-                await delayed.over.wait()
-                continue
-            if life is None:
-                return
-            await life.wait_started()
-            if life is child.cell and life.state != ENDED and life.life.has_started and place.child is child:
-                self.desk.started(place, life)
-            return  # the end of that life, if it has ended, has begun another wait
+        try:
+            while True:
+                delayed, life = child.delayed_restart, child.life
+                if delayed is not None:
+                    await delayed.over.wait()
+                    continue
+                if life is None:
+                    return
+                await life.wait_started()
+                if life is child.cell and life.state != ENDED and life.life.has_started and place.child is child:
+                    self.desk.started(place, life)
+                return  # the end of that life, if it has ended, has begun another wait
+        except Exception as error:
+            self._lifecycle.fail(error)  # or the worker would be lost
 
     def child_ended(self, child: Child, cell: Cell) -> None:
         super().child_ended(child, cell)
-        place = self._by_child.get(child)
-        if place is None:
-            return
         try:
+            place = self._by_child.get(child)
+            if place is None:
+                return
             self.desk.ended(place, cell)
             if child.is_kept_alive:
                 self._follow(place, child)
@@ -146,36 +150,54 @@ class PoolEngine(Engine):
 
     async def _grow(self, size: int) -> None:
         # All are started, and then all are added: a caller with a key never meets a size in between.
-        started: list[tuple[Place, Child]] = []
+        begun: list[tuple[Place, ChildSpec]] = []
         try:
             for number in range(len(self.desk.places), size):
                 leaving = self._leaving.get(number)
                 if leaving is not None:  # a wait for it was cancelled, and it has the name still
                     with self._waiting_for(leaving):
                         await leaving.gone.wait()
-                spec = self._settings.spec(number)
+                place, spec = Place(number), self._settings.spec(number)
+                begun.append((place, spec))
                 await self.starting.start_child(spec)
-                child = next((child for child in self.children.values() if child.spec is spec), None)
-                if child is None or self.desk.is_closed:
+                if self._child_of(spec) is None or self.desk.is_closed:
                     await self._lifecycle.refuse()
-                assert child is not None
-                started.append((Place(number), child))
+            for place, spec in begun:
+                child = self._child_of(spec)
+                if child is None:
+                    await self._lifecycle.refuse()
+                else:
+                    self._place(place, child)
+            self.desk.places.extend([place for place, _ in begun])
         except BaseException:
-            for place, child in reversed(started):
-                place.child = child
-                self._let_go(place)
+            for place, spec in reversed(begun):
+                place.child = self._child_of(spec)
+                if place.child is not None:
+                    self._let_go(place)
             raise
-        self.desk.places.extend(place for place, _ in started)
-        for place, child in started:
-            self._place(place, child)
-        self.desk.rebalance()
+        try:
+            self.desk.rebalance()
+        except Exception as error:
+            self._lifecycle.fail(error)
+            raise
+
+    def _child_of(self, spec: ChildSpec) -> Child | None:
+        for child in self.children.values():
+            if child.spec is spec:
+                return child
+        return None
 
     async def _shrink(self, size: int) -> None:
         with ExitStack() as waits:
             for place in self.desk.places[size:]:
                 # A worker that shrinks its own pool would wait for itself: refused before anything has changed.
                 waits.enter_context(self._waiting_for(place))
-            for place in self._begin_to_shrink(size):
+            try:
+                leaving = self._begin_to_shrink(size)
+            except Exception as error:
+                self._lifecycle.fail(error)  # some have left already
+                raise
+            for place in leaving:
                 await place.gone.wait()
 
     def _waiting_for(self, place: Place) -> AbstractContextManager[None]:
@@ -193,20 +215,26 @@ class PoolEngine(Engine):
 
     def _let_go(self, place: Place) -> None:
         """End the worker of a place when it is not busy any more."""
-        place.is_leaving = True
+        self.desk.leave(place)
         self._leaving[place.number] = place
         self._lifecycle.nursery.start_soon(self._retire, place, name=f"{self.label}, end of {place.number}")
 
     @enable_ki_protection
     async def _retire(self, place: Place) -> None:
-        await place.wait_free()
-        child = place.child
-        if child is not None:
-            child.is_terminating = True
-            await self.termination.end_child(child)
-            self._by_child.pop(child, None)
-        del self._leaving[place.number]
-        place.gone.set()
+        try:
+            await place.wait_free()
+            child = place.child
+            if child is not None:
+                child.is_terminating = True
+                await self.termination.end_child(child)
+                self._by_child.pop(child, None)
+            self._leaving.pop(place.number, None)
+            place.gone.set()
+        except BaseException as error:
+            place.gone.set()
+            if not isinstance(error, Exception):
+                raise
+            self._lifecycle.fail(error)  # or the worker would stay
 
     # The end
 

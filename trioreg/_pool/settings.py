@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from .._registry import Registry
+from .._runtime import require_count
 from .._supervision import ChildSpec, RestartIntensity
 from .strategy import STRATEGIES
 
@@ -63,10 +63,7 @@ class Settings:
         if strategy not in STRATEGIES:
             allowed = ", ".join(map(repr, STRATEGIES))
             raise ValueError(f"strategy must be one of {allowed}, not {strategy!r}")
-        if isinstance(queue_limit, bool) or not (isinstance(queue_limit, int) or queue_limit == math.inf):
-            raise TypeError(f"queue_limit must be an int or math.inf, not {queue_limit!r}")
-        if queue_limit < 0:
-            raise ValueError(f"queue_limit must be at least 0, not {queue_limit!r}")
+        require_count("queue_limit", queue_limit, 0, infinite=True)
         RestartIntensity(max_restarts, max_seconds)  # it checks them
         self.name = name
         self.size = size
@@ -86,7 +83,4 @@ class Settings:
 
 
 def require_size(size: object) -> None:
-    if not isinstance(size, int) or isinstance(size, bool):
-        raise TypeError(f"size must be an int, not {size!r}")
-    if size < 1:
-        raise ValueError(f"size must be at least 1, not {size!r}")
+    require_count("size", size, 1)

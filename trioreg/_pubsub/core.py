@@ -30,6 +30,9 @@ class PubSubCore(Identity, Generic[K, M]):
             name, keys="duplicate", partitions=partitions, listeners=[self._notice]
         )
         self._names = self._registry._names
+        self._names.when_forgotten = self._forget_patterns
+        # The subscriptions of each topic, if one table has them all; else nothing. For the hot path of a publication.
+        self._groups = self._names.duplicate[0].table if partitions == 1 else {}
         self._wildcards = Trie()
         self._retained: Retained[K, M] = Retained()
 
@@ -46,6 +49,9 @@ class PubSubCore(Identity, Generic[K, M]):
             event.value.end()
             if isinstance(event.key, Wildcard) and event.key not in self._registry:
                 self._wildcards.remove(event.key)
+
+    def _forget_patterns(self) -> None:
+        self._wildcards = Trie()
 
     def _insert(self, owner: Owner, topic: K | Wildcard, subscription: Subscription) -> int:
         """Put a subscription into the tables, or raise and change nothing. Returns the number of its entry."""

@@ -21,7 +21,7 @@ Audience: TypeAlias = list[Entry[Subscription]]
 
 Where: TypeAlias = Callable[[object], object]
 
-SLICE = 500
+SLICE = 200
 """How many subscriptions are told before other tasks run."""
 
 
@@ -92,10 +92,24 @@ async def tell(audience: Audience, message: object, exclude: Owner | None) -> in
                     place.line_up()
                 elif subscription.put(message):
                     reached += 1
-        for subscription, place in in_line:
+        for number, (subscription, place) in enumerate(in_line):
+            if number and not number % SLICE:
+                await cancel_shielded_checkpoint()  # those that have had room meanwhile need no wait
             reached += await subscription.wait_for(place)
-    except BaseException:
-        for _, place in in_line:
-            place.withdraw()
+    except BaseException as error:
+        try:
+            while isinstance(error, trio.Cancelled) and len(in_line) > SLICE:
+                _withdraw(in_line, SLICE)
+                await cancel_shielded_checkpoint()
+        finally:
+            _withdraw(in_line, len(in_line))
         raise
     return reached
+
+
+def _withdraw(in_line: list[tuple[Subscription, Place]], at_most: int) -> None:
+    """Give up places in the line for room, and forget them. Those that have had room lose nothing."""
+    gone = in_line[-at_most:]
+    del in_line[-at_most:]
+    for _, place in gone:
+        place.withdraw()

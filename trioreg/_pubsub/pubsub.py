@@ -7,11 +7,23 @@ file publishes.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from threading import get_ident
 from typing import Any, TypeVar
 
-from trio.lowlevel import checkpoint, enable_ki_protection
+from trio.lowlevel import checkpoint, enable_ki_protection, reschedule
 
-from .._runtime import COLLECTING, Owner, current_run, do_later, is_finalizing, require_sync, show_methods_as
+from .._actors import INFO
+from .._runtime import (
+    COLLECTING,
+    WOKEN,
+    Owner,
+    current_run,
+    do_later,
+    finish_waking,
+    is_finalizing,
+    require_sync,
+    show_methods_as,
+)
 from .core import PubSubCore, require_topic
 from .presence import Presence
 from .publishing import Audience, Where, choose, chosen, tell, tell_now
@@ -87,6 +99,39 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
                 sync function.
             RuntimeError: You are outside of the Trio run of the subscribers.
         """
+        # A plain message to one actor, written out: `_prepare`, `tell_now`, `Intake.put` and `Mailbox.put`.
+        group = None
+        if exclude is None and where is None and not retain and not self._wildcards.size:
+            try:
+                group = self._groups.get(topic)
+            except TypeError:
+                group = None  # `_prepare` says what is wrong
+        if group is not None and len(group) == 1:
+            # First all that may run the garbage collector, and a `__del__` that changes something.
+            thread, payload, entries = get_ident(), (message,), [*group.values()]
+            if (
+                len(entries) == 1
+                and (cell := entries[0][1].cell) is not None
+                and cell.thread == thread
+                and not COLLECTING
+            ):
+                subscription = entries[0][1]
+                task = cell.taker
+                if task is None or task.custom_sleep_data is not cell or not cell.is_open:
+                    return 1 if subscription.put(message) else 0
+                cell.kind = subscription.kind
+                cell.payload = message if cell.kind is INFO else payload
+                # `wake`, written out.
+                task.custom_sleep_data = WOKEN
+                try:
+                    reschedule(task, WOKEN)
+                except BaseException:
+                    if task.custom_sleep_data is WOKEN:
+                        task.custom_sleep_data = cell
+                        cell.kind = cell.payload = None
+                        raise
+                    finish_waking(task)
+                return 1
         audience, excluded = self._prepare(topic, exclude, where)
         run = self._names._run
         if COLLECTING and is_finalizing() and run is not None:

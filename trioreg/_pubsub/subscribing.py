@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Hashable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from trio.lowlevel import checkpoint, enable_ki_protection
 
 from .._actors import ActorRef, Intake
-from .._runtime import AsyncBlock, Feed, Owner
+from .._runtime import AsyncBlock, Feed, Owner, require_count
 from .core import PubSubCore, require_topic
 from .subscription import Subscription
 from .wildcard import Wildcard
@@ -66,7 +66,7 @@ class Subscribing(PubSubCore[K, M]):
             RuntimeError: On entering: the PubSub is in use by another Trio run.
         """
         require_topic(topic)
-        _check_buffer(buffer, 0)
+        require_count("buffer", buffer, 0, infinite=True)
         _check_overflow(overflow)
         return SubscribedBlock(topic, partial(self._subscribe, topic, buffer, overflow, value, owner))
 
@@ -127,7 +127,7 @@ class Subscribing(PubSubCore[K, M]):
             RuntimeError: You are outside of the actor's Trio run, or the PubSub is in use by another run.
         """
         require_topic(topic)
-        _check_buffer(buffer, 1)
+        require_count("buffer", buffer, 1, infinite=True)
         _check_overflow(overflow)
         found = self._names.writable_owner(owner)
         if not isinstance(found, ActorRef):
@@ -206,13 +206,6 @@ class SubscribedBlock(AsyncBlock, AbstractAsyncContextManager[Feed[M]], Generic[
             feed.close()
         if error is None:
             await checkpoint()
-
-
-def _check_buffer(buffer: object, least: int) -> None:
-    if isinstance(buffer, bool) or not (isinstance(buffer, int) or buffer == math.inf):
-        raise TypeError(f"buffer must be an int or math.inf, not {buffer!r}")
-    if cast("float", buffer) < least:
-        raise ValueError(f"buffer must be at least {least}, not {buffer!r}")
 
 
 def _check_overflow(overflow: object) -> None:

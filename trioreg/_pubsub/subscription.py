@@ -14,19 +14,22 @@ class Subscription:
 
     Attributes:
         value: What the subscriber has given as ``value=``.
+        cell, kind: As for `Intake`. None, if it is no actor's.
         put: Adds a message. Returns whether it got in. It never waits.
         feed: What the messages wait in; None if they go straight into an actor's mailbox.
         waits: Whether a publisher that can wait does so when there is no room.
         is_open: Whether it is still in the tables.
     """
 
-    __slots__ = ("_intake", "feed", "is_open", "put", "value", "waits")
+    __slots__ = ("_intake", "cell", "feed", "is_open", "kind", "put", "value", "waits")
 
     def __init__(self, to: Feed[Any] | Intake, value: object, waits: bool) -> None:
         self.value = value
         self.waits = waits
         self.is_open = True
         self._intake = to if isinstance(to, Intake) else None
+        self.cell = None if self._intake is None else self._intake.cell
+        self.kind = None if self._intake is None else self._intake.kind
         self.feed: Feed[Any] | None = to if isinstance(to, Feed) else to.feed
         self.put: Callable[[object], bool] = to._put if isinstance(to, Feed) else to.put
 

@@ -27,16 +27,20 @@ class _Node:
 
 
 class Trie:
-    """Any number of wildcards, each once."""
+    """Any number of wildcards, each once.
 
-    __slots__ = ("_root", "_size")
+    Attributes:
+        size: How many there are. A publication asks for it, without a call of ``__len__``.
+    """
+
+    __slots__ = ("_root", "size")
 
     def __init__(self) -> None:
         self._root = _Node(None)
-        self._size = 0
+        self.size = 0
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
     def add(self, wildcard: Wildcard) -> None:
         """Put a wildcard in; nothing happens if it is there. The cost grows with its words."""
@@ -48,7 +52,7 @@ class Trie:
             node = child
         if node.wildcard is None:
             node.wildcard = wildcard
-            self._size += 1
+            self.size += 1
 
     def remove(self, wildcard: Wildcard) -> None:
         """Take a wildcard out; nothing happens if it is not there. The cost grows with its words."""
@@ -63,7 +67,7 @@ class Trie:
         else:
             if node.wildcard is not None:
                 node.wildcard = None
-                self._size -= 1
+                self.size -= 1
         for parent, word in reversed(way):
             child = parent.children[word]
             if child.children or child.wildcard is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from .._runtime import Identity
@@ -20,8 +20,10 @@ class RegistryCore(Identity, Generic[K, V]):
 
     _kind: str
     _names: Names[K, V]
-    # The tables, if keys are unique, for look-ups: they are the hottest path. `_sole` is the only one, or None.
-    _tables: list[dict[K, Entry[V]]]
+    # If keys are unique, for look-ups, which are the hottest path: the `get` of each table, and how many there are.
+    # `_sole` is the only table, or None.
+    _gets: list[Callable[[K], Entry[V] | None]]
+    _n: int
     _sole: dict[K, Entry[V]] | None
 
     if TYPE_CHECKING:

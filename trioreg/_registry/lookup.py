@@ -36,14 +36,18 @@ class Lookup(RegistryCore[K, V]):
             if self._sole is not None:
                 entry = self._sole.get(key)
                 return [] if entry is None else [entry]
-            if self._tables:
-                tables = self._tables
-                entry = tables[hash(key) % len(tables)].get(key)
+            if self._gets:
+                entry = self._gets[hash(key) % self._n](key)
                 return [] if entry is None else [entry]
             groups = [*self._names.groups(key)]
         except TypeError as error:
             raise unhashable("key", key, error) from None
-        return groups[0] if len(groups) == 1 else [entry for group in groups for entry in group]
+        if len(groups) == 1:
+            return groups[0]
+        entries: list[Entry[V]] = []
+        for group in groups:
+            entries += group
+        return entries
 
     @overload
     def whereis(self, key: K) -> Owner | None: ...
@@ -70,9 +74,8 @@ class Lookup(RegistryCore[K, V]):
             # `Tables.entry`, written out.
             if self._sole is not None:
                 entry = self._sole.get(key)
-            elif self._tables:
-                tables = self._tables
-                entry = tables[hash(key) % len(tables)].get(key)
+            elif self._gets:
+                entry = self._gets[hash(key) % self._n](key)
             else:
                 self._require_unique("whereis")
                 entry = None
@@ -168,7 +171,7 @@ class Lookup(RegistryCore[K, V]):
         keys are partitioned by owner). `TypeError` if ``key`` is not hashable."""
         try:
             some = cast("K", key)
-            if self._tables:
+            if self._gets:
                 return some in self._names.table_of(some)
             return any(some in self._names.partitions[number].table for number in self._names.partitions_with(some))
         except TypeError as error:

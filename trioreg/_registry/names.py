@@ -62,9 +62,10 @@ class Names(Tables[K, V]):
         queues: The tasks that wait for a unique name in `Registry.acquire`.
         selections: For each selection that lets other tasks run: what has changed since it began.
         totals: The sum of the values of each key; None in a registry without totals.
+        when_forgotten: Called when all entries are forgotten at once. No listener is told of that.
     """
 
-    __slots__ = ("__weakref__", "_run", "name", "notifier", "queues", "selections", "totals")
+    __slots__ = ("__weakref__", "_run", "name", "notifier", "queues", "selections", "totals", "when_forgotten")
 
     def __init__(self, name: str, kind: str, partitions: int, *, by_owner: bool, totals: bool) -> None:
         super().__init__(kind, partitions, by_owner=by_owner)
@@ -73,6 +74,7 @@ class Names(Tables[K, V]):
         self.totals: Totals[K] | None = Totals() if totals else None
         self.queues: AcquireQueues[K, V] = AcquireQueues()
         self.selections: list[Changes[K, V]] = []
+        self.when_forgotten: Callable[[], object] | None = None
         self._run: Run | None = None
 
     def entries_of(self, owner: Owner, key: K, at_most: int | None = None) -> list[tuple[int, Entry[V]]]:
@@ -146,7 +148,10 @@ class Names(Tables[K, V]):
             run.registries.add(self)
 
     def forget_run(self) -> None:
-        """This process is the child of a fork, and the tasks of the run are not in it: take every name out."""
+        """The run is over, and nothing is left of its tasks: take every name out.
+
+        Names are left only if Trio has failed, or if this process is the child of a fork.
+        """
         for partition in self.partitions:
             for _, entry in partition.rows():
                 entry.owner._held = None
@@ -157,6 +162,8 @@ class Names(Tables[K, V]):
         self.selections.clear()
         if self.notifier is not None:
             self.notifier.forget_tasks()
+        if self.when_forgotten is not None:
+            self.when_forgotten()
         self._run = None
 
     def open_notifier(self) -> Notifier[K, V]:

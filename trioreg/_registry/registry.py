@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeAlias, TypeVar, cast, overload
 
 from .._actors import Address
-from .._runtime import require_sync, show_methods_as
+from .._runtime import require_count, require_sync, show_methods_as
 from .arguments import AcceptsNone, require_hashable
 from .class_of_holder import as_class, is_actor_of
 from .core import RegistryCore
@@ -113,10 +113,7 @@ class Registry(
     ) -> None:
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, not {name!r}")
-        if not isinstance(partitions, int) or isinstance(partitions, bool):
-            raise TypeError(f"partitions must be an int, not {partitions!r}")
-        if partitions < 1:
-            raise ValueError(f"partitions must be at least 1, not {partitions!r}")
+        require_count("partitions", partitions, 1)
         kind = "duplicate" if isinstance(keys, tuple) else keys
         if keys not in ("unique", "duplicate", ("duplicate", "owner"), ("duplicate", "key")):
             raise ValueError(f"keys must be 'unique', 'duplicate' or ('duplicate', 'key'), not {keys!r}")
@@ -135,7 +132,8 @@ class Registry(
         self._locks = KeyLocks(self._names.bind_to_run)
         self._meta: dict[Hashable, object] = {}
         self._sole = self._names.sole
-        self._tables = [partition.table for partition in self._names.unique]
+        self._gets = [partition.table.get for partition in self._names.unique]
+        self._n = partitions
         self._kept_vias: dict[K, Via[K, V]] = {}
         self._kept_typed_vias: dict[tuple[K, type[Any] | None], Via[K, V, Any]] = {}
         if listeners:

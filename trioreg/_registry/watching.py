@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
 from .._actors import waiting_for_name
-from .._runtime import Feed, OnOverflow, Owner, SyncBlock
+from .._runtime import Feed, OnOverflow, Owner, SyncBlock, require_count
 from .arguments import require_hashable
 from .core import RegistryCore
 from .events import Event, Registered
@@ -78,10 +78,7 @@ class Watching(RegistryCore[K, V]):
         everything = key is ANY
         if not everything:
             require_hashable("key", key)
-        if isinstance(buffer, bool) or not (isinstance(buffer, int) or buffer == math.inf):
-            raise TypeError(f"buffer must be an int or math.inf, not {buffer!r}")
-        if buffer < 1:
-            raise ValueError(f"buffer must be at least 1, not {buffer!r}")
+        require_count("buffer", buffer, 1, infinite=True)
         if overflow not in ("error", "drop_oldest", "drop_newest"):
             raise ValueError(f"overflow must be 'error', 'drop_oldest' or 'drop_newest', not {overflow!r}")
         notifier = self._names.open_notifier()

@@ -5,6 +5,7 @@ Read first: `owner.py`. An owner holds names, and gives them all back in the ste
 This wing never knows an actor, a registry or a supervisor. Other wings import from here, not from the files.
 """
 
+from .amounts import OPTIONAL_SECONDS, SECONDS, require_count, require_number, require_whole
 from .block import AsyncBlock, SyncBlock
 from .counted import counted
 from .errors import (
@@ -73,6 +74,7 @@ __all__ = [
     "KILLED",
     "MailboxFull",
     "MaxChildren",
+    "OPTIONAL_SECONDS",
     "OnOverflow",
     "Overflow",
     "NORMAL",
@@ -84,6 +86,7 @@ __all__ = [
     "PoolFull",
     "RestartLimitExceeded",
     "Run",
+    "SECONDS",
     "SHUTDOWN",
     "SyncBlock",
     "TaskOwner",
@@ -112,9 +115,12 @@ __all__ = [
     "logger",
     "refuse_foreign_cancelled",
     "report",
+    "require_count",
+    "require_number",
     "require_room",
     "sleep_until_woken",
     "require_sync",
+    "require_whole",
     "run_user",
     "show_methods_as",
     "shown_safely",

@@ -68,6 +68,9 @@ class NotRegistered(TrioregError, LookupError):
         return f"{self.owner!r} is not registered as {self.key!r} in {self.registry!r}"
 
 
+_SHOWN_ENDS = 2
+
+
 class ActorExited(TrioregError):
     """The actor has ended, or it ends before it answers.
 
@@ -90,9 +93,27 @@ class ActorExited(TrioregError):
         self._has_ended = not ref.is_alive
 
     def __str__(self) -> str:
-        if self.exit.error is not None:
-            return f"{self.ref!r} has crashed: {shown_error(self.exit.error)}"
-        return f"{self.ref!r} {'has ended' if self._has_ended else 'is ending'}: {self.exit}"
+        # The error that it tells of may be an `ActorExited` too, and so on. The first end and the last few say enough.
+        told: dict[ActorExited, None] = {self: None}
+        error = self.exit.error
+        while isinstance(error, ActorExited) and error not in told:
+            told[error] = None
+            error = error.exit.error
+        *ends, first = told
+        left_out = len(ends) - 2 * _SHOWN_ENDS
+        shown = ends if left_out <= 0 else ends[:_SHOWN_ENDS] + ends[-_SHOWN_ENDS:]
+        parts = [f"{each.ref!r} has crashed" for each in shown]
+        if left_out > 0:
+            parts.insert(_SHOWN_ENDS, f"... {left_out} more ...")
+        if error is not None:
+            parts += [f"{first.ref!r} has crashed", shown_error(error)]
+        else:
+            parts.append(f"{first.ref!r} {'has ended' if first._has_ended else 'is ending'}: {first.exit}")
+        return ": ".join(parts)
+
+    def __repr__(self) -> str:
+        # That of `Exception` would show the exit, with the error in it, and so on.
+        return f"{type(self).__name__}({str(self)!r})"
 
 
 class MailboxFull(TrioregError, trio.WouldBlock):

@@ -53,7 +53,10 @@ def shown_error(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         return f"{type(group).__name__}: {group}"
-    return repr(error)
+    try:
+        return repr(error)
+    except Exception as failure:
+        return f"<{type(error).__name__}, whose repr raises {type(failure).__name__}>"
 
 
 # Always the same, so there is no need to make them for each end.

@@ -22,6 +22,7 @@ import attrs
 import trio
 from trio.lowlevel import Task, checkpoint, current_task, enable_ki_protection
 
+from .amounts import require_count
 from .errors import Overflow
 from .identity import Identity
 from .line import Line
@@ -173,10 +174,7 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             Overflow, trio.ClosedResourceError, trio.EndOfChannel, RuntimeError: As for `receive`.
         """
         if at_most is not None:
-            if isinstance(at_most, bool) or not isinstance(at_most, int):
-                raise TypeError(f"at_most must be an int or None, not {at_most!r}")
-            if at_most < 1:
-                raise ValueError(f"at_most must be at least 1, not {at_most!r}")
+            require_count("at_most", at_most, 1)
         return self._with_more(await self.receive(), at_most)
 
     @enable_ki_protection

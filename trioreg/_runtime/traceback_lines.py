@@ -18,10 +18,14 @@ from .errors import ActorExited
 
 _Position: TypeAlias = tuple[int, int, int, int]
 
+_MARK = "__trioreg_keeps_no_frames__"
+"""A name among the globals of an empty frame."""
+
 
 def keep_lines(error: BaseException) -> None:
     """Let go of the frames of an error, and of all errors that belong to it. It stays the same object."""
-    for each in _with_related(error):
+    # The first ones first: an error without its frames shows that all errors behind it are done.
+    for each in reversed([*_with_related(error)]):
         # By its method, not by assignment: an error may be frozen.
         each.with_traceback(_without_frames(each.__traceback__))
         if isinstance(each, AttributeError) and not isinstance(each.obj, type | ModuleType):
@@ -38,12 +42,19 @@ def _with_related(error: BaseException) -> Iterator[BaseException]:
         if each is None or id(each) in seen:
             continue
         seen.add(id(each))
+        if _is_without_frames(each.__traceback__):
+            continue
         yield each
         todo += (each.__cause__, each.__context__)
         if isinstance(each, BaseExceptionGroup):
             todo += cast("BaseExceptionGroup[BaseException]", each).exceptions
         if isinstance(each, ActorExited):
             todo.append(each.exit.error)
+
+
+def _is_without_frames(traceback: TracebackType | None) -> bool:
+    """Whether it comes from `_without_frames`. If the error was raised anew since, its first frame is a real one."""
+    return traceback is not None and traceback.tb_frame.f_globals.get(_MARK) is True
 
 
 def _without_frames(traceback: TracebackType | None) -> TracebackType | None:
@@ -65,6 +76,7 @@ def _without_frames(traceback: TracebackType | None) -> TracebackType | None:
         # What a traceback needs to find the lines of a module that is in no file. Not more: globals are state, too.
         known = step.tb_frame.f_globals
         names: dict[str, Any] = {name: known[name] for name in ("__name__", "__loader__") if name in known}
+        names[_MARK] = True
         # A generator that never runs has a frame, and that frame has no caller that it would refer to.
         frame = FunctionType(empty, names)().gi_frame
         result = TracebackType(result, frame, instruction, step.tb_lineno)

@@ -152,12 +152,15 @@ class _End(trio.abc.Instrument):
         self._run = run
 
     def after_run(self) -> None:
-        # Names are left only if Trio itself has failed (`TrioInternalError`). The tasks are gone all the same.
-        holders = self._run.holders
-        while holders:
-            holders.popitem()[1]._task_ended()
-        self._run.is_over = True
-        unwatch_collector(self._run)
+        # Names are left only if Trio itself has failed (`TrioInternalError`). The tasks are gone all the same. An error
+        # may keep their coroutines, so they may be closed much later, in the middle of the next run.
+        run = self._run
+        while run.holders:
+            run.holders.popitem()[1]._task_ended()
+        for names in list(run.registries):
+            names.forget_run()
+        run.is_over = True
+        unwatch_collector(run)
 
 
 _run: RunVar[Run] = RunVar("trioreg run")

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import random
 
 import attrs
 
+from .._runtime import require_number
 
-def _check_seconds(_: object, attribute: attrs.Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{attribute.name} must be a number, not {value!r}")
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{attribute.name} must be at least 0 and finite, not {value!r}")
+
+def _check_number(_: object, attribute: attrs.Attribute[float], value: object) -> None:
+    require_number(attribute.name, value)
 
 
 def _check_factor(_: object, attribute: attrs.Attribute[float], value: float) -> None:
-    _check_seconds(_, attribute, value)
+    _check_number(_, attribute, value)
     if value < 1:
         raise ValueError(f"factor must be at least 1, not {value!r}")
 
 
 def _check_jitter(_: object, attribute: attrs.Attribute[float], value: float) -> None:
-    _check_seconds(_, attribute, value)
+    _check_number(_, attribute, value)
     if value > 1:
         raise ValueError(f"jitter must be from 0 to 1, not {value!r}")
 
@@ -45,8 +43,8 @@ class Backoff:
         TypeError, ValueError: An argument is not what is said above.
     """
 
-    initial: float = attrs.field(default=0.1, validator=_check_seconds)
-    maximum: float = attrs.field(default=60.0, validator=_check_seconds)
+    initial: float = attrs.field(default=0.1, validator=_check_number)
+    maximum: float = attrs.field(default=60.0, validator=_check_number)
     factor: float = attrs.field(default=2.0, validator=_check_factor)
     jitter: float = attrs.field(default=0.0, validator=_check_jitter)
 
@@ -57,7 +55,7 @@ class Backoff:
     def delay(self, attempt: int) -> float:
         """How long to wait before restart number ``attempt`` (from 1) in a row, in seconds; safe from any thread."""
         try:
-            longest = min(self.maximum, self.initial * self.factor ** (attempt - 1))
+            longest = min(self.maximum, self.initial * float(self.factor) ** (attempt - 1))
         except OverflowError:
             longest = self.maximum if self.initial else 0.0
         return longest * (1 - self.jitter * random.random())

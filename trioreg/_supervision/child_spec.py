@@ -12,7 +12,7 @@ import attrs
 
 from .._actors import Actor, type_of
 from .._registry import Via
-from .._runtime import is_generator
+from .._runtime import is_generator, require_number
 from .backoff import Backoff
 from .restart_limit import RestartLimit
 
@@ -77,13 +77,7 @@ def _is_plain_class(inner: Any) -> bool:
     return inspect.isclass(inner) and not hasattr(inner, "__await__")
 
 
-def _check_shutdown(shutdown: object) -> None:
-    if shutdown == "kill":
-        return
-    if isinstance(shutdown, bool) or not isinstance(shutdown, int | float):
-        raise TypeError(f"shutdown must be a number of seconds, math.inf or 'kill', not {shutdown!r}")
-    if not shutdown >= 0:
-        raise ValueError(f"shutdown must be at least 0 seconds, not {shutdown!r}")
+_SHUTDOWN = "a number of seconds, math.inf or 'kill'"
 
 
 if TYPE_CHECKING:
@@ -174,8 +168,8 @@ class ChildSpec(Generic[T_co]):
             raise ValueError(f"restart must be one of {allowed}, not {restart!r}")
         if shutdown is None:
             shutdown = kind.shutdown
-        else:
-            _check_shutdown(shutdown)
+        elif shutdown != "kill":
+            require_number("shutdown", shutdown, what=_SHUTDOWN, infinite=True)
         if significant is not False:
             if not isinstance(significant, bool):
                 raise TypeError(f"significant must be a bool, not {significant!r}")
@@ -240,7 +234,8 @@ class ChildSpec(Generic[T_co]):
         Raises:
             TypeError, ValueError: ``shutdown`` is none of these.
         """
-        _check_shutdown(shutdown)  # here: in `ChildSpec` None means the usual time
+        if shutdown is None:  # in `ChildSpec` it means the usual time
+            raise TypeError(f"shutdown must be {_SHUTDOWN}, not None")
         return attrs.evolve(self, shutdown=shutdown)
 
     def as_significant(self) -> ChildSpec[T_co]:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack, overload
 
 from .._actors import Actor, ActorRef, Function, beside
 from .._registry import Via
+from .._runtime import require_count
 from .backoff import Backoff
 from .child_options import LifeOptions
 from .child_spec import ChildSpec, Restart, spec_of
@@ -43,10 +44,7 @@ class DynamicSupervisor(SupervisorBase):
         max_children: float = math.inf,
         name: str | None = None,
     ) -> None:
-        if isinstance(max_children, bool) or not (isinstance(max_children, int) or max_children == math.inf):
-            raise TypeError(f"max_children must be an int or math.inf, not {max_children!r}")
-        if max_children < 0:
-            raise ValueError(f"max_children must be at least 0, not {max_children!r}")
+        require_count("max_children", max_children, 0, infinite=True)
         require_name(name)
         self._specs = []
         intensity = RestartIntensity(max_restarts, max_seconds)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from .._registry import Registry, Via
+from .._runtime import SECONDS, require_count, require_number
 from .backoff import Backoff
 from .child_spec import ChildSpec
 
@@ -55,14 +55,8 @@ class Settings:
         spec = ChildSpec(factory, args, shutdown=shutdown, backoff=backoff, limit=limit)
         if spec.kind.type.hooks is None:
             raise TypeError(f"factory must be an Actor class (or a functools.partial of one), not {factory!r}")
-        if isinstance(retire_after, bool) or not isinstance(retire_after, int | float):
-            raise TypeError(f"retire_after must be a number of seconds or math.inf, not {retire_after!r}")
-        if not retire_after > 0:
-            raise ValueError(f"retire_after must be more than 0 seconds, not {retire_after!r}")
-        if isinstance(max_running, bool) or not (isinstance(max_running, int) or max_running == math.inf):
-            raise TypeError(f"max_running must be an int or math.inf, not {max_running!r}")
-        if max_running < 1:
-            raise ValueError(f"max_running must be at least 1, not {max_running!r}")
+        require_number("retire_after", retire_after, what=SECONDS, infinite=True, zero=False)
+        require_count("max_running", max_running, 1, infinite=True)
         if registry is None:
             registry = Registry(name)
         elif not isinstance(registry, Registry):

@@ -101,9 +101,10 @@ class OnDemandEngine(Engine):
             run.registries.discard(self)
 
     def forget_run(self) -> None:
-        """All lives have ended, or this process is the child of a fork, which has none."""
-        self._on_demand._lives = None
-        self._on_demand._table.clear()  # a key whose `__eq__` raised may have kept its life in there
+        """All lives have ended: also if Trio has failed, or if this process is the child of a fork."""
+        if self._on_demand._lives is self._lives:  # else that was done long ago, and another run has begun
+            self._on_demand._lives = None
+            self._on_demand._table.clear()  # a key whose `__eq__` raised may have kept its life in there
 
     @enable_ki_protection  # Ctrl-C between two steps of a stop would lose what is sent then
     async def _retire_idle(self) -> None:

@@ -15,7 +15,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import STARTING, STOPPING, Actor, ActorRef, Address, Function, waiting_for
 from .._registry import Registry, Via
-from .._runtime import Identity, NotRegistered, require_sync, show_methods_as, sync_result
+from .._runtime import Identity, NotRegistered, require_count, require_sync, show_methods_as, sync_result
 from .backoff import Backoff
 from .child_options import ChildOptions, LifeOptions
 from .child_spec import ChildSpec, Restart, spec_of
@@ -78,10 +78,7 @@ class Partitions(Identity, Generic[T]):
     _instead_of_pickling: ClassVar[str] = "make them at import time in each process"
 
     def __init__(self, name: str, partitions: int, *, number_of: Callable[[Any], int] | None = None) -> None:
-        if not isinstance(partitions, int) or isinstance(partitions, bool):
-            raise TypeError(f"partitions must be an int, not {partitions!r}")
-        if partitions < 1:
-            raise ValueError(f"partitions must be at least 1, not {partitions!r}")
+        require_count("partitions", partitions, 1)
         self._names: Registry[int, None] = Registry(name)
         table = self._names._sole
         assert table is not None

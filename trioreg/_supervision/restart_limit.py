@@ -5,24 +5,19 @@ It only says so. `restart_intensity.py` counts, and `restarts.py` decides.
 
 from __future__ import annotations
 
-import math
 from typing import Literal, TypeAlias
 
 import attrs
+
+from .._runtime import SECONDS, require_number, require_whole
 
 Then: TypeAlias = Literal["drop", "escalate"]
 
 
 def require_limit(max_restarts: object, max_seconds: object) -> None:
     """`TypeError` or `ValueError` unless these two are a limit of restarts."""
-    if isinstance(max_restarts, bool) or not isinstance(max_restarts, int | float):
-        raise TypeError(f"max_restarts must be an int or math.inf, not {max_restarts!r}")
-    if not max_restarts >= 0 or (max_restarts != math.inf and max_restarts != int(max_restarts)):
-        raise ValueError(f"max_restarts must be a whole number of at least 0, or math.inf, not {max_restarts!r}")
-    if isinstance(max_seconds, bool) or not isinstance(max_seconds, int | float):
-        raise TypeError(f"max_seconds must be a number of seconds, not {max_seconds!r}")
-    if not max_seconds > 0:
-        raise ValueError(f"max_seconds must be more than 0, not {max_seconds!r}")
+    require_whole("max_restarts", max_restarts)
+    require_number("max_seconds", max_seconds, what=SECONDS, infinite=True, zero=False)
 
 
 @attrs.frozen

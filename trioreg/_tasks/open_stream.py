@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, U
 import trio
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled, enable_ki_protection
 
-from .._runtime import AsyncBlock
+from .._runtime import AsyncBlock, require_count
 from .outcome import Outcome
 from .stream import TaskStream
 
@@ -122,9 +122,9 @@ def open_stream(
         raise TypeError(f"async_fn must be an async function, not {async_fn!r}")
     if not isinstance(items, Iterable | AsyncIterable):
         raise TypeError(f"items must be an iterable or an async iterable, not {items!r}")
-    _require_int("max_concurrency", max_concurrency, 1)
+    require_count("max_concurrency", max_concurrency, 1)
     if buffer is not None:
-        _require_int("buffer", buffer, 0)
+        require_count("buffer", buffer, 0)
     if not isinstance(ordered, bool):
         raise TypeError(f"ordered must be a bool, not {ordered!r}")
     if on_error not in ("raise", "return"):
@@ -136,13 +136,6 @@ def open_stream(
         returns_errors=on_error == "return",
     )
     return StreamBlock(stream, async_fn, items)
-
-
-def _require_int(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, not {value!r}")
 
 
 class StreamBlock(AsyncBlock, AbstractAsyncContextManager["TaskStream[Any]"]):
