@@ -461,7 +461,7 @@ async def test_a_worker_that_does_not_start_is_an_error_of_the_block(autojump_cl
     assert info.group_contains(Bang)
 
 
-async def test_at_the_end_a_worker_finishes_what_it_has_and_nobody_else_gets_it(autojump_clock: MockClock) -> None:
+async def test_at_the_end_a_worker_finishes_what_it_has_and_no_other_caller_gets_it(autojump_clock: MockClock) -> None:
     site = Site()
     async with trio.open_nursery() as nursery:
         async with open_pool(Hand, site, size=2) as pool:

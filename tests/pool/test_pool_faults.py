@@ -148,3 +148,17 @@ async def test_a_key_whose_hash_raises_when_its_worker_ends_is_an_error_of_its_c
         assert refused == ["moody"]
         pool._engine.desk.places.append(place_that_leaves)  # for the end of the pool
         assert await pool.call(Hand.note, "other", key=0) == "other"
+
+
+async def test_a_claim_whose_checkpoint_fails_gives_its_worker_back(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async def fail() -> None:
+        raise MemoryError
+
+    async with open_pool(Hand, Site(), size=1) as pool:
+        with monkeypatch.context() as patched:
+            patched.setattr("trioreg._pool.desk.cancel_shielded_checkpoint", fail)
+            with pytest.raises(MemoryError):
+                await pool.claim().__aenter__()
+        assert (pool.statistics().idle, pool.statistics().busy) == (1, 0)

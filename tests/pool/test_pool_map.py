@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -118,6 +118,77 @@ async def test_progress_is_told_with_each_item_that_is_done(autojump_clock: Mock
         async with pool.map(Sleeper.half, iter([2]), on_progress=note) as halves:
             assert [half async for half in halves] == [1]
         assert told == [(1, None)]
+
+
+async def test_progress_counts_what_is_done_whatever_the_order_of_the_results(autojump_clock: MockClock) -> None:
+    told: list[tuple[float, int]] = []
+
+    def note(done: int, total: int | None) -> None:
+        told.append((trio.current_time(), done))
+
+    async with (
+        open_pool(Sleeper, size=3) as pool,
+        pool.map(Sleeper.sleep, [3.0, 1.0, 2.0], on_progress=note) as results,
+    ):
+        assert [result async for result in results] == [3, 1, 2]
+        assert told == [(1, 1), (2, 2), (3, 3)]
+
+
+async def test_progress_comes_before_the_result_is_taken(autojump_clock: MockClock) -> None:
+    told: list[int] = []
+
+    def note(done: int, total: int | None) -> None:
+        told.append(done)
+
+    async with (
+        open_pool(Sleeper, size=2) as pool,
+        pool.map(Sleeper.sleep, [1.0] * 9, buffer=0, on_progress=note) as results,
+    ):
+        await trio.sleep(100)
+        assert told == [1, 2]  # there is no room for more
+        assert await anext(results) == 1
+
+
+async def test_an_async_input_has_no_total(autojump_clock: MockClock) -> None:
+    told: list[tuple[int, int | None]] = []
+
+    async def numbers() -> AsyncIterator[int]:
+        yield 2
+        yield 4
+
+    def note(done: int, total: int | None) -> None:
+        told.append((done, total))
+
+    async with open_pool(Sleeper, size=1) as pool:
+        async with pool.map(Sleeper.half, numbers(), on_progress=note) as halves:
+            assert [half async for half in halves] == [1, 2]
+        assert told == [(1, None), (2, None)]
+
+
+async def test_an_item_that_is_given_up_is_no_progress(autojump_clock: MockClock) -> None:
+    told: list[int] = []
+
+    def note(done: int, total: int | None) -> None:
+        told.append(done)
+
+    async with open_pool(Sleeper, size=2) as pool:
+        async with pool.map(Sleeper.sleep, [1.0, 50.0], on_progress=note) as results:
+            assert await anext(results) == 1
+        await trio.sleep(100)
+        assert told == [1]
+
+
+async def test_an_error_of_the_progress_callback_is_the_failure_of_its_item(autojump_clock: MockClock) -> None:
+    def fail_once(done: int, total: int | None) -> None:
+        if done == 1:
+            raise Bang("progress")
+
+    async with open_pool(Sleeper, size=1) as pool:
+        async with pool.map(Sleeper.half, [2, 4], on_error="return", on_progress=fail_once) as results:
+            first, second = [result async for result in results]
+        assert isinstance(first, Failed)
+        assert isinstance(first.error, Bang)
+        assert second == Done(4, 2)
 
 
 async def test_an_error_of_the_progress_callback_is_an_error_of_its_item(autojump_clock: MockClock) -> None:

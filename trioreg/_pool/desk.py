@@ -1,11 +1,11 @@
 """The desk of a pool: who gets which worker, and when.
 
-A free worker goes to the first caller in line, in the step in which it becomes free. A caller that comes while there is
-a line stands behind it. So no caller overtakes another, and a worker that is free stays so only while no caller waits
-for it.
+A worker that becomes free goes to the first caller in line, in the same step. A caller that comes while there is a line
+stands at its end. So no caller overtakes another, and no caller waits for a worker that is free.
 
 A worker is free when it has started, and when it has been given back and has nothing left to do. If a caller has given
-up, the worker may still be at work for it. Then a round through its mailbox says when it is done.
+up, the worker may still be at work for it. Then a message of the runtime goes through its mailbox (a round): when that
+is handled, the worker is done.
 
 Must never happen: a worker with two callers; a caller with a worker that was ending when it got it; a free worker while
 a caller waits for it; a caller in line that nothing will wake.
@@ -152,10 +152,6 @@ class Desk:
     async def _wait(self, ticket: Ticket, line_up: Callable[[Ticket], None]) -> Worker:
         """Line up, and wait until the ticket has a worker that can be used. A checkpoint, unless it has one at once."""
 
-        note = (
-            f"all workers of the pool {self._settings.name!r} wait, so none is ever free: give this work another pool"
-        )
-
         def abort(_: RaiseCancelT) -> Abort:
             if ticket.line is None:
                 return Abort.FAILED  # it is being woken: it has a worker
@@ -180,6 +176,7 @@ class Desk:
                     raise ticket.error
                 else:
                     # In the wait-for graph: workers that all wait for a worker of their own pool would wait for ever.
+                    note = f"all workers of the pool {self._settings.name!r} wait: give this work a pool of its own"
                     ticket.wait = begin_wait_for_any(partial(self._candidates, ticket), current_task(), note)
                     try:
                         ticket.task = current_task()
@@ -323,7 +320,7 @@ class Desk:
         worker.state = BUSY
         try:
             if self._waiting and self._settings.strategy in ("round_robin", "least_loaded"):
-                # Callers that came while no worker was there wait for other ones still.
+                # While no worker was there, callers were spread over all places. Now there is one for all of them.
                 for other in self.places:
                     if not other.is_present:
                         self._send_elsewhere(other)
@@ -355,7 +352,7 @@ class Desk:
         place.set_free()
 
     def _send_elsewhere(self, place: Place) -> None:
-        """Those that wait for a worker that is not there need not wait for its restart."""
+        """Callers do not wait for the restart of one worker while there is another one."""
         if place.line and any(other.is_present for other in self.places):
             self._choose_again([place.line])
 
@@ -373,7 +370,7 @@ class Desk:
                 else:
                     self._give(worker, ticket)
             except BaseException as error:
-                # Of the key's own `__hash__`. It is an error of that caller, and of no other.
+                # The key's own `__hash__` raised. That is an error of this caller, and of no other.
                 self._refuse(ticket, error)
         for place, arrivals in moved.items():
             place.line.merge(arrivals)
@@ -395,7 +392,7 @@ class Desk:
     # The size changes
 
     def rebalance(self) -> None:
-        """There are more places: callers whose key has moved go with it. The same key is not to have two workers."""
+        """There are more places: callers that wait go where their keys go now. A key never has two workers."""
         if self._settings.strategy == "by_key":
             self._choose_again([place.line for place in self.places])
 
@@ -425,7 +422,7 @@ class Desk:
     # The end
 
     def close(self) -> None:
-        """No worker is handed out any more. Those that wait get `NotRunning`."""
+        """No worker is handed out any more. Callers in line get `NotRunning`."""
         self.is_closed = True
         self._idle.clear()
         for line in (self._line, *(place.line for place in self.places)):
