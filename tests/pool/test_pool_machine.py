@@ -4,38 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
 from typing import Any
 
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.pools import Hand, Site
+from support.pools import Claimer, Hand, Site
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import ActorRef, Pool, open_pool
 
 Step = tuple[str, int]
-
-
-class Claimer:
-    """A task that claims a worker, and keeps it until it is told to give it back."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.scope = trio.CancelScope()
-        self.leave = trio.Event()
-        self.last_word: Callable[[ActorRef[Hand]], object] = lambda ref: None
-        self.worker: ActorRef[Hand] | None = None
-
-    async def run(self, pool: Pool[Hand], given_to: list[int]) -> None:
-        with self.scope:
-            async with pool.claim() as worker:
-                assert worker.state == "running"
-                given_to.append(self.number)
-                self.worker = worker
-                await self.leave.wait()
-                self.last_word(worker)
 
 
 class Model:

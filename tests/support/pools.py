@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
 import trio
 
 from support.errors import Bang
-from trioreg import Actor, Exit, Pool
+from trioreg import Actor, ActorRef, Exit, Pool
 
 
 class Site:
@@ -80,6 +81,26 @@ class Hand(Actor):
 
     def finish(self) -> None:
         self.stop()
+
+
+class Claimer:
+    """A task that claims a worker, and keeps it until it is told to give it back."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.scope = trio.CancelScope()
+        self.leave = trio.Event()
+        self.last_word: Callable[[ActorRef[Hand]], object] = lambda ref: None
+        self.worker: ActorRef[Hand] | None = None
+
+    async def run(self, pool: Pool[Hand], given_to: list[int], **options: Any) -> None:
+        with self.scope:
+            async with pool.claim(**options) as worker:
+                assert worker.state == "running"
+                given_to.append(self.number)
+                self.worker = worker
+                await self.leave.wait()
+                self.last_word(worker)
 
 
 async def assert_whole(pool: Pool[Any], size: int) -> None:

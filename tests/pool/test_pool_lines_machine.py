@@ -1,0 +1,176 @@
+"""The strategies with a line for each worker: any sequence of claims, ends and crashes does what a naive model says."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.pools import Claimer, Hand, Site
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trioreg import ActorRef, Pool, open_pool
+from trioreg._pool.strategy import jump
+from trioreg._supervision import number_of
+
+SIZE = 3
+
+Step = tuple[str, int]
+
+
+class Line:
+    """One place of the model: its line, and who has its worker.
+
+    Attributes:
+        turn: When it was chosen last, as a number that grows.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[Claimer] = []
+        self.holder: Claimer | None = None
+        self.turn = 0
+
+    def is_held(self) -> bool:
+        return self.holder is not None and (self.holder.worker is None or self.holder.worker.is_alive)
+
+    def load(self) -> int:
+        return len(self.waiting) + self.is_held()
+
+
+class Machine:
+    def __init__(self, pool: Pool[Hand], nursery: trio.Nursery, strategy: str) -> None:
+        self.pool = pool
+        self.nursery = nursery
+        self.strategy = strategy
+        self.lines = [Line() for _ in range(SIZE)]
+        self.given: list[int] = []
+        self.expected: list[int] = []
+        self.turns = 0
+        self.last = -1
+        self.ending: int | None = None
+        self.count = 0
+        self.strays: list[Claimer] = []
+
+    async def claim(self, number: int) -> None:
+        claimer = Claimer(self.count)
+        self.count += 1
+        options: dict[str, Any] = {"key": number} if self.strategy == "by_key" else {}
+        self.nursery.start_soon(lambda: claimer.run(self.pool, self.given, **options))
+        await wait_all_tasks_blocked()
+        self.line_up(claimer, number)
+
+    def choose(self, key: int) -> int:
+        present = [place for place in range(SIZE) if place != self.ending]
+        if self.strategy == "round_robin":
+            self.last = min(present, key=lambda place: (place - self.last - 1) % SIZE)
+            return self.last
+        if self.strategy == "least_loaded":
+            return min(present, key=lambda place: (self.lines[place].load(), self.lines[place].turn))
+        return jump(number_of(key), SIZE)
+
+    def line_up(self, claimer: Claimer, key: int) -> None:
+        line = self.lines[self.choose(key)]
+        self.turns += 1
+        line.turn = self.turns
+        line.waiting.append(claimer)
+
+    def end_worker(self, place: int) -> None:
+        """Who waits for a worker that ends chooses again, among the others. By key there is no choice."""
+        if self.strategy != "by_key":
+            self.ending = place
+            waiting, self.lines[place].waiting = self.lines[place].waiting, []
+            for claimer in waiting:
+                self.line_up(claimer, 0)
+            for line in self.lines:
+                line.waiting.sort(key=lambda claimer: claimer.number)
+            self.ending = None
+
+    def everyone(self) -> list[Claimer]:
+        held = [line.holder for line in self.lines if line.holder is not None]
+        return [*held, *(claimer for line in self.lines for claimer in line.waiting)]
+
+    def give_back(self, number: int) -> None:
+        held = [line for line in self.lines if line.holder is not None]
+        if held:
+            line = held[number % len(held)]
+            assert line.holder is not None
+            line.holder.leave.set()
+            line.holder = None
+
+    def give_up(self, number: int) -> None:
+        everyone = self.everyone()
+        if everyone:
+            claimer = everyone[number % len(everyone)]
+            claimer.scope.cancel()
+            for line in self.lines:
+                if claimer in line.waiting:
+                    line.waiting.remove(claimer)
+                if line.holder is claimer:
+                    line.holder = None
+
+    def kill(self, number: int) -> None:
+        self.end_worker(number % SIZE)
+        self.pool.workers()[number % SIZE].kill()
+
+    def crash(self, number: int) -> None:
+        self.end_worker(number % SIZE)
+        self.pool.workers()[number % SIZE].cast_nowait(Hand.crash)
+
+    async def step(self, step: Step) -> None:
+        name, number = step
+        result = getattr(self, name)(number)
+        if result is not None:
+            await result
+        await wait_all_tasks_blocked()
+        self.check()
+
+    def check(self) -> None:
+        for line in self.lines:
+            if line.holder is not None and not line.is_held():
+                self.strays.append(line.holder)  # its worker is dead: the next one in line has the next life
+                line.holder = None
+            if line.holder is None and line.waiting:
+                line.holder = line.waiting.pop(0)
+                self.expected.append(line.holder.number)
+        # Each line is first come, first served, and nobody waits whose worker is free.
+        assert sorted(self.given) == sorted(self.expected)
+        workers: list[ActorRef[Hand]] = self.pool.workers()
+        for place, line in enumerate(self.lines):
+            assert line.holder is None or line.holder.worker is workers[place]
+        statistics = self.pool.statistics()
+        assert statistics.busy == sum(line.holder is not None for line in self.lines)
+        assert statistics.waiting == sum(len(line.waiting) for line in self.lines)
+
+
+STEPS = ["claim", "claim", "give_back", "give_up", "kill", "crash"]
+programs: st.SearchStrategy[list[Step]] = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 7)), max_size=30)
+
+
+async def play(strategy: Any, program: list[Step]) -> None:
+    async with (
+        open_pool(Hand, Site(), size=SIZE, strategy=strategy, max_restarts=math.inf) as pool,
+        trio.open_nursery() as nursery,
+    ):
+        machine = Machine(pool, nursery, strategy)
+        for step in program:
+            await machine.step(step)
+        for claimer in [*machine.everyone(), *machine.strays]:
+            claimer.leave.set()
+        await trio.sleep(5)
+        assert (pool.statistics().idle, pool.statistics().waiting) == (SIZE, 0)
+
+
+@pytest.mark.parametrize("strategy", ["round_robin", "least_loaded", "by_key"])
+@settings(max_examples=100, deadline=None)
+@given(program=programs)
+def test_each_line_does_what_the_model_says(strategy: str, program: list[Step]) -> None:
+    logging.disable()
+    try:
+        run: Any = trio.run
+        run(play, strategy, program, clock=MockClock(autojump_threshold=0))
+    finally:
+        logging.disable(logging.NOTSET)
