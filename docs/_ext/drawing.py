@@ -125,7 +125,7 @@ def draw(package: Path) -> str:
 
 
 def _lane(far: int) -> float:
-    """The width of the lane of one arrow past a floor, of so many."""
+    """How wide the lane of each arrow past a floor is, if there are ``far`` of these arrows."""
     return min(LANE, WIDTH / 4 / max(far, 1))
 
 

@@ -136,7 +136,7 @@ class Machine:
             if line.holder is None and line.waiting:
                 line.holder = line.waiting.pop(0)
                 self.expected.append(line.holder.number)
-        # Each line is first come, first served, and nobody waits whose worker is free.
+        # Each line is first come, first served. If a worker is free, its line is empty.
         assert sorted(self.given) == sorted(self.expected)
         workers: list[ActorRef[Hand]] = self.pool.workers()
         for place, line in enumerate(self.lines):

@@ -126,7 +126,7 @@ class Machine:
         inside = {*pool.workers()[: len(pool)]}
         busy = [ref for ref in model.busy() if ref in inside]
         model.serve(max(0, len(pool) - len(busy)))
-        # First come, first served; and nobody waits while a worker is free.
+        # First come, first served. If a worker is free, the line is empty.
         assert sorted(self.given) == sorted(model.given)
         assert all(claimer.worker is not None for claimer in model.holding)
         # No worker has two callers.

@@ -221,7 +221,7 @@ def test_work_of_a_supervisor_that_fails_goes_on_or_ends_the_supervisor_in_order
             except BaseExceptionGroup as group:
                 raised = leaves(group)
             await trio.sleep(10)
-            # Nothing is left, and nobody waits.
+            # No name and no child is left, and no task waits.
             assert names.count() == 0
             assert [ref for ref in world.begun if ref.exit is None] == []
             assert told == waits

@@ -104,7 +104,7 @@ class Claimer:
 
 
 async def assert_whole(pool: Pool[Any], size: int) -> None:
-    """After all that has happened: so many workers, all free, none with a caller, none lost, none there twice."""
+    """After all that has happened, the pool has ``size`` workers. All are free, none is lost, none is there twice."""
     await trio.sleep(100)
     statistics = pool.statistics()
     assert (statistics.size, statistics.idle, statistics.busy, statistics.waiting) == (size, size, 0, 0), statistics

@@ -12,6 +12,7 @@ an answer that is lost, because somebody watches.
 from __future__ import annotations
 
 from functools import partial
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 from .._runtime import await_user
@@ -79,7 +80,7 @@ def _run(message: Watch, inner: Handler, actor: object, /, *args: object, **kwar
     except BaseException as error:
         message._end(None, error)
         raise
-    if not _is_coroutine(result):  # else the message is handled when that is done
+    if type(result) is not CoroutineType:  # else the message is handled when that is done: `answers.go_on`
         message._end(result, None)
     return result
 
@@ -93,10 +94,6 @@ async def _run_async(message: Watch, inner: Handler, actor: object, /, *args: ob
         raise
     message._end(result, None)
     return result
-
-
-def _is_coroutine(result: object) -> bool:
-    return type(result).__name__ == "coroutine" and hasattr(result, "cr_frame")
 
 
 def rest_of(handler: Handler, coroutine: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object]:
