@@ -23,7 +23,6 @@ from trio.testing import MockClock
 from trioreg import Actor, ActorExited, ActorRef, Address, MailboxFull, Registry, Reply, raises
 from trioreg._actors import ENDING, STOPPING, Cell, hot_paths, life, new_life, type_of
 from trioreg._actors.answers import (
-    COROUTINE,
     answer_in_callers_turn,
     answer_later,
     ask,
@@ -35,6 +34,7 @@ from trioreg._actors.handler import Handler
 from trioreg._actors.hot_paths import MessagePaths
 from trioreg._actors.idle import idle_deadline
 from trioreg._actors.message import CALL, CAST, INFO, STOP, TICK, Tick
+from trioreg._actors.observed import COROUTINE
 from trioreg._runtime import current_run
 
 Operation = Literal["call", "cast_nowait", "cast by keyword", "send_nowait", "look", "stop", "cancel", "kill"]

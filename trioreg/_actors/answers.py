@@ -6,7 +6,6 @@ parked, its mailbox is empty and none of its code runs. So order and exclusion h
 
 from __future__ import annotations
 
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
@@ -19,7 +18,7 @@ from .cell import ENDING
 from .deadlock import check_for_cycle
 from .idle import idle_deadline
 from .message import CALL, CAST
-from .observed import end_early, left, observed_call
+from .observed import COROUTINE, end_early, left, observed_call
 from .resumed import Resumed
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
     from .cell import Cell
     from .handler import Handler
-
-COROUTINE: type[object] = CoroutineType
 
 
 def ask(cell: Cell, handler: Handler, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Call:

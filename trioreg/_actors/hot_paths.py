@@ -33,7 +33,6 @@ from .._runtime import (
     split,
 )
 from .answers import (
-    COROUTINE,
     answer_in_callers_turn,
     answer_later,
     ask,
@@ -45,6 +44,7 @@ from .cell import ENDING, STOPPING
 from .handler import Handler
 from .idle import idle_deadline
 from .message import CALL, CAST, INFO, STOP, TICK
+from .observed import COROUTINE
 
 if TYPE_CHECKING:
     from collections import deque

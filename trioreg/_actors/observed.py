@@ -30,6 +30,7 @@ MessageKind: TypeAlias = Literal["call", "cast", "send", "timer", "publication",
 WhyLeft: TypeAlias = Literal["withdrawn", "exited"]
 
 NO_KWARGS: Mapping[str, object] = {}
+COROUTINE: type[object] = CoroutineType
 
 
 class Receiver(Protocol):
@@ -80,7 +81,7 @@ def _run(message: Watch, inner: Handler, actor: object, /, *args: object, **kwar
     except BaseException as error:
         message._end(None, error)
         raise
-    if type(result) is not CoroutineType:  # else the message is handled when that is done: `answers.go_on`
+    if type(result) is not COROUTINE:  # else the message is handled when that is done: `answers.go_on`
         message._end(result, None)
     return result
 
