@@ -24,7 +24,7 @@ from ._actors import (
     send_every,
 )
 from ._pool import Pool, PoolStatistics, PoolSupervisor, open_pool
-from ._program import Instrument, add_instrument, remove_instrument
+from ._program import Instrument, add_instrument, remove_instrument, run
 from ._pubsub import PubSub, Wildcard
 from ._registry import ANY, Entry, Event, Is, Listener, Registered, Registry, Table, Unregistered, Var, Via
 from ._runtime import (
@@ -70,7 +70,6 @@ from ._supervision import (
     open_on_demand,
     open_partition_supervisor,
     open_supervisor,
-    run,
 )
 from ._tasks import Done, Failed, Outcome, TaskStream, open_stream
 

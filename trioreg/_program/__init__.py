@@ -1,8 +1,9 @@
-"""A running program: what watches it.
+"""A program: `run`, and what watches a running one.
 
-This wing knows all others, and none of them knows it.
+Read first: `run.py`, then `instrument.py`. This wing knows all others, and none of them knows it.
 """
 
 from .instrument import Instrument, add_instrument, remove_instrument
+from .run import run
 
-__all__ = ["Instrument", "add_instrument", "remove_instrument"]
+__all__ = ["Instrument", "add_instrument", "remove_instrument", "run"]
