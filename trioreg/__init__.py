@@ -24,7 +24,7 @@ from ._actors import (
     send_every,
 )
 from ._pool import Pool, PoolStatistics, PoolSupervisor, open_pool
-from ._program import Instrument, add_instrument, remove_instrument, run
+from ._program import Instrument, Tree, add_instrument, remove_instrument, run, tree
 from ._pubsub import PubSub, Wildcard
 from ._registry import ANY, Entry, Event, Is, Listener, Registered, Registry, Table, Unregistered, Var, Via
 from ._runtime import (
@@ -64,6 +64,8 @@ from ._supervision import (
     PartitionSupervisor,
     RestartLimit,
     Supervisor,
+    TreeChild,
+    TreeSupervisor,
     child,
     connection_handler,
     open_dynamic_supervisor,
@@ -133,6 +135,9 @@ __all__ = [
     "TaskOwner",
     "TaskStream",
     "Timer",
+    "Tree",
+    "TreeChild",
+    "TreeSupervisor",
     "TrioregError",
     "Unregistered",
     "Var",
@@ -157,6 +162,7 @@ __all__ = [
     "run",
     "send_after",
     "send_every",
+    "tree",
 ]
 
 

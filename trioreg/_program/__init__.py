@@ -5,5 +5,6 @@ Read first: `run.py`, then `instrument.py`. This wing knows all others, and none
 
 from .instrument import Instrument, add_instrument, remove_instrument
 from .run import run
+from .tree import Tree, tree
 
-__all__ = ["Instrument", "add_instrument", "remove_instrument", "run"]
+__all__ = ["Instrument", "Tree", "add_instrument", "remove_instrument", "run", "tree"]
