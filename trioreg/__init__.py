@@ -15,6 +15,7 @@ from ._actors import (
     Message,
     Reply,
     Timer,
+    Waiting,
     await_many,
     current,
     race,
@@ -24,7 +25,17 @@ from ._actors import (
     send_every,
 )
 from ._pool import Pool, PoolStatistics, PoolSupervisor, open_pool
-from ._program import Instrument, Tree, add_instrument, remove_instrument, run, tree
+from ._program import (
+    ActorReport,
+    ActorTask,
+    Instrument,
+    Tree,
+    add_instrument,
+    remove_instrument,
+    run,
+    tree,
+    who,
+)
 from ._pubsub import PubSub, Wildcard
 from ._registry import ANY, Entry, Event, Is, Listener, Registered, Registry, Table, Unregistered, Var, Via
 from ._runtime import (
@@ -80,8 +91,10 @@ __all__ = [
     "Actor",
     "ActorExited",
     "ActorRef",
+    "ActorReport",
     "ActorState",
     "ActorStatistics",
+    "ActorTask",
     "Address",
     "Agent",
     "AlreadyRegistered",
@@ -142,6 +155,7 @@ __all__ = [
     "Unregistered",
     "Var",
     "Via",
+    "Waiting",
     "Wildcard",
     "add_instrument",
     "await_many",
@@ -163,6 +177,7 @@ __all__ = [
     "send_after",
     "send_every",
     "tree",
+    "who",
 ]
 
 

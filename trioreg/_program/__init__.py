@@ -1,10 +1,22 @@
-"""A program: `run`, and what watches a running one.
+"""A program: `run`, what watches a running one, and what it can be asked.
 
-Read first: `run.py`, then `instrument.py`. This wing knows all others, and none of them knows it.
+Read first: `run.py`, then `instrument.py`, `tree.py` and `who.py`. This wing knows all others, and none of them knows
+it.
 """
 
 from .instrument import Instrument, add_instrument, remove_instrument
 from .run import run
 from .tree import Tree, tree
+from .who import ActorReport, ActorTask, who
 
-__all__ = ["Instrument", "Tree", "add_instrument", "remove_instrument", "run", "tree"]
+__all__ = [
+    "ActorReport",
+    "ActorTask",
+    "Instrument",
+    "Tree",
+    "add_instrument",
+    "remove_instrument",
+    "run",
+    "tree",
+    "who",
+]

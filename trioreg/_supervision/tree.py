@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import attrs
 
-from .._actors import ENDED, ENDING, STOPPING, ActorRef
+from .._actors import ENDED, ActorRef, handling
 from .child_spec import ChildSpec
 from .engine import engine_of
 from .strategy import Strategy
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from .._runtime import Run
     from .child import Child
     from .engine import Engine
-
-def handling(life):  # SHIM
-    return None, None
-
 
 NodeState: TypeAlias = Literal["starting", "running", "stopping", "ending", "restarting", "ended"]
 
@@ -141,21 +137,21 @@ def node_of(top: Engine, inside: ActorRef[Any] | None = None) -> TreeSupervisor:
             levels[-1].children.append(_node_of_child(level.child, node))
 
 
+_STATES: tuple[NodeState, ...] = ("starting", "running", "stopping", "ending")
+
+
 def _node_of_child(child: Child, below: TreeSupervisor | None) -> TreeChild:
-    life = child.life
-    if life is None:
-        return TreeChild(child.id, None, child.spec, child.state, child.restarts, 0, 0, None, None, below)
-    state: NodeState = child.state
-    if STOPPING <= life.state < ENDED:
-        state = "stopping" if life.state < ENDING else "ending"
-    ref = cast("ActorRef[Any]", life.ref)
-    name, since = handling(life)
-    return TreeChild(child.id, ref, child.spec, state, child.restarts, life.queued, life.handled, name, since, below)
+    cell, spec = child.cell, child.spec
+    if cell is None or (state := cell.state) == ENDED:
+        return TreeChild(child.id, None, spec, child.state, child.restarts, 0, 0, None, None, below)
+    ref = cast("ActorRef[Any]", cell.ref)
+    name, since = handling(cell)
+    return TreeChild(child.id, ref, spec, _STATES[state], child.restarts, cell.queued, cell.handled, name, since, below)
 
 
 def walk(tops: tuple[TreeSupervisor, ...]) -> Iterator[tuple[TreeSupervisor, TreeChild]]:
     """Each child below some supervisors with its own supervisor, in start order, a child before those below it."""
-    levels = [((top, child) for child in top.children) for top in reversed(tops)]
+    levels = [_with_supervisor(top) for top in reversed(tops)]
     while levels:
         for supervisor, child in levels[-1]:
             yield supervisor, child

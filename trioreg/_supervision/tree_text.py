@@ -50,28 +50,29 @@ def format_tree(top: TreeSupervisor, *, now: float, limit: float = math.inf) -> 
 
 
 def _shown(
-    children: Sequence[TreeChild], limit: float, busy: Mapping[TreeChild, Busy]
+    children: Sequence[TreeChild], limit: float, below: Mapping[TreeChild, Busy]
 ) -> Iterator[tuple[TreeChild | None, str, bool]]:
     """What is shown of some children: each child, and a line for the others. And whether it is the last line."""
     if len(children) <= limit:
         for number, child in enumerate(children, 1):
             yield child, "", number == len(children)
         return
-    chosen = _busiest(children, int(limit), busy)
+    chosen = _busiest(children, int(limit), below)
     for child in chosen:
         yield child, "", False
     yield None, _of_others(children, chosen), True
 
 
-def _busiest(children: Sequence[TreeChild], limit: int, busy: Mapping[TreeChild, Busy]) -> list[TreeChild]:
+def _busiest(children: Sequence[TreeChild], limit: int, below: Mapping[TreeChild, Busy]) -> list[TreeChild]:
     """The children to show where not all can be: the longest queues and the oldest handlers, then the others."""
-    by_queue = [child for child in nlargest(limit, children, lambda each: busy[each][0]) if busy[child][0]]
-    by_handler = [child for child in nsmallest(limit, children, lambda each: busy[each][1]) if busy[child][1] < math.inf]
+    busy = {child: below.get(child) or _busy(child) for child in children if child.below or _is_busy(child)}
+    by_queue = nlargest(limit, (child for child in busy if busy[child][0]), lambda child: busy[child][0])
+    by_handler = nsmallest(limit, (child for child in busy if busy[child][1] < math.inf), lambda child: busy[child][1])
     chosen: dict[TreeChild, None] = {}
     for number in range(limit):
         for some in (by_queue, by_handler):
             chosen.update(dict.fromkeys(some[number : number + 1]))
-    for others in ((each for each in children if each.state != "running"), children):
+    for others in ((child for child in children if child.state != "running"), children):
         for child in others:
             if len(chosen) >= limit:
                 break
@@ -86,13 +87,26 @@ def _of_others(children: Sequence[TreeChild], chosen: Sequence[TreeChild]) -> st
     return f"... {len(others):,} more: {states_of(others)}"
 
 
+def _is_busy(child: TreeChild) -> bool:
+    return bool(child.queued) or child.handling is not None
+
+
+def _busy(child: TreeChild) -> Busy:
+    # A sync handler has no time: it blocks the loop, so it counts as the oldest of all.
+    since = -math.inf if child.handling_since is None else child.handling_since
+    return child.queued, math.inf if child.handling is None else since
+
+
 def _busy_below(top: TreeSupervisor) -> dict[TreeChild, Busy]:
-    """How busy each child is, the children below it included. The cost grows with their number."""
+    """How busy each supervisor below is, all that is below it included. The cost grows with the number of children."""
     busy: dict[TreeChild, Busy] = {}
-    for _, child in reversed(list(walk((top,)))):  # so what is below a child comes before it
-        queued, since = child.queued, math.inf if child.handling_since is None else child.handling_since
+    supervisors = [child for _, child in walk((top,)) if child.below is not None]
+    for child in reversed(supervisors):  # so those below come before those above
+        queued, since = _busy(child)
         for each in () if child.below is None else child.below.children:
-            queued, since = max(queued, busy[each][0]), min(since, busy[each][1])
+            if each.below is not None or _is_busy(each):
+                other = busy.get(each) or _busy(each)
+                queued, since = max(queued, other[0]), min(since, other[1])
         busy[child] = queued, since
     return busy
 
