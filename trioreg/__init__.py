@@ -25,7 +25,7 @@ from ._actors import (
     send_every,
 )
 from ._pool import Pool, PoolStatistics, PoolSupervisor, open_pool
-from ._program import ActorReport, ActorTask, Instrument, add_instrument, remove_instrument, who
+from ._program import ActorReport, ActorTask, Instrument, add_instrument, remove_instrument, run, who
 from ._pubsub import PubSub, Wildcard
 from ._registry import ANY, Entry, Event, Is, Listener, Registered, Registry, Table, Unregistered, Var, Via
 from ._runtime import (
@@ -71,7 +71,6 @@ from ._supervision import (
     open_on_demand,
     open_partition_supervisor,
     open_supervisor,
-    run,
 )
 from ._tasks import Done, Failed, Outcome, TaskStream, open_stream
 

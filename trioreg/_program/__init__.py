@@ -1,9 +1,10 @@
-"""A running program: what watches it, and what it can be asked.
+"""A program: `run`, what watches a running one, and what that can be asked.
 
-This wing knows all others, and none of them knows it.
+Read first: `run.py`, then `instrument.py`. This wing knows all others, and none of them knows it.
 """
 
 from .instrument import Instrument, add_instrument, remove_instrument
+from .run import run
 from .who import ActorReport, ActorTask, who
 
-__all__ = ["ActorReport", "ActorTask", "Instrument", "add_instrument", "remove_instrument", "who"]
+__all__ = ["ActorReport", "ActorTask", "Instrument", "add_instrument", "remove_instrument", "run", "who"]
