@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import attrs
 
 from .._registry import Names, Registry, dump_of, holders_of, tables_of
-from .._runtime import current_run, require_count
+from .._runtime import Identity, current_run, require_count
 
 if TYPE_CHECKING:
     from .._registry import Purpose, Table
@@ -18,8 +18,8 @@ HOLDERS = 10
 """How many of the owners with the most names are kept."""
 
 
-@attrs.frozen(eq=False)
-class RegistryInfo:
+@attrs.frozen(eq=False, repr=False)
+class RegistryInfo(Identity):
     """One registry of the run at one moment, from `registries`.
 
     Attributes:
@@ -42,7 +42,10 @@ class RegistryInfo:
     owners: int
     top_holders: tuple[tuple[Owner, int], ...]
     registry: Registry[Any, Any] | None
-    _names: Names[Any, Any] = attrs.field(repr=False, alias="source")
+    _names: Names[Any, Any] = attrs.field(alias="source")
+
+    def __repr__(self) -> str:
+        return f"<{self.name!r}, {self.kind} keys, {self.names:,} names of {self.owners:,} owners>"
 
     def tables(self) -> list[Table]:
         """The tables as they are now, as `Registry.tables`. Not a checkpoint; the cost grows with the entries."""

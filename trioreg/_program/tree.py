@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .._runtime import current_run, require_count
+from .._runtime import Identity, current_run, require_count
 from .._supervision import TreeSupervisor, format_tree, tops_of, walk
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ SHOWN = 20
 
 
 @attrs.frozen(eq=False, repr=False)
-class Tree:
+class Tree(Identity):
     """The supervision tree of a whole run at one moment, from `tree`. ``print`` shows it as text.
 
     Attributes:

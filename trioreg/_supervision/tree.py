@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import attrs
 
 from .._actors import ENDED, ActorRef, handling
+from .._runtime import Identity
 from .child_spec import ChildSpec
 from .engine import engine_of
 from .strategy import Strategy
@@ -27,7 +28,7 @@ NodeState: TypeAlias = Literal["starting", "running", "stopping", "ending", "res
 
 # They are compared by identity: to compare two trees with 1,000 levels would use up the stack.
 @attrs.frozen(eq=False, repr=False)
-class TreeChild:
+class TreeChild(Identity):
     """One child in a `Tree`.
 
     Attributes:
@@ -75,7 +76,7 @@ class TreeChild:
 
 
 @attrs.frozen(eq=False, repr=False)
-class TreeSupervisor:
+class TreeSupervisor(Identity):
     """One supervisor in a `Tree`.
 
     Attributes:
