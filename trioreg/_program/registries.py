@@ -76,7 +76,8 @@ def registries() -> list[RegistryInfo]:
 
 def names_of(run: Run) -> list[Names[Any, Any]]:
     """The names of each registry of a run, by the registry's name."""
-    return sorted((each for each in list(run.registries) if isinstance(each, Names)), key=lambda names: names.name)
+    found = [cast("Names[Any, Any]", each) for each in list(run.registries) if isinstance(each, Names)]
+    return sorted(found, key=lambda names: names.name)
 
 
 def info_of(names: Names[Any, Any]) -> RegistryInfo:
