@@ -116,6 +116,8 @@ def _waits(tree: Tree, found: Iterable[Found], most: int) -> list[str]:
         lines += _of_blocker(blocker, by_ref, tree.taken_at)
     if len(blockers) > most:
         lines.append(f"... {len(blockers) - most:,} more that others wait for")
+    if graph.unseen:
+        lines.append(f"... {counted(graph.unseen, 'actor')} could not be looked at in the middle of a change")
     return lines
 
 

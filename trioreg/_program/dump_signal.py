@@ -98,7 +98,7 @@ def _now_in_the_loop() -> list[str]:
     if isinstance(actor, ActorRef):
         cell = actor._cell
         name = None if cell is None else handling(cell)[0]
-        who = repr(actor) if name is None else f"{actor!r}, {name}"
+        who = f"<{actor._label} #{actor._number}>" + ("" if name is None else f", {name}")
         if cell is None or cell.task is not task:
             who += f", in task {task.name}"
     stack = users_part(frames_of(task, threading.get_ident()))

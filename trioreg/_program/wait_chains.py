@@ -43,6 +43,7 @@ class WaitGraph:
     Attributes:
         targets: What each actor waits for: the actor on the other side, and what is waited for as text.
         names: The actors that wait for a name that has no owner, by what is waited for.
+        unseen: How many actors could not be looked at: a signal came while one of their waits was being made.
         tasks: The plain Trio tasks that wait for an actor, by that actor: each as text, with what it waits for.
     """
 
@@ -50,15 +51,22 @@ class WaitGraph:
         self.targets: Edges = {}
         self.names: dict[str, list[ActorRef[Any]]] = {}
         self.tasks: dict[ActorRef[Any], list[tuple[str, str]]] = {}
+        self.unseen = 0
         for ref in refs:
-            for wait in _waits_of(ref):
-                if wait.ref is None:
-                    self.names.setdefault(wait.what, []).append(ref)
-                elif _holds_up(wait):
-                    self.targets.setdefault(ref, []).append((wait.ref, wait.what))
-            tasks = [(f"task {wait.task}", wait.what) for wait in _tasks_that_wait_for(ref)]
-            if tasks:
-                self.tasks[ref] = tasks
+            try:
+                self._look_at(ref)
+            except Exception:
+                self.unseen += 1
+
+    def _look_at(self, ref: ActorRef[Any]) -> None:
+        for wait in _waits_of(ref):
+            if wait.ref is None:
+                self.names.setdefault(wait.what, []).append(ref)
+            elif _holds_up(wait):
+                self.targets.setdefault(ref, []).append((wait.ref, wait.what))
+        tasks = [(f"task {wait.task}", wait.what) for wait in _tasks_that_wait_for(ref)]
+        if tasks:
+            self.tasks[ref] = tasks
 
     def cycles(self) -> list[list[tuple[ActorRef[Any], str]]]:
         """Cycles of waits: each actor with what it waits for. Of several that share an actor, one."""
@@ -96,11 +104,9 @@ class WaitGraph:
         blockers += [self._blocker(None, what, refs, reverse) for what, refs in self.names.items()]
         return sorted(blockers, key=lambda blocker: -blocker.waiting)
 
-    def _blocker(
-        self, end: ActorRef[Any] | None, what: str, first: list[ActorRef[Any]], reverse: Edges
-    ) -> Blocker:
+    def _blocker(self, end: ActorRef[Any] | None, what: str, first: list[ActorRef[Any]], reverse: Edges) -> Blocker:
         # Backwards from the end, the nearest first: the last one found is the farthest.
-        steps: dict[ActorRef[Any], tuple[ActorRef[Any] | None, str]] = {ref: (None, what) for ref in first}
+        steps: dict[ActorRef[Any], tuple[ActorRef[Any] | None, str]] = dict.fromkeys(first, (None, what))
         todo = list(first) if end is None else [end]
         tasks = 0
         farthest: ActorRef[Any] | None = None
