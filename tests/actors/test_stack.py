@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable
 from traceback import StackSummary
 from typing import Any
@@ -186,6 +188,27 @@ async def test_a_handler_is_no_longer_at_work_after_an_error_that_it_declares(au
         with pytest.raises(KeyError):
             await printer.call(Printer.fail)
         assert printer.statistics().handling is None
+
+
+async def test_to_ask_keeps_nothing_of_a_message(autojump_clock: MockClock) -> None:
+    class Text(str):
+        __slots__ = ("__weakref__",)
+
+    class Curious(Actor):
+        own_turn = True
+
+        def look(self, text: str) -> str | None:
+            return self.ref.statistics().handling
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Curious)
+        text = Text("long")
+        kept = weakref.ref(text)
+        assert await ref.call(Curious.look, text) == f"{Curious.__qualname__}.look"
+        del text
+        await wait_all_tasks_blocked()
+        gc.collect()
+        assert kept() is None
 
 
 class Slow(Actor):

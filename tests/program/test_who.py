@@ -13,6 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
 from trioreg import Actor, ActorRef, Exit, PubSub, Registry, Reply, Waiting, open_pool, who
+from trioreg._actors import post
 from trioreg._actors.waiting import LOOKED_AT
 
 carts: Registry[str, None] = Registry("carts")
@@ -227,6 +228,53 @@ async def test_a_call_that_was_given_up_waits_for_nothing(autojump_clock: MockCl
         with trio.move_on_after(1):
             await bank.call(Bank.debit)
         assert who(bank).waited_for_by == ()
+
+
+class Clerk(Actor):
+    def ask(self, bank: ActorRef[Bank]) -> tuple[Waiting, ...]:
+        post(bank, lambda _value, _error: None, Bank.debit)
+        return who(bank).waited_for_by
+
+    def leave(self, nursery: trio.Nursery, bank: ActorRef[Bank]) -> None:
+        nursery.start_soon(bank.call, Bank.debit, name="elsewhere")
+
+
+async def test_a_call_without_a_waiting_task_is_shown_before_the_actor_has_its_turn(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        bank = await supervisor.start_child(Bank)
+        clerk = await supervisor.start_child(Clerk)
+        await wait_all_tasks_blocked()
+        assert await clerk.call(Clerk.ask, bank) == (Waiting("call", "call Bank.debit", clerk),)
+
+
+async def test_a_task_that_an_actor_has_started_elsewhere_is_a_task(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        bank = await supervisor.start_child(Bank)
+        clerk = await supervisor.start_child(Clerk)
+        await clerk.call(Clerk.leave, nursery, bank)
+        await wait_all_tasks_blocked()
+        assert who(bank).waited_for_by == (Waiting("call", "call Bank.debit", None, "elsewhere"),)
+        nursery.cancel_scope.cancel()
+
+
+class Opening(Actor):
+    def __init__(self, bank: ActorRef[Bank]) -> None:
+        self.bank = bank
+
+    async def on_start(self) -> None:
+        self.start_soon(self.bank.call, Bank.debit)
+        await trio.sleep_forever()
+
+
+async def test_a_starting_actor_shows_what_its_background_tasks_wait_for(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        bank = await supervisor.start_child(Bank)
+        nursery.start_soon(supervisor.start_child, Opening, bank)
+        await wait_all_tasks_blocked()
+        ref = supervisor.which_children()[1].ref
+        assert ref is not None
+        assert who(ref).waits_for == (Waiting("call", "call Bank.debit", bank),)
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_starting_actor_shows_what_it_is_at(autojump_clock: MockClock) -> None:
