@@ -6,12 +6,11 @@ from collections.abc import Hashable
 from typing import Any
 
 import pytest
-import trio
 from support.supervisors import supervised, supervising
 from trio.lowlevel import current_task
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorRef, OnDemand, Registry, open_on_demand
+from trioreg import Actor, ActorRef, OnDemand, Registry, open_on_demand, who
 
 carts: Registry[Any, None] = Registry("carts")
 
@@ -64,7 +63,8 @@ async def test_the_task_of_an_actor_is_named_after_its_class_its_number_and_its_
 ) -> None:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Cart, name=carts.via(key))
-        assert (await ref.call(Cart.own_task))[0] == f"{number(ref)}{shown}"
+        name, _ = await ref.call(Cart.own_task)
+        assert name == who(ref).label == f"{number(ref)}{shown}"
 
 
 async def test_an_actor_without_a_name_has_its_number(autojump_clock: MockClock) -> None:
@@ -107,7 +107,3 @@ async def test_background_tasks_are_named_after_the_actor_and_the_function(autoj
         await wait_all_tasks_blocked()
         name, background = await ref.call(Cart.own_task)
         assert background == f"{name}, Cart.refresh"
-
-
-async def test_trio_names_a_task_that_starts_nothing_else(autojump_clock: MockClock) -> None:
-    assert "test_trio_names" in trio.lowlevel.current_task().name
