@@ -31,11 +31,12 @@ def task_name(label: str, ref: Owner, key: object) -> str:
 def _shown(key: object) -> str:
     if type(key) is str:
         return repr(key[:LONGEST] + "...")
+    whole = key  # type checkers take a part of the type of `key` for unknown from here on
     parts = cast("tuple[object, ...]", key) if type(key) is tuple else (key,)
     if not _PLAIN.issuperset(map(type, parts)):
         return ""
     with suppress(ValueError):  # of very many digits
-        shown = repr(cast("object", key))
+        shown = repr(whole)
         if len(shown) <= 2 * LONGEST:
             return shown
     return "..."
