@@ -32,7 +32,7 @@ class Instrument:
     removed, and the error is in the log.
 
     A hook that you do not override is not called. A program without instruments pays nothing for them. While one has a
-    hook for messages, each message takes a longer way.
+    hook for messages or publications, each message takes a longer way.
 
     **In pairs.** An actor gives one `actor_starting`, then at most one `actor_started`, then one `actor_exited`. A
     message gives one `message_sent`, then either `handling` and `handled`, or `message_left`. An instrument sees the
