@@ -21,7 +21,7 @@ NewMessage: TypeAlias = Callable[..., Any]
 
 Hooks: TypeAlias = dict[str, tuple[tuple[object, Callable[..., object]], ...]]
 
-MESSAGE_HOOKS = frozenset({"message_sent", "handling", "handled", "message_left"})
+MESSAGE_HOOKS = frozenset({"message_sent", "handling", "handled", "answered", "message_left"})
 """The hooks for which each message has to be watched on its way."""
 
 LONG_WAY_HOOKS = MESSAGE_HOOKS | {"published"}
