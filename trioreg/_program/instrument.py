@@ -35,8 +35,8 @@ class Instrument:
     hook for messages or publications, each message takes a longer way.
 
     **In pairs.** An actor gives one `actor_starting`, then at most one `actor_started`, then one `actor_exited`. A
-    message gives one `message_sent`, then either `handling` and `handled`, or `message_left`. A call that was begun also
-    gives one `answered`. An instrument sees the messages that are sent while it is installed. It also sees
+    message gives one `message_sent`, then either `handling` and `handled`, or `message_left`. A call that was begun
+    also gives one `answered`. An instrument sees the messages that are sent while it is installed. It also sees
     `message_left` of those that were sent before. An actor's subscription with a ``buffer`` keeps its messages outside
     of the mailbox: of these, an instrument sees `published` only.
     """
