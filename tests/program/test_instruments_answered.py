@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 import trio
 from support.supervisors import supervising
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
 from trioreg import Actor, ActorRef, Instrument, Message, Reply
-
-pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 
 class Desk(Actor):
@@ -107,19 +105,19 @@ async def notes_of(
     ],
 )
 async def test_an_answer_is_told_once_behind_its_handler(
-    method: Callable[..., Any], error: type[Exception] | None, answer: str, cls: type[Desk]
+    method: Callable[..., Any], error: type[Exception] | None, answer: str, cls: type[Desk], autojump_clock: MockClock
 ) -> None:
     lines = await notes_of(lambda ref: ref.call(method), cls, error)
     assert lines == ["handled", f"answered {answer}"]
 
 
 @pytest.mark.parametrize("cls", [Desk, OwnTurn])
-async def test_a_sync_method_is_answered_when_it_is_handled(cls: type[Desk]) -> None:
+async def test_a_sync_method_is_answered_when_it_is_handled(cls: type[Desk], autojump_clock: MockClock) -> None:
     assert await notes_of(lambda ref: ref.call(Desk.echo, "tea"), cls) == ["handled", "answered tea"]
 
 
 @pytest.mark.parametrize("cls", [Desk, OwnTurn])
-async def test_a_reply_is_told_when_it_is_sent(cls: type[Desk]) -> None:
+async def test_a_reply_is_told_when_it_is_sent(cls: type[Desk], autojump_clock: MockClock) -> None:
     async def talk(ref: ActorRef[Desk]) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ref.call, Desk.later)
@@ -131,7 +129,7 @@ async def test_a_reply_is_told_when_it_is_sent(cls: type[Desk]) -> None:
 
 @pytest.mark.parametrize(("method", "after"), [(Desk.slow, ["handled"]), (Desk.later, [])])
 async def test_a_caller_that_is_cancelled_is_told_and_the_answer_after_it_is_not(
-    method: Callable[..., Any], after: list[str]
+    method: Callable[..., Any], after: list[str], autojump_clock: MockClock
 ) -> None:
     async def talk(ref: ActorRef[Desk]) -> None:
         with trio.move_on_after(0.5):
@@ -142,7 +140,7 @@ async def test_a_caller_that_is_cancelled_is_told_and_the_answer_after_it_is_not
     assert await notes_of(talk) == [*first, "answered Cancelled", *after]
 
 
-async def test_a_call_that_the_actor_has_not_begun_with_is_left_and_not_answered() -> None:
+async def test_a_call_that_the_actor_has_not_begun_with_is_left_and_not_answered(autojump_clock: MockClock) -> None:
     async def talk(ref: ActorRef[Desk]) -> None:
         ref.cast_nowait(Desk.slow)
         with trio.move_on_after(0.5):
@@ -159,7 +157,7 @@ async def test_a_call_that_the_actor_has_not_begun_with_is_left_and_not_answered
     assert await notes_of(talk) == ["left withdrawn", "handled", "left exited"]
 
 
-async def test_a_call_of_a_handler_that_is_cut_off_is_answered_with_the_end() -> None:
+async def test_a_call_of_a_handler_that_is_cut_off_is_answered_with_the_end(autojump_clock: MockClock) -> None:
     async def talk(ref: ActorRef[Desk]) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(expect_exited, ref, Desk.slow)
@@ -173,7 +171,7 @@ async def test_a_call_of_a_handler_that_is_cut_off_is_answered_with_the_end() ->
     assert await notes_of(talk) == ["handled", "answered ActorExited"]
 
 
-async def test_the_errors_that_a_method_declares_are_known() -> None:
+async def test_the_errors_that_a_method_declares_are_known(autojump_clock: MockClock) -> None:
     declared: list[tuple[type[Exception], ...]] = []
 
     class Asks(Instrument):

@@ -52,12 +52,12 @@ async def wait_answer(call: Call) -> object:
 
         try:
             await wait_task_rescheduled(abort)
-        except BaseException as error:
+        except BaseException as end:
             # If it was cancelled, `abort` has done this. If it has not even begun to wait, nothing may wake it.
             if call.task is not None:
                 _abandon(call)
             if UNUSUAL:
-                call.handler.answered(None, error)
+                call.handler.answered(None, end)
             raise
     error = call.error
     if error is not None:

@@ -95,8 +95,8 @@ def _run(message: Watch, inner: Handler, actor: object, /, *args: object, **kwar
 
 def _run_and_answer(message: Watch, inner: Handler, actor: object, /, *args: object, **kwargs: object) -> Any:
     """The same in the turn of a caller, who has the result at once: no `Call` tells of that."""
-    result = _run(message, inner, actor, *args, **kwargs)
-    if type(result) is not COROUTINE and type(result) is not Reply:
+    result: object = _run(message, inner, actor, *args, **kwargs)
+    if type(result) not in (COROUTINE, Reply):
         message._answer(result, None)
     return result
 

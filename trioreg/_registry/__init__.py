@@ -9,6 +9,7 @@ This wing never starts or ends an actor. Other wings import from here, not from 
 
 from .entry import Entry
 from .events import Event, Follower, Listener, Registered, Unregistered
+from .names import Names
 from .pattern import ANY, Is, Var
 from .registry import Registry, Via
 from .table_viewer import Table
@@ -20,6 +21,7 @@ __all__ = [
     "Follower",
     "Is",
     "Listener",
+    "Names",
     "Registered",
     "Registry",
     "Table",
