@@ -313,11 +313,13 @@ async def test_tasks_of_a_function_actor_that_receive_in_turn_keep_their_context
     async def receive_in(own: str, after: float) -> None:
         set_request_id(own)
         await trio.sleep(after)
-        for _ in range(2):
-            trioreg.send_after(0.5, "tick")
-            await trioreg.receive()
-            noted.append(request_id())
-            await trio.sleep(2)
+        in_request(trioreg.current().send_nowait, "tea")
+        await trioreg.receive()
+        noted.append(request_id())
+        await trio.sleep(2)
+        trioreg.send_after(0.5, "tick")
+        await trioreg.receive()
+        noted.append(request_id())
 
     async def worker() -> None:
         async with trio.open_nursery() as nursery:
@@ -328,7 +330,7 @@ async def test_tasks_of_a_function_actor_that_receive_in_turn_keep_their_context
     async with supervising() as supervisor:
         ref = await supervisor.start_child(worker, restart="temporary")
         await ref.wait()
-    assert noted == ["first", "second", "first", "second"]
+    assert noted == ["42", "42", "first", "second"]
 
 
 async def test_two_of_them_leave_the_actors_context_as_it_was(autojump_clock: MockClock) -> None:
