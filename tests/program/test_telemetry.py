@@ -484,3 +484,18 @@ async def test_an_exporter_that_raises_harms_nothing(autojump_clock: MockClock) 
         ref = await supervisor.start_child(Shop)
         assert await ref.call(Shop.add, "tea") == "tea"
     trioreg.remove_instrument(telemetry)
+
+
+async def test_more_attributes_that_fail_cost_no_span(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    def describe(message: trioreg.Message) -> dict[str, str]:
+        raise ZeroDivisionError
+
+    seen = Seen(attributes=describe)
+    trioreg.add_instrument(seen.telemetry)
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(Shop)
+        await ref.call(Shop.add, "tea")
+    assert seen.lines() == ["SERVER Shop.add", "CLIENT Shop.add"]
+    assert "OpenTelemetry failed (ZeroDivisionError)" in caplog.text

@@ -55,11 +55,14 @@ class Spans:
         try:
             links = None if link is None or not link.is_valid else [Link(link)]
             span = self._tracer.start_span(name, context, kind, attributes, links)
-            if self._attributes is not None and message is not None and span.is_recording():
-                span.set_attributes(self._attributes(message) or {})
         except Exception as error:
             self._failures.report(error)
             return NonRecordingSpan(trace.get_current_span(context).get_span_context())
+        if self._attributes is not None and message is not None and span.is_recording():
+            try:
+                span.set_attributes(self._attributes(message) or {})
+            except Exception as error:
+                self._failures.report(error)
         return span
 
     def end(
