@@ -39,6 +39,7 @@ from .._runtime import (
 )
 from .call import refuse
 from .deadlock import is_within
+from .handler import RuntimeHandler
 from .mailbox import Mailbox
 from .message import STOP
 from .observed import left, observed
@@ -263,7 +264,8 @@ class Cell(Mailbox):
     @property
     def calls_in_flight(self) -> int:
         """How many calls have begun and are not answered yet."""
-        return (self.call is not None) + self.runs_in_callers_turn + len(self.deferred or ())
+        is_handling_call = self.call is not None and type(self.call.handler) is not RuntimeHandler
+        return is_handling_call + self.runs_in_callers_turn + len(self.deferred or ())
 
     @property
     def is_starting(self) -> bool:
