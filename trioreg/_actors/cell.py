@@ -321,6 +321,9 @@ class Cell(Mailbox):
     def note_own(self) -> None:
         """A message comes that no sender has sent: of one of its timers, or `on_idle`."""
 
+    def restart_idle_time(self) -> None:
+        """The time until now does not count as idle: it was suspended."""
+
     # The way to the end
 
     def stop(self) -> None:
@@ -330,6 +333,9 @@ class Cell(Mailbox):
         if self.hooks is None and self.taker is None:
             self.end(NORMAL)  # it has never taken a message, and may never come to `STOP`
         else:
+            background = self.life.background
+            if background is not None and background.control is not None:
+                background.control.release()  # or it would never come to `STOP`
             self.put(STOP, None)  # before the state says so: if this fails, it can be asked to stop again
             self.state = STOPPING
         # `refuse_senders`, written out for an actor that no sender waits for.

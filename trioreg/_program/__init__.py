@@ -3,7 +3,7 @@
 Read first: `run.py`, then `instrument.py`. This wing knows all others, and none of them knows it.
 """
 
-from .instrument import Instrument, add_instrument, remove_instrument
+from .instrument import Instrument, add_instrument, hooks_of, remove_instrument
 from .run import run
 
-__all__ = ["Instrument", "add_instrument", "remove_instrument", "run"]
+__all__ = ["Instrument", "add_instrument", "hooks_of", "remove_instrument", "run"]
