@@ -574,6 +574,20 @@ async def test_instruments_and_statistics_see_no_message_of_it(autojump_clock: M
         assert (each.queued, each.peak, each.handled, each.calls_in_flight) == (0, 0, 0, 0)
 
 
+async def test_statistics_say_since_when_an_actor_is_suspended(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Cart)
+        await debug.suspend(ref)
+        since = trio.current_time()
+        await trio.sleep(5)
+        statistics = ref.statistics()
+        assert (statistics.handling, statistics.handling_since) == ("trioreg.debug.suspend", since)
+        assert "trioreg.debug.suspend" in str(trioreg.who(ref))
+        await debug.resume(ref)
+        await wait_all_tasks_blocked()
+        assert ref.statistics().handling is None
+
+
 async def test_a_bounded_mailbox_has_its_whole_room_while_it_is_suspended(autojump_clock: MockClock) -> None:
     class Small(Cart):
         mailbox_size = 2

@@ -159,7 +159,7 @@ async def _attend(_actor: object, cell: Cell) -> None:
         cell.restart_idle_time()
 
 
-_HANDLER = runtime_handler("trioreg.debug", _attend, 1, is_async=True)
+_HANDLER = runtime_handler("trioreg.debug.suspend", _attend, 1, is_async=True)
 
 
 def control_of(cell: Cell) -> Control | None:

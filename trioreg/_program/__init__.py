@@ -1,9 +1,26 @@
-"""A program: `run`, and what watches a running one.
+"""A program: `run`, what watches a running one, and what that can be asked.
 
-Read first: `run.py`, then `instrument.py`. This wing knows all others, and none of them knows it.
+Read first: `run.py`, then `instrument.py`, `tree.py` and `who.py`. This wing knows all others, and none of them knows
+it.
 """
 
 from .instrument import Instrument, add_instrument, hooks_of, remove_instrument
+from .registries import RegistryInfo, registries
 from .run import run
+from .tree import Tree, tree
+from .who import ActorReport, ActorTask, who
 
-__all__ = ["Instrument", "add_instrument", "hooks_of", "remove_instrument", "run"]
+__all__ = [
+    "ActorReport",
+    "ActorTask",
+    "Instrument",
+    "RegistryInfo",
+    "Tree",
+    "add_instrument",
+    "hooks_of",
+    "registries",
+    "remove_instrument",
+    "run",
+    "tree",
+    "who",
+]
