@@ -62,12 +62,13 @@ A = TypeVar("A", bound=Actor)
 async def suspend(ref: Address[Actor], /) -> None:
     """Have an actor handle nothing more, until `resume`: ``:sys.suspend``.
 
-    It finishes what it handles now. Then all wait: calls, casts, messages, timers, publications, `~Actor.on_idle`. Its
-    `~Actor.idle_timeout` and `~Actor.handler_timeout` do not run, and an actor on demand does not retire. Its
-    background tasks go on, and so does what a supervisor does for its children.
+    It finishes what it handles now. Then all wait: calls, casts, messages, timers, publications, `on_idle
+    <trioreg.Actor.on_idle>`. Its ``idle_timeout`` and ``handler_timeout`` do not run, and an actor on demand does not
+    retire. Its background tasks go on, and so does what a supervisor does for its children.
 
-    All that ends an actor ends a suspended one as well: `~Address.cancel`, `~Address.kill`, its supervisor.
-    `~Address.stop` resumes it, so it handles what is in its mailbox first. Its next life is not suspended.
+    All that ends an actor ends a suspended one as well: `~trioreg.Address.cancel`, `~trioreg.Address.kill`, its
+    supervisor. `~trioreg.Address.stop` resumes it, so it handles what is in its mailbox first. Its next life is not
+    suspended.
 
     If it is suspended already, this returns at once, and one `resume` is enough. If you cancel the wait, the actor is
     not suspended. A checkpoint; constant time.
@@ -226,7 +227,7 @@ class Handled:
 
     Attributes:
         kind: ``"call"``, ``"cast"``, ``"send"``, ``"timer"`` (the actor sent it to itself), ``"publication"`` (from a
-            `PubSub`) or ``"idle"`` (its `~Actor.on_idle` was due).
+            `~trioreg.PubSub`) or ``"idle"`` (its `~trioreg.Actor.on_idle` was due).
         ref: The life that handled it.
         method: The method, as in ``"Cart.add"``. None for a message to a function actor.
         args, kwargs: Its arguments. Of a ``"send"``, the only argument is the message.
@@ -270,9 +271,9 @@ def trace(ref: Address[object], /, *, buffer: float = 1000) -> AbstractAsyncCont
     actor has ended. With a name, it goes on: the next life that has the name is watched, too, and the feed ends with
     the block.
 
-    It never makes the actor wait. If you are slower than the actor, the oldest messages are dropped, and `Feed.dropped`
-    counts them. While the block is open, each message in the program takes a longer way, as with any `Instrument`.
-    Afterwards it costs nothing.
+    It never makes the actor wait. If you are slower than the actor, the oldest messages are dropped, and
+    `~trioreg.Feed.dropped` counts them. While the block is open, each message in the program takes a longer way, as
+    with any `~trioreg.Instrument`. Afterwards it costs nothing.
 
     Entering and leaving the block are checkpoints. Constant time.
 
