@@ -71,7 +71,11 @@ class Control(Call):
     def work(self) -> None:
         """Do all that is asked."""
         while self.requests:
-            next(iter(self.requests)).perform(self.cell)
+            request = next(iter(self.requests))
+            if request.is_done:
+                del self.requests[request]  # its last step has failed
+            else:
+                request.perform(self.cell)
 
     def release(self) -> None:
         """The actor is to go on."""
