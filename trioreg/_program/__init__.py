@@ -5,7 +5,7 @@ it.
 """
 
 from .dump import dump
-from .instrument import Instrument, add_instrument, remove_instrument
+from .instrument import Instrument, add_instrument, hooks_of, remove_instrument
 from .registries import RegistryInfo, registries
 from .run import run
 from .tree import Tree, tree
@@ -19,6 +19,7 @@ __all__ = [
     "Tree",
     "add_instrument",
     "dump",
+    "hooks_of",
     "registries",
     "remove_instrument",
     "run",
