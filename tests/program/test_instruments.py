@@ -237,6 +237,27 @@ async def test_a_crash_is_told_as_handled_with_its_error(autojump_clock: MockClo
     assert notes.lines == ["sent call", "handling Cart.fail()", "handled OSError", "exited crashed"]
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_what_the_runtime_sends_itself_is_not_told(is_killed: bool, autojump_clock: MockClock) -> None:
+    notes = Notes()
+    trioreg.add_instrument(notes)
+    async with trioreg.open_pool(Cart, size=1) as pool:
+        with trio.move_on_after(0.5):
+            await pool.call(Cart.pay)
+        worker = notes.kept[0].to  # the pool asks it to say when it is done
+        if is_killed:
+            worker.kill()
+            await worker.wait()
+        await pool.call(Cart.add, "tea")
+        trioreg.remove_instrument(notes)
+    assert [line for line in notes.lines if line.startswith(("sent", "handling", "left"))] == [
+        "sent call",
+        "handling Cart.pay()",
+        "sent call",
+        "handling Cart.add('tea',)",
+    ]
+
+
 async def test_names_and_publications_are_told_of_registries_from_before_and_after(autojump_clock: MockClock) -> None:
     names = Names()
     before: Registry[str, None] = Registry("before")
