@@ -23,6 +23,8 @@ from trioreg._runtime import UNUSUAL
 
 carts: Registry[str, None] = Registry("carts")
 
+pytestmark = pytest.mark.unwatched("it is about what is left without an instrument")
+
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:

@@ -225,6 +225,20 @@ async def test_a_message_from_before_the_instrument_is_told_if_nobody_handles_it
     assert notes.lines == ["left Cart.add exited", "exited killed"]
 
 
+async def test_a_second_instrument_is_told_of_a_dead_letter_from_before_it(autojump_clock: MockClock) -> None:
+    first, second = Notes(), Notes()
+    trioreg.add_instrument(first)
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(Cart, name=carts.via("a"), restart="temporary")
+        ref.cast_nowait(Cart.add, "before")
+        trioreg.add_instrument(second)
+        ref.kill()
+        await ref.wait()
+        trioreg.remove_instrument(second)
+        trioreg.remove_instrument(first)
+    assert second.lines == ["left Cart.add exited", "exited killed"]
+
+
 async def test_a_crash_is_told_as_handled_with_its_error(autojump_clock: MockClock) -> None:
     notes = Notes()
     async with supervising() as supervisor:
@@ -335,6 +349,7 @@ async def test_an_instrument_that_is_removed_between_sees_no_end(autojump_clock:
     assert late.lines == []
 
 
+@pytest.mark.unwatched("it is about a run without an instrument for messages")
 async def test_without_hooks_for_messages_no_message_takes_the_long_way(autojump_clock: MockClock) -> None:
     class Starts(Instrument):
         def actor_started(self, ref: ActorRef[Any], /) -> None: ...
