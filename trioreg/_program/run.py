@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .._runtime import flat, logger
+from .._runtime import SafeLogger, flat
 from .._supervision import ChildSpec, Supervisor, as_one_group
 from .instrument import Instrument, add_instrument
 from .signals import Signals
 
 if TYPE_CHECKING:
     from .._supervision import AutoShutdown, Strategy
+
+logger = SafeLogger("trioreg.program")
 
 
 def run(
@@ -152,7 +154,8 @@ async def main(supervisor: Supervisor, signals: Signals, instruments: Iterable[I
             nursery.start_soon(keep, name=engine.label)
             received = await signals.wait()
             engine.close()
-            logger.info("%s: %s: shutting down; a second signal ends it at once", engine.label, received.name)
+            text = "%s: %s: shutting down; a second signal ends it at once"
+            logger.info("shutting_down", text, engine.label, received.name, supervisor=engine.label)
     finally:
         engine.failure = None  # its traceback leads here: no cycle
 
