@@ -15,6 +15,7 @@ from ._actors import (
     Message,
     Reply,
     Timer,
+    Waiting,
     await_many,
     current,
     race,
@@ -24,7 +25,7 @@ from ._actors import (
     send_every,
 )
 from ._pool import Pool, PoolStatistics, PoolSupervisor, open_pool
-from ._program import Instrument, add_instrument, remove_instrument, run
+from ._program import ActorReport, ActorTask, Instrument, add_instrument, remove_instrument, run, who
 from ._pubsub import PubSub, Wildcard
 from ._registry import ANY, Entry, Event, Is, Listener, Registered, Registry, Table, Unregistered, Var, Via
 from ._runtime import (
@@ -78,8 +79,10 @@ __all__ = [
     "Actor",
     "ActorExited",
     "ActorRef",
+    "ActorReport",
     "ActorState",
     "ActorStatistics",
+    "ActorTask",
     "Address",
     "Agent",
     "AlreadyRegistered",
@@ -137,6 +140,7 @@ __all__ = [
     "Unregistered",
     "Var",
     "Via",
+    "Waiting",
     "Wildcard",
     "add_instrument",
     "await_many",
@@ -157,6 +161,7 @@ __all__ = [
     "run",
     "send_after",
     "send_every",
+    "who",
 ]
 
 

@@ -52,7 +52,7 @@ from .public_names import show_methods_as
 from .sleeping import WOKEN, finish_waking, sleep_until_woken, wake
 from .snapshot import items_of
 from .stack import require_room, require_room_for_task
-from .standing import stack_of
+from .standing import Frames, frames_of, is_running, local_in, running_from, stack_of, users_part
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
 from .trio_run import Run, current_run
@@ -72,6 +72,12 @@ __all__ = [
     "ExitReason",
     "HandlerTimeout",
     "Feed",
+    "Frames",
+    "frames_of",
+    "is_running",
+    "local_in",
+    "running_from",
+    "users_part",
     "FeedStatistics",
     "Fields",
     "Identity",

@@ -13,7 +13,7 @@ from zlib import crc32
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import STARTING, STOPPING, Actor, ActorRef, Address, Function, waiting_for
+from .._actors import STARTING, STOPPING, Actor, ActorRef, Address, Function, StartWait, waiting_for
 from .._registry import Registry, Via
 from .._runtime import Identity, NotRegistered, require_count, require_sync, show_methods_as, sync_result
 from .backoff import Backoff
@@ -269,7 +269,7 @@ class Partitions(Identity, Generic[T]):
         cell = ref._cell
         if cell is not None and cell.state == STARTING:
             # As a wait: a supervisor that asks itself before it has started gets a `CallCycle`.
-            with waiting_for(cell, current_task()):
+            with waiting_for(cell, current_task(), StartWait):
                 await cell.wait_started()
         if cell is None or cell.state >= STOPPING:
             raise ref._exited(ref._cell)
