@@ -22,7 +22,9 @@ from trioreg import (
     Actor,
     ActorExited,
     ActorRef,
+    ActorReport,
     ActorStatistics,
+    ActorTask,
     Address,
     Agent,
     AlreadyRegistered,
@@ -76,6 +78,7 @@ from trioreg import (
     Unregistered,
     Var,
     Via,
+    Waiting,
     Wildcard,
     open_dynamic_supervisor,
     open_on_demand,
@@ -83,6 +86,7 @@ from trioreg import (
     open_pool,
     open_stream,
     open_supervisor,
+    who,
 )
 from trioreg._runtime import Instruments
 
@@ -146,7 +150,9 @@ pooled: Pool[Keeper] = Pool("pooled", Keeper, size=2)
 EXAMPLES: dict[Any, Callable[[World], object]] = {
     ActorExited: lambda w: ActorExited(w.ref, Exit("crashed", NeedsTwo(1, 2)), was_sent=False),
     ActorRef: lambda w: w.ref,
+    ActorReport: lambda w: who(w.ref),
     ActorStatistics: lambda w: w.ref.statistics(),
+    ActorTask: lambda w: who(w.ref).tasks[0],
     Agent: lambda _: Agent[int](int),
     Address: lambda _: names.via("key", wait=True),
     AlreadyRegistered: lambda w: AlreadyRegistered("names", "key", w.ref, 5),
@@ -199,6 +205,7 @@ EXAMPLES: dict[Any, Callable[[World], object]] = {
     Unregistered: lambda w: Unregistered("names", "key", w.ref, 5, Exit("crashed", NeedsTwo(1, 2))),
     Var: lambda _: Var("x"),
     Via: lambda _: names.via("key", 5),
+    Waiting: lambda w: Waiting("call", "call Keeper.ask", w.ref),
     Wildcard: lambda _: Wildcard("nyse.*"),
     # Not classes, and what only a block or a key gives.
     "ANY": lambda _: ANY,
