@@ -13,7 +13,6 @@ from trioreg import Actor, ActorExited, ActorRef, Exit
 from trioreg._runtime import SafeLogger, keep_lines
 from trioreg._runtime.long_traceback import LONGEST, cut_traceback
 
-
 logger = SafeLogger("trioreg.runtime")
 
 

@@ -124,7 +124,7 @@ def text_of(value: object) -> str | None:
     if value is None:
         return None
     try:
-        text = str.__str__(value if issubclass(type(value), str) else _LONG.repr(value))
+        text = str.__str__(cast("str", value) if issubclass(type(value), str) else _LONG.repr(value))
     except Exception as error:
         text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
     if len(text) <= LONGEST and text.isprintable():
