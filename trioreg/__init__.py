@@ -25,7 +25,19 @@ from ._actors import (
     send_every,
 )
 from ._pool import Pool, PoolStatistics, PoolSupervisor, open_pool
-from ._program import ActorReport, ActorTask, Instrument, add_instrument, remove_instrument, run, who
+from ._program import (
+    ActorReport,
+    ActorTask,
+    Instrument,
+    RegistryInfo,
+    Tree,
+    add_instrument,
+    registries,
+    remove_instrument,
+    run,
+    tree,
+    who,
+)
 from ._pubsub import PubSub, Wildcard
 from ._registry import ANY, Entry, Event, Is, Listener, Registered, Registry, Table, Unregistered, Var, Via
 from ._runtime import (
@@ -65,6 +77,8 @@ from ._supervision import (
     PartitionSupervisor,
     RestartLimit,
     Supervisor,
+    TreeChild,
+    TreeSupervisor,
     child,
     connection_handler,
     open_dynamic_supervisor,
@@ -128,6 +142,7 @@ __all__ = [
     "PoolSupervisor",
     "Registered",
     "Registry",
+    "RegistryInfo",
     "Reply",
     "RestartLimit",
     "RestartLimitExceeded",
@@ -136,6 +151,9 @@ __all__ = [
     "TaskOwner",
     "TaskStream",
     "Timer",
+    "Tree",
+    "TreeChild",
+    "TreeSupervisor",
     "TrioregError",
     "Unregistered",
     "Var",
@@ -157,10 +175,12 @@ __all__ = [
     "race",
     "raises",
     "receive",
+    "registries",
     "remove_instrument",
     "run",
     "send_after",
     "send_every",
+    "tree",
     "who",
 ]
 

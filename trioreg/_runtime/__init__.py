@@ -8,6 +8,7 @@ This wing never knows an actor, a registry or a supervisor. Other wings import f
 from .amounts import OPTIONAL_SECONDS, SECONDS, require_count, require_number, require_whole
 from .block import AsyncBlock, SyncBlock
 from .counted import counted
+from .duration import duration
 from .errors import (
     ActorExited,
     AlreadyRegistered,
@@ -119,6 +120,7 @@ __all__ = [
     "current_run",
     "discard",
     "do_later",
+    "duration",
     "finish_waking",
     "flat",
     "is_being_closed",

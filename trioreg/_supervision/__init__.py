@@ -25,6 +25,8 @@ from .strategy import AutoShutdown, Strategy
 from .supervisor import Supervisor, open_supervisor
 from .supervisor_base import SupervisorBase, require_name
 from .supervisor_block import SupervisorBlock
+from .tree import TreeChild, TreeSupervisor, tops_of, walk
+from .tree_text import format_tree, text_of
 from .typed_child import child
 
 __all__ = [
@@ -46,13 +48,19 @@ __all__ = [
     "Supervisor",
     "SupervisorBase",
     "SupervisorBlock",
+    "TreeChild",
+    "TreeSupervisor",
     "as_one_group",
     "child",
     "connection_handler",
+    "format_tree",
     "number_of",
     "open_dynamic_supervisor",
     "open_on_demand",
     "open_partition_supervisor",
     "open_supervisor",
     "require_name",
+    "text_of",
+    "tops_of",
+    "walk",
 ]

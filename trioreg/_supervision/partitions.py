@@ -80,6 +80,7 @@ class Partitions(Identity, Generic[T]):
     def __init__(self, name: str, partitions: int, *, number_of: Callable[[Any], int] | None = None) -> None:
         require_count("partitions", partitions, 1)
         self._names: Registry[int, None] = Registry(name)
+        self._names._names.purpose = "partitions"
         table = self._names._sole
         assert table is not None
         self._table = table
