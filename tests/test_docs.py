@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import sys
@@ -23,6 +24,7 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 GUIDES = {
     "actors",
     "connections",
+    "logs",
     "on-demand",
     "pubsub",
     "pool",
@@ -67,9 +69,22 @@ def test_the_readme_names_two_commands() -> None:
     assert len(fenced("sh")) == 2
 
 
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """What an example sets up for its log ends with its page."""
+    loggers = [logging.getLogger(name) for name in ("trioreg", "shop", "bank")]
+    before = [(logger, logger.level, logger.handlers) for logger in loggers]
+    for logger in loggers:
+        logger.handlers = list(logger.handlers)
+    yield
+    for logger, level, handlers in before:
+        logger.handlers = handlers
+        logger.setLevel(level)
+
+
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in PAGES])
 def test_the_examples_of_a_page_run_in_order_and_print_its_output(
-    page: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    page: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, own_logging: None
 ) -> None:
     # The sleeps of an example take no time, and actors are numbered as where a reader runs the page as a script.
     monkeypatch.setattr(trio, "run", run_in_virtual_time)

@@ -194,7 +194,7 @@ async def test_a_handler_that_is_really_cancelled_has_not_crashed_whatever_it_ra
 
 
 BREAKS_DOWN = """
-import gc, logging, trio, trio.testing, trioreg
+import gc, logging, sys, trio, trio.testing, trioreg
 
 class Agent(trioreg.Actor):
     async def on_message(self, message):
@@ -223,7 +223,9 @@ async def main():
 
 log = logging.getLogger("trioreg")
 log.setLevel("DEBUG")
-log.addFilter(lambda record: "crashed" in record.getMessage() and print(record.getMessage()))
+show = logging.StreamHandler(sys.stdout)
+show.addFilter(lambda record: "crashed" in record.getMessage())
+log.addHandler(show)
 try:
     trio.run(main)
 except trio.TrioInternalError:

@@ -119,7 +119,8 @@ def test_a_step_of_an_end_that_fails_leaves_no_caller_unanswered_and_no_task_beh
         assert ended[:2] == ["background", "background"]
         if step != "_run_on_stop" or not fault.is_reached:
             assert "on_stop" in ended
-        is_logging = any(part in fault.where for part in ("SafeLogger", "__str__", "__repr__", "shown_"))
+        parts = ("SafeLogger", "__str__", "__repr__", "shown_", "_fields", "text_of", "_number")
+        is_logging = any(part in fault.where for part in parts)
         if fault.is_reached and not is_logging:  # a line for which there is no memory is lost
             assert ref.exit.error is not None
             errors = leaves(ref.exit.error)

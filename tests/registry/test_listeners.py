@@ -137,7 +137,7 @@ async def test_events_are_told_after_the_log_has_failed_once() -> None:
         raise ZeroDivisionError
 
     registry: Registry[str, None] = Registry("names", listeners=[listen])
-    logger = logging.getLogger("trioreg")
+    logger = logging.getLogger("trioreg.registry")
     logger.addFilter(refuse)
     try:
         registry.register("first")

@@ -10,8 +10,10 @@ from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Actor, ActorExited, ActorRef, Exit
-from trioreg._runtime import keep_lines, logger
+from trioreg._runtime import SafeLogger, keep_lines
 from trioreg._runtime.long_traceback import LONGEST, cut_traceback
+
+logger = SafeLogger("trioreg.runtime")
 
 
 def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
@@ -120,13 +122,9 @@ def test_an_error_that_can_not_be_shown_is_shown_as_such() -> None:
 def test_the_record_of_a_cut_traceback_is_as_any_other(caplog: pytest.LogCaptureFixture) -> None:
     errors = [chain(2), chain(240)]
     for error in errors:
-        logger.error("%s failed", "it", exc_info=error)
-    try:
-        raise errors[1]
-    except BaseException:
-        logger.exception("%s failed", "it")
-    for record, error in zip(caplog.records, [*errors, errors[1]], strict=True):
-        assert (record.name, record.levelname, record.getMessage()) == ("trioreg", "ERROR", "it failed")
+        logger.error("late_call_failed", "%s failed", "it", exc_info=error)
+    for record, error in zip(caplog.records, errors, strict=True):
+        assert (record.name, record.levelname, record.getMessage()) == ("trioreg.runtime", "ERROR", "it failed")
         assert (record.pathname, record.funcName) == (
             __file__,
             "test_the_record_of_a_cut_traceback_is_as_any_other",
@@ -139,7 +137,7 @@ def test_the_record_of_a_cut_traceback_is_as_any_other(caplog: pytest.LogCapture
 
 def test_what_is_not_logged_is_not_made(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "trioreg")
-    logger.error("it failed", exc_info=chain(240))
+    logger.error("late_call_failed", "it failed", exc_info=chain(240))
     assert not caplog.records
 
 

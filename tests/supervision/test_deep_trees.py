@@ -21,10 +21,9 @@ LEVELS = 1000
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     """A thousand tracebacks of a thousand lines are not what these tests are about."""
-    logger = logging.getLogger("trioreg")
-    logger.disabled = True
+    logging.disable()
     yield
-    logger.disabled = False
+    logging.disable(logging.NOTSET)
 
 
 class Deepest(Actor):

@@ -11,9 +11,10 @@ from weakref import WeakValueDictionary
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._runtime import async_result, current_actor, do_later, is_finalizing, logger
+from .._runtime import async_result, current_actor, do_later, is_finalizing
 from .cell import ENDED, ENDING, NOTHING, Cell
 from .function_actor import receive as receive_next
+from .log import log_unexpected
 from .ref import ActorRef
 from .start_soon import start_background_task
 from .timer import Timer, cast_timer, message_timer
@@ -246,7 +247,7 @@ class Actor:
 
     async def on_message(self, message: Any) -> None:
         """Called for each object that was sent with `~Address.send`. The default logs the object as unexpected."""
-        logger.warning("%r got an unexpected message: %r", self.ref, message)
+        log_unexpected(self.ref, message)
 
     async def on_stop(self, exit: Exit) -> None:
         """Called at the end, unless the actor was killed. Shielded from cancellation.

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._runtime import NORMAL, discard, logger
+from .._runtime import NORMAL, discard
 from .call import Call, Reply, refuse
 from .cell import ENDING
 from .handler import Timed
+from .log import log_declared
 from .method import BESIDE
 from .observed import end_early, plain, rest_of
 from .start_soon import start_background_task
@@ -110,7 +111,7 @@ async def _run(
         if call is not None:
             call.fail(error)
         else:
-            logger.error("%r: %s failed with a declared error", cell.ref, handler.name, exc_info=error)
+            log_declared(cell, handler, error)
     finally:
         timed = plain(handler)
         if isinstance(timed, Timed):

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from trio.lowlevel import Task
 
+    from .._runtime import Fields
     from .background import Background
     from .call import Call
     from .deadlock import Node, Wait
@@ -119,6 +120,10 @@ class Child(Protocol):
     @property
     def log_name(self) -> str:
         """What the log calls the actor, with its supervisor."""
+        ...
+
+    def log_fields(self, ref: Owner) -> Fields:
+        """What the log says of a life of the actor as data."""
         ...
 
     @property

@@ -28,7 +28,6 @@ from .._runtime import (
     do_later,
     finish_waking,
     is_finalizing,
-    logger,
     sleep_until_woken,
     split,
 )
@@ -43,6 +42,7 @@ from .call import Call, Reply
 from .cell import ENDING, STOPPING
 from .handler import Handler
 from .idle import idle_deadline
+from .log import log_declared
 from .message import CALL, CAST, INFO, STOP, TICK
 from .observed import COROUTINE
 
@@ -169,7 +169,7 @@ async def serve(cell: Cell) -> bool:
             if call is not None:
                 call.fail(error)
             else:
-                logger.error("%r: %s failed with a declared error", cell.ref, handler.name, exc_info=error)
+                log_declared(cell, handler, error)
         except BaseException as error:
             if split(error)[1] is not None:  # else it was only cancelled: a crash, if any, is not of this handler
                 cell.life.crashed_in = (handler.name, args, kwargs)
@@ -221,7 +221,7 @@ def serve_casts(cell: Cell, queue: deque[Any], budget: int) -> int:
         if not isinstance(error, handler.declared):
             cell.life.crashed_in = (handler.name, args, NO_KWARGS)
             raise
-        logger.error("%r: %s failed with a declared error", cell.ref, handler.name, exc_info=error)
+        log_declared(cell, handler, error)
         cell.handled += 1
     return budget
 

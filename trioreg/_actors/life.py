@@ -25,7 +25,6 @@ from .._runtime import (
     current_actor,
     do_later,
     is_being_closed,
-    logger,
     run_user,
     shown_safely,
     split,
@@ -37,6 +36,7 @@ from .cell import ENDED, ENDING, NOTHING, REFUSED_PER_TURN, STOPPING
 from .function_actor import run_function
 from .hot_paths import serve
 from .intake import Next
+from .log import log_left
 from .message import CALL, CAST, STOP
 from .observed import left
 from .resumed import Resumed
@@ -219,9 +219,7 @@ async def _refuse_unanswered(cell: Cell) -> None:
         if done % REFUSED_PER_TURN == 0:
             await cancel_shielded_checkpoint()
     if left:
-        messages = "message" if left == 1 else "messages"
-        text = f"%s, %r, ended (%s) with %d unhandled {messages} in its mailbox"
-        logger.warning(text, life.child.log_name, cell.ref, exit, left)
+        log_left(cell, exit, left)
 
 
 def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> int:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVa
 
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import do_later, is_finalizing, logger, require_room
+from .._runtime import do_later, is_finalizing, require_room
 from .call import Call, Reply
 from .cell import STOPPING
+from .log import logger
 from .message import CALL
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def _give(
     try:
         context.run(answered, value, error)
     except Exception as failure:
-        logger.error("the function %r, which got the answer of a call, failed", answered, exc_info=failure)
+        text = "the function %r, which got the answer of a call, failed"
+        logger.error("callback_failed", text, answered, exc_info=failure)
     finally:
         del error
 

@@ -12,7 +12,7 @@ import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import ENDED, begin_wait_for_any, kept_busy_by, waiting_for
-from .._runtime import KILLED, current_run
+from .._runtime import KILLED, SafeLogger, current_run
 from .._supervision import Engine, RestartIntensity
 from .desk import Desk
 from .place import Place
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .._supervision import Child, ChildSpec
     from .pool import Pool
 
+logger = SafeLogger("trioreg.pool")
+
 
 class PoolEngine(Engine):
     """An engine whose children are the workers of a pool.
@@ -36,7 +38,8 @@ class PoolEngine(Engine):
 
     def __init__(self, label: str, pool: Pool[Any]) -> None:
         settings = pool._settings
-        super().__init__(label, RestartIntensity(settings.max_restarts, settings.max_seconds), keeps_ended=False)
+        intensity = RestartIntensity(settings.max_restarts, settings.max_seconds)
+        super().__init__(label, intensity, keeps_ended=False, logger=logger)
         self._pool = pool
         self._settings = settings
         self._by_child: dict[Child, Place] = {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .._runtime import current_run, flat, logger
+from .._runtime import SafeLogger, current_run, flat
 from .._supervision import ChildSpec, Supervisor, as_one_group
 from .dump_signal import DumpSignal, require_dump_signal
 from .instrument import Instrument, add_instrument
@@ -20,6 +20,8 @@ from .signals import Signals
 
 if TYPE_CHECKING:
     from .._supervision import AutoShutdown, Strategy
+
+logger = SafeLogger("trioreg.program")
 
 
 def run(
@@ -161,7 +163,8 @@ async def main(
             nursery.start_soon(keep, name=engine.label)
             received = await signals.wait()
             engine.close()
-            logger.info("%s: %s: shutting down; a second signal ends it at once", engine.label, received.name)
+            text = "%s: %s: shutting down; a second signal ends it at once"
+            logger.info("shutting_down", text, engine.label, received.name, supervisor=engine.label)
     finally:
         engine.failure = None  # its traceback leads here: no cycle
 

@@ -23,12 +23,12 @@ from .._runtime import (
     Exit,
     Owner,
     Run,
+    SafeLogger,
     Token,
     current_owner,
     current_run,
     do_later,
     is_finalizing,
-    report,
     require_room,
     shown_safely,
 )
@@ -40,6 +40,8 @@ from .events import Event, Registered, Unregistered
 from .notifier import Notifier
 from .tables import Tables, numbers_in
 from .totals import Totals, require_number
+
+logger = SafeLogger("trioreg.registry")
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -411,7 +413,8 @@ class Names(Tables[K, V]):
                 # still must go: find them by their owner instead.
                 self._purge(owner, exit)
                 if not isinstance(error, Exception):
-                    report(error, "registry %r: a key raised when its owner %r ended", self.name, owner)
+                    text = "registry %r: a key raised when its owner %r ended"
+                    logger.report(error, "key_failed", text, self.name, owner, registry=self.name, actor=owner)
                 break
         if self.notifier is not None:
             self._deliver_events(self.notifier)
@@ -426,7 +429,9 @@ class Names(Tables[K, V]):
             for key, entry in lost:
                 self._note_purged(entry.owner, key, entry, None)
                 error = KeyError("its key can no longer be hashed or compared")
-                report(error, "registry %r: the entry of %r for %s is lost", self.name, entry.owner, shown_safely(key))
+                text = "registry %r: the entry of %r for %s is lost"
+                args = (self.name, entry.owner, shown_safely(key))
+                logger.report(error, "entry_lost", text, *args, registry=self.name, key=key, actor=entry.owner)
         for key in free if self.queues.by_key else ():
             with suppress(Exception):
                 for queue in self.queues.find(key):

@@ -21,11 +21,13 @@ from trio.lowlevel import (
 )
 
 from .._actors import Address
-from .._runtime import ActorExited, Feed, MailboxFull, NotRegistered, NotRunning, logger, report, sync_result, wake
+from .._runtime import ActorExited, Feed, MailboxFull, NotRegistered, NotRunning, SafeLogger, sync_result, wake
 from .events import Event, Follower, Listener, Registered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+logger = SafeLogger("trioreg.registry")
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -94,7 +96,9 @@ class Notifier(Generic[K, V]):
                     continue
                 cast("Follower[K, V]", listener).put_off(event)
             except MailboxFull as full:
-                logger.warning("registry %r: an event was lost, %s: %r", event.registry, full, event)
+                text = "registry %r: an event was lost, %s: %r"
+                args = (event.registry, full, event)
+                logger.warning("event_lost", text, *args, registry=event.registry, key=event.key, actor=full.ref)
             except Exception as error:
                 _log_failure(cast("object", listener), event, error)
             except BaseException as error:
@@ -107,7 +111,8 @@ class Notifier(Generic[K, V]):
             watchers += self._watchers.get(event.key, {}).items()
         except BaseException as error:
             # The key's `__eq__` raised where it was compared with a watched key. The change itself is done.
-            report(error, "registry %r: the watchers of its key do not get %r", event.registry, event)
+            text, name = "registry %r: the watchers of its key do not get %r", event.registry
+            logger.report(error, "event_lost", text, name, event, registry=name, key=event.key)
         if isinstance(event, Registered):
             try:
                 tasks = self._waiters.pop(event.key, tasks)
@@ -160,7 +165,9 @@ class Notifier(Generic[K, V]):
 
 
 def _log_failure(listener: object, event: Event[Any, Any], error: Exception) -> None:
-    logger.error("registry %r: the listener %r failed with %r", event.registry, listener, event, exc_info=error)
+    text = "registry %r: the listener %r failed with %r"
+    args = (event.registry, listener, event)
+    logger.error("listener_failed", text, *args, exc_info=error, registry=event.registry, key=event.key)
 
 
 def _forget(groups: dict[K, dict[T, S]], key: K, group: dict[T, S]) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Hashable, Iterable
 from math import inf, isfinite
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from .._runtime import report
+from .._runtime import SafeLogger
 from .entry import Entry
 from .tables import Tables
+
+logger = SafeLogger("trioreg.registry")
 
 K = TypeVar("K", bound=Hashable)
 
@@ -81,7 +83,7 @@ class Totals(Generic[K]):
         """A key could not be compared. The change itself is done, so the error can't leave."""
         self.recount(tables)
         if not isinstance(error, Exception):
-            report(error, "a key raised when its total was looked up")
+            logger.report(error, "key_failed", "a key raised when its total was looked up")
 
     def recount(self, tables: Tables[K, Any]) -> None:
         """Add up all values anew. As long as a key raises, that is tried at each change."""

@@ -46,10 +46,10 @@ from .install import install, uninstall
 from .instruments import Instruments
 from .ki_protection import await_user, run_user, without_ki_protection
 from .line import Place
-from .log import logger
+from .log import SafeLogger
+from .log_fields import EventName, Fields
 from .owner import Owner, Token, owner_numbers
 from .public_names import show_methods_as
-from .report import report
 from .sleeping import WOKEN, finish_waking, sleep_until_woken, wake
 from .snapshot import items_of
 from .stack import require_room, require_room_for_task
@@ -68,6 +68,7 @@ __all__ = [
     "ChildNotEnded",
     "ChildNotFound",
     "CrashedTooOften",
+    "EventName",
     "Exit",
     "ExitReason",
     "HandlerTimeout",
@@ -79,6 +80,7 @@ __all__ = [
     "running_from",
     "users_part",
     "FeedStatistics",
+    "Fields",
     "Identity",
     "KILLED",
     "MailboxFull",
@@ -96,6 +98,7 @@ __all__ = [
     "RestartLimitExceeded",
     "Run",
     "SECONDS",
+    "SafeLogger",
     "SHUTDOWN",
     "SyncBlock",
     "Instruments",
@@ -127,10 +130,8 @@ __all__ = [
     "is_old_coroutine",
     "items_of",
     "keep_lines",
-    "logger",
     "owner_numbers",
     "refuse_foreign_cancelled",
-    "report",
     "require_count",
     "require_number",
     "require_room",

@@ -15,7 +15,9 @@ from typing import Any, Literal
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from .log import logger
+from .log import SafeLogger
+
+logger = SafeLogger("trioreg.runtime")
 
 COLLECTING: list[int] = []
 """The threads in which the garbage collector runs now. Ask first whether it is empty: nearly always it is."""
@@ -70,4 +72,4 @@ def _call(function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[s
     try:
         function(*args, **kwargs)
     except Exception as error:
-        logger.error("what was put off for a moment was not done: %s", error, exc_info=error)
+        logger.error("late_call_failed", "what was put off for a moment was not done: %s", error, exc_info=error)

@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from .finalizers import UNUSUAL
-from .report import report
+from .log import SafeLogger
+
+logger = SafeLogger("trioreg.runtime")
 
 NAME_HOOKS = frozenset({"registered", "unregistered"})
 
@@ -64,7 +66,8 @@ class Instruments:
                 function(*args)
             except BaseException as error:
                 self._remove(instrument)
-                report(error, "the instrument %r failed in %s(), and is removed", instrument, hook)
+                text = "the instrument %r failed in %s(), and is removed"
+                logger.report(error, "instrument_removed", text, instrument, hook)
 
     def _add(self, instrument: object, hooks: Mapping[str, Callable[..., object]]) -> None:
         self.all[instrument] = hooks

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 from .finalizers import do_later
 from .identity import Identity
-from .report import report
+from .log import SafeLogger
 from .snapshot import items_of
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Token: TypeAlias = int | dict[int, None]
 """What a registry keeps with an owner for each key: the number of the owner's entry, or the numbers of several."""
+
+logger = SafeLogger("trioreg.runtime")
 
 owner_numbers = count(1)
 """The numbers of the owners, one after the other."""
@@ -200,7 +202,8 @@ class Owner(Identity):
                 do_later(run.token, registry._reclaim, self, keys, exit)
             except BaseException as error:
                 # The other registries still get theirs.
-                report(error, "the names of %r in one registry could not be given back", self)
+                text = "the names of %r in one registry could not be given back"
+                logger.report(error, "release_failed", text, self, actor=self)
         if is_outermost:
             try:
                 run.end_step()

@@ -17,7 +17,7 @@ import trio
 from trio.lowlevel import RunVar, add_instrument, current_clock, current_trio_token, remove_instrument
 
 from .finalizers import do_later, unwatch_collector, watch_collector
-from .report import report
+from .log import SafeLogger
 from .turnstile import Turnstile
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from .instruments import Instruments
+
+logger = SafeLogger("trioreg.runtime")
 
 
 class Holder(Protocol):
@@ -142,7 +144,7 @@ class Run(trio.abc.Instrument):
                     do_later(self.token, write_log)
                 except BaseException as error:
                     # A log handler may raise `SystemExit`. The owner has ended, and the events are still to come.
-                    report(error, "a log handler raised when it was told of an end")
+                    logger.report(error, "log_handler_failed", "a log handler raised when it was told of an end")
         for source in undelivered or ():
             try:
                 source.deliver()
@@ -150,7 +152,7 @@ class Run(trio.abc.Instrument):
                 do_later(self.token, source.deliver)
             except BaseException as error:
                 # A listener may raise `SystemExit`. A task is ending: no code of the user's is left to raise it in.
-                report(error, "a listener raised when it was told that a name is free")
+                logger.report(error, "listener_failed", "a listener raised when it was told that a name is free")
 
     # Called by Trio. Trio removes an instrument that raises, so this never raises.
 

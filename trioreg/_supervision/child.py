@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
 
     from .._actors import ActorRef, Cell
-    from .._runtime import Owner
+    from .._runtime import Fields, Owner
     from .child_spec import ChildSpec
     from .restart_intensity import RestartIntensity
 
@@ -187,6 +187,17 @@ class Child:
     def log_name(self) -> str:
         """What the log calls it, with its supervisor."""
         return f"{self.parent.label}: child {self}"
+
+    def log_fields(self, ref: Owner) -> Fields:
+        """What the log says of a life of it as data."""
+        name = self.spec.name
+        return {
+            "supervisor": self.parent.label,
+            "child_id": self.id,
+            "actor": ref,
+            "actor_name": None if name is None else name.key,
+            "restarts": self.restarts,
+        }
 
     def starts_before(self, names: object, key: object) -> bool:
         """Whether that name is to go to a child that starts only when this one has started.

@@ -11,19 +11,22 @@ crashes the server.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, TypeVarTuple, cast
 
 from trio.lowlevel import checkpoint, enable_ki_protection
 
 from .._actors import Actor, Address
-from .._runtime import ActorExited, MaxChildren, NotRegistered, NotRunning, logger
+from .._runtime import ActorExited, MaxChildren, NotRegistered, NotRunning
 from .child import Child
 from .child_spec import ChildSpec
 from .dynamic_supervisor import DynamicSupervisor
+from .log import logger
 from .shutdown import end
 
 if TYPE_CHECKING:
     from .._actors import ActorRef
+    from .._runtime import Fields
 
 S = TypeVar("S")
 Ts = TypeVarTuple("Ts")
@@ -77,26 +80,31 @@ def connection_handler(
 
     spec_for(None)  # a wrong argument is an error now, and not of the first connection
 
+    about = partial(_fields_of, supervisor)
+    not_started = "a connection is closed: its actor did not start"
+    failed = "a connection is closed: its handler failed"
+
     @enable_ki_protection
     async def handle(stream: S) -> None:
         await checkpoint()
         try:
             ref = await _found(supervisor).start_child(spec_for(stream))
         except (MaxChildren, NotRunning, NotRegistered) as error:
-            logger.warning("a connection is refused: %s", error)
+            logger.warning("connection_refused", "a connection is refused: %s", error, about=about)
         except ActorExited as error:
             if error.exit.error is None:
-                logger.info("a connection is closed before its actor has started: %s", error)
+                text = "a connection is closed before its actor has started: %s"
+                logger.info("connection_closed", text, error, about=about)
             else:
-                logger.error("a connection is closed: its actor did not start", exc_info=error)
+                logger.error("connection_closed", not_started, exc_info=error, about=about)
         except Exception as error:
-            logger.error("a connection is closed: its actor did not start", exc_info=error)
+            logger.error("connection_closed", not_started, exc_info=error, about=about)
         else:
             try:
                 await _wait_and_end(ref)
             except (MemoryError, RecursionError) as error:
                 await _end(ref)
-                logger.error("a connection is closed: its handler failed", exc_info=error)
+                logger.error("connection_closed", failed, exc_info=error, about=about)
 
     return handle
 
@@ -113,6 +121,10 @@ def _found(supervisor: DynamicSupervisor | Address[DynamicSupervisor]) -> Dynami
     if not isinstance(cell.actor, DynamicSupervisor):
         raise TypeError(f"supervisor must lead to a DynamicSupervisor, not to {cell.ref!r}")
     return cell.actor
+
+
+def _fields_of(supervisor: DynamicSupervisor | Address[DynamicSupervisor]) -> Fields:
+    return {"supervisor": _found(supervisor)._engine.label}
 
 
 async def _wait_and_end(ref: ActorRef[Any]) -> None:

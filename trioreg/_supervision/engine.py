@@ -21,12 +21,12 @@ import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import ENDED, ENDING
-from .._runtime import KILLED, ActorExited, logger, require_room, split
+from .._runtime import KILLED, ActorExited, require_room, split
 from .children import Children
 from .delayed_restart import DelayedRestarts
 from .group_restart import GroupRestart
 from .lifecycle import Lifecycle
-from .log import SupervisionLog
+from .log import SupervisionLog, logger
 from .restart_group import RestartGroup
 from .restarts import Restarts
 from .shutdown import end_in_order, end_side_by_side
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from .._actors import Cell
+    from .._runtime import SafeLogger
     from .child import Child
     from .child_spec import ChildSpec
     from .restart_intensity import RestartIntensity
@@ -66,6 +67,7 @@ class Engine:
         strategy: Strategy = "one_for_one",
         auto_shutdown: AutoShutdown = "never",
         max_children: float = math.inf,
+        logger: SafeLogger = logger,
     ) -> None:
         self.label = label
         self.strategy: Strategy = strategy
@@ -74,7 +76,7 @@ class Engine:
         self.own_child: Child | None = None
         self._to_start: list[ChildSpec] = []
         self._is_killed_from_above = False
-        self._log = SupervisionLog(label)
+        self._log = SupervisionLog(label, logger)
         self._group = RestartGroup(strategy)
         self._lifecycle = Lifecycle(label, self._group)
         delayed = DelayedRestarts(self._lifecycle)
@@ -283,7 +285,7 @@ class Engine:
                 spec.restart == "temporary"
                 and exit.error is None
                 and not (child.is_new or child.is_ending or lifecycle.is_closing or spec.significant)
-                and not (self.book.keeps_ended or child.last_lives or logger.isEnabledFor(DEBUG))
+                and not (self.book.keeps_ended or child.last_lives or self._log.is_enabled_for(DEBUG))
             ):
                 # What follows, written out for an end that means nothing: the child is forgotten.
                 by_id = self.book.by_id

@@ -115,7 +115,7 @@ class GroupRestart:
         assert cell is not None
         if not group.is_counted(member):
             member.restarts += 1
-            self._log.restarting_too(member)
+            self._log.restarting_too(member, cell)
         backoff = member.spec.backoff
         try:
             try:

@@ -1,8 +1,10 @@
 """What a supervisor writes into the log: one line for each start, end, restart and give-up.
 
-All lines go to the logger ``trioreg``. Ordinary starts and ends are at DEBUG. A restart without an error is at INFO,
-and a block that waits for permanent children. A child that is dropped without an error is at WARNING. A crash, with its
-traceback, and a supervisor that gives up are at ERROR.
+Ordinary starts and ends are at DEBUG. A restart without an error is at INFO, and a block that waits for permanent
+children. A child that is dropped without an error is at WARNING. A crash, with its traceback, and a supervisor that
+gives up are at ERROR.
+
+A line that tells both of an end and of what follows has the event of what follows.
 """
 
 from __future__ import annotations
@@ -13,36 +15,46 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from .._actors import crash_details
-from .._runtime import counted, logger
+from .._runtime import SafeLogger, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .._actors import Cell
-    from .._runtime import Exit
+    from .._runtime import EventName, Exit
     from .child import Child
+
+logger = SafeLogger("trioreg.supervision")
 
 SHOWN = 3
 """How many children one line names."""
 
 
 class SupervisionLog:
-    """The lines of one supervisor."""
+    """The lines of one supervisor.
 
-    __slots__ = ("_label",)
+    Attributes:
+        is_enabled_for: Whether lines of a level are written.
+    """
 
-    def __init__(self, label: str) -> None:
+    __slots__ = ("_label", "_logger", "is_enabled_for")
+
+    def __init__(self, label: str, logger: SafeLogger) -> None:
         self._label = label
+        self._logger = logger
+        self.is_enabled_for = logger.isEnabledFor
 
     def starting(self, child: Child, cell: Cell) -> None:
-        if logger.isEnabledFor(logging.DEBUG):
+        if self.is_enabled_for(logging.DEBUG):
             count = f", restart {child.restarts}" if child.restarts else ""
             message = "%s: child %s: starting as %r%s"
-            cell.ref._run.after_step(partial(logger.debug, message, self._label, child, cell.ref, count))
+            args = (self._label, child, cell.ref, count)
+            fields = child.log_fields(cell.ref)
+            cell.ref._run.after_step(partial(self._logger.debug, "actor_starting", message, *args, **fields))
 
     def not_started(self, child: Child, cell: Cell, exit: Exit) -> None:
         """At DEBUG: the task that started it gets the error."""
-        self._ended(logging.DEBUG, child, cell, exit, "did not start", "")
+        self._ended(logging.DEBUG, "actor_exited", child, cell, exit, "did not start", "")
 
     def ended(self, child: Child, cell: Cell, exit: Exit) -> None:
         """For good, or because its supervisor has ended it. (Ctrl-C and `SystemExit` are no crash.)"""
@@ -53,31 +65,36 @@ class SupervisionLog:
             if isinstance(exit.error, Exception)
             else logging.INFO
         )
-        if logger.isEnabledFor(level):
-            self._ended(level, child, cell, exit, "ended", _after(child))
+        if self.is_enabled_for(level):
+            self._ended(level, "actor_exited", child, cell, exit, "ended", _after(child))
 
-    def restarting(self, child: Child, cell: Cell, exit: Exit, seconds: float | None = None) -> None:
-        """It has ended, or failed to start, and is restarted: at once, or after ``seconds``."""
+    def restarting(self, child: Child, cell: Cell, exit: Exit, seconds: float | None = None, *, is_later: bool) -> None:
+        """It has ended, or failed to start, and is restarted: now, after ``seconds``, or together with others."""
         level = logging.INFO if exit.error is None else logging.ERROR
         wait = "" if seconds is None else f" in {counted(seconds, 'second')}"
-        self._ended(level, child, cell, exit, "ended", f": restart {child.restarts}{wait}")
+        event: EventName = "restarting" if is_later else "restarted"
+        self._ended(level, event, child, cell, exit, "ended", f": restart {child.restarts}{wait}", seconds)
 
-    def restarting_too(self, child: Child) -> None:
+    def restarting_too(self, child: Child, last: Cell) -> None:
         """It was ended for a group restart, and is started again."""
-        if logger.isEnabledFor(logging.INFO):
-            logger.info("%s: child %s is restarted with another: restart %d", self._label, child, child.restarts)
+        if self.is_enabled_for(logging.INFO):
+            message = "%s: child %s is restarted with another: restart %d"
+            fields = child.log_fields(last.ref)
+            if last.life.exit is not None:
+                fields["exit"] = last.life.exit.reason
+            self._logger.info("restarted", message, self._label, child, child.restarts, **fields)
 
     def drops(self, child: Child, cell: Cell, exit: Exit, limit: str) -> None:
         """It has ended, and is not restarted: that was one restart too many."""
         level = logging.WARNING if exit.error is None else logging.ERROR
-        self._ended(level, child, cell, exit, "ended", f": dropped, {limit}")
+        self._ended(level, "child_dropped", child, cell, exit, "ended", f": dropped, {limit}")
 
     def gives_up(self, child: Child, cell: Cell, exit: Exit, limit: str) -> None:
-        self._ended(logging.ERROR, child, cell, exit, "ended", f": giving up, {limit}")
+        self._ended(logging.ERROR, "gave_up", child, cell, exit, "ended", f": giving up, {limit}")
 
     def block_waits(self, children: Iterable[Child]) -> None:
         """The end of the supervisor's block is reached. With a permanent child, it is not left without a `stop`."""
-        if logger.isEnabledFor(logging.INFO):
+        if self.is_enabled_for(logging.INFO):
             permanent = (str(child) for child in children if child.spec.restart == "permanent" and child.is_kept_alive)
             some = list(islice(permanent, SHOWN + 1))
             if some:
@@ -86,28 +103,47 @@ class SupervisionLog:
                     "%s: the block waits for its children, and permanent ones never end by themselves (%s%s): "
                     "call stop(), or open it with at_end='stop'"
                 )
-                logger.info(message, self._label, ", ".join(some[:SHOWN]), more)
+                args = (self._label, ", ".join(some[:SHOWN]), more)
+                self._logger.info("block_waits", message, *args, supervisor=self._label)
 
     def shutdown_timed_out(self, child: Child, cell: Cell) -> None:
         """Its time to end is over."""
         message = "%s: child %s, %r, is killed: its %s to end are over"
-        logger.warning(message, self._label, child, cell.ref, counted(child.shutdown, "second"))
+        args = (self._label, child, cell.ref, counted(child.shutdown, "second"))
+        about = partial(child.log_fields, cell.ref)
+        self._logger.warning("shutdown_timed_out", message, *args, about=about, seconds=child.shutdown)
 
     def start_cancelled(self, child: Child, cell: Cell, error: BaseException) -> None:
         """The task that started the child is being cancelled, and can't raise this error."""
         message = "%s: child %s, %r, failed while its start was cancelled"
-        logger.error(message, self._label, child, cell.ref, exc_info=error)
+        args = (self._label, child, cell.ref)
+        about = partial(child.log_fields, cell.ref)
+        self._logger.error("start_failed", message, *args, exc_info=error, about=about, exit="crashed")
 
     def not_started_too_late(self, error: BaseException) -> None:
         """A child of the list did not start, and nobody gets the error any more."""
-        logger.error("%s: a child did not start, and the supervisor is ending", self._label, exc_info=error)
+        message = "%s: a child did not start, and the supervisor is ending"
+        self._logger.error("start_failed", message, self._label, exc_info=error, supervisor=self._label)
 
-    def _ended(self, level: int, child: Child, cell: Cell, exit: Exit, what: str, then: str) -> None:
-        if logger.isEnabledFor(level):
+    def _ended(
+        self,
+        level: int,
+        event: EventName,
+        child: Child,
+        cell: Cell,
+        exit: Exit,
+        what: str,
+        then: str,
+        seconds: float | None = None,
+    ) -> None:
+        if self.is_enabled_for(level):
             message = "%s: child %s, %r, %s (%s%s)%s"
             args = (self._label, child, cell.ref, what, exit, crash_details(cell), then)
+            fields = child.log_fields(cell.ref)
+            fields |= {"exit": exit.reason, "seconds": seconds}
+            write = partial(self._logger.log, level, event, message, *args, exc_info=exit.error, **fields)
             # Not before the names of that life are gone: a log handler may look for them.
-            cell.ref._run.after_step(partial(logger.log, level, message, *args, exc_info=exit.error))
+            cell.ref._run.after_step(write)
 
 
 def _after(child: Child) -> str:

@@ -20,10 +20,11 @@ import trio
 from trio.lowlevel import checkpoint, enable_ki_protection
 
 from .._actors import ENDED, LAUNCHED, STARTING, STOPPING, WAITING, PassingCell
-from .._runtime import KILLED, NORMAL, SHUTDOWN, NotRunning, logger, report, require_room
+from .._runtime import KILLED, NORMAL, SHUTDOWN, NotRunning, require_room
 from .child import Child
 from .crash_limit import CrashLimit
 from .crashes import Crashes
+from .log import logger
 from .on_demand_room import Room
 
 if TYPE_CHECKING:
@@ -245,7 +246,8 @@ class Lives:
         except Exception as error:
             # The key's `__eq__` raised. That life stays in the table: it takes no message, and the next one replaces
             # it. The others are not to suffer for it.
-            report(error, "%s: a key raised when its actor %r ended", self._lifecycle.label, cell.ref)
+            label, text = self._lifecycle.label, "%s: a key raised when its actor %r ended"
+            logger.report(error, "key_failed", text, label, cell.ref, supervisor=label, actor=cell.ref)
         if newer is not None and older is None:
             try:
                 _claim(newer, cell.ref)
@@ -264,7 +266,10 @@ class Lives:
             return
         given_up = self._limit.note(cell.key, exit.error)
         if given_up is not None:
-            cell.ref._run.after_step(partial(logger.error, "%s", given_up[0]))
+            about = partial(_child(cell).log_fields, cell.ref)
+            write = partial(logger.error, "gave_up", "%s", given_up[0], about=about, exit=exit.reason)
+            cell.ref._run.after_step(write)
+            cell.ref._run.tell_after_step("gave_up", self._lifecycle.label, given_up[0])
             self._lifecycle.give_up(*given_up)
 
     # Retirement

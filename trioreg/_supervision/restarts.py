@@ -128,7 +128,7 @@ class Restarts:
             # Children that end together are restarted together, which counts once.
             child.restarts += 1
             self._group.add_counted(child)
-            self._log.restarting(child, cell, exit)
+            self._log.restarting(child, cell, exit, is_later=True)
             if exit.error is not None:
                 keep_lines(exit.error)
         elif self._count(child, cell, exit):
@@ -192,12 +192,12 @@ class Restarts:
     ) -> None:
         if backoff is None:
             child.delayed_in_a_row = 0
-            self._log.restarting(child, cell, exit)
+            self._log.restarting(child, cell, exit, is_later=self._group.restarts_several)
             self._begin(child, cell)
         else:
             child.delayed_in_a_row += 1
             seconds = backoff.delay(child.delayed_in_a_row)
-            self._log.restarting(child, cell, exit, seconds)
+            self._log.restarting(child, cell, exit, seconds, is_later=True)
             self._delayed.begin(child, cell, seconds, partial(self._begin, child, cell), blocks_group=blocks_group)
 
     def _begin(self, child: Child, last: Cell) -> None:

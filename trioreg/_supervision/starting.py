@@ -21,7 +21,6 @@ from .._runtime import (
     current_actor,
     current_run,
     is_being_closed,
-    logger,
     require_room_for_task,
 )
 from .task_name import LONGEST, task_name
@@ -251,7 +250,7 @@ class Starting:
                 child.cell = cell  # `Children.begin_life`, written out
             else:
                 self._children.begin_life(child, cell)
-            if logger.isEnabledFor(DEBUG):
+            if self._log.is_enabled_for(DEBUG):
                 self._log.starting(child, cell)
             if self._run.instruments is not None:
                 if last is not None:

@@ -21,15 +21,17 @@ from trio.lowlevel import ParkingLot, checkpoint, checkpoint_if_cancelled, enabl
 
 from .._runtime import (
     Identity,
+    SafeLogger,
     await_user,
     counted,
-    logger,
     refuse_foreign_cancelled,
     require_room,
     run_user,
     split,
 )
 from .outcome import Done, Failed
+
+logger = SafeLogger("trioreg.tasks")
 
 E_co = TypeVar("E_co", covariant=True)
 
@@ -229,9 +231,11 @@ class TaskStream(Identity, AsyncIterator[E_co]):
             errors = [result.error for result in results if isinstance(result, Failed)] + self._late
             if errors:
                 logger.warning(
+                    "failures_left",
                     "a stream ended with %s that you did not take; the first:",
                     counted(len(errors), "failure"),
                     exc_info=errors[0],
+                    count=len(errors),
                 )
         self._slots.clear()
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 
-_logger = logging.getLogger("trioreg.telemetry")
+from .._runtime import SafeLogger
+
+logger = SafeLogger("trioreg.telemetry")
 
 
 class Failures:
@@ -24,4 +26,4 @@ class Failures:
         level = logging.DEBUG if self._is_known else logging.ERROR
         self._is_known = True
         text = "OpenTelemetry failed (%s), and the program goes on; later failures are logged at the level DEBUG"
-        _logger.log(level, text, type(error).__name__, exc_info=error)
+        logger.log(level, "telemetry_failed", text, type(error).__name__, exc_info=error)
