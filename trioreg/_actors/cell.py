@@ -300,8 +300,11 @@ class Cell(Mailbox):
         if self.runs_in_callers_turn or task is own:
             return True
         background = self.life.background
-        if background is None and (own is None or not own.child_nurseries):
-            return False  # no task is below it
+        # No task is below it if it has opened no nursery. Before it has a scope, none of its async code has run.
+        if background is None and (
+            own is None or (self.scope is None and self.state < ENDING) or not own.child_nurseries
+        ):
+            return False
         return is_within(task, self.task, background.tasks if background is not None else ())
 
     def turn_of(self, task: Task) -> Node | None:
@@ -341,7 +344,18 @@ class Cell(Mailbox):
         if self.hooks is None and self.taker is None:
             self.end(NORMAL)  # it has never taken a message, and may never come to `STOP`
         else:
-            self.put(STOP, None)  # before the state says so: if this fails, it can be asked to stop again
+            # Before the state says so: if this fails, it can be asked to stop again.
+            task = self.taker
+            if task is not None and task.custom_sleep_data is self:
+                # `Mailbox.put`, written out for an idle actor. Nobody observes `STOP`.
+                self.kind = STOP
+                try:
+                    wake(task)
+                except BaseException:
+                    self.kind = None
+                    raise
+            else:
+                self.put(STOP, None)
             self.state = STOPPING
         # `refuse_senders`, written out for an actor that no sender waits for.
         self.is_open = False
