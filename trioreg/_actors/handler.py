@@ -129,6 +129,9 @@ class Handler:
             for parameter in list(self._signature.parameters.values())[1:]
         )
 
+    def answered(self, value: object, error: BaseException | None) -> None:
+        """The caller has its answer, or has been cancelled. For one that instruments watch."""
+
     def check(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         """Raise `TypeError` unless the arguments fit. Ask ``least`` and ``most`` first: that is the common case."""
         shape = (len(args), tuple(kwargs))
@@ -166,12 +169,21 @@ def _begin(tick: Tick, function: Callable[..., Any], actor: object, /, *args: ob
     return function(actor, *args, **kwargs)
 
 
-def runtime_handler(name: str, function: Callable[..., object], arguments: int) -> Handler:
-    """The handler of a message that the runtime sends itself: a sync function of the actor and the arguments."""
-    handler = Handler.__new__(Handler)
+class RuntimeHandler(Handler):
+    """The handler of a message that the runtime sends itself. No instrument sees that message."""
+
+    __slots__ = ()
+
+
+def runtime_handler(
+    name: str, function: Callable[..., object], arguments: int, *, is_async: bool = False
+) -> RuntimeHandler:
+    """The handler of a message that the runtime sends itself: a function of the actor and the arguments."""
+    handler = RuntimeHandler.__new__(RuntimeHandler)
     handler.name = name
     handler.function = function
-    handler.is_async = False
+    handler.is_async = is_async
+    handler.limit = None
     handler.has_own_turn = True
     handler.declared = ()
     handler.least = handler.most = arguments
