@@ -10,6 +10,7 @@ import trio
 from support.errors import Bang
 from support.secret_agent import Refused, SecretAgent
 from support.supervisors import supervised
+from trio.lowlevel import currently_ki_protected
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Actor, ActorExited, ActorRef, Exit, Registry, raises
@@ -213,3 +214,45 @@ async def test_a_sync_on_stop_or_background_function_crashes_the_actor_and_is_na
         assert isinstance(error, TypeError)
         name, result = ("Wrong.on_stop", None) if place == "on_stop" else ("Working.compute", 7)
         assert str(error).endswith(f"{name} must be an async function, but it returned {result}")
+
+
+class Opened(Actor):
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = numbers
+        self.is_protected = currently_ki_protected()
+
+    def read(self) -> tuple[bool, tuple[int, ...]]:
+        return self.is_protected, self.numbers
+
+
+@pytest.mark.parametrize("numbers", [(), (1,), (1, 2, 3)])
+async def test_init_gets_its_arguments_and_is_open_to_ctrl_c(
+    numbers: tuple[int, ...], autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Opened, *numbers)
+        assert await ref.call(Opened.read) == (False, numbers)
+
+
+async def test_an_init_replaced_in_its_class_is_replaced_for_the_next_start(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(self: Opened) -> None:
+        self.numbers = (7,)
+        self.is_protected = currently_ki_protected()
+
+    async with supervised() as supervisor:
+        await supervisor.start_child(Opened)
+        monkeypatch.setattr(Opened, "__init__", other)
+        ref = await supervisor.start_child(Opened)
+        assert await ref.call(Opened.read) == (False, (7,))
+
+
+async def test_an_init_that_returns_something_is_refused(autojump_clock: MockClock) -> None:
+    class Wrong(Actor):
+        def __init__(self) -> int:  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+            return 7
+
+    async with supervised() as supervisor:
+        with pytest.raises(TypeError, match="should return None, not 'int'"):
+            await supervisor.start_child(Wrong)

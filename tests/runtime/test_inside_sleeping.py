@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 import trio
 from outcome import Value
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, wait_task_rescheduled
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from trioreg._runtime.sleeping import WOKEN, sleep_until_woken, wake
+from trioreg._runtime.sleeping import WOKEN, sleep_until_woken, sleep_with, wake
 
 
 class Sleeper:
@@ -47,6 +49,7 @@ async def test_wait_task_rescheduled_yields_only_the_abort_function(autojump_clo
     messages = first.send(None), second.send(None)
     for sleeper, message in zip((first, second), messages, strict=True):
         assert vars(message) == {"abort_func": abort}
+        assert type(message)(abort) == message
         with pytest.raises(StopIteration) as stopped:
             sleeper.send(Value("the outcome"))
         assert stopped.value.value == "the outcome"
@@ -103,6 +106,33 @@ async def test_park_is_a_checkpoint(autojump_clock: MockClock) -> None:
         nursery.start_soon(wake_it)
         with assert_checkpoints():
             await sleep_until_woken()
+
+
+@pytest.mark.parametrize("sleep", [wait_task_rescheduled, sleep_with])
+async def test_a_sleep_with_an_abort_function_asks_it_and_gives_what_wakes_the_task(
+    sleep: Callable[[Callable[[RaiseCancelT], Abort]], Awaitable[object]], autojump_clock: MockClock
+) -> None:
+    task = current_task()
+    asked: list[RaiseCancelT] = []
+
+    def abort(raise_cancel: RaiseCancelT) -> Abort:
+        asked.append(raise_cancel)
+        return Abort.FAILED
+
+    async def cancel_and_wake() -> None:
+        scope.cancel()
+        assert len(asked) == 1
+        await trio.sleep(1)
+        wake(task)
+
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancel_and_wake)
+            with assert_checkpoints():
+                await sleep(abort)
+            with pytest.raises(trio.Cancelled):
+                asked[0]()
+            assert trio.current_time() == 1
 
 
 def test_the_woken_outcome_has_a_repr() -> None:

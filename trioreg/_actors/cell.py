@@ -307,8 +307,11 @@ class Cell(Mailbox):
         if self.runs_in_callers_turn or task is own:
             return True
         background = self.life.background
-        if background is None and (own is None or not own.child_nurseries):
-            return False  # no task is below it
+        # No task is below it if it has opened no nursery. Before it has a scope, none of its async code has run.
+        if background is None and (
+            own is None or (self.scope is None and self.state < ENDING) or not own.child_nurseries
+        ):
+            return False
         return is_within(task, self.task, background.tasks if background is not None else ())
 
     def turn_of(self, task: Task) -> Node | None:

@@ -269,6 +269,8 @@ class Hooks:
     Attributes:
         has_on_start: Whether it overrides `on_start` or `on_started`: code that runs before the first message.
         is_made_plainly: Whether Python makes an instance with `Actor.__new__` and ``__init__``, and nothing else.
+        init: The ``__init__`` that the class had when it was first started, if it is a plain function; else None.
+        unprotected_init: The same, without protection from Ctrl-C when protected code calls it.
     """
 
     __slots__ = (
@@ -276,9 +278,11 @@ class Hooks:
         "has_on_start",
         "has_on_started",
         "has_on_stop",
+        "init",
         "is_made_plainly",
         "on_idle",
         "on_message",
+        "unprotected_init",
     )
 
     def __init__(self, cls: type, base: type, limit: Limit | None = None) -> None:
@@ -291,5 +295,11 @@ class Hooks:
         self.has_on_idle = overrides("on_idle")
         makers = [each for each in cls.__mro__ if "__new__" in vars(each)]
         self.is_made_plainly = type(cls).__call__ is type.__call__ and makers == [base, object]
+        self.init: object = None
+        self.unprotected_init: Callable[..., object] = object.__init__
+        init = in_class(cls, "__init__")
+        if type(init) is FunctionType:
+            self.init = init
+            self.unprotected_init = without_ki_protection(init)
         self.on_message = Handler(cls, "on_message", limit)
         self.on_idle = Handler(cls, "on_idle", limit)

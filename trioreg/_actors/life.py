@@ -74,12 +74,16 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
                     new: Any = _new(cls)
                     new._trioreg_bind(cell)
                     init: Any = cls.__init__
-                    if init is not _NO_INIT:
+                    result: object = None
+                    if init is hooks.init:
+                        # `run_user`, without its frame. Without ``*``, too: Python 3.11 calls a function quicker then.
+                        result = hooks.unprotected_init(new, *args) if args else hooks.unprotected_init(new)
+                    elif init is not _NO_INIT:  # a decorator's object, or one that was put there later
                         result = run_user(init, new, *args)
-                        if result is not None:
-                            raise TypeError(f"__init__() should return None, not {type(result).__name__!r}")
                     elif args:
                         raise TypeError(f"{cls.__qualname__}() takes no arguments")
+                    if result is not None:
+                        raise TypeError(f"__init__() should return None, not {type(result).__name__!r}")
                     del new
                 else:
                     made = run_user(factory, *args)

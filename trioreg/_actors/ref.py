@@ -159,10 +159,10 @@ class Address(MessagePaths[A], Identity):
             CallCycle: The actor would wait for itself: in its own code use ``self.stop()``. Or it waits for the caller.
             NotRegistered: The address is a name that no actor has.
         """
-        ref: Reference = self._resolve()
-        cell = ref._cell
+        cell = self._cell or self._resolve()._cell
         if cell is None:
             return await self.wait()
+        ref = cell.ref
         if get_ident() != cell.thread:
             ref._require_thread()
         task = current_task()

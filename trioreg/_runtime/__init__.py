@@ -50,7 +50,8 @@ from .log import SafeLogger
 from .log_fields import EventName, Fields
 from .owner import Owner, Token, owner_numbers
 from .public_names import show_methods_as
-from .sleeping import WOKEN, finish_waking, sleep_until_woken, wake
+from .report import report
+from .sleeping import WOKEN, finish_waking, sleep_until_woken, sleep_with, wake
 from .snapshot import items_of
 from .stack import require_room, require_room_for_task
 from .standing import Frames, frames_of, is_running, local_in, running_from, stack_of, users_part
@@ -137,6 +138,7 @@ __all__ = [
     "require_room",
     "require_room_for_task",
     "sleep_until_woken",
+    "sleep_with",
     "require_sync",
     "require_whole",
     "run_user",

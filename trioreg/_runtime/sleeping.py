@@ -14,9 +14,9 @@ shows how far Trio has come. So either the task is woken, or nothing has changed
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from types import coroutine
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from outcome import Outcome  # Trio's own: it is in the signature of `reschedule`, and there wherever Trio is
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_trio_token, reschedule, wait_task_rescheduled
@@ -89,7 +89,8 @@ def _message_of_a_sleeper() -> object:
     """The message that `wait_task_rescheduled` sends to Trio's scheduler.
 
     This uses no private name of Trio's, but it relies on something that Trio does not document: the message is one
-    object, yielded once. It says only how to abort, so it can be sent again. An outcome comes back.
+    object, yielded once. It says only how to abort, so it can be sent again, and another abort function makes another
+    message of its kind. An outcome comes back.
     tests/runtime/test_inside_sleeping.py fails if Trio changes that.
     """
     sleeper = wait_task_rescheduled(_abort)  # noqa: ASYNC105  # run by hand
@@ -102,6 +103,10 @@ def _message_of_a_sleeper() -> object:
 _MESSAGE = _message_of_a_sleeper()
 
 
+# Makes the message of one sleeper, for `sleep_with`.
+_new_message = cast("Callable[[Callable[[RaiseCancelT], Abort]], object]", type(_MESSAGE))
+
+
 @coroutine
 def sleep_until_woken() -> Generator[object, Outcome[object], None]:
     """Sleep until another task calls `wake`, or until this one is cancelled. A checkpoint.
@@ -109,3 +114,9 @@ def sleep_until_woken() -> Generator[object, Outcome[object], None]:
     The caller sets ``custom_sleep_data`` of its task first. Code that finds it set may wake the task, once.
     """
     (yield _MESSAGE).unwrap()
+
+
+@coroutine
+def sleep_with(abort: Callable[[RaiseCancelT], Abort]) -> Generator[object, Outcome[object], None]:
+    """``wait_task_rescheduled(abort)``, without its coroutine: that is a twentieth of a start. A checkpoint."""
+    (yield _new_message(abort)).unwrap()

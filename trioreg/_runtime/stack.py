@@ -16,44 +16,47 @@ def require_room(frames: int = _FRAMES) -> None:
 
 
 def require_room_for_task() -> None:
-    """``require_room(10)``, enough to start a task. Written out: each start pays for it, and so it costs half."""
-    _room_for_10()
+    """``require_room(10)``, enough to start a task. Written out: each start pays for it, and so it costs half.
+
+    Each function gives what the next one gives (None): that is two bytecodes less for each.
+    """
+    return _room_for_10()
 
 
 def _room_for_10() -> None:
-    _room_for_9()
+    return _room_for_9()
 
 
 def _room_for_9() -> None:
-    _room_for_8()
+    return _room_for_8()
 
 
 def _room_for_8() -> None:
-    _room_for_7()
+    return _room_for_7()
 
 
 def _room_for_7() -> None:
-    _room_for_6()
+    return _room_for_6()
 
 
 def _room_for_6() -> None:
-    _room_for_5()
+    return _room_for_5()
 
 
 def _room_for_5() -> None:
-    _room_for_4()
+    return _room_for_4()
 
 
 def _room_for_4() -> None:
-    _room_for_3()
+    return _room_for_3()
 
 
 def _room_for_3() -> None:
-    _room_for_2()
+    return _room_for_2()
 
 
 def _room_for_2() -> None:
-    _room_for_1()
+    return _room_for_1()
 
 
 def _room_for_1() -> None:

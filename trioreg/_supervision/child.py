@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 import trio
+from trio.lowlevel import Abort
 
 from .._actors import ENDED, STARTING
 from .._runtime import require_room, shown_safely
@@ -16,6 +17,8 @@ from .task_name import task_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
+
+    from trio.lowlevel import RaiseCancelT
 
     from .._actors import ActorRef, Cell
     from .._runtime import Fields, Owner
@@ -44,6 +47,9 @@ class Parent(Protocol):
 
     def start_task(self, function: Callable[[], Awaitable[object]], name: str) -> None:
         """Start a task beside the children's tasks."""
+
+    def cancel_start(self, child: Child, raise_cancel: RaiseCancelT) -> None:
+        """The task that waits for its start is being cancelled."""
 
     def child_ended(self, child: Child, cell: Cell) -> None:
         """Called in the last step of a life."""
@@ -108,20 +114,19 @@ class Child:
         "spec",
     )
 
-    def __init__(self, parent: Parent, number: int, spec: ChildSpec) -> None:
-        self.parent = parent
-        self.number = number
-        self.spec = spec
-        self.id: Hashable = None
-        self.cell: Cell | None = None
-        self.last_lives: tuple[Owner, ...] = ()
-        self.restarts = 0
-        self.intensity: RestartIntensity | None = None
-        self.delayed_in_a_row = 0
-        self.delayed_restart: DelayedRestart | None = None
-        self.is_new = True
-        self.is_ending = False
-        self.is_terminating = False
+    parent: Parent
+    number: int
+    spec: ChildSpec
+    id: Hashable
+    cell: Cell | None
+    last_lives: tuple[Owner, ...]
+    restarts: int
+    intensity: RestartIntensity | None
+    delayed_in_a_row: int
+    delayed_restart: DelayedRestart | None
+    is_new: bool
+    is_ending: bool
+    is_terminating: bool
 
     @property
     def life(self) -> Cell | None:
@@ -155,6 +160,14 @@ class Child:
             delayed.scope.cancel()
             delayed.over.set()
             self.delayed_restart = None  # the last step: a wait that is not cancelled ends with a restart
+
+    def cancel_start(self, raise_cancel: RaiseCancelT) -> Abort:
+        """The task that waits for its start is being cancelled. That task goes on when this life has ended.
+
+        It is a method of the child, so that a start makes no function of its own for it.
+        """
+        self.parent.cancel_start(self, raise_cancel)
+        return Abort.FAILED
 
     # What its cell asks of it
 
@@ -228,6 +241,22 @@ class Child:
             return text
         return f"{text} named {_shown(name.key)}"
 
+
+def new_child(parent: Parent, number: int, spec: ChildSpec) -> Child:
+    """A child that has had no life yet. A function, and no ``__init__``: each start pays for the call of a class."""
+    child = _new(Child)
+    child.parent = parent
+    child.number = number
+    child.spec = spec
+    child.id = child.cell = child.intensity = child.delayed_restart = None
+    child.last_lives = ()
+    child.restarts = child.delayed_in_a_row = 0
+    child.is_new = True
+    child.is_ending = child.is_terminating = False
+    return child
+
+
+_new = object.__new__
 
 # The log must not end a supervisor because a key's own methods raise.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .._actors import Reference
 from .._runtime import ChildNotEnded, ChildNotFound
-from .child import Child
+from .child import Child, new_child
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -65,7 +65,7 @@ class Children:
 
     def add(self, spec: ChildSpec) -> Child:
         """A new child, as the last in start order. `ValueError` if its id is taken."""
-        child = Child(self._parent, next(self._numbers), spec)
+        child = new_child(self._parent, next(self._numbers), spec)
         key: Hashable = child
         if self.keeps_ended:
             if spec.id is not None and spec.id in self.by_id:
@@ -76,7 +76,7 @@ class Children:
 
     def blank(self, spec: ChildSpec) -> Child:
         """A child without an id, which is not among the children before `adopt`."""
-        return Child(self._parent, 0, spec)
+        return new_child(self._parent, 0, spec)
 
     def adopt(self, child: Child, cell: Cell) -> None:
         """A blank child has its first life: it is the last in start order now."""

@@ -36,7 +36,7 @@ from .termination import Termination
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Iterator
 
-    from trio.lowlevel import Task
+    from trio.lowlevel import RaiseCancelT, Task
 
     from .._actors import Cell
     from .._runtime import SafeLogger
@@ -273,6 +273,9 @@ class Engine:
 
     def start_task(self, function: Callable[[], Awaitable[object]], name: str) -> None:
         self._lifecycle.nursery.start_soon(function, name=name)
+
+    def cancel_start(self, child: Child, raise_cancel: RaiseCancelT) -> None:
+        self.starting.cancel_start(child, raise_cancel)
 
     def child_ended(self, child: Child, cell: Cell) -> None:
         exit = cell.life.exit

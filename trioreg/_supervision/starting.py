@@ -11,7 +11,7 @@ from logging import DEBUG
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
-from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
+from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import ENDED, RUNNING, STARTING, StartWait, begin_wait, new_life, run_actor, waiting_for
 from .._runtime import (
@@ -22,6 +22,7 @@ from .._runtime import (
     current_run,
     is_being_closed,
     require_room_for_task,
+    sleep_with,
 )
 from .task_name import LONGEST, task_name
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
-    from trio.lowlevel import Task
+    from trio.lowlevel import RaiseCancelT, Task
 
     from .._actors import ActorRef, Cell
     from .._runtime import Run
@@ -52,6 +53,7 @@ class Starting:
 
     __slots__ = (
         "_allows_significant",
+        "_cancelled",
         "_children",
         "_context",
         "_delayed",
@@ -85,6 +87,7 @@ class Starting:
         self._max_children = max_children
         self._allows_significant = allows_significant
         self.thread: int | None = None
+        self._cancelled: dict[Cell, RaiseCancelT] = {}  # the starts whose waiting task is being cancelled
         self._own_task: Task
         self._run: Run
         self._context: Context
@@ -110,23 +113,16 @@ class Starting:
             child, cell = self._begin_new(spec)
             # `wait_started`, written out: a coroutine less for each start.
             life = cell.life
-            cancel: RaiseCancelT | None = None
-
-            def abort(raise_cancel: RaiseCancelT, child: Child = child, cell: Cell = cell) -> Abort:
-                nonlocal cancel
-                cancel = raise_cancel
-                self._lifecycle.end_start(child, cell)
-                return Abort.FAILED
-
             try:
                 ref: Any = cell.ref
                 wait = None if current_actor.get(None) is None else begin_wait(cell, self._waiter(task), StartWait)
                 try:
                     life.starter = task
                     lifecycle.starts[cell] = child
-                    await wait_task_rescheduled(abort)
+                    await sleep_with(child.cancel_start)
                 finally:
                     life.starter = None
+                    cancel = self._cancelled.pop(cell, None) if self._cancelled else None
                     is_postponed = cell not in lifecycle.starts
                     if not is_postponed:
                         del lifecycle.starts[cell]
@@ -292,21 +288,14 @@ class Starting:
         """
         lifecycle = self._lifecycle
         task = current_task()
-        cancel: RaiseCancelT | None = None
-
-        def abort(raise_cancel: RaiseCancelT) -> Abort:
-            nonlocal cancel
-            cancel = raise_cancel
-            lifecycle.end_start(child, cell)
-            return Abort.FAILED
-
         wait = None if current_actor.get(None) is None else begin_wait(cell, self._waiter(task), StartWait)
         try:
             cell.life.starter = task
             lifecycle.starts[cell] = child
-            await wait_task_rescheduled(abort)
+            await sleep_with(child.cancel_start)
         finally:
             cell.life.starter = None  # if it has not even begun to wait, nothing may wake it
+            cancel = self._cancelled.pop(cell, None) if self._cancelled else None
             is_postponed = cell not in lifecycle.starts
             if not is_postponed:
                 del lifecycle.starts[cell]  # no call, which could fail: a restart of several would leave the child out
@@ -316,6 +305,13 @@ class Starting:
             return True
         self._not_started(child, cell, cancel, is_postponed=is_postponed)
         return False
+
+    def cancel_start(self, child: Child, raise_cancel: RaiseCancelT) -> None:
+        """The task that waits for a start is being cancelled: the life is ended first."""
+        cell = child.cell
+        assert cell is not None
+        self._cancelled[cell] = raise_cancel
+        self._lifecycle.end_start(child, cell)
 
     def _waiter(self, task: Task) -> Task:
         """The task that waits for a start, if ``task`` asks for it.
