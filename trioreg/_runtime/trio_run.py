@@ -66,6 +66,7 @@ class Run(trio.abc.Instrument):
         ending: The owner that is in its last step. Other threads do not see its end before its names are gone.
         crashes: Actors that have crashed go through it before their last step, which logs and restarts.
         instruments: What watches it; None while nothing does.
+        sees_ends: Whether it is told of the end of each task: whether it is installed as an instrument of Trio's.
     """
 
     def __init__(self) -> None:
@@ -80,7 +81,7 @@ class Run(trio.abc.Instrument):
         self.crashes = Turnstile()
         self.instruments: Instruments | None = None
         self.reports: list[Callable[[], object]] = []
-        self._installed = False
+        self.sees_ends = False
         _runs.add(self)
 
     def __repr__(self) -> str:
@@ -88,9 +89,9 @@ class Run(trio.abc.Instrument):
 
     def hold(self, coro: CoroutineType[Any, Any, Any], holder: Holder) -> None:
         """A task holds a name now: call ``holder._task_ended`` in the step in which the task ends."""
-        if not self._installed:
+        if not self.sees_ends:
             add_instrument(self)
-            self._installed = True
+            self.sees_ends = True
         self.holders[coro] = holder
 
     def drop(self, coro: CoroutineType[Any, Any, Any]) -> None:
@@ -161,8 +162,8 @@ class Run(trio.abc.Instrument):
                 do_later(self.token, holder._task_ended)
             if coro in self.holders:
                 del self.holders[coro]
-        if not self.holders and self._installed:
-            self._installed = False
+        if not self.holders and self.sees_ends:
+            self.sees_ends = False
             remove_instrument(self)
 
 
