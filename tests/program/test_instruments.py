@@ -296,8 +296,26 @@ async def test_an_instrument_that_is_removed_between_sees_no_end() -> None:
     assert late.lines == []
 
 
+async def test_each_publication_to_one_actor_is_told_without_hooks_for_messages() -> None:
+    topics: PubSub[str, int] = PubSub("topics")
+    names = Names()
+    async with supervising() as supervisor:
+        topics.join("news", owner=await supervisor.start_child(Cart))
+        topics.publish_nowait("news", 1)  # the next ones could take the short way
+        await wait_all_tasks_blocked()
+        trioreg.add_instrument(names)
+        topics.publish_nowait("news", 2)
+        topics.publish_nowait("news", 3)
+        trioreg.remove_instrument(names)
+        topics.publish_nowait("news", 4)
+    assert names.lines == ["topics/news: 2 to 1", "topics/news: 3 to 1"]
+
+
 async def test_without_hooks_for_messages_no_message_takes_the_long_way() -> None:
-    instrument = Names()
+    class OnlyNames(Instrument):
+        def registered(self, event: Registered[Any, Any], /) -> None: ...
+
+    instrument = OnlyNames()
     trioreg.add_instrument(instrument)
     assert not UNUSUAL
     notes = Notes()
