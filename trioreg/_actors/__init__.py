@@ -12,7 +12,7 @@ from .actor_type import type_of
 from .agent import Agent
 from .any_wait import begin_wait_for_any, kept_busy_by
 from .beside import beside
-from .birth import new_life
+from .birth import new_life, new_passing_life
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
 from .crash_details import crash_details
@@ -86,6 +86,7 @@ __all__ = [
     "kept_busy_by",
     "needs_name",
     "new_life",
+    "new_passing_life",
     "post",
     "race",
     "raises",

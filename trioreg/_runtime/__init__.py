@@ -51,7 +51,7 @@ from .public_names import show_methods_as
 from .report import report
 from .sleeping import WOKEN, finish_waking, sleep_until_woken, wake
 from .snapshot import items_of
-from .stack import require_room, require_room_for_task
+from .stack import require_room, require_room_for_launch, require_room_for_task
 from .standing import stack_of
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
@@ -125,6 +125,7 @@ __all__ = [
     "require_count",
     "require_number",
     "require_room",
+    "require_room_for_launch",
     "require_room_for_task",
     "sleep_until_woken",
     "require_sync",

@@ -1,7 +1,8 @@
 """The instruments of one Trio run: for each hook, the functions to call. It knows no actor.
 
 `UNUSUAL` says whether a message has to take the long way. It is empty nearly always. While it is not, a run has an
-instrument that sees messages or publications, or the garbage collector runs. So a program without instruments pays nothing for them.
+instrument that sees messages or publications, or the garbage collector runs. So a program without instruments pays
+nothing for them.
 
 Must never happen: an instrument that disturbs the program. One that raises is removed, with an error in the log.
 """
