@@ -15,7 +15,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._runtime import UNUSUAL, Feed, Place, require_room
 from .cell import STOPPING
-from .deadlock import waiting_for
+from .deadlock import RoomWait, waiting_for
 from .handler import Handler
 from .message import CAST, INFO
 from .observed import publication
@@ -88,7 +88,7 @@ class Intake:
         """
         if not place.is_in_line():
             return place.got_in
-        with waiting_for(self._cell, current_task()):
+        with waiting_for(self._cell, current_task(), RoomWait):
             return await place.wait()
 
     def _put_message(self, message: object) -> bool:

@@ -72,6 +72,7 @@ class Settings:
         self.max_restarts = max_restarts
         self.max_seconds = max_seconds
         self.registry: Registry[int, None] = Registry(name)
+        self.registry._names.purpose = "pool"
         self.handlers: Handlers = spec.kind.type.handlers
         self.seconds = spec.seconds
         self.finishes = spec.shutdown != "kill"

@@ -36,6 +36,7 @@ class PubSubCore(Identity, Generic[K, M]):
             name, keys="duplicate", partitions=partitions, listeners=[_EndOfSubscriptions(self)]
         )
         self._names = self._registry._names
+        self._names.purpose = "topics"
         self._names.when_forgotten = self._forget
         # The hot path of a publication: topics with one subscription, an actor's. With each: `changes` of the only
         # partition when that was so, the actor's cell, the kind of the message, and the subscription.

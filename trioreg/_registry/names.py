@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Hashable
 from contextlib import suppress
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from trio.lowlevel import in_trio_run
 
@@ -44,6 +44,8 @@ from .totals import Totals, require_number
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+Purpose: TypeAlias = Literal["names", "topics", "pool", "partitions", "actors on demand"]
+
 entry_numbers = count()
 """The numbers of the entries, one after the other."""
 
@@ -59,10 +61,24 @@ class Names(Tables[K, V]):
         queues: The tasks that wait for a unique name in `Registry.acquire`.
         selections: For each selection that lets other tasks run: what has changed since it began.
         totals: The sum of the values of each key; None in a registry without totals.
+        purpose: What they are the names of, for people: ``"names"``, or what makes a registry for itself.
+        registry: Leads to the `Registry`, as long as the program keeps it.
         when_forgotten: Called when all entries are forgotten at once. No listener is told of that.
     """
 
-    __slots__ = ("__weakref__", "_run", "name", "notifier", "plain", "queues", "selections", "totals", "when_forgotten")
+    __slots__ = (
+        "__weakref__",
+        "_run",
+        "name",
+        "notifier",
+        "plain",
+        "purpose",
+        "queues",
+        "registry",
+        "selections",
+        "totals",
+        "when_forgotten",
+    )
 
     def __init__(self, name: str, kind: str, partitions: int, *, by_owner: bool, totals: bool) -> None:
         super().__init__(kind, partitions, by_owner=by_owner)
@@ -72,6 +88,8 @@ class Names(Tables[K, V]):
         self.plain: dict[K, Entry[V]] | None = None if totals else self.sole
         self.queues: AcquireQueues[K, V] = AcquireQueues()
         self.selections: list[Changes[K, V]] = []
+        self.purpose: Purpose = "names"
+        self.registry: Callable[[], object] = _gone
         self.when_forgotten: Callable[[], object] | None = None
         self._run: Run | None = None
 
@@ -540,3 +558,7 @@ class Names(Tables[K, V]):
                 do_later(self._run.token, notifier.deliver)  # the change is done, and is told a little later
         else:
             self._run.undelivered[notifier] = None
+
+
+def _gone() -> None:
+    """Leads to no `Registry`."""
