@@ -92,7 +92,9 @@ class TaskOwner(Owner):
         self._run.holders[self._coro] = self
 
     def _holds_nothing(self) -> None:
-        self._run.holders.pop(self._coro, None)  # `Run.drop`, written out
+        # The instrument stays until the next task ends. So a task that registers and unregisters in a loop does not
+        # install it each time.
+        self._run.holders.pop(self._coro, None)
 
     def _task_ended(self) -> None:
         self._run.ending = self

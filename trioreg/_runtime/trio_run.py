@@ -97,14 +97,6 @@ class Run(trio.abc.Instrument):
             self.sees_ends = True
         self.holders[coro] = holder
 
-    def drop(self, coro: CoroutineType[Any, Any, Any]) -> None:
-        """A task holds no name any more.
-
-        The instrument stays until the next task ends. So a task that registers and unregisters in a loop does not
-        install it each time.
-        """
-        self.holders.pop(coro, None)
-
     def begin_step(self) -> bool:
         """Begin a change of many names. `end_step` delivers its events. False if such a change has already begun."""
         if self.undelivered is not None:
