@@ -261,6 +261,21 @@ async def test_names_and_publications_are_told_of_registries_from_before_and_aft
     ]
 
 
+async def test_a_publication_to_one_idle_actor_is_told_to_an_instrument_without_hooks_for_messages(
+    autojump_clock: MockClock,
+) -> None:
+    names = Names()
+    topics: PubSub[str, str] = PubSub("topics")
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(Cart)
+        topics.join("news", Cart.add, owner=ref)
+        await wait_all_tasks_blocked()
+        trioreg.add_instrument(names)
+        topics.publish_nowait("news", "rain")
+        trioreg.remove_instrument(names)
+    assert names.lines == ["topics/news: rain to 1"]
+
+
 async def test_an_instrument_that_raises_is_removed_and_disturbs_nothing(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
@@ -299,28 +314,11 @@ async def test_an_instrument_that_is_removed_between_sees_no_end(autojump_clock:
     assert late.lines == []
 
 
-async def test_each_publication_to_one_actor_is_told_without_hooks_for_messages(
-    autojump_clock: MockClock,
-) -> None:
-    topics: PubSub[str, int] = PubSub("topics")
-    names = Names()
-    async with supervising() as supervisor:
-        topics.join("news", owner=await supervisor.start_child(Cart))
-        topics.publish_nowait("news", 1)  # the next ones could take the short way
-        await wait_all_tasks_blocked()
-        trioreg.add_instrument(names)
-        topics.publish_nowait("news", 2)
-        topics.publish_nowait("news", 3)
-        trioreg.remove_instrument(names)
-        topics.publish_nowait("news", 4)
-    assert names.lines == ["topics/news: 2 to 1", "topics/news: 3 to 1"]
-
-
 async def test_without_hooks_for_messages_no_message_takes_the_long_way(autojump_clock: MockClock) -> None:
-    class OnlyNames(Instrument):
-        def registered(self, event: Registered[Any, Any], /) -> None: ...
+    class Starts(Instrument):
+        def actor_started(self, ref: ActorRef[Any], /) -> None: ...
 
-    instrument = OnlyNames()
+    instrument = Starts()
     trioreg.add_instrument(instrument)
     assert not UNUSUAL
     notes = Notes()

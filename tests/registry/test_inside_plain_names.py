@@ -63,7 +63,7 @@ async def seen(seed: int, *, is_common: bool) -> list[object]:
         ref = await supervisor.start_child(Holder)
         owners: list[Owner] = [current_owner(), ref]
         # 7 has the hash of the odd ones: they are compared with it.
-        keys = ["".join(["a", "b"]), "ab", Odd(), Odd(), [], 7, 7, 7.0]
+        keys: list[Any] = ["".join(["a", "b"]), "ab", Odd(), Odd(), [], 7, 7, 7.0]
         for number in range(120):
             key = random.choice(keys)
             registry = random.choice([names, names, names, other])

@@ -4,6 +4,7 @@ Read first: `run.py`, then `instrument.py`, `tree.py` and `who.py`. This wing kn
 it.
 """
 
+from .dump import dump
 from .instrument import Instrument, add_instrument, remove_instrument
 from .registries import RegistryInfo, registries
 from .run import run
@@ -17,6 +18,7 @@ __all__ = [
     "RegistryInfo",
     "Tree",
     "add_instrument",
+    "dump",
     "registries",
     "remove_instrument",
     "run",

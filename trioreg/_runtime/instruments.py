@@ -22,11 +22,11 @@ NewMessage: TypeAlias = Callable[..., Any]
 
 Hooks: TypeAlias = dict[str, tuple[tuple[object, Callable[..., object]], ...]]
 
-MESSAGE_HOOKS = frozenset({"message_sent", "handling", "handled", "message_left"})
+MESSAGE_HOOKS = frozenset({"message_sent", "handling", "handled", "answered", "message_left"})
 """The hooks for which each message has to be watched on its way."""
 
 LONG_WAY_HOOKS = MESSAGE_HOOKS | {"published"}
-"""The hooks that the short way of a message passes by."""
+"""The hooks that the shortest ways of a message know nothing of."""
 
 
 class Instruments:
@@ -82,10 +82,10 @@ class Instruments:
         self.hooks = by_hook
         self.see_names = not NAME_HOOKS.isdisjoint(by_hook)
         self.new_message = None if MESSAGE_HOOKS.isdisjoint(by_hook) else self._maker
-        is_unusual = not LONG_WAY_HOOKS.isdisjoint(by_hook)
-        if is_unusual and self not in UNUSUAL:
+        takes_long_way = not LONG_WAY_HOOKS.isdisjoint(by_hook)
+        if takes_long_way and self not in UNUSUAL:
             UNUSUAL.append(self)
-        elif not is_unusual and self in UNUSUAL:
+        elif not takes_long_way and self in UNUSUAL:
             UNUSUAL.remove(self)
 
     def end(self) -> None:
