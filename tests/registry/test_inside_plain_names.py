@@ -75,8 +75,10 @@ async def seen(seed: int, *, is_common: bool) -> list[object]:
             by_actor = random.random() < 0.4
             done = await ref.call(Holder.run, partial(outcome, step, owners)) if by_actor else outcome(step, owners)
             Odd.refuses = False
-            rows = [[(str(type(k)), owners.index(e.owner), e.value) for k, e in r.items()] for r in (names, other)]
-            held = [[[str(type(k)) for k in r.keys(o)] for o in owners] for r in (names, other)]
+            rows = [
+                [(k.__class__.__name__, owners.index(e.owner), e.value) for k, e in r.items()] for r in (names, other)
+            ]
+            held = [[[k.__class__.__name__ for k in r.keys(o)] for o in owners] for r in (names, other)]
             log.append((done, rows, held, plain_holders()))
     for registry in (names, other):
         for key in registry.keys(owners[0]):
