@@ -21,7 +21,17 @@ from trio.lowlevel import checkpoint
 from trio.testing import MockClock
 
 from trioreg import Actor, ActorExited, ActorRef, Address, MailboxFull, Registry, Reply, raises
-from trioreg._actors import ENDING, STOPPING, Cell, hot_paths, life, new_life, type_of
+from trioreg._actors import (
+    ENDING,
+    STOPPING,
+    Cell,
+    PassingCell,
+    hot_paths,
+    life,
+    new_life,
+    new_passing_life,
+    type_of,
+)
 from trioreg._actors.answers import (
     answer_in_callers_turn,
     answer_later,
@@ -562,6 +572,20 @@ async def test_a_life_that_is_made_at_once_is_what_its_constructors_make(is_func
         names = slots_of(one) - {"ref", "life", "_cell", "_number"}
         assert {name: getattr(one, name) for name in names} == {name: getattr(other, name) for name in names}
     assert made.ref._cell is made
+
+
+async def test_a_blank_life_that_is_made_at_once_is_what_its_constructor_makes() -> None:
+    kind = type_of(Bounded)
+    run, child, home = current_run(), cast("Any", object()), cast("Any", object())
+    ref = kind.reference(run, "Bounded")
+    plain = PassingCell(ref, child, kind, home, "key", None)
+    ref._cell = plain
+    made = new_passing_life(kind.reference, run, "Bounded", child, kind, home, "key", None)
+    assert type(made) is PassingCell
+    names = slots_of(plain) - {"ref", "life", "waits"}
+    assert {name: getattr(plain, name) for name in names} == {name: getattr(made, name) for name in names}
+    assert made.ref._cell is made
+    assert made.life.child is child
 
 
 class Bounded(Actor):

@@ -54,8 +54,8 @@ def joining(ref: ActorRef[Screen]) -> None:
 async def publishing(ref: ActorRef[Screen]) -> None:
     assert_type(ticks.publish_nowait("nyse.ibm", Tick(), exclude=ref, where=lambda value: value is None), int)
     assert_type(await ticks.publish("nyse.ibm", Tick(), retain=True), int)
-    ticks.publish_nowait("nyse.ibm", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    ticks.publish_nowait(Wildcard("nyse.*"), Tick())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ticks.publish_nowait("nyse.ibm", 5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    ticks.publish_nowait(Wildcard("nyse.*"), Tick())  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     assert_type(ticks.retained("nyse.ibm"), list[Tick])
 
 

@@ -14,7 +14,7 @@ from .answers import wait_answer
 from .any_wait import begin_wait_for_any, kept_busy_by
 from .at_work import handling, other_tasks, own_frames
 from .beside import beside
-from .birth import new_life
+from .birth import new_life, new_passing_life
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
 from .control import ask, is_suspended, resume
@@ -105,6 +105,7 @@ __all__ = [
     "kept_busy_by",
     "needs_name",
     "new_life",
+    "new_passing_life",
     "post",
     "race",
     "raises",

@@ -68,6 +68,8 @@ class PassingCell(Cell):
         rounds: How many messages of `ask_round` are in the mailbox. They take up no room, and are not counted.
     """
 
+    _edges: dict[Wait, None] | None  # `Cell` sets it, as `waits`
+
     __slots__ = (
         "_edges",
         "_wait_for_older",
@@ -87,8 +89,11 @@ class PassingCell(Cell):
     def __init__(
         self, ref: Reference, child: Child, blueprint: Blueprint, home: Home, key: Hashable, older: PassingCell | None
     ) -> None:
-        self._edges: dict[Wait, None] | None = None
         super().__init__(ref, child, blueprint)
+        self.begin(home, key, older)
+
+    def begin(self, home: Home, key: Hashable, older: PassingCell | None) -> None:
+        """What it has beside a `Cell`."""
         self.home = home
         self.key = key
         self.stage = BLANK

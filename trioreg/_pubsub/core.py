@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from threading import get_ident
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from trio.lowlevel import in_trio_run
 
-from .._registry import Event, Follower, Registry, Unregistered
+from .._registry import Entry, Event, Follower, Registry, Unregistered
 from .._runtime import Identity, Owner, current_run, require_room
 from .retained import Retained
 from .subscription import Subscription
 from .trie import Trie
 from .wildcard import Wildcard
 
+if TYPE_CHECKING:
+    from .._actors import Cell
+
 K = TypeVar("K", bound=Hashable)
 M = TypeVar("M")
+
+DIRECT_KEPT = 4096
+"""For how many topics a `PubSub` keeps who gets a message."""
 
 
 class PubSubCore(Identity, Generic[K, M]):
@@ -31,9 +37,11 @@ class PubSubCore(Identity, Generic[K, M]):
         )
         self._names = self._registry._names
         self._names.purpose = "topics"
-        self._names.when_forgotten = self._forget_patterns
-        # The subscriptions of each topic, if one table has them all; else nothing. For the hot path of a publication.
-        self._groups = self._names.duplicate[0].table if partitions == 1 else {}
+        self._names.when_forgotten = self._forget
+        # The hot path of a publication: topics with one subscription, an actor's. With each: `changes` of the only
+        # partition when that was so, the actor's cell, the kind of the message, and the subscription.
+        self._partition = self._names.duplicate[0]
+        self._direct: dict[K | Wildcard, tuple[int, Cell, object, Subscription]] = {}
         self._wildcards = Trie()
         self._retained: Retained[K, M] = Retained()
 
@@ -45,8 +53,20 @@ class PubSubCore(Identity, Generic[K, M]):
         """The name of this PubSub."""
         return self._registry.name
 
-    def _forget_patterns(self) -> None:
+    def _forget(self) -> None:
         self._wildcards = Trie()
+        self._direct.clear()
+
+    def _keep_direct(self, topic: K, changes: int, audience: list[Entry[Subscription]]) -> None:
+        """A topic has this audience: if it is one actor, the next publication finds it at once."""
+        if len(audience) != 1 or self._names.n != 1 or self._wildcards.size:
+            return
+        subscription = audience[0].value
+        cell = subscription.cell
+        if cell is not None:
+            if len(self._direct) >= DIRECT_KEPT:
+                self._direct.clear()
+            self._direct[topic] = changes, cell, subscription.kind, subscription
 
     def _insert(self, owner: Owner, topic: K | Wildcard, subscription: Subscription) -> int:
         """Put a subscription into the tables, or raise and change nothing. Returns the number of its entry."""
@@ -91,6 +111,7 @@ class _EndOfSubscriptions(Follower[K | Wildcard, Subscription]):
     def __call__(self, event: Event[K | Wildcard, Subscription]) -> None:
         if isinstance(event, Unregistered):
             event.value.end()
+            self._core._direct.clear()  # it is out of date, and is to keep no owner that has ended
             if isinstance(event.key, Wildcard) and event.key not in self._core._registry:
                 self._core._wildcards.remove(event.key)
 

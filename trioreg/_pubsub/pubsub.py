@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from trio.lowlevel import checkpoint, enable_ki_protection, reschedule
 
@@ -67,12 +67,24 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
 
     # Publish
 
-    @enable_ki_protection
+    @overload
+    def publish_nowait(self, topic: K, message: M) -> int: ...
+    @overload
     def publish_nowait(
         self,
         topic: K,
         message: M,
         *,
+        exclude: Owner | None = ...,
+        where: Callable[[Any], object] | None = ...,
+        retain: bool = ...,
+    ) -> int: ...
+    @enable_ki_protection
+    def publish_nowait(
+        self,
+        topic: K,
+        message: M,
+        # By keyword only, as the overloads say: a star here costs each call a twentieth.
         exclude: Owner | None = None,
         where: Callable[[Any], object] | None = None,
         retain: bool = False,
@@ -101,38 +113,42 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
             RuntimeError: You are outside of the Trio run of the subscribers.
         """
         # A plain message to one actor, written out: `_prepare`, `tell_now`, `Intake.put` and `Mailbox.put`.
-        group = None
-        if exclude is None and where is None and not retain and not self._wildcards.size:
+        direct = None
+        is_plain = exclude is None and where is None and not retain and not UNUSUAL
+        if is_plain:
+            payload = (message,)  # first what may run the garbage collector, and a `__del__` that changes something
             try:
-                group = self._groups.get(topic)
-            except TypeError:
-                group = None  # `_prepare` says what is wrong
-        if group is not None and len(group) == 1:
-            # First all that may run the garbage collector, and a `__del__` that changes something.
-            thread, payload, entries = get_ident(), (message,), [*group.values()]
-            if len(entries) == 1 and (cell := entries[0][1].cell) is not None and cell.thread == thread and not UNUSUAL:
-                subscription = entries[0][1]
-                task = cell.taker
-                if task is None or task.custom_sleep_data is not cell or not cell.is_open:
-                    return 1 if subscription.put(message) else 0
-                cell.kind = subscription.kind
-                cell.payload = message if cell.kind is INFO else payload
-                # `wake`, written out.
-                task.custom_sleep_data = WOKEN
-                try:
-                    reschedule(task, WOKEN)
-                except BaseException:
-                    if task.custom_sleep_data is WOKEN:
-                        task.custom_sleep_data = cell
-                        cell.kind = cell.payload = None
-                        raise
-                    finish_waking(task)
-                return 1
+                if topic in self._direct:
+                    direct = self._direct[topic]
+            except Exception:
+                direct = None  # `_prepare` says what is wrong
+            if direct is not None:
+                changes, cell, kind, subscription = direct
+                if changes == self._partition.changes and get_ident() == cell.thread:
+                    task = cell.taker
+                    if task is None or task.custom_sleep_data is not cell or not cell.is_open:
+                        return 1 if subscription.put(message) else 0
+                    cell.kind = kind
+                    cell.payload = message if kind is INFO else payload
+                    # `wake`, written out.
+                    task.custom_sleep_data = WOKEN
+                    try:
+                        reschedule(task, WOKEN)
+                    except BaseException:
+                        if task.custom_sleep_data is WOKEN:
+                            task.custom_sleep_data = cell
+                            cell.kind = cell.payload = None
+                            raise
+                        finish_waking(task)
+                    return 1
+        changes = self._partition.changes
         audience, excluded = self._prepare(topic, exclude, where)
         run = self._names._run
         if COLLECTING and is_finalizing() and run is not None:
             do_later(run.token, self.publish_nowait, topic, message, exclude=exclude, where=where, retain=retain)
             return len(audience)
+        if is_plain and len(audience) == 1:
+            self._keep_direct(topic, changes, audience)
         reached = tell_now(chosen(audience, excluded, where), message)
         if retain:
             self._retained.keep(current_run(), topic, message)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from .._runtime import Owner
 
@@ -23,3 +24,10 @@ class Entry(NamedTuple, Generic[V]):
     """The owner: an `ActorRef`, or a `TaskOwner` for a plain Trio task."""
     value: V
     """The value that was passed to `Registry.register` or `Registry.via`."""
+
+
+# `Entry(...)` without the Python function that a named tuple has around it.
+new_entry = cast(
+    "Callable[[type[Entry[Any]], tuple[Owner, Any]], Entry[Any]]",
+    tuple.__new__,  # pyright: ignore[reportUnknownMemberType]
+)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Hashable
 from contextlib import suppress
 from itertools import count
-from typing import Any, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from trio.lowlevel import in_trio_run
 
@@ -35,7 +35,7 @@ from .._runtime import (
 from .acquire_queue import AcquireQueue, AcquireQueues
 from .arguments import as_owner
 from .changes import Changes
-from .entry import Entry
+from .entry import Entry, new_entry
 from .events import Event, Registered, Unregistered
 from .notifier import Notifier
 from .tables import Tables, numbers_in
@@ -48,21 +48,18 @@ V = TypeVar("V")
 
 Purpose: TypeAlias = Literal["names", "topics", "pool", "partitions", "actors on demand"]
 
-_numbers = count()
-_binding = threading.RLock()  # not a Lock: a finalizer may run while it is held, and may use a registry too
+entry_numbers = count()
+"""The numbers of the entries, one after the other."""
 
-# `Entry(...)` without the Python function that a named tuple has around it.
-_new_entry = cast(
-    "Callable[[type[Entry[Any]], tuple[Owner, Any]], Entry[Any]]",
-    tuple.__new__,  # pyright: ignore[reportUnknownMemberType]
-)
+_binding = threading.RLock()  # not a Lock: a finalizer may run while it is held, and may use a registry too
 
 
 class Names(Tables[K, V]):
     """The tables of a registry, and everything that changes together with them.
 
     Attributes:
-        notifier: Delivers events; None until there is a listener, a watcher or a waiting task.
+        notifier: Delivers events; None until there is a listener, a watcher or a waiting task. (`follow` sets it.)
+        plain: The only table of unique keys, while a new name concerns nothing else: no totals, no notifier. Else None.
         queues: The tasks that wait for a unique name in `Registry.acquire`.
         selections: For each selection that lets other tasks run: what has changed since it began.
         totals: The sum of the values of each key; None in a registry without totals.
@@ -76,6 +73,7 @@ class Names(Tables[K, V]):
         "_run",
         "name",
         "notifier",
+        "plain",
         "purpose",
         "queues",
         "registry",
@@ -89,6 +87,7 @@ class Names(Tables[K, V]):
         self.name = name
         self.notifier: Notifier[K, V] | None = None
         self.totals: Totals[K] | None = Totals() if totals else None
+        self.plain: dict[K, Entry[V]] | None = None if totals else self.sole
         self.queues: AcquireQueues[K, V] = AcquireQueues()
         self.selections: list[Changes[K, V]] = []
         self.purpose: Purpose = "names"
@@ -190,14 +189,18 @@ class Names(Tables[K, V]):
     def watch(self) -> None:
         """Tell the instruments of the run of each change from now on."""
         if self.notifier is None:
-            self.notifier = Notifier(())
+            self.follow(Notifier(()))
+
+    def follow(self, notifier: Notifier[K, V]) -> Notifier[K, V]:
+        """Tell a notifier of each change from now on: the first one that this registry has."""
+        self.notifier = notifier
+        self.plain = None
+        return notifier
 
     def open_notifier(self) -> Notifier[K, V]:
         """The notifier, for a task of this run to watch the registry or wait for a name. Made when first needed."""
         self.bind_to_run(current_run())
-        if self.notifier is None:
-            self.notifier = Notifier(())
-        return self.notifier
+        return self.follow(Notifier(())) if self.notifier is None else self.notifier
 
     # Changes: in the thread of the run, in one step
 
@@ -205,8 +208,8 @@ class Names(Tables[K, V]):
         """Add an entry, or raise and change nothing. Returns the number of the entry: each has its own."""
         if self.totals is not None or self.notifier is not None:
             require_room()  # for what comes behind the change
-        entry: Entry[V] = _new_entry(Entry, (owner, value))
-        number = next(_numbers)
+        entry: Entry[V] = new_entry(Entry, (owner, value))
+        number = next(entry_numbers)
         if self.unique:
             # One dict operation both looks and takes: if the key's own `__eq__` raises, nothing has happened.
             table = self.table_of(key) if self.sole is None else self.sole
@@ -252,15 +255,15 @@ class Names(Tables[K, V]):
         """`Registration.register`, for an actor that is about to start: it is alive, and this is its own thread."""
         if owner._run is not self._run:
             self.bind_to_run(owner._run)
-        table = self.sole
-        if table is None or self.totals is not None or self.notifier is not None or owner._held is not None:
+        table = self.plain
+        if table is None or owner._held is not None:
             if self.totals is not None:
                 require_number("value", value)
             self.insert(owner, key, value)
             return
         # `insert`, written out for names in one table that nothing follows, and an owner without another name.
-        entry: Entry[V] = _new_entry(Entry, (owner, value))
-        held = self, key, next(_numbers)
+        entry: Entry[V] = new_entry(Entry, (owner, value))
+        held = self, key, next(entry_numbers)
         taken = table.setdefault(key, entry)
         if taken is not entry:
             raise AlreadyRegistered(self.name, key, taken.owner, taken.value)
@@ -314,7 +317,7 @@ class Names(Tables[K, V]):
         """Change the value of one entry of an owner. The entry must be there."""
         if self.totals is not None or self.selections:
             require_room()  # for what comes behind the change
-        new: Entry[V] = _new_entry(Entry, (owner, value))
+        new: Entry[V] = new_entry(Entry, (owner, value))
         table: Any
         place: Any
         if self.unique:
@@ -358,7 +361,7 @@ class Names(Tables[K, V]):
         try:
             owner._drop(self, key)
             try:
-                to._take(self, key, next(_numbers))
+                to._take(self, key, next(entry_numbers))
                 try:
                     table[key] = new
                 except BaseException:

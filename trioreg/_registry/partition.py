@@ -62,16 +62,22 @@ class DuplicatePartition(Generic[K, V]):
     """Any number of entries for each key, in the order in which they came.
 
     Each entry has a number of its own, so the end of one subscriber among 150,000 is one deletion.
+
+    Attributes:
+        count: The number of entries.
+        changes: Another number after each change: what a reader has kept of the table holds while it is the same.
     """
 
-    __slots__ = ("count", "table")
+    __slots__ = ("changes", "count", "table")
 
     def __init__(self) -> None:
         self.table: dict[K, dict[int, Entry[V]]] = {}
         self.count = 0
+        self.changes = 0
 
     def add(self, key: K, number: int, entry: Entry[V]) -> dict[int, Entry[V]]:
         """Add an entry. Returns the group of its key."""
+        self.changes += 1
         group = self.table.get(key)
         if group is None:
             group = self.table[key] = {number: entry}
@@ -82,6 +88,7 @@ class DuplicatePartition(Generic[K, V]):
 
     def undo_add(self, group: dict[int, Entry[V]]) -> None:
         """Undo the last `add`. It removes the last item of a dict, so no key is compared."""
+        self.changes += 1
         group.popitem()
         if not group:
             self.table.popitem()
@@ -92,6 +99,7 @@ class DuplicatePartition(Generic[K, V]):
         group = self.table[key]
         removed = [group[number] for number in numbers]
         size = len(numbers)
+        self.changes += 1
         # From here on no call, until all are gone. Deleting the key may raise, and then nothing has changed.
         if len(group) == size:
             del self.table[key]
@@ -127,6 +135,7 @@ class DuplicatePartition(Generic[K, V]):
 
     def purge(self, owner: Owner) -> tuple[Rows[K, V], Rows[K, V]]:
         """As `UniquePartition.purge`."""
+        self.changes += 1
         groups = list(self.table.items())
         purged: Rows[K, V] = []
         for key, group in groups:
@@ -142,6 +151,7 @@ class DuplicatePartition(Generic[K, V]):
 
     def clear(self) -> None:
         """Remove all entries."""
+        self.changes += 1
         self.table.clear()
         self.count = 0
 

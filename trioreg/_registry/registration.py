@@ -8,10 +8,20 @@ from typing import TypeVar, cast, overload
 import trio
 from trio.lowlevel import checkpoint_if_cancelled, enable_ki_protection
 
-from .._runtime import NotRegistered, Owner, require_room, require_sync, run_user, sync_result
+from .._runtime import (
+    AlreadyRegistered,
+    NotRegistered,
+    Owner,
+    current_owner,
+    require_room,
+    require_sync,
+    run_user,
+    sync_result,
+)
 from .arguments import AcceptsNone, as_owner, require_hashable, unhashable
 from .core import RegistryCore
-from .entry import Entry
+from .entry import Entry, new_entry
+from .names import entry_numbers
 from .query import value_query
 from .totals import require_number
 
@@ -31,8 +41,7 @@ class Registration(RegistryCore[K, V]):
         self,
         key: K,
         value: V = None,  # type: ignore[assignment]
-        *,
-        owner: Owner | None = None,
+        owner: Owner | None = None,  # by keyword only, as the overloads say; a star here costs each call a twentieth
     ) -> Owner:
         """Register ``key`` until its owner ends or calls `unregister`.
 
@@ -55,17 +64,44 @@ class Registration(RegistryCore[K, V]):
             RuntimeError: The call comes from outside the owner's Trio run, or the registry belongs to another run.
         """
         names = self._names
-        owner = names.writable_owner(owner)
+        # `Names.writable_owner`, written out for the caller itself.
+        if owner is None:
+            try:
+                owner = current_owner()
+            except RuntimeError:
+                owner = names.writable_owner(None)  # it says what is wrong
+            if owner._run is not names._run:
+                names.bind_to_run(owner._run)
+        else:
+            owner = names.writable_owner(owner)
         if names.totals is not None:
             require_number("value", value)
+        table = names.plain
         try:
-            names.insert(owner, key, value)
+            if table is None:
+                names.insert(owner, key, value)
+                return owner
+            # `Names.insert`, written out.
+            entry: Entry[V] = new_entry(Entry, (owner, value))
+            number = next(entry_numbers)
+            taken = table.setdefault(key, entry)
+            if taken is not entry:
+                raise AlreadyRegistered(names.name, key, taken.owner, taken.value)
+            try:
+                owner._take(names, key, number)
+            except BaseException:
+                table.popitem()
+                raise
         except TypeError as error:
             raise unhashable("key", key, error) from None
         return owner
 
+    @overload
+    def unregister(self, key: K) -> int: ...
+    @overload
+    def unregister(self, key: K, *, owner: Owner | None) -> int: ...
     @enable_ki_protection
-    def unregister(self, key: K, *, owner: Owner | None = None) -> int:
+    def unregister(self, key: K, owner: Owner | None = None) -> int:
         """Give ``key`` back: remove every entry that the owner has for it.
 
         Not a checkpoint; the cost grows with the owner's entries for the key.
@@ -82,9 +118,39 @@ class Registration(RegistryCore[K, V]):
             TypeError: ``key`` is not hashable, or ``owner`` is not an owner.
             RuntimeError: As for `register`.
         """
-        owner = self._names.writable_owner(owner)
+        names = self._names
+        # `Names.writable_owner`, written out, as in `register`.
+        if owner is None:
+            try:
+                owner = current_owner()
+            except RuntimeError:
+                owner = names.writable_owner(None)
+            if owner._run is not names._run:
+                names.bind_to_run(owner._run)
+        else:
+            owner = names.writable_owner(owner)
+        table = names.plain
+        held = owner._held
         try:
-            return self._names.delete_all(owner, key)
+            if table is None or type(held) is not tuple or held[1] is not key or held[0] is not names:
+                return names.delete_all(owner, key)
+            if names.queues.by_key or names.selections:
+                return names.delete_all(owner, key)
+            # `Names._remove_all`, written out for an owner without another name.
+            owner._held = None
+            try:  # noqa: SIM105  # it costs nothing
+                owner._holds_nothing()
+            except (RecursionError, MemoryError):
+                pass
+            try:
+                entry = table.pop(key)
+                if entry[0] is not owner:
+                    table[key] = entry
+                    raise KeyError(key)
+            except BaseException:
+                owner._undrop(held, names, key, held[2])
+                raise
+            return 1
         except TypeError as error:
             raise unhashable("key", key, error) from None
 

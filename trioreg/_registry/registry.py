@@ -139,7 +139,7 @@ class Registry(
         self._kept_vias: dict[K, Via[K, V]] = {}
         self._kept_typed_vias: dict[tuple[K, type[Any] | None], Via[K, V, Any]] = {}
         if listeners:
-            self._names.notifier = Notifier(listeners)
+            self._names.follow(Notifier(listeners))
 
     def __repr__(self) -> str:
         return f"<Registry {self.name!r}, {self._kind} keys, {self.count()} registered>"

@@ -50,10 +50,9 @@ from .log import SafeLogger
 from .log_fields import EventName, Fields
 from .owner import Owner, Token, owner_numbers
 from .public_names import show_methods_as
-from .report import report
 from .sleeping import WOKEN, finish_waking, sleep_until_woken, sleep_with, wake
 from .snapshot import items_of
-from .stack import require_room, require_room_for_task
+from .stack import require_room, require_room_for_launch, require_room_for_task
 from .standing import Frames, frames_of, is_running, local_in, running_from, stack_of, users_part
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
@@ -136,6 +135,7 @@ __all__ = [
     "require_count",
     "require_number",
     "require_room",
+    "require_room_for_launch",
     "require_room_for_task",
     "sleep_until_woken",
     "sleep_with",

@@ -68,14 +68,18 @@ class TaskOwner(Owner):
         return holder if isinstance(holder, TaskOwner) else self
 
     def _take(self, registry: Lessor, key: Hashable, token: Token) -> None:
-        if self._held is None:
-            # When a listener is told of the end of a task, that task is still Trio's current one.
-            if self._coro.cr_frame is None:
-                raise ActorExited(self, NORMAL)
-            self._run.hold(self._coro, self)
-            self._held = (registry, key, token)
-        else:
+        if self._held is not None:
             super()._take(registry, key, token)
+            return
+        coro, run = self._coro, self._run
+        # When a listener is told of the end of a task, that task is still Trio's current one.
+        if coro.cr_frame is None:
+            raise ActorExited(self, NORMAL)
+        if run.sees_ends:
+            run.holders[coro] = self  # `Run.hold`, written out
+        else:
+            run.hold(coro, self)
+        self._held = (registry, key, token)
 
     def _undrop(self, held: Held, registry: Lessor, key: Hashable, token: Token) -> None:
         # `Owner._undrop`, written out: where the change has failed for lack of room, there is none for one more call.
@@ -88,7 +92,9 @@ class TaskOwner(Owner):
         self._run.holders[self._coro] = self
 
     def _holds_nothing(self) -> None:
-        self._run.drop(self._coro)
+        # The instrument stays until the next task ends. So a task that registers and unregisters in a loop does not
+        # install it each time.
+        self._run.holders.pop(self._coro, None)
 
     def _task_ended(self) -> None:
         self._run.ending = self
@@ -126,7 +132,8 @@ def current_owner() -> Owner:
         return owner
     known = _current_task_owner.get(None)
     if known is not None and known._coro is task.coro:
-        return known if known._held is not None else known._canonical()
+        # `TaskOwner._canonical`, written out for a task that holds nothing.
+        return known if known._held is not None or known._coro not in known._run.holders else known._canonical()
     made = TaskOwner(current_run(), task)
     found = made._canonical()
     _current_task_owner.set(cast("TaskOwner", found))

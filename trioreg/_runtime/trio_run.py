@@ -70,6 +70,7 @@ class Run(trio.abc.Instrument):
         ending: The owner that is in its last step. Other threads do not see its end before its names are gone.
         crashes: Actors that have crashed go through it before their last step, which logs and restarts.
         instruments: What watches it; None while nothing does.
+        sees_ends: Whether it is told of the end of each task: whether it is installed as an instrument of Trio's.
     """
 
     def __init__(self) -> None:
@@ -85,7 +86,7 @@ class Run(trio.abc.Instrument):
         self.crashes = Turnstile()
         self.instruments: Instruments | None = None
         self.reports: list[Callable[[], object]] = []
-        self._installed = False
+        self.sees_ends = False
         _runs.add(self)
 
     def __repr__(self) -> str:
@@ -93,18 +94,10 @@ class Run(trio.abc.Instrument):
 
     def hold(self, coro: CoroutineType[Any, Any, Any], holder: Holder) -> None:
         """A task holds a name now: call ``holder._task_ended`` in the step in which the task ends."""
-        if not self._installed:
+        if not self.sees_ends:
             add_instrument(self)
-            self._installed = True
+            self.sees_ends = True
         self.holders[coro] = holder
-
-    def drop(self, coro: CoroutineType[Any, Any, Any]) -> None:
-        """A task holds no name any more.
-
-        The instrument stays until the next task ends. So a task that registers and unregisters in a loop does not
-        install it each time.
-        """
-        self.holders.pop(coro, None)
 
     def begin_step(self) -> bool:
         """Begin a change of many names. `end_step` delivers its events. False if such a change has already begun."""
@@ -166,8 +159,8 @@ class Run(trio.abc.Instrument):
                 do_later(self.token, holder._task_ended)
             if coro in self.holders:
                 del self.holders[coro]
-        if not self.holders and self._installed:
-            self._installed = False
+        if not self.holders and self.sees_ends:
+            self.sees_ends = False
             remove_instrument(self)
 
 

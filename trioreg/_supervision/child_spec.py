@@ -328,3 +328,20 @@ def spec_of(
         if value is not None:
             raise TypeError(f"{option} must be in the ChildSpec, not beside it: {value!r}")
     return factory  # pyright: ignore[reportUnknownVariableType]  # isinstance() loses the parameter
+
+
+def spec_like(spec: ChildSpec, args: tuple[Any, ...], name: Via[Any, Any, Any]) -> ChildSpec:
+    """The same spec with other arguments and another name, which are known to be right."""
+    draft: Any = _new(_Draft)
+    draft.factory = spec.factory
+    draft.args = args
+    draft.id = spec.id
+    draft.name = name
+    draft.restart = spec.restart
+    draft.shutdown = spec.shutdown
+    draft.significant = spec.significant
+    draft.backoff = spec.backoff
+    draft.limit = spec.limit
+    draft.kind = spec.kind
+    draft.__class__ = ChildSpec
+    return draft  # type: ignore[no-any-return]

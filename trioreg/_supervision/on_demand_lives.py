@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from trio.lowlevel import checkpoint, enable_ki_protection
 
-from .._actors import ENDED, LAUNCHED, STARTING, STOPPING, WAITING, PassingCell
-from .._runtime import KILLED, NORMAL, SHUTDOWN, NotRunning, require_room
+from .._actors import ENDED, LAUNCHED, STARTING, STOPPING, WAITING, PassingCell, new_passing_life
+from .._runtime import KILLED, NORMAL, SHUTDOWN, NotRunning, require_room_for_launch
 from .child import Child
 from .crash_limit import CrashLimit
 from .crashes import Crashes
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
     from .._actors import ActorRef
+    from .._registry import Via
     from .._runtime import Owner, Run
     from .children import Children
     from .lifecycle import Lifecycle
@@ -97,12 +98,14 @@ class Lives:
         assert newest is None or isinstance(newest, PassingCell)
         if newest is not None and newest.state < STOPPING:
             return newest
-        self._lifecycle.require_thread()
-        if not self._lifecycle.is_accepting:
+        lifecycle = self._lifecycle
+        lifecycle.require_thread()
+        if lifecycle.is_closing or not lifecycle.is_open:  # `Lifecycle.is_accepting`
             return self._sender(newest)
-        refusal = self._refusal(key)
-        if refusal is not None:
-            raise refusal
+        if self._limit is not None:
+            refusal = self._refusal(key)
+            if refusal is not None:
+                raise refusal
         return self._blank(key, newest)
 
     def _sender(self, life: PassingCell | None) -> PassingCell:
@@ -119,10 +122,8 @@ class Lives:
     def _blank(self, key: Hashable, older: PassingCell | None) -> PassingCell:
         spec = self._settings.spec(key)
         kind = spec.kind.type
-        ref: ActorRef[Any] = kind.reference(self._run, spec.kind.label)
-        cell = PassingCell(ref, self._children.blank(spec), kind, self, key, older)
-        ref._cell = cell
-        return cell
+        child = self._children.blank(spec)
+        return new_passing_life(kind.reference, self._run, spec.kind.label, child, kind, self, key, older)
 
     def successor_of(self, cell: PassingCell) -> PassingCell | None:
         if not self._lifecycle.is_accepting or self._refusal(cell.key) is not None:
@@ -131,15 +132,16 @@ class Lives:
 
     def take_in(self, cell: PassingCell) -> None:
         """A blank life gets its first message: it is named and listed, and its task is started if that may be now."""
-        key, older, child = cell.key, cell.older, _child(cell)
+        key, older = cell.key, cell.older
+        child = cast("Child", cell.life.child)
         entry = self._table.get(key)
         if (None if entry is None else entry[0]._cell) is not older:
             raise RuntimeError(f"{key!r} of {self._settings.name!r} was used by its own __eq__ or __hash__")
-        require_room(14)  # Trio can't undo the start of a task
+        require_room_for_launch()  # Trio can't undo the start of a task
         ref = cast("ActorRef[Any]", cell.ref)
         try:
             if older is None:
-                _claim(cell, None)
+                cast("Via[Any, Any, Any]", child.spec.name)._claim(ref, None)
             self._table[key] = (ref,)
             self._children.adopt(child, cell)
             cell.stage = WAITING
@@ -192,7 +194,7 @@ class Lives:
 
     def _start(self, cell: PassingCell) -> None:
         """There is room for it: start its task."""
-        self._starting.launch(_child(cell), cell)
+        self._starting.launch(cast("Child", cell.life.child), cell)
         if self._deadlines is not None:
             self._deadlines[cell] = trio.current_time() + self._settings.seconds
             self._changed.set()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .._registry import Registry, Via
 from .._runtime import SECONDS, require_count, require_number
 from .backoff import Backoff
-from .child_spec import ChildSpec
+from .child_spec import ChildSpec, spec_like
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -26,8 +26,8 @@ class Settings:
 
     __slots__ = (
         "_args",
-        "_factory",
         "_shutdown",
+        "_template",
         "backoff",
         "limit",
         "max_running",
@@ -70,8 +70,8 @@ class Settings:
         self.backoff = backoff
         self.limit = limit
         self.table: dict[Hashable, tuple[ActorRef[Any]]] = {}
-        self._factory = factory
         self._args = args
+        self._template = ChildSpec(factory, args, None, None, "temporary", spec.shutdown)
         self._shutdown: float | Literal["kill"] = spec.shutdown
         self.seconds = spec.seconds
 
@@ -83,4 +83,4 @@ class Settings:
     def spec(self, key: Hashable) -> ChildSpec:
         """How a life of a key is started. It is not restarted: the next message starts the next one."""
         name = Via(self.registry, key, None)  # the address has checked the key
-        return ChildSpec(self._factory, (key, *self._args), None, name, "temporary", self._shutdown)
+        return spec_like(self._template, (key, *self._args), name)

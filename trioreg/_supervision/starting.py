@@ -252,7 +252,7 @@ class Starting:
                 if last is not None:
                     self._run.tell_after_step("restarted", cell.ref, child.restarts)
                 self._run.tell_after_step("actor_starting", cell.ref)
-            # `_start_task`, written out.
+            # As in `launch`.
             start: Callable[..., None] = self._lifecycle.nursery.start_soon
             self._context.run(start, run_actor, cell, spec.factory, spec.args, name=name)
         except BaseException:
@@ -268,11 +268,10 @@ class Starting:
 
     def launch(self, child: Child, cell: Cell) -> None:
         """Start the task of a life that was made elsewhere, and has its name. Not a checkpoint."""
-        self._log.starting(child, cell)
-        self._run.tell_after_step("actor_starting", cell.ref)
-        self._start_task(child, cell)
-
-    def _start_task(self, child: Child, cell: Cell) -> None:
+        if logger.isEnabledFor(DEBUG):
+            self._log.starting(child, cell)
+        if self._run.instruments is not None:
+            self._run.tell_after_step("actor_starting", cell.ref)
         spec = child.spec
         # Every life begins in the supervisor's context: not in the asking task's, and not in what the last life left.
         start: Callable[..., None] = self._lifecycle.nursery.start_soon
