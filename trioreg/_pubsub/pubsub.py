@@ -133,9 +133,14 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
         if COLLECTING and is_finalizing() and run is not None:
             do_later(run.token, self.publish_nowait, topic, message, exclude=exclude, where=where, retain=retain)
             return len(audience)
-        reached = tell_now(chosen(audience, excluded, where), message)
-        if retain:
-            self._retained.keep(current_run(), topic, message)
+        # Before the first subscriber is told: one that joins meanwhile, in `where` or in a `__del__`, is greeted with it.
+        undo = self._retained.keep(current_run(), topic, message) if retain else None
+        try:
+            reached = tell_now(chosen(audience, excluded, where), message)
+        except BaseException:
+            if undo is not None:
+                undo()
+            raise
         if run is not None and run.instruments is not None:
             run.instruments.tell("published", self.name, topic, message, reached)
         return reached
