@@ -133,7 +133,7 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
         if COLLECTING and is_finalizing() and run is not None:
             do_later(run.token, self.publish_nowait, topic, message, exclude=exclude, where=where, retain=retain)
             return len(audience)
-        # Before the first subscriber is told: one that joins meanwhile, in `where` or in a `__del__`, is greeted with it.
+        # Before the first subscriber is told: one that joins meanwhile, in `where` or a `__del__`, is greeted with it.
         undo = self._retained.keep(current_run(), topic, message) if retain else None
         try:
             reached = tell_now(chosen(audience, excluded, where), message)
