@@ -65,6 +65,7 @@ __all__ = [
     "slices_of",
     "table_of",
     "tuned",
+    "wake_at_once",
 ]
 
 BATCH = _hot_paths.BATCH
@@ -179,6 +180,11 @@ def assert_no_subscription_but_watchers(*pubsubs: PubSub[Any, Any]) -> None:
 def slices_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Have `PubSub.publish` let other tasks run after each ``size`` subscriptions."""
     monkeypatch.setattr(_publishing, "SLICE", size)
+
+
+def wake_at_once(monkeypatch: pytest.MonkeyPatch, tasks: int) -> None:
+    """Have at most that many tasks woken in each pass of the scheduler, where very many wait for the same."""
+    monkeypatch.setattr(_waking, "PER_PASS", tasks)
 
 
 def table_of(partitions: Partitions[Any]) -> Registry[Any, Any]:
