@@ -80,7 +80,7 @@ class Ticket:
         since: When it began to wait, as `trio.current_time`, in seconds.
         worker: The worker that it has been given; it may end before the caller has its turn.
         error: Why it gets no worker.
-        task: The caller's task, while that is asleep.
+        task: The caller's task. While that is asleep, it has this in its ``custom_sleep_data``.
         wait: Its wait in the wait-for graph, while it is asleep and keeps an actor from its next message.
     """
 
@@ -99,14 +99,12 @@ class Ticket:
 
     def wake(self) -> None:
         """Wake the caller, if it is asleep. It is woken once, whatever it is given before its turn."""
-        if self.task is None:
-            return
-        try:
-            wake(self.task)
-        except (RecursionError, MemoryError):
-            do_later(current_run().token, self.wake)  # there is no room here; it must not sleep for ever
-            return
-        self.task = None
+        task = self.task
+        if task is not None and task.custom_sleep_data is self:
+            try:
+                wake(task)
+            except (RecursionError, MemoryError):
+                do_later(current_run().token, self.wake)  # there is no room here; it must not sleep for ever
 
 
 class Place:
