@@ -32,11 +32,11 @@ class Stops(trio.abc.Instrument):
         self._before = self._site.stopped
 
 
-I = TypeVar("I", bound=trio.abc.Instrument)
+W = TypeVar("W", bound=trio.abc.Instrument)
 
 
 @contextmanager
-def watched_by(instrument: I) -> Generator[I]:
+def watched_by(instrument: W) -> Generator[W]:
     trio.lowlevel.add_instrument(instrument)
     yield instrument
     trio.lowlevel.remove_instrument(instrument)

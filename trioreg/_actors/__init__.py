@@ -31,6 +31,7 @@ from .deadlock import (
 from .function_actor import Function
 from .group_cast import cast_to_all
 from .handler import Handlers, raises
+from .idle import begin_use, end_use
 from .intake import Intake
 from .life import run_actor
 from .message import CAST, INFO
@@ -76,6 +77,7 @@ __all__ = [
     "YieldingWait",
     "EndsBelow",
     "ask_round",
+    "begin_use",
     "begin_wait",
     "begin_wait_for_any",
     "beside",
@@ -83,6 +85,7 @@ __all__ = [
     "cast_to_all",
     "crash_details",
     "current",
+    "end_use",
     "kept_busy_by",
     "needs_name",
     "new_life",

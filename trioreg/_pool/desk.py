@@ -30,17 +30,18 @@ from trio.lowlevel import (
     wait_task_rescheduled,
 )
 
-from .._actors import ask_round, begin_wait_for_any
+from .._actors import ask_round, begin_use, end_use
 from .._runtime import NotRunning, PoolFull, current_run, do_later, require_room, wake_in_slices
 from .line import Line, numbers
 from .place import Place, Ticket, Worker, WorkerState
 from .statistics import PoolStatistics, Waits
 from .strategy import chooser_of
+from .stuck import begin_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
-    from .._actors import Cell, Node
+    from .._actors import Cell
     from .settings import Settings
 
 IDLE, GIVEN, BUSY, FINISHING, GONE = WorkerState
@@ -57,6 +58,7 @@ class Desk:
 
     __slots__ = (
         "_choose",
+        "_have_on_idle",
         "_idle",
         "_is_accepting",
         "_line",
@@ -71,6 +73,7 @@ class Desk:
     def __init__(self, settings: Settings, is_accepting: Callable[[], bool]) -> None:
         self._settings = settings
         self._is_accepting = is_accepting
+        self._have_on_idle = settings.have_on_idle
         self._choose = chooser_of(settings.strategy)
         self._idle: OrderedDict[Worker, None] = OrderedDict()
         self._line: Line[Ticket] = Line()
@@ -127,6 +130,8 @@ class Desk:
             while idle:
                 worker = next(iter(idle))
                 state = BUSY if worker.is_running else GONE
+                if self._have_on_idle:
+                    begin_use(worker.cell)
                 del idle[worker]
                 worker.state = state
                 if state is BUSY:
@@ -136,6 +141,8 @@ class Desk:
         if worker_there is None or worker_there.state is not IDLE:
             return None
         state = BUSY if worker_there.is_running else GONE
+        if self._have_on_idle:
+            begin_use(worker_there.cell)
         del idle[worker_there]
         worker_there.state = state
         return worker_there if state is BUSY else None
@@ -177,9 +184,7 @@ class Desk:
                 elif self.is_closed:
                     raise self._not_running()
                 else:
-                    # In the wait-for graph: workers that all wait for a worker of their own pool would wait for ever.
-                    note = f"all workers of the pool {self._settings.name!r} wait: give this work a pool of its own"
-                    ticket.wait = begin_wait_for_any(partial(self._candidates, ticket), current_task(), note)
+                    ticket.wait = begin_wait(partial(self._places_of, ticket), self._settings.name)
                     try:
                         ticket.task = current_task()
                         ticket.task.custom_sleep_data = ticket
@@ -197,9 +202,9 @@ class Desk:
                 self._put_down(ticket)
             raise
 
-    def _candidates(self, ticket: Ticket) -> list[Node | None]:
-        places = self.places if ticket.place is None else (ticket.place,)
-        return [place.blocker for place in places]
+    def _places_of(self, ticket: Ticket) -> Sequence[Place]:
+        """The places whose workers could serve a caller."""
+        return self.places if ticket.place is None else (ticket.place,)
 
     def _leave(self, ticket: Ticket) -> None:
         assert ticket.line is not None
@@ -300,6 +305,8 @@ class Desk:
             return
         ticket = (self._line if self._choose is None else place.line).first
         if ticket is None:
+            if self._have_on_idle:
+                end_use(worker.cell)
             worker.state = IDLE
             self._idle[worker] = None
         else:
@@ -327,6 +334,8 @@ class Desk:
         worker = place.worker = Worker(place, cell)
         worker.state = BUSY
         try:
+            if self._have_on_idle:
+                begin_use(cell)
             if self._waiting and self._settings.strategy in ("round_robin", "least_loaded"):
                 # While no worker was there, callers were spread over all places. Now there is one for all of them.
                 for other in self.places:
@@ -385,8 +394,9 @@ class Desk:
         self._look_again([ticket for arrivals in moved.values() for ticket in arrivals])
 
     def _look_again(self, tickets: Iterable[Ticket]) -> None:
-        """These callers wait for other workers now. An actor among them looks whether these could wait for itself."""
-        self._wake_in_slices([ticket for ticket in tickets if ticket.wait is not None])
+        """These callers wait for other workers now. Some of them have to look whether they would wait for ever."""
+        claimers = {None if place.worker is None else place.worker.claimer for place in self.places} - {None}
+        self._wake_in_slices([ticket for ticket in tickets if ticket.wait is not None or ticket.task in claimers])
 
     def _wake_in_slices(self, tickets: Iterable[Ticket]) -> None:
         waiting = OrderedDict.fromkeys(tickets)

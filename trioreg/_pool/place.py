@@ -49,15 +49,17 @@ class Worker:
         cell: The record of the actor.
         state: What the desk knows of it.
         ticket: The caller that it is given to, while that has not had its turn.
+        claimer: The task that has claimed it.
     """
 
-    __slots__ = ("cell", "place", "state", "ticket")
+    __slots__ = ("cell", "claimer", "place", "state", "ticket")
 
     def __init__(self, place: Place, cell: Cell) -> None:
         self.place = place
         self.cell = cell
         self.state = WorkerState.IDLE
         self.ticket: Ticket | None = None
+        self.claimer: Task | None = None
 
     @property
     def is_running(self) -> bool:

@@ -23,6 +23,7 @@ class Settings:
     Attributes:
         registry: The names of the workers: the numbers of their places.
         handlers: The methods that can be sent to a worker.
+        have_on_idle: Whether the workers have an `on_idle`.
         seconds: How long a worker may take to end.
         finishes: Whether at the end a worker may finish what it has.
     """
@@ -31,6 +32,7 @@ class Settings:
         "_spec",
         "finishes",
         "handlers",
+        "have_on_idle",
         "max_restarts",
         "max_seconds",
         "name",
@@ -73,6 +75,7 @@ class Settings:
         self.max_seconds = max_seconds
         self.registry: Registry[int, None] = Registry(name)
         self.handlers: Handlers = spec.kind.type.handlers
+        self.have_on_idle = spec.kind.type.hooks.has_on_idle
         self.seconds = spec.seconds
         self.finishes = spec.shutdown != "kill"
         self._spec = spec
