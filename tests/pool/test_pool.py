@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -459,6 +460,50 @@ async def test_a_worker_that_does_not_start_is_an_error_of_the_block(autojump_cl
         async with open_pool(Hand, site, size=2):
             raise AssertionError("not entered")
     assert info.group_contains(Bang)
+
+
+class SlowerAndSlower(Hand):
+    """Each start takes one second longer than the one before."""
+
+    async def on_start(self) -> None:
+        self.site.start_takes += 1
+        await super().on_start()
+
+
+@pytest.mark.parametrize("how", ["a start fails", "the block is cancelled", "the supervisor stops"])
+async def test_workers_that_have_started_run_their_on_stop_if_the_pool_never_opens(
+    how: str, autojump_clock: MockClock
+) -> None:
+    site = Site()
+    pool = Pool("hands", SlowerAndSlower, site, size=3)
+    with suppress(ExceptionGroup), trio.CancelScope() as scope:
+        async with open_supervisor(at_end="stop") as supervisor, trio.open_nursery() as nursery:
+            nursery.start_soon(supervisor.start_child, PoolSupervisor, pool)
+            await trio.sleep(4)
+            assert (site.started, site.stopped) == (2, 0)
+            if how == "a start fails":
+                site.fails = 1
+                await trio.sleep(3)
+            elif how == "the block is cancelled":
+                scope.cancel()
+            else:
+                supervisor.stop()
+    assert (site.started, site.stopped) == (2, 2)
+
+
+async def test_workers_that_are_being_added_run_their_on_stop_if_the_pool_ends(autojump_clock: MockClock) -> None:
+    site = Site()
+
+    async def grow(pool: Pool[Any]) -> None:
+        with suppress(NotRunning, ActorExited):
+            await pool.resize(3)
+
+    async with trio.open_nursery() as nursery:
+        async with open_pool(SlowerAndSlower, site, size=1) as pool:
+            nursery.start_soon(grow, pool)
+            await trio.sleep(3)
+            assert (site.started, site.stopped) == (2, 0)
+    assert (site.started, site.stopped) == (2, 2)
 
 
 async def test_at_the_end_a_worker_finishes_what_it_has_and_no_other_caller_gets_it(autojump_clock: MockClock) -> None:

@@ -242,11 +242,12 @@ class PoolEngine(Engine):
         places = [*self.desk.places, *self._leaving.values()]
         self.desk.close()
         if self._settings.finishes:
-            with trio.move_on_after(self._settings.seconds):
+            with trio.move_on_after(self._settings.seconds) as time:
                 await self._finish(places)
-            for child in list(self.children.values()):
-                cell = child.life
-                if cell is not None and cell.life.has_started:
+            # Without a place are workers that have started before the pool was open. They end as any child does.
+            for child in [place.child for place in places] if time.cancelled_caught else ():
+                cell = None if child is None else _running(child)
+                if child is not None and cell is not None:
                     cell.end(KILLED)
                     self.shutdown_timed_out(child, cell)
         await super()._shut_down()
