@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,11 +21,14 @@ from trioreg import (
     ActorRef,
     Backoff,
     ChildSpec,
+    DynamicSupervisor,
     NotRunning,
     Pool,
     PoolFull,
     PoolSupervisor,
     RestartLimitExceeded,
+    Supervisor,
+    open_dynamic_supervisor,
     open_pool,
     open_supervisor,
 )
@@ -478,7 +482,7 @@ async def test_workers_that_have_started_run_their_on_stop_if_the_pool_never_ope
     pool = Pool("hands", SlowerAndSlower, site, size=3)
     with suppress(ExceptionGroup), trio.CancelScope() as scope:
         async with open_supervisor(at_end="stop") as supervisor, trio.open_nursery() as nursery:
-            nursery.start_soon(supervisor.start_child, PoolSupervisor, pool)
+            nursery.start_soon(supervisor.start_child, ChildSpec(PoolSupervisor, (pool,)))
             await trio.sleep(4)
             assert (site.started, site.stopped) == (2, 0)
             if how == "a start fails":
@@ -498,11 +502,10 @@ async def test_workers_that_are_being_added_run_their_on_stop_if_the_pool_ends(a
         with suppress(NotRunning, ActorExited):
             await pool.resize(3)
 
-    async with trio.open_nursery() as nursery:
-        async with open_pool(SlowerAndSlower, site, size=1) as pool:
-            nursery.start_soon(grow, pool)
-            await trio.sleep(3)
-            assert (site.started, site.stopped) == (2, 0)
+    async with trio.open_nursery() as nursery, open_pool(SlowerAndSlower, site, size=1) as pool:
+        nursery.start_soon(grow, pool)
+        await trio.sleep(3)
+        assert (site.started, site.stopped) == (2, 0)
     assert (site.started, site.stopped) == (2, 2)
 
 
@@ -639,6 +642,45 @@ def test_workers_are_actors() -> None:
     wrong: Any = trio.sleep
     with pytest.raises(TypeError, match="factory must be an Actor class"):
         open_pool(wrong, 1, size=1)
+
+
+@pytest.mark.parametrize(
+    ("factory", "args"), [(Supervisor, ([],)), (DynamicSupervisor, ()), (partial(Supervisor, name="worker"), ([],))]
+)
+def test_workers_are_no_supervisors(factory: Any, args: Any) -> None:
+    with pytest.raises(TypeError, match=r"factory must not be a supervisor, but is \w*Supervisor: .* Write an Actor"):
+        open_pool(factory, *args, size=1)
+
+
+class Foreman(Actor):
+    """A worker with a supervisor of its own, as the error says."""
+
+    def __init__(self) -> None:
+        self.supervisor: DynamicSupervisor | None = None
+        self.is_open = trio.Event()
+
+    async def on_start(self) -> None:
+        self.start_soon(self.supervise)
+        await self.is_open.wait()
+
+    async def supervise(self) -> None:
+        async with open_dynamic_supervisor() as self.supervisor:
+            self.is_open.set()
+            await trio.sleep_forever()
+
+    async def hire(self) -> int:
+        assert self.supervisor is not None
+        await self.supervisor.start_child(Hand, Site())
+        return self.supervisor.count_children().active
+
+
+async def test_a_worker_may_have_a_supervisor_of_its_own(autojump_clock: MockClock) -> None:
+    async with open_pool(Foreman, size=1) as pool:
+        async with pool.claim() as worker:
+            assert await worker.call(Foreman.hire) == 1
+            assert await worker.call(Foreman.hire) == 2
+            worker.kill()
+        assert await pool.call(Foreman.hire) == 1
 
 
 async def test_a_pool_with_a_queue_limit_refuses_one_more_caller(autojump_clock: MockClock) -> None:

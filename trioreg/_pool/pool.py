@@ -59,7 +59,7 @@ class Pool(PoolMap[A]):
 
     Args:
         name: What the pool is called in errors, in the tree and in the log.
-        factory: An `Actor` class, or a ``functools.partial`` of one.
+        factory: An `Actor` class, or a ``functools.partial`` of one, but no supervisor.
         args: Its arguments, the same for each worker.
         size: How many workers, at least 1. `resize` changes it.
         strategy: As in the table.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .._registry import Registry
 from .._runtime import require_count
-from .._supervision import ChildSpec, RestartIntensity
+from .._supervision import ChildSpec, RestartIntensity, SupervisorBase
 from .strategy import STRATEGIES
 
 if TYPE_CHECKING:
@@ -61,6 +61,12 @@ class Settings:
         spec: ChildSpec[Any] = ChildSpec(factory, args, shutdown=shutdown, backoff=backoff)
         if spec.kind.type.hooks is None:
             raise TypeError(f"factory must be an Actor class (or a functools.partial of one), not {factory!r}")
+        cls = spec.kind.type.handlers.cls
+        if cls is not None and issubclass(cls, SupervisorBase):
+            raise TypeError(
+                f"factory must not be a supervisor, but is {cls.__qualname__}: it works on several messages at once, so "
+                "no caller has it for itself. Write an Actor that opens a supervisor in its background (start_soon)"
+            )
         require_size(size)
         if strategy not in STRATEGIES:
             allowed = ", ".join(map(repr, STRATEGIES))
