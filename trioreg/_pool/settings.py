@@ -64,8 +64,8 @@ class Settings:
         cls = spec.kind.type.handlers.cls
         if cls is not None and issubclass(cls, SupervisorBase):
             raise TypeError(
-                f"factory must not be a supervisor, but is {cls.__qualname__}: it works on several messages at once, so "
-                "no caller has it for itself. Write an Actor that opens a supervisor in its background (start_soon)"
+                f"factory must not be a supervisor, but is {cls.__qualname__}: it works on several messages at once, so"
+                " no caller has it for itself. Write an Actor that opens a supervisor in its background (start_soon)"
             )
         require_size(size)
         if strategy not in STRATEGIES:

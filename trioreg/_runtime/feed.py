@@ -395,7 +395,7 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         buffer = self._buffer
         if buffer is None:
             buffer = self._buffer = deque()
-        oldest = None
+        oldest = _NOTHING
         if len(buffer) - self._gaps >= self._limit:
             self._dropped += 1
             if self._overflow == "error":
@@ -410,5 +410,14 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             oldest = buffer.popleft()
         self._gap = None
         buffer.append(cast("T_co", item))
+        if oldest is not _NOTHING:
+            self._lost(oldest)
         del oldest  # only now: its `__del__` may use this feed
         return True
+
+    def _lost(self, item: object) -> None:
+        """The oldest item has been dropped."""
+
+    def _items(self) -> list[object]:
+        """What can be received, without what came first."""
+        return [item for item in self._buffer or () if not isinstance(item, _Gap)]
