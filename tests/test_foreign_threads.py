@@ -122,6 +122,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "Actor.start_soon": lambda w: w.clock.start_soon(trio.sleep_forever),
     "Actor.stop": lambda w: w.clock.stop(),
     "ActorRef.result": lambda w: w.function.result(),
+    "ActorRef.stack": lambda w: w.agent.stack(),
     "ActorRef.statistics": lambda w: w.agent.statistics(),
     "Backoff.delay": lambda w: trioreg.Backoff().delay(1),
     "DynamicSupervisor.start_child": lambda w: w.dynamic.start_child(_spec()),
@@ -218,6 +219,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "receive": lambda w: trioreg.receive(),
     "send_after": lambda w: trioreg.send_after(1, "x"),
     "send_every": lambda w: trioreg.send_every(1, "x"),
+    "who": lambda w: trioreg.who(w.agent),
 }
 
 

@@ -15,6 +15,7 @@ from ._actors import (
     Message,
     Reply,
     Timer,
+    Waiting,
     await_many,
     current,
     race,
@@ -24,7 +25,19 @@ from ._actors import (
     send_every,
 )
 from ._pool import Pool, PoolStatistics, PoolSupervisor, open_pool
-from ._program import Instrument, add_instrument, remove_instrument
+from ._program import (
+    ActorReport,
+    ActorTask,
+    Instrument,
+    RegistryInfo,
+    Tree,
+    add_instrument,
+    registries,
+    remove_instrument,
+    run,
+    tree,
+    who,
+)
 from ._pubsub import PubSub, Wildcard
 from ._registry import ANY, Entry, Event, Is, Listener, Registered, Registry, Table, Unregistered, Var, Via
 from ._runtime import (
@@ -64,13 +77,14 @@ from ._supervision import (
     PartitionSupervisor,
     RestartLimit,
     Supervisor,
+    TreeChild,
+    TreeSupervisor,
     child,
     connection_handler,
     open_dynamic_supervisor,
     open_on_demand,
     open_partition_supervisor,
     open_supervisor,
-    run,
 )
 from ._tasks import Done, Failed, Outcome, TaskStream, open_stream
 
@@ -79,8 +93,10 @@ __all__ = [
     "Actor",
     "ActorExited",
     "ActorRef",
+    "ActorReport",
     "ActorState",
     "ActorStatistics",
+    "ActorTask",
     "Address",
     "Agent",
     "AlreadyRegistered",
@@ -126,6 +142,7 @@ __all__ = [
     "PoolSupervisor",
     "Registered",
     "Registry",
+    "RegistryInfo",
     "Reply",
     "RestartLimit",
     "RestartLimitExceeded",
@@ -134,10 +151,14 @@ __all__ = [
     "TaskOwner",
     "TaskStream",
     "Timer",
+    "Tree",
+    "TreeChild",
+    "TreeSupervisor",
     "TrioregError",
     "Unregistered",
     "Var",
     "Via",
+    "Waiting",
     "Wildcard",
     "add_instrument",
     "await_many",
@@ -154,10 +175,13 @@ __all__ = [
     "race",
     "raises",
     "receive",
+    "registries",
     "remove_instrument",
     "run",
     "send_after",
     "send_every",
+    "tree",
+    "who",
 ]
 
 

@@ -48,7 +48,15 @@ async def test_statistics_count_queued_handled_and_open_messages(autojump_clock:
             for _ in range(3):
                 ref.cast_nowait(Owing.forget)
             assert ref.statistics() == ActorStatistics(
-                queued=3, peak=3, handled=1, calls_in_flight=2, started_at=now, restarts=0
+                queued=3,
+                peak=3,
+                handled=1,
+                calls_in_flight=2,
+                started_at=now,
+                restarts=0,
+                mailbox_size=None,
+                handling="Owing.wait",
+                handling_since=now,
             )
             nursery.cancel_scope.cancel()
         event.set()

@@ -95,10 +95,9 @@ class Names(Instrument):
 
 
 carts: Registry[str, None] = Registry("carts")
-pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 
-async def test_an_actor_is_told_from_its_start_to_its_end() -> None:
+async def test_an_actor_is_told_from_its_start_to_its_end(autojump_clock: MockClock) -> None:
     notes = Notes()
     trioreg.add_instrument(notes)
     async with supervising() as supervisor:
@@ -107,7 +106,7 @@ async def test_an_actor_is_told_from_its_start_to_its_end() -> None:
     assert notes.lines == ["starting", "started", "exited normal"]
 
 
-async def test_a_restart_is_told_after_the_end_before_it() -> None:
+async def test_a_restart_is_told_after_the_end_before_it(autojump_clock: MockClock) -> None:
     notes = Notes()
     async with supervising() as supervisor:
         ref = await supervisor.start_child(Cart, name=carts.via("a"))
@@ -118,7 +117,7 @@ async def test_a_restart_is_told_after_the_end_before_it() -> None:
     assert notes.lines == ["exited killed", "restarted 1", "starting", "started"]
 
 
-async def test_a_supervisor_that_gives_up_is_told_with_its_path() -> None:
+async def test_a_supervisor_that_gives_up_is_told_with_its_path(autojump_clock: MockClock) -> None:
     notes = Notes()
     trioreg.add_instrument(notes)
     with pytest.RaisesGroup(trioreg.RestartLimitExceeded, trioreg.ActorExited):
@@ -131,7 +130,9 @@ async def test_a_supervisor_that_gives_up_is_told_with_its_path() -> None:
 @pytest.mark.parametrize(
     ("method", "result"), [(Cart.add, "tea"), (Cart.pay, "None"), (Cart.wrapped, "None"), (Cart.find, "KeyError")]
 )
-async def test_a_call_is_told_once_from_the_sender_to_the_result(method: Any, result: str) -> None:
+async def test_a_call_is_told_once_from_the_sender_to_the_result(
+    method: Any, result: str, autojump_clock: MockClock
+) -> None:
     notes = Notes()
     args = ("tea",) if method is Cart.add else ()
     async with supervising() as supervisor:
@@ -146,7 +147,7 @@ async def test_a_call_is_told_once_from_the_sender_to_the_result(method: Any, re
     assert notes.lines == ["sent call", f"handling Cart.{method.__name__}{args}", f"handled {result}"]
 
 
-async def test_each_way_to_send_has_its_kind() -> None:
+async def test_each_way_to_send_has_its_kind(autojump_clock: MockClock) -> None:
     notes = Notes()
     topics: PubSub[str, str] = PubSub("topics")
     async with supervising() as supervisor:
@@ -213,7 +214,9 @@ class Screen(Actor):
 
 
 @pytest.mark.parametrize("method", [Screen.show, Screen.show_later, Screen.show_wrapped, None])
-async def test_a_publication_through_a_buffer_is_told_from_the_publisher_to_the_result(method: Any) -> None:
+async def test_a_publication_through_a_buffer_is_told_from_the_publisher_to_the_result(
+    method: Any, autojump_clock: MockClock
+) -> None:
     fates, may_go_on = Fates(), trio.Event()
     topics: PubSub[str, str] = PubSub("topics")
     topics.publish_nowait("news", "snow", retain=True)
@@ -236,7 +239,9 @@ async def test_a_publication_through_a_buffer_is_told_from_the_publisher_to_the_
 @pytest.mark.parametrize(
     ("overflow", "left"), [("drop_oldest", "rain"), ("drop_newest", "sun"), ("error", "sun"), ("wait", None)]
 )
-async def test_a_publication_that_finds_no_room_is_told_as_left(overflow: Any, left: str | None) -> None:
+async def test_a_publication_that_finds_no_room_is_told_as_left(
+    overflow: Any, left: str | None, autojump_clock: MockClock
+) -> None:
     fates, may_go_on = Fates(), trio.Event()
     topics: PubSub[str, str] = PubSub("topics")
     async with supervising() as supervisor, trio.open_nursery() as nursery:
@@ -255,7 +260,7 @@ async def test_a_publication_that_finds_no_room_is_told_as_left(overflow: Any, l
         trioreg.remove_instrument(fates)
 
 
-async def test_publications_that_an_actor_leaves_behind_are_told_as_left() -> None:
+async def test_publications_that_an_actor_leaves_behind_are_told_as_left(autojump_clock: MockClock) -> None:
     fates, may_go_on = Fates(), trio.Event()
     topics: PubSub[str, str] = PubSub("topics")
     scope = trio.CancelScope()
@@ -290,7 +295,9 @@ async def test_publications_that_an_actor_leaves_behind_are_told_as_left() -> No
 
 
 @pytest.mark.parametrize("method", [Screen.show, Screen.show_later, Screen.show_wrapped])
-async def test_a_publication_through_a_buffer_that_ends_its_actor_is_told_once(method: Any) -> None:
+async def test_a_publication_through_a_buffer_that_ends_its_actor_is_told_once(
+    method: Any, autojump_clock: MockClock
+) -> None:
     fates = Fates()
     topics: PubSub[str, str] = PubSub("topics")
     async with supervising() as supervisor:
@@ -305,7 +312,7 @@ async def test_a_publication_through_a_buffer_that_ends_its_actor_is_told_once(m
     assert fates.of == {"fail": ["sent", "handling", "failed OSError" if method is Screen.show else "failed Cancelled"]}
 
 
-async def test_a_function_actor_is_done_with_a_message_when_it_takes_the_next() -> None:
+async def test_a_function_actor_is_done_with_a_message_when_it_takes_the_next(autojump_clock: MockClock) -> None:
     async def worker() -> None:
         while True:
             await trioreg.receive()
@@ -331,7 +338,7 @@ async def test_a_function_actor_is_done_with_a_message_when_it_takes_the_next() 
     ]
 
 
-async def test_a_message_that_nobody_handles_is_told_with_the_reason() -> None:
+async def test_a_message_that_nobody_handles_is_told_with_the_reason(autojump_clock: MockClock) -> None:
     notes = Notes()
     async with supervising() as supervisor:
         ref = await supervisor.start_child(Cart, name=carts.via("a"), restart="temporary")
@@ -350,7 +357,7 @@ async def test_a_message_that_nobody_handles_is_told_with_the_reason() -> None:
     ]
 
 
-async def test_a_message_from_before_the_instrument_is_told_if_nobody_handles_it() -> None:
+async def test_a_message_from_before_the_instrument_is_told_if_nobody_handles_it(autojump_clock: MockClock) -> None:
     notes = Notes()
     async with supervising() as supervisor:
         ref = await supervisor.start_child(Cart, name=carts.via("a"), restart="temporary")
@@ -362,7 +369,7 @@ async def test_a_message_from_before_the_instrument_is_told_if_nobody_handles_it
     assert notes.lines == ["left Cart.add exited", "exited killed"]
 
 
-async def test_a_crash_is_told_as_handled_with_its_error() -> None:
+async def test_a_crash_is_told_as_handled_with_its_error(autojump_clock: MockClock) -> None:
     notes = Notes()
     async with supervising() as supervisor:
         ref = await supervisor.start_child(Cart, name=carts.via("a"), restart="temporary")
@@ -374,7 +381,7 @@ async def test_a_crash_is_told_as_handled_with_its_error() -> None:
     assert notes.lines == ["sent call", "handling Cart.fail()", "handled OSError", "exited crashed"]
 
 
-async def test_names_and_publications_are_told_of_registries_from_before_and_after() -> None:
+async def test_names_and_publications_are_told_of_registries_from_before_and_after(autojump_clock: MockClock) -> None:
     names = Names()
     before: Registry[str, None] = Registry("before")
     before.register("a")
@@ -398,7 +405,9 @@ async def test_names_and_publications_are_told_of_registries_from_before_and_aft
     ]
 
 
-async def test_an_instrument_that_raises_is_removed_and_disturbs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_instrument_that_raises_is_removed_and_disturbs_nothing(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
     class Broken(Instrument):
         def handling(self, message: Message, /) -> None:
             raise ZeroDivisionError
@@ -418,7 +427,7 @@ async def test_an_instrument_that_raises_is_removed_and_disturbs_nothing(caplog:
     assert notes.lines.count("handled tea") == notes.lines.count("handled milk") == 1
 
 
-async def test_an_instrument_that_is_removed_between_sees_no_end() -> None:
+async def test_an_instrument_that_is_removed_between_sees_no_end(autojump_clock: MockClock) -> None:
     notes = Notes()
     async with supervising() as supervisor:
         ref = await supervisor.start_child(Cart)
@@ -434,7 +443,7 @@ async def test_an_instrument_that_is_removed_between_sees_no_end() -> None:
     assert late.lines == []
 
 
-async def test_without_hooks_for_messages_no_message_takes_the_long_way() -> None:
+async def test_without_hooks_for_messages_no_message_takes_the_long_way(autojump_clock: MockClock) -> None:
     instrument = Names()
     trioreg.add_instrument(instrument)
     assert not UNUSUAL
@@ -454,7 +463,7 @@ def test_the_end_of_the_run_removes_its_instruments() -> None:
     assert not UNUSUAL
 
 
-async def test_what_is_no_instrument_is_refused() -> None:
+async def test_what_is_no_instrument_is_refused(autojump_clock: MockClock) -> None:
     with pytest.raises(TypeError, match=r"instrument must be an instance of trioreg\.Instrument, not 5"):
         trioreg.add_instrument(cast("Instrument", 5))
     with pytest.raises(KeyError):

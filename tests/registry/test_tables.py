@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import trio
 from support.owners import staged
 from support.registry_kinds import KeysKind
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import (
-    Registry,
-)
+from trioreg import Registry
 
 
 async def test_tables_show_each_entry_once_and_each_owners_keys_beside_it(
@@ -71,3 +72,42 @@ async def test_dump_shows_the_tables_as_text(autojump_clock: MockClock) -> None:
     assert [line.split() for line in text.splitlines() if "7" in line.split()] == [
         ["'James", "Bond'", *repr(owner).split(), "7"]
     ]
+
+
+async def hold(registry: Registry[int, None], names: int) -> None:
+    for key in range(names):
+        registry.register(key)
+    await trio.sleep_forever()
+
+
+async def test_a_dump_with_a_limit_begins_with_the_owners_of_the_most_names(autojump_clock: MockClock) -> None:
+    topics: Registry[int, None] = Registry("topics", keys="duplicate")
+    async with trio.open_nursery() as nursery:
+        for names in (1, 1200, 2):
+            nursery.start_soon(hold, topics, names)
+            await wait_all_tasks_blocked()
+        lines = topics.dump(limit=2).splitlines()
+        assert lines[:3] == [
+            "registry 'topics', duplicate keys",
+            "1,203 names of 3 owners, the most names first:",
+            "  <task test_tables.hold> 1,200, <task test_tables.hold> 2, and 1 more",
+        ]
+        assert [line for line in lines if "more" in line][1:] == ["  ... 1,201 more", "  ... 1,201 more"]
+        assert len(lines) == 3 + 2 * (1 + 4 + 1)
+        assert len(topics.dump().splitlines()) == 1 + 2 * (1 + 2 + 1203)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_table_shows_as_many_rows_as_you_say(autojump_clock: MockClock) -> None:
+    agents: Registry[int, None] = Registry("agents")
+    for key in range(3):
+        agents.register(key)
+    table = agents.tables()[0]
+    assert table.format(limit=0).splitlines() == [str(table).splitlines()[0], "  ... 3 more"]
+    assert table.format(limit=3) == str(table)
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5, "2"])
+def test_a_limit_of_a_dump_is_a_whole_number(limit: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="limit must be"):
+        Registry("agents").dump(limit=limit)

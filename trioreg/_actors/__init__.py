@@ -11,6 +11,7 @@ from .actor import Actor, current, receive, send_after, send_every
 from .actor_type import type_of
 from .agent import Agent
 from .any_wait import begin_wait_for_any, kept_busy_by
+from .at_work import handling, other_tasks, own_frames
 from .beside import beside
 from .birth import new_life
 from .call import Reply
@@ -19,7 +20,10 @@ from .crash_details import crash_details
 from .deadlock import (
     EndsBelow,
     Node,
+    RoomWait,
+    StartWait,
     Wait,
+    WaitKind,
     YieldingWait,
     begin_wait,
     needs_name,
@@ -42,6 +46,7 @@ from .ref import ActorRef, ActorState, ActorStatistics, Address
 from .results import await_many, race
 from .round import ask_round
 from .timer import Timer
+from .waiting import Waiting, WaitingKind, waiting_for_actor, waits_for
 from .watched_message import Message
 
 __all__ = [
@@ -71,8 +76,18 @@ __all__ = [
     "Reply",
     "STARTING",
     "STOPPING",
+    "RoomWait",
+    "StartWait",
+    "WaitKind",
     "Timer",
     "WAITING",
+    "Waiting",
+    "WaitingKind",
+    "handling",
+    "other_tasks",
+    "own_frames",
+    "waiting_for_actor",
+    "waits_for",
     "Wait",
     "YieldingWait",
     "EndsBelow",

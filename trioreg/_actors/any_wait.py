@@ -27,6 +27,8 @@ class AnyWait(Wait):
 
     __slots__ = ("candidates",)
 
+    kind = "worker"
+
     def __init__(self, owner: Owner, waits: dict[Wait, None], candidates: Candidates) -> None:
         super().__init__(owner, waits)
         self.candidates = candidates

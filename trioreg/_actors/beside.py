@@ -55,7 +55,8 @@ def go_on_beside(cell: Cell, coroutine: Coroutine[Any, Any, object], handler: Ha
         call.turn = turn
         defer(cell, call)
     try:
-        start_background_task(cell, _run, cell, turns, turn, turns.last, coroutine, handler, call)
+        what = handler.name
+        start_background_task(cell, _run, cell, turns, turn, turns.last, coroutine, handler, call, what=what)
     except BaseException:
         discard(coroutine)
         end_early(handler)

@@ -47,6 +47,6 @@ def new_life(reference: type[ActorRef[Any]], run: Run, label: str, child: Child,
     cell.hooks = blueprint.hooks
     cell.runs_in_callers_turn = False
     cell.actor = cell.task = cell.context = cell.scope = cell.idle_scope = None
-    cell.call = cell.deferred = cell.waits = None
+    cell.call = cell.deferred = cell.waits = cell.handling = cell.handling_since = None
     ref._cell = cell
     return cell

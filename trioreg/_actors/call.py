@@ -39,6 +39,8 @@ class Call(Wait):
 
     __slots__ = ("args", "deferred", "error", "handler", "has_begun", "is_done", "kwargs", "task", "value")
 
+    kind = "call"
+
     def __init__(
         self,
         target: Owner,

@@ -218,6 +218,9 @@ class Cell(Mailbox):
         deferred: The calls whose handler returned a `Reply` that is not answered yet; None if there was none yet.
         waits: Its open waits for other actors; None if there was none yet.
         handled: How many messages it has handled.
+        handling: The async handler or the hook that its own task runs, as in "Cart.pay". None while it runs none, and
+            while it runs a sync handler: that is over before another task could ask.
+        handling_since: When that has begun, as `trio.current_time`. None before the first one.
     """
 
     __slots__ = (
@@ -227,6 +230,8 @@ class Cell(Mailbox):
         "deferred",
         "handled",
         "handlers",
+        "handling",
+        "handling_since",
         "hooks",
         "idle_scope",
         "life",
@@ -255,6 +260,14 @@ class Cell(Mailbox):
         self.deferred: dict[Call, None] | None = None
         self.waits: dict[Wait, None] | None = None
         self.handled = 0
+        self.handling: str | None = None
+        self.handling_since: float | None = None
+
+    def begin_hook(self, name: str) -> None:
+        """Its own task begins with a hook. Set `handling` to None when that is done."""
+        cls = self.handlers.cls
+        assert cls is not None
+        self.handling, self.handling_since = f"{cls.__qualname__}.{name}", self.ref._run.now()
 
     @property
     def title(self) -> str:

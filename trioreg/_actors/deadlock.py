@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias, cast
 
 from trio.lowlevel import enable_ki_protection
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from .._runtime import Owner
+
+
+WaitKind: TypeAlias = Literal["call", "room", "start", "end", "name", "worker"]
 
 
 class Node(Protocol):
@@ -72,6 +75,7 @@ class Wait:
     """One wait for an actor: an edge of the graph until `end_wait`. Used as a block, it ends with the block.
 
     Attributes:
+        kind: What it waits for: the end of the actor, if no subclass says otherwise. For people only.
         target: The actor that is waited for.
         waits: The open waits of the actor that waits. None if no actor waits, or if the wait has ended.
         turn: The message of the target that is waited for, if that is handled beside the others. Else it is not set:
@@ -80,6 +84,7 @@ class Wait:
 
     __slots__ = ("target", "turn", "waits")
 
+    kind: ClassVar[WaitKind] = "end"
     turn: Node
 
     def __init__(self, target: Owner, waits: dict[Wait, None] | None) -> None:
@@ -110,6 +115,22 @@ class Wait:
         if self.waits is not None:
             self.waits.pop(self, None)
             self.waits = None
+
+
+class StartWait(Wait):
+    """A wait for the start of an actor."""
+
+    __slots__ = ()
+
+    kind = "start"
+
+
+class RoomWait(Wait):
+    """A wait for room in the mailbox of an actor."""
+
+    __slots__ = ()
+
+    kind = "room"
 
 
 class YieldingWait(Wait):
@@ -216,6 +237,8 @@ class NameWait(Wait):
 
     __slots__ = ("key", "names")
 
+    kind = "name"
+
     def __init__(self, owner: Owner, waits: dict[Wait, None], names: object, key: object) -> None:
         super().__init__(owner, waits)
         self.names = names
@@ -276,9 +299,9 @@ def _waits_of(node: Node, *, is_possible: bool) -> dict[Wait, None]:
     return PossibleWaits(node.ref, waits).of_tasks
 
 
-def waiting_for(target: Node, task: Task) -> Wait:
+def waiting_for(target: Node, task: Task, kind: type[Wait] = Wait) -> Wait:
     """A block in which ``task`` waits for an actor. Raises `CallCycle` if that wait could never end."""
-    return Wait(target.ref, check_for_cycle(target, task))
+    return kind(target.ref, check_for_cycle(target, task))
 
 
 def waiting_for_end(target: Node, task: Task) -> EndWait:
@@ -290,7 +313,7 @@ def waiting_for_end(target: Node, task: Task) -> EndWait:
     return EndWait(target.ref, None if node is None else _waits_of(node, is_possible=is_possible))
 
 
-def begin_wait(target: Node, task: Task) -> Wait | None:
+def begin_wait(target: Node, task: Task, kind: type[Wait] = Wait) -> Wait | None:
     """`waiting_for` without a block, for the waits that each start and each stop has: call `Wait.end_wait` at the end.
 
     None if there is no edge: most starts and stops are asked for by a task that works for no actor.
@@ -298,7 +321,7 @@ def begin_wait(target: Node, task: Task) -> Wait | None:
     if current_actor.get(None) is None:
         return None
     waits = check_for_cycle(target, task)
-    return None if waits is None else Wait(target.ref, waits)
+    return None if waits is None else kind(target.ref, waits)
 
 
 def yielding_wait(target: Node, task: Task, may_give_way: Callable[[], bool]) -> YieldingWait:

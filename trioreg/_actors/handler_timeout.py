@@ -55,7 +55,7 @@ def _watch_of(cell: Cell, seconds: float) -> Watch | None:
         if cell.state >= ENDING:
             return None
         watch = Watch(cell, seconds)
-        start_background_task(cell, watch.keep)
+        start_background_task(cell, watch.keep, what="handler_timeout")
         background = cell.life.background
         assert background is not None
         background.watch = watch

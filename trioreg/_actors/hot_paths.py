@@ -159,7 +159,12 @@ async def serve(cell: Cell) -> bool:
             else:
                 result = function(actor, *args)
             if handler.is_async:
-                result = await result
+                cell.handling = handler.name
+                cell.handling_since = cell.ref._run.now()
+                try:
+                    result = await result
+                finally:
+                    cell.handling = None
         except handler.declared as error:
             if call is not None:
                 call.fail(error)

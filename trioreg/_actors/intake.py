@@ -15,7 +15,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._runtime import UNUSUAL, Feed, Place, require_room
 from .cell import STOPPING
-from .deadlock import waiting_for
+from .deadlock import RoomWait, waiting_for
 from .handler import Handler
 from .message import CAST, INFO
 from .observed import Waiting, left_waiting, publication, run_waiting, waiting
@@ -89,7 +89,7 @@ class Intake:
         There is room when the actor takes its next message. So this waits for its handler, as a call does.
         """
         if place.is_in_line():
-            with waiting_for(self._cell, current_task()):
+            with waiting_for(self._cell, current_task(), RoomWait):
                 await place.wait()
         if UNUSUAL and not place.got_in and self.feed is not None:
             self.feed._lost(place.item, "exited")

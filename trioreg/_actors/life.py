@@ -91,7 +91,9 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
                     pass
                 elif hooks.has_on_start:
                     with trio.CancelScope() as cell.scope:
+                        cell.begin_hook("on_start")
                         await await_user(cell.actor._trioreg_start())
+                        cell.handling = None
                         if cell.state < ENDING:
                             cell.set_started()
                             if hooks.has_on_started:
@@ -106,6 +108,7 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
         except BaseException as error:
             if is_being_closed(cell.task):
                 raise
+            cell.handling = None
             cancelled, failure = split(error)
             if failure is not None:
                 cell.fail(failure)
@@ -252,7 +255,9 @@ async def _run_on_started(cell: Cell) -> None:
     await checkpoint()
     actor = cell.actor
     assert actor is not None
+    cell.begin_hook("on_started")
     await await_user(async_result(actor.on_started, run_user(actor.on_started)))
+    cell.handling = None
 
 
 async def _run_on_stop(cell: Cell) -> None:
@@ -265,7 +270,9 @@ async def _run_on_stop(cell: Cell) -> None:
     if life.value is not NOTHING:
         exit = life.exit = life.decided(cell.ref._label) or exit
     with trio.CancelScope(shield=True, deadline=trio.current_time() + life.child.shutdown) as cell.scope:
+        cell.begin_hook("on_stop")
         await cell.run_or_fail(actor.on_stop, exit)
+        cell.handling = None
     if cell.scope.cancel_called and life.exit is exit:
         # Its supervisor may find at the same moment that the time is up. Both say the same, and only the first says it.
         life.exit = KILLED

@@ -27,14 +27,18 @@ from .._runtime import (
     is_finalizing,
     show_methods_as,
     sleep_until_woken,
+    users_part,
 )
+from .at_work import handling, own_frames
 from .cell import ENDING, STOPPING, Reference
-from .deadlock import begin_wait, waiting_for
+from .deadlock import RoomWait, begin_wait, waiting_for
 from .function_actor import Function
 from .hot_paths import MessagePaths
 from .message import CAST, INFO
 
 if TYPE_CHECKING:
+    from traceback import StackSummary
+
     from trio.lowlevel import Task
 
     from .._runtime import Run
@@ -236,7 +240,7 @@ class Address(MessagePaths[A], Identity):
         if cell.put_if_room(kind, payload):
             return
         # There is room when the actor takes its next message. So this waits for its handler, as a call does.
-        with waiting_for(cell, current_task()):
+        with waiting_for(cell, current_task(), RoomWait):
             if not await cell.put_when_room(kind, payload):
                 raise self._exited(cell)
 
@@ -255,6 +259,11 @@ class ActorStatistics:
         calls_in_flight: How many calls it has begun and not answered yet, deferred replies included.
         started_at: When it started, as `trio.current_time`, in seconds; None while it starts.
         restarts: How often its supervisor has restarted it.
+        mailbox_size: How many messages may wait; None: any number.
+        handling: The handler or the hook that it runs, as in ``"Cart.add"``. None while it runs none, and always for a
+            function actor. What a supervisor does beside its messages is in `who`.
+        handling_since: When that has begun, as `trio.current_time`, in seconds. None for a sync handler: it runs in one
+            step, and while it runs, no other task does.
     """
 
     queued: int
@@ -263,6 +272,9 @@ class ActorStatistics:
     calls_in_flight: int
     started_at: float | None
     restarts: int
+    mailbox_size: int | None = None
+    handling: str | None = None
+    handling_since: float | None = None
 
 
 # `_cell` is a slot of `Reference`; for other addresses it is None in the class.
@@ -326,12 +338,16 @@ class ActorRef(Reference, Address[A]):  # pyright: ignore[reportIncompatibleVari
     def statistics(self) -> ActorStatistics:
         """How busy the actor is. Not a checkpoint; safe from any thread; constant time.
 
+        From another thread or from a signal handler you also see a sync handler at work, one that blocks the loop. Then
+        the cost grows with the depth of the stack.
+
         Raises:
             ActorExited: The actor has ended.
         """
         cell = self._cell
         if cell is None:
             raise self._exited(None)
+        name, since = handling(cell)
         return ActorStatistics(
             queued=cell.queued,
             peak=cell.peak,
@@ -339,7 +355,32 @@ class ActorRef(Reference, Address[A]):  # pyright: ignore[reportIncompatibleVari
             calls_in_flight=cell.calls_in_flight,
             started_at=cell.life.started_at,
             restarts=cell.life.child.restarts,
+            mailbox_size=cell.limit,
+            handling=name,
+            handling_since=since,
         )
+
+    def stack(self) -> StackSummary:
+        """Where the actor's code stands now, the innermost line last. Empty if none of its code runs or waits.
+
+        ::
+
+            print("".join(ref.stack().format()))
+
+        The lines of Trio and of trioreg are left out. A sync handler may run in the turn of its caller: then these are
+        its lines there. Only another thread or a signal handler can see it at work. If a signal handler asks, its own
+        lines are the last ones. Where the actor's background tasks stand is in `who`.
+
+        Not a checkpoint; safe from any thread. The cost grows with the depth of the stack. The source is read from its
+        file.
+
+        Raises:
+            ActorExited: The actor has ended.
+        """
+        cell = self._cell
+        if cell is None:
+            raise self._exited(None)
+        return users_part(own_frames(cell))
 
     async def result(self: ActorRef[Function[R]]) -> R:
         """Wait until a function actor has ended, and give what it returned: ``Task.await``.

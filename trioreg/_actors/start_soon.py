@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
 
 @enable_ki_protection
-def start_background_task(cell: Cell, function: Callable[..., Awaitable[object]], *args: object) -> None:
-    """Run ``await function(*args)`` beside the handlers. If it raises, the actor crashes."""
+def start_background_task(
+    cell: Cell, function: Callable[..., Awaitable[object]], *args: object, what: str | None = None
+) -> None:
+    """Run ``await function(*args)`` beside the handlers. If it raises, the actor crashes.
+
+    The Trio task is named after the actor, and after ``what`` it does or the function.
+    """
     if cell.state >= ENDING:
         raise ActorExited(cell.ref, cell.life.exit or NORMAL)
     if not callable(function):
@@ -44,10 +49,13 @@ def start_background_task(cell: Cell, function: Callable[..., Awaitable[object]]
                 background.gone.set()
 
     # In a copy of the actor's context, not the caller's: what runs there is the actor's code.
-    assert cell.context is not None
+    assert cell.context is not None and cell.task is not None
+    if what is None:
+        qualname: object = getattr(function, "__qualname__", None)
+        what = qualname if isinstance(qualname, str) else "background"
     background.scopes.add(scope)
     try:
-        cell.context.copy().run(cell.life.child.spawn, run, f"{cell.ref._label}, background")
+        cell.context.copy().run(cell.life.child.spawn, run, f"{cell.task.name}, {what}")
     except BaseException:
         background.scopes.discard(scope)  # or the end of the actor would wait for a task that is not there
         raise

@@ -40,7 +40,7 @@ class Timer(Identity):
         self._payload = payload
         self._tick = tick
         self._scope = trio.CancelScope()
-        start_background_task(cell, self._send_every if repeats else self._send_after)
+        start_background_task(cell, self._send_every if repeats else self._send_after, what="timer")
 
     def __repr__(self) -> str:
         return f"<Timer, {'cancelled' if self._scope.cancel_called else counted(self._seconds, 'second')}>"

@@ -80,6 +80,7 @@ class Settings:
         self.max_restarts = max_restarts
         self.max_seconds = max_seconds
         self.registry: Registry[int, None] = Registry(name)
+        self.registry._names.purpose = "pool"
         self.handlers: Handlers = spec.kind.type.handlers
         self.have_on_idle = spec.kind.type.hooks.has_on_idle
         self.seconds = spec.seconds

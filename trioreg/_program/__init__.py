@@ -1,8 +1,25 @@
-"""A running program: what watches it.
+"""A program: `run`, what watches a running one, and what that can be asked.
 
-This wing knows all others, and none of them knows it.
+Read first: `run.py`, then `instrument.py`, `tree.py` and `who.py`. This wing knows all others, and none of them knows
+it.
 """
 
 from .instrument import Instrument, add_instrument, remove_instrument
+from .registries import RegistryInfo, registries
+from .run import run
+from .tree import Tree, tree
+from .who import ActorReport, ActorTask, who
 
-__all__ = ["Instrument", "add_instrument", "remove_instrument"]
+__all__ = [
+    "ActorReport",
+    "ActorTask",
+    "Instrument",
+    "RegistryInfo",
+    "Tree",
+    "add_instrument",
+    "registries",
+    "remove_instrument",
+    "run",
+    "tree",
+    "who",
+]

@@ -30,6 +30,7 @@ class PubSubCore(Identity, Generic[K, M]):
             name, keys="duplicate", partitions=partitions, listeners=[_EndOfSubscriptions(self)]
         )
         self._names = self._registry._names
+        self._names.purpose = "topics"
         self._names.when_forgotten = self._forget_patterns
         # The subscriptions of each topic, if one table has them all; else nothing. For the hot path of a publication.
         self._groups = self._names.duplicate[0].table if partitions == 1 else {}

@@ -73,9 +73,9 @@ class Presence(PubSubCore[K, M]):
         """The tables of the subscriptions, as `Registry.tables`. Not a checkpoint; safe from any thread."""
         return self._registry.tables()
 
-    def dump(self) -> str:
+    def dump(self, *, limit: float = math.inf) -> str:
         """`tables` as text, as `Registry.dump`. Not a checkpoint; safe from any thread."""
-        return self._registry.dump()
+        return self._registry.dump(limit=limit)
 
 
 class PresenceFeed(Feed[E]):

@@ -9,9 +9,11 @@ This wing never starts or ends an actor. Other wings import from here, not from 
 
 from .entry import Entry
 from .events import Event, Follower, Listener, Registered, Unregistered
+from .holders import holders_of, keys_of
+from .names import Names, Purpose
 from .pattern import ANY, Is, Var
 from .registry import Registry, Via
-from .table_viewer import Table
+from .table_viewer import Table, dump_of, tables_of
 
 __all__ = [
     "ANY",
@@ -20,10 +22,16 @@ __all__ = [
     "Follower",
     "Is",
     "Listener",
+    "Names",
+    "Purpose",
     "Registered",
     "Registry",
     "Table",
     "Unregistered",
     "Var",
     "Via",
+    "dump_of",
+    "holders_of",
+    "keys_of",
+    "tables_of",
 ]

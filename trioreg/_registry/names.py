@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Hashable
 from contextlib import suppress
 from itertools import count
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from trio.lowlevel import in_trio_run
 
@@ -44,6 +44,8 @@ from .totals import Totals, require_number
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+Purpose: TypeAlias = Literal["names", "topics", "pool", "partitions", "actors on demand"]
+
 _numbers = count()
 _binding = threading.RLock()  # not a Lock: a finalizer may run while it is held, and may use a registry too
 
@@ -62,10 +64,23 @@ class Names(Tables[K, V]):
         queues: The tasks that wait for a unique name in `Registry.acquire`.
         selections: For each selection that lets other tasks run: what has changed since it began.
         totals: The sum of the values of each key; None in a registry without totals.
+        purpose: What they are the names of, for people: ``"names"``, or what makes a registry for itself.
+        registry: Leads to the `Registry`, as long as the program keeps it.
         when_forgotten: Called when all entries are forgotten at once. No listener is told of that.
     """
 
-    __slots__ = ("__weakref__", "_run", "name", "notifier", "queues", "selections", "totals", "when_forgotten")
+    __slots__ = (
+        "__weakref__",
+        "_run",
+        "name",
+        "notifier",
+        "purpose",
+        "queues",
+        "registry",
+        "selections",
+        "totals",
+        "when_forgotten",
+    )
 
     def __init__(self, name: str, kind: str, partitions: int, *, by_owner: bool, totals: bool) -> None:
         super().__init__(kind, partitions, by_owner=by_owner)
@@ -74,6 +89,8 @@ class Names(Tables[K, V]):
         self.totals: Totals[K] | None = Totals() if totals else None
         self.queues: AcquireQueues[K, V] = AcquireQueues()
         self.selections: list[Changes[K, V]] = []
+        self.purpose: Purpose = "names"
+        self.registry: Callable[[], object] = _gone
         self.when_forgotten: Callable[[], object] | None = None
         self._run: Run | None = None
 
@@ -538,3 +555,7 @@ class Names(Tables[K, V]):
                 do_later(self._run.token, notifier.deliver)  # the change is done, and is told a little later
         else:
             self._run.undelivered[notifier] = None
+
+
+def _gone() -> None:
+    """Leads to no `Registry`."""

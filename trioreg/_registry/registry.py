@@ -7,6 +7,7 @@ checks its arguments and asks `Names` (`names.py`), which makes every change.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeAlias, TypeVar, cast, overload
 
@@ -129,6 +130,7 @@ class Registry(
                 require_sync("listeners", listener)
         self._kind = kind
         self._names: Names[K, V] = Names(name, kind, partitions, by_owner=keys != ("duplicate", "key"), totals=totals)
+        self._names.registry = weakref.ref(self)
         self._locks = KeyLocks(self._names.bind_to_run)
         self._meta: dict[Hashable, object] = {}
         self._sole = self._names.sole

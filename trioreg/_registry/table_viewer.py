@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Hashable, Iterable, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 from unicodedata import combining, east_asian_width
 
 import attrs
 
-from .._runtime import Owner, shown_safely
+from .._runtime import Owner, require_count, shown_safely
 from .core import RegistryCore
+from .holders import holders_of
 from .names import Names
 from .partition import DuplicatePartition, UniquePartition
 
@@ -41,11 +43,22 @@ class Table:
         return len(self.rows)
 
     def __str__(self) -> str:
+        return self.format()
+
+    def format(self, *, limit: float = math.inf) -> str:
+        """The table as text. ``str(table)`` is all of it.
+
+        Args:
+            limit: How many rows are shown.
+        """
         noun = "object" if self.objects == 1 else "objects"
-        head = f"{self.name}: {self.objects:,} {noun}, {self.size:,} bytes"
-        if not self.rows:
-            return head
-        return head + "\n" + format_rows(self.columns, self.rows, indent="  ")
+        lines = [f"{self.name}: {self.objects:,} {noun}, {self.size:,} bytes"]
+        shown = self.rows if limit == math.inf else self.rows[: int(limit)]
+        if shown:
+            lines.append(format_rows(self.columns, shown, indent="  "))
+        if len(shown) < self.objects:
+            lines.append(f"  ... {self.objects - len(shown):,} more")
+        return "\n".join(lines)
 
 
 class TableViewer(RegistryCore[K, V]):
@@ -59,9 +72,35 @@ class TableViewer(RegistryCore[K, V]):
         """
         return tables_of(self._names)
 
-    def dump(self) -> str:
-        """`tables` as text. Not a checkpoint; safe from any thread; it costs as much as `tables`."""
-        return "\n".join([f"registry {self.name!r}, {self._kind} keys", *map(str, self.tables())])
+    def dump(self, *, limit: float = math.inf) -> str:
+        """`tables` as text. Not a checkpoint; safe from any thread; it costs as much as `tables`.
+
+        Args:
+            limit: How many rows of each table are shown. With one, the owners that hold the most names come first: look
+                there for a leak of names.
+
+        Raises:
+            TypeError, ValueError: ``limit`` is not a whole number, at least 0, or ``math.inf``.
+        """
+        require_count("limit", limit, 0, infinite=True)
+        return dump_of(self._names, limit)
+
+
+def dump_of(names: Names[K, V], limit: float) -> str:
+    """The tables of a registry as text."""
+    lines = [f"registry {names.name!r}, {kind_of(names)} keys"]
+    holders = holders_of(names) if limit < math.inf else []
+    if holders:
+        some = [f"{_cell(owner)} {count:,}" for owner, count in holders[: int(limit)]]
+        more = [f"and {len(holders) - len(some):,} more"] if len(holders) > len(some) else []
+        lines.append(f"{names.count():,} names of {len(holders):,} owners, the most names first:")
+        lines.append("  " + ", ".join(some + more))
+    return "\n".join([*lines, *(table.format(limit=limit) for table in tables_of(names))])
+
+
+def kind_of(names: Names[K, V]) -> Literal["unique", "duplicate"]:
+    """Whether its keys are unique."""
+    return "unique" if names.unique else "duplicate"
 
 
 def tables_of(names: Names[K, V]) -> list[Table]:

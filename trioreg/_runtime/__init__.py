@@ -8,6 +8,7 @@ This wing never knows an actor, a registry or a supervisor. Other wings import f
 from .amounts import OPTIONAL_SECONDS, SECONDS, require_count, require_number, require_whole
 from .block import AsyncBlock, SyncBlock
 from .counted import counted
+from .duration import duration
 from .errors import (
     ActorExited,
     AlreadyRegistered,
@@ -52,7 +53,7 @@ from .report import report
 from .sleeping import WOKEN, finish_waking, sleep_until_woken, wake
 from .snapshot import items_of
 from .stack import require_room, require_room_for_task
-from .standing import stack_of
+from .standing import Frames, frames_of, is_running, local_in, running_from, stack_of, users_part
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
 from .trio_run import Run, current_run
@@ -73,6 +74,12 @@ __all__ = [
     "ExitReason",
     "HandlerTimeout",
     "Feed",
+    "Frames",
+    "frames_of",
+    "is_running",
+    "local_in",
+    "running_from",
+    "users_part",
     "FeedStatistics",
     "Identity",
     "KILLED",
@@ -113,6 +120,7 @@ __all__ = [
     "current_run",
     "discard",
     "do_later",
+    "duration",
     "finish_waking",
     "flat",
     "is_being_closed",

@@ -98,6 +98,15 @@ class Owner(Identity):
         keys = None if held is None else held.get(registry)
         return () if keys is None else items_of(keys)
 
+    def _leases(self) -> list[tuple[Lessor, Any]]:
+        """All keys that this owner has, each with whom it has it from. Safe from any thread."""
+        held = self._held
+        if held is None:
+            return []
+        if isinstance(held, tuple):
+            return [(held[0], held[1])]
+        return [(registry, key) for registry, keys in items_of(held) for key, _ in items_of(keys)]
+
     def _token(self, registry: Lessor, key: Hashable) -> Token | None:
         """The registry's token for one of this owner's keys, or None. Safe from any thread."""
         held = self._held

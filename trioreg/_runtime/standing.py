@@ -1,15 +1,26 @@
-"""Where a task stands: the frames of the user's code in it, found by Trio's public `Task.iter_await_frames`."""
+"""Where a task stands: its frames, and those of the user's code among them.
+
+The frames of a task that waits are found by Trio's public `Task.iter_await_frames`. A task that runs is seen only by
+another thread, by a signal handler, or by its own code: then its frames are at the inner end of its thread's stack.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from traceback import FrameSummary, StackSummary
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import trio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trio.lowlevel import Task
+
+Frames: TypeAlias = list[tuple[FrameType, int]]
+"""Frames with their lines, the outermost first."""
 
 # The folders of two packages: their frames say nothing to a user.
 _TRIOREG = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -21,5 +32,46 @@ def stack_of(task: Task) -> list[FrameSummary]:
 
     The cost grows with their number; the lines of the source are read from disk once.
     """
-    frames = StackSummary.extract(task.iter_await_frames())
-    return [frame for frame in frames if not frame.filename.startswith((_TRIOREG, _TRIO))]
+    return users_part([*task.iter_await_frames()])
+
+
+def users_part(frames: Frames) -> StackSummary:
+    """The frames of the user's code among these. It keeps no frame alive."""
+    users = [(frame, line) for frame, line in frames if not frame.f_code.co_filename.startswith((_TRIOREG, _TRIO))]
+    return StackSummary.extract(iter(users))
+
+
+def is_running(task: Task) -> bool:
+    """Whether a task runs now, in this thread or in another one."""
+    return bool(getattr(task.coro, "cr_running", False))
+
+
+def frames_of(task: Task, thread: int) -> Frames:
+    """All frames of a task. ``thread`` is the thread of its Trio run."""
+    if is_running(task):
+        outermost = task.coro.cr_frame
+        running = running_from(lambda frame: frame is outermost, thread)
+        if running:
+            return running
+    return [*task.iter_await_frames()]
+
+
+def running_from(is_outermost: Callable[[FrameType], bool], thread: int) -> Frames:
+    """The frames that a thread runs, from the innermost one that this is true of. None if there is none such."""
+    frame = sys._current_frames().get(thread)
+    frames: Frames = []
+    while frame is not None:
+        frames.append((frame, frame.f_lineno))
+        if is_outermost(frame):
+            return frames[::-1]
+        frame = frame.f_back
+    return []
+
+
+def local_in(frame: FrameType, name: str) -> Any:
+    """The value of a local variable of a frame; None if it has none yet. The frame keeps no copy of its variables."""
+    found = frame.f_locals
+    value = found.get(name)
+    if type(found) is dict:  # before Python 3.13 this is a copy, which the frame keeps
+        found.clear()
+    return value

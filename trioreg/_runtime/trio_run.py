@@ -62,6 +62,8 @@ class Run(trio.abc.Instrument):
         undelivered: While an owner gives its names back: the registries that have events to deliver after that. Else
             None.
         reports: The lines of the log that are to be written at the end of that step.
+        supervisors: The supervisors that run and have no other above them, in the order of their starts. With each the
+            actor whose code has opened it, or None.
         registries: The names of the registries that belong to it, and the actors on demand that it runs.
         ending: The owner that is in its last step. Other threads do not see its end before its names are gone.
         crashes: Actors that have crashed go through it before their last step, which logs and restarts.
@@ -75,6 +77,7 @@ class Run(trio.abc.Instrument):
         self.is_over = False
         self.holders: dict[CoroutineType[Any, Any, Any], Holder] = {}
         self.undelivered: dict[EventSource, None] | None = None
+        self.supervisors: dict[object, object] = {}
         self.registries: WeakSet[Names] = WeakSet()
         self.ending: object = None
         self.crashes = Turnstile()
@@ -180,6 +183,7 @@ class _End(trio.abc.Instrument):
             run.holders.popitem()[1]._task_ended()
         for names in list(run.registries):
             names.forget_run()
+        run.supervisors.clear()
         run.is_over = True
         if run.instruments is not None:
             run.instruments.end()
@@ -197,6 +201,7 @@ def _forget_runs() -> None:
     for run in list(_runs):
         run.is_over = True
         run.holders.clear()
+        run.supervisors.clear()
         for names in list(run.registries):
             names.forget_run()
 

@@ -12,6 +12,7 @@ import trio
 
 from .._actors import ENDED, STARTING
 from .._runtime import require_room, shown_safely
+from .task_name import task_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
@@ -176,6 +177,11 @@ class Child:
         if self.id is not None:
             return str(self.id)
         return self.spec.kind.label if name is None else str(name.key)
+
+    def task_name(self, ref: Owner) -> str:
+        """What the Trio task of one of its lives is called."""
+        name, label = self.spec.name, self.spec.kind.label
+        return f"{label} #{ref._number}" if name is None else task_name(label, ref, name.key)
 
     @property
     def log_name(self) -> str:

@@ -50,6 +50,7 @@ class Engine:
 
     Attributes:
         label: What the supervisor is called in errors, in the tree and in the log.
+        strategy: Which children are restarted when one needs it.
         task: The supervisor's own task; None before `run`.
         own_child: The supervisor itself as a child of the one above it; None if there is none.
         failure: What left `run`, or None.
@@ -67,6 +68,7 @@ class Engine:
         max_children: float = math.inf,
     ) -> None:
         self.label = label
+        self.strategy: Strategy = strategy
         self.failure: BaseException | None = None
         self.task: Task | None = None
         self.own_child: Child | None = None
@@ -122,6 +124,8 @@ class Engine:
         self.starting.begin()
         self.book.reserve(specs)
         try:
+            if self.own_child is None:
+                self._lifecycle.begin_top(self)
             async with trio.open_nursery() as outside:
                 outside.start_soon(self._notice_cancellation)
                 with trio.CancelScope(shield=True):
@@ -135,6 +139,8 @@ class Engine:
             if also is not None:
                 self._lifecycle.add_failure(also)
             del also
+        finally:
+            self._lifecycle.end_top(self)
         # An error outweighs the cancellation during which it came up. Raised out here, it keeps its own cause.
         if self._lifecycle.has_failed:
             self.failure = self._lifecycle.combined_failure()
@@ -243,6 +249,10 @@ class Engine:
 
     def is_closing(self) -> bool:
         return self._lifecycle.is_closing
+
+    def now(self) -> float:
+        """`trio.current_time` of its Trio run, from any thread. 0 if it has not begun."""
+        return self._lifecycle.now()
 
     def ends_below(self) -> Iterator[Cell]:
         """The lives below that are ending: the end of this supervisor waits for them. The cost grows with the tree."""

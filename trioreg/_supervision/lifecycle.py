@@ -13,10 +13,10 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Protocol, cast
 
 import trio
-from trio.lowlevel import enable_ki_protection
+from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import ENDED
-from .._runtime import SHUTDOWN, NotRunning, current_run, require_room
+from .._runtime import SHUTDOWN, NotRunning, current_actor, current_run, require_room
 from .failures import combined
 from .shutdown import end
 
@@ -83,6 +83,21 @@ class Lifecycle:
     def begin(self) -> None:
         """Called in the supervisor's own task, before anything else."""
         self._run = current_run()
+
+    def begin_top(self, supervisor: object) -> None:
+        """This supervisor has no supervisor above it: from now on the run knows it."""
+        assert self._run is not None
+        actor = current_actor.get(None)
+        self._run.supervisors[supervisor] = None if actor is None or not actor._owns(current_task()) else actor
+
+    def end_top(self, supervisor: object) -> None:
+        """It is over. Nothing, if the run does not know it."""
+        if self._run is not None:
+            self._run.supervisors.pop(supervisor, None)
+
+    def now(self) -> float:
+        """`trio.current_time`, from any thread. 0 before the supervisor has begun."""
+        return 0.0 if self._run is None else self._run.now()
 
     def require_thread(self) -> None:
         """Raise `RuntimeError` unless this is the thread of the Trio run that the supervisor lives in."""

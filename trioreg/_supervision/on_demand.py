@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, Type
 
 from trio.lowlevel import current_task
 
-from .._actors import STOPPING, Actor, ActorRef, Address, waiting_for
+from .._actors import STOPPING, Actor, ActorRef, Address, RoomWait, waiting_for
 from .._runtime import Identity, NotRegistered, NotRunning, items_of, show_methods_as
 from .on_demand_settings import Settings
 
@@ -225,7 +225,7 @@ class _Address(Address[A_co]):
 
     async def _deliver(self, cell: Cell, kind: object, payload: object) -> None:
         while not cell.put_if_room(kind, payload):
-            with waiting_for(cell, current_task()):
+            with waiting_for(cell, current_task(), RoomWait):
                 if await cell.put_when_room(kind, payload):
                     return
             cell = self._find()  # that life has ended, or is asked to

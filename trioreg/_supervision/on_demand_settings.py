@@ -59,6 +59,7 @@ class Settings:
         require_count("max_running", max_running, 1, infinite=True)
         if registry is None:
             registry = Registry(name)
+            registry._names.purpose = "actors on demand"
         elif not isinstance(registry, Registry):
             raise TypeError(f"registry must be a Registry, not {registry!r}")
         registry._require_unique("OnDemand")

@@ -13,7 +13,7 @@ from zlib import crc32
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import STARTING, STOPPING, Actor, ActorRef, Address, Function, waiting_for
+from .._actors import STARTING, STOPPING, Actor, ActorRef, Address, Function, StartWait, waiting_for
 from .._registry import Registry, Via
 from .._runtime import Identity, NotRegistered, require_count, require_sync, show_methods_as, sync_result
 from .backoff import Backoff
@@ -80,6 +80,7 @@ class Partitions(Identity, Generic[T]):
     def __init__(self, name: str, partitions: int, *, number_of: Callable[[Any], int] | None = None) -> None:
         require_count("partitions", partitions, 1)
         self._names: Registry[int, None] = Registry(name)
+        self._names._names.purpose = "partitions"
         table = self._names._sole
         assert table is not None
         self._table = table
@@ -269,7 +270,7 @@ class Partitions(Identity, Generic[T]):
         cell = ref._cell
         if cell is not None and cell.state == STARTING:
             # As a wait: a supervisor that asks itself before it has started gets a `CallCycle`.
-            with waiting_for(cell, current_task()):
+            with waiting_for(cell, current_task(), StartWait):
                 await cell.wait_started()
         if cell is None or cell.state >= STOPPING:
             raise ref._exited(ref._cell)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, enable_ki_protection, wait_task_rescheduled
 
-from .._actors import ENDED, RUNNING, STARTING, begin_wait, new_life, run_actor, waiting_for
+from .._actors import ENDED, RUNNING, STARTING, StartWait, begin_wait, new_life, run_actor, waiting_for
 from .._runtime import (
     SHUTDOWN,
     ActorExited,
@@ -24,6 +24,7 @@ from .._runtime import (
     logger,
     require_room_for_task,
 )
+from .task_name import task_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +121,7 @@ class Starting:
 
             try:
                 ref: Any = cell.ref
-                wait = None if current_actor.get(None) is None else begin_wait(cell, self._waiter(task))
+                wait = None if current_actor.get(None) is None else begin_wait(cell, self._waiter(task), StartWait)
                 try:
                     life.starter = task
                     lifecycle.starts[cell] = child
@@ -214,7 +215,7 @@ class Starting:
             assert cell is not None
             # Another task has asked for that start or end. To wait for it is refused where that would be a cycle.
             if cell.state == STARTING:
-                with waiting_for(cell, current_task()):
+                with waiting_for(cell, current_task(), StartWait):
                     await cell.wait_started()
                 if cell.life.has_started:
                     return ref
@@ -236,8 +237,11 @@ class Starting:
         require_room_for_task()  # Trio can't undo the start of a task
         last = child.cell
         try:
-            if spec.name is not None:
+            if spec.name is None:
+                name = f"{label} #{cell.ref._number}"
+            else:
                 spec.name._claim(cell.ref, None if predecessor is None else predecessor.ref)
+                name = task_name(label, cell.ref, spec.name._key)
             # Before the task is there: a task whose child does not know it would never be ended.
             if last is None and not self._children.keeps_ended:
                 child.cell = cell  # `Children.begin_life`, written out
@@ -251,7 +255,7 @@ class Starting:
                 self._run.tell_after_step("actor_starting", cell.ref)
             # `_start_task`, written out.
             start: Callable[..., None] = self._lifecycle.nursery.start_soon
-            self._context.run(start, run_actor, cell, spec.factory, spec.args, name=label)
+            self._context.run(start, run_actor, cell, spec.factory, spec.args, name=name)
         except BaseException:
             # The name was taken, or is given back: no task would do it.
             ref = cell.ref
@@ -267,12 +271,14 @@ class Starting:
         """Start the task of a life that was made elsewhere, and has its name. Not a checkpoint."""
         self._log.starting(child, cell)
         self._run.tell_after_step("actor_starting", cell.ref)
-        self._start_task(cell, child.spec)
+        self._start_task(child, cell)
 
-    def _start_task(self, cell: Cell, spec: ChildSpec) -> None:
+    def _start_task(self, child: Child, cell: Cell) -> None:
+        spec = child.spec
         # Every life begins in the supervisor's context: not in the asking task's, and not in what the last life left.
         start: Callable[..., None] = self._lifecycle.nursery.start_soon
-        self._context.run(start, run_actor, cell, spec.factory, spec.args, name=spec.kind.label)
+        name = child.task_name(cell.ref)
+        self._context.run(start, run_actor, cell, spec.factory, spec.args, name=name)
 
     async def wait_started(self, child: Child, cell: Cell) -> bool:
         """Wait until a life has started. Raises its error if it does not. Cancelled: it is ended first.
@@ -291,7 +297,7 @@ class Starting:
             lifecycle.end_start(child, cell)
             return Abort.FAILED
 
-        wait = None if current_actor.get(None) is None else begin_wait(cell, self._waiter(task))
+        wait = None if current_actor.get(None) is None else begin_wait(cell, self._waiter(task), StartWait)
         try:
             cell.life.starter = task
             lifecycle.starts[cell] = child

@@ -22,7 +22,8 @@ from .child_options import ChildOptions
 from .child_spec import ChildSpec, Restart, spec_of
 from .engine import Engine
 from .restart_limit import RestartLimit
-from .tree import format_tree
+from .tree import node_of
+from .tree_text import format_tree
 
 A = TypeVar("A", bound=Actor)
 R = TypeVar("R")
@@ -248,11 +249,12 @@ class SupervisorBase(Actor, Identity):
         return ChildCounts(len(children), active, supervisors, len(children) - supervisors)
 
     def tree(self) -> str:
-        """The supervision tree from here down, as text for people: references, names, restarts.
+        """The supervision tree from here down, as text for people: names, references, and what is not as usual.
 
-        Not a checkpoint; safe from any thread; the cost grows with the number of children.
+        The tree of the whole program, and as data, is `trioreg.tree`. Not a checkpoint; safe from any thread; the cost
+        grows with the number of children.
         """
-        return format_tree(self._engine)
+        return format_tree(node_of(self._engine), now=self._engine.now())
 
     def __repr__(self) -> str:
         count = len(self._engine.children)

@@ -1,102 +1,24 @@
-"""A supervision tree as a program: `run`. It decides about signals and the process's status, not about children.
+"""A supervision tree as a program: `run`. It decides about the process's status, and not about children.
 
-The signal handlers are in place from before Trio's run begins until it is over. So a signal always meets one of them,
-and never Trio's own handler, which raises `KeyboardInterrupt` in the task that happens to run. The first signal tells
-the supervisor to shut down, and puts the system's default in place of our handler. So a second signal needs nothing of
-the program: not the event loop, not even the interpreter.
+Which signals end it, and what a second one does, is in `signals.py`.
 """
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 import threading
 from collections.abc import Iterable
-from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import trio
 
 from .._runtime import flat, logger
-from .child_spec import ChildSpec
-from .failures import as_one_group
-from .supervisor import Supervisor
+from .._supervision import ChildSpec, Supervisor, as_one_group
+from .instrument import Instrument, add_instrument
+from .signals import Signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from types import FrameType
-    from typing import Self
-
-    from .strategy import AutoShutdown, Strategy
-
-    Action: TypeAlias = Callable[[int, FrameType | None], object] | int | signal.Handlers
-
-
-# SIGINT is the first to be taken and the last to be given back: while we change the others, it can't interrupt us.
-SIGNALS = [signal.SIGINT, signal.SIGTERM]
-if sys.platform == "win32":
-    SIGNALS.append(signal.SIGBREAK)  # Ctrl-Break, and what one process can send to another there
-
-
-class Signals:
-    """The signals that end a program, handled from before its first child until after its last.
-
-    Attributes:
-        received: The first signal that came, or None.
-    """
-
-    def __init__(self) -> None:
-        self.received: signal.Signals | None = None
-        self._arrived = trio.Event()
-        self._token: trio.lowlevel.TrioToken | None = None
-        self._pid = os.getpid()
-        self._before: dict[signal.Signals, Action] = {}
-        # The kernel does not let the first process of a container die by a default.
-        self._at_once: Action = exit_at_once if self._pid == 1 else signal.SIG_DFL
-
-    def __enter__(self) -> Self:
-        for each in SIGNALS:
-            before = signal.getsignal(each)
-            # Not ours to take: ignored since the program began (nohup, a shell's background job), or handled by C code.
-            if before is not None and before != signal.SIG_IGN:
-                self._before[each] = before
-                signal.signal(each, self._receive)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for each, before in reversed(self._before.items()):
-            if signal.getsignal(each) in (self._receive, self._at_once):  # unless the program has set its own
-                signal.signal(each, before)
-
-    async def wait(self) -> signal.Signals:
-        """The first signal, as soon as it comes. Not a checkpoint if it has come already."""
-        self._token = trio.lowlevel.current_trio_token()
-        if self.received is None:
-            await self._arrived.wait()
-        assert self.received is not None
-        return self.received
-
-    def _receive(self, signum: int, frame: FrameType | None) -> None:
-        # It may interrupt any line of the main thread: it raises nothing, and does not log.
-        if os.getpid() != self._pid:
-            # A process that was forked from the program is not the program: there the signal does what it did before.
-            signal.signal(signum, self._before[signal.Signals(signum)])
-            signal.raise_signal(signum)
-            return
-        if self.received is None:
-            self.received = signal.Signals(signum)
-        for each in self._before:
-            if signal.getsignal(each) == self._receive:
-                signal.signal(each, self._at_once)
-        if self._token is not None:
-            with suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(self._arrived.set)
-
-
-def exit_at_once(signum: int, frame: FrameType | None) -> None:
-    """End the process as the signal's default would, and with the status that a shell reports for that."""
-    os._exit(128 + signum)
+    from .._supervision import AutoShutdown, Strategy
 
 
 def run(
@@ -109,7 +31,7 @@ def run(
     auto_shutdown: AutoShutdown = "never",
     name: str = "program",
     clock: trio.abc.Clock | None = None,
-    instruments: Sequence[trio.abc.Instrument] = (),
+    instruments: Iterable[Instrument | trio.abc.Instrument] = (),
 ) -> signal.Signals | None:
     """Run a supervision tree as a program, from its start to its orderly end: ``trio.run`` for a tree.
 
@@ -146,7 +68,8 @@ def run(
         tree: What to start: one `ChildSpec`, or several, in this order.
         strategy, max_restarts, max_seconds, auto_shutdown: As in `open_supervisor`.
         name: What the supervisor is called in the log.
-        clock, instruments: As in ``trio.run``.
+        clock: As in ``trio.run``.
+        instruments: What watches the program from before its first child starts: an `Instrument`, or one of Trio's.
 
     Returns:
         The signal that ended it, if that was SIGTERM (on Windows, SIGBREAK), or None if it ended by itself.
@@ -167,12 +90,13 @@ def run(
         auto_shutdown=auto_shutdown,
         name=name,
     )
+    of_trio, of_trioreg = split_instruments(instruments)
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("run() handles signals: it must be called in the main thread (trio.run() elsewhere)")
     error: BaseException | None = None
     with Signals() as signals:
         try:
-            trio.run(main, supervisor, signals, clock=clock, instruments=instruments)
+            trio.run(main, supervisor, signals, of_trioreg, clock=clock, instruments=of_trio)
         except BaseExceptionGroup as group:
             error = last_error(group)
     if error is not None:
@@ -197,7 +121,24 @@ def specs_of(tree: ChildSpec | Iterable[ChildSpec]) -> tuple[ChildSpec, ...]:
     return specs
 
 
-async def main(supervisor: Supervisor, signals: Signals) -> None:
+def split_instruments(
+    instruments: Iterable[Instrument | trio.abc.Instrument],
+) -> tuple[list[trio.abc.Instrument], list[Instrument]]:
+    """Trio's instruments, and trioreg's. An object may be both."""
+    if not isinstance(instruments, Iterable):
+        raise TypeError(f"instruments must be an iterable of instruments, not {instruments!r}")
+    each = list(instruments)
+    for instrument in each:
+        if not isinstance(instrument, Instrument | trio.abc.Instrument):
+            must = "trioreg.Instrument or trio.abc.Instrument"
+            raise TypeError(f"instruments must be instances of {must}, not {instrument!r}")
+    of_trio = [instrument for instrument in each if isinstance(instrument, trio.abc.Instrument)]
+    return of_trio, [instrument for instrument in each if isinstance(instrument, Instrument)]
+
+
+async def main(supervisor: Supervisor, signals: Signals, instruments: Iterable[Instrument]) -> None:
+    for instrument in instruments:
+        add_instrument(instrument)
     engine = supervisor._engine
     try:
         async with trio.open_nursery() as nursery:

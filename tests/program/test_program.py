@@ -13,7 +13,7 @@ from support.errors import Bang, gives_up
 from support.programs import TERM, does, fails, gets, run
 
 import trioreg
-from trioreg import Actor, ChildSpec, Exit, RestartLimitExceeded, Supervisor
+from trioreg import Actor, ActorRef, ChildSpec, Exit, RestartLimitExceeded, Supervisor
 
 # The end by itself
 
@@ -155,6 +155,59 @@ def test_the_cause_of_a_system_exit_stays() -> None:
     with pytest.raises(SystemExit) as caught:
         run(does(leave))
     assert isinstance(caught.value.__cause__, Bang)
+
+
+# What watches it
+
+
+class Starts(trioreg.Instrument):
+    """Notes which actors start."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def actor_starting(self, ref: ActorRef[Any]) -> None:
+        self.seen.append(repr(ref).split()[0].strip("<"))
+
+
+def test_an_instrument_of_trioreg_sees_the_first_child_start() -> None:
+    starts = Starts()
+    run(ChildSpec(Supervisor, ([ChildSpec(Actor)],)), gets(TERM), instruments=iter([starts]))
+    assert starts.seen[:2] == ["Supervisor", "Actor"]
+
+
+def test_instruments_of_trioreg_and_of_trio_are_installed_each_by_its_kind() -> None:
+    class Runs(trio.abc.Instrument):
+        def before_run(self) -> None:
+            seen.append("run")
+
+    class Both(Starts, Runs):
+        pass
+
+    seen: list[str] = []
+    starts, both = Starts(), Both()
+    run(ChildSpec(Actor), gets(TERM), instruments=[Runs(), starts, both])
+    assert seen == ["run", "run"]
+    assert starts.seen == both.seen != []
+
+
+class Hooks:
+    def actor_starting(self, ref: object) -> None:
+        raise AssertionError(ref)
+
+
+@pytest.mark.parametrize("instrument", [Hooks(), Starts, None, "starts"])
+def test_what_is_no_instrument_is_refused_by_name_before_anything_starts(instrument: Any) -> None:
+    log: list[str] = []
+    with pytest.raises(TypeError, match="instruments must be instances of trioreg") as caught:
+        run(worker(log, "a"), instruments=[Starts(), instrument])
+    assert repr(instrument) in str(caught.value)
+    assert log == []
+
+
+def test_instruments_that_are_not_several_are_refused() -> None:
+    with pytest.raises(TypeError, match="instruments must be an iterable of instruments, not <"):
+        run(instruments=Starts())
 
 
 # What it refuses

@@ -1,0 +1,94 @@
+"""What an actor is at: the handler that it runs and since when, and where its tasks stand.
+
+Asking costs only those who ask. An async handler is noted in the cell when it begins, because it may hang. A sync
+handler is not: it is over before another task can ask. Only another thread, a signal handler, or the handler itself can
+see it at work, and then it is found on the stack of the thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from .._runtime import current_actor, frames_of, is_running, local_in, running_from
+from .answers import answer_in_callers_turn, wait_answer
+from .hot_paths import serve, serve_casts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from trio.lowlevel import Task
+
+    from .._runtime import Frames
+    from .call import Call
+    from .cell import Cell
+    from .handler import Handler
+
+# The functions that run a handler. In each, ``cell`` is the actor, and ``handler`` what it runs.
+_CALLERS_TURN = answer_in_callers_turn.__code__
+_HANDLING = {_CALLERS_TURN, serve.__code__, serve_casts.__code__}
+
+# In this one, ``call`` is what the task waits for.
+_WAITING = wait_answer.__code__
+
+
+def handling(cell: Cell) -> tuple[str | None, float | None]:
+    """The handler that an actor runs, and since when. The time of a sync handler is not known."""
+    name, since = cell.handling, cell.handling_since
+    if name is not None:
+        return name, since
+    if cell.hooks is not None and (cell.runs_in_callers_turn or (cell.task is not None and is_running(cell.task))):
+        frames = running_from(lambda frame: _is_handling(frame, cell), cell.thread)
+        handler = cast("Handler | None", local_in(frames[0][0], "handler")) if frames else None
+        if handler is not None:
+            return handler.name, None
+    return None, None
+
+
+def _is_handling(frame: FrameType, cell: Cell) -> bool:
+    return frame.f_code in _HANDLING and local_in(frame, "cell") is cell
+
+
+def own_frames(cell: Cell) -> Frames:
+    """The frames of what an actor's own task does; of a handler that runs in the turn of its caller, those of that."""
+    if cell.runs_in_callers_turn:
+        running = running_from(lambda frame: frame.f_code is _CALLERS_TURN and _is_handling(frame, cell), cell.thread)
+        if running:
+            return running
+    return [] if cell.task is None else frames_of(cell.task, cell.thread)
+
+
+def awaited_call(frames: Frames) -> Call | None:
+    """The call that a task with these frames waits for."""
+    for frame, _ in reversed(frames):
+        if frame.f_code is _WAITING:
+            call = cast("Call | None", local_in(frame, "call"))
+            return None if call is None or call.is_done else call
+    return None
+
+
+def other_tasks(cell: Cell) -> Iterator[tuple[Task, Frames]]:
+    """The tasks of an actor beside its own, with their frames: background tasks, tasks in nurseries, and turns."""
+    background = cell.life.background
+    actor = cell.actor
+    if actor is not None and actor._trioreg_is_side_by_side:
+        # What is below a supervisor is its children, which are no tasks of its own.
+        turns = None if background is None else background.turns
+        for task in () if turns is None else list(turns.by_task):
+            yield task, frames_of(task, cell.thread)
+        return
+    todo: list[Task] = [] if cell.task is None else _below(cell.task, cell)
+    todo += () if background is None else list(background.tasks)
+    for task in todo:
+        yield task, frames_of(task, cell.thread)
+        todo += _below(task, cell)
+
+
+def _below(task: Task, cell: Cell) -> list[Task]:
+    """The tasks in the nurseries of a task that run the actor's code."""
+    return [
+        child
+        for nursery in task.child_nurseries
+        for child in sorted(nursery.child_tasks, key=lambda each: each.name)
+        if child.context.get(current_actor) is cell.ref
+    ]
