@@ -384,12 +384,14 @@ class Desk:
                 worker = None if place.line or place in moved else self._take_idle(place)
                 if worker is None:
                     moved.setdefault(place, []).append(ticket)
+                    place.coming += 1
                 else:
                     self._give(worker, ticket)
             except BaseException as error:
                 # The key's own `__hash__` raised. That is an error of this caller, and of no other.
                 self._refuse(ticket, error)
         for place, arrivals in moved.items():
+            place.coming = 0
             place.line.merge(arrivals)
         self._look_again([ticket for arrivals in moved.values() for ticket in arrivals])
 

@@ -117,19 +117,21 @@ class Place:
         child: The worker as a child of the supervisor; None before it is started.
         worker: Its life at the desk. None while there is none to give.
         line: The callers that wait for this worker and no other.
+        coming: How many callers are about to come over from other lines.
         turn: When it was last chosen, for the strategies that count.
         freed: Set when the worker is not busy; None until something waits for that.
         is_leaving: Whether it is not given to callers any more: the pool gets smaller, or ends.
         gone: Set when its worker has ended for good.
     """
 
-    __slots__ = ("child", "freed", "gone", "is_leaving", "line", "number", "turn", "worker")
+    __slots__ = ("child", "coming", "freed", "gone", "is_leaving", "line", "number", "turn", "worker")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.child: Child | None = None
         self.worker: Worker | None = None
         self.line: Line[Ticket] = Line()
+        self.coming = 0
         self.turn = 0
         self.freed: trio.Event | None = None
         self.is_leaving = False
@@ -154,7 +156,7 @@ class Place:
     @property
     def load(self) -> int:
         """How many callers it has, at work and in line."""
-        return len(self.line) + self.is_busy
+        return len(self.line) + self.coming + self.is_busy
 
     async def wait_free(self) -> None:
         """Wait until its worker is not busy. Call it for a place that is leaving. A checkpoint."""
