@@ -32,6 +32,9 @@ def _no_log() -> Any:
     logging.disable(logging.NOTSET)
 
 
+NO_POOLS: list[Pool[Any]] = []
+
+
 class Asker(Actor):
     """A worker whose work needs another worker of its pool, or of another one."""
 
@@ -365,7 +368,7 @@ async def use(pool: Pool[Any], how: str, **options: Any) -> None:
 async def test_a_task_that_has_claimed_all_workers_and_needs_one_more_is_refused_at_once(
     how: str, size: int, autojump_clock: MockClock
 ) -> None:
-    async with open_pool(Asker, [], size=size, name="askers") as pool:
+    async with open_pool(Asker, NO_POOLS, size=size, name="askers") as pool:
         async with AsyncExitStack() as stack:
             workers = [await stack.enter_async_context(pool.claim()) for _ in range(size)]
             with trio.fail_after(1), pytest.raises(CallCycle) as caught:
@@ -390,7 +393,7 @@ async def test_an_actor_that_has_claimed_all_workers_and_needs_one_more_is_refus
             async with pool.claim():
                 await use(pool, how)
 
-    async with open_pool(Asker, [], size=1) as pool, open_supervisor() as supervisor:
+    async with open_pool(Asker, NO_POOLS, size=1) as pool, open_supervisor() as supervisor:
         greedy = await supervisor.start_child(Greedy)
         with trio.fail_after(1), pytest.raises(CallCycle) as caught:
             await greedy.call(Greedy.take_two, pool)
@@ -400,14 +403,14 @@ async def test_an_actor_that_has_claimed_all_workers_and_needs_one_more_is_refus
 
 
 async def test_a_task_that_has_claimed_the_worker_of_its_key_is_refused(autojump_clock: MockClock) -> None:
-    async with open_pool(Asker, [], size=5, strategy="by_key") as pool, pool.claim(key="a"):
+    async with open_pool(Asker, NO_POOLS, size=5, strategy="by_key") as pool, pool.claim(key="a"):
         with trio.fail_after(1), pytest.raises(CallCycle):
             await use(pool, "call", key="a")
 
 
 @pytest.mark.parametrize("end", ["is given back", "is killed", "has crashed", "is joined by a new one"])
 async def test_a_task_with_claims_waits_for_a_worker_that_can_become_free(end: str, autojump_clock: MockClock) -> None:
-    async with open_pool(Asker, [], size=2) as pool, trio.open_nursery() as nursery:
+    async with open_pool(Asker, NO_POOLS, size=2) as pool, trio.open_nursery() as nursery:
         leave = trio.Event()
 
         async def claim() -> None:
@@ -443,14 +446,14 @@ async def test_tasks_that_have_claimed_all_workers_together_wait_for_each_other(
                     return
             got.append("one")
 
-    async with open_pool(Asker, [], size=2) as pool, trio.open_nursery() as nursery:
+    async with open_pool(Asker, NO_POOLS, size=2) as pool, trio.open_nursery() as nursery:
         nursery.start_soon(take_two, pool, 1)
         nursery.start_soon(take_two, pool, 2)
     assert got == ["one", "two"]
 
 
 async def test_a_task_that_waits_is_refused_when_the_only_other_worker_leaves(autojump_clock: MockClock) -> None:
-    async with open_pool(Asker, [], size=2) as pool, trio.open_nursery() as nursery:
+    async with open_pool(Asker, NO_POOLS, size=2) as pool, trio.open_nursery() as nursery:
         leave = trio.Event()
 
         async def claim(*, task_status: trio.TaskStatus[ActorRef[Any]]) -> None:
@@ -477,7 +480,7 @@ async def test_a_task_that_waits_is_refused_when_the_only_other_worker_leaves(au
 
 
 async def test_a_claim_that_is_over_does_not_count(autojump_clock: MockClock) -> None:
-    async with open_pool(Asker, [], size=1) as pool, trio.open_nursery() as nursery:
+    async with open_pool(Asker, NO_POOLS, size=1) as pool, trio.open_nursery() as nursery:
         async with pool.claim() as worker:
             worker.cast_nowait(Asker.rest, 2)
         await use(pool, "call")  # it waits until the worker is done with the claim

@@ -34,8 +34,8 @@ class Resting(Actor):
         self.send_after(25, reply)
         return reply
 
-    async def on_message(self, reply: Reply[str]) -> None:
-        reply.send("done")
+    async def on_message(self, message: Reply[str]) -> None:
+        message.send("done")
 
     def be_idle_after(self, seconds: Any) -> None:
         self.idle_timeout = seconds

@@ -176,7 +176,8 @@ async def test_a_wait_that_is_given_up_is_not_counted_and_one_for_no_time_is(aut
     async with open_pool(Hand, Site(), size=1) as pool, trio.open_nursery() as nursery:
         with trio.move_on_after(5):
             async with trio.open_nursery() as claimers:
-                claimers.start_soon(Claimer(0).run, pool, [])
+                given_to: list[int] = []
+                claimers.start_soon(Claimer(0).run, pool, given_to)
                 await wait_all_tasks_blocked()
                 await pool.call(Hand.note, 1)
         now = pool.statistics()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.pools import Claimer, Hand, Site
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -186,8 +186,11 @@ class Machine:
         assert statistics.waiting == sum(len(line.waiting) for line in self.lines)
 
 
-STEPS = ["claim", "claim", "claim", "give_back", "give_up", "kill", "crash", "resize"]
+STEPS = [*5 * ["claim"], "give_back", "give_up", "kill", "crash", *2 * ["resize"]]
 programs: st.SearchStrategy[list[Step]] = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 7)), max_size=30)
+
+CROWD: list[Step] = [("claim", number % 8) for number in range(16)]
+"""Callers in each line."""
 
 
 async def play(strategy: Any, program: list[Step]) -> None:
@@ -209,6 +212,8 @@ async def play(strategy: Any, program: list[Step]) -> None:
 @pytest.mark.parametrize("strategy", ["round_robin", "least_loaded", "by_key"])
 @settings(max_examples=100, deadline=None)
 @given(program=programs)
+@example(program=[*CROWD, ("resize", 0), ("give_back", 0), ("resize", 2), ("give_up", 1), ("give_back", 2)])
+@example(program=[*CROWD, ("resize", 3), ("claim", 7), ("kill", 1), ("resize", 1), ("give_back", 1), ("crash", 0)])
 def test_each_line_does_what_the_model_says(strategy: str, program: list[Step]) -> None:
     logging.disable()
     try:

@@ -209,7 +209,7 @@ class Screen(Actor):
     def show_wrapped(self, text: str) -> Any:
         return self.show_later(text)
 
-    async def on_message(self, text: str) -> None:
+    async def on_message(self, message: str) -> None:
         await self.may_go_on.wait()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import pytest
 import trio
@@ -19,14 +20,25 @@ AT_MOST = 2 * WOKEN_PER_PASS + 20
 """How many steps one pass may have. Trio takes the tasks of a pass in any order, so two slices may be in one."""
 
 
+def close(ticks: PubSub[str, int], feed: Feed[int]) -> None:
+    feed.close()
+
+
+def leave(ticks: PubSub[str, int], feed: Feed[int]) -> None:
+    ticks.leave("a")
+
+
+End: TypeAlias = Callable[[PubSub[str, int], Feed[int]], None]
+
+
 @pytest.fixture
 def ticks() -> PubSub[str, int]:
     return PubSub("ticks")
 
 
-@pytest.mark.parametrize("end", [lambda ticks, feed: feed.close(), lambda ticks, feed: ticks.leave("a")])
+@pytest.mark.parametrize("end", [close, leave])
 async def test_a_feed_that_ends_sends_many_publishers_away_a_few_at_a_time(
-    ticks: PubSub[str, int], end: Callable[[PubSub[str, int], Feed[int]], object], autojump_clock: MockClock
+    ticks: PubSub[str, int], end: End, autojump_clock: MockClock
 ) -> None:
     reached: list[int] = []
     passes = Passes()
@@ -53,9 +65,9 @@ async def test_a_feed_that_ends_sends_many_publishers_away_a_few_at_a_time(
     assert_no_subscription(ticks)
 
 
-@pytest.mark.parametrize("end", [lambda ticks, feed: feed.close(), lambda ticks, feed: ticks.leave("a")])
+@pytest.mark.parametrize("end", [close, leave])
 async def test_a_feed_that_ends_wakes_many_receivers_a_few_at_a_time(
-    ticks: PubSub[str, int], end: Callable[[PubSub[str, int], Feed[int]], object], autojump_clock: MockClock
+    ticks: PubSub[str, int], end: End, autojump_clock: MockClock
 ) -> None:
     ended = 0
     passes = Passes()
