@@ -111,9 +111,7 @@ def _call(call: Call) -> tuple[WaitingKind, str]:
 
 def waiting_for_actor(cell: Cell) -> Iterator[Waiting]:
     """What waits for an actor. Of very many, the first ones."""
-    for call in _calls(cell):
-        if call.is_done:
-            continue
+    for call in _calls(cell):  # one that is done, or was given up, has no task
         kind, what = _call(call)
         if call.task is not None:
             yield _waiting(kind, what, call.task.context, call.task)

@@ -24,7 +24,7 @@ from .._runtime import (
     logger,
     require_room_for_task,
 )
-from .task_name import task_name
+from .task_name import LONGEST, task_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,7 +241,11 @@ class Starting:
                 name = f"{label} #{cell.ref._number}"
             else:
                 spec.name._claim(cell.ref, None if predecessor is None else predecessor.ref)
-                name = task_name(label, cell.ref, spec.name._key)
+                key = spec.name._key
+                if type(key) is str and len(key) <= LONGEST:
+                    name = f"{label} #{cell.ref._number} {key!r}"  # `task_name`, written out
+                else:
+                    name = task_name(label, cell.ref, key)
             # Before the task is there: a task whose child does not know it would never be ended.
             if last is None and not self._children.keeps_ended:
                 child.cell = cell  # `Children.begin_life`, written out
