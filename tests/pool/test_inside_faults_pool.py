@@ -63,7 +63,11 @@ async def leave_at_work(pool: Pool[Hand], fault: Fault) -> None:
 
 async def map_over(pool: Pool[Hand], fault: Fault) -> None:
     """The way of the first item to a worker fails: that is the outcome of this item, and of no other."""
-    key: Any = {"key": lambda _: "a"} if pool._settings.strategy == "by_key" else {}
+
+    def key_of(item: object) -> str:
+        return "a"
+
+    key: dict[str, Any] = {"key": key_of} if pool._settings.strategy == "by_key" else {}
     with inside(Desk, "check_out", fault):
         async with pool.map(Hand.note, ["faulty", "third", "fourth"], on_error="return", **key) as results:
             outcomes = [result async for result in results]
