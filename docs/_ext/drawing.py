@@ -134,13 +134,14 @@ def _text(kind: str, x: float, y: float, text: str, more: str = "") -> str:
 
 
 def _roof(package: Path, wings: Sequence[Wing], room: float) -> tuple[list[str], float]:
-    """``__init__.py`` of the package, which imports from all wings: said in words, not in arrows."""
+    """The public modules, which import from all wings: said in words, not in arrows."""
     box = Box(MARGIN, MARGIN, room, PADDING * 2 + LINE * 1.6)
+    files = ", ".join(sorted(path.name for path in package.glob("*.py")))
     names = ", ".join(wing.name for wing in reversed(wings))
     return [
         "<g>",
         box.rect("wing", 8),
-        _text("name", box.x + PADDING, box.y + PADDING + 10, f"{package.name}/__init__.py"),
+        _text("name", box.x + PADDING, box.y + PADDING + 10, f"{package.name}/ {files}"),
         _text("doc", box.x + PADDING, box.y + PADDING + 10 + LINE, f"every public name, from {names}"),
         "</g>",
     ], box.bottom - GAP / 2

@@ -16,6 +16,10 @@ from pathlib import Path
 Graph = Mapping[str, set[str]]
 
 
+ROOF = {"__init__.py", "debug.py", "telemetry.py"}
+"""The public modules. They are in no wing, and import from all of them."""
+
+
 class HouseError(Exception):
     """The package breaks a rule of the house; the message says which file, and what to do."""
 
@@ -56,7 +60,7 @@ def first_sentence(doc: str) -> str:
 
 def read(package: Path) -> list[Wing]:
     """The wings of a package, the lowest first."""
-    if strays := sorted(path.name for path in package.glob("*.py") if path.name != "__init__.py"):
+    if strays := sorted({path.name for path in package.glob("*.py")} - ROOF):
         raise HouseError(f"{package.name}/{strays[0]} is in no wing: move it into one of the folders")
     folders = sorted(path.parent for path in package.glob("*/__init__.py"))
     for path in sorted(package.rglob("*.py")):

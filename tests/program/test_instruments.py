@@ -405,6 +405,21 @@ async def test_names_and_publications_are_told_of_registries_from_before_and_aft
     ]
 
 
+async def test_a_publication_to_one_idle_actor_is_told_to_an_instrument_without_hooks_for_messages(
+    autojump_clock: MockClock,
+) -> None:
+    names = Names()
+    topics: PubSub[str, str] = PubSub("topics")
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(Cart)
+        topics.join("news", Cart.add, owner=ref)
+        await wait_all_tasks_blocked()
+        trioreg.add_instrument(names)
+        topics.publish_nowait("news", "rain")
+        trioreg.remove_instrument(names)
+    assert names.lines == ["topics/news: rain to 1"]
+
+
 async def test_an_instrument_that_raises_is_removed_and_disturbs_nothing(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
@@ -444,7 +459,10 @@ async def test_an_instrument_that_is_removed_between_sees_no_end(autojump_clock:
 
 
 async def test_without_hooks_for_messages_no_message_takes_the_long_way(autojump_clock: MockClock) -> None:
-    instrument = Names()
+    class Starts(Instrument):
+        def actor_started(self, ref: ActorRef[Any], /) -> None: ...
+
+    instrument = Starts()
     trioreg.add_instrument(instrument)
     assert not UNUSUAL
     notes = Notes()

@@ -52,10 +52,12 @@ async def wait_answer(call: Call) -> object:
 
         try:
             await wait_task_rescheduled(abort)
-        except BaseException:
+        except BaseException as end:
             # If it was cancelled, `abort` has done this. If it has not even begun to wait, nothing may wake it.
             if call.task is not None:
                 _abandon(call)
+            if UNUSUAL:
+                call.handler.answered(None, end)
             raise
     error = call.error
     if error is not None:
@@ -101,11 +103,13 @@ def answer_in_callers_turn(
             call = Call(cell.ref, None, handler, args, kwargs)
             answer_later(cell, call, cast("Reply[object]", result))
             return call
-    except handler.declared:
+    except handler.declared as error:
+        if UNUSUAL:
+            handler.answered(None, error)
         raise
     except BaseException as error:
         cell.life.crashed_in = (handler.name, args, kwargs)
-        raise _crash(cell, error)  # noqa: B904  # its cause is set, and is `error` or has that as its own cause
+        raise _crash(cell, handler, error)  # noqa: B904  # its cause is set, and is `error` or has that as its own cause
     finally:
         cell.runs_in_callers_turn = False
         cell.handled += 1
@@ -116,10 +120,11 @@ def answer_in_callers_turn(
         try:
             later = Call(cell.ref, check_for_cycle(cell, current_task()), handler, args, kwargs)
             go_on(cell, cast("Any", result), handler, args, kwargs, later)
-        except BaseException:
+        except BaseException as error:
             # The stack is full, or the memory: leave no wait and no coroutine behind.
             discard(cast("Any", result))
             end_early(handler)
+            handler.answered(None, error)
             if later is not None:
                 later.end_wait()
             raise
@@ -127,11 +132,13 @@ def answer_in_callers_turn(
     return result
 
 
-def _crash(cell: Cell, error: BaseException) -> ActorExited:
+def _crash(cell: Cell, handler: Handler, error: BaseException) -> ActorExited:
     """The actor crashes. Returns what its caller gets. (No local variable of the caller's keeps it: no cycle.)"""
     crash = cell.fail(error)
     exited = ActorExited(cell.ref, Exit("crashed", crash))
     exited.__cause__ = crash
+    if UNUSUAL:
+        handler.answered(None, exited)
     return exited
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, Never, TypeVar, final
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import ActorExited, Identity, NoReply, do_later, is_finalizing, wake
+from .._runtime import UNUSUAL, ActorExited, Identity, NoReply, do_later, is_finalizing, wake
 from .deadlock import Wait
 
 if TYPE_CHECKING:
@@ -64,11 +64,15 @@ class Call(Wait):
         if not self.is_done:
             self.value = value
             self._done()
+            if UNUSUAL:
+                self.handler.answered(value, None)
 
     def fail(self, error: BaseException) -> None:
         if not self.is_done:
             self.error = error
             self._done()
+            if UNUSUAL:
+                self.handler.answered(None, error)
 
     def abandon(self) -> None:
         """The caller is gone: its task is being cancelled, so it must not be rescheduled any more."""

@@ -129,6 +129,9 @@ class Handler:
             for parameter in list(self._signature.parameters.values())[1:]
         )
 
+    def answered(self, value: object, error: BaseException | None) -> None:
+        """The caller has its answer, or has been cancelled. For one that instruments watch."""
+
     def check(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         """Raise `TypeError` unless the arguments fit. Ask ``least`` and ``most`` first: that is the common case."""
         shape = (len(args), tuple(kwargs))

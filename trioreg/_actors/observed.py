@@ -16,6 +16,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 from .._runtime import await_user
+from .call import Reply
 from .handler import Handler, Timed
 from .message import CALL, CAST, INFO, TICK, Tick
 
@@ -51,6 +52,9 @@ class Watch(Protocol):
     def _end(self, value: object, error: BaseException | None) -> None:
         """The handler is done. Nothing, if the message is over already."""
 
+    def _answer(self, value: object, error: BaseException | None) -> None:
+        """Its caller has the answer, an error, or is cancelled. Nothing, if the actor has not begun with it."""
+
     def _leave(self, why: WhyLeft) -> None:
         """Nobody handles it. Nothing, if it is over already."""
 
@@ -73,6 +77,9 @@ class Observed(Handler):
         # Not a method of this object: that would refer back to it, garbage in a circle.
         self.function = partial(_run_async if inner.is_async else _run, message, inner)
 
+    def answered(self, value: object, error: BaseException | None) -> None:
+        self.message._answer(value, error)
+
 
 def _run(message: Watch, inner: Handler, actor: object, /, *args: object, **kwargs: object) -> Any:
     message._begin()
@@ -83,6 +90,14 @@ def _run(message: Watch, inner: Handler, actor: object, /, *args: object, **kwar
         raise
     if type(result) is not COROUTINE:  # else the message is handled when that is done: `answers.go_on`
         message._end(result, None)
+    return result
+
+
+def _run_and_answer(message: Watch, inner: Handler, actor: object, /, *args: object, **kwargs: object) -> Any:
+    """The same in the turn of a caller, who has the result at once: no `Call` tells of that."""
+    result: object = _run(message, inner, actor, *args, **kwargs)
+    if type(result) not in (COROUTINE, Reply):
+        message._answer(result, None)
     return result
 
 
@@ -200,7 +215,9 @@ def observed_call(cell: Receiver, handler: Handler, args: tuple[object, ...], kw
     instruments = cell.ref._run.instruments
     if instruments is None or instruments.new_message is None:
         return handler
-    return _watched(cell, instruments, "call", handler, args, kwargs)
+    watched = _watched(cell, instruments, "call", handler, args, kwargs)
+    watched.function = partial(_run_and_answer, watched.message, handler)
+    return watched
 
 
 def publication(cell: Receiver, kind: object, payload: Any) -> tuple[object, object]:
@@ -314,7 +331,7 @@ def _message(
     kwargs: Mapping[str, object] = NO_KWARGS,
 ) -> Watch:
     assert instruments.new_message is not None
-    method = None if handler is None else handler.name
-    message: Watch = instruments.new_message(instruments, kind, cell.ref, method, args, kwargs)
+    method, declared = (None, ()) if handler is None else (handler.name, handler.declared)
+    message: Watch = instruments.new_message(instruments, kind, cell.ref, method, args, kwargs, declared)
     instruments.tell("message_sent", message)
     return message

@@ -27,6 +27,9 @@ class Resumed(Handler):
         self.function = function if first.limit is None else first.limit(function, first.name)
         self.is_async = self.has_own_turn = True
 
+    def answered(self, value: object, error: BaseException | None) -> None:
+        self._first.answered(value, error)
+
     def discard(self) -> None:
         """The actor ends before this runs."""
         discard(self._coroutine)

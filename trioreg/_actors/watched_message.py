@@ -26,6 +26,7 @@ class Message(Identity):
         to: The actor that it is for.
         method: The method, as in ``"Cart.add"``. None for a message to a function actor.
         args, kwargs: Its arguments. Of a ``"send"``, the only argument is the message.
+        declared: The errors that the method declares with `raises`. Any other error of it is a crash.
         sender: The actor whose code sent it, or None.
         sent_at: When it was sent, as `trio.current_time`, in seconds.
         began_at: When the actor began with it; None until then.
@@ -35,9 +36,11 @@ class Message(Identity):
         "_data",
         "_hooks",
         "_instruments",
+        "_is_answered",
         "_is_over",
         "args",
         "began_at",
+        "declared",
         "kind",
         "kwargs",
         "method",
@@ -54,12 +57,14 @@ class Message(Identity):
         method: str | None,
         args: tuple[object, ...],
         kwargs: Mapping[str, object],
+        declared: tuple[type[Exception], ...] = (),
     ) -> None:
         self.kind: MessageKind = kind
         self.to = cast("ActorRef[Any]", to)
         self.method = method
         self.args = args
         self.kwargs = kwargs
+        self.declared = declared
         self.sender = cast("ActorRef[Any] | None", current_actor.get(None))
         self.sent_at = trio.current_time()
         self.began_at: float | None = None
@@ -67,6 +72,7 @@ class Message(Identity):
         self._instruments = instruments
         self._hooks = instruments.hooks
         self._is_over = False
+        self._is_answered = False
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.method or 'message'} to {self.to!r}>"
@@ -91,6 +97,11 @@ class Message(Identity):
         if not self._is_over:
             self._is_over = True
             self._tell("handled", value, error)
+
+    def _answer(self, value: object, error: BaseException | None) -> None:
+        if self.began_at is not None and not self._is_answered:
+            self._is_answered = True
+            self._tell("answered", value, error)
 
     def _leave(self, why: WhyLeft) -> None:
         if not self._is_over:

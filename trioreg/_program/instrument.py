@@ -32,11 +32,12 @@ class Instrument:
     removed, and the error is in the log.
 
     A hook that you do not override is not called. A program without instruments pays nothing for them. While one has a
-    hook for messages, each message takes a longer way.
+    hook for messages or publications, each message takes a longer way.
 
     **In pairs.** An actor gives one `actor_starting`, then at most one `actor_started`, then one `actor_exited`. A
-    message gives one `message_sent`, then either `handling` and `handled`, or `message_left`. An instrument sees the
-    messages that are sent while it is installed. It also sees `message_left` of those that were sent before.
+    message gives one `message_sent`, then either `handling` and `handled`, or `message_left`. A call that was begun
+    also gives one `answered`. An instrument sees the messages that are sent while it is installed. It also sees
+    `message_left` of those that were sent before.
     """
 
     def actor_starting(self, ref: ActorRef[Any], /) -> None:
@@ -77,6 +78,17 @@ class Instrument:
             message: The message.
             value: What the handler returned. A `Reply` is answered later. None for a function actor.
             error: What it raised: an error that it declares, a crash, or ``trio.Cancelled`` if the actor was ended.
+        """
+
+    def answered(self, message: Message, value: object, error: BaseException | None, /) -> None:
+        """The caller of a call has its answer, or waits no longer. Right after `handled` as a rule; for a `Reply`, when
+        that is sent. In the context of the code that answers.
+
+        Args:
+            message: The message. Its kind is ``"call"``.
+            value: The answer.
+            error: What the caller gets instead: a declared error, `ActorExited`, `NoReply`, or ``trio.Cancelled`` if it
+                was cancelled. A cancelled caller may come before `handled`: the handler goes on.
         """
 
     def message_left(self, message: Message, why: WhyLeft, /) -> None:

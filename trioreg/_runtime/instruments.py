@@ -1,7 +1,8 @@
 """The instruments of one Trio run: for each hook, the functions to call. It knows no actor.
 
 `UNUSUAL` says whether a message has to take the long way. It is empty nearly always. While it is not, a run has an
-instrument that sees messages, or the garbage collector runs. So a program without instruments pays nothing for them.
+instrument that sees messages or publications, or the garbage collector runs. So a program without instruments pays
+nothing for them.
 
 Must never happen: an instrument that disturbs the program. One that raises is removed, with an error in the log.
 """
@@ -21,8 +22,11 @@ NewMessage: TypeAlias = Callable[..., Any]
 
 Hooks: TypeAlias = dict[str, tuple[tuple[object, Callable[..., object]], ...]]
 
-MESSAGE_HOOKS = frozenset({"message_sent", "handling", "handled", "message_left"})
+MESSAGE_HOOKS = frozenset({"message_sent", "handling", "handled", "answered", "message_left"})
 """The hooks for which each message has to be watched on its way."""
+
+LONG_WAY_HOOKS = MESSAGE_HOOKS | {"published"}
+"""The hooks that the shortest ways of a message know nothing of."""
 
 
 class Instruments:
@@ -78,9 +82,10 @@ class Instruments:
         self.hooks = by_hook
         self.see_names = not NAME_HOOKS.isdisjoint(by_hook)
         self.new_message = None if MESSAGE_HOOKS.isdisjoint(by_hook) else self._maker
-        if self.new_message is not None and self not in UNUSUAL:
+        takes_long_way = not LONG_WAY_HOOKS.isdisjoint(by_hook)
+        if takes_long_way and self not in UNUSUAL:
             UNUSUAL.append(self)
-        elif self.new_message is None and self in UNUSUAL:
+        elif not takes_long_way and self in UNUSUAL:
             UNUSUAL.remove(self)
 
     def end(self) -> None:
