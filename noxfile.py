@@ -17,7 +17,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - nox itself runs on older Pythons
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "typing", "docs", "examples", "tests"]
+nox.options.sessions = ["lint", "typing", "docs", "examples", "tests", "watched"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 SUPPORTED = ("3.11", "3.12", "3.13")
@@ -112,6 +112,14 @@ def tests(session: nox.Session) -> None:
         session.warn(f"not tested on {', '.join(MISSING)}: no such Python found on this machine")
     session.install("-e", ".", *group("test"))
     session.run("pytest", *PARALLEL, "--durations=10", *session.posargs)
+
+
+@nox.session
+def watched(session: nox.Session) -> None:
+    """Run tests while an instrument checks what it is told; without arguments, the state machines."""
+    session.install("-e", ".", *group("test"))
+    env = {"TRIOREG_WATCHED": "1"}
+    session.run("pytest", *PARALLEL, *(session.posargs or ("-k", "machine")), env=env)
 
 
 @nox.session

@@ -35,5 +35,6 @@ nitpick_ignore_regex = [
     ("py:(class|exc)", r"(?!trioreg\.[A-Za-z]).*"),
     ("py:obj", r"(trio|trio_util|attrs|contextlib|collections\.abc|typing)\..+"),
     ("py:obj", r"trioreg\._.+"),  # type variables
+    ("py:class", r"trioreg\.debug\.A"),  # the same
     ("py:obj", r"__\w+__"),
 ]

@@ -15,6 +15,7 @@ from support.inside import number_actors_from_one
 from trio.testing import MockClock
 
 import trioreg
+from trioreg import debug
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -119,3 +120,8 @@ def test_the_reference_page_has_each_public_name_and_its_methods(name: str) -> N
             if isinstance(value, FunctionType | property) and not member.startswith("_") and member != "derive"
         }
         assert {member for member in own if not any(hasattr(parent, member) for parent in parents)} <= listed
+
+
+@pytest.mark.parametrize("name", debug.__all__)
+def test_the_reference_page_has_each_name_of_the_module_for_debugging(name: str) -> None:
+    assert re.search(rf"^\.\. \S+:: trioreg\.debug\.{name}$", REFERENCE, re.MULTILINE) is not None

@@ -19,6 +19,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Actor, DynamicSupervisor, Exit, Registry, Reply, receive
 
+pytestmark = pytest.mark.unwatched("an instrument's messages are objects, too")
+
 
 @pytest.mark.parametrize("method", [SecretAgent.echo, SecretAgent.aecho])
 @pytest.mark.parametrize("operation", ["call", "cast"])

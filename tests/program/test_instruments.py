@@ -369,6 +369,20 @@ async def test_a_message_from_before_the_instrument_is_told_if_nobody_handles_it
     assert notes.lines == ["left Cart.add exited", "exited killed"]
 
 
+async def test_a_second_instrument_is_told_of_a_dead_letter_from_before_it(autojump_clock: MockClock) -> None:
+    first, second = Notes(), Notes()
+    trioreg.add_instrument(first)
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(Cart, name=carts.via("a"), restart="temporary")
+        ref.cast_nowait(Cart.add, "before")
+        trioreg.add_instrument(second)
+        ref.kill()
+        await ref.wait()
+        trioreg.remove_instrument(second)
+        trioreg.remove_instrument(first)
+    assert second.lines == ["left Cart.add exited", "exited killed"]
+
+
 async def test_a_crash_is_told_as_handled_with_its_error(autojump_clock: MockClock) -> None:
     notes = Notes()
     async with supervising() as supervisor:
@@ -379,6 +393,27 @@ async def test_a_crash_is_told_as_handled_with_its_error(autojump_clock: MockClo
         await ref.wait()
         trioreg.remove_instrument(notes)
     assert notes.lines == ["sent call", "handling Cart.fail()", "handled OSError", "exited crashed"]
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_what_the_runtime_sends_itself_is_not_told(is_killed: bool, autojump_clock: MockClock) -> None:
+    notes = Notes()
+    trioreg.add_instrument(notes)
+    async with trioreg.open_pool(Cart, size=1) as pool:
+        with trio.move_on_after(0.5):
+            await pool.call(Cart.pay)
+        worker = notes.kept[0].to  # the pool asks it to say when it is done
+        if is_killed:
+            worker.kill()
+            await worker.wait()
+        await pool.call(Cart.add, "tea")
+        trioreg.remove_instrument(notes)
+    assert [line for line in notes.lines if line.startswith(("sent", "handling", "left"))] == [
+        "sent call",
+        "handling Cart.pay()",
+        "sent call",
+        "handling Cart.add('tea',)",
+    ]
 
 
 async def test_names_and_publications_are_told_of_registries_from_before_and_after(autojump_clock: MockClock) -> None:
@@ -458,6 +493,7 @@ async def test_an_instrument_that_is_removed_between_sees_no_end(autojump_clock:
     assert late.lines == []
 
 
+@pytest.mark.unwatched("it is about a run without an instrument for messages")
 async def test_without_hooks_for_messages_no_message_takes_the_long_way(autojump_clock: MockClock) -> None:
     class Starts(Instrument):
         def actor_started(self, ref: ActorRef[Any], /) -> None: ...

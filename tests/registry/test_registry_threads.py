@@ -544,6 +544,7 @@ def test_of_two_runs_that_come_at_once_one_has_the_registry(restless: None) -> N
     assert [race() for _ in range(50)] == [["has it", "refused"]] * 50
 
 
+@pytest.mark.unwatched("actors of a run that breaks down have no end")
 def test_a_run_that_broke_down_while_its_tasks_waited_blocks_no_other_run() -> None:
     names: Registry[str, int] = Registry("names")
 

@@ -10,12 +10,14 @@ from the files.
 from .actor import Actor, current, receive, send_after, send_every
 from .actor_type import type_of
 from .agent import Agent
+from .answers import wait_answer
 from .any_wait import begin_wait_for_any, kept_busy_by
 from .at_work import handling, other_tasks, own_frames
 from .beside import beside
 from .birth import new_life
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
+from .control import ask, is_suspended, resume
 from .crash_details import crash_details
 from .deadlock import (
     EndsBelow,
@@ -91,6 +93,7 @@ __all__ = [
     "Wait",
     "YieldingWait",
     "EndsBelow",
+    "ask",
     "ask_round",
     "begin_use",
     "begin_wait",
@@ -101,6 +104,7 @@ __all__ = [
     "crash_details",
     "current",
     "end_use",
+    "is_suspended",
     "kept_busy_by",
     "needs_name",
     "new_life",
@@ -108,10 +112,12 @@ __all__ = [
     "race",
     "raises",
     "receive",
+    "resume",
     "run_actor",
     "send_after",
     "send_every",
     "type_of",
+    "wait_answer",
     "waiting_for",
     "waiting_for_end",
     "waiting_for_name",

@@ -39,6 +39,7 @@ from .._runtime import (
 )
 from .call import refuse
 from .deadlock import is_within
+from .handler import RuntimeHandler
 from .mailbox import Mailbox
 from .message import STOP
 from .observed import left, observed
@@ -276,7 +277,8 @@ class Cell(Mailbox):
     @property
     def calls_in_flight(self) -> int:
         """How many calls have begun and are not answered yet."""
-        return (self.call is not None) + self.runs_in_callers_turn + len(self.deferred or ())
+        is_handling_call = self.call is not None and type(self.call.handler) is not RuntimeHandler
+        return is_handling_call + self.runs_in_callers_turn + len(self.deferred or ())
 
     @property
     def is_starting(self) -> bool:
@@ -332,6 +334,9 @@ class Cell(Mailbox):
     def note_own(self) -> None:
         """A message comes that no sender has sent: of one of its timers, or `on_idle`."""
 
+    def restart_idle_time(self) -> None:
+        """The time until now does not count as idle: it was suspended."""
+
     # The way to the end
 
     def stop(self) -> None:
@@ -341,6 +346,9 @@ class Cell(Mailbox):
         if self.hooks is None and self.taker is None:
             self.end(NORMAL)  # it has never taken a message, and may never come to `STOP`
         else:
+            background = self.life.background
+            if background is not None and background.control is not None:
+                background.control.release()  # or it would never come to `STOP`
             self.put(STOP, None)  # before the state says so: if this fails, it can be asked to stop again
             self.state = STOPPING
         # `refuse_senders`, written out for an actor that no sender waits for.

@@ -169,12 +169,21 @@ def _begin(tick: Tick, function: Callable[..., Any], actor: object, /, *args: ob
     return function(actor, *args, **kwargs)
 
 
-def runtime_handler(name: str, function: Callable[..., object], arguments: int) -> Handler:
-    """The handler of a message that the runtime sends itself: a sync function of the actor and the arguments."""
-    handler = Handler.__new__(Handler)
+class RuntimeHandler(Handler):
+    """The handler of a message that the runtime sends itself. No instrument sees that message."""
+
+    __slots__ = ()
+
+
+def runtime_handler(
+    name: str, function: Callable[..., object], arguments: int, *, is_async: bool = False
+) -> RuntimeHandler:
+    """The handler of a message that the runtime sends itself: a function of the actor and the arguments."""
+    handler = RuntimeHandler.__new__(RuntimeHandler)
     handler.name = name
     handler.function = function
-    handler.is_async = False
+    handler.is_async = is_async
+    handler.limit = None
     handler.has_own_turn = True
     handler.declared = ()
     handler.least = handler.most = arguments

@@ -152,6 +152,15 @@ class Mailbox:
         self.kind = kind
         self.payload = payload
 
+    def put_before_waiting(self, kind: object, payload: object) -> None:
+        """Put a message in before all that wait, but behind the one that has just woken the taker."""
+        if self.is_idle:
+            self.put(kind, payload)
+        elif self.kind is not None and self.taker is None:
+            self.put_first(kind, payload)  # there is no taker yet that it could have woken
+        else:
+            (self.queue or self._make_queue()).extendleft((payload, kind))
+
     def _make_queue(self) -> deque[object]:
         # To make one may run the garbage collector, and a `__del__` that sends to this mailbox.
         queue: deque[object] = deque()

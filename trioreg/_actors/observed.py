@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 from .._runtime import await_user
 from .call import Reply
-from .handler import Handler, Timed
+from .handler import Handler, RuntimeHandler, Timed
 from .message import CALL, CAST, INFO, TICK, Tick
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ def _about(kind: object, payload: object) -> About | None:
     """What a message in a mailbox is. None if the runtime has sent it for itself."""
     if kind is CALL:
         call = cast("Call", payload)
-        return "call", call.handler, call.args, call.kwargs
+        return None if type(call.handler) is RuntimeHandler else ("call", call.handler, call.args, call.kwargs)
     if kind is INFO:
         return "send", None, (payload,), NO_KWARGS
     if kind is TICK:

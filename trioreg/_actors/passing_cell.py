@@ -182,6 +182,9 @@ class PassingCell(Cell):
     def note_own(self) -> None:
         self.own += 1
 
+    def restart_idle_time(self) -> None:
+        self.seen = -1
+
     def has_been_unused(self) -> int:
         """One look at it. Returns at how many looks it had nothing to do since its last message; 0 if it has now."""
         if self.uses != self.seen:

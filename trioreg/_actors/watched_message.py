@@ -106,4 +106,5 @@ class Message(Identity):
     def _leave(self, why: WhyLeft) -> None:
         if not self._is_over:
             self._is_over = True
-            self._tell("message_left", why)
+            # To those of now: an instrument is told of dead letters from before it was installed, too.
+            self._instruments.tell("message_left", self, why)

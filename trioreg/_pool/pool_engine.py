@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._actors import Cell, Node
+    from .._runtime import Run
     from .._supervision import Child, ChildSpec
     from .pool import Pool
 
@@ -267,6 +268,11 @@ class PoolEngine(Engine):
         if life is not None:
             life.stop()
             await life.wait_ended()
+
+
+def pools_of(run: Run) -> list[Pool[Any]]:
+    """The pools that run in a Trio run, by name."""
+    return sorted((each._pool for each in list(run.registries) if isinstance(each, PoolEngine)), key=lambda p: p.name)
 
 
 def _running(child: Child) -> Cell | None:

@@ -4,7 +4,8 @@ Read first: `run.py`, then `instrument.py`, `tree.py` and `who.py`. This wing kn
 it.
 """
 
-from .instrument import Instrument, add_instrument, remove_instrument
+from .dump import dump
+from .instrument import Instrument, add_instrument, hooks_of, remove_instrument
 from .registries import RegistryInfo, registries
 from .run import run
 from .tree import Tree, tree
@@ -17,6 +18,8 @@ __all__ = [
     "RegistryInfo",
     "Tree",
     "add_instrument",
+    "dump",
+    "hooks_of",
     "registries",
     "remove_instrument",
     "run",

@@ -76,7 +76,7 @@ def registries() -> list[RegistryInfo]:
 
 def names_of(run: Run) -> list[Names[Any, Any]]:
     """The names of each registry of a run, by the registry's name."""
-    found = [cast("Names[Any, Any]", each) for each in list(run.registries) if isinstance(each, Names)]
+    found: list[Names[Any, Any]] = [each for each in list(run.registries) if isinstance(each, Names)]
     return sorted(found, key=lambda names: names.name)
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .._runtime import flat, logger
+from .._runtime import current_run, flat, logger
 from .._supervision import ChildSpec, Supervisor, as_one_group
+from .dump_signal import DumpSignal, require_dump_signal
 from .instrument import Instrument, add_instrument
 from .signals import Signals
 
@@ -32,6 +33,7 @@ def run(
     name: str = "program",
     clock: trio.abc.Clock | None = None,
     instruments: Iterable[Instrument | trio.abc.Instrument] = (),
+    dump_on: int | None = None,
 ) -> signal.Signals | None:
     """Run a supervision tree as a program, from its start to its orderly end: ``trio.run`` for a tree.
 
@@ -71,6 +73,9 @@ def run(
         clock: As in ``trio.run``.
         instruments: What watches the program from before its first child starts: an `Instrument`, or one of Trio's.
 
+        dump_on: A signal, such as ``signal.SIGUSR1``, at which the program prints its `dump` to stderr, and goes on. It
+            does so also while a handler blocks the loop, and shows where that code stands.
+
     Returns:
         The signal that ended it, if that was SIGTERM (on Windows, SIGBREAK), or None if it ended by itself.
 
@@ -90,13 +95,14 @@ def run(
         auto_shutdown=auto_shutdown,
         name=name,
     )
+    require_dump_signal(dump_on)
     of_trio, of_trioreg = split_instruments(instruments)
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("run() handles signals: it must be called in the main thread (trio.run() elsewhere)")
     error: BaseException | None = None
-    with Signals() as signals:
+    with Signals() as signals, DumpSignal(dump_on) as dump_signal:
         try:
-            trio.run(main, supervisor, signals, of_trioreg, clock=clock, instruments=of_trio)
+            trio.run(main, supervisor, signals, dump_signal, of_trioreg, clock=clock, instruments=of_trio)
         except BaseExceptionGroup as group:
             error = last_error(group)
     if error is not None:
@@ -136,7 +142,10 @@ def split_instruments(
     return of_trio, [instrument for instrument in each if isinstance(instrument, Instrument)]
 
 
-async def main(supervisor: Supervisor, signals: Signals, instruments: Iterable[Instrument]) -> None:
+async def main(
+    supervisor: Supervisor, signals: Signals, dump_signal: DumpSignal, instruments: Iterable[Instrument]
+) -> None:
+    dump_signal.run = current_run()
     for instrument in instruments:
         add_instrument(instrument)
     engine = supervisor._engine

@@ -12,6 +12,7 @@ from .._supervision import TreeSupervisor, format_tree, tops_of, walk
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .._runtime import Run
     from .._supervision import TreeChild
 
 SHOWN = 20
@@ -77,5 +78,9 @@ def tree() -> Tree:
     Raises:
         RuntimeError: You are not inside of a Trio run.
     """
-    run = current_run()
+    return tree_of_run(current_run())
+
+
+def tree_of_run(run: Run) -> Tree:
+    """The tree of a run, which is in this thread."""
     return Tree(tuple(tops_of(run)), run.now())

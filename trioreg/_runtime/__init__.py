@@ -6,6 +6,7 @@ This wing never knows an actor, a registry or a supervisor. Other wings import f
 """
 
 from .amounts import OPTIONAL_SECONDS, SECONDS, require_count, require_number, require_whole
+from .attributes import Kept, attributes_of
 from .block import AsyncBlock, SyncBlock
 from .counted import counted
 from .duration import duration
@@ -30,7 +31,6 @@ from .errors import (
 from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
 from .failure import (
     as_crash,
-    attributes_of,
     combine,
     flat,
     is_being_closed,
@@ -111,6 +111,7 @@ __all__ = [
     "WOKEN",
     "as_crash",
     "async_result",
+    "Kept",
     "attributes_of",
     "await_user",
     "combine",

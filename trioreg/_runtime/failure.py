@@ -6,7 +6,6 @@ import math
 import os
 import reprlib
 from collections.abc import Iterable
-from types import MemberDescriptorType
 from typing import TYPE_CHECKING, cast
 
 import trio
@@ -116,16 +115,3 @@ def shown_safely(value: object) -> str:
         return reprlib.repr(value)
     except Exception as error:
         return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
-
-
-def attributes_of(value: object) -> dict[str, object]:
-    """The attributes of a user's object, to be shown: those in slots too, and none of the runtime's own."""
-    slots = [
-        name
-        for cls in type(value).__mro__
-        for name, each in vars(cls).items()
-        if isinstance(each, MemberDescriptorType) and not name.startswith("__")
-    ]
-    attributes = {name: getattr(value, name) for name in slots if hasattr(value, name)}
-    attributes |= getattr(value, "__dict__", {})
-    return {name: each for name, each in attributes.items() if not name.startswith("_trioreg_")}

@@ -72,6 +72,7 @@ def local_in(frame: FrameType, name: str) -> Any:
     """The value of a local variable of a frame; None if it has none yet. The frame keeps no copy of its variables."""
     found = frame.f_locals
     value = found.get(name)
-    if type(found) is dict:  # before Python 3.13 this is a copy, which the frame keeps
+    # Before Python 3.13 this is a copy, which the frame keeps. Under a debugger it is written back into the frame.
+    if type(found) is dict and frame.f_trace is None and sys.gettrace() is None:
         found.clear()
     return value
