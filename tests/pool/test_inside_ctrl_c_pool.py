@@ -28,6 +28,7 @@ FILES = (
     "pool_engine.py",
     "pool_supervisor.py",
     "strategy.py",
+    "stuck.py",
 )
 
 
@@ -127,9 +128,12 @@ def test_ctrl_c_at_any_line_of_a_use_of_a_pool_loses_no_worker(
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 def test_ctrl_c_at_any_line_of_a_pool_that_opens_or_ends_leaves_nothing_behind() -> None:
-    pool: Pool[Hand] = Pool("hands", Hand, Site(), size=2)
+    site = Site()
+    pool: Pool[Hand] = Pool("hands", Hand, site, size=2)
+    most = 0
 
     async def main() -> None:
+        site.started = site.stopped = 0
         async with trio.open_nursery() as nursery, open_pool(pool):
             with tracing(None):
                 for number in range(3):
@@ -143,3 +147,6 @@ def test_ctrl_c_at_any_line_of_a_pool_that_opens_or_ends_leaves_nothing_behind()
     for place, errors in interrupted_at_each_line(main, *FILES):
         assert errors <= {KeyboardInterrupt}, place
         assert (len(pool), pool.workers(), len(pool.registry)) == (0, [], 0), place
+        assert site.started == site.stopped, place  # each worker that has started runs its `on_stop`
+        most = max(most, site.started)
+    assert most == 2

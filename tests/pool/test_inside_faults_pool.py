@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 import trio
-from support.faults import AtCall, Fault, Stepped, WithRoom, fails_at_every_call
+from support.faults import AtCall, Fault, Stepped, WithRoom, fails_at_every_call, inside
 from support.pools import Hand, Site, assert_whole
 from trio.testing import wait_all_tasks_blocked
 
-from trioreg import ActorExited, Pool, open_pool
+from trioreg import ActorExited, Failed, Pool, open_pool
+from trioreg._pool.desk import Desk
 
 
 @pytest.fixture(autouse=True)
@@ -60,14 +61,29 @@ async def leave_at_work(pool: Pool[Hand], fault: Fault) -> None:
     await Stepped(claim.__aexit__(None, None, None), fault)
 
 
-USES = [call, call_slowly, cast, enter, leave, leave_at_work]
+async def map_over(pool: Pool[Hand], fault: Fault) -> None:
+    """The way of the first item to a worker fails: that is the outcome of this item, and of no other."""
+
+    def key_of(item: object) -> str:
+        return "a"
+
+    key: dict[str, Any] = {"key": key_of} if pool._settings.strategy == "by_key" else {}
+    with inside(Desk, "check_out", fault):
+        async with pool.map(Hand.note, ["faulty", "third", "fourth"], on_error="return", **key) as results:
+            outcomes = [result async for result in results]
+    assert len(outcomes) == 3
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
+    assert len(failed) <= 1, failed
+
+
+USES = [call, call_slowly, cast, enter, leave, leave_at_work, map_over]
 
 Use = Callable[[Pool[Hand], Fault], Awaitable[None]]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a generator is closed meanwhile
 @pytest.mark.parametrize("waits", [False, True])
-@pytest.mark.parametrize("strategy", ["idle_first", "by_key"])
+@pytest.mark.parametrize("strategy", ["idle_first", "by_key", "least_loaded"])
 @pytest.mark.parametrize("kind", [AtCall, WithRoom])
 @pytest.mark.parametrize("use", USES)
 def test_a_use_that_fails_at_any_call_loses_no_worker_and_forgets_no_caller(

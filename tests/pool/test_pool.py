@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,11 +21,14 @@ from trioreg import (
     ActorRef,
     Backoff,
     ChildSpec,
+    DynamicSupervisor,
     NotRunning,
     Pool,
     PoolFull,
     PoolSupervisor,
     RestartLimitExceeded,
+    Supervisor,
+    open_dynamic_supervisor,
     open_pool,
     open_supervisor,
 )
@@ -167,11 +172,11 @@ async def test_a_cast_waits_for_a_free_worker_and_not_for_the_result(autojump_cl
 async def test_a_cast_that_is_cancelled_while_it_waits_sends_nothing(autojump_clock: MockClock) -> None:
     site = Site()
     async with open_pool(Hand, site, size=1) as pool:
-        async with pool.claim():
-            with trio.move_on_after(1):
-                await pool.cast(Hand.note, 1)
-        await wait_all_tasks_blocked()
-        assert (site.done, idle_and_busy(pool)) == ([], (1, 0))
+        await pool.cast(Hand.work, "work", 2)
+        with trio.move_on_after(1):
+            await pool.cast(Hand.note, 1)
+        await trio.sleep(2)
+        assert (site.done, idle_and_busy(pool)) == (["work"], (1, 0))
 
 
 async def test_a_cast_that_crashes_its_worker_takes_nothing_from_the_pool(autojump_clock: MockClock) -> None:
@@ -461,6 +466,49 @@ async def test_a_worker_that_does_not_start_is_an_error_of_the_block(autojump_cl
     assert info.group_contains(Bang)
 
 
+class SlowerAndSlower(Hand):
+    """Each start takes one second longer than the one before."""
+
+    async def on_start(self) -> None:
+        self.site.start_takes += 1
+        await super().on_start()
+
+
+@pytest.mark.parametrize("how", ["a start fails", "the block is cancelled", "the supervisor stops"])
+async def test_workers_that_have_started_run_their_on_stop_if_the_pool_never_opens(
+    how: str, autojump_clock: MockClock
+) -> None:
+    site = Site()
+    pool = Pool("hands", SlowerAndSlower, site, size=3)
+    with suppress(ExceptionGroup), trio.CancelScope() as scope:
+        async with open_supervisor(at_end="stop") as supervisor, trio.open_nursery() as nursery:
+            nursery.start_soon(supervisor.start_child, ChildSpec(PoolSupervisor, (pool,)))
+            await trio.sleep(4)
+            assert (site.started, site.stopped) == (2, 0)
+            if how == "a start fails":
+                site.fails = 1
+                await trio.sleep(3)
+            elif how == "the block is cancelled":
+                scope.cancel()
+            else:
+                supervisor.stop()
+    assert (site.started, site.stopped) == (2, 2)
+
+
+async def test_workers_that_are_being_added_run_their_on_stop_if_the_pool_ends(autojump_clock: MockClock) -> None:
+    site = Site()
+
+    async def grow(pool: Pool[Any]) -> None:
+        with suppress(NotRunning, ActorExited):
+            await pool.resize(3)
+
+    async with trio.open_nursery() as nursery, open_pool(SlowerAndSlower, site, size=1) as pool:
+        nursery.start_soon(grow, pool)
+        await trio.sleep(3)
+        assert (site.started, site.stopped) == (2, 0)
+    assert (site.started, site.stopped) == (2, 2)
+
+
 async def test_at_the_end_a_worker_finishes_what_it_has_and_no_other_caller_gets_it(autojump_clock: MockClock) -> None:
     site = Site()
     async with trio.open_nursery() as nursery:
@@ -594,6 +642,43 @@ def test_workers_are_actors() -> None:
     wrong: Any = trio.sleep
     with pytest.raises(TypeError, match="factory must be an Actor class"):
         open_pool(wrong, 1, size=1)
+
+
+@pytest.mark.parametrize("factory", [partial(Supervisor, ()), DynamicSupervisor])
+def test_workers_are_no_supervisors(factory: Any) -> None:
+    with pytest.raises(TypeError, match=r"factory must not be a supervisor, but is \w*Supervisor: .* Write an Actor"):
+        open_pool(factory, size=1)
+
+
+class Foreman(Actor):
+    """A worker with a supervisor of its own, as the error says."""
+
+    def __init__(self) -> None:
+        self.supervisor: DynamicSupervisor | None = None
+        self.is_open = trio.Event()
+
+    async def on_start(self) -> None:
+        self.start_soon(self.supervise)
+        await self.is_open.wait()
+
+    async def supervise(self) -> None:
+        async with open_dynamic_supervisor() as self.supervisor:
+            self.is_open.set()
+            await trio.sleep_forever()
+
+    async def hire(self) -> int:
+        assert self.supervisor is not None
+        await self.supervisor.start_child(Hand, Site())
+        return self.supervisor.count_children().active
+
+
+async def test_a_worker_may_have_a_supervisor_of_its_own(autojump_clock: MockClock) -> None:
+    async with open_pool(Foreman, size=1) as pool:
+        async with pool.claim() as worker:
+            assert await worker.call(Foreman.hire) == 1
+            assert await worker.call(Foreman.hire) == 2
+            worker.kill()
+        assert await pool.call(Foreman.hire) == 1
 
 
 async def test_a_pool_with_a_queue_limit_refuses_one_more_caller(autojump_clock: MockClock) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +12,17 @@ import trio
 from support.errors import Bang, leaves
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorExited, ActorRef, CallCycle, Pool, open_pool, open_supervisor, raises
+from trioreg import (
+    Actor,
+    ActorExited,
+    ActorRef,
+    CallCycle,
+    Pool,
+    current_owner,
+    open_pool,
+    open_supervisor,
+    raises,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +30,9 @@ def _no_log() -> Any:
     logging.disable()
     yield
     logging.disable(logging.NOTSET)
+
+
+NO_POOLS: list[Pool[Any]] = []
 
 
 class Asker(Actor):
@@ -333,3 +348,144 @@ async def test_a_worker_that_is_leaving_may_not_wait_for_its_own_place(autojump_
             await pool.resize(1)
         await trio.sleep(2)
         assert (got, len(pool)) == (["refused"], 1)
+
+
+# A task with claims
+
+
+async def use(pool: Pool[Any], how: str, **options: Any) -> None:
+    if how == "claim":
+        async with pool.claim(**options):
+            pass
+    elif how == "call":
+        await pool.call(Asker.answer, **options)
+    else:
+        await pool.cast(Asker.answer, **options)
+
+
+@pytest.mark.parametrize("how", ["claim", "call", "cast"])
+@pytest.mark.parametrize("size", [1, 3])
+async def test_a_task_that_has_claimed_all_workers_and_needs_one_more_is_refused_at_once(
+    how: str, size: int, autojump_clock: MockClock
+) -> None:
+    async with open_pool(Asker, NO_POOLS, size=size, name="askers") as pool:
+        async with AsyncExitStack() as stack:
+            workers = [await stack.enter_async_context(pool.claim()) for _ in range(size)]
+            with trio.fail_after(1), pytest.raises(CallCycle) as caught:
+                await use(pool, how)
+            assert caught.value.path == (current_owner(), workers[0], current_owner())
+            assert str(caught.value).startswith("this would wait for itself: the task <task ")
+            assert "has claimed" in caught.value.__notes__[0]
+            assert "'askers'" in caught.value.__notes__[0]
+            assert await workers[0].call(Asker.answer) == "answered"
+        await use(pool, how)
+        await trio.sleep(1)
+        assert (pool.statistics().waiting, pool.statistics().idle) == (0, size)
+
+
+@pytest.mark.parametrize("how", ["claim", "call", "cast"])
+async def test_an_actor_that_has_claimed_all_workers_and_needs_one_more_is_refused_at_once(
+    how: str, autojump_clock: MockClock
+) -> None:
+    class Greedy(Actor):
+        @raises(CallCycle)
+        async def take_two(self, pool: Pool[Any]) -> None:
+            async with pool.claim():
+                await use(pool, how)
+
+    async with open_pool(Asker, NO_POOLS, size=1) as pool, open_supervisor() as supervisor:
+        greedy = await supervisor.start_child(Greedy)
+        with trio.fail_after(1), pytest.raises(CallCycle) as caught:
+            await greedy.call(Greedy.take_two, pool)
+        assert caught.value.path[::2] == (greedy, greedy)
+        assert pool.statistics().idle == 1
+        supervisor.stop()
+
+
+async def test_a_task_that_has_claimed_the_worker_of_its_key_is_refused(autojump_clock: MockClock) -> None:
+    async with open_pool(Asker, NO_POOLS, size=5, strategy="by_key") as pool, pool.claim(key="a"):
+        with trio.fail_after(1), pytest.raises(CallCycle):
+            await use(pool, "call", key="a")
+
+
+@pytest.mark.parametrize("end", ["is given back", "is killed", "has crashed", "is joined by a new one"])
+async def test_a_task_with_claims_waits_for_a_worker_that_can_become_free(end: str, autojump_clock: MockClock) -> None:
+    async with open_pool(Asker, NO_POOLS, size=2) as pool, trio.open_nursery() as nursery:
+        leave = trio.Event()
+
+        async def claim() -> None:
+            async with pool.claim():
+                await leave.wait()
+
+        nursery.start_soon(claim)
+        await wait_all_tasks_blocked()
+        async with pool.claim() as mine:
+            nursery.start_soon(partial(use, pool, "call"))
+            await wait_all_tasks_blocked()
+            if end == "has crashed":
+                mine.cast_nowait(Asker.crash, 0)
+            elif end == "is killed":
+                mine.kill()
+            elif end == "is joined by a new one":
+                nursery.start_soon(pool.resize, 3)
+            else:
+                leave.set()
+            await use(pool, "call")
+        leave.set()
+
+
+async def test_tasks_that_have_claimed_all_workers_together_wait_for_each_other(autojump_clock: MockClock) -> None:
+    got: list[str] = []
+
+    async def take_two(pool: Pool[Any], patience: float) -> None:
+        async with pool.claim():
+            await wait_all_tasks_blocked()
+            with trio.move_on_after(patience):
+                async with pool.claim():
+                    got.append("two")
+                    return
+            got.append("one")
+
+    async with open_pool(Asker, NO_POOLS, size=2) as pool, trio.open_nursery() as nursery:
+        nursery.start_soon(take_two, pool, 1)
+        nursery.start_soon(take_two, pool, 2)
+    assert got == ["one", "two"]
+
+
+async def test_a_task_that_waits_is_refused_when_the_only_other_worker_leaves(autojump_clock: MockClock) -> None:
+    async with open_pool(Asker, NO_POOLS, size=2) as pool, trio.open_nursery() as nursery:
+        leave = trio.Event()
+
+        async def claim(*, task_status: trio.TaskStatus[ActorRef[Any]]) -> None:
+            async with pool.claim() as worker:
+                task_status.started(worker)
+                await leave.wait()
+
+        async def take_two() -> None:
+            async with pool.claim() as mine:
+                assert pool.registry.keys(mine) == [0]
+                with trio.fail_after(2), pytest.raises(CallCycle):
+                    await use(pool, "call")
+
+        async with pool.claim() as first:
+            other = await nursery.start(claim)
+            assert (pool.registry.keys(first), pool.registry.keys(other)) == ([0], [1])
+        nursery.start_soon(take_two)
+        await wait_all_tasks_blocked()
+        assert pool.statistics().waiting == 1
+        nursery.start_soon(pool.resize, 1)
+        await trio.sleep(1)
+        assert (pool.statistics().waiting, pool.statistics().busy) == (0, 0)
+        leave.set()
+
+
+async def test_a_claim_that_is_over_does_not_count(autojump_clock: MockClock) -> None:
+    async with open_pool(Asker, NO_POOLS, size=1) as pool, trio.open_nursery() as nursery:
+        async with pool.claim() as worker:
+            worker.cast_nowait(Asker.rest, 2)
+        await use(pool, "call")  # it waits until the worker is done with the claim
+        assert trio.current_time() == 2
+        nursery.start_soon(pool.call, Asker.rest, 2)
+        await wait_all_tasks_blocked()
+        await use(pool, "call")
+        assert trio.current_time() == 4

@@ -140,7 +140,7 @@ async def test_a_key_whose_hash_raises_when_its_worker_ends_is_an_error_of_its_c
                 await wait_all_tasks_blocked()
             # All in one step: the worker is given to the caller, leaves, and ends.
             assert pool._engine is not None
-            place_that_leaves = pool._engine.desk.remove_last()
+            place_that_leaves = pool._engine.desk.shrink(1)[0]
             moody.is_bad = True
             cell = worker._cell
             assert cell is not None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import trio
-from support.pools import Hand, Site
+from support.pools import Claimer, Hand, Site
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import ActorExited, Backoff, NotRunning, Pool, PoolFull, PoolStatistics, open_pool
@@ -79,7 +79,8 @@ async def test_the_limit_counts_all_callers_that_wait_for_any_worker(strategy: A
 
 
 async def test_a_caller_that_gave_up_makes_room_in_the_line(autojump_clock: MockClock) -> None:
-    async with open_pool(Hand, Site(), size=1, queue_limit=1) as pool, pool.claim():
+    async with open_pool(Hand, Site(), size=1, queue_limit=1) as pool:
+        await pool.cast(Hand.work, "work", 5)
         for _ in range(3):
             with trio.move_on_after(1) as scope:
                 await pool.call(Hand.note, 1)
@@ -173,11 +174,15 @@ async def test_the_numbers_of_a_new_pool(autojump_clock: MockClock) -> None:
 
 async def test_a_wait_that_is_given_up_is_not_counted_and_one_for_no_time_is(autojump_clock: MockClock) -> None:
     async with open_pool(Hand, Site(), size=1) as pool, trio.open_nursery() as nursery:
-        async with pool.claim():
-            with trio.move_on_after(5):
+        with trio.move_on_after(5):
+            async with trio.open_nursery() as claimers:
+                given_to: list[int] = []
+                claimers.start_soon(Claimer(0).run, pool, given_to)
+                await wait_all_tasks_blocked()
                 await pool.call(Hand.note, 1)
-            now = pool.statistics()
-            assert (now.waiting, now.waits, now.total_wait, now.max_wait) == (0, 0, 0, 0)
+        now = pool.statistics()
+        assert (now.waiting, now.waits, now.total_wait, now.max_wait) == (0, 0, 0, 0)
+        async with pool.claim():
             nursery.start_soon(pool.call, Hand.note, 2)
             await wait_all_tasks_blocked()
         await wait_all_tasks_blocked()

@@ -1,4 +1,6 @@
-"""The strategies with a line for each worker: any sequence of claims, ends and crashes does what a naive model says."""
+"""The strategies with a line for each worker: any sequence of claims, ends, crashes and sizes does what a
+naive model says.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.pools import Claimer, Hand, Site
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -18,6 +20,7 @@ from trioreg._pool.strategy import jump
 from trioreg._supervision import number_of
 
 SIZE = 3
+MOST = 4
 
 Step = tuple[str, int]
 
@@ -47,6 +50,7 @@ class Machine:
         self.nursery = nursery
         self.strategy = strategy
         self.lines = [Line() for _ in range(SIZE)]
+        self.leaving: dict[int, Claimer] = {}  # the places that have left, and who has their workers still
         self.given: list[int] = []
         self.expected: list[int] = []
         self.turns = 0
@@ -54,6 +58,7 @@ class Machine:
         self.ending: int | None = None
         self.count = 0
         self.strays: list[Claimer] = []
+        self.keys: dict[Claimer, int] = {}
 
     async def claim(self, number: int) -> None:
         claimer = Claimer(self.count)
@@ -64,23 +69,25 @@ class Machine:
         self.line_up(claimer, number)
 
     def choose(self, key: int) -> int:
-        present = [place for place in range(SIZE) if place != self.ending]
+        size = len(self.lines)
+        present = [place for place in range(size) if place != self.ending]
         if self.strategy == "round_robin":
-            self.last = min(present, key=lambda place: (place - self.last - 1) % SIZE)
+            self.last = min(present, key=lambda place: (place - self.last - 1) % size)
             return self.last
         if self.strategy == "least_loaded":
             return min(present, key=lambda place: (self.lines[place].load(), self.lines[place].turn))
-        return jump(number_of(key), SIZE)
+        return jump(number_of(key), size)
 
     def line_up(self, claimer: Claimer, key: int) -> None:
         line = self.lines[self.choose(key)]
+        self.keys[claimer] = key
         self.turns += 1
         line.turn = self.turns
         line.waiting.append(claimer)
 
     def end_worker(self, place: int) -> None:
         """Who waits for a worker that ends chooses again, among the others. By key there is no choice."""
-        if self.strategy != "by_key":
+        if self.strategy != "by_key" and len(self.lines) > 1:
             self.ending = place
             waiting, self.lines[place].waiting = self.lines[place].waiting, []
             for claimer in waiting:
@@ -89,17 +96,49 @@ class Machine:
                 line.waiting.sort(key=lambda claimer: claimer.number)
             self.ending = None
 
+    def choose_again(self, waiting: list[Claimer]) -> None:
+        """These callers have left their lines. They keep their places by their numbers."""
+        for claimer in sorted(waiting, key=lambda claimer: claimer.number):
+            self.line_up(claimer, self.keys[claimer])
+        for line in self.lines:
+            line.waiting.sort(key=lambda claimer: claimer.number)
+
+    def resize(self, number: int) -> None:
+        """Fewer: who waits for a worker that leaves chooses again. More: by key, all that wait do."""
+        size = number % MOST + 1
+        if any(place < size for place in self.leaving):
+            return  # it would wait until the worker of that place has left
+        gone = self.lines[size:]
+        del self.lines[size:]
+        for place, line in enumerate(gone, size):
+            if line.holder is not None:
+                self.leaving[place] = line.holder
+        waiting = [claimer for line in gone for claimer in line.waiting]
+        if size > len(self.lines):
+            self.lines += [Line() for _ in range(size - len(self.lines))]
+            if self.strategy == "by_key":
+                waiting = [claimer for line in self.lines for claimer in line.waiting]
+                for line in self.lines:
+                    line.waiting = []
+        self.nursery.start_soon(self.pool.resize, size)
+        self.choose_again(waiting)
+
     def everyone(self) -> list[Claimer]:
         held = [line.holder for line in self.lines if line.holder is not None]
-        return [*held, *(claimer for line in self.lines for claimer in line.waiting)]
+        return [*held, *self.leaving.values(), *(claimer for line in self.lines for claimer in line.waiting)]
 
     def give_back(self, number: int) -> None:
-        held = [line for line in self.lines if line.holder is not None]
+        held = [*(line.holder for line in self.lines if line.holder is not None), *self.leaving.values()]
         if held:
-            line = held[number % len(held)]
-            assert line.holder is not None
-            line.holder.leave.set()
-            line.holder = None
+            holder = held[number % len(held)]
+            holder.leave.set()
+            self.forget_holder(holder)
+
+    def forget_holder(self, holder: Claimer) -> None:
+        for line in self.lines:
+            if line.holder is holder:
+                line.holder = None
+        self.leaving = {place: claimer for place, claimer in self.leaving.items() if claimer is not holder}
 
     def give_up(self, number: int) -> None:
         everyone = self.everyone()
@@ -109,16 +148,17 @@ class Machine:
             for line in self.lines:
                 if claimer in line.waiting:
                     line.waiting.remove(claimer)
-                if line.holder is claimer:
-                    line.holder = None
+            self.forget_holder(claimer)
 
     def kill(self, number: int) -> None:
-        self.end_worker(number % SIZE)
-        self.pool.workers()[number % SIZE].kill()
+        place = number % len(self.lines)
+        self.end_worker(place)
+        self.pool.workers()[place].kill()
 
     def crash(self, number: int) -> None:
-        self.end_worker(number % SIZE)
-        self.pool.workers()[number % SIZE].cast_nowait(Hand.crash)
+        place = number % len(self.lines)
+        self.end_worker(place)
+        self.pool.workers()[place].cast_nowait(Hand.crash)
 
     async def step(self, step: Step) -> None:
         name, number = step
@@ -146,8 +186,11 @@ class Machine:
         assert statistics.waiting == sum(len(line.waiting) for line in self.lines)
 
 
-STEPS = ["claim", "claim", "give_back", "give_up", "kill", "crash"]
+STEPS = [*5 * ["claim"], "give_back", "give_up", "kill", "crash", *2 * ["resize"]]
 programs: st.SearchStrategy[list[Step]] = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 7)), max_size=30)
+
+CROWD: list[Step] = [("claim", number % 8) for number in range(16)]
+"""Callers in each line."""
 
 
 async def play(strategy: Any, program: list[Step]) -> None:
@@ -161,12 +204,16 @@ async def play(strategy: Any, program: list[Step]) -> None:
         for claimer in [*machine.everyone(), *machine.strays]:
             claimer.leave.set()
         await trio.sleep(5)
-        assert (pool.statistics().idle, pool.statistics().waiting) == (SIZE, 0)
+        size = len(machine.lines)
+        assert (pool.statistics().size, pool.statistics().idle, pool.statistics().waiting) == (size, size, 0)
+        assert len(pool.workers()) == size
 
 
 @pytest.mark.parametrize("strategy", ["round_robin", "least_loaded", "by_key"])
 @settings(max_examples=100, deadline=None)
 @given(program=programs)
+@example(program=[*CROWD, ("resize", 0), ("give_back", 0), ("resize", 2), ("give_up", 1), ("give_back", 2)])
+@example(program=[*CROWD, ("resize", 3), ("claim", 7), ("kill", 1), ("resize", 1), ("give_back", 1), ("crash", 0)])
 def test_each_line_does_what_the_model_says(strategy: str, program: list[Step]) -> None:
     logging.disable()
     try:

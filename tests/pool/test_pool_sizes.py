@@ -82,3 +82,29 @@ async def test_a_claimed_worker_that_leaves_may_be_used_until_the_claim_ends(aut
             assert await last.call(Hand.note, 1) == 1
         await last.wait()
         assert len(pool.workers()) == 1
+
+
+async def test_callers_of_workers_that_leave_go_to_those_with_the_fewest_callers_of_their_own(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pool(Hand, Site(), size=4, strategy="least_loaded") as pool, trio.open_nursery() as nursery:
+        scopes = [trio.CancelScope() for _ in range(44)]
+        ended: list[float] = []
+
+        async def call(scope: trio.CancelScope) -> None:
+            with scope:
+                await pool.call(Hand.work, "work", 1)
+                ended.append(trio.current_time())
+
+        for scope in scopes:
+            nursery.start_soon(call, scope)
+            await wait_all_tasks_blocked()
+        for number, scope in enumerate(scopes):
+            if number >= 4 and number % 4 == 0:
+                scope.cancel()  # all that wait for the first worker
+        await wait_all_tasks_blocked()
+        assert pool.statistics().waiting == 30
+        await pool.resize(2)
+    # 30 callers wait for two workers, one second for each. Four are at work already.
+    assert len(ended) == 34
+    assert max(ended) < 17

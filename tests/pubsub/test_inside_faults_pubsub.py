@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 from support.faults import AtCall, Fault, Stepped, WithRoom, fails_at_every_call, inside
-from support.inside import assert_no_subscription, patterns_in
+from support.inside import assert_no_subscription, patterns_in, wake_at_once
 from support.owners import staged
 from support.supervisors import supervised
 from support.topics import Reader, messages
@@ -17,6 +17,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from trioreg import ActorRef, PubSub, Wildcard
 from trioreg._pubsub.core import _EndOfSubscriptions
+from trioreg._runtime import waking as _waking
 
 KINDS = [AtCall, WithRoom]
 TOPICS = ["a", Wildcard("a.#")]
@@ -130,6 +131,44 @@ def test_a_leave_that_fails_can_be_done_again(topic: Any, kind: Kind) -> None:
             await wait_all_tasks_blocked()
             assert ended == [True]
             nursery.cancel_scope.cancel()
+        assert_no_subscription(ticks)
+
+    fails_at_every_call(kind, scenario)
+
+
+@pytest.mark.parametrize(
+    ("kind", "later"), [(AtCall, False), (WithRoom, False), (AtCall, True)]
+)  # the stack of the loop is never full
+@pytest.mark.parametrize("waiting", ["publishers", "receivers"])
+def test_an_end_that_fails_half_way_still_wakes_all_that_wait(
+    waiting: str, later: bool, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wake_at_once(monkeypatch, 1)
+
+    async def scenario(fault: Fault) -> None:
+        ticks: PubSub[Any, Any] = PubSub("ticks")
+        woken: list[object] = []
+
+        async def wait() -> None:
+            if waiting == "publishers":
+                woken.append(await ticks.publish("a", 1))
+            else:
+                with pytest.raises(trio.EndOfChannel):
+                    await feed.receive()
+                woken.append(0)
+
+        async with ticks.subscribe("a", buffer=0, overflow="wait") as feed, trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(wait)
+            await wait_all_tasks_blocked()
+            if later:
+                with inside(_waking, "_wake_others", fault):
+                    feed.close()
+                    await wait_all_tasks_blocked()
+            elif not fault(feed.close):
+                feed.close()
+            await wait_all_tasks_blocked()
+            assert woken == [0, 0, 0, 0]
         assert_no_subscription(ticks)
 
     fails_at_every_call(kind, scenario)

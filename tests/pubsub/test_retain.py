@@ -155,6 +155,51 @@ async def test_one_who_joins_while_a_large_audience_is_told_is_greeted_with_the_
     assert_no_subscription(ticks)
 
 
+@pytest.mark.parametrize("waits", [False, True])
+async def test_one_who_subscribes_in_the_middle_of_a_publication_gets_it_once(
+    ticks: PubSub[Any, Any], waits: bool, autojump_clock: MockClock
+) -> None:
+    ticks.publish_nowait("a", "before", retain=True)
+    async with supervised() as supervisor, ticks.subscribe("a") as first:
+        assert messages(first) == ["before"]
+        late = await supervisor.start_child(Reader)
+
+        def join(_: object) -> bool:
+            ticks.join("a", Reader.take, owner=late, once=True)
+            return True
+
+        if waits:
+            assert await ticks.publish("a", "now", where=join, retain=True) == 1
+        else:
+            assert ticks.publish_nowait("a", "now", where=join, retain=True) == 1
+        await wait_all_tasks_blocked()
+        assert messages(first) == await late.call(Reader.all) == ["now"]
+
+
+@pytest.mark.parametrize("before", [[], ["before"]])
+async def test_what_fails_in_the_middle_of_a_publication_is_not_retained(
+    ticks: PubSub[Any, Any], before: list[str]
+) -> None:
+    for message in before:
+        ticks.publish_nowait("a", message, retain=True)
+
+    def fail(_: object) -> bool:
+        raise ValueError("where")
+
+    async with ticks.subscribe("a", buffer=1, overflow="wait") as feed:
+        with pytest.raises(ValueError, match="where"):
+            ticks.publish_nowait("a", "failed", where=fail, retain=True)
+        assert ticks.retained("a") == before
+        with pytest.raises(ValueError, match="where"):
+            await ticks.publish("a", "failed", where=fail, retain=True)
+        assert ticks.retained("a") == before
+        ticks.publish_nowait("a", "fills it")
+        with pytest.raises(trio.WouldBlock):
+            ticks.publish_nowait("a", "no room", retain=True)
+        assert ticks.retained("a") == before
+        assert messages(feed) == [*before, "fills it"]
+
+
 def test_the_next_run_begins_without_retained_messages(ticks: PubSub[Any, Any]) -> None:
     async def first() -> None:
         ticks.publish_nowait("a", 1, retain=True)

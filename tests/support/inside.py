@@ -27,6 +27,7 @@ from trioreg._registry import query as _query
 from trioreg._registry.registry import WaitingVia
 from trioreg._runtime import owner as _owner
 from trioreg._runtime import turnstile as _turnstile
+from trioreg._runtime import waking as _waking
 from trioreg._runtime.sleeping import sleep_until_woken
 from trioreg._runtime.task_owner import current_owner
 from trioreg._runtime.trio_run import current_run
@@ -39,6 +40,7 @@ __all__ = [
     "CRASHES_PER_TURN",
     "REFUSED_PER_TURN",
     "ROWS_PER_TURN",
+    "WOKEN_PER_PASS",
     "ask_to_stop",
     "assert_nothing_left",
     "assert_nothing_left_behind",
@@ -63,6 +65,7 @@ __all__ = [
     "slices_of",
     "table_of",
     "tuned",
+    "wake_at_once",
 ]
 
 BATCH = _hot_paths.BATCH
@@ -79,6 +82,9 @@ REFUSED_PER_TURN = _cell_module.REFUSED_PER_TURN
 
 ROWS_PER_TURN = _query.ROWS_PER_TURN
 """How many rows a selection looks at before it lets other tasks run."""
+
+WOKEN_PER_PASS = _waking.PER_PASS
+"""How many of the tasks that wait in a feed are woken before other tasks run."""
 
 
 # Registries and the Trio run
@@ -174,6 +180,11 @@ def assert_no_subscription_but_watchers(*pubsubs: PubSub[Any, Any]) -> None:
 def slices_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Have `PubSub.publish` let other tasks run after each ``size`` subscriptions."""
     monkeypatch.setattr(_publishing, "SLICE", size)
+
+
+def wake_at_once(monkeypatch: pytest.MonkeyPatch, tasks: int) -> None:
+    """Have at most that many tasks woken in each pass of the scheduler, where very many wait for the same."""
+    monkeypatch.setattr(_waking, "PER_PASS", tasks)
 
 
 def table_of(partitions: Partitions[Any]) -> Registry[Any, Any]:

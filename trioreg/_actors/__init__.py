@@ -37,6 +37,7 @@ from .deadlock import (
 from .function_actor import Function
 from .group_cast import cast_to_all
 from .handler import Handlers, raises
+from .idle import begin_use, end_use
 from .intake import Intake
 from .life import run_actor
 from .message import CAST, INFO
@@ -94,6 +95,7 @@ __all__ = [
     "EndsBelow",
     "ask",
     "ask_round",
+    "begin_use",
     "begin_wait",
     "begin_wait_for_any",
     "beside",
@@ -101,6 +103,7 @@ __all__ = [
     "cast_to_all",
     "crash_details",
     "current",
+    "end_use",
     "is_suspended",
     "kept_busy_by",
     "needs_name",

@@ -257,7 +257,10 @@ class Actor:
         """
 
     async def on_idle(self) -> None:
-        """Called after ``idle_timeout`` seconds without a message, and again after each further ``idle_timeout``."""
+        """Called after ``idle_timeout`` seconds without a message, and again after each further ``idle_timeout``.
+
+        A worker of a pool is not idle while a caller has it.
+        """
 
     def __getstate__(self) -> object:
         """For copies and pickles. They are plain objects: only this one is the actor."""

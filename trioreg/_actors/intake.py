@@ -18,10 +18,11 @@ from .cell import STOPPING
 from .deadlock import RoomWait, waiting_for
 from .handler import Handler
 from .message import CAST, INFO
-from .observed import publication
+from .observed import Waiting, left_waiting, publication, run_waiting, waiting
 
 if TYPE_CHECKING:
     from .cell import Cell
+    from .observed import Watch, WhyLeft
     from .ref import ActorRef
 
 
@@ -53,7 +54,7 @@ class Intake:
         self._is_queued = False
         self.cell: Cell | None = None
         self.kind: object = INFO
-        self.feed: Feed[object] | None = None
+        self.feed: Buffer | None = None
         self.put: Callable[[object], bool]
         handler = None if method is None else cell.handlers.find(method, (None,), {})
         if buffer == math.inf and cell.limit is None:
@@ -64,8 +65,9 @@ class Intake:
             return
         if cell.hooks is None:
             raise TypeError(f"{ref!r} is a function actor, which has no buffer: use subscribe() in it")
-        self.feed = Feed(buffer, overflow)
-        self._handler = Next(self, self.feed, handler or cell.hooks.on_message)
+        inner = handler or cell.hooks.on_message
+        self.feed = Buffer(cell, inner, buffer, overflow)
+        self._handler = Next(self, inner)
         self.put = self._put_bounded
 
     def begin_with(self, messages: Sequence[object]) -> None:
@@ -74,7 +76,7 @@ class Intake:
             for message in messages:
                 self.put(message)
         elif messages:
-            self.feed._begin_with(messages)
+            self.feed._begin_with([self.feed.watched(message) for message in messages] if UNUSUAL else messages)
             self.queue_next()
 
     def has_room(self) -> bool:
@@ -86,10 +88,23 @@ class Intake:
 
         There is room when the actor takes its next message. So this waits for its handler, as a call does.
         """
-        if not place.is_in_line():
-            return place.got_in
-        with waiting_for(self._cell, current_task(), RoomWait):
-            return await place.wait()
+        if place.is_in_line():
+            with waiting_for(self._cell, current_task(), RoomWait):
+                await place.wait()
+        if UNUSUAL and not place.got_in and self.feed is not None:
+            self.feed._lost(place.item, "exited")
+        return place.got_in
+
+    def place_for(self, message: object) -> Place:
+        """A place for a message in the line for room."""
+        assert self.feed is not None
+        return Place(self.feed, self.feed.watched(message) if UNUSUAL else message)
+
+    def withdraw(self, place: Place) -> None:
+        """Give a place up, if the message is still waiting."""
+        place.withdraw()
+        if UNUSUAL and not place.got_in and self.feed is not None:
+            self.feed._lost(place.item, "withdrawn")
 
     def _put_message(self, message: object) -> bool:
         cell = self._cell
@@ -117,7 +132,11 @@ class Intake:
         assert self.feed is not None
         if not self._is_queued:
             require_room(10)  # a message in the feed can't be taken back when there is no room to queue it
+        if UNUSUAL:
+            message = self.feed.watched(message)
         got_in = self.feed._put(message)
+        if UNUSUAL and not got_in:
+            self.feed._lost(message)
         self.queue_next()
         return got_in
 
@@ -155,18 +174,52 @@ class Intake:
         return self.feed._throw_away()
 
 
+class Buffer(Feed[object]):
+    """The feed of an intake. It tells the instruments of messages that are lost."""
+
+    __slots__ = ("_cell", "_handler")
+
+    def __init__(self, cell: Cell, handler: Handler, limit: float, overflow: str) -> None:
+        super().__init__(limit, overflow)
+        self._cell = cell
+        self._handler = handler
+
+    def watched(self, message: object) -> object:
+        """The message as it goes into the buffer: somebody may watch it."""
+        return waiting(self._cell, self._handler, message)
+
+    def _lost(self, item: object, why: WhyLeft = "dropped") -> None:
+        left_waiting(self._cell, self._handler, item, why)
+
+    def _throw_away(self) -> int:
+        if UNUSUAL:
+            for item in self._items():
+                self._lost(item, "exited")
+        return super()._throw_away()
+
+
 class Next(Handler):
-    """Runs another handler with the next message of an intake."""
+    """Runs another handler with the next message of an intake.
 
-    __slots__ = ("_function", "intake")
+    Attributes:
+        message: The message that it runs, if instruments watch it; else None.
+    """
 
-    def __init__(self, intake: Intake, feed: Feed[object], handler: Handler) -> None:
-        self.name, self.declared, self.limit = handler.name, handler.declared, handler.limit
-        self.is_async, self.has_own_turn = handler.is_async, handler.has_own_turn
-        self._function = handler.function
+    __slots__ = ("_inner", "intake", "message")
+
+    def __init__(self, intake: Intake, inner: Handler) -> None:
+        self.name, self.declared, self.limit = inner.name, inner.declared, inner.limit
+        self.is_async, self.has_own_turn = inner.is_async, inner.has_own_turn
+        self._inner = inner
         self.intake = intake
+        self.message: Watch | None = None
         self.function = self._begin
 
     @enable_ki_protection
     def _begin(self, actor: object, /) -> Any:
-        return self._function(actor, self.intake.begin_next())
+        message = self.intake.begin_next()
+        if type(message) is Waiting:
+            self.message = message.message
+            return run_waiting(message, self._inner, actor)
+        self.message = None
+        return self._inner.function(actor, message)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .handler import Hooks
 
 MessageKind: TypeAlias = Literal["call", "cast", "send", "timer", "publication", "idle"]
-WhyLeft: TypeAlias = Literal["withdrawn", "exited"]
+WhyLeft: TypeAlias = Literal["withdrawn", "exited", "dropped"]
 
 NO_KWARGS: Mapping[str, object] = {}
 COROUTINE: type[object] = CoroutineType
@@ -114,7 +114,8 @@ async def _run_async(message: Watch, inner: Handler, actor: object, /, *args: ob
 
 def rest_of(handler: Handler, coroutine: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object]:
     """The second half of a sync handler that returned a coroutine. With it, the message is handled."""
-    return _run_rest(handler.message, coroutine) if type(handler) is Observed else await_user(coroutine)
+    message = _watch_of(handler)
+    return await_user(coroutine) if message is None else _run_rest(message, coroutine)
 
 
 async def _run_rest(message: Watch, coroutine: Coroutine[Any, Any, object]) -> object:
@@ -129,8 +130,14 @@ async def _run_rest(message: Watch, coroutine: Coroutine[Any, Any, object]) -> o
 
 def end_early(handler: Handler) -> None:
     """The second half of a handler is not run."""
-    if type(handler) is Observed:
-        handler.message._end(None, None)
+    message = _watch_of(handler)
+    if message is not None:
+        message._end(None, None)
+
+
+def _watch_of(handler: Handler) -> Watch | None:
+    """The message that a handler runs, if somebody watches it: of an `Observed`, or of the `Next` of an intake."""
+    return None if type(handler) is Handler else getattr(handler, "message", None)
 
 
 def plain(handler: Handler) -> Handler:
@@ -222,6 +229,39 @@ def publication(cell: Receiver, kind: object, payload: Any) -> tuple[object, obj
         return INFO, Item(_message(cell, instruments, "publication", None, (payload,)), kind, payload)
     handler, args = (cell.hooks.on_message, (payload,)) if kind is INFO else (cast("Handler", kind), payload)
     return CAST, (_watched(cell, instruments, "publication", handler, args, NO_KWARGS), args, NO_KWARGS)
+
+
+class Waiting:
+    """A publication that instruments watch, while it waits in the buffer of a subscription."""
+
+    __slots__ = ("message", "payload")
+
+    def __init__(self, message: Watch, payload: object) -> None:
+        self.message = message
+        self.payload = payload
+
+
+def waiting(cell: Receiver, handler: Handler, payload: object) -> object:
+    """`observed`, for a message as it goes into the buffer of a subscription."""
+    instruments = cell.ref._run.instruments
+    if instruments is None or instruments.new_message is None:
+        return payload
+    return Waiting(_message(cell, instruments, "publication", handler, (payload,)), payload)
+
+
+def run_waiting(item: Waiting, handler: Handler, actor: object) -> Any:
+    """Run the handler of a message that comes out of the buffer."""
+    return (_run_async if handler.is_async else _run)(item.message, handler, actor, item.payload)
+
+
+def left_waiting(cell: Receiver, handler: Handler, item: object, why: WhyLeft) -> None:
+    """`left`, for a message in the buffer of a subscription."""
+    if type(item) is Waiting:
+        item.message._leave(why)
+        return
+    instruments = cell.ref._run.instruments
+    if instruments is not None and instruments.new_message is not None and "message_left" in instruments.hooks:
+        instruments.new_message(instruments, "publication", cell.ref, handler.name, (item,), NO_KWARGS)._leave(why)
 
 
 def left(cell: Receiver, kind: object, payload: object, why: WhyLeft) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from trio.lowlevel import enable_ki_protection
+from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import Actor
 from .._runtime import AsyncBlock, current_owner, do_later
@@ -53,6 +53,7 @@ class Claim(AsyncBlock, AbstractAsyncContextManager["ActorRef[A]"], Generic[A]):
             owner = current_owner()
             owner._take(CLAIMS, self, 0)
             self._holder = owner
+            worker.claimer = current_task()
         except BaseException:
             self._give_back_surely(worker)
             raise
@@ -74,6 +75,7 @@ class Claim(AsyncBlock, AbstractAsyncContextManager["ActorRef[A]"], Generic[A]):
     def _give_back(self) -> None:
         worker = self._worker
         if worker is not None:
+            worker.claimer = None
             self._desk.give_back(worker)
             self._worker = None
 

@@ -30,17 +30,18 @@ from trio.lowlevel import (
     wait_task_rescheduled,
 )
 
-from .._actors import ask_round, begin_wait_for_any
-from .._runtime import NotRunning, PoolFull, current_run, do_later, require_room
+from .._actors import ask_round, begin_use, end_use
+from .._runtime import NotRunning, PoolFull, current_run, do_later, require_room, wake_in_slices
 from .line import Line, numbers
 from .place import Place, Ticket, Worker, WorkerState
 from .statistics import PoolStatistics, Waits
 from .strategy import chooser_of
+from .stuck import begin_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
-    from .._actors import Cell, Node
+    from .._actors import Cell
     from .settings import Settings
 
 IDLE, GIVEN, BUSY, FINISHING, GONE = WorkerState
@@ -57,6 +58,7 @@ class Desk:
 
     __slots__ = (
         "_choose",
+        "_have_on_idle",
         "_idle",
         "_is_accepting",
         "_line",
@@ -71,6 +73,7 @@ class Desk:
     def __init__(self, settings: Settings, is_accepting: Callable[[], bool]) -> None:
         self._settings = settings
         self._is_accepting = is_accepting
+        self._have_on_idle = settings.have_on_idle
         self._choose = chooser_of(settings.strategy)
         self._idle: OrderedDict[Worker, None] = OrderedDict()
         self._line: Line[Ticket] = Line()
@@ -127,6 +130,8 @@ class Desk:
             while idle:
                 worker = next(iter(idle))
                 state = BUSY if worker.is_running else GONE
+                if self._have_on_idle:
+                    begin_use(worker.cell)
                 del idle[worker]
                 worker.state = state
                 if state is BUSY:
@@ -136,6 +141,8 @@ class Desk:
         if worker_there is None or worker_there.state is not IDLE:
             return None
         state = BUSY if worker_there.is_running else GONE
+        if self._have_on_idle:
+            begin_use(worker_there.cell)
         del idle[worker_there]
         worker_there.state = state
         return worker_there if state is BUSY else None
@@ -174,12 +181,13 @@ class Desk:
                     self._line_up_again(ticket)
                 elif ticket.error is not None:
                     raise ticket.error
+                elif self.is_closed:
+                    raise self._not_running()
                 else:
-                    # In the wait-for graph: workers that all wait for a worker of their own pool would wait for ever.
-                    note = f"all workers of the pool {self._settings.name!r} wait: give this work a pool of its own"
-                    ticket.wait = begin_wait_for_any(partial(self._candidates, ticket), current_task(), note)
+                    ticket.wait = begin_wait(partial(self._places_of, ticket), self._settings.name)
                     try:
                         ticket.task = current_task()
+                        ticket.task.custom_sleep_data = ticket
                         await wait_task_rescheduled(abort)
                     finally:
                         ticket.task = None
@@ -194,9 +202,9 @@ class Desk:
                 self._put_down(ticket)
             raise
 
-    def _candidates(self, ticket: Ticket) -> list[Node | None]:
-        places = self.places if ticket.place is None else (ticket.place,)
-        return [place.blocker for place in places]
+    def _places_of(self, ticket: Ticket) -> Sequence[Place]:
+        """The places whose workers could serve a caller."""
+        return self.places if ticket.place is None else (ticket.place,)
 
     def _leave(self, ticket: Ticket) -> None:
         assert ticket.line is not None
@@ -237,6 +245,11 @@ class Desk:
 
     def _line_of(self, place: Place | None) -> Line[Ticket]:
         return self._line if place is None else place.line
+
+    def _lines(self) -> Iterator[Line[Ticket]]:
+        yield self._line
+        for place in self.places:
+            yield place.line
 
     # A worker becomes free
 
@@ -292,6 +305,8 @@ class Desk:
             return
         ticket = (self._line if self._choose is None else place.line).first
         if ticket is None:
+            if self._have_on_idle:
+                end_use(worker.cell)
             worker.state = IDLE
             self._idle[worker] = None
         else:
@@ -319,6 +334,8 @@ class Desk:
         worker = place.worker = Worker(place, cell)
         worker.state = BUSY
         try:
+            if self._have_on_idle:
+                begin_use(cell)
             if self._waiting and self._settings.strategy in ("round_robin", "least_loaded"):
                 # While no worker was there, callers were spread over all places. Now there is one for all of them.
                 for other in self.places:
@@ -353,7 +370,7 @@ class Desk:
 
     def _send_elsewhere(self, place: Place) -> None:
         """Callers do not wait for the restart of one worker while there is another one."""
-        if place.line and any(other.is_present for other in self.places):
+        if place.line and not self.is_closed and any(other.is_present for other in self.places):
             self._choose_again([place.line])
 
     def _choose_again(self, lines: list[Line[Ticket]]) -> None:
@@ -367,15 +384,28 @@ class Desk:
                 worker = None if place.line or place in moved else self._take_idle(place)
                 if worker is None:
                     moved.setdefault(place, []).append(ticket)
+                    place.coming += 1
                 else:
                     self._give(worker, ticket)
             except BaseException as error:
                 # The key's own `__hash__` raised. That is an error of this caller, and of no other.
                 self._refuse(ticket, error)
         for place, arrivals in moved.items():
+            place.coming = 0
             place.line.merge(arrivals)
-            for ticket in arrivals:
-                ticket.wake()  # it goes on waiting, for another worker
+        self._look_again([ticket for arrivals in moved.values() for ticket in arrivals])
+
+    def _look_again(self, tickets: Iterable[Ticket]) -> None:
+        """These callers wait for other workers now. Some of them have to look whether they would wait for ever."""
+        claimers = {None if place.worker is None else place.worker.claimer for place in self.places} - {None}
+        self._wake_in_slices([ticket for ticket in tickets if ticket.wait is not None or ticket.task in claimers])
+
+    def _wake_in_slices(self, tickets: Iterable[Ticket]) -> None:
+        waiting = OrderedDict.fromkeys(tickets)
+        try:
+            wake_in_slices(waiting)
+        except (MemoryError, RecursionError):
+            do_later(current_run().token, wake_in_slices, waiting)
 
     def _refuse(self, ticket: Ticket, error: BaseException) -> None:
         """A caller gets no worker, but an error."""
@@ -396,22 +426,25 @@ class Desk:
         if self._settings.strategy == "by_key":
             self._choose_again([place.line for place in self.places])
 
-    def remove_last(self) -> Place:
-        """One place fewer. Its worker is not given to callers any more."""
-        place = self.places[-1]
-        self.leave(place)
-        del self.places[-1]
+    def shrink(self, size: int) -> list[Place]:
+        """Fewer places, all in one step: a caller with a key never meets a size in between.
+
+        Returns those that leave, the last one first. Their workers are not given to callers any more.
+        """
+        leaving = self.places[size:][::-1]
+        for place in leaving:
+            self.leave(place)
+        del self.places[size:]
         try:
-            if place.line:
-                self._choose_again([place.line])
+            if any(place.line for place in leaving):
+                self._choose_again([place.line for place in leaving])
         except BaseException as error:
-            for ticket in list(place.line):
-                self._refuse(ticket, error)
+            for place in leaving:
+                for ticket in list(place.line):
+                    self._refuse(ticket, error)
             raise
-        for ticket in self._line:
-            if ticket.wait is not None:
-                ticket.wake()  # it looks whether one of the others can become free, and goes on waiting
-        return place
+        self._look_again(self._line)
+        return leaving
 
     def leave(self, place: Place) -> None:
         """The worker of a place is not given to callers any more."""
@@ -422,12 +455,11 @@ class Desk:
     # The end
 
     def close(self) -> None:
-        """No worker is handed out any more. Callers in line get `NotRunning`."""
+        """No worker is handed out any more. Callers in line get `NotRunning`. If it fails half-way, call it again."""
         self.is_closed = True
         self._idle.clear()
-        for line in (self._line, *(place.line for place in self.places)):
-            for ticket in list(line):
-                self._refuse(ticket, self._not_running())
+        # Each of them sees that, and leaves its line.
+        self._wake_in_slices(ticket for line in self._lines() for ticket in line)
         for place in self.places:
             worker = place.worker
             if worker is not None and worker.ticket is not None:
@@ -440,7 +472,7 @@ class Desk:
         return NotRunning(self._settings.name, "it has no workers to hand out")
 
     def statistics(self) -> PoolStatistics:
-        first = [line.first for line in (self._line, *(place.line for place in self.places))]
+        first = [line.first for line in self._lines()]
         since = min((ticket.since for ticket in first if ticket is not None), default=None)
         return PoolStatistics(
             size=len(self.places),

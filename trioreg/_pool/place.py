@@ -49,15 +49,17 @@ class Worker:
         cell: The record of the actor.
         state: What the desk knows of it.
         ticket: The caller that it is given to, while that has not had its turn.
+        claimer: The task that has claimed it.
     """
 
-    __slots__ = ("cell", "place", "state", "ticket")
+    __slots__ = ("cell", "claimer", "place", "state", "ticket")
 
     def __init__(self, place: Place, cell: Cell) -> None:
         self.place = place
         self.cell = cell
         self.state = WorkerState.IDLE
         self.ticket: Ticket | None = None
+        self.claimer: Task | None = None
 
     @property
     def is_running(self) -> bool:
@@ -80,7 +82,7 @@ class Ticket:
         since: When it began to wait, as `trio.current_time`, in seconds.
         worker: The worker that it has been given; it may end before the caller has its turn.
         error: Why it gets no worker.
-        task: The caller's task, while that is asleep.
+        task: The caller's task. While that is asleep, it has this in its ``custom_sleep_data``.
         wait: Its wait in the wait-for graph, while it is asleep and keeps an actor from its next message.
     """
 
@@ -99,14 +101,12 @@ class Ticket:
 
     def wake(self) -> None:
         """Wake the caller, if it is asleep. It is woken once, whatever it is given before its turn."""
-        if self.task is None:
-            return
-        try:
-            wake(self.task)
-        except (RecursionError, MemoryError):
-            do_later(current_run().token, self.wake)  # there is no room here; it must not sleep for ever
-            return
-        self.task = None
+        task = self.task
+        if task is not None and task.custom_sleep_data is self:
+            try:
+                wake(task)
+            except (RecursionError, MemoryError):
+                do_later(current_run().token, self.wake)  # there is no room here; it must not sleep for ever
 
 
 class Place:
@@ -117,19 +117,21 @@ class Place:
         child: The worker as a child of the supervisor; None before it is started.
         worker: Its life at the desk. None while there is none to give.
         line: The callers that wait for this worker and no other.
+        coming: How many callers are about to come over from other lines.
         turn: When it was last chosen, for the strategies that count.
         freed: Set when the worker is not busy; None until something waits for that.
         is_leaving: Whether it is not given to callers any more: the pool gets smaller, or ends.
         gone: Set when its worker has ended for good.
     """
 
-    __slots__ = ("child", "freed", "gone", "is_leaving", "line", "number", "turn", "worker")
+    __slots__ = ("child", "coming", "freed", "gone", "is_leaving", "line", "number", "turn", "worker")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.child: Child | None = None
         self.worker: Worker | None = None
         self.line: Line[Ticket] = Line()
+        self.coming = 0
         self.turn = 0
         self.freed: trio.Event | None = None
         self.is_leaving = False
@@ -154,7 +156,7 @@ class Place:
     @property
     def load(self) -> int:
         """How many callers it has, at work and in line."""
-        return len(self.line) + self.is_busy
+        return len(self.line) + self.coming + self.is_busy
 
     async def wait_free(self) -> None:
         """Wait until its worker is not busy. Call it for a place that is leaving. A checkpoint."""

@@ -59,7 +59,7 @@ class Pool(PoolMap[A]):
 
     Args:
         name: What the pool is called in errors, in the tree and in the log.
-        factory: An `Actor` class, or a ``functools.partial`` of one.
+        factory: An `Actor` class, or a ``functools.partial`` of one, but no supervisor.
         args: Its arguments, the same for each worker.
         size: How many workers, at least 1. `resize` changes it.
         strategy: As in the table.
@@ -160,8 +160,9 @@ class Pool(PoolMap[A]):
             PoolFull: No worker is free, and ``queue_limit`` callers wait already.
             NotRunning: No supervisor runs the pool (any more).
             CallCycle: A worker calls its own pool, and no worker can become free before this call ends: all of them
-                wait, directly or through other actors, for this one. With another strategy than ``"idle_first"`` that
-                goes for the one worker that the caller would get.
+                wait, directly or through other actors, for this one. Or the task that makes the call has claimed all
+                workers itself. With another strategy than ``"idle_first"`` that goes for the one worker that the caller
+                would get.
             TypeError, ValueError: An option is not what is said above, or the workers have no such method, or the
                 arguments do not fit.
             Exception: The method raised an error that it declares with `raises`.

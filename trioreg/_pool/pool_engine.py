@@ -12,7 +12,7 @@ import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import ENDED, begin_wait_for_any, kept_busy_by, waiting_for
-from .._runtime import KILLED, SafeLogger, current_run
+from .._runtime import KILLED, SafeLogger, Turnstile, current_run
 from .._supervision import Engine, RestartIntensity
 from .desk import Desk
 from .place import Place
@@ -45,6 +45,7 @@ class PoolEngine(Engine):
         self._by_child: dict[Child, Place] = {}
         self._leaving: dict[int, Place] = {}
         self._resizing = trio.Lock()
+        self._ends = Turnstile()  # very many workers that leave end a few at a time
         self._resizer: Node | None = None  # the actor that changes the size now
         self.desk = Desk(settings, lambda: self._lifecycle.is_accepting)
 
@@ -200,7 +201,9 @@ class PoolEngine(Engine):
                 # A worker that shrinks its own pool would wait for itself: refused before anything has changed.
                 waits.enter_context(self._waiting_for(place))
             try:
-                leaving = self._begin_to_shrink(size)
+                leaving = self.desk.shrink(size)
+                for place in leaving:
+                    self._let_go(place)
             except Exception as error:
                 self._lifecycle.fail(error)  # some have left already
                 raise
@@ -212,14 +215,6 @@ class PoolEngine(Engine):
         life = None if place.child is None else place.child.life
         return nullcontext() if life is None else waiting_for(life, current_task())
 
-    def _begin_to_shrink(self, size: int) -> list[Place]:
-        leaving: list[Place] = []
-        while len(self.desk.places) > size:
-            place = self.desk.remove_last()
-            leaving.append(place)
-            self._let_go(place)
-        return leaving
-
     def _let_go(self, place: Place) -> None:
         """End the worker of a place when it is not busy any more."""
         self.desk.leave(place)
@@ -230,6 +225,7 @@ class PoolEngine(Engine):
     async def _retire(self, place: Place) -> None:
         try:
             await place.wait_free()
+            await self._ends.go_through()
             child = place.child
             if child is not None:
                 child.is_terminating = True
@@ -250,11 +246,12 @@ class PoolEngine(Engine):
         places = [*self.desk.places, *self._leaving.values()]
         self.desk.close()
         if self._settings.finishes:
-            with trio.move_on_after(self._settings.seconds):
+            with trio.move_on_after(self._settings.seconds) as time:
                 await self._finish(places)
-            for child in list(self.children.values()):
-                cell = child.life
-                if cell is not None and cell.life.has_started:
+            # Without a place are workers that have started before the pool was open. They end as any child does.
+            for child in [place.child for place in places] if time.cancelled_caught else ():
+                cell = None if child is None else _running(child)
+                if child is not None and cell is not None:
                     cell.end(KILLED)
                     self.shutdown_timed_out(child, cell)
         await super()._shut_down()
@@ -263,17 +260,17 @@ class PoolEngine(Engine):
         """Let each worker finish what it has, and end. None waits for another one."""
         async with trio.open_nursery() as nursery:
             for place in places:
-                nursery.start_soon(_finish_one, place, name=f"{self.label}, end of {place.number}")
+                nursery.start_soon(self._finish_one, place, name=f"{self.label}, end of {place.number}")
 
-
-@enable_ki_protection
-async def _finish_one(place: Place) -> None:
-    place.is_leaving = True
-    await place.wait_free()
-    life = None if place.child is None else _running(place.child)
-    if life is not None:
-        life.stop()
-        await life.wait_ended()
+    @enable_ki_protection
+    async def _finish_one(self, place: Place) -> None:
+        place.is_leaving = True
+        await place.wait_free()
+        await self._ends.go_through()
+        life = None if place.child is None else _running(place.child)
+        if life is not None:
+            life.stop()
+            await life.wait_ended()
 
 
 def pools_of(run: Run) -> list[Pool[Any]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .._registry import Registry
 from .._runtime import require_count
-from .._supervision import ChildSpec, RestartIntensity
+from .._supervision import ChildSpec, RestartIntensity, SupervisorBase
 from .strategy import STRATEGIES
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Settings:
     Attributes:
         registry: The names of the workers: the numbers of their places.
         handlers: The methods that can be sent to a worker.
+        have_on_idle: Whether the workers have an `on_idle`.
         seconds: How long a worker may take to end.
         finishes: Whether at the end a worker may finish what it has.
     """
@@ -31,6 +32,7 @@ class Settings:
         "_spec",
         "finishes",
         "handlers",
+        "have_on_idle",
         "max_restarts",
         "max_seconds",
         "name",
@@ -59,6 +61,12 @@ class Settings:
         spec: ChildSpec[Any] = ChildSpec(factory, args, shutdown=shutdown, backoff=backoff)
         if spec.kind.type.hooks is None:
             raise TypeError(f"factory must be an Actor class (or a functools.partial of one), not {factory!r}")
+        cls = spec.kind.type.handlers.cls
+        if cls is not None and issubclass(cls, SupervisorBase):
+            raise TypeError(
+                f"factory must not be a supervisor, but is {cls.__qualname__}: it works on several messages at once, so"
+                " no caller has it for itself. Write an Actor that opens a supervisor in its background (start_soon)"
+            )
         require_size(size)
         if strategy not in STRATEGIES:
             allowed = ", ".join(map(repr, STRATEGIES))
@@ -74,6 +82,7 @@ class Settings:
         self.registry: Registry[int, None] = Registry(name)
         self.registry._names.purpose = "pool"
         self.handlers: Handlers = spec.kind.type.handlers
+        self.have_on_idle = spec.kind.type.hooks.has_on_idle
         self.seconds = spec.seconds
         self.finishes = spec.shutdown != "kill"
         self._spec = spec

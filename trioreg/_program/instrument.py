@@ -37,8 +37,7 @@ class Instrument:
     **In pairs.** An actor gives one `actor_starting`, then at most one `actor_started`, then one `actor_exited`. A
     message gives one `message_sent`, then either `handling` and `handled`, or `message_left`. A call that was begun
     also gives one `answered`. An instrument sees the messages that are sent while it is installed. It also sees
-    `message_left` of those that were sent before. An actor's subscription with a ``buffer`` keeps its messages outside
-    of the mailbox: of these, an instrument sees `published` only.
+    `message_left` of those that were sent before.
     """
 
     def actor_starting(self, ref: ActorRef[Any], /) -> None:
@@ -97,7 +96,8 @@ class Instrument:
 
         Args:
             message: The message.
-            why: ``"exited"``: its actor has ended. ``"withdrawn"``: its sender was cancelled while it waited.
+            why: ``"exited"``: its actor has ended, or has left the topic. ``"withdrawn"``: its sender was cancelled
+                while it waited. ``"dropped"``: the ``buffer`` of the subscription was full.
         """
 
     def registered(self, event: Registered[Any, Any], /) -> None:

@@ -111,5 +111,5 @@ def _withdraw(in_line: list[tuple[Subscription, Place]], at_most: int) -> None:
     """Give up places in the line for room, and forget them. Those that have had room lose nothing."""
     gone = in_line[-at_most:]
     del in_line[-at_most:]
-    for _, place in gone:
-        place.withdraw()
+    for subscription, place in gone:
+        subscription.withdraw(place)

@@ -149,9 +149,14 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
             return len(audience)
         if is_plain and len(audience) == 1:
             self._keep_direct(topic, changes, audience)
-        reached = tell_now(chosen(audience, excluded, where), message)
-        if retain:
-            self._retained.keep(current_run(), topic, message)
+        # Before the first subscriber is told: one that joins meanwhile, in `where` or a `__del__`, is greeted with it.
+        undo = self._retained.keep(current_run(), topic, message) if retain else None
+        try:
+            reached = tell_now(chosen(audience, excluded, where), message)
+        except BaseException:
+            if undo is not None:
+                undo()
+            raise
         if run is not None and run.instruments is not None:
             run.instruments.tell("published", self.name, topic, message, reached)
         return reached

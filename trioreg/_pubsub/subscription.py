@@ -47,8 +47,17 @@ class Subscription:
 
     def place_for(self, message: object) -> Place:
         """A place in the line for room."""
+        if self._intake is not None:
+            return self._intake.place_for(message)
         assert self.feed is not None
         return Place(self.feed, message)
+
+    def withdraw(self, place: Place) -> None:
+        """Give a place up. If it has had room, nothing happens."""
+        if self._intake is None:
+            place.withdraw()
+        else:
+            self._intake.withdraw(place)
 
     async def wait_for(self, place: Place) -> bool:
         """Wait until there was room. False if the subscription ended first. A checkpoint only if it waits."""

@@ -57,7 +57,9 @@ from .standing import Frames, frames_of, is_running, local_in, running_from, sta
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
 from .trio_run import Run, current_run
+from .turnstile import Turnstile
 from .user_functions import async_result, discard, is_generator, is_old_coroutine, require_sync, sync_result
+from .waking import wake_in_slices
 
 __all__ = [
     "ActorExited",
@@ -108,6 +110,7 @@ __all__ = [
     "TaskOwner",
     "Token",
     "TrioregError",
+    "Turnstile",
     "WOKEN",
     "as_crash",
     "async_result",
@@ -149,5 +152,6 @@ __all__ = [
     "sync_result",
     "without_ki_protection",
     "wake",
+    "wake_in_slices",
     "without_runtime_frames",
 ]

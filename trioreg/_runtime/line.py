@@ -10,6 +10,7 @@ from collections import OrderedDict
 from trio.lowlevel import Task, current_task
 
 from .sleeping import sleep_until_woken, wake
+from .waking import wake_in_slices
 
 
 class Line:
@@ -39,12 +40,10 @@ class Line:
         return None
 
     def _send_all_away(self) -> None:
-        """No item of the line gets in any more: wake all senders."""
-        while self._senders:
-            place = next(iter(self._senders))
-            if place.task is not None and not place.is_being_cancelled():
-                wake(place.task)
-            del self._senders[place]
+        """No item of the line gets in any more: wake all senders. If it fails half-way, call it again."""
+        if self._senders:
+            wake_in_slices(self._senders)
+            self._senders = None
 
 
 class Place:

@@ -268,7 +268,7 @@ class Starting:
 
     def launch(self, child: Child, cell: Cell) -> None:
         """Start the task of a life that was made elsewhere, and has its name. Not a checkpoint."""
-        if logger.isEnabledFor(DEBUG):
+        if self._log.is_enabled_for(DEBUG):
             self._log.starting(child, cell)
         if self._run.instruments is not None:
             self._run.tell_after_step("actor_starting", cell.ref)

@@ -9,7 +9,7 @@ from .._runtime import split
 if TYPE_CHECKING:
     from .._actors import Message
 
-Outcome: TypeAlias = Literal["ok", "declared_error", "error", "cancelled", "withdrawn", "exited"]
+Outcome: TypeAlias = Literal["ok", "declared_error", "error", "cancelled", "withdrawn", "exited", "dropped"]
 """What is behind each word:
 
 - ``declared_error``: an error that the method declares.
