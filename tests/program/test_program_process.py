@@ -248,3 +248,30 @@ def test_a_process_ends_with_the_status_that_a_child_gives(
     """
     with program(tmp_path, source) as process:
         assert end(process) == (["+a", "-a"], err, status)
+
+
+@posix
+def test_a_signal_from_outside_shows_where_a_handler_blocks_the_loop(tmp_path: Path) -> None:
+    source = """
+    class Blocks(Actor):
+        def block(self):
+            say("ready")
+            time.sleep(60)
+
+    async def drive():
+        await blocks.via("it").call(Blocks.block)
+
+    blocks = trioreg.Registry("blocks")
+    trioreg.run([ChildSpec(Blocks, name=blocks.via("it")), ChildSpec(drive)], dump_on=signal.SIGUSR1)
+    """
+    with program(tmp_path, source) as process:
+        hear(process, "ready")
+        process.send_signal(signal.SIGUSR1)
+        assert process.stderr is not None
+        lines: list[str] = []
+        while not lines or "└──" not in lines[-1]:
+            lines.append(process.stderr.readline().rstrip("\n"))
+            assert lines[-1] or len(lines) < 100
+        assert "Blocks.block, in task drive" in lines[3]
+        assert any(", in block: " in line for line in lines)
+        process.kill()
