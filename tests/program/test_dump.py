@@ -88,7 +88,7 @@ async def test_a_hang_begins_with_the_actor_that_all_others_wait_for(autojump_cl
         assert head == f"trioreg, process {os.getpid()}: 4 actors under shop"
         title, who, where, way = first.splitlines()
         assert title == "Who waits for whom"
-        assert who == f"  2 wait for 'stock'  {stock!r}  1 queued  in Stock.reserve for 42 seconds  in shop"
+        assert who == f"  2 wait for 'stock'  {stock!r}  1 queued  in Stock.reserve for 42 seconds  under shop"
         assert where.startswith("    at ")
         assert where.endswith("in reserve: await self.is_ready.wait()")
         assert way == f"    {web!r} -(call Cart.pay)-> {cart!r} -(call Stock.reserve)-> {stock!r}"
@@ -221,13 +221,13 @@ async def test_pools_registries_and_topics_are_shown_with_their_numbers(autojump
                 nursery.start_soon(pool.call, Worker.work)
             await trio.sleep(5)
             text = trioreg.dump()
-            expected = ["workers: 1 workers, 1 busy, 0 free, 2 waiting, the first for 5.0 seconds"]
+            expected = ["workers: 1 worker, 1 busy, 0 free, 2 waiting, the first for 5.0 seconds"]
             assert part(text, "Pools") == expected
             me = trioreg.current_owner()
             assert part(text, "Registries") == [
-                f"crowd: 1,200 names of 1 owners; the most: {me!r} 1,200",
-                f"news of topics: 2 names of 1 owners; the most: {me!r} 2",
-                "workers of a pool: 1 names of 1 owners",
+                f"crowd: 1,200 names of 1 owner; the most: {me!r} 1,200",
+                f"news of topics: 2 names of 1 owner; the most: {me!r} 2",
+                "workers of a pool: 1 name of 1 owner",
             ]
             assert part(text, "Topics") == ["news 'a': 1 subscription", "news 'b': 1 subscription"]
         nursery.cancel_scope.cancel()
@@ -277,10 +277,11 @@ def test_a_signal_prints_where_the_code_stands_that_blocks_the_loop(capfd: pytes
     lines = part(capfd.readouterr().err, "The loop")
     assert lines[0].startswith("runs <Blocks #")
     assert "Blocks.block, in task drive" in lines[0]
-    assert [line.rsplit(" in ", 1)[1] for line in lines[1:]] == [
+    assert [line.rsplit(" in ", 1)[1] for line in lines[1:-1]] == [
         'drive: await names.via("blocks", of=Blocks).call(Blocks.block)',
         "block: signal.raise_signal(signal.SIGUSR1)",
     ]
+    assert lines[-1].startswith("Nothing else runs until that code waits.")
 
 
 @posix

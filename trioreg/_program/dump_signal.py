@@ -103,8 +103,9 @@ def _now_in_the_loop() -> list[str]:
             who += f", in task {task.name}"
     stack = users_part(frames_of(task, threading.get_ident()))
     return [
-        f"runs {who}. Nothing else runs until that code waits. If the next dump shows it too, it blocks the program.",
+        f"runs {who}",
         *(f"at {each.filename}:{each.lineno}, in {each.name}: {each.line}" for each in stack),
+        "Nothing else runs until that code waits. If the next dump shows the same line, it blocks the program.",
     ]
 
 
