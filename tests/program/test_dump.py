@@ -277,11 +277,14 @@ def test_a_signal_prints_where_the_code_stands_that_blocks_the_loop(capfd: pytes
     lines = part(capfd.readouterr().err, "The loop")
     assert lines[0].startswith("runs <Blocks #")
     assert "Blocks.block, in task drive" in lines[0]
-    assert [line.rsplit(" in ", 1)[1] for line in lines[1:-1]] == [
+    assert [line.rsplit(" in ", 1)[1] for line in lines[1:-2]] == [
         'drive: await names.via("blocks", of=Blocks).call(Blocks.block)',
         "block: signal.raise_signal(signal.SIGUSR1)",
     ]
-    assert lines[-1].startswith("Nothing else runs until that code waits.")
+    assert lines[-2:] == [
+        "Nothing else runs until that code waits.",
+        "If the next dump shows the same line, it blocks the program.",
+    ]
 
 
 @posix

@@ -44,12 +44,13 @@ def run_until(seconds: float) -> Callable[..., object]:
             trio.lowlevel.spawn_system_task(pass_time)
             await main(*args)
 
-        return RUN(main_in_time, **{**options, "clock": clock})
+        options["clock"] = clock
+        return RUN(main_in_time, **options)
 
     return run
 
 
 if __name__ == "__main__":
     program, seconds = sys.argv[1:]
-    trio.run = run_until(float(seconds))
+    vars(trio)["run"] = run_until(float(seconds))
     runpy.run_path(program, run_name="__main__")

@@ -105,7 +105,8 @@ def _now_in_the_loop() -> list[str]:
     return [
         f"runs {who}",
         *(f"at {each.filename}:{each.lineno}, in {each.name}: {each.line}" for each in stack),
-        "Nothing else runs until that code waits. If the next dump shows the same line, it blocks the program.",
+        "Nothing else runs until that code waits.",
+        "If the next dump shows the same line, it blocks the program.",
     ]
 
 
