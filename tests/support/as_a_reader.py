@@ -11,6 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -52,5 +53,6 @@ def run_until(seconds: float) -> Callable[..., object]:
 
 if __name__ == "__main__":
     program, seconds = sys.argv[1:]
-    vars(trio)["run"] = run_until(float(seconds))
-    runpy.run_path(program, run_name="__main__")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trio, "run", run_until(float(seconds)))
+        runpy.run_path(program, run_name="__main__")
