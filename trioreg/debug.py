@@ -27,7 +27,7 @@ import attrs
 import trio
 from trio.lowlevel import checkpoint, enable_ki_protection
 
-from ._actors import STOPPING, Actor, ActorRef, Address, Message, MessageKind, ask, wait_answer
+from ._actors import STOPPING, Actor, ActorRef, Address, Message, MessageKind, PassingCell, ask, wait_answer
 from ._actors import is_suspended as is_suspended_now
 from ._actors import resume as resume_now
 from ._program import Instrument, hooks_of
@@ -376,6 +376,11 @@ def _leads_to(address: Address[object], ref: ActorRef[object]) -> bool:
     if isinstance(address, ActorRef):
         return address is ref
     try:
-        return address._resolve() is ref
+        found = address._resolve()
     except Exception:  # nobody has the name, or an actor of another class
         return False
+    # An actor on demand may be on its way out, and its key leads to the next life, which waits for its end.
+    cell = found._cell
+    while isinstance(cell, PassingCell) and cell.ref is not ref:
+        cell = cell.older
+    return found is ref or (cell is not None and cell.ref is ref)
