@@ -67,11 +67,11 @@ async def suspend(ref: Address[Actor], /) -> None:
     retire. Its background tasks go on, and so does what a supervisor does for its children.
 
     All that ends an actor ends a suspended one as well: `~trioreg.Address.cancel`, `~trioreg.Address.kill`, its
-    supervisor. `~trioreg.Address.stop` resumes it, so it handles what is in its mailbox first. Its next life is not
-    suspended.
+    supervisor. `~trioreg.Address.stop` resumes it, so it handles what is in its mailbox first. So does the shutdown of
+    a pool or of actors on demand. Its next life is not suspended.
 
     If it is suspended already, this returns at once, and one `resume` is enough. If you cancel the wait, the actor is
-    not suspended. A checkpoint; constant time.
+    not suspended. While this waits, it counts as one message in the mailbox. A checkpoint; constant time.
 
     Args:
         ref: The actor, as a reference or by name.
@@ -172,7 +172,7 @@ async def replace_state(ref: Address[A], fn: Callable[[A], None], /) -> dict[str
     the attributes are as before, the caller gets the error, and the actor lives on. What ``fn`` has changed inside of
     an object that an attribute refers to stays changed: better give the attribute a new object.
 
-    If you cancel this before ``fn`` has run, it does not run. A checkpoint. The cost grows with the attributes.
+    The actor's ``idle_timeout`` begins anew, as after a message. If you cancel this before ``fn`` has run, it does not run. A checkpoint. The cost grows with the attributes.
 
     Args:
         ref: The actor, as a reference or by name.
