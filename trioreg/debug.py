@@ -172,7 +172,8 @@ async def replace_state(ref: Address[A], fn: Callable[[A], None], /) -> dict[str
     the attributes are as before, the caller gets the error, and the actor lives on. What ``fn`` has changed inside of
     an object that an attribute refers to stays changed: better give the attribute a new object.
 
-    The actor's ``idle_timeout`` begins anew, as after a message. If you cancel this before ``fn`` has run, it does not run. A checkpoint. The cost grows with the attributes.
+    If you cancel this before ``fn`` has run, it does not run. The actor's ``idle_timeout`` begins anew, as after a
+    message. A checkpoint. The cost grows with the attributes.
 
     Args:
         ref: The actor, as a reference or by name.
