@@ -27,7 +27,7 @@ import attrs
 import trio
 from trio.lowlevel import checkpoint, enable_ki_protection
 
-from ._actors import STOPPING, Actor, ActorRef, Address, Message, MessageKind, ask, wait_answer
+from ._actors import STOPPING, Actor, ActorRef, Address, Message, MessageKind, PassingCell, ask, wait_answer
 from ._actors import is_suspended as is_suspended_now
 from ._actors import resume as resume_now
 from ._program import Instrument, hooks_of
@@ -67,11 +67,11 @@ async def suspend(ref: Address[Actor], /) -> None:
     retire. Its background tasks go on, and so does what a supervisor does for its children.
 
     All that ends an actor ends a suspended one as well: `~trioreg.Address.cancel`, `~trioreg.Address.kill`, its
-    supervisor. `~trioreg.Address.stop` resumes it, so it handles what is in its mailbox first. Its next life is not
-    suspended.
+    supervisor. `~trioreg.Address.stop` resumes it, so it handles what is in its mailbox first. So does the shutdown of
+    a pool or of actors on demand. Its next life is not suspended.
 
     If it is suspended already, this returns at once, and one `resume` is enough. If you cancel the wait, the actor is
-    not suspended. A checkpoint; constant time.
+    not suspended. While this waits, it counts as one message in the mailbox. A checkpoint; constant time.
 
     Args:
         ref: The actor, as a reference or by name.
@@ -172,7 +172,8 @@ async def replace_state(ref: Address[A], fn: Callable[[A], None], /) -> dict[str
     the attributes are as before, the caller gets the error, and the actor lives on. What ``fn`` has changed inside of
     an object that an attribute refers to stays changed: better give the attribute a new object.
 
-    If you cancel this before ``fn`` has run, it does not run. A checkpoint. The cost grows with the attributes.
+    If you cancel this before ``fn`` has run, it does not run. The actor's ``idle_timeout`` begins anew, as after a
+    message. A checkpoint. The cost grows with the attributes.
 
     Args:
         ref: The actor, as a reference or by name.
@@ -376,6 +377,11 @@ def _leads_to(address: Address[object], ref: ActorRef[object]) -> bool:
     if isinstance(address, ActorRef):
         return address is ref
     try:
-        return address._resolve() is ref
+        found = address._resolve()
     except Exception:  # nobody has the name, or an actor of another class
         return False
+    # An actor on demand may be on its way out, and its key leads to the next life, which waits for its end.
+    cell = found._cell
+    while isinstance(cell, PassingCell) and cell.ref is not ref:
+        cell = cell.older
+    return found is ref or (cell is not None and cell.ref is ref)

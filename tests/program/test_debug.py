@@ -527,6 +527,22 @@ async def test_a_suspended_worker_of_a_pool_keeps_its_caller_waiting_and_no_othe
             await debug.resume(ref)
 
 
+async def test_the_shutdown_of_a_pool_lets_a_suspended_worker_finish_what_it_has(autojump_clock: MockClock) -> None:
+    async with open_pool(Cart, size=1) as pool:
+        async with pool.claim() as worker:
+            ref = worker
+        await debug.suspend(ref)
+        with trio.move_on_after(1) as scope:
+            await pool.call(Cart.pay)
+        assert scope.cancelled_caught
+        ref.cast_nowait(Cart.add, "tea")
+        before = trio.current_time()
+    assert trio.current_time() == before
+    exit = ref.exit
+    assert exit is not None
+    assert exit.reason == "normal"
+
+
 # What others see of it
 
 
@@ -586,6 +602,46 @@ async def test_statistics_say_since_when_an_actor_is_suspended(autojump_clock: M
         await debug.resume(ref)
         await wait_all_tasks_blocked()
         assert ref.statistics().handling is None
+
+
+async def test_who_says_what_waits_for_a_suspension_or_a_change(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        ref = await supervisor.start_child(Cart)
+        other = await supervisor.start_child(Cart)
+        ref.cast_nowait(Cart.pay)
+        other.cast_nowait(Cart.change, ref)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(debug.suspend, ref, name="holding")
+        await wait_all_tasks_blocked()
+        assert [str(each) for each in trioreg.who(ref).waited_for_by] == [
+            f"{other!r}: call trioreg.debug.replace_state",
+            "task holding: call trioreg.debug.suspend",
+        ]
+        assert [str(each) for each in trioreg.who(other).waits_for] == [f"{ref!r}: call trioreg.debug.replace_state"]
+        await trio.sleep(2)
+        assert trioreg.who(ref).waited_for_by == ()
+        await debug.resume(ref)
+
+
+@pytest.mark.parametrize("gives_up", [False, True])
+async def test_a_suspension_that_waits_does_not_change_the_peak(gives_up: bool, autojump_clock: MockClock) -> None:
+    async def call_for_a_while() -> None:
+        with trio.move_on_after(1):
+            await ref.call(Cart.add, "tea")
+
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        ref = await supervisor.start_child(Cart)
+        ref.cast_nowait(Cart.pay, 3)
+        await wait_all_tasks_blocked()
+        with trio.CancelScope() as scope:
+            scope.deadline = trio.current_time() + (2 if gives_up else 5)
+            for _ in range(7):
+                nursery.start_soon(call_for_a_while)
+            await debug.suspend(ref)
+        await wait_all_tasks_blocked()
+        assert scope.cancelled_caught is gives_up
+        assert ref.statistics().peak == 7
+        await debug.resume(ref)
 
 
 async def test_a_bounded_mailbox_has_its_whole_room_while_it_is_suspended(autojump_clock: MockClock) -> None:

@@ -93,6 +93,31 @@ async def test_no_code_of_the_actor_runs_for_its_state(autojump_clock: MockClock
         assert debug.state(await supervisor.start_child(Hostile)) == {"one": 1}
 
 
+async def test_a_property_in_the_place_of_the_dict_does_not_run(autojump_clock: MockClock) -> None:
+    class Hiding(Cart):
+        @property
+        def __dict__(self) -> Any:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+            raise AssertionError
+
+    def change(actor: Any) -> None:
+        actor.items, actor.more = [1], 1
+        raise KeyError
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Hiding)
+        assert debug.state(ref) == {"items": []}
+        with pytest.raises(KeyError):
+            await debug.replace_state(ref, change)
+        assert debug.state(ref) == {"items": []}
+
+
+async def test_an_attribute_whose_name_is_no_text_is_shown(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Cart)
+        await debug.replace_state(ref, lambda cart: cast("dict[object, object]", vars(cart)).update({1: "one"}))
+        assert debug.state(ref) == {"items": [], 1: "one"}
+
+
 @pytest.mark.parametrize("is_held", [False, True])
 async def test_the_state_is_replaced_between_two_messages_and_before_those_that_wait(
     is_held: bool, autojump_clock: MockClock
@@ -158,6 +183,99 @@ async def test_a_change_that_fails_leaves_the_state_and_the_caller_gets_the_erro
         await debug.resume(ref)
         assert ref.state == "running"
         assert (await debug.replace_state(ref, lambda actor: None)) == before
+
+
+def empty_it(cart: Cart) -> None:
+    vars(cart).clear()
+    vars(cart).update(items=["saved"])
+
+
+def give_it_another_dict(cart: Cart) -> None:
+    cart.__dict__ = {"items": ["saved"]}
+
+
+@pytest.mark.parametrize("change", [empty_it, give_it_another_dict])
+async def test_all_attributes_may_be_replaced_and_it_is_still_an_actor(
+    change: Callable[[Cart], None], autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Cart)
+        assert await debug.replace_state(ref, change) == {"items": ["saved"]}
+        await ref.call(Cart.remind, 1)
+        await trio.sleep(2)
+        assert items(ref) == ["saved", "reminded"]
+
+
+async def test_a_change_that_fails_gives_the_dict_and_the_class_back_and_leaves_others_alone(
+    autojump_clock: MockClock,
+) -> None:
+    class Other(Cart): ...
+
+    saved: dict[str, Any] = {"items": ["saved"]}
+
+    def change(cart: Cart) -> None:
+        actors.append(cart)
+        cart.__dict__ = saved
+        cart.__class__ = Other
+        raise KeyError
+
+    actors: list[Cart] = []
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Cart)
+        with pytest.raises(KeyError):
+            await debug.replace_state(ref, change)
+        assert type(actors.pop()) is Cart
+        assert items(ref) == []
+        assert saved == {"items": ["saved"]}
+
+
+@pytest.mark.parametrize("slotted", [False, True])
+async def test_what_a_failed_change_leaves_is_thrown_away_only_when_all_is_put_back(
+    slotted: bool, autojump_clock: MockClock
+) -> None:
+    class Noisy:
+        def __init__(self, actor: Any) -> None:
+            self.actor = actor
+
+        def __del__(self) -> None:
+            seen.append((self.actor.ref, debug.state(self.actor.ref)))
+
+    def change(actor: Any) -> None:
+        for name in ("one", "late") if slotted else ("items", "more"):
+            setattr(actor, name, Noisy(actor))
+        raise KeyError
+
+    seen: list[tuple[object, object]] = []
+    async with supervised() as supervisor:
+        ref: ActorRef[Any] = await supervisor.start_child(Slotted if slotted else Cart)
+        before = debug.state(ref)
+        with pytest.raises(KeyError):
+            await debug.replace_state(ref, change)
+        assert seen == [(ref, before)] * 2
+
+
+async def test_a_change_that_blocks_the_program_is_named(autojump_clock: MockClock) -> None:
+    def block(_cart: Cart) -> None:
+        asked.set()
+        assert answered.wait(10)
+
+    def other() -> None:
+        assert asked.wait(10)
+        seen.append(ref.statistics().handling)
+        answered.set()
+
+    seen: list[str | None] = []
+    asked, answered = threading.Event(), threading.Event()
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Cart)
+        thread = threading.Thread(target=other)
+        thread.start()
+        await debug.suspend(ref)
+        await debug.replace_state(ref, block)
+        thread.join()
+        assert ref.statistics().handling == "trioreg.debug.suspend"
+        await debug.resume(ref)
+    assert seen == ["trioreg.debug.replace_state"]
 
 
 async def test_a_change_that_is_async_or_returns_something_is_refused(autojump_clock: MockClock) -> None:

@@ -9,15 +9,17 @@ from typing import Any, cast
 import pytest
 import trio
 from support.cancellation import Cancelling, sweep_steps
-from support.held import Cart
+from support.held import Cart, Shopper
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
 from trioreg import (
     ActorExited,
+    OnDemand,
     Registry,
     debug,
+    open_on_demand,
 )
 from trioreg._runtime import UNUSUAL
 
@@ -84,6 +86,27 @@ async def test_a_trace_of_a_name_goes_on_over_restarts(autojump_clock: MockClock
             ("Cart.fail", True),
             ("Cart.add", False),
         ]
+
+
+async def test_a_trace_of_a_key_on_demand_sees_a_life_on_its_way_out(autojump_clock: MockClock) -> None:
+    shoppers: OnDemand[str, Shopper] = OnDemand("shoppers", Shopper)
+    via = shoppers.via("a")
+    async with open_on_demand(shoppers) as supervisor, trio.open_nursery() as nursery, debug.trace(via) as feed:
+        via.cast_nowait(Cart.pay)
+        via.cast_nowait(Cart.add, "tea")
+        await wait_all_tasks_blocked()
+        nursery.start_soon(via.stop)
+        await wait_all_tasks_blocked()
+        via.cast_nowait(Cart.add, "milk")  # to the next life, which is there already
+        await trio.sleep(5)
+        handled = await feed.receive_some()
+        assert [(each.method, each.args) for each in handled] == [
+            ("Shopper.pay", ()),
+            ("Shopper.add", ("tea",)),
+            ("Shopper.add", ("milk",)),
+        ]
+        assert handled[1].ref is not handled[2].ref
+        supervisor.stop()
 
 
 async def test_a_slow_reader_loses_the_oldest_and_the_feed_counts_them(autojump_clock: MockClock) -> None:

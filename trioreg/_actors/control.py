@@ -20,6 +20,7 @@ from .._runtime import (
     ActorExited,
     Kept,
     attributes_of,
+    current_actor,
     run_user,
     shown_safely,
     sleep_until_woken,
@@ -49,13 +50,13 @@ class Control(Call):
         cell: The actor's cell.
         requests: The requests that are not answered yet, oldest first.
         is_suspended: Whether the actor handles nothing until it is released.
-        longest: `Mailbox.longest` before it was put in. It does not count in the peak.
+        longest: `Mailbox.longest` before it was put in.
     """
 
     __slots__ = ("cell", "is_suspended", "longest", "requests")
 
     def __init__(self, cell: Cell) -> None:
-        super().__init__(cell.ref, None, _HANDLER, (cell,), {})
+        super().__init__(cell.ref, None, _HANDLER, (), {})
         self.cell = cell
         self.requests: dict[Request, None] = {}
         self.is_suspended = False
@@ -93,7 +94,12 @@ class Control(Call):
         self.requests.pop(request, None)
         if not self.requests and not self.has_begun and self.cell.state < ENDING:
             self.cell.withdraw(self)
+            self.correct_peak()
             _set_control(self.cell, None)
+
+    def correct_peak(self) -> None:
+        """It is not in the mailbox any more. While it was, it counted in the peak, but it is no message of a user's."""
+        self.cell.longest = max(self.longest, self.cell.longest - 2)
 
 
 class Request(Call):
@@ -107,7 +113,7 @@ class Request(Call):
     __slots__ = ("change", "control")
 
     def __init__(self, control: Control, waits: dict[Wait, None] | None, change: Change | None) -> None:
-        super().__init__(control.target, waits, _HANDLER, (), {})
+        super().__init__(control.target, waits, _HANDLER if change is None else _CHANGE, (), {})
         self.control = control
         self.change = change
         self.has_begun = True  # it is not in the mailbox itself, so it is not withdrawn from there
@@ -120,7 +126,12 @@ class Request(Call):
             self.control.is_suspended = True
             self.answer(None)
         else:
-            self._change(cell.actor, self.change)
+            began = cell.handling, cell.handling_since
+            cell.handling, cell.handling_since = self.handler.name, cell.ref._run.now()
+            try:
+                self._change(cell.actor, self.change)
+            finally:
+                cell.handling, cell.handling_since = began
 
     def _change(self, actor: object, change: Change) -> None:
         before = Kept(actor)
@@ -134,6 +145,7 @@ class Request(Call):
                 raise
             self.fail(error)
         else:
+            before.put_own_back()
             self.answer(attributes_of(actor))
 
     def _done(self) -> None:
@@ -141,12 +153,13 @@ class Request(Call):
         self.control.forget(self)
 
 
-async def _attend(_actor: object, cell: Cell) -> None:
+async def _attend(_actor: object) -> None:
     """The handler of a `Control`."""
+    cell = cast("Cell", getattr(current_actor.get(None), "_cell", None))
     control, task = control_of(cell), cell.task
     assert control is not None and task is not None
     control.has_begun = True
-    cell.longest = control.longest
+    control.correct_peak()
     was_suspended = False
     try:
         while True:
@@ -163,7 +176,8 @@ async def _attend(_actor: object, cell: Cell) -> None:
         cell.restart_idle_time()
 
 
-_HANDLER = runtime_handler("trioreg.debug.suspend", _attend, 1, is_async=True)
+_HANDLER = runtime_handler("trioreg.debug.suspend", _attend, 0, is_async=True)
+_CHANGE = runtime_handler("trioreg.debug.replace_state", _attend, 0, is_async=True)  # for its name
 
 
 def control_of(cell: Cell) -> Control | None:

@@ -15,6 +15,7 @@ from .._runtime import current_actor
 from .any_wait import AnyWait
 from .at_work import awaited_call
 from .call import Call
+from .control import control_of
 from .deadlock import NameWait, PossibleWaits
 from .message import CALL
 from .post import Posted
@@ -131,6 +132,9 @@ def _calls(cell: Cell) -> Iterator[Call]:
     if cell.call is not None:
         yield cell.call
     yield from islice(list(cell.deferred or ()), LOOKED_AT)
+    control = control_of(cell)
+    if control is not None:
+        yield from islice(list(control.requests), LOOKED_AT)
     if cell.kind is CALL and isinstance(cell.payload, Call):
         yield cell.payload
     parts = list(islice(cell.queue or (), 2 * LOOKED_AT))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import ENDED, begin_wait_for_any, kept_busy_by, waiting_for
+from .._actors import ENDED, begin_wait_for_any, kept_busy_by, resume, waiting_for
 from .._runtime import KILLED, SafeLogger, Turnstile, current_run
 from .._supervision import Engine, RestartIntensity
 from .desk import Desk
@@ -265,6 +265,9 @@ class PoolEngine(Engine):
     @enable_ki_protection
     async def _finish_one(self, place: Place) -> None:
         place.is_leaving = True
+        life = None if place.child is None else _running(place.child)
+        if life is not None:
+            resume(life)  # a suspended worker would not finish what it has
         await place.wait_free()
         await self._ends.go_through()
         life = None if place.child is None else _running(place.child)
