@@ -294,6 +294,21 @@ async def test_publications_that_an_actor_leaves_behind_are_told_as_left(autojum
     }
 
 
+async def test_a_retained_message_that_its_actor_leaves_behind_is_told_as_left(autojump_clock: MockClock) -> None:
+    fates = Fates()
+    topics: PubSub[str, str] = PubSub("topics")
+    topics.publish_nowait("news", "snow", retain=True)
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(Screen, trio.Event(), restart="temporary")
+        trioreg.add_instrument(fates)
+        topics.join("news", Screen.show, owner=ref, buffer=2)
+        topics.publish_nowait("news", "rain")
+        ref.kill()
+        await ref.wait()
+        trioreg.remove_instrument(fates)
+    assert fates.of == {"snow": ["sent", "exited"], "rain": ["sent", "exited"]}
+
+
 @pytest.mark.parametrize("method", [Screen.show, Screen.show_later, Screen.show_wrapped])
 async def test_a_publication_through_a_buffer_that_ends_its_actor_is_told_once(
     method: Any, autojump_clock: MockClock
