@@ -120,7 +120,7 @@ def down(frames: int) -> None:
 async def test_a_hook_that_fails_on_a_full_stack_is_no_failure_of_the_message(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
-    """The sender is as deep in the stack as it can be: the hook has room, and to remove the instrument there is none."""
+    """The sender is deep in the stack: there is room for the hook, and none to remove the instrument."""
     quiet = Quiet()
     async with supervising() as supervisor:
         ref = await supervisor.start_child(Cart)

@@ -23,6 +23,7 @@ NAME_HOOKS = frozenset({"registered", "unregistered"})
 NewMessage: TypeAlias = Callable[..., Any]
 """Makes a `Message`, of which this wing knows nothing."""
 
+
 class Installed:
     """An instrument, from the moment in which it is added to the moment in which it is removed.
 
@@ -87,7 +88,7 @@ class Instruments:
                     installed.is_there = False
                     self._failed.append((installed, hook, error))
         if self._failed:
-            try:
+            try:  # noqa: SIM105  # no call that could fail outside of it
                 self._remove_failed()
             except (MemoryError, RecursionError):
                 pass  # the stack of who sends or handles a message is full: next time
