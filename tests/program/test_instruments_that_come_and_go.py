@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import trio
 from support.faults import WithRoom
@@ -141,3 +144,20 @@ async def test_a_hook_that_fails_on_a_full_stack_is_no_failure_of_the_message(
         assert sent == sorted(sent) and sent[0] is False and sent[-1] is True
     removed = [record for record in caplog.records if vars(record)["event_name"] == "instrument_removed"]
     assert len(removed) == 40
+
+
+async def test_an_actor_that_waits_keeps_nothing_of_a_message_that_was_watched(autojump_clock: MockClock) -> None:
+    class Text(str):
+        __slots__ = ("__weakref__",)
+
+    trioreg.add_instrument(Quiet())
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(Cart)
+        await wait_all_tasks_blocked()
+        text = Text("tea")
+        kept = weakref.ref(text)
+        ref.cast_nowait(Cart.add, text)
+        del text
+        await wait_all_tasks_blocked()
+        gc.collect()
+        assert kept() is None
