@@ -134,7 +134,7 @@ async def test_a_hook_that_fails_on_a_full_stack_is_no_failure_of_the_message(
             return WithRoom(frames)(lambda: ref.cast_nowait(Cart.add, "tea"))
 
         await ref.call(Cart.add, "tea")
-        sent = []
+        sent: list[bool] = []
         for frames in range(40):
             with_quiet = send_with(quiet, frames)
             trioreg.remove_instrument(quiet)
