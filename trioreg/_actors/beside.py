@@ -19,7 +19,7 @@ from .cell import ENDING
 from .handler import Timed
 from .log import log_declared
 from .method import BESIDE
-from .observed import end_early, plain, rest_of
+from .observed import Watch, end_early, plain, rest_of, watch_of
 from .start_soon import start_background_task
 from .turns import Turn, Turns
 
@@ -40,9 +40,10 @@ def beside(function: F) -> F:
 
 def go_on_beside(cell: Cell, coroutine: Coroutine[Any, Any, object], handler: Handler, call: Call | None) -> None:
     """A handler returned a coroutine: run that in a task of its own, and give its result to the caller, if any."""
+    message = watch_of(handler)
     if cell.state >= ENDING:
         discard(coroutine)
-        end_early(handler)
+        end_early(message)
         if call is not None:
             refuse(call, cell.ref, cell.life.exit or NORMAL)
         return
@@ -57,10 +58,11 @@ def go_on_beside(cell: Cell, coroutine: Coroutine[Any, Any, object], handler: Ha
         defer(cell, call)
     try:
         what = handler.name
-        start_background_task(cell, _run, cell, turns, turn, turns.last, coroutine, handler, call, what=what)
+        args = (cell, turns, turn, turns.last, coroutine, handler, message, call)
+        start_background_task(cell, _run, *args, what=what)
     except BaseException:
         discard(coroutine)
-        end_early(handler)
+        end_early(message)
         if call is not None and call.deferred is not None:
             del call.deferred[call]
             call.deferred = None
@@ -89,6 +91,7 @@ async def _run(
     before: Turn | None,
     coroutine: Coroutine[Any, Any, object],
     handler: Handler,
+    message: Watch | None,
     call: Call | None,
 ) -> None:
     task = turn.task = current_task()
@@ -99,7 +102,7 @@ async def _run(
                 await before.begun.wait()
             before = None  # or each turn would keep all before it
         turn.begun.set()  # the next one begins when this one waits for something
-        result = await rest_of(handler, coroutine)
+        result = await rest_of(message, coroutine)
         if call is None or call.is_done:
             pass
         elif type(result) is Reply:
@@ -116,7 +119,7 @@ async def _run(
         timed = plain(handler)
         if isinstance(timed, Timed):
             timed.tick.is_waiting = False
-        end_early(handler)  # if it has not come to its end
+        end_early(message)  # if it has not come to its end
         turn.begun.set()
         discard(coroutine)  # another turn may be awaiting it: a method gave it twice
         if turns.last is turn:

@@ -77,6 +77,7 @@ async def serve(cell: Cell) -> bool:
     cell.taker = task
     # Nothing is checked twice in here: this loop is the cost of every message.
     handler: Any = None
+    function: Any
     args: Any = ()
     kwargs: Mapping[str, object] = NO_KWARGS
     call: Call | None = None
@@ -108,8 +109,8 @@ async def serve(cell: Cell) -> bool:
         elif cell.state == ENDING:
             return False
         else:
-            # An idle actor keeps nothing of its last message.
-            args, payload, result = (), None, None
+            # An idle actor keeps nothing of its last message. (The handler of one that is watched leads to it.)
+            handler = function = args = payload = result = None
             if hooks.has_on_idle:
                 await _wait_for_message_or_idle(cell)
             else:

@@ -193,7 +193,10 @@ class Buffer(Feed[object]):
 
     def _throw_away(self) -> int:
         if UNUSUAL:
-            for item in self._items():
+            # What came first, too: the retained messages.
+            first = list(self._first or ())
+            self._first = iter(first) if first else None
+            for item in [*first, *self._items()]:
                 self._lost(item, "exited")
         return super()._throw_away()
 

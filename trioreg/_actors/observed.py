@@ -112,9 +112,8 @@ async def _run_async(message: Watch, inner: Handler, actor: object, /, *args: ob
     return result
 
 
-def rest_of(handler: Handler, coroutine: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object]:
+def rest_of(message: Watch | None, coroutine: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object]:
     """The second half of a sync handler that returned a coroutine. With it, the message is handled."""
-    message = _watch_of(handler)
     return await_user(coroutine) if message is None else _run_rest(message, coroutine)
 
 
@@ -128,15 +127,17 @@ async def _run_rest(message: Watch, coroutine: Coroutine[Any, Any, object]) -> o
     return result
 
 
-def end_early(handler: Handler) -> None:
+def end_early(message: Watch | None) -> None:
     """The second half of a handler is not run."""
-    message = _watch_of(handler)
     if message is not None:
         message._end(None, None)
 
 
-def _watch_of(handler: Handler) -> Watch | None:
-    """The message that a handler runs, if somebody watches it: of an `Observed`, or of the `Next` of an intake."""
+def watch_of(handler: Handler) -> Watch | None:
+    """The message that a handler runs, if somebody watches it: of an `Observed`, or of the `Next` of an intake.
+
+    Ask when it returns its coroutine: a `Next` may run other messages before that is done.
+    """
     return None if type(handler) is Handler else getattr(handler, "message", None)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from .._runtime import discard
 from .handler import Handler
-from .observed import end_early, rest_of
+from .observed import Watch, end_early, rest_of, watch_of
 
 
 class Resumed(Handler):
@@ -17,13 +17,14 @@ class Resumed(Handler):
     It goes in front of all messages, so nothing else is handled between the two halves.
     """
 
-    __slots__ = ("_coroutine", "_first")
+    __slots__ = ("_coroutine", "_first", "_message")
 
     def __init__(self, first: Handler, coroutine: Coroutine[Any, Any, object]) -> None:
         self.name, self.declared = first.name, first.declared
         self._first = first
         self._coroutine = coroutine
-        function = partial(_go_on, first, coroutine)  # a method of this object would refer back to it: a circle
+        self._message = watch_of(first)
+        function = partial(_go_on, self._message, coroutine)  # a method of this object would refer back to it: a circle
         self.function = function if first.limit is None else first.limit(function, first.name)
         self.is_async = self.has_own_turn = True
 
@@ -33,10 +34,10 @@ class Resumed(Handler):
     def discard(self) -> None:
         """The actor ends before this runs."""
         discard(self._coroutine)
-        end_early(self._first)
+        end_early(self._message)
 
 
 def _go_on(
-    first: Handler, coroutine: Coroutine[Any, Any, object], _actor: object, /, *_args: object, **_kwargs: object
+    message: Watch | None, coroutine: Coroutine[Any, Any, object], _actor: object, /, *_args: object, **_kwargs: object
 ) -> Coroutine[Any, Any, object]:
-    return rest_of(first, coroutine)
+    return rest_of(message, coroutine)

@@ -107,4 +107,6 @@ class Message(Identity):
         if not self._is_over:
             self._is_over = True
             # To those of now: an instrument is told of dead letters from before it was installed, too.
-            self._instruments.tell("message_left", self, why)
+            instruments = self.to._run.instruments
+            if instruments is not None:
+                instruments.tell("message_left", self, why)

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from .finalizers import UNUSUAL
 from .log import SafeLogger
+from .stack import require_room
 
 logger = SafeLogger("trioreg.runtime")
 
@@ -22,7 +23,26 @@ NAME_HOOKS = frozenset({"registered", "unregistered"})
 NewMessage: TypeAlias = Callable[..., Any]
 """Makes a `Message`, of which this wing knows nothing."""
 
-Hooks: TypeAlias = dict[str, tuple[tuple[object, Callable[..., object]], ...]]
+
+class Installed:
+    """An instrument, from the moment in which it is added to the moment in which it is removed.
+
+    Attributes:
+        instrument: The instrument.
+        hooks: The functions of the hooks that it has.
+        is_there: Whether it is to be told. False from its removal on, also if it is added again: the new one is told
+            of no message that this one has seen begin.
+    """
+
+    __slots__ = ("hooks", "instrument", "is_there")
+
+    def __init__(self, instrument: object, hooks: Mapping[str, Callable[..., object]]) -> None:
+        self.instrument = instrument
+        self.hooks = hooks
+        self.is_there = True
+
+
+Hooks: TypeAlias = dict[str, tuple[tuple[Installed, Callable[..., object]], ...]]
 
 MESSAGE_HOOKS = frozenset({"message_sent", "handling", "handled", "answered", "message_left"})
 """The hooks for which each message has to be watched on its way."""
@@ -42,11 +62,12 @@ class Instruments:
         received: The message that a function actor works on, by its cell.
     """
 
-    __slots__ = ("_maker", "all", "hooks", "new_message", "received", "see_names")
+    __slots__ = ("_failed", "_maker", "all", "hooks", "new_message", "received", "see_names")
 
     def __init__(self, new_message: NewMessage) -> None:
         self._maker = new_message
-        self.all: dict[object, Mapping[str, Callable[..., object]]] = {}
+        self._failed: list[tuple[Installed, str, BaseException]] = []
+        self.all: dict[object, Installed] = {}
         self.hooks: Hooks = {}
         self.new_message: NewMessage | None = None
         self.see_names = False
@@ -59,32 +80,48 @@ class Instruments:
 
     def tell_those(self, hooks: Hooks, hook: str, *args: object) -> None:
         """The same for those that were there when `hooks` was asked for, if they still are. There must be one."""
-        for instrument, function in hooks[hook]:
-            if hooks is not self.hooks and instrument not in self.all:
-                continue
-            try:
-                function(*args)
-            except BaseException as error:
+        for installed, function in hooks[hook]:
+            if installed.is_there:
+                try:
+                    function(*args)
+                except BaseException as error:
+                    installed.is_there = False
+                    self._failed.append((installed, hook, error))
+        if self._failed:
+            try:  # noqa: SIM105  # no call that could fail outside of it
+                self._remove_failed()
+            except (MemoryError, RecursionError):
+                pass  # the stack of who sends or handles a message is full: next time
+
+    def _remove_failed(self) -> None:
+        require_room()
+        while self._failed:
+            installed, hook, error = self._failed.pop(0)
+            instrument = installed.instrument
+            if self.all.get(instrument) is installed:
                 self._remove(instrument)
-                text = "the instrument %r failed in %s(), and is removed"
-                logger.report(error, "instrument_removed", text, instrument, hook)
+            text = "the instrument %r failed in %s(), and is removed"
+            logger.report(error, "instrument_removed", text, instrument, hook)
+            del error  # its traceback leads here
 
     def _add(self, instrument: object, hooks: Mapping[str, Callable[..., object]]) -> None:
-        self.all[instrument] = hooks
+        self.all[instrument] = Installed(instrument, hooks)
         self._update()
 
     def _remove(self, instrument: object) -> None:
-        self.all.pop(instrument, None)
+        self.all.pop(instrument).is_there = False
         self._update()
 
     def _update(self) -> None:
         by_hook: Hooks = {}
-        for instrument, hooks in self.all.items():
-            for hook, function in hooks.items():
-                by_hook[hook] = (*by_hook.get(hook, ()), (instrument, function))
+        for installed in self.all.values():
+            for hook, function in installed.hooks.items():
+                by_hook[hook] = (*by_hook.get(hook, ()), (installed, function))
         self.hooks = by_hook
         self.see_names = not NAME_HOOKS.isdisjoint(by_hook)
         self.new_message = None if MESSAGE_HOOKS.isdisjoint(by_hook) else self._maker
+        if self.new_message is None:
+            self.received.clear()
         takes_long_way = not LONG_WAY_HOOKS.isdisjoint(by_hook)
         if takes_long_way and self not in UNUSUAL:
             UNUSUAL.append(self)
@@ -93,6 +130,9 @@ class Instruments:
 
     def end(self) -> None:
         """The run is over."""
+        if self._failed:
+            self._remove_failed()
+        for installed in self.all.values():
+            installed.is_there = False
         self.all.clear()
         self._update()
-        self.received.clear()
