@@ -163,10 +163,12 @@ class PoolEngine(Engine):
             for number in range(len(self.desk.places), size):
                 leaving = self._leaving.get(number)
                 if leaving is not None:  # a wait for it was cancelled, and it has the name still
+                    self.desk.set_growing(False)
                     with self._waiting_for(leaving):
                         await leaving.gone.wait()
                 place, spec = Place(number), self._settings.spec(number)
                 begun.append((place, spec))
+                self.desk.set_growing(True)
                 await self.starting.start_child(spec)
                 if self._child_of(spec) is None or self.desk.is_closed:
                     await self._lifecycle.refuse()
@@ -182,9 +184,11 @@ class PoolEngine(Engine):
                 place.child = self._child_of(spec)
                 if place.child is not None:
                     self._let_go(place)
+            self.desk.set_growing(False)
             raise
         try:
             self.desk.rebalance()
+            self.desk.set_growing(False)
         except Exception as error:
             self._lifecycle.fail(error)
             raise
