@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Hashable
 from typing import Any, cast
 
@@ -292,6 +293,28 @@ async def test_publications_that_an_actor_leaves_behind_are_told_as_left(autojum
         "in the buffer": ["sent", "exited"],
         "in line": ["sent", "exited"],
     }
+
+
+@pytest.mark.parametrize("buffer", [2, math.inf])
+@pytest.mark.parametrize("is_ending", [False, True])
+async def test_a_retained_message_that_an_actor_never_comes_to_is_told_as_left(
+    buffer: float, is_ending: bool, autojump_clock: MockClock
+) -> None:
+    fates = Fates()
+    topics: PubSub[str, str] = PubSub("topics")
+    topics.publish_nowait("news", "retained", retain=True)
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(Screen, trio.Event(), restart="temporary")
+        ref.cast_nowait(Screen.show_later, "at work")
+        await wait_all_tasks_blocked()
+        trioreg.add_instrument(fates)
+        if is_ending:
+            ref.kill()
+        topics.join("news", owner=ref, buffer=buffer)
+        ref.kill()
+        await ref.wait()
+        trioreg.remove_instrument(fates)
+    assert fates.of == ({} if is_ending else {"retained": ["sent", "exited"]})
 
 
 @pytest.mark.parametrize("method", [Screen.show, Screen.show_later, Screen.show_wrapped])

@@ -75,7 +75,7 @@ class Intake:
         if self.feed is None:
             for message in messages:
                 self.put(message)
-        elif messages:
+        elif messages and self._cell.is_open:
             self.feed._begin_with([self.feed.watched(message) for message in messages] if UNUSUAL else messages)
             self.queue_next()
 
@@ -193,7 +193,9 @@ class Buffer(Feed[object]):
 
     def _throw_away(self) -> int:
         if UNUSUAL:
-            for item in self._items():
+            first = list(self._first or ())  # the retained messages
+            self._first = iter(first)
+            for item in (*first, *self._items()):
                 self._lost(item, "exited")
         return super()._throw_away()
 
