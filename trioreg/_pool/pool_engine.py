@@ -107,7 +107,10 @@ class PoolEngine(Engine):
                     return
                 await life.wait_started()
                 if life is child.cell and life.state != ENDED and life.life.has_started and place.child is child:
-                    self.desk.started(place, life)
+                    known = place.worker
+                    # If a life has ended before this task could look at it, there are two such tasks for the next one.
+                    if known is None or known.cell is not life:
+                        self.desk.started(place, life)
                 return  # the end of that life, if it has ended, has begun another wait
         except Exception as error:
             self._lifecycle.fail(error)  # or the worker would be lost
