@@ -188,10 +188,13 @@ async def test_a_worker_whose_restart_fails_at_once_has_one_caller_after_the_nex
                 await trio.sleep(1)
                 holders.remove(worker)
 
-        async with open_pool(Stumbling, Site(), size=1) as pool, trio.open_nursery() as nursery:
-            async with pool.claim() as worker:
-                worker.kill()
-                nursery.start_soon(hold, pool)
-                nursery.start_soon(hold, pool)
-                await wait_all_tasks_blocked()
-                assert pool.statistics().waiting == 1
+        async with (
+            open_pool(Stumbling, Site(), size=1) as pool,
+            trio.open_nursery() as nursery,
+            pool.claim() as worker,
+        ):
+            worker.kill()
+            nursery.start_soon(hold, pool)
+            nursery.start_soon(hold, pool)
+            await wait_all_tasks_blocked()
+            assert pool.statistics().waiting == 1
