@@ -272,8 +272,8 @@ class Hooks:
     Attributes:
         has_on_start: Whether it overrides `on_start` or `on_started`: code that runs before the first message.
         is_made_plainly: Whether Python makes an instance with `Actor.__new__` and ``__init__``, and nothing else.
-        init: The ``__init__`` that the class had when it was first started, if it is a plain function. Else an object that
-            is no class's ``__init__``.
+        init: The ``__init__`` that the class had when it was first started, if it is a plain function. Else an object
+            that is no class's ``__init__``.
         unprotected_init: The same, without protection from Ctrl-C when protected code calls it.
     """
 
