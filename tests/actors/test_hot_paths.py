@@ -642,7 +642,7 @@ async def test_a_class_without_an_init_takes_no_arguments() -> None:
 
 async def test_a_class_that_forbids_its_init_can_not_be_started() -> None:
     class Forbidden(Actor):
-        __init__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+        __init__ = None  # pyright: ignore[reportAssignmentType]
 
     async with supervised() as supervisor:
         with pytest.raises(TypeError, match="'NoneType' object is not callable"):
