@@ -638,3 +638,13 @@ async def test_a_class_without_an_init_takes_no_arguments() -> None:
         with pytest.raises(TypeError, match=r"Bounded\(\) takes no arguments"):
             await cast("Any", supervisor).start_child(Bounded, 3)
         supervisor.stop()
+
+
+async def test_a_class_that_forbids_its_init_can_not_be_started() -> None:
+    class Forbidden(Actor):
+        __init__ = None  # pyright: ignore[reportAssignmentType]
+
+    async with supervised() as supervisor:
+        with pytest.raises(TypeError, match="'NoneType' object is not callable"):
+            await supervisor.start_child(Forbidden)
+        supervisor.stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,8 @@ from trioreg import (
     open_supervisor,
     raises,
 )
+from trioreg._pool.strategy import jump
+from trioreg._supervision import number_of
 
 
 @pytest.fixture(autouse=True)
@@ -432,6 +434,76 @@ async def test_a_task_with_claims_waits_for_a_worker_that_can_become_free(end: s
                 leave.set()
             await use(pool, "call")
         leave.set()
+
+
+class Late(Asker):
+    """A worker that takes a while to start, and may fail then."""
+
+    fails = False
+
+    async def on_start(self) -> None:
+        if self.pools:
+            await trio.sleep(1)
+            if self.fails:
+                raise Bang("start")
+
+
+@pytest.mark.parametrize("how", ["claim", "call", "cast"])
+async def test_a_task_that_has_claimed_all_workers_gets_one_that_is_being_started(
+    how: str, autojump_clock: MockClock
+) -> None:
+    pools: list[Pool[Any]] = []
+    async with open_pool(Late, pools, size=1) as pool, trio.open_nursery() as nursery:
+        pools.append(pool)
+        async with pool.claim() as mine:
+            nursery.start_soon(pool.resize, 3)
+            await wait_all_tasks_blocked()
+            await use(pool, how)
+            assert mine.is_alive
+        assert pool.statistics().waiting == 0
+
+
+async def test_a_task_that_has_claimed_all_workers_is_refused_when_no_other_one_starts(
+    autojump_clock: MockClock,
+) -> None:
+    class Failing(Late):
+        fails = True
+
+    pools: list[Pool[Any]] = []
+    async with open_pool(Failing, pools, size=1) as pool, pool.claim():
+        pools.append(pool)
+
+        async def resize() -> None:
+            with pytest.raises(Bang):
+                await pool.resize(2)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(resize)
+            await wait_all_tasks_blocked()
+            start = trio.current_time()
+            with trio.fail_after(3), pytest.raises(CallCycle):
+                await use(pool, "call")
+            assert trio.current_time() == start + 1
+            with pytest.raises(CallCycle):
+                await use(pool, "call")
+        assert pool.statistics().waiting == 0
+
+
+async def test_a_task_that_has_claimed_the_worker_of_its_key_looks_again_when_there_are_more(
+    autojump_clock: MockClock,
+) -> None:
+    pools: list[Pool[Any]] = []
+    async with open_pool(Late, pools, size=1, strategy="by_key") as pool, trio.open_nursery() as nursery:
+        pools.append(pool)
+        moves = {jump(number_of(key), 2) != 0: key for key in "abcdefgh"}
+        for is_moved in (True, False):
+            async with pool.claim(key=moves[is_moved]):
+                nursery.start_soon(pool.resize, 2)
+                await wait_all_tasks_blocked()
+                with trio.fail_after(2), nullcontext() if is_moved else pytest.raises(CallCycle):
+                    await use(pool, "call", key=moves[is_moved])
+            await pool.resize(1)
+        assert pool.statistics().waiting == 0
 
 
 async def test_tasks_that_have_claimed_all_workers_together_wait_for_each_other(autojump_clock: MockClock) -> None:

@@ -162,3 +162,39 @@ async def test_a_claim_whose_checkpoint_fails_gives_its_worker_back(
             with pytest.raises(MemoryError):
                 await pool.claim().__aenter__()
         assert (pool.statistics().idle, pool.statistics().busy) == (1, 0)
+
+
+class Stumbling(Hand):
+    """A worker whose first restart fails at once."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        site.done.append("made")
+        if len(site.done) == 2:
+            raise Bang("restart")
+
+
+async def test_a_worker_whose_restart_fails_at_once_has_one_caller_after_the_next_restart(
+    autojump_clock: MockClock,
+) -> None:
+    # Trio runs the task that looks at the failing life before it, or after it has ended: by chance.
+    for _ in range(20):
+        holders: list[object] = []
+
+        async def hold(pool: Pool[Stumbling], holders: list[object] = holders) -> None:
+            async with pool.claim() as worker:
+                assert worker not in holders
+                holders.append(worker)
+                await trio.sleep(1)
+                holders.remove(worker)
+
+        async with (
+            open_pool(Stumbling, Site(), size=1) as pool,
+            trio.open_nursery() as nursery,
+            pool.claim() as worker,
+        ):
+            worker.kill()
+            nursery.start_soon(hold, pool)
+            nursery.start_soon(hold, pool)
+            await wait_all_tasks_blocked()
+            assert pool.statistics().waiting == 1

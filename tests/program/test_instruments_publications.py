@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -170,6 +171,28 @@ async def test_a_publication_through_a_buffer_that_ends_its_actor_is_told_once(
         await ref.wait()
         trioreg.remove_instrument(fates)
     assert fates.of == {"fail": ["sent", "handling", "failed OSError" if method is Screen.show else "failed Cancelled"]}
+
+
+@pytest.mark.parametrize("buffer", [2, math.inf])
+@pytest.mark.parametrize("is_ending", [False, True])
+async def test_a_retained_message_that_an_actor_never_comes_to_is_told_as_left(
+    buffer: float, is_ending: bool, autojump_clock: MockClock
+) -> None:
+    fates = Fates()
+    topics: PubSub[str, str] = PubSub("topics")
+    topics.publish_nowait("news", "retained", retain=True)
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(Screen, trio.Event(), restart="temporary")
+        ref.cast_nowait(Screen.show_later, "at work")
+        await wait_all_tasks_blocked()
+        trioreg.add_instrument(fates)
+        if is_ending:
+            ref.kill()
+        topics.join("news", owner=ref, buffer=buffer)
+        ref.kill()
+        await ref.wait()
+        trioreg.remove_instrument(fates)
+    assert fates.of == ({} if is_ending else {"retained": ["sent", "exited"]})
 
 
 class SlowStart(Actor):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 
 import pytest
 import trio
+from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Registry, Unregistered
+from trioreg import Actor, Feed, Registered, Registry, Unregistered
 
 
 class Cyclic:
@@ -104,3 +107,41 @@ async def test_an_event_of_a_finalizer_is_delivered_after_the_collection(autojum
         assert runnable() == before
         await wait_all_tasks_blocked()
         assert got == [Unregistered("names", "leader", task, None, None)]
+
+
+@pytest.mark.parametrize("by_actor", [False, True])
+async def test_a_finalizer_that_follows_the_registry_in_the_middle_of_a_registration_is_told_of_it(
+    by_actor: bool,
+) -> None:
+    thresholds = gc.get_threshold()
+    followed = 0
+    async with supervised() as supervisor:
+        for objects in range(18, 48):
+            names: Registry[str, None] = Registry("names")
+            watches: list[Watch] = []
+            blocks = ExitStack()
+            Cyclic(partial(follow, names, watches, blocks))
+            gc.set_threshold(objects, 1, 1)
+            gc.enable()
+            try:
+                if by_actor:
+                    await supervisor.start_child(Actor, name=names.via("bond"))
+                else:
+                    names.register("bond")
+            finally:
+                gc.disable()
+                gc.set_threshold(*thresholds)
+            with blocks:
+                followed += len(watches)
+                assert [feed.receive_nowait().key for feed in watches] == ["bond"] * len(watches)
+            gc.collect()  # it begins to count again
+    assert followed
+
+
+Watch = Feed[Registered[str, None] | Unregistered[str, None]]
+
+
+def follow(names: Registry[str, None], watches: list[Watch], blocks: ExitStack) -> None:
+    """Watch a name that is not registered yet."""
+    if trio.lowlevel.in_trio_task() and names.whereis("bond") is None:
+        watches.append(blocks.enter_context(names.watch("bond")))

@@ -263,13 +263,17 @@ class Handlers:
         return Handler(cls, name, self._limit), is_the_only_one(cls, method)
 
 
+_NO_FUNCTION = object()
+
+
 class Hooks:
     """Which hooks an actor class overrides, and the handlers for two of them.
 
     Attributes:
         has_on_start: Whether it overrides `on_start` or `on_started`: code that runs before the first message.
         is_made_plainly: Whether Python makes an instance with `Actor.__new__` and ``__init__``, and nothing else.
-        init: The ``__init__`` that the class had when it was first started, if it is a plain function; else None.
+        init: The ``__init__`` that the class had when it was first started, if it is a plain function. Else an object
+            that is no class's ``__init__``.
         unprotected_init: The same, without protection from Ctrl-C when protected code calls it.
     """
 
@@ -295,7 +299,7 @@ class Hooks:
         self.has_on_idle = overrides("on_idle")
         makers = [each for each in cls.__mro__ if "__new__" in vars(each)]
         self.is_made_plainly = type(cls).__call__ is type.__call__ and makers == [base, object]
-        self.init: object = None
+        self.init: object = _NO_FUNCTION
         self.unprotected_init: Callable[..., object] = object.__init__
         init = in_class(cls, "__init__")
         if type(init) is FunctionType:

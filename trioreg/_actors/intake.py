@@ -75,7 +75,7 @@ class Intake:
         if self.feed is None:
             for message in messages:
                 self.put(message)
-        elif messages:
+        elif messages and self._cell.is_open:
             self.feed._begin_with([self.feed.watched(message) for message in messages] if UNUSUAL else messages)
             self.queue_next()
 

@@ -61,6 +61,7 @@ class Desk:
         "_have_on_idle",
         "_idle",
         "_is_accepting",
+        "_is_growing",
         "_line",
         "_settings",
         "_waiting",
@@ -78,6 +79,7 @@ class Desk:
         self._idle: OrderedDict[Worker, None] = OrderedDict()
         self._line: Line[Ticket] = Line()
         self._waiting = 0
+        self._is_growing = False
         self._waits = Waits()
         self.places = [Place(number) for number in range(settings.size)]
         self.is_closed = False
@@ -184,7 +186,10 @@ class Desk:
                 elif self.is_closed:
                     raise self._not_running()
                 else:
-                    ticket.wait = begin_wait(partial(self._places_of, ticket), self._settings.name)
+                    # A place that comes serves the callers of any worker, and a key may move to it.
+                    others_come = self._is_growing and (ticket.place is None or self._settings.strategy == "by_key")
+                    places = partial(self._places_of, ticket)
+                    ticket.wait = begin_wait(places, self._settings.name, others_come=others_come)
                     try:
                         ticket.task = current_task()
                         ticket.task.custom_sleep_data = ticket
@@ -420,6 +425,15 @@ class Desk:
             do_later(current_run().token, ticket.wake)
 
     # The size changes
+
+    def set_growing(self, is_growing: bool) -> None:
+        """More workers are being started; or that is over, and callers look again whether they would wait for ever."""
+        self._is_growing = is_growing
+        if not is_growing:
+            try:
+                self._look_again([ticket for line in self._lines() for ticket in line])
+            except (MemoryError, RecursionError):
+                do_later(current_run().token, self.set_growing, self._is_growing)
 
     def rebalance(self) -> None:
         """There are more places: callers that wait go where their keys go now. A key never has two workers."""

@@ -161,8 +161,8 @@ class Pool(PoolMap[A]):
             NotRunning: No supervisor runs the pool (any more).
             CallCycle: A worker calls its own pool, and no worker can become free before this call ends: all of them
                 wait, directly or through other actors, for this one. Or the task that makes the call has claimed all
-                workers itself. With another strategy than ``"idle_first"`` that goes for the one worker that the caller
-                would get.
+                workers itself, and no other one is being started. With another strategy than ``"idle_first"`` that goes
+                for the one worker that the caller would get.
             TypeError, ValueError: An option is not what is said above, or the workers have no such method, or the
                 arguments do not fit.
             Exception: The method raised an error that it declares with `raises`.

@@ -107,7 +107,10 @@ class PoolEngine(Engine):
                     return
                 await life.wait_started()
                 if life is child.cell and life.state != ENDED and life.life.has_started and place.child is child:
-                    self.desk.started(place, life)
+                    known = place.worker
+                    # If a life has ended before this task could look at it, there are two such tasks for the next one.
+                    if known is None or known.cell is not life:
+                        self.desk.started(place, life)
                 return  # the end of that life, if it has ended, has begun another wait
         except Exception as error:
             self._lifecycle.fail(error)  # or the worker would be lost
@@ -163,10 +166,12 @@ class PoolEngine(Engine):
             for number in range(len(self.desk.places), size):
                 leaving = self._leaving.get(number)
                 if leaving is not None:  # a wait for it was cancelled, and it has the name still
+                    self.desk.set_growing(False)
                     with self._waiting_for(leaving):
                         await leaving.gone.wait()
                 place, spec = Place(number), self._settings.spec(number)
                 begun.append((place, spec))
+                self.desk.set_growing(True)
                 await self.starting.start_child(spec)
                 if self._child_of(spec) is None or self.desk.is_closed:
                     await self._lifecycle.refuse()
@@ -182,9 +187,11 @@ class PoolEngine(Engine):
                 place.child = self._child_of(spec)
                 if place.child is not None:
                     self._let_go(place)
+            self.desk.set_growing(False)
             raise
         try:
             self.desk.rebalance()
+            self.desk.set_growing(False)
         except Exception as error:
             self._lifecycle.fail(error)
             raise

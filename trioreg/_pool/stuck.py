@@ -23,8 +23,13 @@ if TYPE_CHECKING:
     from .place import Place
 
 
-def begin_wait(places: Callable[[], Sequence[Place]], pool: str) -> Wait | None:
+def begin_wait(places: Callable[[], Sequence[Place]], pool: str, *, others_come: bool) -> Wait | None:
     """The current task waits for a worker of any of these places. Call `Wait.end_wait` at the end.
+
+    Args:
+        places: The places.
+        pool: The name of the pool.
+        others_come: Whether there may be more places soon, without this task.
 
     Returns:
         The wait in the wait-for graph; None if the task keeps no actor from its next message.
@@ -33,7 +38,8 @@ def begin_wait(places: Callable[[], Sequence[Place]], pool: str) -> Wait | None:
         CallCycle: It would wait for ever.
     """
     task = current_task()
-    _refuse_own(places(), task, pool)
+    if not others_come:
+        _refuse_own(places(), task, pool)
     note = f"all workers of the pool {pool!r} wait: give this work a pool of its own"
     return begin_wait_for_any(lambda: [place.blocker for place in places()], task, note)
 

@@ -193,8 +193,8 @@ class Names(Tables[K, V]):
 
     def follow(self, notifier: Notifier[K, V]) -> Notifier[K, V]:
         """Tell a notifier of each change from now on: the first one that this registry has."""
+        self.plain = None  # first: Ctrl-C may come in between, and a notifier that is passed by is told of nothing
         self.notifier = notifier
-        self.plain = None
         return notifier
 
     def open_notifier(self) -> Notifier[K, V]:
@@ -255,8 +255,7 @@ class Names(Tables[K, V]):
         """`Registration.register`, for an actor that is about to start: it is alive, and this is its own thread."""
         if owner._run is not self._run:
             self.bind_to_run(owner._run)
-        table = self.plain
-        if table is None or owner._held is not None:
+        if self.plain is None or owner._held is not None:
             if self.totals is not None:
                 require_number("value", value)
             self.insert(owner, key, value)
@@ -264,6 +263,10 @@ class Names(Tables[K, V]):
         # `insert`, written out for names in one table that nothing follows, and an owner without another name.
         entry: Entry[V] = new_entry(Entry, (owner, value))
         held = self, key, next(entry_numbers)
+        table = self.plain
+        if table is None:  # to make those has run the garbage collector, and a `__del__` that follows the registry
+            self.insert(owner, key, value)
+            return
         taken = table.setdefault(key, entry)
         if taken is not entry:
             raise AlreadyRegistered(self.name, key, taken.owner, taken.value)

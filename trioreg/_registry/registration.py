@@ -74,16 +74,22 @@ class Registration(RegistryCore[K, V]):
                 names.bind_to_run(owner._run)
         else:
             owner = names.writable_owner(owner)
-        if names.totals is not None:
-            require_number("value", value)
-        table = names.plain
-        try:
-            if table is None:
+        if names.plain is None:
+            if names.totals is not None:
+                require_number("value", value)
+            try:
                 names.insert(owner, key, value)
-                return owner
+            except TypeError as error:
+                raise unhashable("key", key, error) from None
+            return owner
+        try:
             # `Names.insert`, written out.
             entry: Entry[V] = new_entry(Entry, (owner, value))
             number = next(entry_numbers)
+            table = names.plain
+            if table is None:  # to make those has run the garbage collector, and a `__del__` that follows the registry
+                names.insert(owner, key, value)
+                return owner
             taken = table.setdefault(key, entry)
             if taken is not entry:
                 raise AlreadyRegistered(names.name, key, taken.owner, taken.value)
