@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import os
@@ -27,6 +28,7 @@ from trioreg import (
     open_pool,
     open_supervisor,
 )
+from trioreg._program import dump_signal
 
 names: Registry[str, None] = Registry("names")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGUSR1")
@@ -124,7 +126,7 @@ async def test_a_hang_of_two_actors_in_a_cycle_is_shown_as_a_cycle(autojump_cloc
         await wait_all_tasks_blocked()
         a, b = found("a"), found("b")
         lines = part(trioreg.dump(), "Who waits for whom")
-        assert lines[0] == "A cycle: none of 2 can go on"
+        assert lines[0] == "A cycle: none of 2 can go on, if each waits for its background tasks"
         assert (
             lines[1].strip()
             == f"{a!r} -(call {Asking.ask.__qualname__})-> {b!r} -(call {Asking.ask.__qualname__})-> {a!r}"
@@ -147,6 +149,213 @@ async def test_a_name_that_no_one_has_is_shown_with_the_actors_that_wait_for_it(
             "1 waits for the name 'nobody', which has no owner",
             f"  {ref!r} -(the name 'nobody')-> nobody",
         ]
+
+
+class Works(Actor):
+    async def hang(self) -> None:
+        await trio.sleep_forever()
+
+    async def ask(self, pool: Pool[Works]) -> None:
+        await pool.call(Works.hang)
+
+    async def lock(self, key: str) -> None:
+        async with names.lock(key):
+            await trio.sleep_forever()
+
+    async def lock_and_call(self, key: str, other: str) -> None:
+        async with names.lock(key):
+            await trio.sleep(1)
+            await names.via(other, of=Works).call(Works.hang)
+
+    async def hang_with_background_task(self, other: str) -> None:
+        self.start_soon(names.via(other, of=Works).call, Works.hang)
+        await trio.sleep_forever()
+
+
+WORKS = [ChildSpec(Works, name=names.via(name)) for name in "abc"]
+
+
+async def test_the_holder_of_a_lock_is_shown_with_the_actors_that_wait_for_it(autojump_clock: MockClock) -> None:
+    async with open_supervisor(WORKS, at_end="stop"):
+        for name in "ab":
+            found(name).cast_nowait(Works.lock, "key")
+            await wait_all_tasks_blocked()
+        lines = part(trioreg.dump(), "Who waits for whom")
+        assert lines[0].startswith(f"1 waits for 'a'  {found('a')!r}")
+        assert lines[-1].strip() == f"{found('b')!r} -(a lock)-> {found('a')!r}"
+        (waiting,) = trioreg.who(found("b")).waits_for
+        assert (waiting.kind, waiting.ref) == ("lock", found("a"))
+
+
+async def test_a_lock_of_a_plain_task_is_shown_with_the_task(autojump_clock: MockClock) -> None:
+    async def holds() -> None:
+        async with names.lock("key"):
+            await trio.sleep_forever()
+
+    async with open_supervisor(WORKS, at_end="stop"), trio.open_nursery() as nursery:
+        nursery.start_soon(holds, name="holder")
+        await wait_all_tasks_blocked()
+        found("a").cast_nowait(Works.lock, "key")
+        await wait_all_tasks_blocked()
+        assert part(trioreg.dump(), "Who waits for whom") == [
+            "1 waits for a lock, which task holder has",
+            f"  {found('a')!r} -(a lock)-> task holder",
+        ]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_cycle_over_a_lock_is_shown_as_a_cycle(autojump_clock: MockClock) -> None:
+    async with open_supervisor(WORKS, at_end="stop"):
+        found("a").cast_nowait(Works.lock_and_call, "key", "b")
+        await wait_all_tasks_blocked()
+        found("b").cast_nowait(Works.lock, "key")
+        await trio.sleep(2)
+        lines = part(trioreg.dump(), "Who waits for whom")
+        assert lines[0] == "A cycle: none of 2 can go on"
+        for name in "ab":
+            found(name).kill()  # it is a real one
+
+
+async def test_an_actor_that_hangs_beside_its_background_task_is_shown(autojump_clock: MockClock) -> None:
+    async with open_supervisor(WORKS, at_end="stop"), trio.open_nursery() as nursery:
+        a, b = found("a"), found("b")
+        a.cast_nowait(Works.hang_with_background_task, "b")
+        await wait_all_tasks_blocked()
+        nursery.start_soon(a.call, Works.hang, name="caller")
+        await wait_all_tasks_blocked()
+        lines = part(trioreg.dump(), "Who waits for whom")
+        assert [line.partition("  in ")[0] for line in lines if not line.startswith(" ")] == [
+            f"2 wait for 'b'  {b!r}",
+            f"1 waits for 'a'  {a!r}  1 queued",
+        ]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_task_that_waits_for_a_start_is_shown(autojump_clock: MockClock) -> None:
+    class Starts(Actor):
+        async def on_start(self) -> None:
+            await trio.sleep_forever()
+
+    async with open_dynamic_supervisor(at_end="stop") as supervisor, trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: supervisor.start_child(Starts), name="starter")
+        await wait_all_tasks_blocked()
+        lines = part(trioreg.dump(), "Who waits for whom")
+        assert lines[-1].strip().startswith("task starter -(the start)-> <")
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_wait_for_any_worker_is_one_wait_and_no_cycle(autojump_clock: MockClock) -> None:
+    class Worker(Works):
+        async def call_a(self) -> None:
+            await names.via("a", of=Works).call(Works.hang)
+
+    async with (
+        open_supervisor(WORKS, at_end="stop"),
+        open_pool(Worker, size=2, name="pool") as pool,
+        trio.open_nursery() as nursery,
+    ):
+        a, b = found("a"), found("b")
+        nursery.start_soon(pool.call, Worker.hang)
+        await wait_all_tasks_blocked()
+        async with pool.claim() as worker:
+            for ref in (a, b):
+                ref.cast_nowait(Works.ask, pool)
+            await wait_all_tasks_blocked()
+            worker.cast_nowait(Worker.call_a)
+            await wait_all_tasks_blocked()
+            lines = part(trioreg.dump(), "Who waits for whom")
+            assert not [line for line in lines if line.startswith("A cycle")]
+            assert lines[0] == "3 wait for a free worker in pool"
+            assert lines[1].strip().endswith(f"{a!r} -(a free worker)-> any worker")
+            assert len([line for line in lines if "a free worker" in line]) == 2
+            nursery.cancel_scope.cancel()
+            for ref in (a, b, worker):
+                ref.kill()
+
+
+async def test_a_claim_is_shown_with_the_task_that_has_it(autojump_clock: MockClock) -> None:
+    async def claims() -> None:
+        async with pool.claim():
+            await trio.sleep_forever()
+
+    async with (
+        open_supervisor(WORKS, at_end="stop"),
+        open_pool(Works, size=1, name="pool") as pool,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(claims, name="claimer")
+        await wait_all_tasks_blocked()
+        found("a").cast_nowait(Works.ask, pool)
+        await wait_all_tasks_blocked()
+        (worker,) = pool.workers()
+        lines = part(trioreg.dump(), "Who waits for whom")
+        assert lines[1:] == ["  claimed by task claimer", f"  {found('a')!r} -(a free worker)-> {worker!r}"]
+        lines = part(trioreg.dump(), "Pools")
+        assert lines[1] == f"  {worker!r} is claimed by task claimer"
+        assert lines[2].endswith("in claims: await trio.sleep_forever()")
+        found("a").kill()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_key_whose_repr_raises_hides_no_wait(autojump_clock: MockClock) -> None:
+    class Key:
+        def __repr__(self) -> str:
+            raise OSError
+
+    class Waits(Actor):
+        async def wait(self, registry: Registry[Key, None]) -> None:
+            await registry.wait_for(Key())
+
+    async with open_dynamic_supervisor(at_end="stop") as supervisor:
+        ref = await supervisor.start_child(Waits)
+        ref.cast_nowait(Waits.wait, Registry[Key, None]("odd"))
+        await wait_all_tasks_blocked()
+        (shown,) = [wait.what for wait in trioreg.who(ref).waits_for]
+        assert shown.startswith("the name <Key ")
+        assert part(trioreg.dump(), "Who waits for whom")[0] == f"1 waits for {shown}, which has no owner"
+
+
+async def test_a_name_is_a_part_of_one_line_and_any_stream_can_take_it(autojump_clock: MockClock) -> None:
+    odd = "a\nb\ud800 \x1b[31m ümläut"
+    specs = [ChildSpec(Works, id=odd), ChildSpec(Supervisor, ([ChildSpec(Works)],), id=odd * 2)]
+    async with open_supervisor(specs, name=odd, at_end="stop") as supervisor, trio.open_nursery() as nursery:
+        ref = supervisor.which_child(odd).ref
+        assert ref is not None
+        nursery.start_soon(ref.call, Works.hang, name=odd)
+        await wait_all_tasks_blocked()
+        for text in (trioreg.dump(), str(trioreg.tree()), str(trioreg.who(ref))):
+            text.encode()
+            assert all(line.isprintable() for line in text.split("\n"))
+            assert "a\\nb\\ud800 \\x1b[31m ümläut" in text
+        assert len(str(trioreg.tree()).splitlines()) == 4
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_long_name_is_cut(autojump_clock: MockClock) -> None:
+    async with open_supervisor([ChildSpec(Works, name=names.via("x" * 10_000))], at_end="stop"):
+        assert len(trioreg.dump()) < 1000
+
+
+async def test_the_limit_holds_for_supervisors_that_have_none_above_them(autojump_clock: MockClock) -> None:
+    async def connection(number: int, *, task_status: trio.TaskStatus[None]) -> None:
+        async with open_supervisor([ChildSpec(Works, name=names.via(f"w{number}"))], name=f"c{number}"):
+            task_status.started()
+
+    async with trio.open_nursery() as nursery:
+        for number in range(50):
+            await nursery.start(connection, number)
+        found("w40").cast_nowait(Works.hang)
+        await wait_all_tasks_blocked()
+        text = trioreg.dump(limit=2)
+        assert part(text, "The tree") == [
+            "c40",
+            f"└── 'w40'  {found('w40')!r}  in Works.hang for 0.0 seconds",
+            "c0",
+            f"└── 'w0'  {found('w0')!r}",
+            "... 48 more, with 48 running",
+        ]
+        assert text.startswith(f"trioreg, process {os.getpid()}: 50 actors under c0, c1, c2, c3, c4, ...\n")
+        nursery.cancel_scope.cancel()
 
 
 async def test_an_actor_whose_end_is_awaited_while_it_works_holds_up_no_one(autojump_clock: MockClock) -> None:
@@ -383,6 +592,60 @@ def test_without_a_real_stderr_the_text_goes_to_what_stands_for_it(monkeypatch: 
     monkeypatch.setattr(sys, "stderr", stands_for_it)
     run(gets(signal.SIGUSR1), gets(TERM), dump_on=signal.SIGUSR1)
     assert "The tree" in stands_for_it.getvalue()
+
+
+@posix
+def test_a_signal_while_a_dump_is_being_made_adds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Storm(io.StringIO):
+        dumps = 0
+
+        def write(self, text: str) -> int:
+            Storm.dumps += 1
+            signal.raise_signal(signal.SIGUSR1)
+            return super().write(text)
+
+    monkeypatch.setattr(sys, "stderr", storm := Storm())
+    assert run(gets(signal.SIGUSR1), gets(signal.SIGUSR1), gets(TERM), dump_on=signal.SIGUSR1) is TERM
+    assert storm.dumps == storm.getvalue().count("The tree") == 2
+
+
+@posix
+def test_a_pipe_that_no_one_reads_does_not_hold_up_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    for size in (4096, 1):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(write, b"x" * size)
+    os.set_blocking(write, True)
+    with open(read, "rb"), open(write, "w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        monkeypatch.setattr(dump_signal, "PATIENCE", 0.0)
+        assert run(gets(signal.SIGUSR1), gets(TERM), dump_on=signal.SIGUSR1) is TERM
+
+
+@posix
+def test_a_pipe_with_some_room_is_written_as_far_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    monkeypatch.setattr(dump_signal, "PATIENCE", 0.0)
+    many = [ChildSpec(Stock, id=f"{number} {'x' * 150}") for number in range(10)]
+    with open(read, "rb") as end, open(write, "w") as pipe:
+        monkeypatch.setattr(sys, "stderr", pipe)
+        signals = [gets(signal.SIGUSR1) for _ in range(60)]
+        assert run(*many, *signals, gets(TERM), dump_on=signal.SIGUSR1) is TERM
+        assert end.read(4096).startswith(b"trioreg, process")
+
+
+@posix
+@pytest.mark.parametrize("error", [NotImplementedError, TypeError, ValueError])
+def test_a_stderr_without_a_number_is_written_to(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Odd(io.StringIO):
+        def fileno(self) -> int:
+            raise error
+
+    monkeypatch.setattr(sys, "stderr", odd := Odd())
+    run(gets(signal.SIGUSR1), gets(TERM), dump_on=signal.SIGUSR1)
+    assert "The tree" in odd.getvalue()
 
 
 @posix

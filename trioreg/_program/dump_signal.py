@@ -3,7 +3,8 @@
 It is a plain signal handler, so it answers also while a handler blocks the loop, and shows where that code stands. It
 can interrupt any line of the main thread.
 
-Must never happen: an error that leaves the handler; a change to what it shows.
+Must never happen: an error that leaves the handler; a change to what it shows; a program that stands still because
+no one reads its stderr.
 """
 
 from __future__ import annotations
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 NOT_TO_HANDLE = [number for name in ("SIGKILL", "SIGSTOP") if (number := getattr(signal, name, None)) is not None]
 """No process can handle these. Windows has none of them."""
 
+AT_ONCE = getattr(select, "PIPE_BUF", 512)
+"""How many bytes of a dump are written at once."""
+
+PATIENCE = 1.0
+"""For how many seconds a dump waits until stderr takes more of it."""
+
 
 def require_dump_signal(dump_on: object) -> None:
     """`TypeError` or `ValueError` unless this is None, or a signal that a program can handle and `run` does not."""
@@ -58,6 +65,7 @@ class DumpSignal:
         self._signum = signum
         self._pid = os.getpid()
         self._before: Action | None = None
+        self._is_printing = False
 
     def __enter__(self) -> Self:
         if self._signum is not None:
@@ -71,9 +79,11 @@ class DumpSignal:
             signal.signal(self._signum, signal.SIG_DFL if self._before is None else self._before)
 
     def _print(self, signum: int, frame: FrameType | None) -> None:
+        # While a dump is being made, more signals add nothing. In a storm of them, dumps within dumps use up the stack.
+        if self._is_printing or os.getpid() != self._pid:  # a process forked from the program has nothing to show
+            return
+        self._is_printing = True
         try:
-            if os.getpid() != self._pid:
-                return  # a process that was forked from the program has nothing to show
             run = self.run
             if run is None or run.is_over:
                 text = "trioreg: the program has not begun yet, or is over"
@@ -83,6 +93,7 @@ class DumpSignal:
             text = f"trioreg: the program could not be shown: {type(error).__name__}"
         with suppress(BaseException):
             _write(f"{text}\n")
+        self._is_printing = False
 
 
 def _now_in_the_loop() -> list[str]:
@@ -112,13 +123,19 @@ def _write(text: str) -> None:
     """Write to stderr. Not through its buffer: the code that was interrupted may be writing there."""
     try:
         number = sys.stderr.fileno()
-    except (OSError, ValueError, AttributeError):
-        sys.stderr.write(text)  # something else stands for it
+        data = text.encode(sys.stderr.encoding or "utf-8", "backslashreplace")
+    except Exception:
+        sys.stderr.write(text.encode("utf-8", "backslashreplace").decode())  # something else stands for it
         return
-    data = text.encode(sys.stderr.encoding or "utf-8", "backslashreplace")
-    while data:
-        try:
-            data = data[os.write(number, data) :]
-        except BlockingIOError:
-            if not select.select([], [number], [], 1.0)[1]:
-                return  # nobody reads it
+    while data and _has_room(number):
+        # To a pipe that has room at all, so much can be written at once.
+        with suppress(BlockingIOError):
+            data = data[os.write(number, data[:AT_ONCE]) :]
+
+
+def _has_room(number: int) -> bool:
+    """Wait until a file takes data. False if no one reads it: the program must go on."""
+    try:
+        return bool(select.select([], [number], [], PATIENCE)[1])
+    except (OSError, ValueError):
+        return True  # this system, or this number, can't be asked

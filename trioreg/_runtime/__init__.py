@@ -48,6 +48,7 @@ from .ki_protection import await_user, run_user, without_ki_protection
 from .line import Place
 from .log import SafeLogger
 from .log_fields import EventName, Fields
+from .one_line import one_line
 from .owner import Owner, Token, owner_numbers
 from .public_names import show_methods_as
 from .sleeping import WOKEN, finish_waking, sleep_until_woken, sleep_with, wake
@@ -133,6 +134,7 @@ __all__ = [
     "is_old_coroutine",
     "items_of",
     "keep_lines",
+    "one_line",
     "owner_numbers",
     "refuse_foreign_cancelled",
     "require_count",
