@@ -155,7 +155,7 @@ class Works(Actor):
     async def hang(self) -> None:
         await trio.sleep_forever()
 
-    async def ask(self, pool: Pool[Works]) -> None:
+    async def ask(self, pool: Pool[Any]) -> None:
         await pool.call(Works.hang)
 
     async def lock(self, key: str) -> None:
@@ -504,6 +504,29 @@ def test_a_signal_while_nothing_runs_says_that_nothing_blocks(capfd: pytest.Capt
     err = capfd.readouterr().err
     assert "program" in part(err, "The tree")
     assert len(part(err, "The loop")) >= 1
+
+
+@posix
+def test_code_of_no_task_that_blocks_the_loop_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    class Blocking(trio.abc.Instrument):
+        is_on = False
+
+        def before_io_wait(self, timeout: float) -> None:
+            if self.is_on:
+                self.is_on = False
+                signal.raise_signal(signal.SIGUSR1)
+
+    blocking = Blocking()
+
+    async def drive() -> None:
+        blocking.is_on = True
+        await trio.sleep(1)
+
+    tree = ChildSpec(drive, significant=True)
+    run(tree, auto_shutdown="any_significant", dump_on=signal.SIGUSR1, instruments=[blocking])
+    lines = part(capfd.readouterr().err, "The loop")
+    assert lines[0].startswith("runs code that belongs to no task. Nothing else runs until that returns.")
+    assert lines[1].endswith("in before_io_wait: signal.raise_signal(signal.SIGUSR1)")
 
 
 @posix

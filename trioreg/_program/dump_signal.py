@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING
 import trio
 
 from .._actors import ActorRef, handling
-from .._runtime import current_actor, frames_of, is_running, users_part
+from .._runtime import current_actor, frames_of, is_of_trio, is_running, running_from, users_part
 from .dump import SHOWN, dump_of_run
 from .signals import SIGNALS
 
 if TYPE_CHECKING:
+    from traceback import StackSummary
     from types import FrameType
     from typing import Self
 
@@ -36,6 +37,8 @@ NOT_TO_HANDLE = [number for name in ("SIGKILL", "SIGSTOP") if (number := getattr
 
 AT_ONCE = getattr(select, "PIPE_BUF", 512)
 """How many bytes of a dump are written at once."""
+
+_IF_AGAIN = "If the next dump shows it too, it blocks the program."
 
 PATIENCE = 1.0
 """For how many seconds a dump waits until stderr takes more of it."""
@@ -102,8 +105,15 @@ def _now_in_the_loop() -> list[str]:
         task = trio.lowlevel.current_task()
     except RuntimeError:
         task = None
+    thread = threading.get_ident()
     if task is None or not is_running(task):
-        return ["waits for something to happen: no code blocks it"]
+        stack = users_part(running_from(is_of_trio, thread))
+        if not stack:
+            return ["waits for something to happen: no code blocks it"]
+        return [
+            f"runs code that belongs to no task. Nothing else runs until that returns. {_IF_AGAIN}",
+            *_lines_of(stack),
+        ]
     actor = current_actor.get(None)  # of the code that was interrupted
     who = f"task {task.name}"
     if isinstance(actor, ActorRef):
@@ -112,11 +122,15 @@ def _now_in_the_loop() -> list[str]:
         who = f"<{actor._label} #{actor._number}>" + ("" if name is None else f", {name}")
         if cell is None or cell.task is not task:
             who += f", in task {task.name}"
-    stack = users_part(frames_of(task, threading.get_ident()))
+    stack = users_part(frames_of(task, thread))
     return [
-        f"runs {who}. Nothing else runs until that code waits. If the next dump shows it too, it blocks the program.",
-        *(f"at {each.filename}:{each.lineno}, in {each.name}: {each.line}" for each in stack),
+        f"runs {who}. Nothing else runs until that code waits. {_IF_AGAIN}",
+        *_lines_of(stack),
     ]
+
+
+def _lines_of(stack: StackSummary) -> list[str]:
+    return [f"at {each.filename}:{each.lineno}, in {each.name}: {each.line}" for each in stack]
 
 
 def _write(text: str) -> None:

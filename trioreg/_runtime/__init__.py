@@ -54,7 +54,7 @@ from .public_names import show_methods_as
 from .sleeping import WOKEN, finish_waking, sleep_until_woken, sleep_with, wake
 from .snapshot import items_of
 from .stack import require_room, require_room_for_launch, require_room_for_task
-from .standing import Frames, frames_of, is_running, local_in, running_from, stack_of, users_part
+from .standing import Frames, frames_of, is_of_trio, is_running, local_in, running_from, stack_of, users_part
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
 from .trio_run import Run, current_run
@@ -78,6 +78,7 @@ __all__ = [
     "Feed",
     "Frames",
     "frames_of",
+    "is_of_trio",
     "is_running",
     "local_in",
     "running_from",

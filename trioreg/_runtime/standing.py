@@ -66,6 +66,11 @@ def _awaiting(task: Task) -> Frames:
     return frames
 
 
+def is_of_trio(frame: FrameType) -> bool:
+    """Whether a frame runs Trio's own code."""
+    return frame.f_code.co_filename.startswith(_TRIO)
+
+
 def running_from(is_outermost: Callable[[FrameType], bool], thread: int) -> Frames:
     """The frames that a thread runs, from the innermost one that this is true of. None if there is none such."""
     frame = sys._current_frames().get(thread)
