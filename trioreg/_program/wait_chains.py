@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from trio.lowlevel import ParkingLot
 
 from .._actors import other_tasks, own_frames, waiting_for_actor, waits_for
 
@@ -72,7 +73,7 @@ class WaitGraph:
         cell = ref._cell
         if cell is None:
             return
-        frames = own_frames(cell) if cell.handling is not None and not cell.waits else []  # for a lock
+        frames = own_frames(cell) if _is_parked(cell) else []
         if cell.waits or frames:
             self._add(ref, list(waits_for(cell.waits, frames)))
         if cell.life.background is not None:
@@ -170,6 +171,11 @@ class WaitGraph:
             chain.append((repr(farthest), why))
             farthest = after
         return Blocker(end, what + more, end_of_chain, worker, len(steps) + tasks, chain)
+
+
+def _is_parked(cell: Cell) -> bool:
+    """Whether it may wait for a lock: only then its frames are worth the time."""
+    return cell.task is not None and isinstance(cell.task.custom_sleep_data, ParkingLot)
 
 
 def _is_side_by_side(cell: Cell) -> bool:
