@@ -242,6 +242,7 @@ def test_a_stderr_that_is_closed_disturbs_nothing(monkeypatch: pytest.MonkeyPatc
         (12345, ValueError),
         (signal.SIGTERM, ValueError),
         (signal.SIGINT, ValueError),
+        (signal.SIGSEGV, ValueError),
         *([] if sys.platform == "win32" else [(signal.SIGKILL, ValueError), (signal.SIGSTOP, ValueError)]),
     ],
 )

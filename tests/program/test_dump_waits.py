@@ -131,6 +131,15 @@ async def test_a_cycle_over_a_lock_is_shown_as_a_cycle(autojump_clock: MockClock
             found(name).kill()  # it is a real one
 
 
+async def test_an_actor_whose_own_tasks_wait_for_each_other_is_no_cycle(autojump_clock: MockClock) -> None:
+    async with open_supervisor(WORKS, at_end="stop"):
+        a, b = found("a"), found("b")
+        a.cast_nowait(Works.hang_with_background_task, "a")
+        b.cast_nowait(Works.lock_beside, "key")
+        await wait_all_tasks_blocked()
+        assert part(trioreg.dump(), "Who waits for whom") == []
+
+
 async def test_an_actor_that_hangs_beside_its_background_task_is_shown(autojump_clock: MockClock) -> None:
     async with open_supervisor(WORKS, at_end="stop"), trio.open_nursery() as nursery:
         a, b = found("a"), found("b")

@@ -72,6 +72,18 @@ class Works(Actor):
         async with names.lock(key):
             await trio.sleep_forever()
 
+    async def lock_beside(self, key: str) -> None:
+        is_locked = trio.Event()
+
+        async def beside() -> None:
+            async with names.lock(key):
+                is_locked.set()
+                await trio.sleep_forever()
+
+        self.start_soon(beside)
+        await is_locked.wait()
+        await self.lock(key)
+
     async def lock_and_call(self, key: str, other: str) -> None:
         async with names.lock(key):
             await trio.sleep(1)

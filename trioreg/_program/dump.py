@@ -54,8 +54,8 @@ def dump(*, limit: float = SHOWN) -> str:
     100,000 of them take about a second.
 
     Args:
-        limit: How many of each kind are shown: actors, registries, topics, pools, children of one supervisor.
-            ``math.inf`` shows all.
+        limit: How many of each kind are shown: actors, registries, topics, pools, claims, supervisors that have none
+            above them, children of one supervisor. ``math.inf`` shows all.
 
     Raises:
         RuntimeError: You are not inside of a Trio run.
@@ -111,7 +111,7 @@ def _waits(run: Run, tree: Tree, found: Iterable[Found], most: int) -> list[str]
     graph = WaitGraph(by_ref)
     claims = dict(claim for pool in pools_of(run) for claim in claims_of(pool))
     lines: list[str] = []
-    for cycle in _some(graph.cycles(), most, lines):
+    for cycle in _some(graph.cycles, most, lines):
         beside = any(ref in graph.beside for ref, _ in cycle)
         condition = ", if each waits for its background tasks" if beside else ""
         lines.append(f"A cycle: none of {len(cycle)} can go on{condition}")

@@ -32,8 +32,13 @@ if TYPE_CHECKING:
     from .._runtime import Run
     from .signals import Action
 
-NOT_TO_HANDLE = [number for name in ("SIGKILL", "SIGSTOP") if (number := getattr(signal, name, None)) is not None]
-"""No process can handle these. Windows has none of them."""
+NOT_TO_HANDLE = [
+    number
+    for name in ("SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL")
+    if (number := getattr(signal, name, None)) is not None
+]
+"""No process can handle the first two. After the others, code that failed would fail again and again: Python's handler
+runs only when that code is done."""
 
 AT_ONCE = getattr(select, "PIPE_BUF", 512)
 """How many bytes of a dump are written at once."""
@@ -53,7 +58,7 @@ def require_dump_signal(dump_on: object) -> None:
     if dump_on in SIGNALS:
         raise ValueError(f"dump_on must be another signal: {signal.Signals(dump_on).name} ends the program")
     if dump_on not in signal.valid_signals() or dump_on in NOT_TO_HANDLE:
-        raise ValueError(f"dump_on must be a signal that this system lets a program handle, not {dump_on!r}")
+        raise ValueError(f"dump_on must be a signal that a Python program can handle, not {dump_on!r}")
 
 
 class DumpSignal:

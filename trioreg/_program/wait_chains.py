@@ -52,6 +52,7 @@ class WaitGraph:
         targets: What each actor waits for: the actor on the other side, and what is waited for as text.
         others: The actors that wait for what is no actor, by what that is. A wait for any one of several workers is one
             of these: it is no edge to each of them, since one that becomes free is enough.
+        cycles: Cycles of waits: each actor with what it waits for. Of several that share an actor, one.
         beside: The actors with waits of their background tasks only. Their own code stands elsewhere.
         unseen: How many actors could not be looked at: a signal came while one of their waits was being made.
         tasks: The plain Trio tasks that wait for an actor, by that actor: each as text, with what it waits for.
@@ -68,6 +69,7 @@ class WaitGraph:
                 self._look_at(ref)
             except Exception:
                 self.unseen += 1
+        self.cycles = self._find_cycles()
 
     def _look_at(self, ref: ActorRef[Any]) -> None:
         cell = ref._cell
@@ -97,11 +99,11 @@ class WaitGraph:
                 if wait.kind == "lock":
                     state, end = f"task {wait.task} has", f"task {wait.task}"
                 self.others.setdefault((wait.what, f", which {state}", end, None), []).append(ref)
-            elif _holds_up(wait) and (wait.kind != "worker" or len(workers) == 1):
+            # One of its own tasks waits for another one: that is no cycle, and its stack says more.
+            elif wait.ref is not ref and _holds_up(wait) and (wait.kind != "worker" or len(workers) == 1):
                 self.targets.setdefault(ref, []).append((wait.ref, wait.what))
 
-    def cycles(self) -> list[list[tuple[ActorRef[Any], str]]]:
-        """Cycles of waits: each actor with what it waits for. Of several that share an actor, one."""
+    def _find_cycles(self) -> list[list[tuple[ActorRef[Any], str]]]:
         found: list[list[tuple[ActorRef[Any], str]]] = []
         done: set[ActorRef[Any]] = set()
         for start in self.targets:
@@ -131,7 +133,7 @@ class WaitGraph:
         for ref, targets in self.targets.items():
             for target, what in targets:
                 reverse.setdefault(target, []).append((ref, what))
-        in_cycles = {ref for cycle in self.cycles() for ref, _ in cycle}
+        in_cycles = {ref for cycle in self.cycles for ref, _ in cycle}
         ends = [
             ref
             for ref in dict.fromkeys([*reverse, *self.tasks])
