@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,6 +15,7 @@ from types import FunctionType
 import pytest
 import trio
 from support.inside import number_actors_from_one
+from support.processes import running
 from trio.testing import MockClock
 
 import trioreg
@@ -29,6 +32,7 @@ GUIDES = {
     "pubsub",
     "pool",
     "registry",
+    "seeing",
     "supervision",
     "tasks",
 }  # pages that live by their examples
@@ -97,6 +101,39 @@ def test_the_examples_of_a_page_run_in_order_and_print_its_output(
         # The empty lines before the code make a traceback name the line of the page.
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
         assert capsys.readouterr().out == output, f"{page.name}, line {line + 1}"
+
+
+PROGRAM = re.compile(r"^```py\n(# (\w+\.py)\n.*?)^```$(.*?)(?=^```py\n|^##+ )", re.MULTILINE | re.DOTALL)
+"""A program that a reader saves as a file: it, its name, and what stands below it."""
+
+MARKS = re.compile(r"^[ ~^]+\n", re.MULTILINE)
+"""The marks below a line of a traceback. They differ from one version of Python to the next."""
+
+SEEING = (ROOT / "docs" / "seeing.md").read_text(encoding="utf-8")
+CASES = {
+    name: (program, [out for tag, out in FENCE.findall(below) if tag == "none"])
+    for program, name, below in PROGRAM.findall(SEEING)
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGUSR1")
+@pytest.mark.parametrize("name", CASES)
+def test_a_program_in_which_something_is_wrong_prints_what_the_page_shows(name: str, tmp_path: Path) -> None:
+    program, outputs = CASES[name]
+    (tmp_path / name).write_text(program, encoding="utf-8")
+    command = [sys.executable, "-X", "utf8", str(ROOT / "tests" / "support" / "as_a_reader.py"), name, "42"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    with running(command, cwd=tmp_path, env=environment, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        lines = list(iter(process.stdout.readline, "READY\n"))
+        process.send_signal(signal.SIGUSR1)
+        process.send_signal(signal.SIGTERM)
+        printed = "".join(lines) + process.stdout.read()
+    printed = printed.replace(f"process {process.pid}", "process 1720")
+    printed = MARKS.sub("", printed)
+    assert outputs
+    for output in outputs:
+        assert MARKS.sub("", output) in printed
 
 
 PROMISES = (ROOT / "docs" / "promises.md").read_text("utf-8")

@@ -66,11 +66,13 @@ async def first(end):
                 await trio.sleep_forever()
 
         async def claim():
-            async with pool.claim(), pool.claim(), pool.claim():
-                pass
+            async with pool.claim(), pool.claim():
+                await trio.sleep_forever()
 
         nursery.start_soon(plain)
         nursery.start_soon(claim)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(claim)  # it waits
         nursery.start_soon(names.wait_for, "never")
         await supervisor.start_child(Reader, name=names.via("actor"))
         bus.publish_nowait("topic", 1, retain=True)

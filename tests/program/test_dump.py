@@ -128,13 +128,13 @@ async def test_pools_registries_and_topics_are_shown_with_their_numbers(autojump
                 nursery.start_soon(pool.call, Worker.work)
             await trio.sleep(5)
             text = trioreg.dump()
-            expected = ["workers: 1 workers, 1 busy, 0 free, 2 waiting, the first for 5.0 seconds"]
+            expected = ["workers: 1 worker, 1 busy, 0 free, 2 waiting, the first for 5.0 seconds"]
             assert part(text, "Pools") == expected
             me = trioreg.current_owner()
             assert part(text, "Registries") == [
-                f"crowd: 1,200 names of 1 owners; the most: {me!r} 1,200",
-                f"news of topics: 2 names of 1 owners; the most: {me!r} 2",
-                "workers of a pool: 1 names of 1 owners",
+                f"crowd: 1,200 names of 1 owner; the most: {me!r} 1,200",
+                f"news of topics: 2 names of 1 owner; the most: {me!r} 2",
+                "workers of a pool: 1 name of 1 owner",
             ]
             assert part(text, "Topics") == ["news 'a': 1 subscription", "news 'b': 1 subscription"]
         nursery.cancel_scope.cancel()

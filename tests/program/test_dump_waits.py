@@ -29,7 +29,7 @@ async def test_a_hang_begins_with_the_actor_that_all_others_wait_for(autojump_cl
         assert head == f"trioreg, process {os.getpid()}: 4 actors under shop"
         title, who, where, way = first.splitlines()
         assert title == "Who waits for whom"
-        assert who == f"  2 wait for 'stock'  {stock!r}  1 queued  in Stock.reserve for 42 seconds  in shop"
+        assert who == f"  2 wait for 'stock'  {stock!r}  1 queued  in Stock.reserve for 42 seconds  under shop"
         assert where.startswith("    at ")
         assert where.endswith("in reserve: await self.is_ready.wait()")
         assert way == f"    {web!r} -(call Cart.pay)-> {cart!r} -(call Stock.reserve)-> {stock!r}"
@@ -189,7 +189,7 @@ async def test_a_wait_for_any_worker_is_one_wait_and_no_cycle(autojump_clock: Mo
             await wait_all_tasks_blocked()
             lines = part(trioreg.dump(), "Who waits for whom")
             assert not [line for line in lines if line.startswith("A cycle")]
-            assert lines[0] == "3 wait for a free worker in pool"
+            assert lines[0] == "3 wait for a free worker under pool"
             assert lines[1].strip().endswith(f"{a!r} -(a free worker)-> any worker")
             assert len([line for line in lines if "a free worker" in line]) == 2
             nursery.cancel_scope.cancel()

@@ -80,6 +80,8 @@ def _interrupted_at(
     errors: set[type[BaseException]] = set()
     try:
         trio.run(traced, clock=MockClock(autojump_threshold=0))
+    except trio.TrioInternalError:
+        raise  # Ctrl-C never leads to one: show where it comes from
     except BaseException as error:
         errors = {type(leaf) for leaf in leaves(error)}
     return place, errors

@@ -140,7 +140,7 @@ def _of_blocker(
     number = f"{blocker.waiting:,} {'waits' if blocker.waiting == 1 else 'wait'}"
     ref = blocker.ref
     if ref is None:
-        where = f" in {by_ref[blocker.worker][0].path}" if blocker.worker in by_ref else ""
+        where = f" under {by_ref[blocker.worker][0].path}" if blocker.worker in by_ref else ""
         return [f"{number} for {blocker.what}{where}", "  " + _way(blocker.chain, blocker.end)]
     return [
         f"{number} for {_described(by_ref.get(ref), ref, now)}",
@@ -162,7 +162,7 @@ def _described(found: Found | None, ref: ActorRef[Any], now: float) -> str:
     """The line of an actor in a list: what the tree says of it, and where it is in the tree."""
     if found is None:
         return repr(ref)  # no supervisor of this run has it
-    return f"{text_of(found[1], now)}  in {found[0].path}"
+    return f"{text_of(found[1], now)}  under {found[0].path}"
 
 
 def _stack(ref: ActorRef[Any], indent: str) -> list[str]:
@@ -182,7 +182,7 @@ def _oldest_handlers(tree: Tree, found: Iterable[Found], most: int) -> list[str]
     busy = [each for each in found if each[1].handling_since is not None]
     lines: list[str] = []
     for supervisor, child in nsmallest(most, busy, lambda each: each[1].handling_since or 0.0):
-        lines.append(f"{text_of(child, tree.taken_at)}  in {supervisor.path}")
+        lines.append(f"{text_of(child, tree.taken_at)}  under {supervisor.path}")
         lines += [] if child.ref is None else _stack(child.ref, "  ")
     return [*lines, *_rest(len(busy), most)]
 
@@ -190,13 +190,16 @@ def _oldest_handlers(tree: Tree, found: Iterable[Found], most: int) -> list[str]
 def _longest_queues(tree: Tree, found: Iterable[Found], most: int) -> list[str]:
     queues = [each for each in found if each[1].queued]
     top = nlargest(most, queues, lambda each: each[1].queued)
-    return [*(f"{text_of(child, tree.taken_at)}  in {above.path}" for above, child in top), *_rest(len(queues), most)]
+    return [
+        *(f"{text_of(child, tree.taken_at)}  under {above.path}" for above, child in top),
+        *_rest(len(queues), most),
+    ]
 
 
 def _most_restarts(tree: Tree, found: Iterable[Found], most: int) -> list[str]:
     some = [each for each in found if each[1].restarts]
     top = nlargest(most, some, lambda each: each[1].restarts)
-    return [*(f"{text_of(child, tree.taken_at)}  in {above.path}" for above, child in top), *_rest(len(some), most)]
+    return [*(f"{text_of(child, tree.taken_at)}  under {above.path}" for above, child in top), *_rest(len(some), most)]
 
 
 def _pools(run: Run, most: int) -> list[str]:
@@ -206,7 +209,7 @@ def _pools(run: Run, most: int) -> list[str]:
         now = pool.statistics()
         waits = f", {now.waiting:,} waiting, the first for {duration(now.longest_wait)}" if now.waiting else ""
         crashes = f", crashes: {now.crashes:,}" if now.crashes else ""
-        lines.append(f"{pool.name}: {now.size} workers, {now.busy} busy, {now.idle} free{waits}{crashes}")
+        lines.append(f"{pool.name}: {counted(now.size, 'worker')}, {now.busy} busy, {now.idle} free{waits}{crashes}")
         claims = claims_of(pool)
         for worker, task in claims[:most]:
             lines.append(f"  {worker!r} is claimed by task {task.name}")
@@ -224,7 +227,7 @@ def _registries(run: Run, most: int) -> list[str]:
         purpose = "" if info.purpose == "names" else f" of {info.purpose}" if info.purpose != "pool" else " of a pool"
         holders = ", ".join(f"{owner!r} {count:,}" for owner, count in info.top_holders[:3] if count > 1)
         top = f"; the most: {holders}" if holders else ""
-        lines.append(f"{info.name}{purpose}: {info.names:,} names of {info.owners:,} owners{top}")
+        lines.append(f"{info.name}{purpose}: {counted(info.names, 'name')} of {counted(info.owners, 'owner')}{top}")
     return [*lines, *_rest(len(names), most)]
 
 

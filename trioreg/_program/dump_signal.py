@@ -43,7 +43,7 @@ runs only when that code is done."""
 AT_ONCE = getattr(select, "PIPE_BUF", 512)
 """How many bytes of a dump are written at once."""
 
-_IF_AGAIN = "If the next dump shows it too, it blocks the program."
+_IF_AGAIN = "If the next dump shows the same line, it blocks the program."
 
 PATIENCE = 1.0
 """For how many seconds a dump waits until stderr takes more of it."""
@@ -116,8 +116,10 @@ def _now_in_the_loop() -> list[str]:
         if not stack:
             return ["waits for something to happen: no code blocks it"]
         return [
-            f"runs code that belongs to no task. Nothing else runs until that returns. {_IF_AGAIN}",
+            "runs code that belongs to no task",
             *_lines_of(stack),
+            "Nothing else runs until that code returns.",
+            _IF_AGAIN,
         ]
     actor = current_actor.get(None)  # of the code that was interrupted
     who = f"task {task.name}"
@@ -129,8 +131,10 @@ def _now_in_the_loop() -> list[str]:
             who += f", in task {task.name}"
     stack = users_part(frames_of(task, thread))
     return [
-        f"runs {who}. Nothing else runs until that code waits. {_IF_AGAIN}",
+        f"runs {who}",
         *_lines_of(stack),
+        "Nothing else runs until that code waits.",
+        _IF_AGAIN,
     ]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import attrs
 
 from .._registry import Names, Registry, dump_of, holders_of, tables_of
-from .._runtime import Identity, current_run, require_count
+from .._runtime import Identity, counted, current_run, require_count
 
 if TYPE_CHECKING:
     from .._registry import Purpose, Table
@@ -45,7 +45,7 @@ class RegistryInfo(Identity):
     _names: Names[Any, Any] = attrs.field(alias="source")
 
     def __repr__(self) -> str:
-        return f"<{self.name!r}, {self.kind} keys, {self.names:,} names of {self.owners:,} owners>"
+        return f"<{self.name!r}, {self.kind} keys, {counted(self.names, 'name')} of {counted(self.owners, 'owner')}>"
 
     def tables(self) -> list[Table]:
         """The tables as they are now, as `Registry.tables`. Not a checkpoint; the cost grows with the entries."""

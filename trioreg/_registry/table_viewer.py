@@ -10,7 +10,7 @@ from unicodedata import combining, east_asian_width
 
 import attrs
 
-from .._runtime import Owner, require_count, shown_safely
+from .._runtime import Owner, counted, require_count, shown_safely
 from .core import RegistryCore
 from .holders import holders_of
 from .names import Names
@@ -93,7 +93,7 @@ def dump_of(names: Names[K, V], limit: float) -> str:
     if holders:
         some = [f"{_cell(owner)} {count:,}" for owner, count in holders[: int(limit)]]
         more = [f"and {len(holders) - len(some):,} more"] if len(holders) > len(some) else []
-        lines.append(f"{names.count():,} names of {len(holders):,} owners, the most names first:")
+        lines.append(f"{counted(names.count(), 'name')} of {counted(len(holders), 'owner')}, the most names first:")
         lines.append("  " + ", ".join(some + more))
     return "\n".join([*lines, *(table.format(limit=limit) for table in tables_of(names))])
 

@@ -3,4 +3,4 @@
 
 def counted(count: float, noun: str) -> str:
     """The count and the noun, in the plural unless the count is 1. For nouns whose plural ends in *s*."""
-    return f"{count if isinstance(count, int) else f'{count:g}'} {noun}{'' if count == 1 else 's'}"
+    return f"{count:{',' if isinstance(count, int) else 'g'}} {noun}{'' if count == 1 else 's'}"

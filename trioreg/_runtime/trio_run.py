@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 import trio
-from trio.lowlevel import RunVar, add_instrument, current_clock, current_trio_token, remove_instrument
+from trio.lowlevel import (
+    RunVar,
+    add_instrument,
+    current_clock,
+    current_trio_token,
+    enable_ki_protection,
+    remove_instrument,
+)
 
 from .finalizers import do_later, unwatch_collector, watch_collector
 from .log import SafeLogger
@@ -205,13 +212,18 @@ if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_forget_runs)
 
 
+@enable_ki_protection  # Ctrl-C between two of these lines would leave a half of it
+def _begin_run() -> Run:
+    run = Run()
+    add_instrument(_End(run))
+    watch_collector(run)
+    _run.set(run)
+    return run
+
+
 def current_run() -> Run:
     """The state of the current `trio.run`. `RuntimeError` outside of Trio."""
     try:
         return _run.get()
     except LookupError:
-        run = Run()
-        add_instrument(_End(run))
-        watch_collector(run)
-        _run.set(run)
-        return run
+        return _begin_run()
