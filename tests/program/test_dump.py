@@ -1,23 +1,19 @@
-"""dump(): all that a program can be asked, as text; and run(dump_on=...), which prints it at a signal."""
+"""dump(): all that a program can be asked, as text."""
 
 from __future__ import annotations
 
-import io
 import math
 import os
-import signal
-import sys
 from typing import Any
 
 import pytest
 import trio
-from support.programs import TERM, gets, run
+from support.dumps import SHOP, Works, found, names, part
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
 from trioreg import (
     Actor,
-    ActorRef,
     ChildSpec,
     Pool,
     PubSub,
@@ -28,137 +24,48 @@ from trioreg import (
     open_supervisor,
 )
 
-names: Registry[str, None] = Registry("names")
-posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGUSR1")
 
-
-class Stock(Actor):
-    def __init__(self) -> None:
-        self.is_ready = trio.Event()
-
-    async def reserve(self, item: str) -> None:
-        await self.is_ready.wait()
-
-    def restock(self) -> None:
-        self.is_ready.set()
-
-
-class Cart(Actor):
-    async def pay(self) -> None:
-        await names.via("stock", of=Stock).call(Stock.reserve, "tea")
-
-
-class Web(Actor):
-    async def checkout(self) -> None:
-        await names.via("cart", of=Cart).call(Cart.pay)
-
-
-SHOP = [
-    ChildSpec(Stock, name=names.via("stock")),
-    ChildSpec(Supervisor, ([ChildSpec(Cart, name=names.via("cart"))],), id="carts"),
-    ChildSpec(Web, name=names.via("web")),
-]
-
-
-def part(text: str, title: str) -> list[str]:
-    """The lines of one part of a dump; none if it has no such part."""
-    for each in text.split("\n\n"):
-        head, *lines = each.splitlines()
-        if head == title:
-            return [line.removeprefix("  ") for line in lines]
-    return []
-
-
-def found(name: str) -> ActorRef[Any]:
-    ref = names.whereis(name)
-    assert isinstance(ref, ActorRef)
-    return ref  # pyright: ignore[reportUnknownVariableType]  # isinstance() loses the parameter
-
-
-# What it shows
-
-
-async def test_a_hang_begins_with_the_actor_that_all_others_wait_for(autojump_clock: MockClock) -> None:
-    async with open_supervisor(SHOP, name="shop", at_end="stop"):
-        stock, cart, web = map(found, ("stock", "cart", "web"))
-        web.cast_nowait(Web.checkout)
-        await trio.sleep(42)
-        stock.cast_nowait(Stock.restock)
-        head, first, *_ = trioreg.dump().split("\n\n")
-        assert head == f"trioreg, process {os.getpid()}: 4 actors under shop"
-        title, who, where, way = first.splitlines()
-        assert title == "Who waits for whom"
-        assert who == f"  2 wait for 'stock'  {stock!r}  1 queued  in Stock.reserve for 42 seconds  under shop"
-        assert where.startswith("    at ")
-        assert where.endswith("in reserve: await self.is_ready.wait()")
-        assert way == f"    {web!r} -(call Cart.pay)-> {cart!r} -(call Stock.reserve)-> {stock!r}"
-
-
-async def test_a_task_that_waits_is_shown_too(autojump_clock: MockClock) -> None:
-    async with open_supervisor(SHOP, at_end="stop"), trio.open_nursery() as nursery:
-        stock = names.via("stock", of=Stock)
-        nursery.start_soon(stock.call, Stock.reserve, "tea", name="the buyer")
+async def test_a_name_is_a_part_of_one_line_and_any_stream_can_take_it(autojump_clock: MockClock) -> None:
+    odd = "a\nb\ud800 \x1b[31m ümläut"
+    specs = [ChildSpec(Works, id=odd), ChildSpec(Supervisor, ([ChildSpec(Works)],), id=odd * 2)]
+    async with open_supervisor(specs, name=odd, at_end="stop") as supervisor, trio.open_nursery() as nursery:
+        ref = supervisor.which_child(odd).ref
+        assert ref is not None
+        nursery.start_soon(ref.call, Works.hang, name=odd)
         await wait_all_tasks_blocked()
-        lines = part(trioreg.dump(), "Who waits for whom")
-        assert lines[0].startswith("1 waits for 'stock'")
-        assert lines[-1].strip() == f"task the buyer -(call Stock.reserve)-> {found('stock')!r}"
+        for text in (trioreg.dump(), str(trioreg.tree()), str(trioreg.who(ref))):
+            text.encode()
+            assert all(line.isprintable() for line in text.split("\n"))
+            assert "a\\nb\\ud800 \\x1b[31m ümläut" in text
+        assert len(str(trioreg.tree()).splitlines()) == 4
         nursery.cancel_scope.cancel()
 
 
-async def test_a_hang_of_two_actors_in_a_cycle_is_shown_as_a_cycle(autojump_clock: MockClock) -> None:
-    class Asking(Actor):
-        def __init__(self, other: str) -> None:
-            self.other = other
-            self.is_found = trio.Event()
+async def test_a_long_name_is_cut(autojump_clock: MockClock) -> None:
+    async with open_supervisor([ChildSpec(Works, name=names.via("x" * 10_000))], at_end="stop"):
+        assert len(trioreg.dump()) < 1000
 
-        async def ask(self) -> None:  # it waits for a background task: so trioreg can't refuse the call as a cycle
-            self.start_soon(self.find)
-            await self.is_found.wait()
 
-        async def find(self) -> None:
-            await names.via(self.other, of=Asking).call(Asking.ask)
+async def test_the_limit_holds_for_supervisors_that_have_none_above_them(autojump_clock: MockClock) -> None:
+    async def connection(number: int, *, task_status: trio.TaskStatus[None]) -> None:
+        async with open_supervisor([ChildSpec(Works, name=names.via(f"w{number}"))], name=f"c{number}"):
+            task_status.started()
 
-    specs = [ChildSpec(Asking, (other,), name=names.via(name)) for name, other in (("a", "b"), ("b", "a"))]
-    async with open_supervisor(specs, at_end="stop"):
-        found("a").cast_nowait(Asking.ask)
+    async with trio.open_nursery() as nursery:
+        for number in range(50):
+            await nursery.start(connection, number)
+        found("w40").cast_nowait(Works.hang)
         await wait_all_tasks_blocked()
-        a, b = found("a"), found("b")
-        lines = part(trioreg.dump(), "Who waits for whom")
-        assert lines[0] == "A cycle: none of 2 can go on"
-        assert (
-            lines[1].strip()
-            == f"{a!r} -(call {Asking.ask.__qualname__})-> {b!r} -(call {Asking.ask.__qualname__})-> {a!r}"
-        )
-        assert [line.strip() for line in lines if "is_found.wait" in line]
-        assert len(lines) == 2 + 2 * 2
-
-
-async def test_a_name_that_no_one_has_is_shown_with_the_actors_that_wait_for_it(autojump_clock: MockClock) -> None:
-    class Waits(Actor):
-        async def wait(self) -> None:
-            await names.wait_for("nobody")
-
-    async with open_supervisor([ChildSpec(Waits, id="w")], at_end="stop") as supervisor:
-        ref = supervisor.which_child("w").ref
-        assert ref is not None
-        ref.cast_nowait(Waits.wait)
-        await wait_all_tasks_blocked()
-        assert part(trioreg.dump(), "Who waits for whom") == [
-            "1 waits for the name 'nobody', which has no owner",
-            f"  {ref!r} -(the name 'nobody')-> nobody",
+        text = trioreg.dump(limit=2)
+        assert part(text, "The tree") == [
+            "c40",
+            f"└── 'w40'  {found('w40')!r}  in Works.hang for 0.0 seconds",
+            "c0",
+            f"└── 'w0'  {found('w0')!r}",
+            "... 48 more, with 48 running",
         ]
-
-
-async def test_an_actor_whose_end_is_awaited_while_it_works_holds_up_no_one(autojump_clock: MockClock) -> None:
-    class Watches(Actor):
-        async def watch(self) -> None:
-            await names.via("stock").wait()
-
-    async with open_supervisor([*SHOP, ChildSpec(Watches, name=names.via("watches"))], at_end="stop"):
-        found("watches").cast_nowait(Watches.watch)
-        await wait_all_tasks_blocked()
-        assert part(trioreg.dump(), "Who waits for whom") == []
-        found("stock").cancel()
+        assert text.startswith(f"trioreg, process {os.getpid()}: 50 actors under c0, c1, c2, c3, c4, ...\n")
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_program_in_which_nothing_is_unusual_shows_registries_and_the_tree_only(
@@ -257,176 +164,3 @@ async def test_a_limit_is_a_whole_number(limit: Any) -> None:
 def test_there_is_no_dump_outside_of_trio() -> None:
     with pytest.raises(RuntimeError):
         trioreg.dump()
-
-
-# At a signal
-
-
-class Blocks(Actor):
-    def block(self) -> None:
-        signal.raise_signal(signal.SIGUSR1)
-
-
-@posix
-def test_a_signal_prints_where_the_code_stands_that_blocks_the_loop(capfd: pytest.CaptureFixture[str]) -> None:
-    async def drive() -> None:
-        await names.via("blocks", of=Blocks).call(Blocks.block)
-
-    shop = [ChildSpec(Blocks, name=names.via("blocks")), ChildSpec(drive, significant=True)]
-    run(*shop, auto_shutdown="any_significant", dump_on=signal.SIGUSR1)
-    lines = part(capfd.readouterr().err, "The loop")
-    assert lines[0].startswith("runs <Blocks #")
-    assert "Blocks.block, in task drive" in lines[0]
-    assert [line.rsplit(" in ", 1)[1] for line in lines[1:-2]] == [
-        'drive: await names.via("blocks", of=Blocks).call(Blocks.block)',
-        "block: signal.raise_signal(signal.SIGUSR1)",
-    ]
-    assert lines[-2:] == [
-        "Nothing else runs until that code waits.",
-        "If the next dump shows the same line, it blocks the program.",
-    ]
-
-
-@posix
-def test_a_signal_while_nothing_runs_says_that_nothing_blocks(capfd: pytest.CaptureFixture[str]) -> None:
-    async def drive() -> None:
-        token = trio.lowlevel.current_trio_token()
-        token.run_sync_soon(signal.raise_signal, signal.SIGUSR1)
-        await trio.sleep(1)
-
-    tree = ChildSpec(drive, significant=True)
-    assert run(tree, auto_shutdown="any_significant", dump_on=signal.SIGUSR1) is None
-    err = capfd.readouterr().err
-    assert "program" in part(err, "The tree")
-    assert len(part(err, "The loop")) >= 1
-
-
-@posix
-def test_the_program_goes_on_after_the_signal_and_the_handler_is_put_back(capfd: pytest.CaptureFixture[str]) -> None:
-    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    try:
-        assert run(*SHOP, gets(signal.SIGUSR1), gets(TERM), dump_on=signal.SIGUSR1) is TERM
-        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-    assert part(capfd.readouterr().err, "The tree")[0] == "program"
-
-
-@posix
-def test_a_signal_before_the_first_step_says_that_the_program_has_not_begun(capfd: pytest.CaptureFixture[str]) -> None:
-    class First(trio.abc.Instrument):
-        def before_run(self) -> None:
-            signal.raise_signal(signal.SIGUSR1)
-
-    run(instruments=[First()], dump_on=signal.SIGUSR1)
-    assert capfd.readouterr().err == "trioreg: the program has not begun yet, or is over\n"
-
-
-class At(trio.abc.Instrument):
-    """The signal comes before and after each step of the scheduler, up to the n-th."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        if self.steps:
-            self.steps -= 1
-            signal.raise_signal(signal.SIGUSR1)
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.before_task_step(task)
-
-
-@posix
-def test_a_signal_at_any_step_of_a_program_prints_whole_dumps(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert run(*SHOP, gets(TERM), instruments=[At(200)], dump_on=signal.SIGUSR1) is TERM
-    err = capfd.readouterr().err
-    assert err.count("The loop") > 20
-    assert "could not be shown" not in err
-
-
-@posix
-def test_a_signal_on_any_line_of_the_runtime_raises_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    # As a signal does, this interrupts between two lines: each 37th line that runs in the package.
-    count = 0
-    is_at_work = False
-
-    def trace(frame: Any, event: str, arg: object) -> Any:
-        nonlocal count, is_at_work
-        if "/trioreg/" not in frame.f_code.co_filename or is_at_work:
-            return None
-        count += event == "line"
-        if event == "line" and count % 37 == 0 and callable(signal.getsignal(signal.SIGUSR1)):
-            is_at_work = True
-            signal.raise_signal(signal.SIGUSR1)
-            is_at_work = False
-        return trace
-
-    async def drive() -> None:
-        await names.via("web", of=Web).cast(Web.checkout)
-        await trio.sleep(1)
-        found("cart").kill()
-        await trio.sleep(1)
-
-    tree = [*SHOP, ChildSpec(drive, significant=True)]
-    sys.settrace(trace)
-    try:
-        run(*tree, auto_shutdown="any_significant", dump_on=signal.SIGUSR1)
-    finally:
-        sys.settrace(None)
-    err = capfd.readouterr().err
-    assert err.count("The loop") > 10
-    assert "could not be shown" not in err
-
-
-@posix
-def test_without_a_real_stderr_the_text_goes_to_what_stands_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    stands_for_it = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", stands_for_it)
-    run(gets(signal.SIGUSR1), gets(TERM), dump_on=signal.SIGUSR1)
-    assert "The tree" in stands_for_it.getvalue()
-
-
-@posix
-def test_a_stderr_that_is_closed_disturbs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    for broken in (None, io.TextIOWrapper(io.BytesIO())):
-        if broken is not None:
-            broken.close()
-        monkeypatch.setattr(sys, "stderr", broken)
-        assert run(gets(signal.SIGUSR1), gets(TERM), dump_on=signal.SIGUSR1) is TERM
-
-
-@pytest.mark.parametrize(
-    ("dump_on", "error"),
-    [
-        ("SIGUSR1", TypeError),
-        (True, TypeError),
-        (1.0, TypeError),
-        (0, ValueError),
-        (12345, ValueError),
-        (signal.SIGTERM, ValueError),
-        (signal.SIGINT, ValueError),
-        *([] if sys.platform == "win32" else [(signal.SIGKILL, ValueError), (signal.SIGSTOP, ValueError)]),
-    ],
-)
-def test_what_no_program_can_be_asked_by_is_refused_before_anything_starts(
-    dump_on: Any, error: type[Exception]
-) -> None:
-    log: list[str] = []
-
-    async def starts() -> None:
-        log.append("started")
-
-    with pytest.raises(error, match="dump_on must be"):
-        run(ChildSpec(starts), dump_on=dump_on)
-    assert log == []
-
-
-def test_any_signal_that_can_be_handled_will_do(capfd: pytest.CaptureFixture[str]) -> None:
-    async def drive() -> None:
-        signal.raise_signal(signal.SIGABRT)
-
-    run(ChildSpec(drive, significant=True), auto_shutdown="any_significant", dump_on=signal.SIGABRT)
-    assert part(capfd.readouterr().err, "The tree")[0] == "program"

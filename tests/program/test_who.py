@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, ClassVar
 
 import pytest
 import trio
+from support.side_by_side import reading
 from support.supervisors import supervised, supervising
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
 from trioreg import Actor, ActorRef, Exit, PubSub, Registry, Reply, Waiting, open_pool, who
-from trioreg._actors import post
+from trioreg._actors import post, waiting
 from trioreg._actors.waiting import LOOKED_AT
 
 carts: Registry[str, None] = Registry("carts")
@@ -386,3 +388,108 @@ async def test_an_actor_can_be_asked_from_another_thread_while_the_loop_is_block
         await ref.call(Blocking.block)
         (report,) = Blocking.reports
         assert (report.handling, report.stack[0].name) == ("Blocking.block", "block")
+
+
+# From other threads, in the middle of anything
+
+
+class Changing(Actor):
+    mailbox_size = 5
+
+    async def change(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.walk)
+
+    async def walk(self) -> None:
+        async for _ in self.steps():
+            await trio.lowlevel.checkpoint()
+
+    async def steps(self) -> AsyncIterator[int]:
+        yield 1
+
+    def note(self) -> None:
+        pass
+
+
+async def test_another_thread_may_ask_in_the_middle_of_each_change() -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Changing)
+
+        def ask() -> None:
+            for _ in range(10):
+                who(ref)
+                ref.stack()
+                ref.statistics()
+
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            async with reading(ask, reads=100, writes=300) as rounds:
+                for _ in rounds:
+                    ref.cast_nowait(Changing.note)
+                    ref.cast_nowait(Changing.note)
+                    await ref.call(Changing.change)
+        finally:
+            sys.setswitchinterval(before)
+
+
+async def test_an_actor_that_loses_its_child_in_another_thread_has_ended() -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Bank)
+        cell = ref._cell
+        assert cell is not None
+        child = cell.life.child
+        del cell.life.child  # as another thread sees it, in the last step of the actor
+        try:
+            with pytest.raises(trioreg.ActorExited):
+                ref.statistics()
+            assert who(ref).supervisor is None
+        finally:
+            cell.life.child = child
+
+
+async def test_a_queue_that_changes_while_it_is_read_is_read_again() -> None:
+    class Changed(list[object]):
+        times = 2
+
+        def __iter__(self) -> Iterator[object]:
+            if self.times:
+                self.times -= 1
+                raise RuntimeError("deque mutated during iteration")
+            return super().__iter__()
+
+    assert waiting._first(Changed([1, 2, 3]), 2) == [1, 2]
+
+
+async def test_a_nursery_that_is_being_made_has_no_tasks_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def in_nursery() -> None:
+        async with trio.open_nursery():
+            await trio.sleep_forever()
+
+    async with supervised() as supervisor:
+        slow = await supervisor.start_child(Slow)
+        slow.cast_nowait(Slow.do, in_nursery)
+        await wait_all_tasks_blocked()
+        with monkeypatch.context() as patch:
+
+            def being_made(self: trio.Nursery) -> frozenset[trio.lowlevel.Task]:
+                raise AttributeError("_children")
+
+            patch.setattr(trio.Nursery, "child_tasks", property(being_made))
+            assert who(slow).tasks == ()
+
+
+async def test_a_generator_that_ends_while_it_is_looked_at_ends_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with supervised() as supervisor:
+        slow = await supervisor.start_child(Slow)
+        slow.cast_nowait(Slow.work)
+        await wait_all_tasks_blocked()
+        frames = trio.lowlevel.Task.iter_await_frames
+
+        def ends(self: trio.lowlevel.Task) -> Iterator[Any]:
+            yield from frames(self)
+            raise AttributeError("'NoneType' object has no attribute 'f_lineno'")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(trio.lowlevel.Task, "iter_await_frames", ends)
+            assert [frame.name for frame in slow.stack()] == ["work"]

@@ -7,7 +7,10 @@ see it at work, and then it is found on the stack of the thread.
 
 from __future__ import annotations
 
+from inspect import unwrap
 from typing import TYPE_CHECKING, cast
+
+import trio
 
 from .._runtime import current_actor, frames_of, is_running, local_in, running_from
 from .answers import answer_in_callers_turn, wait_answer
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+    from trio import Nursery
     from trio.lowlevel import Task
 
     from .._runtime import Frames
@@ -30,6 +34,9 @@ _HANDLING = {_CALLERS_TURN, serve.__code__, serve_casts.__code__}
 
 # In this one, ``call`` is what the task waits for.
 _WAITING = wait_answer.__code__
+
+# In this one, ``self`` is the lock.
+_LOCKING = unwrap(trio.Lock.acquire).__code__
 
 
 def handling(cell: Cell) -> tuple[str | None, float | None]:
@@ -67,6 +74,15 @@ def awaited_call(frames: Frames) -> Call | None:
     return None
 
 
+def holder_of_awaited_lock(frames: Frames) -> Task | None:
+    """The task that has the lock for which a task with these frames waits: a `trio.Lock`, or one of a registry."""
+    for frame, _ in reversed(frames):
+        if frame.f_code is _LOCKING:
+            lock = local_in(frame, "self")
+            return lock.statistics().owner if isinstance(lock, trio.Lock | trio.StrictFIFOLock) else None
+    return None
+
+
 def other_tasks(cell: Cell) -> Iterator[tuple[Task, Frames]]:
     """The tasks of an actor beside its own, with their frames: background tasks, tasks in nurseries, and turns."""
     background = cell.life.background
@@ -89,6 +105,13 @@ def _below(task: Task, cell: Cell) -> list[Task]:
     return [
         child
         for nursery in task.child_nurseries
-        for child in sorted(nursery.child_tasks, key=lambda each: each.name)
+        for child in sorted(_children(nursery), key=lambda each: each.name)
         if child.context.get(current_actor) is cell.ref
     ]
+
+
+def _children(nursery: Nursery) -> frozenset[Task]:
+    try:
+        return nursery.child_tasks
+    except AttributeError:
+        return frozenset()  # Trio is making it just now, in another thread, or below the signal handler that asks

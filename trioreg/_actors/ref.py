@@ -347,6 +347,9 @@ class ActorRef(Reference, Address[A]):  # pyright: ignore[reportIncompatibleVari
         cell = self._cell
         if cell is None:
             raise self._exited(None)
+        child = getattr(cell.life, "child", None)
+        if child is None:  # another thread asks, in the last step of the actor
+            raise self._exited(None)
         name, since = handling(cell)
         return ActorStatistics(
             queued=cell.queued,
@@ -354,7 +357,7 @@ class ActorRef(Reference, Address[A]):  # pyright: ignore[reportIncompatibleVari
             handled=cell.handled,
             calls_in_flight=cell.calls_in_flight,
             started_at=cell.life.started_at,
-            restarts=cell.life.child.restarts,
+            restarts=child.restarts,
             mailbox_size=cell.limit,
             handling=name,
             handling_since=since,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import attrs
 
-from .._runtime import current_actor
+from .._runtime import current_actor, shown_safely
 from .any_wait import AnyWait
-from .at_work import awaited_call
+from .at_work import awaited_call, holder_of_awaited_lock
 from .call import Call
 from .control import control_of
 from .deadlock import NameWait, PossibleWaits
@@ -34,13 +34,14 @@ if TYPE_CHECKING:
 LOOKED_AT = 100
 """How many messages of a mailbox, and how many tasks of each kind, are looked at for those that wait."""
 
-WaitingKind: TypeAlias = Literal["call", "reply", "room", "start", "end", "name", "worker"]
+WaitingKind: TypeAlias = Literal["call", "reply", "room", "start", "end", "name", "worker", "lock"]
 
 _WHAT: dict[WaitingKind, str] = {
     "room": "room in the mailbox",
     "start": "the start",
     "end": "the end",
     "worker": "a free worker",
+    "lock": "a lock",
 }
 
 
@@ -50,11 +51,13 @@ class Waiting:
 
     Attributes:
         kind: ``"call"`` (the answer of a call), ``"reply"`` (the `Reply` of a call that has been handled), ``"room"``
-            (room in a bounded mailbox), ``"start"`` or ``"end"`` (of an actor), ``"name"`` (a name that has no owner)
-            or ``"worker"`` (any free worker of a pool).
+            (room in a bounded mailbox), ``"start"`` or ``"end"`` (of an actor), ``"name"`` (a name that has no owner),
+            ``"worker"`` (any free worker of a pool) or ``"lock"`` (of a registry, or a `trio.Lock`, that ``ref`` or
+            ``task`` has).
         what: The same as text, as in ``"call Cart.add"``.
         ref: The actor on the other side. None if there is none: a name has no owner, or a plain Trio task waits.
-        task: The name of the Trio task that waits, where something waits for the actor; else None.
+        task: The name of the Trio task that waits, where something waits for the actor; or of the one that has the
+            lock; else None.
     """
 
     kind: WaitingKind
@@ -81,6 +84,9 @@ def waits_for(waits: Iterable[Wait] | None, frames: Frames) -> Iterator[Waiting]
     call = awaited_call(frames)
     if call is not None and call not in seen:
         yield from _targets(call)
+    holder = holder_of_awaited_lock(frames)
+    if holder is not None:
+        yield _waiting("lock", _WHAT["lock"], holder.context, holder)
 
 
 def _targets(wait: Wait) -> Iterator[Waiting]:
@@ -88,7 +94,7 @@ def _targets(wait: Wait) -> Iterator[Waiting]:
         if not wait.is_done:
             yield Waiting(*_call(wait), _ref(wait.target))
     elif isinstance(wait, NameWait):
-        yield Waiting("name", f"the name {wait.key!r}")
+        yield Waiting("name", f"the name {shown_safely(wait.key)}")
     elif isinstance(wait, AnyWait):
         for node in islice(wait.candidates(), LOOKED_AT):
             if node is not None:
@@ -137,13 +143,20 @@ def _calls(cell: Cell) -> Iterator[Call]:
         yield from islice(list(control.requests), LOOKED_AT)
     if cell.kind is CALL and isinstance(cell.payload, Call):
         yield cell.payload
-    parts = list(islice(cell.queue or (), 2 * LOOKED_AT))
-    for payload in parts[1::2]:
+    for payload in _first(cell.queue, 2 * LOOKED_AT)[1::2]:
         if isinstance(payload, Call):
             yield payload
     for sender in islice(list((cell.overflow or {}).values()), LOOKED_AT):
         if isinstance(sender.payload, Call):
             yield sender.payload
+
+
+def _first(queue: Iterable[object] | None, most: int) -> list[object]:
+    while True:
+        try:
+            return list(islice(queue or (), most))
+        except RuntimeError:
+            continue  # another thread has changed it
 
 
 def _waiting(kind: WaitingKind, what: str, context: Context, task: Task | None) -> Waiting:

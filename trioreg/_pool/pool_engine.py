@@ -6,7 +6,7 @@ It changes the size, and ends the pool: no worker is handed out any more, and ea
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 from trio.lowlevel import current_task, enable_ki_protection
@@ -19,9 +19,10 @@ from .place import Place
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
-    from typing import Any
 
-    from .._actors import Cell, Node
+    from trio.lowlevel import Task
+
+    from .._actors import ActorRef, Cell, Node
     from .._runtime import Run
     from .._supervision import Child, ChildSpec
     from .pool import Pool
@@ -286,6 +287,13 @@ class PoolEngine(Engine):
 def pools_of(run: Run) -> list[Pool[Any]]:
     """The pools that run in a Trio run, by name."""
     return sorted((each._pool for each in list(run.registries) if isinstance(each, PoolEngine)), key=lambda p: p.name)
+
+
+def claims_of(pool: Pool[Any]) -> list[tuple[ActorRef[Any], Task]]:
+    """The workers of a pool that are claimed, and the task that has claimed each."""
+    places = () if pool._engine is None else tuple(pool._engine.desk.places)
+    claimed = [each.worker for each in places if each.worker is not None and each.worker.claimer is not None]
+    return [(cast("ActorRef[Any]", each.cell.ref), cast("Task", each.claimer)) for each in claimed]
 
 
 def _running(child: Child) -> Cell | None:

@@ -11,9 +11,9 @@ import os
 from heapq import nlargest, nsmallest
 from typing import TYPE_CHECKING, Any
 
-from .._pool import pools_of
+from .._pool import claims_of, pools_of
 from .._registry import keys_of
-from .._runtime import counted, current_run, duration, require_count, shown_safely
+from .._runtime import counted, current_run, duration, frames_of, one_line, require_count, shown_safely, users_part
 from .._supervision import text_of
 from .registries import info_of, names_of
 from .tree import tree_of_run
@@ -21,6 +21,9 @@ from .wait_chains import WaitGraph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from traceback import FrameSummary
+
+    from trio.lowlevel import Task
 
     from .._actors import ActorRef
     from .._runtime import Run
@@ -51,8 +54,8 @@ def dump(*, limit: float = SHOWN) -> str:
     100,000 of them take about a second.
 
     Args:
-        limit: How many of each kind are shown: actors, registries, topics, pools, children of one supervisor.
-            ``math.inf`` shows all.
+        limit: How many of each kind are shown: actors, registries, topics, pools, claims, supervisors that have none
+            above them, children of one supervisor. ``math.inf`` shows all.
 
     Raises:
         RuntimeError: You are not inside of a Trio run.
@@ -79,7 +82,7 @@ def dump_of_run(run: Run, limit: float, *, loop: Callable[[], list[str]] | None 
         except Exception as error:
             lines = [f"could not be shown: {shown_safely(error)}"]
         if lines:
-            parts.append("\n".join([title, *(f"  {line}" for line in lines)]))
+            parts.append("\n".join([title, *(f"  {one_line(line)}" for line in lines)]))
 
     if loop is not None:
         add("The loop", loop)
@@ -89,7 +92,7 @@ def dump_of_run(run: Run, limit: float, *, loop: Callable[[], list[str]] | None 
     except Exception as error:
         parts.append(f"The tree could not be shown: {shown_safely(error)}")
     else:
-        add("Who waits for whom", lambda: _waits(tree, found, most))
+        add("Who waits for whom", lambda: _waits(run, tree, found, most))
         add("The handlers that run the longest", lambda: _oldest_handlers(tree, found, most))
         add("The longest queues", lambda: _longest_queues(tree, found, most))
         add("The most restarts", lambda: _most_restarts(tree, found, most))
@@ -97,25 +100,27 @@ def dump_of_run(run: Run, limit: float, *, loop: Callable[[], list[str]] | None 
         add("Registries", lambda: _registries(run, most))
         add("Topics", lambda: _topics(run, most))
         add("The tree", lambda: tree.format(limit=limit).splitlines())
-        tops = ", ".join(top.path for top in tree.supervisors[:5])
-        parts.insert(
-            0, f"trioreg, process {os.getpid()}: {counted(len(found), 'actor')} under {tops or 'no supervisor'}"
-        )
+        tops = ", ".join([*(top.path for top in tree.supervisors[:5]), *(["..."] if len(tree.supervisors) > 5 else [])])
+        head = f"trioreg, process {os.getpid()}: {counted(len(found), 'actor')} under {tops or 'no supervisor'}"
+        parts.insert(0, one_line(head))
     return "\n\n".join(parts)
 
 
-def _waits(tree: Tree, found: Iterable[Found], most: int) -> list[str]:
+def _waits(run: Run, tree: Tree, found: Iterable[Found], most: int) -> list[str]:
     by_ref = {child.ref: (supervisor, child) for supervisor, child in found if child.ref is not None}
     graph = WaitGraph(by_ref)
+    claims = dict(claim for pool in pools_of(run) for claim in claims_of(pool))
     lines: list[str] = []
-    for cycle in _some(graph.cycles(), most, lines):
-        lines.append(f"A cycle: none of {len(cycle)} can go on")
+    for cycle in _some(graph.cycles, most, lines):
+        beside = any(ref in graph.beside for ref, _ in cycle)
+        condition = ", if each waits for its background tasks" if beside else ""
+        lines.append(f"A cycle: none of {len(cycle)} can go on{condition}")
         lines.append("  " + _way([(repr(ref), what) for ref, what in cycle], repr(cycle[0][0])))
         for ref, _ in cycle:
             lines += [f"  {_described(by_ref.get(ref), ref, tree.taken_at)}", *_stack(ref, "    ")]
     blockers = graph.blockers()
     for blocker in blockers[:most]:
-        lines += _of_blocker(blocker, by_ref, tree.taken_at)
+        lines += _of_blocker(blocker, by_ref, claims, tree.taken_at)
     if len(blockers) > most:
         lines.append(f"... {len(blockers) - most:,} more that others wait for")
     if graph.unseen:
@@ -129,14 +134,18 @@ def _some(cycles: list[Any], most: int, lines: list[str]) -> list[Any]:
     return cycles[:most]
 
 
-def _of_blocker(blocker: Blocker, by_ref: dict[ActorRef[Any], Found], now: float) -> list[str]:
+def _of_blocker(
+    blocker: Blocker, by_ref: dict[ActorRef[Any], Found], claims: dict[ActorRef[Any], Task], now: float
+) -> list[str]:
     number = f"{blocker.waiting:,} {'waits' if blocker.waiting == 1 else 'wait'}"
     ref = blocker.ref
     if ref is None:
-        return [f"{number} for {blocker.what}, which has no owner", "  " + _way(blocker.chain, "nobody")]
+        where = f" under {by_ref[blocker.worker][0].path}" if blocker.worker in by_ref else ""
+        return [f"{number} for {blocker.what}{where}", "  " + _way(blocker.chain, blocker.end)]
     return [
         f"{number} for {_described(by_ref.get(ref), ref, now)}",
         *_stack(ref, "  "),
+        *([f"  claimed by task {claims[ref].name}"] if ref in claims else []),
         "  " + _way(blocker.chain, repr(ref)),
     ]
 
@@ -162,7 +171,11 @@ def _stack(ref: ActorRef[Any], indent: str) -> list[str]:
         stack = ref.stack()
     except Exception:
         return []
-    return [f"{indent}at {each.filename}:{each.lineno}, in {each.name}: {each.line}" for each in stack[-FRAMES:]]
+    return [f"{indent}{line}" for line in _lines_of(stack)]
+
+
+def _lines_of(stack: Sequence[FrameSummary]) -> list[str]:
+    return [f"at {each.filename}:{each.lineno}, in {each.name}: {each.line}" for each in stack[-FRAMES:]]
 
 
 def _oldest_handlers(tree: Tree, found: Iterable[Found], most: int) -> list[str]:
@@ -197,6 +210,12 @@ def _pools(run: Run, most: int) -> list[str]:
         waits = f", {now.waiting:,} waiting, the first for {duration(now.longest_wait)}" if now.waiting else ""
         crashes = f", crashes: {now.crashes:,}" if now.crashes else ""
         lines.append(f"{pool.name}: {counted(now.size, 'worker')}, {now.busy} busy, {now.idle} free{waits}{crashes}")
+        claims = claims_of(pool)
+        for worker, task in claims[:most]:
+            lines.append(f"  {worker!r} is claimed by task {task.name}")
+            stack = users_part(frames_of(task, run.thread))
+            lines += [f"    {line}" for line in _lines_of(stack)]
+        lines += [f"  ... {len(claims) - most:,} more claims"] if len(claims) > most else []
     return [*lines, *_rest(len(pools), most)]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from .._runtime import Identity, current_run, require_count
-from .._supervision import TreeSupervisor, format_tree, tops_of, walk
+from .._supervision import TreeSupervisor, format_trees, tops_of, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,15 +47,15 @@ class Tree(Identity):
         messages it has, and which handler it runs for how long. Not a checkpoint; the cost grows with the tree.
 
         Args:
-            limit: How many children of one supervisor are shown: the longest queues and the oldest handlers first.
+            limit: How many children of one supervisor are shown, and how many of the supervisors that have none above
+                them: the longest queues and the oldest handlers first.
                 ``math.inf`` shows all, in start order.
 
         Raises:
             TypeError, ValueError: ``limit`` is not a whole number, at least 0, or ``math.inf``.
         """
         require_count("limit", limit, 0, infinite=True)
-        parts = [format_tree(top, now=self.taken_at, limit=limit) for top in self.supervisors]
-        return "\n".join(parts) if parts else "no supervisor runs"
+        return format_trees(self.supervisors, now=self.taken_at, limit=limit) or "no supervisor runs"
 
     def __str__(self) -> str:
         return self.format()

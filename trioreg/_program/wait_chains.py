@@ -9,15 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from trio.lowlevel import ParkingLot
 
-from .._actors import other_tasks, waiting_for_actor, waits_for
+from .._actors import other_tasks, own_frames, waiting_for_actor, waits_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-    from .._actors import ActorRef, Waiting
+    from .._actors import ActorRef, Cell, Waiting
 
     Edges = dict[ActorRef[Any], list[tuple[ActorRef[Any], str]]]
+
+    # What it is, more about it, the end of a chain that leads to it, and the first worker of a pool.
+    Other = tuple[str, str, str, ActorRef[Any] | None]
 
 
 @attrs.frozen(eq=False)
@@ -25,14 +29,18 @@ class Blocker:
     """Something that others wait for, and that waits for no actor itself.
 
     Attributes:
-        ref: The actor. None if it is a name that has no owner.
-        what: What that is, if there is no actor.
+        ref: The actor. None if it is no actor: a name that has no owner, a lock that a task has, a pool.
+        what: What that is, if it is no actor.
+        end: The end of the chain, if it is no actor.
+        worker: Of a pool that has several workers: the first one.
         waiting: How many actors and tasks wait for it, directly or through others.
         chain: The longest way to it: each that waits, with what it waits for.
     """
 
     ref: ActorRef[Any] | None
     what: str
+    end: str
+    worker: ActorRef[Any] | None
     waiting: int
     chain: list[tuple[str, str]]
 
@@ -42,14 +50,18 @@ class WaitGraph:
 
     Attributes:
         targets: What each actor waits for: the actor on the other side, and what is waited for as text.
-        names: The actors that wait for a name that has no owner, by what is waited for.
+        others: The actors that wait for what is no actor, by what that is. A wait for any one of several workers is one
+            of these: it is no edge to each of them, since one that becomes free is enough.
+        cycles: Cycles of waits: each actor with what it waits for. Of several that share an actor, one.
+        beside: The actors with waits of their background tasks only. Their own code stands elsewhere.
         unseen: How many actors could not be looked at: a signal came while one of their waits was being made.
         tasks: The plain Trio tasks that wait for an actor, by that actor: each as text, with what it waits for.
     """
 
     def __init__(self, refs: Iterable[ActorRef[Any]]) -> None:
         self.targets: Edges = {}
-        self.names: dict[str, list[ActorRef[Any]]] = {}
+        self.others: dict[Other, list[ActorRef[Any]]] = {}
+        self.beside: set[ActorRef[Any]] = set()
         self.tasks: dict[ActorRef[Any], list[tuple[str, str]]] = {}
         self.unseen = 0
         for ref in refs:
@@ -57,19 +69,41 @@ class WaitGraph:
                 self._look_at(ref)
             except Exception:
                 self.unseen += 1
+        self.cycles = self._find_cycles()
 
     def _look_at(self, ref: ActorRef[Any]) -> None:
-        for wait in _waits_of(ref):
-            if wait.ref is None:
-                self.names.setdefault(wait.what, []).append(ref)
-            elif _holds_up(wait):
-                self.targets.setdefault(ref, []).append((wait.ref, wait.what))
+        cell = ref._cell
+        if cell is None:
+            return
+        frames = own_frames(cell) if _is_parked(cell) else []
+        if cell.waits or frames:
+            self._add(ref, list(waits_for(cell.waits, frames)))
+        if cell.life.background is not None:
+            waits_itself = ref in self.targets
+            for task, frames in other_tasks(cell):
+                turn = cell.turn_of(task)
+                self._add(ref, list(waits_for(None if turn is None else turn.waits, frames)))
+            if not waits_itself and ref in self.targets and not _is_side_by_side(cell):
+                self.beside.add(ref)
         tasks = [(f"task {wait.task}", wait.what) for wait in _tasks_that_wait_for(ref)]
         if tasks:
             self.tasks[ref] = tasks
 
-    def cycles(self) -> list[list[tuple[ActorRef[Any], str]]]:
-        """Cycles of waits: each actor with what it waits for. Of several that share an actor, one."""
+    def _add(self, ref: ActorRef[Any], waits: list[Waiting]) -> None:
+        workers = [wait.ref for wait in waits if wait.kind == "worker" and wait.ref is not None]
+        if len(workers) > 1:
+            self.others.setdefault(("a free worker", "", "any worker", workers[0]), []).append(ref)
+        for wait in waits:
+            if wait.ref is None:
+                state, end = ("has no owner", "nobody")
+                if wait.kind == "lock":
+                    state, end = f"task {wait.task} has", f"task {wait.task}"
+                self.others.setdefault((wait.what, f", which {state}", end, None), []).append(ref)
+            # One of its own tasks waits for another one: that is no cycle, and its stack says more.
+            elif wait.ref is not ref and _holds_up(wait) and (wait.kind != "worker" or len(workers) == 1):
+                self.targets.setdefault(ref, []).append((wait.ref, wait.what))
+
+    def _find_cycles(self) -> list[list[tuple[ActorRef[Any], str]]]:
         found: list[list[tuple[ActorRef[Any], str]]] = []
         done: set[ActorRef[Any]] = set()
         for start in self.targets:
@@ -99,12 +133,24 @@ class WaitGraph:
         for ref, targets in self.targets.items():
             for target, what in targets:
                 reverse.setdefault(target, []).append((ref, what))
-        ends = [ref for ref in dict.fromkeys([*reverse, *self.tasks]) if ref not in self.targets]
-        blockers = [self._blocker(ref, "", [], reverse) for ref in ends]
-        blockers += [self._blocker(None, what, refs, reverse) for what, refs in self.names.items()]
+        in_cycles = {ref for cycle in self.cycles for ref, _ in cycle}
+        ends = [
+            ref
+            for ref in dict.fromkeys([*reverse, *self.tasks])
+            if ref not in self.targets or (ref in self.beside and ref not in in_cycles)
+        ]
+        blockers = [self._blocker(ref, [], reverse) for ref in ends]
+        blockers += [self._blocker(None, refs, reverse, other) for other, refs in self.others.items()]
         return sorted(blockers, key=lambda blocker: -blocker.waiting)
 
-    def _blocker(self, end: ActorRef[Any] | None, what: str, first: list[ActorRef[Any]], reverse: Edges) -> Blocker:
+    def _blocker(
+        self,
+        end: ActorRef[Any] | None,
+        first: list[ActorRef[Any]],
+        reverse: Edges,
+        other: Other = ("", "", "", None),
+    ) -> Blocker:
+        what, more, end_of_chain, worker = other
         # Backwards from the end, the nearest first: the last one found is the farthest.
         steps: dict[ActorRef[Any], tuple[ActorRef[Any] | None, str]] = dict.fromkeys(first, (None, what))
         todo = list(first) if end is None else [end]
@@ -117,28 +163,25 @@ class WaitGraph:
                 task, farthest = self.tasks[ref][0], ref
             elif ref is not end:
                 task, farthest = None, ref
-            for other, why in reverse.get(ref, ()):
-                if other not in steps and other is not end:
-                    steps[other] = ref, why
-                    todo.append(other)
+            for waiter, why in reverse.get(ref, ()):
+                if waiter not in steps and waiter is not end:
+                    steps[waiter] = ref, why
+                    todo.append(waiter)
         chain = [] if task is None else [task]
         while farthest is not None and farthest is not end:
             after, why = steps[farthest]
             chain.append((repr(farthest), why))
             farthest = after
-        return Blocker(end, what, len(steps) + tasks, chain)
+        return Blocker(end, what + more, end_of_chain, worker, len(steps) + tasks, chain)
 
 
-def _waits_of(ref: ActorRef[Any]) -> Iterator[Waiting]:
-    cell = ref._cell
-    if cell is None:
-        return
-    if cell.waits:
-        yield from waits_for(cell.waits, [])
-    if cell.life.background is not None:
-        for task, frames in other_tasks(cell):
-            turn = cell.turn_of(task)
-            yield from waits_for(None if turn is None else turn.waits, frames)
+def _is_parked(cell: Cell) -> bool:
+    """Whether it may wait for a lock: only then its frames are worth the time."""
+    return cell.task is not None and isinstance(cell.task.custom_sleep_data, ParkingLot)
+
+
+def _is_side_by_side(cell: Cell) -> bool:
+    return cell.actor is not None and cell.actor._trioreg_is_side_by_side
 
 
 def _holds_up(wait: Waiting) -> bool:
@@ -148,6 +191,10 @@ def _holds_up(wait: Waiting) -> bool:
 
 def _tasks_that_wait_for(ref: ActorRef[Any]) -> list[Waiting]:
     cell = ref._cell
-    if cell is None or not (cell.call or cell.deferred or cell.queue or cell.overflow or cell.is_ending):
+    if cell is None or not (cell.call or cell.deferred or cell.queue or cell.overflow or _starts_or_ends(cell)):
         return []
     return [wait for wait in waiting_for_actor(cell) if wait.ref is None and wait.task is not None]
+
+
+def _starts_or_ends(cell: Cell) -> bool:
+    return cell.life.starter is not None or cell.is_ending

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from .._actors import Address, Waiting, handling, other_tasks, own_frames, waiting_for_actor, waits_for
-from .._runtime import counted, shown_safely, users_part
+from .._runtime import counted, one_line, shown_safely, users_part
 from .._supervision import Child
 
 if TYPE_CHECKING:
@@ -200,10 +200,10 @@ def _name_of(lessor: object) -> str | None:
 
 
 def _lines(report: ActorReport) -> list[str]:
-    lines = [f"{report.label}  {report.state}"]
+    lines = [one_line(f"{report.label}  {report.state}")]
 
     def add(title: str, text: str) -> None:
-        lines.append(f"  {title:<14} {text}")
+        lines.append(f"  {title:<14} {one_line(text)}")
 
     if report.exit is not None:
         add("exit", str(report.exit))

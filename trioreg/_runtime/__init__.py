@@ -48,12 +48,13 @@ from .ki_protection import await_user, run_user, without_ki_protection
 from .line import Place
 from .log import SafeLogger
 from .log_fields import EventName, Fields
+from .one_line import one_line
 from .owner import Owner, Token, owner_numbers
 from .public_names import show_methods_as
 from .sleeping import WOKEN, finish_waking, sleep_until_woken, sleep_with, wake
 from .snapshot import items_of
 from .stack import require_room, require_room_for_launch, require_room_for_task
-from .standing import Frames, frames_of, is_running, local_in, running_from, stack_of, users_part
+from .standing import Frames, frames_of, is_of_trio, is_running, local_in, running_from, stack_of, users_part
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
 from .trio_run import Run, current_run
@@ -77,6 +78,7 @@ __all__ = [
     "Feed",
     "Frames",
     "frames_of",
+    "is_of_trio",
     "is_running",
     "local_in",
     "running_from",
@@ -133,6 +135,7 @@ __all__ = [
     "is_old_coroutine",
     "items_of",
     "keep_lines",
+    "one_line",
     "owner_numbers",
     "refuse_foreign_cancelled",
     "require_count",

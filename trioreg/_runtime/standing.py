@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from traceback import FrameSummary, StackSummary
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -32,7 +33,7 @@ def stack_of(task: Task) -> list[FrameSummary]:
 
     The cost grows with their number; the lines of the source are read from disk once.
     """
-    return users_part([*task.iter_await_frames()])
+    return users_part(_awaiting(task))
 
 
 def users_part(frames: Frames) -> StackSummary:
@@ -53,7 +54,21 @@ def frames_of(task: Task, thread: int) -> Frames:
         running = running_from(lambda frame: frame is outermost, thread)
         if running:
             return running
-    return [*task.iter_await_frames()]
+    return _awaiting(task)
+
+
+def _awaiting(task: Task) -> Frames:
+    frames: Frames = []
+    # Another thread may take a step meanwhile: then an object that Trio looks at has no frame any more.
+    with suppress(AttributeError):
+        for frame, line in task.iter_await_frames():
+            frames.append((frame, line))  # so that those before it are not lost
+    return frames
+
+
+def is_of_trio(frame: FrameType) -> bool:
+    """Whether a frame runs Trio's own code."""
+    return frame.f_code.co_filename.startswith(_TRIO)
 
 
 def running_from(is_outermost: Callable[[FrameType], bool], thread: int) -> Frames:

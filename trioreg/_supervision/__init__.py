@@ -26,7 +26,7 @@ from .supervisor import Supervisor, open_supervisor
 from .supervisor_base import SupervisorBase, require_name
 from .supervisor_block import SupervisorBlock
 from .tree import TreeChild, TreeSupervisor, tops_of, walk
-from .tree_text import format_tree, text_of
+from .tree_text import format_trees, text_of
 from .typed_child import child
 
 __all__ = [
@@ -53,7 +53,7 @@ __all__ = [
     "as_one_group",
     "child",
     "connection_handler",
-    "format_tree",
+    "format_trees",
     "number_of",
     "open_dynamic_supervisor",
     "open_on_demand",

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from heapq import nlargest, nsmallest
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from .._runtime import counted, duration, shown_safely
+from .._runtime import counted, duration, one_line, shown_safely
 from .tree import walk
 
 if TYPE_CHECKING:
@@ -20,8 +20,28 @@ if TYPE_CHECKING:
 
     from .tree import TreeChild, TreeSupervisor
 
+LONGEST = 200
+"""How many characters of a name are shown."""
+
 Busy: TypeAlias = tuple[int, float]
 """The longest queue, and since when the oldest handler runs, of a child and all that is below it."""
+
+
+T = TypeVar("T")
+
+
+def format_trees(tops: Sequence[TreeSupervisor], *, now: float, limit: float = math.inf) -> str:
+    """All supervisors that have none above them. Where there are more than the limit, the busiest are shown."""
+    shown = tops
+    if len(tops) > max(limit, 1):
+        most = max(int(limit), 1)
+        shown = _fill(_busiest_of({top: _busy_top(top) for top in tops}, most), tops, most)
+    parts = [format_tree(top, now=now, limit=limit) for top in shown]
+    if len(shown) < len(tops):
+        others = set(tops).difference(shown)
+        states = states_of(child for _, child in walk(tuple(top for top in tops if top in others)))
+        parts.append(f"... {len(others):,} more, with {states or 'no children'}")
+    return "\n".join(parts)
 
 
 def format_tree(top: TreeSupervisor, *, now: float, limit: float = math.inf) -> str:
@@ -32,7 +52,7 @@ def format_tree(top: TreeSupervisor, *, now: float, limit: float = math.inf) -> 
         now: The time, as `trio.current_time`: how long a handler has run is shown as of then.
         limit: How many children of one supervisor are shown.
     """
-    lines = [top.path + ("" if top.inside is None else f"  in {top.inside!r}")]
+    lines = [one_line(top.path) + ("" if top.inside is None else f"  in {top.inside!r}")]
     busy = _busy_below(top) if limit < math.inf else {}
     # The levels from the top down to where we are: what each line of a level begins with, and what is to come.
     levels = [("", _shown(top.children, limit, busy))]
@@ -66,18 +86,37 @@ def _shown(
 def _busiest(children: Sequence[TreeChild], limit: int, below: Mapping[TreeChild, Busy]) -> list[TreeChild]:
     """The children to show where not all can be: the longest queues and the oldest handlers, then the others."""
     busy = {child: below.get(child) or _busy(child) for child in children if child.below or _is_busy(child)}
-    by_queue = nlargest(limit, (child for child in busy if busy[child][0]), lambda child: busy[child][0])
-    by_handler = nsmallest(limit, (child for child in busy if busy[child][1] < math.inf), lambda child: busy[child][1])
-    chosen: dict[TreeChild, None] = {}
+    chosen = _fill(_busiest_of(busy, limit), (child for child in children if child.state != "running"), limit)
+    return _fill(chosen, children, limit)
+
+
+def _busiest_of(busy: Mapping[T, Busy], limit: int) -> list[T]:
+    """The longest queues and the oldest handlers, in turn."""
+    by_queue = nlargest(limit, (each for each in busy if busy[each][0]), lambda each: busy[each][0])
+    by_handler = nsmallest(limit, (each for each in busy if busy[each][1] < math.inf), lambda each: busy[each][1])
+    chosen: dict[T, None] = {}
     for number in range(limit):
         for some in (by_queue, by_handler):
             chosen.update(dict.fromkeys(some[number : number + 1]))
-    for others in ((child for child in children if child.state != "running"), children):
-        for child in others:
-            if len(chosen) >= limit:
-                break
-            chosen[child] = None
     return list(chosen)[:limit]
+
+
+def _fill(chosen: Sequence[T], others: Iterable[T], limit: int) -> list[T]:
+    found = dict.fromkeys(chosen)
+    for each in others:
+        if len(found) >= limit:
+            break
+        found[each] = None
+    return list(found)
+
+
+def _busy_top(top: TreeSupervisor) -> Busy:
+    queued, since = 0, math.inf
+    for _, child in walk((top,)):
+        if _is_busy(child):
+            other = _busy(child)
+            queued, since = max(queued, other[0]), min(since, other[1])
+    return queued, since
 
 
 def _of_others(children: Sequence[TreeChild], chosen: Sequence[TreeChild]) -> str:
@@ -125,17 +164,19 @@ def text_of(child: TreeChild, now: float) -> str:
     if child.handling is not None:
         since = child.handling_since
         parts.append(f"in {child.handling}" + ("" if since is None else f" for {duration(now - since)}"))
-    return "  ".join(parts)
+    return one_line("  ".join(parts))
 
 
 def title_of(child: TreeChild) -> str:
-    """Its name, or else its id, or else what it is: as a `Child` is called. Never raises."""
+    """Its name, or else its id, or else what it is: as a `Child` is called, and not very long. Never raises."""
     try:
         if child.spec.name is not None:
-            return repr(child.spec.name.key)
-        return child.kind if child.id is None else str(child.id)
+            text = repr(child.spec.name.key)
+        else:
+            text = child.kind if child.id is None else str(child.id)
     except Exception:
-        return shown_safely(child.id if child.spec.name is None else child.spec.name.key)
+        text = shown_safely(child.id if child.spec.name is None else child.spec.name.key)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def states_of(children: Iterable[TreeChild]) -> str:
