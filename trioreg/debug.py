@@ -14,7 +14,7 @@ For people who look for a fault, in a test or at a console; a program does not n
         async for message in handled:
             print(message)          # call Cart.add('tea') -> None, in 0.2 seconds
 
-While nobody uses it, it costs nothing.
+When it is not in use, it costs nothing.
 """
 
 from __future__ import annotations

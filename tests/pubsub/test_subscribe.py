@@ -285,7 +285,7 @@ async def test_once_asks_about_the_owner_when_the_block_is_entered(
         block = ticks.subscribe("a", once=True, owner=ref)
         ticks.join("a", owner=ref)
         async with ticks.subscribe("a", once=True) as mine:
-            assert mine is not None  # that of another owner does not count
+            assert mine is not None  # a subscription of another owner does not count
         async with block as feed:
             assert feed is None
             with pytest.raises(RuntimeError, match="already entered"):

@@ -1,7 +1,7 @@
 """Runs a program of the docs as a reader would, in a process of its own: ``python as_a_reader.py shop.py 42``.
 
-The time is virtual: it goes on in small steps, and stands still after so many seconds. Then a line of stdout says
-``READY``, so that a test can send the signal which a reader would send.
+Time is virtual: it moves in small steps, and stops after the given number of seconds. Then the program prints a line
+``READY``, and a test can send the signal that a reader would send.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SaysReady(trio.abc.Instrument):
 def say_ready(loop: int) -> None:
     """Say it when the thread of the loop waits for I/O, and the code of the instrument has returned."""
     while sys._current_frames()[loop].f_code.co_name != "get_events":
-        time.sleep(0.001)
+        time.sleep(0.001)  # for the other thread: the test has a time limit
     print("READY", flush=True)
 
 

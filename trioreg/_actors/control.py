@@ -3,10 +3,10 @@
 What a task asks of an actor is a `Request`. The requests of one actor are in its `Control`, which is itself a message:
 it goes in front of all that wait. Its handler does what is asked. While the actor is suspended, the handler waits for
 the next request. So to all other code a suspended actor is one with an async handler at work: its messages and the
-calls in their caller's turn wait, it is not idle, and it can be ended at any time. While nobody asks, it costs nothing.
+calls in their caller's turn wait, it is not idle, and it can be ended at any time. Without a request it costs nothing.
 
-Must never happen: a suspended actor that handles a message; a request that nobody answers; a message of a user's that
-is cut in two; an instrument that sees a request.
+Must never happen: a suspended actor that handles a message; a request without an answer; a user's message that is
+cut in two; an instrument that sees a request.
 """
 
 from __future__ import annotations

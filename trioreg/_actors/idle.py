@@ -1,6 +1,6 @@
 """When an actor has been idle for long enough: its ``idle_timeout``, a setting of the class or of the instance.
 
-An actor that somebody has for himself, as a claimed worker of a pool, is not idle. Its time begins when that ends.
+A claimed worker of a pool is not idle. Its idle time begins when the claim ends.
 """
 
 from __future__ import annotations

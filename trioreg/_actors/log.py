@@ -24,7 +24,7 @@ def log_declared(cell: Cell, handler: Handler, error: BaseException) -> None:
 
 
 def log_left(cell: Cell, exit: Exit, count: int) -> None:
-    """An actor has ended with messages that nobody handles, and no caller learns of that."""
+    """An actor has ended with messages in its mailbox that have no caller."""
     messages = "message" if count == 1 else "messages"
     text = f"%s, %r, ended (%s) with %d unhandled {messages} in its mailbox"
     args = (cell.life.child.log_name, cell.ref, exit, count)

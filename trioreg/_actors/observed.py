@@ -266,7 +266,7 @@ def left_waiting(cell: Receiver, handler: Handler, item: object, why: WhyLeft) -
 
 
 def left(cell: Receiver, kind: object, payload: object, why: WhyLeft) -> None:
-    """A message that nobody handles. One that was sent before anybody watched is told, too."""
+    """A message is never handled. One that was sent before there was an instrument is told, too."""
     if isinstance(payload, Item):
         payload.message._leave(why)
         return

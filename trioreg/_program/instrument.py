@@ -92,7 +92,7 @@ class Instrument:
         """
 
     def message_left(self, message: Message, why: WhyLeft, /) -> None:
-        """A message that nobody handles: a dead letter.
+        """This message will never be handled: it is a dead letter.
 
         Args:
             message: The message.
