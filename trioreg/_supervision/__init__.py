@@ -13,7 +13,7 @@ from .child_info import ChildCounts, ChildInfo
 from .child_spec import ChildSpec
 from .connections import connection_handler
 from .dynamic_supervisor import DynamicSupervisor, open_dynamic_supervisor
-from .engine import Engine
+from .engine import Engine, engine_of
 from .failures import as_one_group
 from .on_demand import OnDemand
 from .on_demand_supervisor import OnDemandSupervisor, open_on_demand
@@ -53,6 +53,7 @@ __all__ = [
     "as_one_group",
     "child",
     "connection_handler",
+    "engine_of",
     "format_trees",
     "number_of",
     "open_dynamic_supervisor",

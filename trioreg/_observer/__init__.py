@@ -1,0 +1,12 @@
+"""What the observer shows of a running program, as plain data: a page is a file. It knows nothing of the web.
+
+Read first: `page.py` (what a page is), `survey.py` (how the tree is walked), then `actors.py`.
+
+Must never happen: a look that holds the loop; an actor, an exception or a value that is kept after a look.
+"""
+
+from .observation import Observation
+from .page import NotThere, Page, View
+from .params import BadParam, Params
+
+__all__ = ["BadParam", "NotThere", "Observation", "Page", "Params", "View"]
