@@ -6,7 +6,9 @@ Must never happen: a look that holds the loop; an actor, an exception or a value
 """
 
 from .observation import Observation
+from .pace import Pace
 from .page import NotThere, Page, View
+from .pages import PAGES
 from .params import BadParam, Params
 
-__all__ = ["BadParam", "NotThere", "Observation", "Page", "Params", "View"]
+__all__ = ["PAGES", "BadParam", "NotThere", "Observation", "Pace", "Page", "Params", "View"]
