@@ -223,7 +223,7 @@ def _begun() -> bool:
 
 @enable_ki_protection  # Ctrl-C between two of these lines would leave a half of it
 def _begin_run() -> Run:
-    # A finalizer may look at the run, too. In the middle of this it would make a second one, so it runs before or after.
+    # A finalizer may look at the run, too. In the middle of this it would make a second run.
     collects = gc.isenabled()
     gc.disable()
     try:
