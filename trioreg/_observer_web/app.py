@@ -20,7 +20,7 @@ from .guard import Asked, Guard, accepts_html, base_of, route_path
 from .html import Html, encoded
 from .sessions import Sessions, require_token
 from .state import State
-from .static import file_of
+from .static_files import file_of
 from .stream import Stream
 
 if TYPE_CHECKING:
