@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, TypeVarTuple
+from weakref import WeakValueDictionary
 
 import trio
 
@@ -20,11 +21,15 @@ from .._actors import Message
 from .._program import hooks_of
 from .._runtime import install, uninstall
 from .happenings import Happenings
+from .log_ring import LogRing
+from .registry_numbers import RegistryNumbers
 from .samples import Samples
 from .series import POINTS
 from .timed import timed
+from .tracing import Traces
 
 if TYPE_CHECKING:
+    from .._actors import ActorRef
     from .._runtime import Run
 
 T = TypeVar("T")
@@ -51,6 +56,10 @@ class Observation:
 
     Attributes:
         run: The Trio run.
+        log: The last lines of the log.
+        refs: Actors that were looked for, by their numbers. It keeps none of them.
+        registries: The numbers of the registries.
+        traces: The actors whose messages are shown.
         happenings: What happened while a live page was open.
         samples: The numbers of the whole program, and the charts.
         free_at: When the next look may begin, as `trio.current_time`: the looks before it have used up the time until
@@ -61,6 +70,10 @@ class Observation:
         self.run = run
         self.happenings = Happenings(run)
         self.samples = Samples(run, self.happenings)
+        self.log = LogRing()
+        self.refs: WeakValueDictionary[int, ActorRef[Any]] = WeakValueDictionary()
+        self.registries = RegistryNumbers()
+        self.traces = Traces(run)
         self.free_at = -math.inf
         self._watches = 0
         self._began = -math.inf
