@@ -95,7 +95,7 @@ async def serve(
     await opened.run()
 
 
-def _prepare(bind: str) -> Callable[[], Awaitable[Opened]]:
+def _prepare(bind: str) -> Callable[[], Awaitable[Opened]]:  # pyright: ignore[reportUnusedFunction]  # run() does
     """For ``trioreg.run(observe=...)``: checks the argument, and returns what listens there."""
     settings = settings_of(bind)
 

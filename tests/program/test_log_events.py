@@ -280,7 +280,10 @@ async def be_late() -> None:
 
 
 async def look_badly() -> None:
-    await ask(app_of(page_of(lambda _: {}[0])))
+    def fail(params: object) -> dict[str, object]:
+        raise Bang
+
+    await ask(app_of(page_of(fail)))
 
 
 async def serve_badly() -> None:

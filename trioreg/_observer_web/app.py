@@ -121,8 +121,8 @@ class ObserverApp(Identity):
         async def look() -> str:
             return await self._render(f"{page.name}.html", page, asked)
 
-        with state.one_stream():
-            await Stream(look, page.seconds, state.ending).run(receive, send)
+        with state.one_stream(), state.observation.watching() as watch:
+            await Stream(look, page, watch, state.ending).run(receive, send)
 
     async def _look(self, page: Page, asked: Asked) -> Mapping[str, object]:
         try:

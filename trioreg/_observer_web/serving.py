@@ -105,8 +105,7 @@ async def open_listeners(settings: Settings) -> Opened:
     try:
         all_kept = _kept.get()
     except LookupError:
-        all_kept = {}
-        _kept.set(all_kept)
+        _kept.set(all_kept := dict[Settings, _Kept]())
     kept = all_kept.get(settings)
     listeners: list[trio.SocketListener] = []
     if kept is not None and not settings.bind.port:

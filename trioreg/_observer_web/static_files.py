@@ -19,7 +19,7 @@ TYPES = {
 @cache
 def static_files() -> dict[str, tuple[bytes, str]]:
     """The content and the type of each file, by its name."""
-    folder = files(__package__) / "static"
+    folder = files("trioreg._observer_web") / "static"
     return {
         each.name: (each.read_bytes(), TYPES[each.name.rpartition(".")[2]])
         for each in folder.iterdir()

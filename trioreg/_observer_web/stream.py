@@ -16,6 +16,8 @@ import trio
 if TYPE_CHECKING:
     from starlette.types import Receive, Send
 
+    from .._observer import Page, Watch
+
 SIGN_OF_LIFE_SECONDS = 15.0
 """How long a stream is silent at most. A client that is gone is noticed when something is sent."""
 
@@ -33,13 +35,15 @@ class Stream:
 
     Args:
         look: Gives the HTML of the page as it is now.
-        seconds: The time between two looks.
+        page: The page.
+        watch: Says when it is time for a look.
         ending: Set when the program ends.
     """
 
-    def __init__(self, look: Callable[[], Awaitable[str]], seconds: float, ending: trio.Event) -> None:
+    def __init__(self, look: Callable[[], Awaitable[str]], page: Page, watch: Watch, ending: trio.Event) -> None:
         self._look = look
-        self._seconds = seconds
+        self._page = page
+        self._watch = watch
         self._ending = ending
         self._last: str | None = None
         self._silent_since = 0.0
@@ -47,7 +51,7 @@ class Stream:
     async def run(self, receive: Receive, send: Send) -> None:
         """Send looks until the client goes, or the program ends."""
         # The first look comes before the headers: a page that is not there is an error with its status.
-        first = await self._look()
+        first = await self._next_look()
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         says_goodbye = True
         error: Exception | None = None
@@ -91,8 +95,11 @@ class Stream:
             elif began - self._silent_since >= SIGN_OF_LIFE_SECONDS:
                 self._silent_since = began
                 await send(_body(b":\n\n"))
-            await trio.sleep(self._seconds)
-            html = await self._look()
+            html = await self._next_look()
+
+    async def _next_look(self) -> str:
+        await self._watch.next_look(self._page)
+        return await self._watch.look(self._look)
 
 
 def event_of(name: str, data: Mapping[str, object]) -> bytes:
