@@ -8,6 +8,7 @@ from typing import Any
 import trio
 
 from trioreg import Actor
+from trioreg._observer import Observation, Page, Params
 from trioreg._observer.pace import Pace
 from trioreg._observer.rows import ActorRow, row_of
 from trioreg._observer.survey import walk
@@ -47,7 +48,15 @@ class Slow:
         return "slow"
 
 
-async def rows(run: Any = None) -> dict[str, ActorRow]:
+async def look(page: Page, observation: Observation | None = None, /, **texts: object) -> Any:
+    """The data of a page, as plain data."""
+    params = Params({name: str(text) for name, text in texts.items()})
+    data = await page.view(observation or Observation(current_run()), params)
+    assert is_plain(data), data
+    return data
+
+
+async def rows() -> dict[str, ActorRow]:
     """The rows of all actors by their label."""
     texts, found = Texts(), dict[str, ActorRow]()
     async for seen in walk(current_run(), Pace()):
@@ -58,8 +67,9 @@ async def rows(run: Any = None) -> dict[str, ActorRow]:
 
 def is_plain(data: Any) -> bool:
     """Whether data can be JSON as it is, and keeps no object of the program alive."""
-    if type(data) is dict:
+    kind: Any = type(data)
+    if kind is dict:
         return all(type(key) is str and is_plain(data[key]) for key in data)
-    if type(data) in (list, tuple):
+    if kind in (list, tuple):
         return all(map(is_plain, data))
-    return data is None or type(data) in (str, int, float, bool)
+    return data is None or kind in (str, int, float, bool)
