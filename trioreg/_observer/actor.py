@@ -263,26 +263,22 @@ def _spec_facts(child: Child) -> list[tuple[str, str]]:
 
 def _names(observation: Observation, ref: ActorRef[Any], texts: Texts) -> list[NameLink]:
     leases, _ = ref._first_leases(SHOWN)
-    found: list[NameLink] = []
-    for lessor, key in leases:
-        if isinstance(lessor, Names):
-            names = cast("Names[Any, Any]", lessor)
-            found.append(
-                NameLink(
-                    registry=text_of(names.name) or "",
-                    key=texts.shown(key),
-                    table=observation.registries.id_of(names, "k", _partition_of(names, ref, key)),
-                    purpose=names.purpose,
-                )
-            )
-    return found
+    return [
+        _link(observation, cast("Any", lessor), ref, key, texts) for lessor, key in leases if isinstance(lessor, Names)
+    ]
 
 
-def _partition_of(names: Names[Any, Any], ref: ActorRef[Any], key: object) -> int:
+def _link(observation: Observation, names: Names[Any, Any], ref: ActorRef[Any], key: object, texts: Texts) -> NameLink:
     try:
-        return names.partition_of(ref, key)
+        partition = names.partition_of(ref, key)
     except Exception:
-        return 0  # the key's own `__hash__` raises
+        partition = 0  # the key's own `__hash__` raises
+    return NameLink(
+        registry=text_of(names.name) or "",
+        key=texts.shown(key),
+        table=observation.registries.id_of(names, "k", partition),
+        purpose=names.purpose,
+    )
 
 
 def _state(life: Cell, texts: Texts) -> list[tuple[str, str]]:
