@@ -39,6 +39,10 @@ class Pace:
         self._steps += 1
         return self._steps % STEPS == 0 and perf_counter() - self._began >= SLICE
 
+    def is_late(self) -> bool:
+        """Whether it is time to `rest`, after a step that may have been long: a user's `repr`, say."""
+        return perf_counter() - self._began >= SLICE
+
     async def rest(self) -> None:
         """End the slice: every other task that can run does so. A checkpoint."""
         self.seconds += perf_counter() - self._began

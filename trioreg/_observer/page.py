@@ -30,6 +30,7 @@ class Page:
         title: What it is called on the screen.
         view: Gives its data. A checkpoint. It raises `BadParam` or `NotThere`.
         seconds: How much time is between two looks, while it is open.
+        is_eager: Whether a look comes sooner if something happens: four times a second at most.
         in_menu: Whether it has an entry in the menu. An actor and a table do not: others lead to them.
     """
 
@@ -37,6 +38,7 @@ class Page:
     title: str
     view: View
     seconds: float = 1.0
+    is_eager: bool = False
     in_menu: bool = True
 
 

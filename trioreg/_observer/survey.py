@@ -7,7 +7,7 @@ meanwhile is seen or not; each child is seen at most once.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import TYPE_CHECKING, cast
 
 import attrs
@@ -47,7 +47,7 @@ def children_of(node: str, engine: Engine) -> Iterator[Seen]:
         yield Seen(engine, child, engine_of(child), f"{node}.{child.number}")
 
 
-async def walk(run: Run, pace: Pace) -> AsyncIterator[Seen]:
+async def walk(run: Run, pace: Pace) -> AsyncGenerator[Seen, None]:
     """Each child of the run: a supervisor before what is below it, and all in start order."""
     for node, top in tops_of(run):
         levels = [children_of(node, top)]

@@ -47,7 +47,7 @@ from .instruments import Instruments
 from .ki_protection import await_user, run_user, without_ki_protection
 from .line import Place
 from .log import SafeLogger
-from .log_fields import EventName, Fields
+from .log_fields import EventName, Fields, text_of
 from .one_line import one_line
 from .owner import Owner, Token, owner_numbers
 from .public_names import show_methods_as
@@ -153,6 +153,7 @@ __all__ = [
     "split",
     "stack_of",
     "sync_result",
+    "text_of",
     "without_ki_protection",
     "wake",
     "wake_in_slices",

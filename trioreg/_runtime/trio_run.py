@@ -7,6 +7,7 @@ The instrument is installed only while a plain task holds a name, so a program w
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from functools import partial
@@ -212,12 +213,29 @@ if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_forget_runs)
 
 
+def _begun() -> bool:
+    try:
+        _run.get()
+    except LookupError:
+        return False
+    return True
+
+
 @enable_ki_protection  # Ctrl-C between two of these lines would leave a half of it
 def _begin_run() -> Run:
-    run = Run()
-    add_instrument(_End(run))
-    watch_collector(run)
-    _run.set(run)
+    # A finalizer may look at the run, too. In the middle of this it would make a second run.
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        if _begun():
+            return _run.get()
+        run = Run()
+        add_instrument(_End(run))
+        watch_collector(run)
+        _run.set(run)
+    finally:
+        if collects:
+            gc.enable()
     return run
 
 
