@@ -14,6 +14,7 @@ from support.children import ref_of
 from support.errors import Bang, gives_up
 from support.log_events import CHILD, Records, fields_of, recorded, table
 from support.supervisors import supervised, supervising
+from support.web import app_of, ask, page_of
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
@@ -34,6 +35,9 @@ from trioreg import (
     raises,
 )
 from trioreg._actors import post
+from trioreg._observer import Observation
+from trioreg._observer.actions import act
+from trioreg._observer_web import Opened
 from trioreg._runtime import current_run, do_later
 from trioreg.telemetry import Telemetry
 
@@ -277,6 +281,24 @@ async def be_late() -> None:
     await trio.sleep(1)
 
 
+async def look_badly() -> None:
+    def fail(params: object) -> dict[str, object]:
+        raise Bang
+
+    await ask(app_of(page_of(fail)))
+
+
+async def serve_badly() -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    listener.socket.close()
+    await Opened(app_of(), [listener], "").run_beside()
+
+
+async def kill_with_the_observer() -> None:
+    async with supervising([till()], name="shop") as shop:
+        await act(Observation(current_run()), "kill", ref_of(shop, "till")._number)
+
+
 EVENTS: dict[str, Callable[[], Awaitable[None]]] = {
     "actor_starting": start,
     "actor_exited": start,
@@ -303,6 +325,9 @@ EVENTS: dict[str, Callable[[], Awaitable[None]]] = {
     "log_handler_failed": log_badly,
     "late_call_failed": be_late,
     "telemetry_failed": measure_badly,
+    "request_failed": look_badly,
+    "observer_failed": serve_badly,
+    "observer_acted": kill_with_the_observer,
 }
 
 

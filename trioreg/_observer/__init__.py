@@ -7,8 +7,9 @@ Must never happen: a look that holds the loop; an actor, an exception or a value
 
 from .live import Watch
 from .observation import Observation
+from .pace import Pace
 from .page import NotThere, Page, View
 from .pages import PAGES
 from .params import BadParam, Params
 
-__all__ = ["BadParam", "NotThere", "Observation", "PAGES", "Page", "Params", "View", "Watch"]
+__all__ = ["BadParam", "NotThere", "Observation", "PAGES", "Pace", "Page", "Params", "View", "Watch"]

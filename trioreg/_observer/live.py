@@ -49,16 +49,23 @@ class Rhythm(Protocol):
 class Live:
     """The open pages of one run.
 
+    Args:
+        run: The run.
+        happenings: What happens in it.
+        samples: Its samples.
+        when_closed: Called when the last page is closed.
+
     Attributes:
         free_at: When the next look may begin, as `trio.current_time`: the looks before it have used up the time until
             then.
     """
 
-    def __init__(self, run: Run, happenings: Happenings, samples: Samples) -> None:
+    def __init__(self, run: Run, happenings: Happenings, samples: Samples, when_closed: Callable[[], object]) -> None:
         self.free_at = -math.inf
         self._run = run
         self._happenings = happenings
         self._samples = samples
+        self._when_closed = when_closed
         self._watches = 0
         self._began = -math.inf
         self._ended = -math.inf
@@ -97,6 +104,7 @@ class Live:
             uninstall(self._run, self._happenings)
         self._happenings.pause()
         self._samples.pause()
+        self._when_closed()
 
     def spend(self, seconds: float) -> None:
         """A look has taken so much of the loop's time: the next one has to wait for it."""

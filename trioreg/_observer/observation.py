@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from .._actors import ActorRef
     from .._runtime import Run
 
+REMEMBERED = 1000
+"""Of how many actors the places are kept."""
+
 
 class Observation:
     """One run, as it is observed.
@@ -25,6 +29,7 @@ class Observation:
         run: The Trio run.
         log: The last lines of the log.
         refs: Actors that were looked for, by their numbers. It keeps none of them.
+        nodes: The places in the tree of the last actors that were looked at, by their numbers.
         registries: The numbers of the registries.
         traces: The actors whose messages are shown.
         happenings: What happened while a live page was open.
@@ -38,9 +43,10 @@ class Observation:
         self.samples = Samples(run, self.happenings)
         self.log = LogRing()
         self.refs: WeakValueDictionary[int, ActorRef[Any]] = WeakValueDictionary()
+        self.nodes: OrderedDict[int, str] = OrderedDict()
         self.registries = RegistryNumbers()
         self.traces = Traces(run)
-        self.live = Live(run, self.happenings, self.samples)
+        self.live = Live(run, self.happenings, self.samples, self.traces.end)
 
     def watching(self) -> AbstractContextManager[Watch]:
         """A live page is open in the block. Not a checkpoint; constant time.
@@ -53,3 +59,10 @@ class Observation:
                     data = await watch.look(page.view, observation, params)
         """
         return self.live.watching()
+
+    def remember(self, number: int, node: str) -> None:
+        """An actor was looked at in this place of the tree. Not a checkpoint; constant time."""
+        self.nodes[number] = node
+        self.nodes.move_to_end(number)
+        if len(self.nodes) > REMEMBERED:
+            self.nodes.popitem(last=False)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .pace import Pace
 
 
-@attrs.define(eq=False)  # not frozen: that takes longer than all else in a walk
+@attrs.define  # not frozen: that takes longer than all else in a walk
 class Seen:
     """One child, at the moment in which the walk is there. Do not keep it, and do not change it.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 import trio
@@ -16,6 +16,7 @@ from .._runtime import SafeLogger, current_run, flat
 from .._supervision import ChildSpec, Supervisor, as_one_group
 from .dump_signal import DumpSignal, require_dump_signal
 from .instrument import Instrument, add_instrument
+from .observe import Opened, prepared_observer
 from .signals import Signals
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def run(
     clock: trio.abc.Clock | None = None,
     instruments: Iterable[Instrument | trio.abc.Instrument] = (),
     dump_on: int | None = None,
+    observe: str | None = None,
 ) -> signal.Signals | None:
     """Run a supervision tree as a program, from its start to its orderly end: ``trio.run`` for a tree.
 
@@ -77,6 +79,8 @@ def run(
 
         dump_on: A signal, such as ``signal.SIGUSR1``, at which the program prints its `dump` to stderr, and goes on. It
             does so also while a handler blocks the loop, and shows where that code stands.
+        observe: Where the `~trioreg.observer` of the program listens, as in ``"127.0.0.1:4001"``: on this machine only,
+            and read-only. It begins before the first child starts, prints its address to stderr, and ends last.
 
     Returns:
         The signal that ended it, if that was SIGTERM (on Windows, SIGBREAK), or None if it ended by itself.
@@ -86,6 +90,8 @@ def run(
         SystemExit: A child has raised it, and the others have been shut down in order.
         ExceptionGroup: The supervisor gave up (a `RestartLimitExceeded` and the errors that led to it are in the
             group), a child did not start, or a child failed while the tree was shut down.
+        OSError: The observer can't listen there. No child has been started.
+        ImportError: ``trioreg[observer]`` is not installed.
         RuntimeError: You are not in the main thread, where signals arrive, or you are inside of a Trio run.
         TypeError, ValueError: An argument is not what is said above.
     """
@@ -99,12 +105,14 @@ def run(
     )
     require_dump_signal(dump_on)
     of_trio, of_trioreg = split_instruments(instruments)
+    open_observer = prepared_observer(observe)
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("run() handles signals: it must be called in the main thread (trio.run() elsewhere)")
     error: BaseException | None = None
     with Signals() as signals, DumpSignal(dump_on) as dump_signal:
         try:
-            trio.run(main, supervisor, signals, dump_signal, of_trioreg, clock=clock, instruments=of_trio)
+            args = (supervisor, signals, dump_signal, of_trioreg, open_observer)
+            trio.run(main, *args, clock=clock, instruments=of_trio)
         except BaseExceptionGroup as group:
             error = last_error(group)
     if error is not None:
@@ -145,12 +153,17 @@ def split_instruments(
 
 
 async def main(
-    supervisor: Supervisor, signals: Signals, dump_signal: DumpSignal, instruments: Iterable[Instrument]
+    supervisor: Supervisor,
+    signals: Signals,
+    dump_signal: DumpSignal,
+    instruments: Iterable[Instrument],
+    open_observer: Callable[[], Awaitable[Opened | None]],
 ) -> None:
     dump_signal.run = current_run()
     for instrument in instruments:
         add_instrument(instrument)
     engine = supervisor._engine
+    observer = await open_observer()
     try:
         async with trio.open_nursery() as nursery:
 
@@ -159,6 +172,8 @@ async def main(
                 await engine.run(supervisor._specs, engine.close_when_empty)
                 nursery.cancel_scope.cancel()
 
+            if observer is not None:
+                nursery.start_soon(observer.run_beside, name="trioreg observer")
             engine.forgives_crashes(lambda: signals.received is not None)
             nursery.start_soon(keep, name=engine.label)
             received = await signals.wait()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LoggerName: TypeAlias = Literal[
     "trioreg.actors",
+    "trioreg.observer",
     "trioreg.pool",
     "trioreg.program",
     "trioreg.registry",
@@ -62,6 +63,10 @@ EventName: TypeAlias = Literal[
     "late_call_failed",
     # Telemetry
     "telemetry_failed",
+    # The observer
+    "request_failed",
+    "observer_failed",
+    "observer_acted",
 ]
 
 

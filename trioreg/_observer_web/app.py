@@ -1,0 +1,231 @@
+"""The observer as an ASGI application: which address leads to which page."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+from urllib.parse import quote
+
+import trio
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route, Router
+
+from .._observer import PAGES, BadParam, NotThere, Page, Params
+from .._runtime import Identity
+from .addresses import Hosts
+from .answers import Refused, plain
+from .guard import Asked, Guard, accepts_html, base_of, route_path
+from .html import Html, encoded
+from .sessions import Sessions, require_token
+from .state import State
+from .static_files import file_of
+from .stream import Stream
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+FIRST = "overview"
+
+
+class ObserverApp(Identity):
+    """The observer as an ASGI application. `trioreg.observer.app` makes one.
+
+    Attributes:
+        token: What opens it. Keep it secret.
+        read_only: Whether there are no actions.
+        hosts: The values of the header ``Host`` that are answered.
+    """
+
+    def __init__(
+        self,
+        *,
+        read_only: bool = True,
+        token: str | None = None,
+        hosts: Iterable[str] = (),
+        pages: Sequence[Page] = PAGES,
+        html: Html | None = None,
+    ) -> None:
+        self.token = require_token(token)
+        self.read_only = require_flag("read_only", read_only)
+        self.hosts = Hosts(hosts)
+        self._pages = {page.name: page for page in pages}
+        self._html = Html() if html is None else html
+        self._state_of_run: trio.lowlevel.RunVar[State] = trio.lowlevel.RunVar("trioreg observer")
+        routes = [
+            Route("/", _Page(self._show), methods=["GET"]),
+            Route("/static/{name}", _Page(self._show_file), methods=["GET"]),
+            Route("/api/{name}", _Page(self._show_json), methods=["GET"]),
+            Route("/live/{name}", _Live(self._stream), methods=["GET"]),
+            Route("/{name}", _Page(self._show), methods=["GET"]),
+        ]
+        router = Router(routes, redirect_slashes=False, default=_not_there)
+        self._guard = Guard(router, lambda: self.hosts, lambda: self.state.sessions, self._refuse)
+
+    def __repr__(self) -> str:
+        return f"<trioreg observer{', read-only' if self.read_only else ''}>"
+
+    def url(self, base: str) -> str:
+        """The address for a browser, with the token in it.
+
+        Args:
+            base: Where the application is, as in ``"http://127.0.0.1:8000/observer"``.
+        """
+        if not isinstance(base, str) or not base.startswith(("http://", "https://")):
+            raise ValueError(f'base must be an address as in "http://127.0.0.1:8000/observer", not {base!r}')
+        return f"{base.rstrip('/')}/?token={self.token}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI interface."""
+        if scope["type"] == "http":
+            await self._guard(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _answer_lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    @property
+    def state(self) -> State:
+        """What it has in the current Trio run. It is made at the first request."""
+        try:
+            return self._state_of_run.get()
+        except LookupError:
+            self._state_of_run.set(State(Sessions(self.token)))
+            return self._state_of_run.get()
+
+    # Pages
+
+    def _page_of(self, name: str) -> Page:
+        page = self._pages.get(name)
+        if page is None:
+            raise Refused(404, "There is no such page.")
+        return page
+
+    async def _show(self, asked: Asked, name: str) -> Response:
+        page = self._page_of(name)
+        html = await self._render("page.html", page, asked)
+        return HTMLResponse(encoded(html))
+
+    async def _show_json(self, asked: Asked, name: str) -> Response:
+        data = await self._look(self._page_of(name), asked)
+        return Response(json_of(data), media_type="application/json")
+
+    async def _show_file(self, asked: Asked, name: str) -> Response:
+        return file_of(name)
+
+    async def _stream(self, asked: Asked, name: str, receive: Receive, send: Send) -> None:
+        page = self._page_of(name)
+        state = self.state
+
+        async def look() -> str:
+            return await self._render(f"{page.name}.html", page, asked)
+
+        with state.one_stream(), state.observation.watching() as watch:
+            await Stream(look, page, watch, state.ending).run(receive, send)
+
+    async def _look(self, page: Page, asked: Asked) -> Mapping[str, object]:
+        try:
+            return await page.view(self.state.observation, Params(asked.params))
+        except (BadParam, NotThere) as error:
+            raise refused(error) from None
+
+    async def _render(self, template: str, page: Page, asked: Asked) -> str:
+        data = await self._look(page, asked)
+        return await self._html.render(
+            template, {**self._frame(asked), "data": data, "page": page, "title": page.title}
+        )
+
+    def _frame(self, asked: Asked) -> dict[str, object]:
+        """What each template gets."""
+        return {
+            "pages": [*self._pages.values()],
+            "base": asked.base,
+            "read_only": self.read_only,
+            "query": asked.params,
+        }
+
+    async def _refuse(self, error: Refused, scope: Scope) -> Response:
+        """An error, as a page for people, as JSON for programs, and as a sentence for everything else."""
+        path = route_path(scope)
+        asked: Asked | None = scope.get("asked")
+        headers = dict(error.headers)
+        if path.startswith("/api/"):
+            return Response(json_of({"error": error.sentence}), error.status, headers, "application/json")
+        if path.startswith(("/live/", "/static/")):
+            return plain(error.status, error.sentence, headers)
+        if asked is not None:
+            title = "Not there" if error.status == 404 else "This does not work"
+            data = {**self._frame(asked), "title": title, "sentence": error.sentence, "status": error.status}
+            return HTMLResponse(encoded(await self._html.render("error.html", data)), error.status, headers)
+        if error.status == 401 and accepts_html(scope):
+            data = {"title": "No token", "sentence": error.sentence, "base": base_of(scope)}
+            return HTMLResponse(encoded(await self._html.render("no_token.html", data)), error.status, headers)
+        return plain(error.status, error.sentence, headers)
+
+
+class _Page:
+    """The ASGI application of one route. (As a plain function, it would be given to the mounting application's own
+    handlers of exceptions.)"""
+
+    def __init__(self, show: Callable[[Asked, str], Awaitable[Response]]) -> None:
+        self._show = show
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._show(scope["asked"], scope["path_params"].get("name", FIRST))
+        await response(scope, receive, send)
+
+
+class _Live:
+    """The ASGI application of the live streams."""
+
+    def __init__(self, stream: Callable[[Asked, str, Receive, Send], Awaitable[None]]) -> None:
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "GET":
+            raise Refused(405, "A live stream must be asked for with GET.", {"allow": "GET"})
+        await self._stream(scope["asked"], scope["path_params"]["name"], receive, send)
+
+
+async def _not_there(scope: Scope, receive: Receive, send: Send) -> None:
+    if route_path(scope) == "":  # mounted, and the address ends without a slash
+        address = quote(scope["path"]) + "/" if scope["path"] else "/"
+        await Response(status_code=303, headers={"location": "/" + address.lstrip("/")})(scope, receive, send)
+        return
+    raise Refused(404, "There is no such page.")
+
+
+def refused(error: BadParam | NotThere) -> Refused:
+    return Refused(404 if isinstance(error, NotThere) else 400, f"{error}")
+
+
+def json_of(data: Mapping[str, object]) -> bytes:
+    """JSON in ASCII. It has no infinity, so there ``null`` stands for it."""
+    try:
+        return json.dumps(data, allow_nan=False).encode()
+    except ValueError:
+        return json.dumps(finite(data), allow_nan=False).encode()
+
+
+def finite(data: object) -> object:
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, Mapping):
+        return {key: finite(value) for key, value in cast("Mapping[str, object]", data).items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in cast("list[object]", data)]
+    return data
+
+
+def require_flag(name: str, value: object) -> bool:
+    """`TypeError` unless it is True or False: a text such as "no" would count as true."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
+async def _answer_lifespan(receive: Receive, send: Send) -> None:
+    while (kind := (await receive())["type"]) != "lifespan.shutdown":
+        await send({"type": f"{kind}.complete"})
+    await send({"type": "lifespan.shutdown.complete"})

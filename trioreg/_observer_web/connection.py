@@ -1,0 +1,57 @@
+"""One connection: bytes from and to a client, with a bound on each send.
+
+Hypercorn shields each send from cancellation (`TCPServer.protocol_send`), and sets no bound to it. A client that opens
+a page and does not read would hold the task of its connection for ever: a shutdown would wait for it, too. So each
+connection is given to Hypercorn as a stream of ours. When a send takes too long, or when the server ends, the socket is
+closed under it, and everything that belongs to the connection is cancelled.
+"""
+
+from __future__ import annotations
+
+import trio
+
+SEND_SECONDS = 5.0
+"""How long a client may take to read what is sent in one piece."""
+
+
+class Connection(trio.abc.HalfCloseableStream):
+    """A `trio.SocketStream` that is closed when its client does not read.
+
+    Attributes:
+        socket: Hypercorn asks it for the addresses of both sides.
+        scope: Everything that is done for this connection.
+    """
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self.socket = stream.socket
+        self.scope = trio.CancelScope()
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        try:
+            with trio.fail_after(SEND_SECONDS):
+                await self._stream.send_all(data)
+        except trio.TooSlowError:
+            self.end()
+            raise trio.BrokenResourceError("the client does not read") from None
+        except trio.BrokenResourceError:
+            # Hypercorn does not always end what it does for a client that is gone, if that has sent more requests.
+            self.end()
+            raise
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._stream.receive_some(max_bytes)
+
+    async def send_eof(self) -> None:
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def end(self) -> None:
+        """Close the socket at once, also while something is being sent. Not a checkpoint."""
+        self.socket.close()
+        self.scope.cancel()

@@ -1,0 +1,38 @@
+"""The observer as a child of a supervisor: `Observer`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .._actors import Actor
+from .serving import open_listeners, settings_of
+
+
+class Observer(Actor):
+    """The observer as an actor, for your supervision tree: `serve` in a `~trioreg.ChildSpec`.
+
+    ::
+
+        trioreg.run([ChildSpec(Observer, ("127.0.0.1:4001",)), ChildSpec(Shop)])
+
+    It starts when it listens, and prints its address with the token to stderr, once: after a restart, the token is the
+    same, and open pages go on. When it ends, it tells open pages, and needs half a second at most.
+
+    If it can't listen, ``start_child`` raises `OSError`: the port may be in use. The arguments, and what else it
+    raises, are those of `serve`.
+    """
+
+    def __init__(
+        self,
+        bind: str = "127.0.0.1:4001",
+        *,
+        read_only: bool = True,
+        allow_remote: bool = False,
+        hosts: Iterable[str] = (),
+        token: str | None = None,
+    ) -> None:
+        self._settings = settings_of(bind, read_only=read_only, allow_remote=allow_remote, hosts=hosts, token=token)
+
+    async def on_start(self) -> None:
+        opened = await open_listeners(self._settings)
+        self.start_soon(opened.run)

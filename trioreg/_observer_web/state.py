@@ -1,0 +1,58 @@
+"""What an application of the observer has in one Trio run: what it observes, who may look, and how many look now."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from .._observer import Observation
+from .._runtime import current_run
+from .answers import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from .sessions import Sessions
+
+MOST_STREAMS = 32
+"""How many live streams may be open."""
+
+
+class State:
+    """One run.
+
+    Attributes:
+        observation: What is observed.
+        sessions: Who may look.
+        ending: Set when the streams are to end.
+    """
+
+    def __init__(self, sessions: Sessions) -> None:
+        self.observation = Observation(current_run())
+        self.sessions = sessions
+        self.ending = trio.Event()
+        self._streams = 0
+
+    def begin(self) -> None:
+        """Live streams may be opened: also after an end, when a server is started again."""
+        if self.ending.is_set():
+            self.ending = trio.Event()
+
+    def end(self) -> None:
+        """End all live streams."""
+        self.ending.set()
+
+    @contextmanager
+    def one_stream(self) -> Generator[None]:
+        """A live stream. `Refused` if there are too many."""
+        if self._streams >= MOST_STREAMS:
+            raise Refused(
+                503, f"More than {MOST_STREAMS} live pages are open. Close some of them.", {"retry-after": "10"}
+            )
+        self._streams += 1
+        try:
+            yield
+        finally:
+            self._streams -= 1
