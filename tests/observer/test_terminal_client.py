@@ -71,7 +71,7 @@ def test_a_wrong_token_is_said_without_the_token(program: Program) -> None:
     [
         (403, Denied, r"does not let us in: No\.$"),
         (400, Refused, r"does not take an argument: No\.$"),
-        (404, NoAnswer, "There is no observer at"),
+        (404, NoAnswer, r"answers with status 404: No\.$"),
         (500, NoAnswer, r"answers with status 500: No\.$"),
     ],
 )
@@ -80,6 +80,12 @@ def test_an_error_of_the_program_is_said_in_its_words(
 ) -> None:
     program.answer = lambda request: (status, {}, b'{"error": "No."}')
     with pytest.raises(error, match=said):
+        get(program.url)
+
+
+def test_another_page_at_the_address_is_an_error(program: Program) -> None:
+    program.answer = lambda request: (404, {"Content-Type": "text/html"}, b"<h1>Not found</h1>")
+    with pytest.raises(NoAnswer, match="There is no observer at"):
         get(program.url)
 
 

@@ -151,7 +151,7 @@ class Connection:
             return Denied(f"{address} does not let us in{said}")
         if status == 400:
             return Refused(f"{address} does not take an argument{said}")
-        if status == 404:
+        if status == 404 and not said:
             return NoAnswer(f"There is no observer at {address}: use the URL that the program prints")
         if 300 <= status < 400:
             other = urlsplit(response.headers.get("Location", ""))
