@@ -31,7 +31,10 @@ TEMPLATES = {
 
 
 def templates() -> Html:
-    return Html(jinja2.Environment(loader=jinja2.DictLoader(TEMPLATES), autoescape=True))
+    loader = jinja2.DictLoader(TEMPLATES)
+    html = Html(jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined))
+    html.load_now()  # a virtual clock does not wait for a thread
+    return html
 
 
 def page_of(look: Callable[[Params], Mapping[str, object]], seconds: float = 1.0) -> Page:

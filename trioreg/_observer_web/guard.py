@@ -270,7 +270,8 @@ def _secured(message: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
 async def _body_of(headers: _Headers, receive: Receive) -> bytes:
     """The whole body. All of it is read before the answer begins: then nothing of it is left in the connection."""
     length = headers.one("content-length")
-    if length and (not length.isdigit() or int(length) > LONGEST_BODY):
+    is_number = length.isascii() and length.isdigit() and len(length) < 10
+    if length and not (is_number and int(length) <= LONGEST_BODY):
         raise Refused(413, f"The body must have at most {LONGEST_BODY} bytes.")
     body = bytearray()
     with trio.move_on_after(BODY_SECONDS):
