@@ -10,6 +10,7 @@ many pages are open.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, TypeVarTuple
@@ -38,6 +39,9 @@ Args = TypeVarTuple("Args")
 SHARE = 0.1
 """How much of the loop's time all looks together may take."""
 
+REMEMBERED = 1000
+"""Of how many actors the places are kept."""
+
 SOON = 0.25
 """How much time is between two looks at least, in seconds, if something happens."""
 
@@ -58,6 +62,7 @@ class Observation:
         run: The Trio run.
         log: The last lines of the log.
         refs: Actors that were looked for, by their numbers. It keeps none of them.
+        nodes: The places in the tree of the last actors that were looked at, by their numbers.
         registries: The numbers of the registries.
         traces: The actors whose messages are shown.
         happenings: What happened while a live page was open.
@@ -72,6 +77,7 @@ class Observation:
         self.samples = Samples(run, self.happenings)
         self.log = LogRing()
         self.refs: WeakValueDictionary[int, ActorRef[Any]] = WeakValueDictionary()
+        self.nodes: OrderedDict[int, str] = OrderedDict()
         self.registries = RegistryNumbers()
         self.traces = Traces(run)
         self.free_at = -math.inf
@@ -121,6 +127,14 @@ class Observation:
             uninstall(self.run, self.happenings)
         self.happenings.pause()
         self.samples.pause()
+        self.traces.end()
+
+    def remember(self, number: int, node: str) -> None:
+        """An actor was looked at in this place of the tree. Not a checkpoint; constant time."""
+        self.nodes[number] = node
+        self.nodes.move_to_end(number)
+        if len(self.nodes) > REMEMBERED:
+            self.nodes.popitem(last=False)
 
     def spend(self, seconds: float) -> None:
         """A look has taken so much of the loop's time: the next one has to wait for it."""

@@ -33,7 +33,7 @@ def environment() -> jinja2.Environment:
     )
     # The type that Jinja gives its filters is the union of those that it brings along.
     filters = cast("dict[str, Callable[..., str]]", templates.filters)
-    for each in (thousands, size, seconds, figure, counted, time_of, date_of, line_of, area_of):
+    for each in (thousands, size, seconds, figure, counted, compact, time_of, date_of, line_of, area_of):
         filters[each.__name__] = each
     return templates
 
@@ -45,6 +45,14 @@ def thousands(number: float | None) -> str:
     if isinstance(number, float) and not number.is_integer() and abs(number) < 100:
         return f"{number:,.1f}"
     return f"{round(number):,}"
+
+
+def compact(number: int) -> str:
+    """As in ``"950"``, ``"1.2k"``, ``"35k"``, ``"1.2M"``: at most four characters, below a billion."""
+    if number < 1000:
+        return f"{number}"
+    count, unit = (number / 1e3, "k") if number < 999_500 else (number / 1e6, "M")
+    return f"{count:.1f}{unit}" if count < 9.95 else f"{count:,.0f}{unit}"
 
 
 def counted(number: int, one: str, many: str = "") -> str:
