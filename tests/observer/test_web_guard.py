@@ -271,7 +271,7 @@ async def test_a_web_socket_is_closed() -> None:
 
 
 async def test_every_answer_has_the_headers_of_security() -> None:
-    tested = app_of(page_of(lambda params: {"text": {}[params.text("q")]}))  # it fails with a query
+    tested = app_of(page_of(lambda _: {}))  # its template fails
     cookie = await log_in(tested)
     answers = [
         await ask(tested, "/", {}),
@@ -286,7 +286,7 @@ async def test_every_answer_has_the_headers_of_security() -> None:
         await ask(tested, "/", cookie, method="DELETE"),
         await ask(tested, "/", {**cookie, "origin": ORIGIN}, method="POST"),
     ]
-    assert [answer.status for answer in answers] == [401, 403, 303, 500, 500, 200, 404, 404, 404, 405, 405]
+    assert [answer.status for answer in answers] == [401, 403, 303, 500, 200, 200, 404, 404, 404, 405, 405]
     for answer in answers:
         assert {name: answer.header(name) for name in SECURITY} == SECURITY
 

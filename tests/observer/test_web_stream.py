@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import trio
-from support.web import Listener, app_of, ask, page_of, page_with, scope_of
+from support.web import Listener, app_of, ask, page_of, page_with
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg._observer import NotThere
@@ -149,26 +149,12 @@ async def test_a_stream_whose_page_goes_away_or_fails_ends(autojump_clock: MockC
 
 @pytest.mark.parametrize("text", ["\n\nevent: end\ndata: {}\n\n", "\r\r", "\u2028\x85", "\ud800", "</script>", "ü€😀"])
 async def test_no_text_can_write_an_event_of_its_own(text: str, autojump_clock: MockClock) -> None:
-    pieces: list[bytes] = []
-
-    async def send(message: dict[str, object]) -> None:
-        if message["type"] == "http.response.body":
-            body = message["body"]
-            assert isinstance(body, bytes)
-            pieces.append(body)
-
-    asked = iter([{"type": "http.request", "body": b"", "more_body": False}])
-
-    async def receive() -> dict[str, object]:
-        for message in asked:
-            return message
+    client = Listener()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.listen, app_of(page_with(text)))
         await trio.sleep(0.5)
-        return {"type": "http.disconnect"}
-
-    await app_of(page_with(text))(
-        scope_of("/live/overview", {"authorization": "Bearer a-token-of-the-tests"}), receive, send
-    )  # type: ignore[arg-type]
-    (piece,) = pieces
+        client.leave()
+    (piece,) = client.pieces
     lines = piece.decode("ascii").split("\n")
     assert len(piece.splitlines()) == 3
     assert (lines[0], lines[2:]) == ("event: look", ["", ""])

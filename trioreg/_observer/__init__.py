@@ -5,10 +5,11 @@ Read first: `page.py` (what a page is), `survey.py` (how the tree is walked), th
 Must never happen: a look that holds the loop; an actor, an exception or a value that is kept after a look.
 """
 
+from .actions import act
 from .observation import Observation, Watch
 from .pace import Pace
 from .page import NotThere, Page, View
 from .pages import PAGES
 from .params import BadParam, Params
 
-__all__ = ["BadParam", "NotThere", "Observation", "PAGES", "Pace", "Page", "Params", "View", "Watch"]
+__all__ = ["BadParam", "NotThere", "Observation", "PAGES", "Pace", "Page", "Params", "View", "Watch", "act"]

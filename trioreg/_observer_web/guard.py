@@ -58,12 +58,14 @@ class Asked:
         params: The parameters of its address, the token not among them.
         session: Who asks.
         body: The whole body.
+        content_type: What the body is, as the client says.
         base: The prefix under which the observer is mounted, as it stands in addresses.
     """
 
     params: dict[str, str]
     session: str
     body: bytes
+    content_type: str
     base: str
 
 
@@ -140,7 +142,8 @@ class Guard:
                 "?token=... If you followed a link of another site, load this page again.",
                 {"www-authenticate": "Bearer"},
             )
-        return Asked(params, session, body, base)
+        content_type = headers.one("content-type").partition(";")[0].strip().lower()
+        return Asked(params, session, body, content_type, base)
 
     def _check_host(self, headers: _Headers) -> str:
         hosts = headers.all("host")
