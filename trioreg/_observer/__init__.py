@@ -6,7 +6,8 @@ Must never happen: a look that holds the loop; an actor, an exception or a value
 """
 
 from .actions import act
-from .observation import Observation, Watch
+from .live import Watch
+from .observation import Observation
 from .pace import Pace
 from .page import NotThere, Page, View
 from .pages import PAGES
