@@ -139,3 +139,7 @@ live.addEventListener("change", (event) => {
 
 live.addEventListener("looked", resize);
 resize();
+
+// A parent is drawn in the middle of its children: begin there.
+const first = document.querySelector("#picture .node");
+if (first) canvas().scrollTop = first.transform.baseVal.getItem(0).matrix.f + 28 - canvas().clientHeight / 2;
