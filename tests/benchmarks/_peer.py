@@ -19,7 +19,7 @@ import tracemalloc
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import NoReturn
+from typing import NoReturn, cast
 
 ACTORS = 10_000
 """How many actors one dispatch goes to."""
@@ -46,56 +46,83 @@ IDLE = 20_000
 """How many idle actors share the memory that is measured."""
 
 
-@dataclass(frozen=True)
+Run = Callable[[int], object]
+"""``run(n)`` does an operation n times. If it returns a float, that is its time in seconds; otherwise all of it is."""
+
+
+@dataclass
 class Sampler:
     """Measures an operation, in batches.
-
-    If ``run(n)`` returns a float, that is its time in seconds; otherwise the whole call is timed.
 
     Attributes:
         seconds: How long one batch takes at least.
         batches: How many batches to measure.
+        clock: The time in seconds, for a ``run`` that counts only a part of what it does.
     """
 
     seconds: float
     batches: int
+    clock: Callable[[], float] = perf_counter
 
-    def sync(self, run: Callable[[int], object], each: int = 1) -> list[float]:
+    def sync(self, run: Run, each: int = 1) -> list[float]:
         """The nanoseconds of one operation, for each batch; ``run(n)`` does ``n * each`` operations."""
         plan = self._plan(each)
         n = next(plan)
         while True:
-            began = perf_counter()
+            began = self.clock()
             counted = run(n)
             try:
-                n = plan.send(counted if isinstance(counted, float) else perf_counter() - began)
+                n = plan.send(counted if isinstance(counted, float) else self.clock() - began)
             except StopIteration as done:
                 return done.value  # type: ignore[no-any-return]  # what a generator returns has no type here
 
-    async def wait(self, run: Callable[[int], Awaitable[object]], each: int = 1) -> list[float]:
-        """The same as `sync`, for an async ``run``."""
+    async def wait(self, run: Run, each: int = 1) -> list[float]:
+        """The same as `sync`, for a ``run`` that may be async."""
         plan = self._plan(each)
         n = next(plan)
         while True:
-            began = perf_counter()
-            counted = await run(n)
+            took = await self.time(run, n)
             try:
-                n = plan.send(counted if isinstance(counted, float) else perf_counter() - began)
+                n = plan.send(took)
             except StopIteration as done:
                 return done.value  # type: ignore[no-any-return]
 
+    async def time(self, run: Run, n: int) -> float:
+        """The seconds of ``run(n)``."""
+        began = self.clock()
+        counted = run(n)
+        if isinstance(counted, Awaitable):
+            counted = await cast("Awaitable[object]", counted)
+        return counted if isinstance(counted, float) else self.clock() - began
+
     def _plan(self, each: int) -> Generator[int, float, list[float]]:
-        # The search for the number of repetitions is the warm-up as well.
-        n = 1
-        gc.collect()
-        while (took := (yield n)) < self.seconds:
-            n = min(n * 10, 1 + int(1.1 * n * self.seconds / max(took, 1e-9)))
+        n = yield from self._enough()
         samples: list[float] = []
         for _ in range(self.batches):
             gc.collect()
             took = yield n
             samples.append(took / (n * each) * 1e9)
         return samples
+
+    def _enough(self) -> Generator[int, float, int]:
+        """Find the number of repetitions. That is the warm-up as well."""
+        n = 1
+        gc.collect()
+        while (took := (yield n)) < self.seconds:
+            n = min(n * 10, 1 + int(1.1 * n * self.seconds / max(took, 1e-9)))
+        return n
+
+
+class InTurns(Sampler):
+    """Measures a batch whenever `run.py` asks for one, and answers with its figure; between them, others measure."""
+
+    def _plan(self, each: int) -> Generator[int, float, list[float]]:
+        n = yield from self._enough()
+        _say({"ready": n})
+        while sys.stdin.readline().strip() == "go":
+            took = yield n
+            _say({"took": took / (n * each) * 1e9})
+        return []
 
 
 def resident() -> int:
@@ -139,16 +166,31 @@ class Memory:
 
 
 Operation = Callable[[Sampler], list[float]]
+Pair = Callable[[str, str, float, int], list[float]]
+"""Measures two operations in turns, in this process: their names, the seconds of a piece, the number of pairs."""
 
 
-def serve(versions: Mapping[str, str], operations: Mapping[str, Operation]) -> None:
-    """Answer requests from stdin until it is closed. Each line is one request: ``operation seconds batches``."""
+def serve(versions: Mapping[str, str], operations: Mapping[str, Operation], pair: Pair | None = None) -> None:
+    """Answer requests from stdin until it is closed. Each line is one request:
+
+    - ``operation seconds batches``: the figure of each batch;
+    - ``operation seconds turns``: the figure of one batch for each line ``go`` that follows, until the line ``end``;
+    - ``operation/other seconds pairs``: the ratio of the two operations, measured in turns, for each pair.
+    """
     about = {"python": platform.python_version(), **versions}
     _say({"about": about, "operations": list(operations)})
-    for line in sys.stdin:
-        name, seconds, batches = line.split()
+    # (Not `for line in sys.stdin`: `InTurns` reads lines too.)
+    while line := sys.stdin.readline():
+        name, seconds, number = line.split()
         try:
-            samples = operations[name](Sampler(float(seconds), int(batches)))
+            first, _, second = name.partition("/")
+            if second:
+                assert pair is not None
+                samples = pair(first, second, float(seconds), int(number))
+            elif number == "turns":
+                samples = operations[name](InTurns(float(seconds), 0))
+            else:
+                samples = operations[name](Sampler(float(seconds), int(number)))
         except Exception as error:
             _say({"error": f"{type(error).__name__}: {error}"})
             raise

@@ -1,19 +1,38 @@
 # Elixir's side of the benchmarks: its own Registry, GenServer and DynamicSupervisor.
 #
-# It talks to run.py as the Python peers do: a line about itself, then one line of JSON for each line
-# "operation seconds batches". Each measurement runs in a process of its own, so that its heap is fresh.
+# It talks to run.py as the Python peers do (`serve` of _peer.py): a line about itself, then one line of JSON for each
+# line "operation seconds batches". Each measurement runs in a process of its own, so that its heap is fresh.
 
 defmodule Sampler do
   defstruct [:nanoseconds, :batches]
 
   # The nanoseconds of one operation in each batch, where run.(n) does n * each operations. Where it gives a number,
   # that is the nanoseconds that count; otherwise all of its time does.
+  def samples(%{batches: :turns} = sampler, each, run) do
+    n = enough(sampler.nanoseconds, run, 1)
+    :erlang.garbage_collect()
+    IO.puts(~s({"ready": #{n}}))
+    turns(run, n, each)
+  end
+
   def samples(sampler, each, run) do
     n = enough(sampler.nanoseconds, run, 1)
 
     for _ <- 1..sampler.batches do
       :erlang.garbage_collect()
       time(run, n) / (n * each)
+    end
+  end
+
+  # One batch for each line "go", until another line comes: between them, others measure.
+  defp turns(run, n, each) do
+    case IO.gets("") do
+      "go\n" ->
+        IO.puts(~s({"took": #{time(run, n) / (n * each)}}))
+        turns(run, n, each)
+
+      _ ->
+        []
     end
   end
 
@@ -419,7 +438,7 @@ defmodule Peer do
   defp answer(line, processes) do
     [name, seconds, batches] = String.split(line)
     {seconds, _} = Float.parse(seconds)
-    sampler = %Sampler{nanoseconds: seconds * 1.0e9, batches: String.to_integer(batches)}
+    sampler = %Sampler{nanoseconds: seconds * 1.0e9, batches: if(batches == "turns", do: :turns, else: String.to_integer(batches))}
     samples = Task.await(Task.async(fn -> Operations.measure(name, sampler) end), :infinity)
     # (After these, the process is ended as soon as it has answered.)
     unless String.starts_with?(name, ["memory", "audience"]), do: wait_until_gone(processes)

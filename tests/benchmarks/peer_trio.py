@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from time import perf_counter
 
 import trio
 from _peer import ACTORS, NAMES, Operation, Sampler, serve
@@ -25,7 +24,7 @@ class Table:
         return self._table.get(key)
 
 
-def lookup(sampler: Sampler) -> list[float]:
+async def lookup(sampler: Sampler) -> list[float]:
     table = Table()
     keys = [f"agent {number}" for number in range(NAMES)]
 
@@ -34,7 +33,7 @@ def lookup(sampler: Sampler) -> list[float]:
             for key in keys:
                 table.lookup(key)
 
-    return sampler.sync(run, len(keys))
+    return await sampler.wait(run, len(keys))
 
 
 async def one_checkpoint(sampler: Sampler) -> list[float]:
@@ -143,10 +142,10 @@ async def _reschedule(sampler: Sampler, *, is_counted_to_the_end: bool) -> list[
         counted = 0.0
         for _ in range(n):
             left = len(tasks)
-            began = perf_counter()
+            began = sampler.clock()
             for task in tasks:
                 reschedule(task)
-            counted += perf_counter() - began
+            counted += sampler.clock() - began
             await wait_task_rescheduled(aborted)
         return None if is_counted_to_the_end else counted
 
@@ -213,22 +212,22 @@ async def start_stop_task(sampler: Sampler) -> list[float]:
     raise AssertionError("unreachable")
 
 
+FLOORS: dict[str, Callable[[Sampler], Awaitable[list[float]]]] = {
+    "dict_get": lookup,
+    "checkpoint": one_checkpoint,
+    "two_switches": two_switches,
+    "reschedule": reschedule_many,
+    "reschedule_and_run": reschedule_and_run,
+    "channels": channels,
+    "limiter": limiter,
+    "spawn": spawn,
+    "start_stop_task": start_stop_task,
+}
+
+
 def in_trio(measure: Callable[[Sampler], Awaitable[list[float]]]) -> Operation:
     return lambda sampler: trio.run(measure, sampler)
 
 
 if __name__ == "__main__":
-    serve(
-        {"trio": trio.__version__},
-        {
-            "dict_get": lookup,
-            "checkpoint": in_trio(one_checkpoint),
-            "two_switches": in_trio(two_switches),
-            "reschedule": in_trio(reschedule_many),
-            "reschedule_and_run": in_trio(reschedule_and_run),
-            "channels": in_trio(channels),
-            "limiter": in_trio(limiter),
-            "spawn": in_trio(spawn),
-            "start_stop_task": in_trio(start_stop_task),
-        },
-    )
+    serve({"trio": trio.__version__}, {name: in_trio(measure) for name, measure in FLOORS.items()})

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
 from itertools import count
-from time import perf_counter
 from typing import Any, NoReturn, cast
 
 import trio
-from _peer import ACTORS, AUDIENCES, CALLERS, CALLS, CASTS, IDLE, NAMES, PARTITIONS, Memory, Operation, Sampler, serve
+from _pairs import in_pairs
+from _peer import ACTORS, AUDIENCES, CALLERS, CALLS, CASTS, IDLE, NAMES, PARTITIONS, Memory, Sampler, serve
+from peer_trio import FLOORS, in_trio
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
 import trioreg
@@ -113,7 +114,7 @@ async def lookup(sampler: Sampler, partitions: int = 1) -> list[float]:
             for key in keys:
                 look(key)
 
-    return sampler.sync(run, len(keys))
+    return await sampler.wait(run, len(keys))
 
 
 async def lookup_partitions(sampler: Sampler) -> list[float]:
@@ -140,7 +141,7 @@ async def register_by_task(sampler: Sampler) -> list[float]:
                 register(key)
                 unregister(key)
 
-    return sampler.sync(run, len(keys))
+    return await sampler.wait(run, len(keys))
 
 
 async def call(sampler: Sampler) -> list[float]:
@@ -201,22 +202,33 @@ async def _call_many(sampler: Sampler, method: Callable[[Server, str], Any]) -> 
     raise AssertionError("unreachable")
 
 
-async def cast_by_name(sampler: Sampler) -> list[float]:
-    """By name, as `call` does it."""
+async def cast_by_name(sampler: Sampler, instrument: trioreg.Instrument | None = None) -> list[float]:
+    """By name, as `call` does it; perhaps while an instrument watches."""
     name = new_registry().via("James Bond")
     async with supervising() as supervisor:
         ref = await supervisor.start_child(Server, name=name)
 
         async def run(n: int) -> None:
-            for _ in range(n):
-                for number in range(CASTS):
-                    name.cast_nowait(Server.note, number)
-                await ref.call(Server.count)
+            # Only now: what is measured in turns with this one has no instrument.
+            with nullcontext() if instrument is None else watched_by(instrument):
+                for _ in range(n):
+                    for number in range(CASTS):
+                        name.cast_nowait(Server.note, number)
+                    await ref.call(Server.count)
 
         samples = await sampler.wait(run, CASTS)
         assert await ref.call(Server.count) % CASTS == 0
         return samples
     raise AssertionError("unreachable")
+
+
+@contextmanager
+def watched_by(instrument: trioreg.Instrument) -> Generator[None]:
+    trioreg.add_instrument(instrument)
+    try:
+        yield
+    finally:
+        trioreg.remove_instrument(instrument)
 
 
 class Counting(trioreg.Instrument):
@@ -227,15 +239,6 @@ class Counting(trioreg.Instrument):
 
     def handled(self, message: trioreg.Message, value: object, error: BaseException | None, /) -> None:
         self.count += 1
-
-
-async def cast_watched(sampler: Sampler, instrument: trioreg.Instrument) -> list[float]:
-    """`cast_by_name`, while an instrument watches."""
-    trioreg.add_instrument(instrument)
-    try:
-        return await cast_by_name(sampler)
-    finally:
-        trioreg.remove_instrument(instrument)
 
 
 async def cast_inline(sampler: Sampler) -> list[float]:
@@ -322,9 +325,9 @@ async def _dispatch(
             counted = 0.0
             for _ in range(n):
                 latch.left = ACTORS
-                began = perf_counter()
+                began = sampler.clock()
                 topics.dispatch("topic", send)
-                counted += perf_counter() - began
+                counted += sampler.clock() - began
                 await latch.wait()
             return None if is_counted_to_the_end else counted
 
@@ -353,9 +356,9 @@ async def publish(sampler: Sampler, audience: int, *, is_counted_to_the_end: boo
             counted = 0.0
             for _ in range(n):
                 latch.left = audience
-                began = perf_counter()
+                began = sampler.clock()
                 topics.publish_nowait("topic", "hello")
-                counted += perf_counter() - began
+                counted += sampler.clock() - began
                 await latch.wait()
             return None if is_counted_to_the_end else counted
 
@@ -463,10 +466,10 @@ async def start_child(sampler: Sampler) -> list[float]:
         for _ in range(n):
             registry: trioreg.Registry[int, None] = trioreg.Registry("servers")
             async with supervising() as supervisor:
-                began = perf_counter()
+                began = sampler.clock()
                 for key in range(STARTS):
                     await supervisor.start_child(Keyed, key, name=registry.via(key), restart="temporary")
-                counted += perf_counter() - began
+                counted += sampler.clock() - began
         return counted
 
     return await sampler.wait(run, STARTS)
@@ -480,10 +483,10 @@ async def start_by_message(sampler: Sampler) -> list[float]:
         counted = 0.0
         for _ in range(n):
             async with trioreg.open_on_demand(servers):
-                began = perf_counter()
+                began = sampler.clock()
                 for key in range(STARTS):
                     await servers.via(key).call(Keyed.echo, "text")
-                counted += perf_counter() - began
+                counted += sampler.clock() - began
         return counted
 
     return await sampler.wait(run, STARTS)
@@ -528,43 +531,45 @@ async def memory(*, is_resident: bool) -> NoReturn:
     raise AssertionError("unreachable")
 
 
-def in_trio(measure: Callable[[Sampler], Awaitable[list[float]]]) -> Operation:
-    return lambda sampler: trio.run(measure, sampler)
+MEASURES: dict[str, Callable[[Sampler], Awaitable[list[float]]]] = {
+    "lookup": lookup,
+    "lookup_partitions": lookup_partitions,
+    "register_by_actor": register_by_actor,
+    "register_by_task": register_by_task,
+    "call": call,
+    "call_async": call_async,
+    "call_many": call_many,
+    "call_many_async": call_many_async,
+    "cast": cast_by_name,
+    "cast_empty_instrument": partial(cast_by_name, instrument=trioreg.Instrument()),
+    "cast_counting_instrument": partial(cast_by_name, instrument=Counting()),
+    "cast_inline": cast_inline,
+    "cast_by_reference": cast_by_reference,
+    "cast_awaited": cast_awaited,
+    "dispatch": dispatch,
+    "dispatch_handled": dispatch_handled,
+    "dispatch_cast_handled": dispatch_cast_handled,
+    **{name: partial(publish, audience=audience) for name, audience in AUDIENCES.items()},
+    "publish_handled": partial(publish, audience=ACTORS, is_counted_to_the_end=True),
+    "publish_to_tasks": publish_to_tasks,
+    "pool_claim": pool_claim,
+    "pool_call": pool_call,
+    "start_stop": start_stop,
+    "start_cast_stop": start_cast_stop,
+    "start_child": start_child,
+    "start_by_message": start_by_message,
+    "call_on_demand": call_on_demand,
+    "cast_on_demand": cast_on_demand,
+}
 
 
 if __name__ == "__main__":
     serve(
         {"trioreg": version("trioreg"), "trio": trio.__version__},
         {
-            "lookup": in_trio(lookup),
-            "lookup_partitions": in_trio(lookup_partitions),
-            "register_by_actor": in_trio(register_by_actor),
-            "register_by_task": in_trio(register_by_task),
-            "call": in_trio(call),
-            "call_async": in_trio(call_async),
-            "call_many": in_trio(call_many),
-            "call_many_async": in_trio(call_many_async),
-            "cast": in_trio(cast_by_name),
-            "cast_empty_instrument": in_trio(partial(cast_watched, instrument=trioreg.Instrument())),
-            "cast_counting_instrument": in_trio(partial(cast_watched, instrument=Counting())),
-            "cast_inline": in_trio(cast_inline),
-            "cast_by_reference": in_trio(cast_by_reference),
-            "cast_awaited": in_trio(cast_awaited),
-            "dispatch": in_trio(dispatch),
-            "dispatch_handled": in_trio(dispatch_handled),
-            "dispatch_cast_handled": in_trio(dispatch_cast_handled),
-            **{name: in_trio(partial(publish, audience=audience)) for name, audience in AUDIENCES.items()},
-            "publish_handled": in_trio(partial(publish, audience=ACTORS, is_counted_to_the_end=True)),
-            "publish_to_tasks": in_trio(publish_to_tasks),
-            "pool_claim": in_trio(pool_claim),
-            "pool_call": in_trio(pool_call),
-            "start_stop": in_trio(start_stop),
-            "start_cast_stop": in_trio(start_cast_stop),
-            "start_child": in_trio(start_child),
-            "start_by_message": in_trio(start_by_message),
-            "call_on_demand": in_trio(call_on_demand),
-            "cast_on_demand": in_trio(cast_on_demand),
+            **{name: in_trio(measure) for name, measure in MEASURES.items()},
             "memory": lambda _: trio.run(lambda: memory(is_resident=False)),
             "memory_rss": lambda _: trio.run(lambda: memory(is_resident=True)),
         },
+        in_pairs({**FLOORS, **MEASURES}),
     )

@@ -4,8 +4,12 @@
 
 Each peer is a process that times its own operations (`_peer.py`, `peer_elixir.exs`). A round starts all peers anew and
 goes through the operations. For each operation the peers take turns, so that other programs on the machine disturb all
-alike. A figure is the median, over the rounds, of the median of a round's batches. A ratio is made of two figures of
-one run.
+alike. A figure is the median, over the rounds, of the median of a round's batches.
+
+A ratio is not made of two such figures: the speed of a machine changes faster than that. The two operations take turns
+in pieces of some milliseconds, in one process if both are Python (`_pairs.py`). Each pair of neighbours gives a ratio,
+and the median of all is the ratio of a round. The table has the median of the rounds, and the lowest and the highest.
+(Ratios of memory are made of figures.)
 """
 
 from __future__ import annotations
@@ -32,6 +36,9 @@ VENVS = HERE.parents[1] / ".nox"
 """The folder for the venv of a peer that can't live in this one; git ignores it."""
 
 COLUMNS = {"trioreg": "trioreg", "elixir": "Elixir", "triotp": "TriOTP", "pykka": "Pykka", "trio": "Trio's floor"}
+PIECE = 0.005
+"""The seconds of a piece, where two operations take turns."""
+
 MEMORY_ROUNDS = 2
 """Fewer rounds for memory: it is much the same each time, and takes long to measure."""
 
@@ -159,6 +166,7 @@ class Ratio:
         against: The peer that the other figure is of.
         than: What the other figure is, in a few words.
         ratio: trioreg's figure divided by the other one; below 1, trioreg is better.
+        rounds: The ratio of each round.
         bar: The highest ratio that is good enough, or None.
         is_met: Whether the ratio is not above the bar; None without a bar.
     """
@@ -167,6 +175,7 @@ class Ratio:
     against: str
     than: str
     ratio: float
+    rounds: list[float]
     bar: float | None
     is_met: bool | None
 
@@ -214,13 +223,25 @@ class Peer:
         self._log.close()
 
     def measure(self, operation: str, seconds: float, batches: int) -> list[float]:
+        return cast("list[float]", self.ask(f"{operation} {seconds} {batches}")["samples"])
+
+    def turns(self, operation: str, seconds: float) -> Turns:
+        """The operation, measured one piece at a time, inside a ``with`` block."""
+        return Turns(self, operation, seconds)
+
+    def pairs(self, operation: str, other: str, seconds: float, pairs: int) -> list[float]:
+        """The ratios of two operations that take turns inside this peer."""
+        return self.measure(f"{operation}/{other}", seconds, pairs)
+
+    def ask(self, line: str) -> dict[str, Any]:
+        """Send a line, and wait for the answer."""
         assert self._process is not None and self._process.stdin is not None
         try:
-            self._process.stdin.write(f"{operation} {seconds} {batches}\n")
+            self._process.stdin.write(f"{line}\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise PeerFailed(f"{self.name}: the process has ended") from None
-        return cast("list[float]", self._answer()["samples"])
+        return self._answer()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process is not None and self._process.stdout is not None and self._log is not None
@@ -233,11 +254,42 @@ class Peer:
         return answer
 
 
+class Turns:
+    """An operation that is set up in a peer, and is measured whenever it is its turn."""
+
+    def __init__(self, peer: Peer, operation: str, seconds: float) -> None:
+        self._peer = peer
+        self._begin = f"{operation} {seconds} turns"
+
+    def __enter__(self) -> Turns:
+        self._peer.ask(self._begin)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._peer.ask("end")
+
+    def piece(self) -> float:
+        """Nanoseconds."""
+        return cast("float", self._peer.ask("go")["took"])
+
+
+def in_turns(ours: Turns, theirs: Turns, pairs: int) -> list[float]:
+    """The ratio of each pair of pieces. Each of the two is as often the first of its pair as the second."""
+    found: list[float] = []
+    with ours, theirs:
+        for number in range(pairs):
+            first, second = (theirs, ours) if number % 2 else (ours, theirs)
+            took = {first: first.piece(), second: second.piece()}
+            found.append(took[ours] / took[theirs])
+    return found
+
+
 @attrs.define
 class Results:
-    """All that was measured: for each operation and peer, one figure for each round."""
+    """All that was measured: for each operation and peer, and for each comparison, one figure for each round."""
 
     figures: dict[str, dict[str, list[float]]] = attrs.Factory(lambda: dict[str, dict[str, list[float]]]())
+    pairs: dict[str, dict[Comparison, list[float]]] = attrs.Factory(lambda: dict[str, dict[Comparison, list[float]]]())
     versions: dict[str, str] = attrs.Factory(lambda: dict[str, str]())
     left_out: list[str] = attrs.Factory(lambda: list[str]())
     takes_best: bool = False
@@ -254,19 +306,25 @@ class Results:
             return None
         return min(rounds) if self.takes_best else statistics.median(rounds)
 
+    def add_pairs(self, operation: str, compared: Comparison, ratios: Sequence[float]) -> None:
+        self.pairs.setdefault(operation, {}).setdefault(compared, []).append(statistics.median(ratios))
+
     def ratios(self, operation: Operation) -> list[Ratio]:
-        """One for each comparison whose figures there are."""
+        """One for each comparison that was measured."""
         ratios: list[Ratio] = []
-        ours = self.figure(operation, "trioreg")
         for compared in operation.compared:
-            other = operation if compared.beside is None else BY_NAME[compared.beside]
-            theirs = self.figure(other, compared.against)
-            if ours is None or not theirs:
-                continue
-            ratio, bar = ours / theirs, compared.bar
-            is_met = None if bar is None else ratio <= bar
-            ratios.append(Ratio(operation.name, compared.against, compared.title, ratio, bar, is_met))
+            rounds = self._rounds(operation, compared)
+            if rounds:
+                ratio, bar = statistics.median(rounds), compared.bar
+                is_met = None if bar is None else ratio <= bar
+                ratios.append(Ratio(operation.name, compared.against, compared.title, ratio, rounds, bar, is_met))
         return ratios
+
+    def _rounds(self, operation: Operation, compared: Comparison) -> list[float]:
+        if not operation.is_alone:
+            return self.pairs.get(operation.name, {}).get(compared, [])
+        ours, theirs = self.figure(operation, "trioreg"), self.figure(operation, compared.against)
+        return [ours / theirs] if ours and theirs else []
 
 
 def peers(triotp: str | None, results: Results) -> list[Peer]:
@@ -347,6 +405,27 @@ def measure(
                         yield name, peer.name, peer.measure(name, seconds, batches)
 
 
+def measure_pairs(
+    operations: Sequence[Operation], all_peers: Sequence[Peer], rounds: int, pairs: int
+) -> Iterable[tuple[str, Comparison, list[float]]]:
+    """Each comparison of each operation, round after round: operation, comparison, the ratio of each pair."""
+    by_name = {peer.name: peer for peer in all_peers}
+    ours = by_name["trioreg"]
+    for number in range(rounds):
+        print(f"pairs, round {number + 1} of {rounds}", file=sys.stderr)
+        for operation in operations:
+            for compared in () if operation.is_alone else operation.compared:
+                if compared.against in ("trioreg", "trio"):
+                    other = operation.floor if compared.against == "trio" else compared.beside
+                    assert other is not None
+                    with ours:
+                        yield operation.name, compared, ours.pairs(operation.name, other, PIECE, pairs)
+                elif theirs := by_name.get(compared.against):
+                    with ours, theirs:
+                        one, two = (peer.turns(operation.name, PIECE) for peer in (ours, theirs))
+                        yield operation.name, compared, in_turns(one, two, pairs)
+
+
 def as_table(operations: Sequence[Operation], results: Results) -> str:
     present = [peer for peer in COLUMNS if any(results.figure(operation, peer) for operation in operations)]
     headers = ["operation", *(COLUMNS[peer] for peer in present), "ratio", "bar", ""]
@@ -357,12 +436,18 @@ def as_table(operations: Sequence[Operation], results: Results) -> str:
             [
                 operation.title,
                 *(amount(results.figure(operation, peer), operation.unit) for peer in present),
-                ", ".join(f"{ratio.ratio:.2f} {TIMES} {ratio.than}" for ratio in ratios) or NOTHING,
+                ", ".join(map(as_text, ratios)) or NOTHING,
                 ", ".join(f"≤ {compared.bar:g}" for compared in operation.compared if compared.bar is not None),
                 ", ".join("met" if ratio.is_met else "missed" for ratio in ratios if ratio.is_met is not None),
             ]
         )
     return table(headers, rows)
+
+
+def as_text(ratio: Ratio) -> str:
+    lowest, highest = min(ratio.rounds), max(ratio.rounds)
+    spread = f" ({lowest:.2f} to {highest:.2f})" if len(ratio.rounds) > 1 else ""
+    return f"{ratio.ratio:.2f}{spread} {TIMES} {ratio.than}"
 
 
 def footnotes(results: Results, rounds: int) -> str:
@@ -377,7 +462,11 @@ def footnotes(results: Results, rounds: int) -> str:
     ]
     known = ", ".join(f"{name} {version}" for name, version in parts if version is not None)
     kind = "The best" if results.takes_best else "Medians"
-    lines = [f"{kind} of {rounds} rounds; {machine()}; {known}."]
+    lines = [
+        f"{kind} of {rounds} rounds; {machine()}; {known}.",
+        "A ratio is the median of the rounds, in parentheses the lowest and the highest. Each of them is the median of "
+        "many pairs of pieces, measured in turns.",
+    ]
     if results.load > 0.25 * (os.cpu_count() or 1):
         lines.append(f"The machine was not idle (load average before the run: {results.load:.1f}).")
     lines += [f"Not measured: {reason}." for reason in results.left_out]
@@ -411,13 +500,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, metavar="N", help="how many rounds (default: 7, with --quick 2)")
     parser.add_argument("--quick", action="store_true", help="a first look, in less than half a minute")
     parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
-    parser.add_argument("--best", action="store_true", help="take the best round, not the median: for a busy machine")
+    parser.add_argument(
+        "--best", action="store_true", help="figures are of the best round, not the median: for a busy machine"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     parser.add_argument("--write-docs", action="store_true", help="renew docs/performance.md and its picture")
     parser.add_argument("--triotp", metavar="PYTHON", help="a Python that has TriOTP (default: make a venv)")
     arguments = parser.parse_args()
     rounds: int = arguments.rounds or (2 if arguments.quick else 7)
     memory_rounds, seconds, batches = (1, 0.05, 1) if arguments.quick else (MEMORY_ROUNDS, 0.05, 3)
+    pairs = 10 if arguments.quick else 40
     if arguments.write_docs and (arguments.only or arguments.quick or arguments.best):
         parser.error("--write-docs needs the whole run: leave out --only, --quick and --best")
 
@@ -428,6 +520,8 @@ def main() -> None:
         sys.exit("\n".join(results.left_out))
     for name, peer, samples in measure(operations, all_peers, rounds, memory_rounds, seconds, batches):
         results.add(name, peer, samples)
+    for name, compared, ratios in measure_pairs(operations, all_peers, rounds, pairs):
+        results.add_pairs(name, compared, ratios)
 
     shown = as_table(operations, results)
     notes = footnotes(results, rounds)

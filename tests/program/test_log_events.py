@@ -35,6 +35,8 @@ from trioreg import (
     raises,
 )
 from trioreg._actors import post
+from trioreg._observer import Observation
+from trioreg._observer.actions import act
 from trioreg._observer_web import Opened
 from trioreg._runtime import current_run, do_later
 from trioreg.telemetry import Telemetry
@@ -292,6 +294,11 @@ async def serve_badly() -> None:
     await Opened(app_of(), [listener], "").run_beside()
 
 
+async def kill_with_the_observer() -> None:
+    async with supervising([till()], name="shop") as shop:
+        await act(Observation(current_run()), "kill", ref_of(shop, "till")._number)
+
+
 EVENTS: dict[str, Callable[[], Awaitable[None]]] = {
     "actor_starting": start,
     "actor_exited": start,
@@ -320,6 +327,7 @@ EVENTS: dict[str, Callable[[], Awaitable[None]]] = {
     "telemetry_failed": measure_badly,
     "request_failed": look_badly,
     "observer_failed": serve_badly,
+    "observer_acted": kill_with_the_observer,
 }
 
 

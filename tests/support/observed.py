@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import trio
 
@@ -65,11 +65,11 @@ async def rows() -> dict[str, ActorRow]:
     return found
 
 
-def is_plain(data: Any) -> bool:
+def is_plain(data: object) -> bool:
     """Whether data can be JSON as it is, and keeps no object of the program alive."""
-    kind: Any = type(data)
-    if kind is dict:
-        return all(type(key) is str and is_plain(data[key]) for key in data)
-    if kind in (list, tuple):
-        return all(map(is_plain, data))
-    return data is None or kind in (str, int, float, bool)
+    if isinstance(data, dict):
+        texts = cast("dict[object, object]", data)
+        return all(type(key) is str and is_plain(value) for key, value in texts.items())
+    if isinstance(data, list | tuple):
+        return all(map(is_plain, cast("list[object]", data)))
+    return data is None or type(data) in (str, int, float, bool)

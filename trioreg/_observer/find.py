@@ -64,3 +64,23 @@ def node_of(child: Child, places: dict[Engine, str]) -> str:
         top = cast("Engine", each.parent)
         each = top.own_child
     return ".".join([places.get(top, "?"), *reversed(steps)])
+
+
+async def child_in_place(run: Run, node: str, pace: Pace) -> Seen | None:
+    """The child that has this place in the tree now: the same child as before, perhaps in another life. None if there
+    is none. The cost grows with the children of each supervisor on the way, in slices."""
+    top, *steps = node.split(".")
+    engine = dict(tops_of(run)).get(top)
+    found: Seen | None = None
+    for step in steps:
+        found = None
+        if engine is None:
+            return None
+        for child in list(engine.children.values()):
+            if pace.is_over():
+                await pace.rest()
+            if str(child.number) == step:
+                found = seen_of(child, places_of(run))
+                break
+        engine = None if found is None else found.below
+    return found

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from .actor import PAGE as ACTOR
 from .actors import PAGE as ACTORS
 from .log import PAGE as LOG
 from .overview import PAGE as OVERVIEW
 from .page import Page
 from .tree import PAGE as TREE
 
-PAGES: tuple[Page, ...] = (OVERVIEW, TREE, ACTORS, LOG)
+PAGES: tuple[Page, ...] = (OVERVIEW, TREE, ACTORS, ACTOR, LOG)

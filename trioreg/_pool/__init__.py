@@ -8,8 +8,8 @@ ends to supervisors. Other wings import from here, not from the files.
 """
 
 from .pool import Pool
-from .pool_engine import claims_of, pools_of
+from .pool_engine import PoolEngine, claimer_of, claims_of, pools_of
 from .pool_supervisor import PoolSupervisor, open_pool
 from .statistics import PoolStatistics
 
-__all__ = ["Pool", "PoolStatistics", "PoolSupervisor", "claims_of", "open_pool", "pools_of"]
+__all__ = ["Pool", "PoolEngine", "PoolStatistics", "PoolSupervisor", "claimer_of", "claims_of", "open_pool", "pools_of"]

@@ -296,6 +296,13 @@ def claims_of(pool: Pool[Any]) -> list[tuple[ActorRef[Any], Task]]:
     return [(cast("ActorRef[Any]", each.cell.ref), cast("Task", each.claimer)) for each in claimed]
 
 
+def claimer_of(child: Child) -> Task | None:
+    """The task that has claimed a worker. None if no task has, or if the child is no worker of a pool."""
+    engine = child.parent
+    place = engine._by_child.get(child) if isinstance(engine, PoolEngine) else None
+    return None if place is None or place.worker is None else place.worker.claimer
+
+
 def _running(child: Child) -> Cell | None:
     life = child.life
     return life if life is not None and life.life.has_started else None

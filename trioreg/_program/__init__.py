@@ -9,7 +9,7 @@ from .instrument import Instrument, add_instrument, hooks_of, remove_instrument
 from .registries import RegistryInfo, registries
 from .run import run
 from .tree import Tree, tree
-from .who import ActorReport, ActorTask, who
+from .who import ActorReport, ActorTask, report_of, who
 
 __all__ = [
     "ActorReport",
@@ -22,6 +22,7 @@ __all__ = [
     "hooks_of",
     "registries",
     "remove_instrument",
+    "report_of",
     "run",
     "tree",
     "who",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from itertools import islice
 from textwrap import indent
 from traceback import StackSummary
 from typing import TYPE_CHECKING, Any
@@ -120,10 +121,15 @@ def who(address: Address[Any]) -> ActorReport:
     """
     if not isinstance(address, Address):
         raise TypeError(f"address must be an ActorRef, or a name from Registry.via(), not {shown_safely(address)}")
-    ref = address._resolve()
+    return report_of(address._resolve())
+
+
+def report_of(ref: ActorRef[Any], at_most: int | None = None) -> ActorReport:
+    """The report of `who`, with so many names and tasks at most. Then it is for the actor's own thread."""
     cell = ref._cell
     child = None if cell is None else getattr(cell.life, "child", None)
-    names = tuple((name, key) for lessor, key in ref._leases() if (name := _name_of(lessor)) is not None)
+    leases = ref._leases() if at_most is None else ref._first_leases(at_most)[0]
+    names = tuple((name, key) for lessor, key in leases if (name := _name_of(lessor)) is not None)
     now = ref._run.now()
     if cell is None or not isinstance(child, Child):
         return ActorReport(
@@ -177,13 +183,13 @@ def who(address: Address[Any]) -> ActorReport:
         waits_for=tuple(waits_for(cell.waits, frames)),
         waited_for_by=tuple(waiting_for_actor(cell)),
         stack=users_part(frames),
-        tasks=tuple(_tasks(cell)),
+        tasks=tuple(_tasks(cell, at_most)),
     )
 
 
-def _tasks(cell: Cell) -> list[ActorTask]:
+def _tasks(cell: Cell, at_most: int | None) -> list[ActorTask]:
     tasks: list[ActorTask] = []
-    for task, frames in other_tasks(cell):
+    for task, frames in islice(other_tasks(cell), at_most):
         turn = cell.turn_of(task)
         waits = None if turn is None else turn.waits
         tasks.append(ActorTask(task.name, tuple(waits_for(waits, frames)), users_part(frames)))

@@ -66,6 +66,7 @@ EventName: TypeAlias = Literal[
     # The observer
     "request_failed",
     "observer_failed",
+    "observer_acted",
 ]
 
 

@@ -7,7 +7,7 @@ an owner, and a `TaskOwner` (`task_owner.py`) stands for a plain Trio task.
 from __future__ import annotations
 
 import threading
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 from .finalizers import do_later
@@ -108,6 +108,16 @@ class Owner(Identity):
         if isinstance(held, tuple):
             return [(held[0], held[1])]
         return [(registry, key) for registry, keys in items_of(held) for key, _ in items_of(keys)]
+
+    def _first_leases(self, at_most: int) -> tuple[list[tuple[Lessor, Any]], int]:
+        """The same, but the first keys only, and how many there are. In the owner's own thread. The cost grows with the
+        registries, and not with the keys."""
+        held = self._held
+        if not isinstance(held, dict):
+            leases = self._leases()
+            return leases[:at_most], len(leases)
+        found = islice(((registry, key) for registry, keys in held.items() for key in keys), at_most)
+        return list(found), sum(map(len, held.values()))
 
     def _token(self, registry: Lessor, key: Hashable) -> Token | None:
         """The registry's token for one of this owner's keys, or None. Safe from any thread."""
