@@ -46,7 +46,8 @@ function fit() {
   const svg = picture();
   if (!box || !svg) return;
   const { width, height } = svg.viewBox.baseVal;
-  zoomTo(Math.min(1, box.clientWidth / width, (window.innerHeight * 0.75) / height));
+  const most = parseFloat(getComputedStyle(box).maxHeight) || box.clientHeight;
+  zoomTo(Math.min(1, (box.clientWidth - 2) / width, (most - 4) / height));
 }
 
 const ways = { in: () => zoomTo(zoom * STEP), out: () => zoomTo(zoom / STEP), one: () => zoomTo(1), fit };
