@@ -160,7 +160,7 @@ async def test_a_look_keeps_nothing_of_a_table() -> None:
 
     names: Registry[int, Value] = Registry("names")
     value, observation = Value(), Observation(current_run())
-    kept = [weakref.ref(value), weakref.ref(names._names)]
+    kept: list[Any] = [weakref.ref(value), weakref.ref(names._names)]
     names.register(1, value)
     for table in ("KeyPartition0", "PIDPartition0"):
         await rows_of(observation, table, q="value")
