@@ -41,7 +41,7 @@ class World:
         number = self.number() if number is None else number
         return await ask(self.app, f"/confirm?action={action}&number={number}", self.cookie)
 
-    async def post(self, headers: dict[str, str] | None = None, **fields: object) -> Answer:
+    async def post(self, headers: dict[str, str] | None = None, /, **fields: object) -> Answer:
         body = urlencode({"action": "kill", "number": self.number(), **fields}).encode()
         return await ask(self.app, "/act", {**FORM, **(headers or self.cookie)}, method="POST", body=body)
 
