@@ -7,7 +7,6 @@ same in a terminal.
 from __future__ import annotations
 
 import sys
-import sys
 from typing import TYPE_CHECKING
 
 try:
@@ -23,7 +22,6 @@ except ImportError as _error:
 import trio
 
 from ._observer_terminal import main as _main
-from ._observer_terminal import main
 from ._observer_web import Observer, ObserverApp, Opened, open_listeners, settings_of
 
 if TYPE_CHECKING:
@@ -111,7 +109,3 @@ def _prepare(bind: str) -> Callable[[], Awaitable[Opened]]:  # pyright: ignore[r
 
 if __name__ == "__main__":
     sys.exit(_main())
-
-
-if __name__ == "__main__":
-    sys.exit(main())
