@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trioreg._observer.layout import BETWEEN, HEIGHT, WIDTH, Layout, lay_out
+from trioreg._observer.layout import BETWEEN, HEIGHT, LOWEST, WIDTH, Layout, lay_out
 
 Boxes = list[tuple[str, str | None]]
 
@@ -26,7 +26,7 @@ def forests(draw: st.DrawFn) -> Boxes:
 
 
 def naive(boxes: Boxes) -> dict[str, tuple[int, float]]:
-    """The level and the row of each box, by recursion: leaves one below the other, a parent between its outer ones."""
+    """The level and the row of each box, by recursion: leaves below each other, a parent between its outer ones."""
     places: dict[str, tuple[int, float]] = {}
     row = 0
 
@@ -35,7 +35,7 @@ def naive(boxes: Boxes) -> dict[str, tuple[int, float]]:
         rows = [put(child, level + 1) for child, parent in boxes if parent == id]
         if not rows:
             rows, row = [float(row)], row + 1
-        places[id] = level, (rows[0] + rows[-1]) / 2
+        places[id] = level, min((rows[0] + rows[-1]) / 2, rows[0] + LOWEST)
         return places[id][1]
 
     for id, parent in boxes:
