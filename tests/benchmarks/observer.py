@@ -1,6 +1,6 @@
 """The observer: how soon a page is there, how long the loop is held for it, and what it costs the program.
 
-    python tests/benchmarks/observer.py [--actors N] [--rounds N] [--only pages|idle|open] [--json FILE]
+    python tests/benchmarks/observer.py [--actors N] [--only pages|idle|open] [--json FILE] [--write-docs]
 
 Three parts, each in a process of its own:
 
@@ -32,7 +32,7 @@ from urllib.parse import parse_qs, urlsplit
 import trio
 from _pairs import Measure, ratios
 from _peer import Operation, Sampler, answer_and_exit, serve
-from _report import NOTHING, TIMES, amount, machine, table
+from _report import NOTHING, TIMES, amount, machine, table, write_into_docs
 from peer_trioreg import Server, new_registry, supervising
 from run import Peer
 from trio.testing import wait_all_tasks_blocked
@@ -40,6 +40,7 @@ from trio.testing import wait_all_tasks_blocked
 import trioreg
 import trioreg.observer
 
+ACTORS = 100_000
 SUPERVISORS = 10
 PAGES = (
     "",  # the overview
@@ -85,6 +86,11 @@ class Held(trio.abc.Instrument):
         self.longest = self.collecting = self.without = self._collected = self._step_collected = 0.0
         self.step = ("", 0.0)
         self._began = self._step_began = thread_time()
+
+    def figures(self, page: str) -> list[float]:
+        name, longest = self.step
+        print(f"/{page}: the longest step has {longest * 1e3:.1f} ms, of {name}", file=sys.stderr)
+        return [self.longest, self.collecting, self.without]
 
     def _collector(self, phase: str, _: object) -> None:
         if phase == "start":
@@ -208,11 +214,12 @@ async def start_program(actors: int, nursery: trio.Nursery) -> None:
         await nursery.start(supervise, number)
 
 
-FIGURES = 5
+FIGURES = 6
 
 
 async def pages(actors: int) -> NoReturn:
-    """For each page: seconds until it is there, the first time and later; and three of `Held`. NaN: no such page."""
+    """For each page: seconds until it is there, how many of them this process had, seconds the next time; and three of
+    `Held`. NaN: no such page."""
     figures: list[float] = []
     gc.disable()
     async with trio.open_nursery() as nursery:
@@ -236,13 +243,14 @@ async def pages(actors: int) -> NoReturn:
                 held.clear()
                 async with page_open(page):
                     await trio.sleep(LIVE_SECONDS)
-                figures += [math.nan, math.nan, held.longest, held.collecting, held.without]
+                figures += [math.nan] * 3 + held.figures(f"live/{page}")
         answer_and_exit(figures)  # to end 100,000 actors takes longer than all of this
     raise AssertionError("unreachable")
 
 
 async def first_paint(browser: Browser, page: str) -> list[float]:
     took: list[float] = []
+    worked = thread_time()
     with Held() as held:
         await trio.lowlevel.checkpoint()
         held.clear()
@@ -250,10 +258,10 @@ async def first_paint(browser: Browser, page: str) -> list[float]:
             began = perf_counter()
             await browser.get(page)
             took.append(perf_counter() - began)
+            if len(took) == 1:
+                worked = thread_time() - worked
             await trio.lowlevel.checkpoint()
-        name, longest = held.step
-        print(f"/{page}: longest step {longest * 1e3:.1f} ms, of {name}", file=sys.stderr)
-        return [took[0], min(took), held.longest, held.collecting, held.without]
+    return [took[0], worked, min(took), *held.figures(page)]
 
 
 # idle and open
@@ -353,13 +361,21 @@ def tables(data: Mapping[str, list[float]], actors: int) -> str:
     """All figures, as tables."""
     parts: list[str] = []
     if figures := data.get("pages"):
-        rows = [
+        paints = [
             [f"/{page}", *map(seconds, figures[index * FIGURES : (index + 1) * FIGURES])]
             for index, page in enumerate([*PAGES, *(f"live/{page}" for page in OPEN)])
         ]
-        headers = [f"{actors:,} actors", "first paint", "later", "held for", "by the collector", "without it"]
-        parts.append(table(headers, rows))
-    rows = []
+        headers = [
+            f"{actors:,} actors",
+            "first paint",
+            "of a core",
+            "later",
+            "held for",
+            "by the collector",
+            "without it",
+        ]
+        parts.append(table(headers, paints))
+    rows: list[list[str]] = []
     for operation, found in data.items():
         if operation != "pages":
             page, _, work = operation.partition("-")
@@ -374,13 +390,20 @@ def tables(data: Mapping[str, list[float]], actors: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What does the observer cost?")
-    parser.add_argument("--actors", type=int, default=100_000, metavar="N", help="how many actors the program has")
+    parser.add_argument("--actors", type=int, default=ACTORS, metavar="N", help="how many actors the program has")
     parser.add_argument("--only", choices=("pages", "idle", "open"), help="one of the three parts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--write-docs", action="store_true", help="renew the tables in docs/performance.md")
     parser.add_argument("--peer", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     actors: int = arguments.actors
-    operations = {"pages": lambda _: trio.run(pages, actors), **OPERATIONS}
+
+    def all_pages(_: Sampler) -> list[float]:
+        return trio.run(pages, actors)
+
+    if arguments.write_docs and (arguments.only or actors != ACTORS):
+        parser.error("--write-docs needs the whole run: leave out --only and --actors")
+    operations: dict[str, Operation] = {"pages": all_pages, **OPERATIONS}
     if arguments.peer:
         serve({}, operations)
         return
@@ -390,7 +413,10 @@ def main() -> None:
         if arguments.only in (None, "open" if part in OPEN else part):
             print(operation, file=sys.stderr)
             data[operation] = ask(operation, actors)
-    print(tables(data, actors))
+    shown = tables(data, actors)
+    print(shown)
+    if arguments.write_docs:
+        write_into_docs("observer", shown)
     if arguments.json:
         arguments.json.write_text(
             json.dumps({"machine": machine(), "figures": data}, indent=2) + "\n", encoding="utf-8"
