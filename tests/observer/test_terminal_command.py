@@ -38,7 +38,7 @@ def test_once_prints_the_dashboard_as_plain_text(
     assert main([program.url, "--once"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("1,234 actors  56/s messages")
-    for text in ("├─ agents\n", "Actors  1, by queued\n", "agents.KeyPartition0", "What happened last\n"):
+    for text in ("├─ agents\n", "Actors  1, the longest queue first\n", "agents.KeyPartition0", "What happened last\n"):
         assert text in out
     assert "\x1b" not in out
     assert not any(line.endswith(" ") for line in out.splitlines())
@@ -221,7 +221,11 @@ def test_ctrl_z_gives_the_terminal_back_and_ctrl_c_is_130(program: Program) -> N
 
 
 def test_no_color_is_obeyed_and_the_end_of_the_program_is_said() -> None:
-    code = f"import trioreg._observer_terminal.live as live; live.PATIENCE = live.TRY_AGAIN = 0.0; os.environ['NO_COLOR'] = '1'; {RUN}"
+    code = f"""
+os.environ["NO_COLOR"] = "1"
+from trioreg._observer_terminal import live
+live.PATIENCE = live.TRY_AGAIN = 0.0
+{RUN}"""
     with answering() as program:
         url = program.url
         with in_a_tty(code, [url, "--interval", "0.1"]) as tty:
