@@ -239,7 +239,7 @@ def test_a_dashboard_without_room_leaves_sections_out() -> None:
         "Actor          Queue  Handled  Restarts",
         "What happened last",
     ]
-    assert fitted(Showing(None, pages()), 40, 8)[0][4].plain == "Tree  4 of 25 shown"
+    assert fitted(Showing(None, pages()), 40, 8)[0][3].plain == "Tree  4 of 25 shown"
 
 
 def test_trouble_is_said_above_the_last_answers() -> None:
