@@ -111,20 +111,20 @@ async def view(observation: Observation, params: Params) -> TopicsPage:
         page: Which page of topics, from 1.
     """
     pace, texts, q, asked = Pace(), Texts(), params.text("q"), params.whole("page", 1, least=1)
-    found = _Topics(words_of(q), texts, pace)
+    found = _Topics(asked * PAGE_ROWS, words_of(q), texts, pace)
     for names in observation.registries.all(observation.run):
         if names.purpose == "topics":
             await found.add_all(names, observation.run)
-    part = cut(len(found.ranking), asked)
-    numbers = await found.ranking.part(part.begin, part.end, pace)
-    topics = [await found.row(number) for number in numbers]
+    part = cut(found.ranking.count, asked)
+    first = await found.ranking.part(part.begin, part.end, pace)
+    topics = [await found.row(*each) for each in first]
     pools = pools_of(observation.run)
     rows = await _pools(pools, words_of(q), pace)
     await trio.lowlevel.checkpoint()
     return TopicsPage(
         topics=topics,
         total=found.total,
-        matched=len(found.ranking),
+        matched=found.ranking.count,
         q=q,
         page=part.page,
         pages=part.pages,
@@ -134,18 +134,14 @@ async def view(observation: Observation, params: Params) -> TopicsPage:
 
 
 class _Topics:
-    """The topics that match a filter, in lists side by side: no object is made for each of them."""
+    """The topics that match a filter."""
 
-    def __init__(self, words: list[str], texts: Texts, pace: Pace) -> None:
+    def __init__(self, end: int, words: list[str], texts: Texts, pace: Pace) -> None:
         self.total = 0
-        self.ranking = Ranking(down=True)
+        self.ranking = Ranking(end, down=True, columns=4)
         self._words = words
         self._texts = texts
         self._pace = pace
-        self._topics: list[Any] = []
-        self._groups: list[Group | list[Group]] = []
-        self._names: list[Names[Any, Any]] = []
-        self._retained: list[dict[Any, Any]] = []
 
     async def add_all(self, names: Names[Any, Any], run: Run) -> None:
         """The topics of one `PubSub`: those with subscriptions, and those with a retained message only."""
@@ -189,15 +185,13 @@ class _Topics:
                 await self._pace.rest()
             if not is_shown:
                 return
-        self.ranking.add(subscriptions)
-        self._topics.append(topic)
-        self._groups.append(groups)
-        self._names.append(names)
-        self._retained.append(retained)
+        self.ranking.add(subscriptions, names, topic, groups, retained)
 
-    async def row(self, number: int) -> TopicRow:
+    async def row(
+        self, names: Names[Any, Any], topic: Any, groups: Group | list[Group], retained: dict[Any, Any]
+    ) -> TopicRow:
         """The row of one topic. The cost grows with its subscriptions, in slices."""
-        topic, groups, pace = self._topics[number], self._groups[number], self._pace
+        pace = self._pace
         subscriptions = waiting = dropped = 0
         for group in groups if isinstance(groups, list) else [groups]:
             async with aclosing(chunks(group, pace)) as parts:
@@ -212,10 +206,10 @@ class _Topics:
                             waiting += now.buffered
                             dropped += now.dropped
         row = TopicRow(
-            pubsub=text_of(self._names[number].name) or "",
+            pubsub=text_of(names.name) or "",
             topic=self._texts.name(topic),
             subscriptions=subscriptions,
-            retained=int(_is_in(topic, self._retained[number])),
+            retained=int(_is_in(topic, retained)),
             waiting=waiting,
             dropped=dropped,
         )
