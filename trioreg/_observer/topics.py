@@ -10,7 +10,7 @@ import trio
 from .._pool import PoolEngine, pools_of
 from .._pubsub import Subscription, pubsub_of
 from .._runtime import text_of
-from .chunks import chunks
+from .chunks import chunks, entries_of
 from .pace import Pace
 from .page import PAGE_ROWS, Page, cut
 from .ranking import Ranking
@@ -149,8 +149,8 @@ class _Topics:
         retained: dict[Any, Any] = {} if pubsub is None else pubsub._retained.of_run(run)
         # With several partitions a topic may be in each of them.
         several: dict[Any, list[Group]] = {}
-        for partition in names.duplicate:
-            async with aclosing(chunks(partition.table, self._pace)) as parts:
+        for number in range(names.n):
+            async with entries_of(names, number, self._pace) as parts:
                 async for topics, groups in parts:
                     for topic, group in zip(topics, groups, strict=True):
                         if self._pace.is_over():
