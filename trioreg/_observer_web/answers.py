@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from starlette.responses import PlainTextResponse
 
+from .._observer import BadParam, NotThere
+
 SECURITY: Mapping[str, str] = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -13,7 +15,8 @@ SECURITY: Mapping[str, str] = {
     ),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
+    # Not "no-referrer": with it, a browser says "Origin: null" when it sends a form.
+    "referrer-policy": "same-origin",
     "cache-control": "no-store",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
@@ -39,3 +42,8 @@ class Refused(Exception):
 def plain(status: int, sentence: str, headers: Mapping[str, str] = {}) -> PlainTextResponse:
     """An answer that is one sentence."""
     return PlainTextResponse(f"{sentence}\n".encode("utf-8", "replace"), status, dict(headers))
+
+
+def refused(error: BadParam | NotThere) -> Refused:
+    """What a page could not do, as an answer."""
+    return Refused(404 if isinstance(error, NotThere) else 400, f"{error}")

@@ -47,19 +47,15 @@ class Server:
         self._context = WorkerContext(None)
 
     async def run(self) -> None:
-        """Serve. When it is cancelled, it takes `LAST_SECONDS` at most. It closes the listeners."""
+        """Serve. When it is cancelled, it takes `LAST_SECONDS` at most."""
         ending = trio.Event()
         self._app.state.begin()
-        try:
-            async with trio.open_nursery() as outside:
-                outside.start_soon(_set_at_the_end, ending)
-                # The connections are not cancelled with this task: live pages are told of the end first.
-                with trio.CancelScope(shield=True):
-                    await self._serve(ending)
-                outside.cancel_scope.cancel()
-        finally:
-            for listener in self._listeners:
-                listener.socket.close()
+        async with trio.open_nursery() as outside:
+            outside.start_soon(_set_at_the_end, ending)
+            # The connections are not cancelled with this task: live pages are told of the end first.
+            with trio.CancelScope(shield=True):
+                await self._serve(ending)
+            outside.cancel_scope.cancel()
 
     async def _serve(self, ending: trio.Event) -> None:
         async with trio.open_nursery() as beside:
@@ -122,11 +118,17 @@ class _OneRequest:
             is_complete = is_complete or not message.get("more_body", False)
             return message
 
-        try:
-            await self._app(scope, receive_and_see, send)
-        finally:
-            if not is_complete:
-                self._connection.end()
+        async def send_and_say(message: Message) -> None:
+            if message["type"] == "http.response.start" and not is_complete and scope["http_version"] in ("1.0", "1.1"):
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await send(message)
+
+        with self._connection.one_request():
+            try:
+                await self._app(scope, receive_and_see, send_and_say)
+            finally:
+                if not is_complete:
+                    self._connection.end()
 
 
 async def _set_at_the_end(ending: trio.Event) -> None:

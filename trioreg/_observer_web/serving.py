@@ -73,7 +73,11 @@ class Opened:
 
     async def run(self) -> None:
         """Serve until it is cancelled, and then half a second longer at most."""
-        await Server(self.app, self._listeners).run()
+        try:
+            await Server(self.app, self._listeners).run()
+        finally:
+            for listener in self._listeners:
+                listener.socket.close()
 
     async def run_beside(self) -> None:
         """The same beside a program, which goes on if the observer fails."""
