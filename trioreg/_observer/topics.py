@@ -138,7 +138,8 @@ class _Topics:
 
     def __init__(self, end: int, words: list[str], texts: Texts, pace: Pace) -> None:
         self.total = 0
-        self.ranking = Ranking(end, down=True, columns=4)
+        self.ranking = Ranking(end, down=True, columns=3)
+        self._sources: list[tuple[Names[Any, Any], dict[Any, Any]]] = []
         self._words = words
         self._texts = texts
         self._pace = pace
@@ -147,6 +148,7 @@ class _Topics:
         """The topics of one `PubSub`: those with subscriptions, and those with a retained message only."""
         pubsub = pubsub_of(names)
         retained: dict[Any, Any] = {} if pubsub is None else pubsub._retained.of_run(run)
+        self._sources.append((names, retained))  # a topic has its number: fewer objects for the garbage collector
         # With several partitions a topic may be in each of them.
         several: dict[Any, list[Group]] = {}
         for number in range(names.n):
@@ -156,42 +158,34 @@ class _Topics:
                         if self._pace.is_over():
                             await self._pace.rest()
                         if names.n == 1 or not _put(several, topic, group):
-                            await self._add(names, topic, group, len(group), retained)
+                            await self._add(topic, group, len(group))
         for topic, all_groups in several.items():
             if self._pace.is_over():
                 await self._pace.rest()
-            await self._add(names, topic, all_groups, sum(map(len, all_groups)), retained)
+            await self._add(topic, all_groups, sum(map(len, all_groups)))
         async with aclosing(chunks(retained, self._pace)) as kept:
             async for topics, _ in kept:
                 for topic in topics:
                     if self._pace.is_over():
                         await self._pace.rest()
                     if not _has(names, topic):
-                        await self._add(names, topic, [], 0, retained)
+                        await self._add(topic, [], 0)
 
-    async def _add(
-        self,
-        names: Names[Any, Any],
-        topic: Any,
-        groups: Group | list[Group],
-        subscriptions: int,
-        retained: dict[Any, Any],
-    ) -> None:
+    async def _add(self, topic: Any, groups: Group | list[Group], subscriptions: int) -> None:
         self.total += 1
+        source = len(self._sources) - 1
         if self._words:
-            is_shown = matches(self._words, self._texts.name(topic), names.name)
+            is_shown = matches(self._words, self._texts.name(topic), self._sources[source][0].name)
             if self._texts.has_waited and self._pace.is_late():
                 self._texts.has_waited = False
                 await self._pace.rest()
             if not is_shown:
                 return
-        self.ranking.add(subscriptions, names, topic, groups, retained)
+        self.ranking.add(subscriptions, source, topic, groups)
 
-    async def row(
-        self, names: Names[Any, Any], topic: Any, groups: Group | list[Group], retained: dict[Any, Any]
-    ) -> TopicRow:
+    async def row(self, source: int, topic: Any, groups: Group | list[Group]) -> TopicRow:
         """The row of one topic. The cost grows with its subscriptions, in slices."""
-        pace = self._pace
+        pace, (names, retained) = self._pace, self._sources[source]
         subscriptions = waiting = dropped = 0
         for group in groups if isinstance(groups, list) else [groups]:
             async with aclosing(chunks(group, pace)) as parts:
