@@ -253,7 +253,8 @@ async def test_a_look_of_nobody_who_stays_keeps_nothing_of_the_actors() -> None:
 
 
 def vars_of(messages: Messages) -> list[int]:
-    return [len(messages._cells), len(messages._counted)]
+    blocks = messages._blocks.values()
+    return [sum(len(block.cells) for block in blocks), sum(len(block.counted) for block in blocks)]
 
 
 def test_a_series_holds_a_value_until_the_next_one_and_has_none_where_nobody_looked() -> None:
