@@ -41,7 +41,7 @@ def test_messages_of_actors_in_all_blocks_are_counted() -> None:
         cell.handled = 2
     see(messages, cells)
     cells[0].handled = 5
-    assert messages.ended(0) is cells[0]
+    assert messages.ended(0) is cast("Cell", cells[0])
     assert messages.total == 2 * len(cells) + 3
 
 
@@ -67,4 +67,4 @@ async def test_actors_that_are_seen_while_others_are_forgotten_are_counted_anew(
     see(messages, cells)
     await wait_all_tasks_blocked()
     assert messages.total == 1
-    assert messages.ended(cells[-1].ref._number) is cells[-1]
+    assert messages.ended(cells[-1].ref._number) is cast("Cell", cells[-1])

@@ -3,14 +3,14 @@
 Each actor counts its own messages, and the count goes with it. So an actor is noted when it begins, and its count is
 taken once more when it ends. In between, a look at the tree takes it.
 
-It keeps no actor alive: it has a number and a weak reference for each.
+It keeps no actor alive: it has a weak reference to each.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from weakref import ref as weak
+from weakref import ReferenceType
 
 import trio
 
@@ -18,18 +18,16 @@ if TYPE_CHECKING:
     from .._actors import Cell
 
 BLOCK = 1024
-"""How many numbers are in one block. A table of 100,000 would hold the loop for ten milliseconds when it grows, and
+"""How many numbers are in one block. A table of 100,000 actors would hold the loop for milliseconds when it grows, and
 when it is let go."""
 
 
-class _Block:
-    """Some actors that were seen, by their numbers."""
+class _Note(ReferenceType["Cell"]):
+    """An actor, and how many of its messages are counted. One object: there may be very many."""
 
-    __slots__ = ("cells", "counted")
+    __slots__ = ("counted",)
 
-    def __init__(self) -> None:
-        self.cells: dict[int, weak[Cell]] = {}
-        self.counted: dict[int, int] = {}
+    counted: int
 
 
 class Messages:
@@ -43,40 +41,39 @@ class Messages:
 
     def __init__(self) -> None:
         self.total = 0
-        self._blocks: dict[int, _Block] = {}
+        self._blocks: dict[int, dict[int, _Note]] = {}
+
+    def __len__(self) -> int:
+        """How many actors are noted."""
+        return sum(map(len, self._blocks.values()))
 
     def began(self, cell: Cell) -> None:
         """An actor begins."""
         number = cell.ref._number
-        block = self._block(number)
-        block.cells[number] = weak(cell)
-        block.counted[number] = 0
+        note = self._block(number)[number] = _Note(cell)
+        note.counted = 0
 
     def seen(self, cell: Cell) -> None:
         """A look at the tree is at this actor. What an unknown one has handled was before it was watched."""
-        number, handled = cell.ref._number, cell.handled
+        number = cell.ref._number
         block = self._block(number)
-        before = block.counted.get(number)
-        if before == handled:
-            return
-        if before is None:
-            block.cells[number] = weak(cell)
+        note = block.get(number)
+        if note is None:
+            note = block[number] = _Note(cell)
         else:
-            self.total += handled - before
-        block.counted[number] = handled
+            self.total += cell.handled - note.counted
+        note.counted = cell.handled
 
     def ended(self, number: int) -> Cell | None:
         """An actor is in its last step. Gives its record, if it is known."""
-        block = self._blocks.get(number // BLOCK)
-        if block is None:
-            return None
-        reference = block.cells.pop(number, None)
-        before = block.counted.pop(number, 0)
-        if not block.counted:
-            del self._blocks[number // BLOCK]
-        cell = None if reference is None else reference()
-        if cell is not None:
-            self.total += cell.handled - before
+        block = self._blocks.get(number // BLOCK, {})
+        note = block.pop(number, None)
+        cell = None if note is None else note()
+        if note is not None:
+            if cell is not None:
+                self.total += cell.handled - note.counted
+            if not block:
+                del self._blocks[number // BLOCK]
         return cell
 
     def forget(self, token: trio.lowlevel.TrioToken) -> None:
@@ -84,14 +81,14 @@ class Messages:
         blocks, self._blocks = self._blocks, {}
         _let_go(token, blocks)
 
-    def _block(self, number: int) -> _Block:
+    def _block(self, number: int) -> dict[int, _Note]:
         block = self._blocks.get(number // BLOCK)
         if block is None:
-            block = self._blocks[number // BLOCK] = _Block()
+            block = self._blocks[number // BLOCK] = {}
         return block
 
 
-def _let_go(token: trio.lowlevel.TrioToken, blocks: dict[int, _Block]) -> None:
+def _let_go(token: trio.lowlevel.TrioToken, blocks: dict[int, dict[int, _Note]]) -> None:
     if blocks:
         blocks.popitem()
     if blocks:
