@@ -13,6 +13,7 @@ import pytest
 import trio
 from support.errors import Bang
 from support.supervisors import supervising
+from support.web_client import Client
 from trio.testing import wait_all_tasks_blocked
 
 import trioreg
@@ -145,6 +146,33 @@ async def test_an_observer_ends_within_its_time_while_pages_are_open(capsys: pyt
     assert ref.exit is not None
     assert ref.exit.reason == "shutdown"
     assert lines.count("event: end") == 2
+
+
+async def test_a_page_of_an_observer_that_is_restarted_is_not_told_that_the_program_is_over(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with supervising([ChildSpec(observer.Observer, ("127.0.0.1:0",))]) as supervisor:
+        url = url_in(capsys.readouterr().err)
+        ref = supervisor.which_children()[0].ref
+        assert ref is not None
+        port = int(url.partition("/?")[0].rpartition(":")[2])
+        for is_first in (True, False):
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                client = Client(stream, port, url.partition("token=")[2])
+                await client.get("/live/tree")
+                await client.read_until("event: look")
+                if is_first:
+                    ref.kill()
+                    assert "event: end" not in await client.read_all()
+                    await wait_all_tasks_blocked(0.01)
+
+
+async def test_two_observers_at_once_with_the_same_settings_are_two(capsys: pytest.CaptureFixture[str]) -> None:
+    specs = [ChildSpec(observer.Observer, ("127.0.0.1:0",), id=id) for id in (1, 2)]
+    async with supervising(specs):
+        one, other = [url for url, _ in PRINTED.findall(capsys.readouterr().err)]
+        assert one != other
+        assert [(await get(url)).status_code for url in (one, other)] == [200, 200]
 
 
 def test_an_observer_shows_no_token_in_what_is_shown_of_it() -> None:

@@ -124,7 +124,7 @@ class ObserverApp(Identity):
             return await self._render(f"{page.name}.html", page, asked)
 
         with state.one_stream(), state.observation.watching() as watch:
-            await Stream(look, page, watch, state.ending).run(receive, send)
+            await Stream(look, page, watch, state).run(receive, send)
 
     # Actions
 
