@@ -1,0 +1,51 @@
+"""A page that is left open while very much happens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from conftest import Observed, Opens
+    from playwright.sync_api import Page
+
+
+def used(page: Page) -> tuple[int, int]:
+    """The nodes of the page, and the bytes of its heap without what is garbage."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    counters = session.send("Memory.getDOMCounters")
+    heap = session.send("Runtime.getHeapUsage")
+    session.detach()
+    return counters["nodes"], int(heap["usedSize"])
+
+
+def test_a_page_left_open_over_a_thousand_restarts_a_second_stays_responsive(
+    own_program: Observed, opens: Opens
+) -> None:
+    page = opens(own_program, "tree")
+    expect(page.locator("#status")).to_have_text("Live")
+    page.evaluate(
+        """() => {
+            window.looks = 0;
+            document.getElementById("live").addEventListener("looked", () => (window.looks += 1));
+        }"""
+    )
+    own_program.tell("storm")
+    page.wait_for_function("window.looks >= 2")
+    nodes, heap = used(page)
+    restarts, looks = int(own_program.tell("restarts")), page.evaluate("window.looks")
+    page.wait_for_function(f"window.looks >= {looks + 3}")
+    restarts_then, looks_then = int(own_program.tell("restarts")), page.evaluate("window.looks")
+    nodes_then, heap_then = used(page)
+
+    assert restarts_then - restarts > 500
+    assert looks_then - looks < (restarts_then - restarts) / 50  # many restarts are one look
+    assert nodes_then < nodes + 2_000
+    assert heap_then < heap + 5_000_000
+    page.get_by_role("link", name="Actors", exact=True).click()  # and it answers
+    expect(page.get_by_role("heading", level=1)).to_have_text("Actors")
+    page.get_by_label("Filter").fill("James Bond")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    own_program.tell("calm")
