@@ -5,7 +5,8 @@ Read first: `page.py` (what a page is), `survey.py` (how the tree is walked), th
 Must never happen: a look that holds the loop; an actor, an exception or a value that is kept after a look.
 """
 
-from .observation import Observation, Watch
+from .live import Watch
+from .observation import Observation
 from .pace import Pace
 from .page import NotThere, Page, View
 from .pages import PAGES

@@ -16,10 +16,10 @@ from .find import places_of, seen_of
 from .pace import Pace
 from .page import Page, cut
 from .ranking import Ranking
-from .rows import ActorRow, label_of, row_of, state_of
+from .rows import ActorRow, has_words, row_of
 from .survey import walk
 from .texts import Texts
-from .words import matches, words_of
+from .words import words_of
 
 if TYPE_CHECKING:
     from .._supervision import Child
@@ -74,7 +74,7 @@ async def view(observation: Observation, params: Params) -> ActorsPage:
     async with aclosing(walk(run, pace)) as everyone:
         async for seen in everyone:
             total += 1
-            if not words or _matches(words, seen, texts):
+            if not words or has_words(words, seen, texts):
                 ranking.add(_key(seen, sort, texts, now))
                 children.append(seen.child)
             if texts.has_waited and pace.is_late():
@@ -96,20 +96,6 @@ async def view(observation: Observation, params: Params) -> ActorsPage:
         down=down,
         page=part.page,
         pages=part.pages,
-    )
-
-
-def _matches(words: list[str], seen: Seen, texts: Texts) -> bool:
-    child = seen.child
-    life = child.life
-    return matches(
-        words,
-        label_of(child, texts),
-        child.spec.kind.label,
-        seen.supervisor.label,
-        "" if child.id is None else texts.name(child.id),
-        state_of(child),
-        "" if life is None else f"#{life.ref._number}",
     )
 
 

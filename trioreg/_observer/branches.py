@@ -8,15 +8,15 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Container, Iterator, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Literal
 
 import attrs
 
-from .._runtime import text_of
-from .rows import label_of
+from .rows import has_words
 from .survey import Seen, children_of, tops_of, walk
 from .unfolded import above
+from .words import matches, words_of
 
 if TYPE_CHECKING:
     from .._runtime import Run
@@ -84,7 +84,7 @@ class Lately:
 
     __slots__ = ("flashes", "gone")
 
-    def __init__(self, flashes: Container[int] = (), gone: Mapping[str, int] = {}) -> None:  # it is only read
+    def __init__(self, flashes: Mapping[int, str] = {}, gone: Mapping[str, int] = {}) -> None:  # both are only read
         self.flashes = flashes
         self.gone = dict(gone)
 
@@ -134,12 +134,12 @@ async def grow(run: Run, pace: Pace, unfolded: Unfolded, lately: Lately) -> Bran
     return root
 
 
-async def _open(branch: Branch, engine: Engine, pace: Pace, wanted: Container[str], lately: Lately, room: int) -> int:
+async def _open(branch: Branch, engine: Engine, pace: Pace, wanted: set[str], lately: Lately, room: int) -> int:
     """Put the children of a supervisor below it, or those of them that something happens to. Returns how many."""
     branch.is_open = True
     room = min(room, BROAD)
     best: list[tuple[tuple[bool, bool, bool, int, int], int, Seen]] = []
-    count = 0
+    count, is_full = 0, room == 0
     for seen in children_of(branch.node, engine):
         count += 1
         if pace.is_over():
@@ -149,16 +149,16 @@ async def _open(branch: Branch, engine: Engine, pace: Pace, wanted: Container[st
         is_supervisor = child.spec.kind.is_supervisor
         if is_supervisor and lately.gone:
             lately.found(seen.below, engine, child)
-        rank = (
-            seen.node in wanted,
-            cell is not None and cell.ref._number in lately.flashes,
-            is_supervisor,
-            0 if cell is None else cell.queued,
-            child.restarts,
-        )
-        if len(best) < room:
+        queued = 0 if cell is None else cell.queued
+        is_wanted = bool(wanted) and seen.node in wanted
+        flashes = bool(lately.flashes) and cell is not None and cell.ref._number in lately.flashes
+        if is_full and not (queued or child.restarts or is_supervisor or flashes or is_wanted):
+            continue  # nearly all, where there are many
+        rank = is_wanted, flashes, is_supervisor, queued, child.restarts
+        if not is_full:
             heapq.heappush(best, (rank, -count, seen))
-        elif rank > best[0][0]:
+            is_full = len(best) == room
+        elif room and rank > best[0][0]:
             heapq.heapreplace(best, (rank, -count, seen))
     best.sort(key=lambda each: -each[1])  # in start order again
     branch.below = [Branch(seen.node, engine, seen.child, seen.below) for _, _, seen in best]
@@ -186,70 +186,57 @@ def _mark_hidden(root: Branch) -> None:
 
 
 async def find(run: Run, pace: Pace, unfolded: Unfolded, texts: Texts) -> tuple[Branch, int]:
-    """The tree with a filter: what has the text in its name, class, number or path, and the supervisors above.
+    """The tree with a filter: what it lets through, as `has_words`, and the supervisors above that.
 
-    Below a supervisor that the query opens are all its children. Returns the root, and how many have the text.
+    Below a supervisor that the query opens are all its children. Returns the root, and how many are let through.
     """
-    needle = unfolded.q.casefold()
+    words = words_of(unfolded.q)
     opened, closed = set(unfolded.opened), set(unfolded.closed)
     root = Branch("", is_open=True)
     shown: dict[str, Branch] = {"": root}
     matched = 0
-    on_the_way: list[Branch] = []  # the supervisors above the place where the walk is, from the top on
     tops = dict(tops_of(run))
     for node, engine in tops.items():
-        if needle in _folded(engine.label):
+        if matches(words, engine.label):
             matched += 1
             _show(shown, [Branch(node, engine=engine)], closed)
-    paths: dict[Engine, bool] = {}
-    async for seen in walk(run, pace):
-        level = seen.node.count(".")
-        if level == 1 and (not on_the_way or on_the_way[0].node != above(seen.node)):
-            top = above(seen.node)
-            on_the_way = [Branch(top, engine=tops.get(top, seen.supervisor))]
-        del on_the_way[level:]
-        branch = Branch(seen.node, seen.supervisor, seen.child, seen.below)
-        in_path = paths.get(seen.supervisor)
-        if in_path is None:
-            in_path = paths[seen.supervisor] = needle in _folded(seen.supervisor.label)
-        if in_path or needle in _text(seen.child, texts):
-            matched += 1
-            _show(shown, [*on_the_way, branch], closed)
-        elif on_the_way[-1].node in opened:
-            _show(shown, [*on_the_way, branch], closed)
-        if seen.below is not None:
-            on_the_way.append(branch)
+    on_the_way: list[Branch] = []  # the supervisors above the place where the walk is, from the top on
+    async with aclosing(walk(run, pace)) as everyone:
+        async for seen in everyone:
+            level = seen.node.count(".")
+            if level == 1 and (not on_the_way or on_the_way[0].engine is not seen.supervisor):
+                on_the_way = [Branch(above(seen.node), engine=seen.supervisor)]
+            del on_the_way[level:]
+            branch = Branch(seen.node, seen.supervisor, seen.child, seen.below)
+            is_match = has_words(words, seen, texts)
+            matched += is_match
+            if is_match or on_the_way[-1].node in opened:
+                _show(shown, [*on_the_way, branch], closed)
+            if seen.below is not None:
+                on_the_way.append(branch)
+            if texts.has_waited and pace.is_late():
+                texts.has_waited = False
+                await pace.rest()
     _mark_hidden(root)
     return root, matched
 
 
 def _show(shown: dict[str, Branch], way: list[Branch], closed: Container[str]) -> None:
-    """Show the last branch of a way from the top, and those above it, if there is room for all of them."""
-    new = [branch for branch in way if branch.node not in shown]
-    if len(shown) + len(new) > MOST:
-        shown[""].more += 1
-        return
-    for branch in way:
+    """Show the last branch of a way from the top, and those above it; if there is no room for all of them, none."""
+    for count, branch in enumerate(way):
         parent = shown[above(branch.node)]
         if parent.node in closed:
             return
-        if branch.node not in shown:
-            if parent.node and len(parent.below) >= BROAD:
-                parent.more += 1
-                return
-            parent.below.append(branch)
+        if branch.node in shown:
+            continue
+        is_broad = len(parent.below) >= (BROAD if parent.node else ENOUGH)
+        if is_broad or len(shown) + len(way) - count > MOST + 1:  # the root has no box
+            parent.more += 1
             parent.is_open = True
-            shown[branch.node] = branch
-
-
-def _text(child: Child, texts: Texts) -> str:
-    life = child.life
-    number = "" if life is None else f" #{life.ref._number}"
-    return _folded(f"{label_of(child, texts)} {child.spec.kind.label}{number}")
-
-
-def _folded(text: str) -> str:
-    return (text_of(text) or "").casefold()
+            return
+        parent.below.append(branch)
+        parent.is_open = True
+        shown[branch.node] = branch
 
 
 def in_order(root: Branch) -> Iterator[tuple[Branch, Branch]]:

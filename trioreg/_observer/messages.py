@@ -37,13 +37,15 @@ class Messages:
 
     def seen(self, cell: Cell) -> None:
         """A look at the tree is at this actor. What an unknown one has handled was before it was watched."""
-        number = cell.ref._number
+        number, handled = cell.ref._number, cell.handled
         before = self._counted.get(number)
+        if before == handled:
+            return
         if before is None:
             self._cells[number] = weak(cell)
         else:
-            self.total += cell.handled - before
-        self._counted[number] = cell.handled
+            self.total += handled - before
+        self._counted[number] = handled
 
     def ended(self, number: int) -> Cell | None:
         """An actor is in its last step. Gives its record, if it is known."""

@@ -95,7 +95,7 @@ async def view(observation: Observation, params: Params) -> Overview:
             await pace.rest()
     return Overview(
         clock=time.time(),
-        watched_seconds=observation.watched_seconds,
+        watched_seconds=observation.live.seconds,
         supervisors=census.supervisors,
         actors=census.actors,
         starting=census.starting,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from .._actors import handling
 from .._runtime import text_of
+from .words import matches
 
 if TYPE_CHECKING:
     from .._actors import ActorRef, Cell
@@ -86,6 +87,24 @@ def label_of(child: Child, texts: Texts) -> str:
         return texts.name(name.key)
     kind = text_of(child.spec.kind.label) or ""
     return kind if life is None else f"{kind[:180]} #{life.ref._number}"
+
+
+def has_words(words: list[str], seen: Seen, texts: Texts) -> bool:
+    """Whether the filter of a page lets an actor through.
+
+    Each word must be in its name, class, path, id, state or number (``#5``).
+    """
+    child = seen.child
+    life = child.life
+    return matches(
+        words,
+        label_of(child, texts),
+        child.spec.kind.label,
+        seen.supervisor.label,
+        "" if child.id is None else texts.name(child.id),
+        state_of(child),
+        "" if life is None else f"#{life.ref._number}",
+    )
 
 
 def state_of(child: Child) -> str:

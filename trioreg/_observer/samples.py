@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import heapq
 import os
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
+from .._actors import ENDED, STARTING
 from .pace import Pace
 from .rows import ActorRow, row_of
 from .series import Chart, Series
@@ -127,29 +129,32 @@ class Samples:
         lag = await _lag()
         at = self._run.now()
         pace, messages = Pace(), self._happenings.messages
-        counts: dict[str, int] = dict.fromkeys(("starting", "running", "restarting", "ended"), 0)
+        counts: dict[str, int] = dict.fromkeys(("starting", "restarting", "ended"), 0)
         supervisors, actors, queued = len(tops_of(self._run)), 0, 0
         longest: list[tuple[int, int, Seen]] = []
-        async for seen in walk(self._run, pace):
-            child = seen.child
-            life = child.life
-            if child.spec.kind.is_supervisor:
-                supervisors += 1
-            else:
-                actors += 1
-            counts[child.state] += 1
-            if life is None:
-                continue
-            if self._is_watched:
-                messages.seen(life)
-            waiting = life.queued
-            if waiting:
-                queued += waiting
-                order = supervisors + actors  # all different, so the heap compares no children
-                if len(longest) < LONGEST_QUEUES:
-                    heapq.heappush(longest, (waiting, -order, seen))
-                elif waiting > longest[0][0]:
-                    heapq.heapreplace(longest, (waiting, -order, seen))
+        async with aclosing(walk(self._run, pace)) as everyone:
+            async for seen in everyone:
+                child = seen.child
+                cell = child.cell
+                if child.spec.kind.is_supervisor:
+                    supervisors += 1
+                else:
+                    actors += 1
+                if cell is None or (state := cell.state) == ENDED:
+                    counts[child.state] += 1
+                    continue
+                if state == STARTING:
+                    counts["starting"] += 1
+                if self._is_watched:
+                    messages.seen(cell)
+                waiting = cell.queued
+                if waiting:
+                    queued += waiting
+                    order = supervisors + actors  # all different, so the heap compares no children
+                    if len(longest) < LONGEST_QUEUES:
+                        heapq.heappush(longest, (waiting, -order, seen))
+                    elif waiting > longest[0][0]:
+                        heapq.heapreplace(longest, (waiting, -order, seen))
         texts, now = Texts(), self._run.now()
         rows = [row_of(seen, texts, now) for _, _, seen in sorted(longest, key=_longest_first)]
         return Census(

@@ -8,7 +8,9 @@ meanwhile is seen or not; each child is seen at most once.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
+from itertools import count
 from typing import TYPE_CHECKING, cast
+from weakref import WeakKeyDictionary
 
 import attrs
 
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
     from .pace import Pace
 
 
-@attrs.frozen
+@attrs.define  # not frozen: that takes longer than all else in a walk
 class Seen:
-    """One child, at the moment in which the walk is there. Do not keep it.
+    """One child, at the moment in which the walk is there. Do not keep it, and do not change it.
 
     Attributes:
         supervisor: The supervisor whose child it is.
@@ -36,9 +38,29 @@ class Seen:
     node: str
 
 
+class _Tops:
+    """The numbers of the supervisors at the top of a run. The place of one does not change when another one ends."""
+
+    def __init__(self) -> None:
+        self._numbers: WeakKeyDictionary[Engine, int] = WeakKeyDictionary()
+        self._next = count()
+
+    def number(self, engine: Engine) -> int:
+        number = self._numbers.get(engine)
+        if number is None:
+            number = self._numbers[engine] = next(self._next)
+        return number
+
+
+_tops: WeakKeyDictionary[Run, _Tops] = WeakKeyDictionary()
+
+
 def tops_of(run: Run) -> list[tuple[str, Engine]]:
-    """The supervisors that have none above them, each with its place in the tree."""
-    return [(str(index), engine) for index, engine in enumerate(cast("dict[Engine, object]", run.supervisors))]
+    """The supervisors that have none above them, each with its place in the tree. It has the same at each look."""
+    tops = _tops.get(run)
+    if tops is None:
+        tops = _tops[run] = _Tops()
+    return [(str(tops.number(engine)), engine) for engine in list(cast("dict[Engine, object]", run.supervisors))]
 
 
 def children_of(node: str, engine: Engine) -> Iterator[Seen]:
