@@ -13,9 +13,12 @@ import pytest
 from hypothesis import settings
 from support.checking import watch_every_run
 from support.keys import Keys
+from support.observed import Steps
 from support.registry_kinds import DUPLICATE_KINDS, KINDS, kind_id
 
 from trioreg import Registry
+from trioreg._observer import owner_tables, pace
+from trioreg._observer.pace import Pace
 
 # No deadline: a first example pays for imports and for Trio's start, and CI machines stall.
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=60, print_blob=True)
@@ -73,3 +76,26 @@ def watched(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def keys() -> Keys:
     return Keys()
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    """A clock for the slices of the observer's looks. What is done between two rests is counted."""
+    steps = Steps()
+    is_over, rest = Pace.is_over, Pace.rest
+
+    def counted(self: Pace) -> bool:
+        steps.steps += 1
+        steps.since_rest += 1
+        steps.most = max(steps.most, steps.since_rest)
+        return is_over(self)
+
+    async def rested(self: Pace) -> None:
+        steps.since_rest = 0
+        await rest(self)
+
+    monkeypatch.setattr(pace, "perf_counter", steps)
+    monkeypatch.setattr(owner_tables, "perf_counter", steps)
+    monkeypatch.setattr(Pace, "is_over", counted)
+    monkeypatch.setattr(Pace, "rest", rested)
+    return steps

@@ -6,6 +6,7 @@ same in a terminal.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 try:
@@ -20,6 +21,7 @@ except ImportError as _error:
 
 import trio
 
+from ._observer_terminal import main as _main
 from ._observer_web import Observer, ObserverApp, Opened, open_listeners, settings_of
 
 if TYPE_CHECKING:
@@ -103,3 +105,7 @@ def _prepare(bind: str) -> Callable[[], Awaitable[Opened]]:  # pyright: ignore[r
         return await open_listeners(settings)
 
     return open_there
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -9,7 +9,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from support.children import ref_of
-from support.observed import Plain, Raising, Slow, Stuck, look
+from support.observed import Plain, Raising, Slow, Steps, Stuck, look
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import ChildSpec, Registry, open_dynamic_supervisor, open_supervisor
@@ -113,41 +113,6 @@ async def test_names_whose_repr_raises_or_is_slow_do_no_harm() -> None:
 
 
 # Very many
-
-
-class Steps:
-    """A clock that goes on by the length of a slice each time it is asked. It counts what is done between two rests."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.steps = 0
-        self.since_rest = 0
-        self.most = 0
-
-    def __call__(self) -> float:
-        self.now += 2 * pace.SLICE
-        return self.now
-
-
-@pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
-    steps = Steps()
-    is_over, rest = Pace.is_over, Pace.rest
-
-    def counted(self: Pace) -> bool:
-        steps.steps += 1
-        steps.since_rest += 1
-        steps.most = max(steps.most, steps.since_rest)
-        return is_over(self)
-
-    async def rested(self: Pace) -> None:
-        steps.since_rest = 0
-        await rest(self)
-
-    monkeypatch.setattr(pace, "perf_counter", steps)
-    monkeypatch.setattr(Pace, "is_over", counted)
-    monkeypatch.setattr(Pace, "rest", rested)
-    return steps
 
 
 async def test_no_slice_of_a_look_at_100_000_actors_has_more_steps_than_the_clock_allows(steps: Steps) -> None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import trio
 
 from trioreg import Actor
-from trioreg._observer import Observation, Page, Params
+from trioreg._observer import Observation, Page, Params, pace
 from trioreg._observer.pace import Pace
 from trioreg._observer.rows import ActorRow, row_of
 from trioreg._observer.survey import walk
@@ -46,6 +46,20 @@ class Slow:
         type(self).asked += 1
         time.sleep(0.001)
         return "slow"
+
+
+class Steps:
+    """A clock that goes on by the length of a slice each time it is asked. It counts what is done between two rests."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.steps = 0
+        self.since_rest = 0
+        self.most = 0
+
+    def __call__(self) -> float:
+        self.now += 2 * pace.SLICE
+        return self.now
 
 
 async def look(page: Page, observation: Observation | None = None, /, **texts: object) -> Any:

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 from .happenings import Happenings
 from .live import Live, Watch
 from .log_ring import LogRing
+from .owner_tables import OwnerTables
 from .registry_numbers import RegistryNumbers
 from .samples import Samples
 from .tracing import Traces
@@ -31,6 +32,7 @@ class Observation:
         refs: Actors that were looked for, by their numbers. It keeps none of them.
         nodes: The places in the tree of the last actors that were looked at, by their numbers.
         registries: The numbers of the registries.
+        owner_tables: How large their tables of owners are.
         traces: The actors whose messages are shown.
         happenings: What happened while a live page was open.
         samples: The numbers of the whole program, and the charts.
@@ -45,6 +47,7 @@ class Observation:
         self.refs: WeakValueDictionary[int, ActorRef[Any]] = WeakValueDictionary()
         self.nodes: OrderedDict[int, str] = OrderedDict()
         self.registries = RegistryNumbers()
+        self.owner_tables = OwnerTables()
         self.traces = Traces(run)
         self.live = Live(run, self.happenings, self.samples, self.traces.end)
 

@@ -7,6 +7,8 @@ from .actors import PAGE as ACTORS
 from .log import PAGE as LOG
 from .overview import PAGE as OVERVIEW
 from .page import Page
+from .registries import PAGE as REGISTRIES
+from .table import PAGE as TABLE
 from .tree import PAGE as TREE
 
-PAGES: tuple[Page, ...] = (OVERVIEW, TREE, ACTORS, ACTOR, LOG)
+PAGES: tuple[Page, ...] = (OVERVIEW, TREE, ACTORS, ACTOR, REGISTRIES, TABLE, LOG)
