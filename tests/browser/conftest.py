@@ -41,7 +41,7 @@ ARGUMENTS = [
 
 PROGRAM = Path(__file__).parent / "observed.py"
 
-MILLISECONDS = 20_000
+MILLISECONDS = 10_000
 """How long the browser waits for what a test expects. It comes within some tenths of a second."""
 
 

@@ -48,7 +48,7 @@ class Cart(Actor):
 
 
 class Reader(Actor):
-    def on_start(self) -> None:
+    async def on_start(self) -> None:
         for topic in ("weather", "sports", LONG):
             news.join(topic, Reader.read)
 
@@ -107,7 +107,6 @@ NAMES = ("James Bond", "Mr. White", "Vesper Lynd", "Q", "Eve Moneypenny", "Felix
 CUSTOMERS = [f"c-{number:03}" for number in range(CARTS)]
 
 TREE = [
-    child(Observer, "127.0.0.1:0", read_only=False),
     under("agents", (child(SecretAgent, name).named(agents.via(name)).restarted("transient") for name in NAMES)),
     under("carts", (child(Cart, name).named(carts.via(name)) for name in CUSTOMERS)),
     under("sparks", (child(Spark).named(sparks.via(number)) for number in range(SPARKS))),
@@ -115,6 +114,7 @@ TREE = [
     child(Reader),
     child(PoolSupervisor, Pool("printers", Worker, size=3)),
     child(console),
+    child(Observer, "127.0.0.1:0", read_only=False),  # last: a test begins when its address is printed
 ]
 
 if __name__ == "__main__":

@@ -33,10 +33,10 @@ def test_a_page_left_open_over_a_thousand_restarts_a_second_stays_responsive(
         }"""
     )
     own_program.tell("storm")
-    page.wait_for_function("window.looks >= 2")
+    page.wait_for_function("() => window.looks >= 2")
     nodes, heap = used(page)
     restarts, looks = int(own_program.tell("restarts")), page.evaluate("window.looks")
-    page.wait_for_function(f"window.looks >= {looks + 3}")
+    page.wait_for_function("least => window.looks >= least", arg=looks + 3)
     restarts_then, looks_then = int(own_program.tell("restarts")), page.evaluate("window.looks")
     nodes_then, heap_then = used(page)
 
