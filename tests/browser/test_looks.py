@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from conftest import Observed, Opens
     from playwright.sync_api import Page
+    from support.browsers import Observed, Opens, Watch
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
@@ -32,6 +32,8 @@ PAGES = [
     "confirm",
     "error",
 ]
+
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 def data(page: Page, program: Observed, address: str) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def serious(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing_serious_and_no_page_is_wider_than_the_screen(
-    program: Observed, opens: Opens, watch: Any, name: str
+    program: Observed, opens: Opens, watch: Watch, name: str
 ) -> None:
     page = opens(program, reduced_motion="reduce")
     watch.ended = name == "error"  # Chromium writes each status that is an error into the console
@@ -87,8 +89,8 @@ def test_axe_finds_nothing_serious_and_no_page_is_wider_than_the_screen(
         page.set_viewport_size({"width": width, "height": 800})
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             problems.append(f"at {width} px, the page is wider than the screen")
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
             problems += [f"{scheme}, {width} px: {problem}" for problem in serious(page)]
     assert problems == []
 

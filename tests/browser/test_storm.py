@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from conftest import Observed, Opens
     from playwright.sync_api import Page
+    from support.browsers import Observed, Opens
 
 
 def used(page: Page) -> tuple[int, int]:
     """The nodes of the page, and the bytes of its heap without what is garbage."""
-    session = page.context.new_cdp_session(page)
+    session: Any = page.context.new_cdp_session(page)
     session.send("HeapProfiler.collectGarbage")
     counters = session.send("Memory.getDOMCounters")
     heap = session.send("Runtime.getHeapUsage")
     session.detach()
-    return counters["nodes"], int(heap["usedSize"])
+    return int(counters["nodes"]), int(heap["usedSize"])
 
 
 def test_a_page_left_open_over_a_thousand_restarts_a_second_stays_responsive(

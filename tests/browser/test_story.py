@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from conftest import Observed, Opens, Watch
     from playwright.sync_api import Locator, Page
+    from support.browsers import Observed, Opens, Watch
 
 EACH_AGENT = ("James Bond", "Mr. White", "Vesper Lynd", "Q", "Eve Moneypenny", "Felix Leiter")
 

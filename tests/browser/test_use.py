@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from conftest import Observed, Opens
     from playwright.sync_api import Page
+    from support.browsers import Observed, Opens
 
 
 def names(page: Page) -> list[str]:
