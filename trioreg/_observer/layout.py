@@ -1,5 +1,8 @@
 """Where the boxes of a tree are drawn: plain numbers. A parent is left of its children, and in the middle of them.
 
+A parent of many children is near the first ones: else you would see neither the top of a large tree nor its first
+branch when the page opens.
+
 All boxes have one size. So a parent is never higher than its children together, and each branch has its own rows.
 
 Must never happen: two boxes on one place.
@@ -20,6 +23,9 @@ BESIDE = 64.0
 
 BETWEEN = 14.0
 """How much room is between two boxes that are one above the other."""
+
+LOWEST = 3.0
+"""How many rows a parent is below its first child, at most."""
 
 MARGIN = 14.0
 """How much room is around the picture."""
@@ -76,7 +82,7 @@ def lay_out(boxes: Sequence[tuple[str, str | None]]) -> Layout:
     for id, _ in reversed(boxes):  # children before their parents
         if id in outer:
             first, last = outer[id]
-            places[id].y = (first.y + last.y) / 2
+            places[id].y = min((first.y + last.y) / 2, first.y + LOWEST * (HEIGHT + BETWEEN))
     right = max((place.x for place in places.values()), default=MARGIN - WIDTH)
     return Layout(
         places,

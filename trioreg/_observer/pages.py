@@ -9,6 +9,7 @@ from .overview import PAGE as OVERVIEW
 from .page import Page
 from .registries import PAGE as REGISTRIES
 from .table import PAGE as TABLE
+from .topics import PAGE as TOPICS
 from .tree import PAGE as TREE
 
-PAGES: tuple[Page, ...] = (OVERVIEW, TREE, ACTORS, ACTOR, REGISTRIES, TABLE, LOG)
+PAGES: tuple[Page, ...] = (OVERVIEW, TREE, ACTORS, ACTOR, REGISTRIES, TABLE, TOPICS, LOG)

@@ -8,7 +8,9 @@ The subscriptions are the entries of a registry with duplicate keys, so they end
 from here, not from the files.
 """
 
+from .core import pubsub_of
 from .pubsub import PubSub
+from .subscription import Subscription
 from .wildcard import Wildcard
 
-__all__ = ["PubSub", "Wildcard"]
+__all__ = ["PubSub", "Subscription", "Wildcard", "pubsub_of"]

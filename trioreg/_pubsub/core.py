@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from trio.lowlevel import in_trio_run
 
-from .._registry import Entry, Event, Follower, Registry, Unregistered
+from .._registry import Entry, Event, Follower, Names, Registry, Unregistered
 from .._runtime import Identity, Owner, current_run, require_room
 from .retained import Retained
 from .subscription import Subscription
@@ -98,6 +98,12 @@ class PubSubCore(Identity, Generic[K, M]):
             raise RuntimeError(
                 f"PubSub {self.name!r} can only be used inside of its Trio run: use trio.from_thread to get there"
             )
+
+
+def pubsub_of(names: Names[Any, Any]) -> PubSubCore[Any, Any] | None:
+    """The `PubSub` whose subscriptions these are; None if they are none."""
+    owner = getattr(names.when_forgotten, "__self__", None)
+    return owner if isinstance(owner, PubSubCore) else None  # pyright: ignore[reportUnknownVariableType]
 
 
 class _EndOfSubscriptions(Follower[K | Wildcard, Subscription]):

@@ -48,6 +48,10 @@ class Retained(Generic[K, M]):
         del self._messages[topic]
         return True
 
+    def of_run(self, run: Run) -> dict[K, M]:
+        """The messages of a run, by their topics. Only to be read."""
+        return self._messages if self._run is run and not run.is_over else {}
+
     def of(self, topic: K | Wildcard) -> list[M]:
         """The messages for a new subscriber. For a pattern, the cost grows with all topics that have one."""
         if self._run is None or self._run.is_over:

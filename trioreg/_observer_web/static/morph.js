@@ -1,6 +1,6 @@
 // Make one part of a page equal to another, and keep each element that is in both.
 //
-// Children are matched by `id` or `data-key`, else by their order. The person who looks has the last word:
+// Children are matched by `id`, `data-key` or their heading, else by their order. The person who looks has the last word:
 // - what is typed into a field that has the focus stays, and so does each choice that was made by hand
 // - `open` of <details> stays
 // - data-keep="a b" keeps these attributes as they are; an empty data-keep keeps the whole content
@@ -18,6 +18,7 @@ function children(from, to) {
   let here = from.firstChild;
   for (let next = to.firstChild; next; ) {
     const after = next.nextSibling;
+    while (here && here.nodeType !== 1 && next.nodeType === 1) here = without(here); // spaces between elements
     const match = matchOf(next, here, keyed);
     if (!match) {
       from.insertBefore(next, here);
@@ -54,7 +55,7 @@ function move(parent, node, before) {
 }
 
 function keyOf(node) {
-  return node.nodeType === 1 ? node.id || node.dataset.key || "" : "";
+  return node.nodeType === 1 ? node.id || node.dataset.key || node.getAttribute("aria-labelledby") || "" : "";
 }
 
 function matchOf(next, here, keyed) {
@@ -72,6 +73,7 @@ function update(from, to) {
     if (from.nodeValue !== to.nodeValue) from.nodeValue = to.nodeValue;
     return;
   }
+  if (keyOf(to) && from.isEqualNode(to)) return; // most rows and boxes: the browser compares faster than a script
   const keep = from.dataset.keep?.split(" ") ?? [];
   if (from.nodeName === "DETAILS") keep.push("open");
   for (const { name, value } of to.attributes) {

@@ -2,6 +2,7 @@
 // is painted, so that a dark page is never white for a moment.
 {
   const NAMES = ["auto", "light", "dark"];
+  const WORDS = { auto: "Auto", light: "Light", dark: "Dark" };
   const KEY = "trioreg-observer-theme";
   const root = document.documentElement;
 
@@ -18,7 +19,7 @@
     const button = document.getElementById("theme");
     if (button) {
       button.hidden = false;
-      button.textContent = `Colours: ${root.dataset.theme}`;
+      document.getElementById("theme-name").textContent = WORDS[root.dataset.theme];
     }
   };
 

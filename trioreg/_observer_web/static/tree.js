@@ -46,7 +46,8 @@ function fit() {
   const svg = picture();
   if (!box || !svg) return;
   const { width, height } = svg.viewBox.baseVal;
-  zoomTo(Math.min(1, box.clientWidth / width, (window.innerHeight * 0.75) / height));
+  const most = parseFloat(getComputedStyle(box).maxHeight) || box.clientHeight;
+  zoomTo(Math.min(1, (box.clientWidth - 2) / width, (most - 4) / height));
 }
 
 const ways = { in: () => zoomTo(zoom * STEP), out: () => zoomTo(zoom / STEP), one: () => zoomTo(1), fit };
@@ -139,3 +140,7 @@ live.addEventListener("change", (event) => {
 
 live.addEventListener("looked", resize);
 resize();
+
+// A parent is drawn in the middle of its children: begin there.
+const first = document.querySelector("#picture .node");
+if (first) canvas().scrollTop = first.transform.baseVal.getItem(0).matrix.f + 28 - canvas().clientHeight / 2;

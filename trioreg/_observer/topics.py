@@ -1,0 +1,278 @@
+"""The page of topics and pools: who is subscribed to what and is too slow for it, and which workers are free."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import trio
+
+from .._pool import PoolEngine, pools_of
+from .._pubsub import Subscription, pubsub_of
+from .._runtime import text_of
+from .chunks import chunks
+from .pace import Pace
+from .page import PAGE_ROWS, Page, cut
+from .ranking import Ranking
+from .texts import Texts
+from .words import matches, words_of
+
+if TYPE_CHECKING:
+    from .._pool import Pool
+    from .._registry import Entry, Names
+    from .._runtime import Run
+    from .observation import Observation
+    from .params import Params
+
+    Group = dict[int, Entry[Subscription]]
+
+
+class TopicRow(TypedDict):
+    """One topic, or one pattern of topics.
+
+    Attributes:
+        pubsub: The name of the `PubSub`.
+        topic: The topic.
+        subscriptions: How many subscriptions to exactly this topic there are.
+        retained: How many messages are kept for those who come later: 0 or 1.
+        waiting: How many messages wait in the buffers of its subscribers. (Those of an actor that has joined without a
+            ``buffer`` are in its mailbox, and not among these.)
+        dropped: How many messages these subscribers have lost, because their buffers were full.
+    """
+
+    pubsub: str
+    topic: str
+    subscriptions: int
+    retained: int
+    waiting: int
+    dropped: int
+
+
+class PoolRow(TypedDict):
+    """One pool.
+
+    Attributes:
+        label: The name of the pool.
+        path: The path of its supervisor.
+        number: The number of its supervisor; None if that is no actor.
+        size: How many workers it has.
+        idle: How many of them are free.
+        busy: How many are at work.
+        waiting: How many callers wait for a worker.
+        longest_wait: For how long the first of them has waited, in seconds.
+        waits: How many callers have waited since the pool was started.
+        mean_wait: How long they have waited on the average, in seconds.
+        crashes: How many workers have crashed since then.
+    """
+
+    label: str
+    path: str
+    number: int | None
+    size: int
+    idle: int
+    busy: int
+    waiting: int
+    longest_wait: float
+    waits: int
+    mean_wait: float
+    crashes: int
+
+
+class TopicsPage(TypedDict):
+    """The data of the page.
+
+    Attributes:
+        topics: The topics on this page: those with the most subscriptions come first.
+        total: How many topics there are.
+        matched: How many of them the filter lets through.
+        q: The filter, for topics and for pools.
+        page: Which page of topics this is, from 1.
+        pages: How many pages of topics there are.
+        pools: The pools that the filter lets through, by name; of very many, the first ones.
+        pools_total: How many pools there are.
+    """
+
+    topics: list[TopicRow]
+    total: int
+    matched: int
+    q: str
+    page: int
+    pages: int
+    pools: list[PoolRow]
+    pools_total: int
+
+
+async def view(observation: Observation, params: Params) -> TopicsPage:
+    """The topics and the pools. A checkpoint. The cost grows with the topics, and with the subscriptions of those that
+    are shown, in slices.
+
+    Params:
+        q: Words: each must be in the topic or in the name of the `PubSub`; in the name or in the path of a pool.
+        page: Which page of topics, from 1.
+    """
+    pace, texts, q, asked = Pace(), Texts(), params.text("q"), params.whole("page", 1, least=1)
+    found = _Topics(words_of(q), texts, pace)
+    for names in observation.registries.all(observation.run):
+        if names.purpose == "topics":
+            await found.add_all(names, observation.run)
+    part = cut(len(found.ranking), asked)
+    numbers = await found.ranking.part(part.begin, part.end, pace)
+    topics = [await found.row(number) for number in numbers]
+    pools = pools_of(observation.run)
+    rows = await _pools(pools, words_of(q), pace)
+    await trio.lowlevel.checkpoint()
+    return TopicsPage(
+        topics=topics,
+        total=found.total,
+        matched=len(found.ranking),
+        q=q,
+        page=part.page,
+        pages=part.pages,
+        pools=rows,
+        pools_total=len(pools),
+    )
+
+
+class _Topics:
+    """The topics that match a filter, in lists side by side: no object is made for each of them."""
+
+    def __init__(self, words: list[str], texts: Texts, pace: Pace) -> None:
+        self.total = 0
+        self.ranking = Ranking(down=True)
+        self._words = words
+        self._texts = texts
+        self._pace = pace
+        self._topics: list[Any] = []
+        self._groups: list[Group | list[Group]] = []
+        self._names: list[Names[Any, Any]] = []
+        self._retained: list[dict[Any, Any]] = []
+
+    async def add_all(self, names: Names[Any, Any], run: Run) -> None:
+        """The topics of one `PubSub`: those with subscriptions, and those with a retained message only."""
+        pubsub = pubsub_of(names)
+        retained: dict[Any, Any] = {} if pubsub is None else pubsub._retained.of_run(run)
+        # With several partitions a topic may be in each of them.
+        several: dict[Any, list[Group]] = {}
+        for partition in names.duplicate:
+            async with aclosing(chunks(partition.table, self._pace)) as parts:
+                async for topics, groups in parts:
+                    for topic, group in zip(topics, groups, strict=True):
+                        if self._pace.is_over():
+                            await self._pace.rest()
+                        if names.n == 1 or not _put(several, topic, group):
+                            await self._add(names, topic, group, len(group), retained)
+        for topic, all_groups in several.items():
+            if self._pace.is_over():
+                await self._pace.rest()
+            await self._add(names, topic, all_groups, sum(map(len, all_groups)), retained)
+        async with aclosing(chunks(retained, self._pace)) as kept:
+            async for topics, _ in kept:
+                for topic in topics:
+                    if self._pace.is_over():
+                        await self._pace.rest()
+                    if not _has(names, topic):
+                        await self._add(names, topic, [], 0, retained)
+
+    async def _add(
+        self,
+        names: Names[Any, Any],
+        topic: Any,
+        groups: Group | list[Group],
+        subscriptions: int,
+        retained: dict[Any, Any],
+    ) -> None:
+        self.total += 1
+        if self._words:
+            is_shown = matches(self._words, self._texts.name(topic), names.name)
+            if self._texts.has_waited and self._pace.is_late():
+                self._texts.has_waited = False
+                await self._pace.rest()
+            if not is_shown:
+                return
+        self.ranking.add(subscriptions)
+        self._topics.append(topic)
+        self._groups.append(groups)
+        self._names.append(names)
+        self._retained.append(retained)
+
+    async def row(self, number: int) -> TopicRow:
+        """The row of one topic. The cost grows with its subscriptions, in slices."""
+        topic, groups, pace = self._topics[number], self._groups[number], self._pace
+        subscriptions = waiting = dropped = 0
+        for group in groups if isinstance(groups, list) else [groups]:
+            async with aclosing(chunks(group, pace)) as parts:
+                async for _, entries in parts:
+                    for entry in entries:
+                        if pace.is_over():
+                            await pace.rest()
+                        subscriptions += 1
+                        feed = entry[1].feed
+                        if feed is not None:
+                            now = feed.statistics()
+                            waiting += now.buffered
+                            dropped += now.dropped
+        row = TopicRow(
+            pubsub=text_of(self._names[number].name) or "",
+            topic=self._texts.name(topic),
+            subscriptions=subscriptions,
+            retained=int(_is_in(topic, self._retained[number])),
+            waiting=waiting,
+            dropped=dropped,
+        )
+        if pace.is_late():
+            await pace.rest()
+        return row
+
+
+# A topic is the user's: its `__hash__` and `__eq__` may raise.
+
+
+def _put(several: dict[Any, list[Group]], topic: Any, group: Group) -> bool:
+    try:
+        several.setdefault(topic, []).append(group)
+    except Exception:
+        return False
+    return True
+
+
+def _is_in(topic: Any, table: dict[Any, Any]) -> bool:
+    try:
+        return topic in table
+    except Exception:
+        return False
+
+
+def _has(names: Names[Any, Any], topic: Any) -> bool:
+    return any(_is_in(topic, partition.table) for partition in names.duplicate)
+
+
+async def _pools(pools: list[Pool[Any]], words: list[str], pace: Pace) -> list[PoolRow]:
+    rows: list[PoolRow] = []
+    for pool in pools:
+        engine = pool._engine
+        if not isinstance(engine, PoolEngine) or not matches(words, pool.name, engine.label):
+            continue
+        if len(rows) == PAGE_ROWS:
+            break
+        own, now = engine.own_child, engine.desk.statistics()
+        rows.append(
+            PoolRow(
+                label=text_of(pool.name) or "",
+                path=text_of(engine.label) or "",
+                number=None if own is None or own.life is None else own.life.ref._number,
+                size=now.size,
+                idle=now.idle,
+                busy=now.busy,
+                waiting=now.waiting,
+                longest_wait=now.longest_wait,
+                waits=now.waits,
+                mean_wait=now.total_wait / now.waits if now.waits else 0.0,
+                crashes=now.crashes,
+            )
+        )
+        if pace.is_late():
+            await pace.rest()
+    return rows
+
+
+PAGE = Page("topics", "Topics and pools", view, seconds=2.0)
