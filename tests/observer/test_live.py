@@ -212,6 +212,23 @@ def test_a_timed_coroutine_that_is_closed_closes_what_it_runs() -> None:
     assert closed == [True]
 
 
+def test_an_error_that_a_timed_coroutine_has_caught_is_not_kept() -> None:
+    async def work() -> None:
+        try:
+            await trio.sleep_forever()
+        except Bang:
+            return
+
+    running: Any = timed(work(), lambda seconds: None)
+    running.send(None)
+    error = Bang()
+    kept = weakref.ref(error)
+    with pytest.raises(StopIteration):
+        running.throw(error)
+    del error
+    assert kept() is None
+
+
 async def test_a_page_that_is_closed_by_an_error_takes_its_instrument_along() -> None:
     run = current_run()
     with pytest.raises(Bang), Observation(run).watching():

@@ -245,6 +245,13 @@ async def test_all_messages_are_forgotten_when_the_last_page_is_closed() -> None
         assert vars_of(observation.happenings.messages) == [0, 0]
 
 
+async def test_a_look_of_nobody_who_stays_keeps_nothing_of_the_actors() -> None:
+    observation = Observation(current_run())
+    async with open_supervisor([ChildSpec(Till)], at_end="stop"):
+        await look(PAGE, observation)
+        assert vars_of(observation.happenings.messages) == [0, 0]
+
+
 def vars_of(messages: Messages) -> list[int]:
     return [len(messages._cells), len(messages._counted)]
 

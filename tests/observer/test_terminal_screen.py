@@ -41,16 +41,14 @@ def text_of(lines: list[Text]) -> str:
 
 def test_the_head_has_the_program_in_one_line() -> None:
     assert whole("log", pages(), 120)[0].plain == (
-        "1,234 actors  56/s messages  2 crashes  longest queue 3  loop lag 1.2 ms  memory 45.1 MB"
+        "1,234 actors  56/s messages  2 crashes  longest queue 3  lag 1.2 ms  45.1 MB"
     )
 
 
 def test_the_head_says_what_is_not_known_yet() -> None:
     data = pages()
     data["overview"].update(messages_per_second=None, loop_lag=None, memory=None, longest_queues=[], crashes=1)
-    assert whole("log", data, 120)[0].plain == (
-        "1,234 actors  - messages  1 crash  longest queue 0  loop lag -  memory -"
-    )
+    assert whole("log", data, 120)[0].plain == ("1,234 actors  - messages  1 crash  longest queue 0  lag -")
 
 
 def test_the_tree_is_drawn_with_guides() -> None:
@@ -63,6 +61,12 @@ def test_the_tree_is_drawn_with_guides() -> None:
         "├─ games  4 children  restarting",
         "└─ casino  gave up",
     ]
+
+
+def test_a_long_label_leaves_room_for_what_is_said_of_it() -> None:
+    nodes = [node("0", None, "x" * 10_000, number=7, restarts=2, flash="crash")]
+    (line,) = tree(Record({"nodes": nodes}), 60)[1:]
+    assert line.plain == "x" * 22 + "…  SecretAgent #7  crashed  2 restarts"
 
 
 def test_a_tree_with_more_levels_than_the_stack_is_drawn() -> None:
@@ -85,7 +89,7 @@ def test_the_actors_are_a_table_that_says_how_they_are_sorted() -> None:
     page.update(q="a", page=2, pages=3)
     lines = text_of(actors(Record(page), 72)).splitlines()
     assert lines == [
-        'Actors  120 of 5,000 with "a", by queued, part 2 of 3',
+        'Actors  120 of 5,000 with "a", the longest queue first, part 2 of 3',
         "Actor    State        Queue  Handled  Restarts  Handles now         For",
         "Zoë #1   running  1,000,000   12,345         2  SecretAgent.echo  1.5 s",
         "Cart #9  running          0   12,345         2  SecretAgent.echo  1.5 s",
@@ -102,8 +106,8 @@ def test_columns_give_way_in_a_narrow_terminal_and_numbers_are_never_cut() -> No
 def test_the_registries_are_the_table_viewer_of_the_talk() -> None:
     assert text_of(registries(Record(pages()["registries"]), 70)).splitlines() == [
         "Registries  1",
-        "Table Name            Objects    Size  Owner       Purpose  Registry",
-        "agents.KeyPartition0        1  2.3 kB  James Bond  names    agents",
+        "Table Name            Objects    Size  Owner       Registry  Purpose",
+        "agents.KeyPartition0        1  2.3 kB  James Bond  agents    names",
     ]
 
 
@@ -207,15 +211,15 @@ def test_a_screen_has_as_many_lines_as_the_terminal(page: str | None, size: tupl
 
 def test_a_page_that_is_too_long_says_how_much_is_left_out() -> None:
     lines, _ = fitted(Showing("log", with_lines(100)), 80, 24)
-    assert lines[-2].plain == "… 83 more"
+    assert lines[-2].plain == "… 82 more lines"
 
 
 def test_scrolling_keeps_the_title_and_ends_at_the_end() -> None:
     showing = Showing("log", with_lines(100), offset=10**9)
     lines, offset = fitted(showing, 80, 24)
-    assert lines[3].plain.startswith("Log")
+    assert lines[2].plain.startswith("Log")
     assert lines[-2].plain.rstrip().endswith("line 99")
-    assert offset == 102 - 20
+    assert offset == 102 - 21
 
 
 def test_the_sections_of_the_dashboard_share_the_height() -> None:
@@ -225,6 +229,17 @@ def test_the_sections_of_the_dashboard_share_the_height() -> None:
     shown = text_of(fitted(Showing(None, data), 80, 24)[0])
     for text in ("Tree", "node 2", "Actors", "actor 1 ", "agents.KeyPartition0", "What happened last", "ValueError"):
         assert text in shown
+
+
+def test_a_dashboard_without_room_leaves_sections_out() -> None:
+    shown = [line.plain for line in fitted(Showing(None, pages()), 40, 20)[0]]
+    assert [line for line in shown if line[:4] in ("Tree", "Acto", "Regi", "What")] == [
+        "Tree  4 of 25 shown",
+        "Actors  1, the longest queue first",
+        "Actor          Queue  Handled  Restarts",
+        "What happened last",
+    ]
+    assert fitted(Showing(None, pages()), 40, 8)[0][3].plain == "Tree  4 of 25 shown"
 
 
 def test_trouble_is_said_above_the_last_answers() -> None:
@@ -259,7 +274,7 @@ def test_space_is_shared_fairly() -> None:
 
 def test_lines_that_are_left_out_are_counted() -> None:
     lines = [Text(f"{index}") for index in range(5)]
-    assert [line.plain for line in top_of(lines, 3)] == ["0", "1", "… 3 more"]
+    assert [line.plain for line in top_of(lines, 3)] == ["0", "1", "… 3 more lines"]
     assert top_of(lines, 5) == lines
     assert top_of(lines, 0) == []
 

@@ -26,7 +26,7 @@ from trioreg import (
     open_dynamic_supervisor,
     open_supervisor,
 )
-from trioreg._observer import BadParam, Observation, pace
+from trioreg._observer import BadParam, Observation, pace, survey
 from trioreg._observer.branches import BROAD, ENOUGH, MOST
 from trioreg._observer.tree import PAGE
 from trioreg._observer.unfolded import LONGEST
@@ -103,6 +103,12 @@ async def test_a_folded_supervisor_is_a_count_of_its_children() -> None:
         assert (data["closed"], data["opened"], data["total"]) == ("0.1", "", 4)
 
 
+async def test_a_folded_supervisor_stays_folded_if_one_below_it_is_to_be_open() -> None:
+    tills = below("tills", below("left", ChildSpec(Till)))
+    async with open_supervisor([tills], name="shop", at_end="stop"):
+        assert shape(await look(PAGE, closed="0.1", open="0.1.1")) == ["shop", "  tills"]
+
+
 async def test_the_link_of_a_box_folds_it_and_the_next_one_unfolds_it() -> None:
     async with open_supervisor([below("tills", ChildSpec(Till))], name="shop", at_end="stop"):
         fold = node(await look(PAGE), "tills")["toggle"]
@@ -146,6 +152,7 @@ async def test_of_many_children_twenty_are_shown_and_the_others_counted() -> Non
         assert (more["id"], more["kind"], more["label"], more["children"]) == ("0.more", "more", "30 more", 30)
         assert (more["path"], more["toggle"]) == ("shop", "")
         assert (data["shown"], data["total"]) == (1 + BROAD, 1 + BROAD + 30)
+        assert len((await look(PAGE, open="0"))["nodes"]) == 1 + BROAD + 1
 
 
 async def test_of_many_children_those_are_shown_that_something_happens_to(autojump_clock: MockClock) -> None:
@@ -325,26 +332,21 @@ class Steps:
     """Counts the children that a look goes through between two checkpoints. In its clock each takes 20 microseconds."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.most = self._now = self._rested = 0
-        monkeypatch.setattr(pace, "perf_counter", self)
-        original = pace.Pace.is_over
+        self.all = self.most = self._rested = 0
+        seen, rest = survey.Seen, pace.Pace.rest
 
-        def is_over(each: pace.Pace) -> bool:
-            self._now += 1
-            self.most = max(self.most, self._now - self._rested)
-            return original(each)
-
-        monkeypatch.setattr(pace.Pace, "is_over", is_over)
-        rest = pace.Pace.rest
+        def count(*args: Any) -> survey.Seen:
+            self.all += 1
+            self.most = max(self.most, self.all - self._rested)
+            return seen(*args)
 
         async def resting(each: pace.Pace) -> None:
-            self._rested = self._now
+            self._rested = self.all
             await rest(each)
 
+        monkeypatch.setattr(survey, "Seen", count)
         monkeypatch.setattr(pace.Pace, "rest", resting)
-
-    def __call__(self) -> float:
-        return self._now * 0.00002
+        monkeypatch.setattr(pace, "perf_counter", lambda: self.all * 0.00002)
 
 
 @pytest.mark.parametrize("params", [{}, {"q": "plain"}, {"open": "0"}])
@@ -358,7 +360,8 @@ async def test_the_children_of_a_large_supervisor_are_walked_in_slices(
         data = await look(PAGE, **params)
         assert data["total"] == 2_001
         # A slice is 2 ms. The end of one walk and the begin of the next one may come without a rest in between.
-        assert 0 < steps.most <= 2 * (100 + pace.STEPS)
+        assert steps.all >= 4_000
+        assert steps.most <= 2 * (100 + pace.STEPS)
 
 
 async def test_a_look_keeps_no_actor_alive(caplog: pytest.LogCaptureFixture) -> None:

@@ -254,8 +254,13 @@ def answering(prefix: str = "") -> Generator[Program]:
             return 404, {}, b'{"error": "There is no such page."}'
         return 200, {"Content-Type": "application/json"}, json.dumps(program.data[name]).encode()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A client that hangs up is no error of ours."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     program = Program(f"http://127.0.0.1:{server.server_port}{prefix}/?token={TOKEN}")
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()

@@ -31,7 +31,10 @@ TEMPLATES = {
 
 
 def templates() -> Html:
-    return Html(jinja2.Environment(loader=jinja2.DictLoader(TEMPLATES), autoescape=True))
+    loader = jinja2.DictLoader(TEMPLATES)
+    html = Html(jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined))
+    html.load_now()  # a virtual clock does not wait for a thread
+    return html
 
 
 def page_of(look: Callable[[Params], Mapping[str, object]], seconds: float = 1.0) -> Page:
@@ -146,6 +149,7 @@ class Listener:
     def __init__(self) -> None:
         self.status: int | None = None
         self.events: list[tuple[str, Any]] = []
+        self.pieces: list[bytes] = []
         self.is_over = False
         self.may_read = trio.Event()
         self.may_read.set()
@@ -172,7 +176,9 @@ class Listener:
         await trio.lowlevel.checkpoint()
         if message["type"] == "http.response.start":
             self.status = message["status"]
-        elif message["body"].startswith(b"event: "):
+            return
+        self.pieces.append(message["body"])
+        if message["body"].startswith(b"event: "):
             name, data = message["body"].decode().removeprefix("event: ").rstrip("\n").split("\ndata: ")
             self.events.append((name, json.loads(data)))
         elif message["body"]:

@@ -5,6 +5,7 @@ Read first: `page.py` (what a page is), `survey.py` (how the tree is walked), th
 Must never happen: a look that holds the loop; an actor, an exception or a value that is kept after a look.
 """
 
+from .actions import act
 from .live import Watch
 from .observation import Observation
 from .pace import Pace
@@ -12,4 +13,4 @@ from .page import NotThere, Page, View
 from .pages import PAGES
 from .params import BadParam, Params
 
-__all__ = ["BadParam", "NotThere", "Observation", "PAGES", "Pace", "Page", "Params", "View", "Watch"]
+__all__ = ["BadParam", "NotThere", "Observation", "PAGES", "Pace", "Page", "Params", "View", "Watch", "act"]

@@ -27,8 +27,5 @@ def timed(work: Coroutine[Any, Any, T], note: Callable[[float], object]) -> Gene
             note(perf_counter() - began)
         try:
             value = yield trap
-        except GeneratorExit:
-            work.close()
-            raise
         except BaseException as thrown:
             error = thrown

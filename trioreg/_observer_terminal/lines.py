@@ -11,6 +11,7 @@ from rich.text import Text
 from .record import Record
 
 GAP = "  "
+RULE = " │ "
 
 
 def shares(wants: Sequence[int], space: int) -> list[int]:
@@ -36,7 +37,7 @@ def top_of(lines: Sequence[Text], height: int) -> list[Text]:
         return list(lines)
     if height <= 0:
         return []
-    return [*lines[: height - 1], Text(f"… {len(lines) - height + 1:,} more", "dim")]
+    return [*lines[: height - 1], Text(f"… {len(lines) - height + 1:,} more lines", "dim")]
 
 
 def packed(parts: Sequence[Text], width: int) -> list[Text]:
@@ -56,7 +57,7 @@ def beside(left: Sequence[Text], right: Sequence[Text], width: int) -> list[Text
     lines: list[Text] = []
     for index in range(max(len(left), len(right))):
         line = cut(left[index] if index < len(left) else Text(), width, pad=True)
-        lines.append(Text.assemble(line, (" │ ", "dim"), right[index] if index < len(right) else Text()))
+        lines.append(Text.assemble(line, (RULE, "dim"), right[index] if index < len(right) else Text()))
     return lines
 
 

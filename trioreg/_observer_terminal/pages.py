@@ -17,6 +17,15 @@ from .tree import tree_lines
 TITLE = "bold cyan"
 
 _HAPPENED = {"crash": "red", "give_up": "bold red", "restart": "yellow", "start": "green"}
+_ORDERS = {
+    "queued": "the longest queue first",
+    "handled": "the most handled first",
+    "restarts": "the most restarts first",
+    "handling_seconds": "the longest at work first",
+    "label": "by name",
+    "kind": "by class",
+    "path": "by supervisor",
+}
 _LEVELS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
 
 
@@ -81,15 +90,20 @@ def tree_title(data: Record) -> Text:
 def actors(data: Record, width: int) -> list[Text]:
     """The table of actors."""
     return [
-        cut(_title("Actors", data, f", by {data.text('sort') or 'start'}"), width),
+        cut(actors_title(data) + _part(data), width),
         *table(ACTOR_COLUMNS, data.records("rows"), width, "There is no such actor."),
     ]
+
+
+def actors_title(data: Record) -> Text:
+    """How many actors there are, and how they are sorted."""
+    return table_title("Actors", data) + Text(f", {_ORDERS.get(data.text('sort'), 'in start order')}", "dim")
 
 
 def registries(data: Record, width: int) -> list[Text]:
     """The talk's table viewer."""
     return [
-        cut(_title("Registries", data), width),
+        cut(table_title("Registries", data) + _part(data), width),
         *table(TABLE_COLUMNS, data.records("tables"), width, "There is no such table."),
     ]
 
@@ -97,7 +111,7 @@ def registries(data: Record, width: int) -> list[Text]:
 def topics(data: Record, width: int) -> list[Text]:
     """Topics, and pools."""
     return [
-        cut(_title("Topics", data), width),
+        cut(table_title("Topics", data) + _part(data), width),
         *table(TOPIC_COLUMNS, data.records("topics"), width, "There is no such topic."),
         Text(),
         Text("Pools", TITLE),
@@ -109,11 +123,12 @@ def log(data: Record, width: int) -> list[Text]:
     """The log of the supervisors."""
     columns = [
         _time("Time", "clock"),
-        Column("Level", lambda row: Text(row.text("level").lower(), _LEVELS.get(row.text("level").upper(), "")), 2, 7),
-        _text("Path", "path", 1, style="dim"),
-        _text("Message", "message", least=20),
+        Column("Level", lambda row: Text(row.text("level").lower(), _LEVELS.get(row.text("level").upper(), "")), 1, 7),
+        _text("Path", "path", 2, style="dim"),
+        _text("Message", "message", least=60),
     ]
-    return [cut(_title("Log", data), width), *table(columns, data.records("lines"), width, "Nothing has been logged.")]
+    title = cut(table_title("Log", data) + _part(data), width)
+    return [title, *table(columns, data.records("lines"), width, "Nothing has been logged.")]
 
 
 SHOWN: dict[str, Callable[[Record, int], list[Text]]] = {
@@ -178,12 +193,12 @@ ACTOR_COLUMNS = (
 )
 
 TABLE_COLUMNS = (
-    _text("Table Name", "table", least=22),
+    _text("Table Name", "table", least=16),
     _count("Objects", "objects"),
-    Column("Size", lambda row: Text(size(row.number("size"))), 1, is_number=True),
-    _text("Owner", "owner", 2),
+    Column("Size", lambda row: Text(size(row.number("size"))), 2, is_number=True),
+    _text("Owner", "owner", 3),
+    _text("Registry", "registry", 1, style="dim"),
     _text("Purpose", "purpose", 4, style="dim"),
-    _text("Registry", "registry", 3, style="dim"),
 )
 
 TOPIC_COLUMNS = (
@@ -207,16 +222,19 @@ POOL_COLUMNS = (
 )
 
 
-def _title(name: str, data: Record, more: str = "") -> Text:
-    """A title, with how many rows there are, and which part of them this is."""
-    matched, total, parts = data.whole("matched"), data.whole("total"), data.whole("pages")
+def table_title(name: str, data: Record) -> Text:
+    """A title, and how many rows there are."""
+    matched, total = data.whole("matched"), data.whole("total")
     text = f"  {count(total)}" if matched == total else f"  {count(matched)} of {count(total)}"
     if data.text("q"):
         text += f' with "{data.text("q")}"'
-    text += more
-    if parts > 1:
-        text += f", part {count(data.number('page'))} of {count(parts)}"
     return Text.assemble((name, TITLE), (text, "dim"))
+
+
+def _part(data: Record) -> Text:
+    """Which part of a long table this is."""
+    parts = data.whole("pages")
+    return Text(f", part {count(data.number('page'))} of {count(parts)}" if parts > 1 else "", "dim")
 
 
 def _versions(data: Record) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import attrs
 from rich.text import Text
 
 from .arguments import PAGES
 from .client import Answer
-from .lines import GAP, beside, cut, packed, shares, top_of
+from .lines import GAP, RULE, beside, cut, packed, shares, top_of
 from .look import DASHBOARD, Look
-from .pages import SHOWN, TITLE, actors, happened, registries, tree_title
+from .pages import SHOWN, TITLE, actors, actors_title, happened, registries, table_title, tree_title
 from .plain import count, rate, seconds, size
 from .record import Record
 from .tree import tree_lines
@@ -36,9 +37,10 @@ def head(data: Record, width: int) -> list[Text]:
         Text.assemble((rate(data.number("messages_per_second")), "bold"), " messages"),
         Text.assemble((count(crashes), "bold red" if crashes else "bold"), " crash" if crashes == 1 else " crashes"),
         Text.assemble("longest queue ", (count(queue), "bold yellow" if queue else "bold")),
-        Text.assemble("loop lag ", (seconds(lag), "bold red" if lag is not None and lag >= SLOW_LAG else "bold")),
-        Text.assemble("memory ", (size(data.number("memory")), "bold")),
+        Text.assemble("lag ", (seconds(lag), "bold red" if lag is not None and lag >= SLOW_LAG else "bold")),
     ]
+    if data.number("memory") is not None:
+        parts.append(Text(size(data.number("memory")), "bold"))
     return packed(parts, width)
 
 
@@ -106,9 +108,20 @@ def _keys(name: str | None, width: int) -> Text:
 
 @attrs.frozen
 class _Section:
+    """A part of the dashboard.
+
+    Attributes:
+        title: Its title. It says how many rows there are.
+        lines: What is below it.
+        is_tree: Whether it is the tree: it says how many lines are left out, and the tables do not.
+    """
+
     title: Text
     lines: list[Text]
-    is_whole: bool = False
+    is_tree: bool = False
+
+
+_Part: TypeAlias = Callable[[Mapping[str, Record], int], _Section]
 
 
 def _dashboard(records: Mapping[str, Record], width: int, height: int | None) -> list[Text]:
@@ -118,41 +131,47 @@ def _dashboard(records: Mapping[str, Record], width: int, height: int | None) ->
     left = min(width * 2 // 5, 90)
     return beside(
         _stacked([_tree], records, left, height),
-        _stacked([_actors, _registries, _happened], records, width - left - 3, height),
+        _stacked([_actors, _registries, _happened], records, width - left - len(RULE), height),
         left,
     )
 
 
-def _stacked(
-    sections: Sequence[Callable[[Mapping[str, Record], int], _Section]],
-    records: Mapping[str, Record],
-    width: int,
-    height: int | None,
-) -> list[Text]:
+def _stacked(parts: Sequence[_Part], records: Mapping[str, Record], width: int, height: int | None) -> list[Text]:
     """Sections under each other. They share the height; each has a title, and an empty line above the next one."""
-    made = [section(records, width) for section in sections]
+    if height is not None:
+        parts = _that_fit(parts, height)
+    made = [part(records, width) for part in parts]
     if height is None:
-        heights = [len(one.lines) if one.is_whole else TOP_ROWS + 1 for one in made]
+        heights = [len(one.lines) if one.is_tree else TOP_ROWS + 1 for one in made]
     else:
         heights = shares([len(one.lines) for one in made], height - 2 * len(made) + 1)
     lines: list[Text] = []
     for one, high in zip(made, heights, strict=True):
-        lines += [*([Text()] if lines else []), one.title, *top_of(one.lines, high)]
+        shown = top_of(one.lines, high) if one.is_tree else one.lines[:high]
+        lines += [*([Text()] if lines else []), one.title, *shown]
     return lines
 
 
+def _that_fit(parts: Sequence[_Part], height: int) -> list[_Part]:
+    """Leave out sections until there are at least three lines for each one."""
+    fit = [*parts]
+    for part in (_registries, _happened, _actors):
+        if part in fit and len(fit) > 1 and height - 2 * len(fit) + 1 < 3 * len(fit):
+            fit.remove(part)
+    return fit
+
+
 def _tree(records: Mapping[str, Record], width: int) -> _Section:
-    return _Section(cut(tree_title(records["tree"]), width), tree_lines(records["tree"], width), is_whole=True)
+    return _Section(cut(tree_title(records["tree"]), width), tree_lines(records["tree"], width), is_tree=True)
 
 
 def _actors(records: Mapping[str, Record], width: int) -> _Section:
-    title, *lines = actors(records["actors"], width)
-    return _Section(title, lines)
+    return _Section(cut(actors_title(records["actors"]), width), actors(records["actors"], width)[1:])
 
 
 def _registries(records: Mapping[str, Record], width: int) -> _Section:
-    title, *lines = registries(records["registries"], width)
-    return _Section(title, lines)
+    title = cut(table_title("Registries", records["registries"]), width)
+    return _Section(title, registries(records["registries"], width)[1:])
 
 
 def _happened(records: Mapping[str, Record], width: int) -> _Section:

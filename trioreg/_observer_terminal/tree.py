@@ -28,7 +28,8 @@ def tree_lines(data: Record, width: int) -> list[Text]:
     waiting = [(node, "", "") for node in reversed(tops)]
     while waiting:
         node, guide, rest = waiting.pop()
-        lines.append(cut(Text.assemble((_cut_guide(guide, width), "dim"), _node(node)), width))
+        guide = _cut_guide(guide, width)
+        lines.append(cut(Text.assemble((guide, "dim"), _node(node, width - len(guide))), width))
         children = below.pop(node.text("id"), [])  # no node is gone through twice, whatever the answer says
         rest = rest[-width:]
         for index, child in reversed(list(enumerate(children))):
@@ -43,18 +44,26 @@ def _cut_guide(guide: str, width: int) -> str:
     return guide if len(guide) <= longest else "…" + guide[1 - longest :]
 
 
-def _node(node: Record) -> Text:
-    kind, label, cls, number = node.text("kind"), node.text("label"), node.text("cls"), node.number("number")
+def _node(node: Record, width: int) -> Text:
+    """A label and what is to be said of it. A label that is too long is cut, so that the rest can be seen."""
+    kind, about = node.text("kind"), _about(node)
+    style = {"more": "italic dim", "gone": "red strike", "supervisor": "bold"}.get(kind, "")
+    label = Text(node.text("label"), style)
+    return cut(label, max(12, width - about.cell_len)) + about
+
+
+def _about(node: Record) -> Text:
+    """The class and the number, and whatever is out of the ordinary."""
+    kind, cls, number = node.text("kind"), node.text("cls"), node.number("number")
+    text = Text()
     if kind == "more":
-        return Text(label, "italic dim")
-    text = Text(label, "red strike" if kind == "gone" else "bold" if kind == "supervisor" else "")
-    if number is not None and not label.endswith(f"#{number:.0f}"):
-        text.append(f"  {cls} #{number:.0f}".rstrip() if cls else f"  #{number:.0f}", "dim")
+        return text
+    if number is not None and not node.text("label").endswith(f"#{number:.0f}"):
+        text.append(f"  {cls} #{number:.0f}" if cls else f"  #{number:.0f}", "dim")
     if node.whole("children") and not node.flag("is_open"):
         text.append(f"  {count(node.number('children'))} children", "cyan")
     if kind == "gone":
-        text.append("  gave up", "bold red")
-        return text
+        return text.append("  gave up", "bold red")
     flash, style = _FLASHES.get(node.text("flash"), ("", ""))
     if flash:
         text.append(f"  {flash}", style)
@@ -62,8 +71,6 @@ def _node(node: Record) -> Text:
         text.append(f"  {node.text('state')}", "yellow")
     if node.whole("queued"):
         text.append(f"  {count(node.number('queued'))} queued", "yellow")
-    if node.whole("restarts"):
-        text.append(
-            f"  {count(node.number('restarts'))} restarts" if node.whole("restarts") > 1 else "  1 restart", "dim"
-        )
+    if restarts := node.whole("restarts"):
+        text.append(f"  {count(restarts)} {'restart' if restarts == 1 else 'restarts'}", "dim")
     return text

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from starlette.responses import PlainTextResponse
 
+from .._observer import BadParam, NotThere
+
 SECURITY: Mapping[str, str] = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -39,3 +41,8 @@ class Refused(Exception):
 def plain(status: int, sentence: str, headers: Mapping[str, str] = {}) -> PlainTextResponse:
     """An answer that is one sentence."""
     return PlainTextResponse(f"{sentence}\n".encode("utf-8", "replace"), status, dict(headers))
+
+
+def refused(error: BadParam | NotThere) -> Refused:
+    """What a page could not do, as an answer."""
+    return Refused(404 if isinstance(error, NotThere) else 400, f"{error}")

@@ -14,8 +14,9 @@ from starlette.routing import Route, Router
 
 from .._observer import PAGES, BadParam, NotThere, Page, Params
 from .._runtime import Identity
+from .act import answer, question
 from .addresses import Hosts
-from .answers import Refused, plain
+from .answers import Refused, plain, refused
 from .guard import Asked, Guard, accepts_html, base_of, route_path
 from .html import Html, encoded
 from .sessions import Sessions, require_token
@@ -58,6 +59,7 @@ class ObserverApp(Identity):
             Route("/static/{name}", _Page(self._show_file), methods=["GET"]),
             Route("/api/{name}", _Page(self._show_json), methods=["GET"]),
             Route("/live/{name}", _Live(self._stream), methods=["GET"]),
+            *([] if self.read_only else self._routes_of_actions()),
             Route("/{name}", _Page(self._show), methods=["GET"]),
         ]
         router = Router(routes, redirect_slashes=False, default=_not_there)
@@ -123,6 +125,26 @@ class ObserverApp(Identity):
 
         with state.one_stream(), state.observation.watching() as watch:
             await Stream(look, page, watch, state.ending).run(receive, send)
+
+    # Actions
+
+    def _routes_of_actions(self) -> list[Route]:
+        return [
+            Route("/confirm", _Page(self._confirm), methods=["GET"]),
+            Route("/act", _Page(self._act), methods=["POST"]),
+        ]
+
+    async def _confirm(self, asked: Asked, name: str) -> Response:
+        data = await question(self._page_of("actor"), asked, self.state)
+        html = await self._html.render("confirm.html", {**self._frame(asked), **data, "title": "Are you sure?"})
+        return HTMLResponse(encoded(html))
+
+    async def _act(self, asked: Asked, name: str) -> Response:
+        data = await answer(asked, self.state)
+        html = await self._html.render("acted.html", {**self._frame(asked), **data, "title": "Done"})
+        return HTMLResponse(encoded(html))
+
+    # Parts of answers
 
     async def _look(self, page: Page, asked: Asked) -> Mapping[str, object]:
         try:
@@ -194,10 +216,6 @@ async def _not_there(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(status_code=303, headers={"location": "/" + address.lstrip("/")})(scope, receive, send)
         return
     raise Refused(404, "There is no such page.")
-
-
-def refused(error: BadParam | NotThere) -> Refused:
-    return Refused(404 if isinstance(error, NotThere) else 400, f"{error}")
 
 
 def json_of(data: Mapping[str, object]) -> bytes:

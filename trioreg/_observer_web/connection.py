@@ -8,6 +8,9 @@ closed under it, and everything that belongs to the connection is cancelled.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 import trio
 
 SEND_SECONDS = 5.0
@@ -26,6 +29,8 @@ class Connection(trio.abc.HalfCloseableStream):
         self._stream = stream
         self.socket = stream.socket
         self.scope = trio.CancelScope()
+        self._requests = 0
+        self._is_at_end = False
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         try:
@@ -43,13 +48,36 @@ class Connection(trio.abc.HalfCloseableStream):
         await self._stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._stream.receive_some(max_bytes)
+        try:
+            data = await self._stream.receive_some(max_bytes)
+        except trio.BrokenResourceError:
+            self.end()
+            raise
+        if not data:
+            self._is_at_end = True
+            self._end_if_unused()
+        return data
 
     async def send_eof(self) -> None:
         await self._stream.send_eof()
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+    @contextmanager
+    def one_request(self) -> Generator[None]:
+        """A request is answered in the block."""
+        self._requests += 1
+        try:
+            yield
+        finally:
+            self._requests -= 1
+            self._end_if_unused()
+
+    def _end_if_unused(self) -> None:
+        # Hypercorn would keep the connection of a client that is gone as long as one that may still send a request.
+        if self._is_at_end and not self._requests:
+            self.scope.cancel()
 
     def end(self) -> None:
         """Close the socket at once, also while something is being sent. Not a checkpoint."""

@@ -58,12 +58,14 @@ class Asked:
         params: The parameters of its address, the token not among them.
         session: Who asks.
         body: The whole body.
+        content_type: What the body is, as the client says.
         base: The prefix under which the observer is mounted, as it stands in addresses.
     """
 
     params: dict[str, str]
     session: str
     body: bytes
+    content_type: str
     base: str
 
 
@@ -140,7 +142,8 @@ class Guard:
                 "?token=... If you followed a link of another site, load this page again.",
                 {"www-authenticate": "Bearer"},
             )
-        return Asked(params, session, body, base)
+        content_type = headers.one("content-type").partition(";")[0].strip().lower()
+        return Asked(params, session, body, content_type, base)
 
     def _check_host(self, headers: _Headers) -> str:
         hosts = headers.all("host")
@@ -270,7 +273,8 @@ def _secured(message: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
 async def _body_of(headers: _Headers, receive: Receive) -> bytes:
     """The whole body. All of it is read before the answer begins: then nothing of it is left in the connection."""
     length = headers.one("content-length")
-    if length and (not length.isdigit() or int(length) > LONGEST_BODY):
+    is_number = length.isascii() and length.isdigit() and len(length) < 10
+    if length and not (is_number and int(length) <= LONGEST_BODY):
         raise Refused(413, f"The body must have at most {LONGEST_BODY} bytes.")
     body = bytearray()
     with trio.move_on_after(BODY_SECONDS):

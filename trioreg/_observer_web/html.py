@@ -23,12 +23,13 @@ class Html:
         """Compile all templates. To compile one takes longer than a slice. A checkpoint."""
         async with self._loading:
             if not self._is_loaded:
-                await trio.to_thread.run_sync(self._load)
-                self._is_loaded = True
+                await trio.to_thread.run_sync(self.load_now)
 
-    def _load(self) -> None:
+    def load_now(self) -> None:
+        """The same, in this thread."""
         for name in self._templates.list_templates():
             self._templates.get_template(name)
+        self._is_loaded = True
 
     async def render(self, name: str, data: Mapping[str, object]) -> str:
         """The text of a template. A checkpoint."""

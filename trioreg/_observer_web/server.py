@@ -122,11 +122,12 @@ class _OneRequest:
             is_complete = is_complete or not message.get("more_body", False)
             return message
 
-        try:
-            await self._app(scope, receive_and_see, send)
-        finally:
-            if not is_complete:
-                self._connection.end()
+        with self._connection.one_request():
+            try:
+                await self._app(scope, receive_and_see, send)
+            finally:
+                if not is_complete:
+                    self._connection.end()
 
 
 async def _set_at_the_end(ending: trio.Event) -> None:
