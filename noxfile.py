@@ -126,7 +126,7 @@ def watched(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """Test the observer's pages in Chromium; `-- --screenshots` makes the pictures of the docs anew."""
     session.install("-e", ".", *group("browser"))
-    session.run("pytest", "tests/browser", "--durations=5", *session.posargs)
+    session.run("pytest", "tests/browser", *PARALLEL, "--durations=5", *session.posargs)
 
 
 @nox.session
