@@ -15,9 +15,10 @@ try:
     import rich as _rich
     import starlette as _starlette
 except ImportError as _error:
-    raise ImportError(
-        f'trioreg.observer needs {_error.name}: pip install "trioreg[observer]"', name=_error.name
-    ) from _error
+    _sentence = f'trioreg.observer needs {_error.name}: pip install "trioreg[observer]"'
+    if __name__ == "__main__":
+        sys.exit(_sentence)
+    raise ImportError(_sentence, name=_error.name) from _error
 
 import trio
 

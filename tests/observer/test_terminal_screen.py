@@ -117,7 +117,7 @@ def test_topics_and_pools_are_on_one_page() -> None:
         "Topic       PubSub  Subscriptions  Waiting  Dropped  Retained",
         "James Bond  news                2        1        0         0",
         "",
-        "Pools",
+        "Pools  1",
         "Pool        Size  Idle  Busy  Waiting  Longest wait  Mean wait  Crashes",
         "workers #9     4     3     1        0                 250.0 ms        0",
     ]

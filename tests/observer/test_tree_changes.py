@@ -23,7 +23,7 @@ from trioreg._runtime import current_run
 
 Change = tuple[str, int]
 
-changes = st.lists(st.tuples(st.sampled_from(["plain", "supervisor", "kill", "stop"]), st.integers(0, 9)), max_size=40)
+changes = st.lists(st.tuples(st.sampled_from(["plain", "supervisor", "kill", "stop"]), st.integers(0, 9)), max_size=25)
 
 
 class World:
@@ -126,7 +126,7 @@ def test_a_walk_sees_each_child_that_is_there_all_the_time_once_and_none_that_ne
     assert always(places) <= set(found) <= ever(places)
 
 
-@pytest.mark.parametrize("q", ["", "plain", "#"])
+@pytest.mark.parametrize("q", ["", "plain"])
 @given(begin=changes, meanwhile=changes)
 def test_a_picture_is_one_tree_whatever_changes_while_it_is_made(
     q: str, begin: list[Change], meanwhile: list[Change]

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 import trio
 from support.web import BEARER, HOST, ORIGIN, TOKEN, Answer, app_of, ask, log_in, page_of, page_with, scope_of
 from trio.testing import MockClock
 
+from trioreg._observer_web import ObserverApp
 from trioreg._observer_web.answers import SECURITY
 from trioreg._observer_web.guard import BODY_SECONDS, LONGEST_BODY, LONGEST_HEADERS, LONGEST_URL, MOST_HEADERS
 
 SECRET = "the secret of the program"
 
 
-def app() -> object:
+def app() -> ObserverApp:
     return app_of(page_with(SECRET))
 
 
@@ -82,9 +84,9 @@ async def test_the_cookie_is_secure_behind_https() -> None:
     assert "; secure" in answer.header("set-cookie").lower()
 
 
-async def ask_with(scope: dict[str, object]) -> Answer:
-    async def around(_: object, receive: object, send: object) -> None:
-        await app()(scope, receive, send)  # type: ignore[operator]
+async def ask_with(scope: Any) -> Answer:
+    async def around(_: object, receive: Any, send: Any) -> None:
+        await app()(scope, receive, send)
 
     return await ask(around)
 
@@ -235,13 +237,13 @@ async def test_a_body_that_does_not_say_how_long_it_is_is_bounded_too() -> None:
 
 
 async def test_a_body_that_does_not_come_is_waited_for_some_seconds(autojump_clock: MockClock) -> None:
-    sent: list[dict[str, object]] = []
+    sent: list[Any] = []
 
-    async def send(message: dict[str, object]) -> None:
+    async def send(message: Any) -> None:
         sent.append(message)
 
     began = trio.current_time()
-    await app()(scope_of("/", BEARER), trio.sleep_forever, send)  # type: ignore[operator]
+    await app()(scope_of("/", BEARER), trio.sleep_forever, send)
     assert sent[0]["status"] == 408
     assert trio.current_time() - began == BODY_SECONDS
 
@@ -258,12 +260,12 @@ async def test_a_page_can_not_be_posted_to() -> None:
 
 
 async def test_a_web_socket_is_closed() -> None:
-    sent: list[dict[str, object]] = []
+    sent: list[Any] = []
 
-    async def send(message: dict[str, object]) -> None:
+    async def send(message: Any) -> None:
         sent.append(message)
 
-    await app()({"type": "websocket"}, trio.sleep_forever, send)  # type: ignore[operator]
+    await app()({"type": "websocket"}, trio.sleep_forever, send)
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
@@ -321,7 +323,7 @@ async def test_the_token_never_gets_into_the_log(caplog: pytest.LogCaptureFixtur
 async def test_a_request_that_fails_is_logged_and_answered_without_a_word_about_why(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fail(params: object) -> dict[str, object]:
+    def fail(params: object) -> Any:
         raise RuntimeError(SECRET)
 
     answer = await ask(app_of(page_of(fail)), "/overview", BEARER)

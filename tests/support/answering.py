@@ -166,6 +166,7 @@ def pages(name: str = "James Bond") -> dict[str, dict[str, Any]]:
                     "crashes": 0,
                 }
             ],
+            "pools_total": 1,
             **part,
         },
         "log": {

@@ -366,7 +366,7 @@ class Maker:
             }
             for i in range(self.many)
         ]
-        return {"topics": topics, "pools": pools, **self.pages()}
+        return {"topics": topics, "pools": pools, "pools_total": len(pools), **self.pages()}
 
     def log(self) -> Data:
         text = self.text

@@ -127,13 +127,15 @@ async def view(observation: Observation, params: Params) -> TreePage:
     else:
         lately = Lately(flashes, {path: number for path, (number, _) in gave_up.items()})
         root, matched = await grow(observation.run, pace, asked, lately), total
-    # From here on it is one step: a few hundred boxes.
-    # From here on it is one step: a few hundred boxes.
     gave_up_now = {path for path, (_, seconds) in gave_up.items() if seconds <= FLASH}
     boxes = _Boxes(asked, texts, flashes, gave_up_now)
     pairs = [(branch, above.node or None) for above, branch in in_order(root)]
     layout = lay_out([(branch.node, parent) for branch, parent in pairs])
-    nodes = [boxes.node(branch, parent, layout.places[branch.node]) for branch, parent in pairs]
+    nodes: list[TreeNode] = []
+    for branch, parent in pairs:
+        nodes.append(boxes.node(branch, parent, layout.places[branch.node]))
+        if pace.is_late():
+            await pace.rest()
     return TreePage(
         nodes=nodes,
         edges=layout.edges,

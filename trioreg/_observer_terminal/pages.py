@@ -67,7 +67,10 @@ def happened(data: Record, width: int) -> list[Text]:
             row.text("text") or row.text("label"),
         )
         lines.append(cut(line, width))
-    return lines or [Text("Nothing since we watch.", "dim")]
+    if not lines:
+        watched = data.number("watched_seconds")
+        lines.append(cut(Text(f"Nothing in the last {seconds(watched)}." if watched else "Nothing yet.", "dim"), width))
+    return lines
 
 
 def tree(data: Record, width: int) -> list[Text]:
@@ -114,7 +117,7 @@ def topics(data: Record, width: int) -> list[Text]:
         cut(table_title("Topics", data) + _part(data), width),
         *table(TOPIC_COLUMNS, data.records("topics"), width, "There is no such topic."),
         Text(),
-        Text("Pools", TITLE),
+        Text.assemble(("Pools", TITLE), (f"  {count(data.number('pools_total'))}", "dim")),
         *table(POOL_COLUMNS, data.records("pools"), width, "There is no pool."),
     ]
 
@@ -166,9 +169,14 @@ def _seconds(title: str, field: str, rank: int = 0) -> Column:
 
 
 def _actor(row: Record) -> Text:
-    """An actor's label, and its number if the label does not tell it."""
+    """An actor, a supervisor in bold."""
+    return _numbered(row, "bold" if row.flag("is_supervisor") else "")
+
+
+def _numbered(row: Record, style: str = "") -> Text:
+    """A label, and the number of the actor if the label does not tell it."""
     label, number = row.text("label"), row.number("number")
-    shown = Text(label, "bold" if row.flag("is_supervisor") else "")
+    shown = Text(label, style)
     if number is not None and not label.endswith(f"#{number:.0f}"):
         shown.append(f" #{number:.0f}", "dim")
     return shown
@@ -211,7 +219,7 @@ TOPIC_COLUMNS = (
 )
 
 POOL_COLUMNS = (
-    Column("Pool", _actor, least=20),
+    Column("Pool", _numbered, least=20),
     _count("Size", "size", 1),
     _count("Idle", "idle", 2),
     _count("Busy", "busy", 1),

@@ -31,9 +31,9 @@ def head(data: Record, width: int) -> list[Text]:
     """The program in one line, or in some lines if they are short."""
     longest = data.records("longest_queues")
     queue = longest[0].whole("queued") if longest else 0
-    lag, crashes = data.number("loop_lag"), data.whole("crashes")
+    lag, crashes, actors = data.number("loop_lag"), data.whole("crashes"), data.whole("actors")
     parts = [
-        Text.assemble((count(data.number("actors")), "bold"), " actors"),
+        Text.assemble((count(actors), "bold"), " actor" if actors == 1 else " actors"),
         Text.assemble((rate(data.number("messages_per_second")), "bold"), " messages"),
         Text.assemble((count(crashes), "bold red" if crashes else "bold"), " crash" if crashes == 1 else " crashes"),
         Text.assemble("longest queue ", (count(queue), "bold yellow" if queue else "bold")),

@@ -60,8 +60,8 @@ def _about(node: Record) -> Text:
         return text
     if number is not None and not node.text("label").endswith(f"#{number:.0f}"):
         text.append(f"  {cls} #{number:.0f}" if cls else f"  #{number:.0f}", "dim")
-    if node.whole("children") and not node.flag("is_open"):
-        text.append(f"  {count(node.number('children'))} children", "cyan")
+    if (children := node.whole("children")) and not node.flag("is_open"):
+        text.append(f"  {count(children)} {'child' if children == 1 else 'children'}", "cyan")
     if kind == "gone":
         return text.append("  gave up", "bold red")
     flash, style = _FLASHES.get(node.text("flash"), ("", ""))

@@ -15,7 +15,8 @@ SECURITY: Mapping[str, str] = {
     ),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "same-origin",  # with "no-referrer" a browser sends a form with "Origin: null"
+    # Not "no-referrer": with it, a browser says "Origin: null" when it sends a form.
+    "referrer-policy": "same-origin",
     "cache-control": "no-store",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",

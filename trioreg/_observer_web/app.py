@@ -18,7 +18,7 @@ from .act import answer, question
 from .addresses import Hosts
 from .answers import Refused, plain, refused
 from .guard import Asked, Guard, accepts_html, base_of, route_path
-from .html import Html, encoded
+from .html import Html, encoded, shipped_html
 from .sessions import Sessions, require_token
 from .state import State
 from .static_files import file_of
@@ -52,7 +52,7 @@ class ObserverApp(Identity):
         self.read_only = require_flag("read_only", read_only)
         self.hosts = Hosts(hosts)
         self._pages = {page.name: page for page in pages}
-        self._html = Html() if html is None else html
+        self._html = shipped_html() if html is None else html
         self._state_of_run: trio.lowlevel.RunVar[State] = trio.lowlevel.RunVar("trioreg observer")
         routes = [
             Route("/", _Page(self._show), methods=["GET"]),
@@ -124,7 +124,7 @@ class ObserverApp(Identity):
             return await self._render(f"{page.name}.html", page, asked)
 
         with state.one_stream(), state.observation.watching() as watch:
-            await Stream(look, page, watch, state.ending).run(receive, send)
+            await Stream(look, page, watch, state).run(receive, send)
 
     # Actions
 

@@ -123,10 +123,10 @@ class Guard:
         method: str = scope["method"]
         if method not in ("GET", "HEAD", "POST"):
             raise Refused(405, "The method must be GET or POST.", {"allow": "GET, HEAD, POST"})
+        body = await _body_of(headers, receive)
         host = self._check_host(headers)
         session_of_bearer = self._bearer(headers)
         self._check_origin(scope, headers, host, may_lack_origin=session_of_bearer is not None)
-        body = await _body_of(headers, receive)
         params = _params_of(query)
         base = base_of(scope)
         token = params.pop("token", None)

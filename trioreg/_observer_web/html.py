@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import jinja2
 import trio
@@ -14,16 +15,16 @@ from .rendering import environment
 class Html:
     """The templates. They are compiled once, in a thread, before the first page."""
 
-    def __init__(self, templates: jinja2.Environment | None = None) -> None:
-        self._templates = environment() if templates is None else templates
+    def __init__(self, templates: jinja2.Environment) -> None:
+        self._templates = templates
         self._is_loaded = False
-        self._loading = trio.Lock()
 
     async def load(self) -> None:
         """Compile all templates. To compile one takes longer than a slice. A checkpoint."""
-        async with self._loading:
-            if not self._is_loaded:
-                await trio.to_thread.run_sync(self.load_now)
+        if self._is_loaded:
+            await trio.lowlevel.checkpoint()
+        else:
+            await trio.to_thread.run_sync(self.load_now)
 
     def load_now(self) -> None:
         """The same, in this thread."""
@@ -43,6 +44,12 @@ class Html:
                 await pace.rest()
         await pace.rest()
         return "".join(pieces)
+
+
+@cache
+def shipped_html() -> Html:
+    """The templates of the package: one for the process, as it keeps what it has compiled."""
+    return Html(environment())
 
 
 def encoded(text: str) -> bytes:

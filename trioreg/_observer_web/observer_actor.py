@@ -16,7 +16,7 @@ class Observer(Actor):
         trioreg.run([ChildSpec(Observer, ("127.0.0.1:4001",)), ChildSpec(Shop)])
 
     It starts when it listens, and prints its address with the token to stderr, once: after a restart, the token is the
-    same, and open pages go on. When it ends, it tells open pages, and needs half a second at most.
+    same, and open pages go on. When it is shut down, it tells open pages, and needs half a second at most.
 
     If it can't listen, ``start_child`` raises `OSError`: the port may be in use. The arguments, and what else it
     raises, are those of `serve`.
@@ -35,4 +35,8 @@ class Observer(Actor):
 
     async def on_start(self) -> None:
         opened = await open_listeners(self._settings)
-        self.start_soon(opened.run)
+        self.start_soon(opened.run, self._is_shut_down)
+
+    def _is_shut_down(self) -> bool:
+        exit = self.ref.exit
+        return exit is not None and exit.reason == "shutdown"  # after any other end, it may be restarted

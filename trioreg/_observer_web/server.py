@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from logging import DEBUG
 from typing import TYPE_CHECKING, Any, cast
 
@@ -46,22 +46,22 @@ class Server:
         self._config = _config()
         self._context = WorkerContext(None)
 
-    async def run(self) -> None:
-        """Serve. When it is cancelled, it takes `LAST_SECONDS` at most. It closes the listeners."""
+    async def run(self, is_for_good: Callable[[], bool] = lambda: True) -> None:
+        """Serve. When it is cancelled, it takes `LAST_SECONDS` at most.
+
+        Args:
+            is_for_good: Asked then: whether live pages are told that the program is over.
+        """
         ending = trio.Event()
         self._app.state.begin()
-        try:
-            async with trio.open_nursery() as outside:
-                outside.start_soon(_set_at_the_end, ending)
-                # The connections are not cancelled with this task: live pages are told of the end first.
-                with trio.CancelScope(shield=True):
-                    await self._serve(ending)
-                outside.cancel_scope.cancel()
-        finally:
-            for listener in self._listeners:
-                listener.socket.close()
+        async with trio.open_nursery() as outside:
+            outside.start_soon(_set_at_the_end, ending)
+            # The connections are not cancelled with this task: live pages are told of the end first.
+            with trio.CancelScope(shield=True):
+                await self._serve(ending, is_for_good)
+            outside.cancel_scope.cancel()
 
-    async def _serve(self, ending: trio.Event) -> None:
+    async def _serve(self, ending: trio.Event, is_for_good: Callable[[], bool]) -> None:
         async with trio.open_nursery() as beside:
             beside.start_soon(self._end_connections, ending)
             async with trio.open_nursery() as connections:
@@ -69,7 +69,7 @@ class Server:
                 connections.start_soon(self._accept, accepting, connections)
                 await ending.wait()
                 accepting.cancel()
-                self._app.state.end()
+                self._app.state.end(says_goodbye=is_for_good())
                 await self._context.terminated.set()  # connections without a request end at once
             beside.cancel_scope.cancel()
 
@@ -122,9 +122,14 @@ class _OneRequest:
             is_complete = is_complete or not message.get("more_body", False)
             return message
 
+        async def send_and_say(message: Message) -> None:
+            if message["type"] == "http.response.start" and not is_complete and scope["http_version"] in ("1.0", "1.1"):
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await send(message)
+
         with self._connection.one_request():
             try:
-                await self._app(scope, receive_and_see, send)
+                await self._app(scope, receive_and_see, send_and_say)
             finally:
                 if not is_complete:
                     self._connection.end()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import attrs
@@ -66,14 +66,31 @@ class Opened:
         url: Its address, with the token.
     """
 
-    def __init__(self, app: ObserverApp, listeners: list[trio.SocketListener], url: str) -> None:
+    def __init__(
+        self,
+        app: ObserverApp,
+        listeners: list[trio.SocketListener],
+        url: str,
+        keep: Callable[[], object] = lambda: None,
+    ) -> None:
         self.app = app
         self.url = url
         self._listeners = listeners
+        self._keep = keep
 
-    async def run(self) -> None:
-        """Serve until it is cancelled, and then half a second longer at most."""
-        await Server(self.app, self._listeners).run()
+    async def run(self, is_for_good: Callable[[], bool] = lambda: True) -> None:
+        """Serve until it is cancelled, and then half a second longer at most.
+
+        Args:
+            is_for_good: Asked when it is cancelled: whether open pages are told that the program is over. If they are
+                not, they ask again until the next observer answers.
+        """
+        try:
+            await Server(self.app, self._listeners).run(is_for_good)
+        finally:
+            for listener in self._listeners:
+                listener.socket.close()
+            self._keep()
 
     async def run_beside(self) -> None:
         """The same beside a program, which goes on if the observer fails."""
@@ -83,7 +100,7 @@ class Opened:
             logger.report(error, "observer_failed", "the observer has ended: the program goes on without it")
 
 
-@attrs.define
+@attrs.frozen
 class _Kept:
     """What the next observer with the same settings in this run takes over: an open page stays valid."""
 
@@ -106,23 +123,27 @@ async def open_listeners(settings: Settings) -> Opened:
         all_kept = _kept.get()
     except LookupError:
         _kept.set(all_kept := dict[Settings, _Kept]())
-    kept = all_kept.get(settings)
-    listeners: list[trio.SocketListener] = []
-    if kept is not None and not settings.bind.port:
-        with suppress(OSError):  # the port that the system chose before, if it is still free
-            listeners = await listen(attrs.evolve(settings.bind, port=kept.port), settings.allow_remote)
-    if not listeners:
-        listeners = await listen(settings.bind, settings.allow_remote)
-    if kept is None:
-        app = ObserverApp(read_only=settings.read_only, token=settings.token)
-    else:
-        app = kept.app
+    before = all_kept.pop(settings, None)  # for one at a time: another one has an application of its own
+    try:
+        listeners = await _listen_again(settings, before)
+    except BaseException:
+        if before is not None:
+            all_kept[settings] = before
+        raise
+    app = ObserverApp(read_only=settings.read_only, token=settings.token) if before is None else before.app
     app.hosts = Hosts(settings.hosts, hosts_of(settings.bind, listeners))
     url = app.url(url_of(settings.bind, listeners[0]))
-    if kept is None or kept.url != url:
+    if before is None or before.url != url:
         _print_url(url)
-    all_kept[settings] = _Kept(app, listeners[0].socket.getsockname()[1], url)
-    return Opened(app, listeners, url)
+    now = _Kept(app, listeners[0].socket.getsockname()[1], url)
+    return Opened(app, listeners, url, lambda: all_kept.update({settings: now}))
+
+
+async def _listen_again(settings: Settings, before: _Kept | None) -> list[trio.SocketListener]:
+    if before is not None and not settings.bind.port:
+        with suppress(OSError):  # the port that the system chose before, if it is still free
+            return await listen(attrs.evolve(settings.bind, port=before.port), settings.allow_remote)
+    return await listen(settings.bind, settings.allow_remote)
 
 
 def _print_url(url: str) -> None:

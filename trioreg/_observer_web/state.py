@@ -27,21 +27,25 @@ class State:
         observation: What is observed.
         sessions: Who may look.
         ending: Set when the streams are to end.
+        says_goodbye: Whether they tell their pages then that the program is over.
     """
 
     def __init__(self, sessions: Sessions) -> None:
         self.observation = Observation(current_run())
         self.sessions = sessions
         self.ending = trio.Event()
+        self.says_goodbye = True
         self._streams = 0
 
     def begin(self) -> None:
         """Live streams may be opened: also after an end, when a server is started again."""
         if self.ending.is_set():
             self.ending = trio.Event()
+            self.says_goodbye = True
 
-    def end(self) -> None:
+    def end(self, *, says_goodbye: bool = True) -> None:
         """End all live streams."""
+        self.says_goodbye = says_goodbye
         self.ending.set()
 
     @contextmanager

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Send
 
     from .._observer import Page, Watch
+    from .state import State
 
 SIGN_OF_LIFE_SECONDS = 15.0
 """How long a stream is silent at most. A client that is gone is noticed when something is sent."""
@@ -37,14 +38,14 @@ class Stream:
         look: Gives the HTML of the page as it is now.
         page: The page.
         watch: Says when it is time for a look.
-        ending: Set when the program ends.
+        state: It has an event for the end of the program.
     """
 
-    def __init__(self, look: Callable[[], Awaitable[str]], page: Page, watch: Watch, ending: trio.Event) -> None:
+    def __init__(self, look: Callable[[], Awaitable[str]], page: Page, watch: Watch, state: State) -> None:
         self._look = look
         self._page = page
         self._watch = watch
-        self._ending = ending
+        self._state = state
         self._last: str | None = None
         self._silent_since = 0.0
 
@@ -64,7 +65,9 @@ class Stream:
             nursery.cancel_scope.cancel()
 
         async def end_with_program() -> None:
-            await self._ending.wait()
+            nonlocal says_goodbye
+            await self._state.ending.wait()
+            says_goodbye = self._state.says_goodbye
             nursery.cancel_scope.cancel()
 
         try:

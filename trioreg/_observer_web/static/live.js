@@ -175,5 +175,6 @@ live.addEventListener("submit", (event) => {
 });
 
 document.body.dataset.script = "";
+document.querySelector(".menu [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 tell(document.hidden ? "paused" : "opening");
 open();

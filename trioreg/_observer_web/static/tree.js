@@ -141,6 +141,10 @@ live.addEventListener("change", (event) => {
 live.addEventListener("looked", resize);
 resize();
 
-// A parent is drawn in the middle of its children: begin there.
+// The top of a deep tree may be below the canvas: begin there.
 const first = document.querySelector("#picture .node");
-if (first) canvas().scrollTop = first.transform.baseVal.getItem(0).matrix.f + 28 - canvas().clientHeight / 2;
+if (first) {
+  const { clientHeight } = canvas();
+  const middle = first.transform.baseVal.getItem(0).matrix.f + 28;
+  if (middle > clientHeight - 56) canvas().scrollTop = middle - clientHeight / 2;
+}
