@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 from support.browsers import Observed
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
     from support.browsers import Opens
 
 ROOT = Path(__file__).parent.parent.parent
@@ -44,12 +44,15 @@ def take(page: Page, name: str) -> None:
     page.screenshot(path=PICTURES / f"{name}.png", animations="disabled")
 
 
-def wait_for_a_kill(page: Page) -> None:
-    """Until the reference of James Bond on the page is another one."""
-    bond = page.get_by_text(re.compile(r"SecretAgent #\d+")).first
-    before = bond.text_content()
-    assert before is not None
-    expect(bond).not_to_have_text(before)
+def bond(page: Page) -> Locator:
+    """The reference of James Bond, who is the first one on each page."""
+    return page.get_by_text(re.compile(r"SecretAgent #\d+")).first
+
+
+def text_of(locator: Locator) -> str:
+    text = locator.text_content()
+    assert text is not None
+    return text
 
 
 def test_pictures_of_the_tree_and_of_the_tables_before_and_after_a_kill(story: Observed, opens: Opens) -> None:
@@ -60,9 +63,12 @@ def test_pictures_of_the_tree_and_of_the_tables_before_and_after_a_kill(story: O
     table.get_by_role("link", name=re.compile("KeyPartition")).first.click()
     for page in (tree, table):
         expect(page.locator("#status")).to_have_text("Live")
+    before = re.sub(r"[<>]", "", text_of(bond(table)))
+    expect(bond(tree)).to_have_text(before)
     take(tree, "tree-before")
     take(table, "table-before")
-    wait_for_a_kill(tree)
+    for page in (tree, table):
+        expect(bond(page)).not_to_contain_text(before)
     take(tree, "tree-after")
     take(table, "table-after")
 
@@ -70,7 +76,7 @@ def test_pictures_of_the_tree_and_of_the_tables_before_and_after_a_kill(story: O
 @pytest.mark.parametrize("name", ["overview", "actors", "actor", "registries", "log"])
 def test_picture_of_a_page(story: Observed, opens: Opens, name: str) -> None:
     page = opens(story, "tree", viewport=SCREEN, color_scheme="light", reduced_motion="reduce")
-    wait_for_a_kill(page)
+    expect(bond(page)).not_to_have_text(text_of(bond(page)))  # he has been killed
     if name == "actor":
         page.goto(f"{story.base}/actors?q=Bond")
         page.get_by_role("link", name="James Bond").click()

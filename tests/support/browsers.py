@@ -29,7 +29,7 @@ ARGUMENTS = [
     "--js-flags=--expose-gc",
 ]
 
-PROGRAM = Path(__file__).parent.parent / "browser" / "program.py"
+PROGRAM = Path(__file__).parent.parent / "browser" / "agency.py"
 
 MILLISECONDS = 10_000
 """How long the browser waits for what a test expects. It comes within some tenths of a second."""
