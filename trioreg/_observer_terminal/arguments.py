@@ -42,7 +42,7 @@ what --json prints:
 
 exit status:
   0    you have left with q, or the program has ended, or everything is printed
-  1    the program cannot be reached, or it does not take the token
+  1    the program cannot be reached, or does not take the token, or the output cannot be written
   2    an argument is wrong
   130  you have pressed Ctrl-C
   141  nobody reads what is printed any more (as in: ... --once | head)
