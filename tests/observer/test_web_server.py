@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
+from hypercorn.trio.tcp_server import TCPServer
 from support.web import app_of, page_of, page_with
 from support.web_client import Client
 from trio.testing import wait_all_tasks_blocked
@@ -159,7 +160,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for_long(monkeypatch: pyt
         await client.get("/", "Content-Length: 10")
         answer = await client.read_all()
         assert answer.startswith("HTTP/1.1 408 ")
-        assert "connection: close" in answer.lower()
+        assert "\r\nconnection: close" in answer.lower()
 
 
 async def test_an_endless_body_is_cut_off() -> None:
@@ -258,12 +259,12 @@ async def test_other_protocols_do_no_harm(sent: str, monkeypatch: pytest.MonkeyP
 async def test_what_hypercorn_does_not_expect_ends_one_connection_and_not_the_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def fail(self: server.TCPServer) -> None:
+    async def fail(self: TCPServer) -> None:
         raise LookupError
 
     async with serving(page_with("hello")) as site:
         with monkeypatch.context() as patch:
-            patch.setattr(server.TCPServer, "run", fail)
+            patch.setattr(TCPServer, "run", fail)
             assert await (await site.client()).read_all() == ""
         assert (await site.status()).startswith(OK)
 
