@@ -14,6 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import ChildSpec, Registry, open_dynamic_supervisor, open_supervisor
 from trioreg._observer import BadParam, pace
+from trioreg._observer import ranking as ranking_module
 from trioreg._observer.actors import PAGE, SORTS
 from trioreg._observer.pace import Pace
 from trioreg._observer.page import PAGE_ROWS
@@ -55,24 +56,27 @@ async def test_actors_without_a_name_are_sorted_by_their_number() -> None:
 @pytest.mark.parametrize(
     ("q", "found"),
     [
-        ("", ["Müller", "Moneypenny", "M"]),
+        ("", ["Müller", "Moneypenny", "Straße", "M"]),
         ("m", ["Müller", "Moneypenny", "M"]),
         ("MÜLLER", ["Müller"]),
+        ("STRASSE", ["Straße"]),
         ("agents penny", ["Moneypenny"]),
         ("stuck", ["M"]),
-        ("plain running", ["Müller", "Moneypenny"]),
-        ("office", ["Müller", "Moneypenny", "M"]),
+        ("plain running", ["Müller", "Moneypenny", "Straße"]),
+        ("office", ["Müller", "Moneypenny", "Straße", "M"]),
         ("ended", []),
         ("<script>", []),
     ],
 )
 async def test_each_word_of_the_filter_is_in_the_name_the_class_the_path_or_the_state(q: str, found: list[str]) -> None:
     names: Registry[str, object] = Registry("names")
-    children = [ChildSpec(Plain, name=names.via(name), id=f"agents {name}") for name in ("Müller", "Moneypenny")]
+    children = [
+        ChildSpec(Plain, name=names.via(name), id=f"agents {name}") for name in ("Müller", "Moneypenny", "Straße")
+    ]
     async with open_supervisor([*children, ChildSpec(Stuck, name=names.via("M"))], name="office", at_end="stop"):
         page = await look(PAGE, q=q, sort="path")
         assert [row["label"] for row in page["rows"]] == found
-        assert (page["q"], page["matched"], page["total"]) == (q, len(found), 3)
+        assert (page["q"], page["matched"], page["total"]) == (q, len(found), 4)
 
 
 async def test_an_actor_is_found_by_its_number() -> None:
@@ -121,27 +125,44 @@ async def test_no_slice_of_a_look_at_100_000_actors_has_more_steps_than_the_cloc
         engine: Any = supervisor._engine
         children = [new_child(engine, number, spec) for number in range(100_000)]
         engine.book.by_id.update(zip(children, children, strict=True))
-        page = await look(PAGE, sort="restarts", q="plain")
+        pages = [await look(PAGE, sort="restarts", q="plain", page=number) for number in (1, 2000)]
         engine.book.by_id.clear()
-    assert page["matched"] == 100_000
-    assert len(page["rows"]) == PAGE_ROWS
-    assert steps.steps >= 100_000
+    assert [page["matched"] for page in pages] == [100_000, 100_000]
+    assert [len(page["rows"]) for page in pages] == [PAGE_ROWS, PAGE_ROWS]
+    assert steps.steps >= 300_000
     assert steps.most <= pace.STEPS
 
 
-@given(st.lists(st.integers(0, 5), max_size=60), st.booleans(), st.integers(0, 60), st.integers(0, 60))
-async def test_a_ranking_is_as_a_stable_sort(keys: list[int], down: bool, begin: int, length: int) -> None:
-    ranking = Ranking(down=down)
-    for key in keys:
-        ranking.add(key)
-    part = await ranking.part(begin, begin + length, Pace())
-    assert part == sorted(range(len(keys)), key=keys.__getitem__, reverse=down)[begin : begin + length]
+async def ranked(keys: list[Any], begin: int, end: int, asked: int, *, down: bool) -> list[int]:
+    ranking = Ranking(asked, down=down, texts=bool(keys) and isinstance(keys[0], str))
+    for number, key in enumerate(keys):
+        ranking.add(key, number)
+    assert ranking.count == len(keys)
+    return [number for (number,) in await ranking.part(begin, end, Pace())]
 
 
-async def test_a_ranking_of_several_pieces_is_as_a_stable_sort() -> None:
+@given(
+    st.lists(st.integers(0, 5), max_size=60),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 60),
+    st.integers(0, 60),
+    st.booleans(),
+    st.integers(1, 10),
+)
+async def test_a_ranking_is_as_a_stable_sort(
+    numbers: list[int], texts: bool, down: bool, begin: int, length: int, many: bool, piece: int
+) -> None:
+    end = begin + length
+    keys: list[Any] = list(map(str, numbers)) if texts else numbers
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking_module, "PIECE", piece)
+        found = await ranked(keys, begin, end, end + 100 if many else end, down=down)
+    assert found == sorted(range(len(keys)), key=keys.__getitem__, reverse=down)[begin:end]
+
+
+@pytest.mark.parametrize("asked", [PIECE, 2000])
+async def test_a_ranking_of_several_pieces_is_as_a_stable_sort(asked: int) -> None:
     keys = [(7 * number) % 1013 // 3 for number in range(3 * PIECE + 1)]
-    ranking = Ranking(down=True)
-    for key in keys:
-        ranking.add(key)
     expected = sorted(range(len(keys)), key=keys.__getitem__, reverse=True)
-    assert await ranking.part(100, 2000, Pace()) == expected[100:2000]
+    assert await ranked(keys, 100, asked, asked, down=True) == expected[100:asked]

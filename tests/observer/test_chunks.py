@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trioreg._observer import chunks as module
@@ -58,10 +58,10 @@ def test_no_key_is_asked(begin: int) -> None:
     assert take(table, begin, begin + 1)[1] == [begin]
 
 
-async def read(table: dict[Any, Any], change: Any) -> list[Any]:
+async def read(table: dict[Any, Any], change: Any, changes: Any = None) -> list[Any]:
     """All items, with a change before each part but the first."""
     found: list[Any] = []
-    async with aclosing(chunks(table, Restless())) as parts:
+    async with aclosing(chunks(table, Restless(), changes)) as parts:
         async for keys, values in parts:
             assert [table[key] for key in keys] == values
             found += keys
@@ -74,21 +74,27 @@ CHANGES = st.lists(st.tuples(st.integers(0, PART), st.integers(0, 30), st.intege
 
 
 @pytest.mark.usefixtures("small")
-@given(st.integers(0, 40), CHANGES)
-def test_what_is_there_all_the_time_is_given_once_and_in_order(size: int, changes: list[tuple[int, int, int]]) -> None:
+@settings(max_examples=400)
+@given(st.integers(0, 40), CHANGES, st.booleans())
+def test_what_is_there_all_the_time_is_given_once_and_in_order(
+    size: int, changes: list[tuple[int, int, int]], is_told: bool
+) -> None:
+    removed = 0
     table = {object(): number for number in range(size)}
     stay = dict.fromkeys(table)
     todo = iter(changes)
 
     def change() -> None:
+        nonlocal removed
         gone, begin, come = next(todo, (0, 0, 0))
         for key in list(table)[begin : begin + gone]:
             del table[key]
+            removed += 1
             stay.pop(key, None)
         for _ in range(come):
             table[object()] = 0
 
-    found = trio.run(read, table, change)
+    found = trio.run(read, table, change, (lambda: removed) if is_told else None)
     assert len(found) == len(set(found))
     assert [key for key in found if key in stay] == list(stay)
 

@@ -14,7 +14,7 @@ from .._actors import handling
 from .._runtime import text_of
 from .find import places_of, seen_of
 from .pace import Pace
-from .page import Page, cut
+from .page import PAGE_ROWS, Page, cut
 from .ranking import Ranking
 from .rows import ActorRow, has_words, row_of
 from .survey import walk
@@ -22,13 +22,14 @@ from .texts import Texts
 from .words import words_of
 
 if TYPE_CHECKING:
-    from .._supervision import Child
     from .observation import Observation
     from .params import Params
     from .survey import Seen
 
 SORTS = ("queued", "handled", "restarts", "label", "kind", "path", "handling_seconds")
 """What the rows can be sorted by."""
+
+_TEXTS = ("label", "kind", "path")
 
 
 class ActorsPage(TypedDict):
@@ -68,29 +69,27 @@ async def view(observation: Observation, params: Params) -> ActorsPage:
     q, sort, asked = params.text("q"), params.choice("sort", SORTS), params.whole("page", 1, least=1)
     down = params.flag("down") if params.text("sort") or params.text("down") else True
     words = words_of(q)
-    ranking = Ranking(down=down)
-    children: list[Child] = []
+    ranking = Ranking(asked * PAGE_ROWS, down=down, texts=sort in _TEXTS)
     total = 0
     async with aclosing(walk(run, pace)) as everyone:
         async for seen in everyone:
             total += 1
             if not words or has_words(words, seen, texts):
-                ranking.add(_key(seen, sort, texts, now))
-                children.append(seen.child)
+                ranking.add(_key(seen, sort, texts, now), seen.child)
             if texts.has_waited and pace.is_late():
                 texts.has_waited = False
                 await pace.rest()
-    part = cut(len(ranking), asked)
+    part = cut(ranking.count, asked)
     places, rows = places_of(run), list[ActorRow]()
-    for number in await ranking.part(part.begin, part.end, pace):
-        rows.append(row_of(seen_of(children[number], places), texts, now))
+    for (child,) in await ranking.part(part.begin, part.end, pace):
+        rows.append(row_of(seen_of(child, places), texts, now))
         if pace.is_late():
             await pace.rest()
     await trio.lowlevel.checkpoint()
     return ActorsPage(
         rows=rows,
         total=total,
-        matched=len(ranking),
+        matched=ranking.count,
         q=q,
         sort=sort,
         down=down,

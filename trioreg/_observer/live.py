@@ -4,7 +4,7 @@ There is no task for it. The stream of each page is a `Watch`: the first one ins
 removes it. What is sampled is sampled in the looks of the open pages.
 
 Must never happen: looks that take more than about a tenth of the loop's time, however large the program is and however
-many pages are open.
+many pages are open; two looks in slices at the same time, or the loop would be held for a slice of each.
 """
 
 from __future__ import annotations
@@ -58,10 +58,12 @@ class Live:
     Attributes:
         free_at: When the next look may begin, as `trio.current_time`: the looks before it have used up the time until
             then.
+        turn: Of the page that has its look now.
     """
 
     def __init__(self, run: Run, happenings: Happenings, samples: Samples, when_closed: Callable[[], object]) -> None:
         self.free_at = -math.inf
+        self.turn = trio.Lock()
         self._run = run
         self._happenings = happenings
         self._samples = samples
@@ -143,23 +145,29 @@ class Watch:
     async def look(self, function: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
         """Make one look: its time is counted, and the samples of this second are taken. A checkpoint.
 
+        It waits until no other page has its look.
+
         Args:
             function: An async function that makes the look, as in ``await watch.look(page.view, observation, params)``.
             args: Its arguments.
         """
-        self._looked = trio.current_time()
-        self._seen = self._happenings.number
-        spent = 0.0
+        live = self._live
+        async with live.turn:
+            if trio.current_time() < live.free_at:  # another page has had its look meanwhile
+                await trio.sleep_until(live.free_at)
+            self._looked = trio.current_time()
+            self._seen = self._happenings.number
+            spent = 0.0
 
-        def note(seconds: float) -> None:
-            nonlocal spent
-            spent += seconds
+            def note(seconds: float) -> None:
+                nonlocal spent
+                spent += seconds
 
-        async def sampled() -> T:
-            await self._samples.census()
-            return await function(*args)
+            async def sampled() -> T:
+                await self._samples.census()
+                return await function(*args)
 
-        try:
-            return await timed(sampled(), note)
-        finally:
-            self._live.spend(spent)
+            try:
+                return await timed(sampled(), note)
+            finally:
+                live.spend(spent)

@@ -3,16 +3,24 @@
 Each actor counts its own messages, and the count goes with it. So an actor is noted when it begins, and its count is
 taken once more when it ends. In between, a look at the tree takes it.
 
-It keeps no actor alive: it has a number and a weak reference for each.
+It keeps no actor alive: it has a weak reference to each.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from weakref import ref as weak
+from weakref import ReferenceType
 
 if TYPE_CHECKING:
     from .._actors import Cell
+
+
+class _Note(ReferenceType["Cell"]):
+    """An actor, and how many of its messages are counted. One object: there may be very many."""
+
+    __slots__ = ("counted",)
+
+    counted: int
 
 
 class Messages:
@@ -22,41 +30,38 @@ class Messages:
         total: How many were handled since then, as far as they are counted.
     """
 
-    __slots__ = ("_cells", "_counted", "total")
+    __slots__ = ("_notes", "total")
 
     def __init__(self) -> None:
         self.total = 0
-        self._cells: dict[int, weak[Cell]] = {}
-        self._counted: dict[int, int] = {}
+        self._notes: dict[int, _Note] = {}
+
+    def __len__(self) -> int:
+        """How many actors are noted."""
+        return len(self._notes)
 
     def began(self, cell: Cell) -> None:
         """An actor begins."""
-        number = cell.ref._number
-        self._cells[number] = weak(cell)
-        self._counted[number] = 0
+        note = self._notes[cell.ref._number] = _Note(cell)
+        note.counted = 0
 
     def seen(self, cell: Cell) -> None:
         """A look at the tree is at this actor. What an unknown one has handled was before it was watched."""
-        number, handled = cell.ref._number, cell.handled
-        before = self._counted.get(number)
-        if before == handled:
-            return
-        if before is None:
-            self._cells[number] = weak(cell)
+        note = self._notes.get(cell.ref._number)
+        if note is None:
+            note = self._notes[cell.ref._number] = _Note(cell)
         else:
-            self.total += handled - before
-        self._counted[number] = handled
+            self.total += cell.handled - note.counted
+        note.counted = cell.handled
 
     def ended(self, number: int) -> Cell | None:
         """An actor is in its last step. Gives its record, if it is known."""
-        reference = self._cells.pop(number, None)
-        before = self._counted.pop(number, 0)
-        cell = None if reference is None else reference()
-        if cell is not None:
-            self.total += cell.handled - before
+        note = self._notes.pop(number, None)
+        cell = None if note is None else note()
+        if note is not None and cell is not None:
+            self.total += cell.handled - note.counted
         return cell
 
     def forget(self) -> None:
         """Nobody watches any more."""
-        self._cells.clear()
-        self._counted.clear()
+        self._notes.clear()

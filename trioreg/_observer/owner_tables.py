@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 import attrs
 
-from .chunks import chunks
+from .chunks import chunks, entries_of
 from .pace import Pace
 
 if TYPE_CHECKING:
@@ -101,15 +101,15 @@ async def owner_rows(names: Names[Any, Any], table: int | None, pace: Pace) -> A
     """The rows of a table of owners (of all of them, with None), some at a time: each owner with each of its keys, and
     with the number of its entries for that."""
     if names.unique:
-        for number, partition in enumerate(names.unique):
-            async with aclosing(chunks(partition.table, pace)) as parts:
+        for number in range(names.n):
+            async with entries_of(names, number, pace) as parts:
                 async for keys, entries in parts:
                     yield _of_unique(names, table, number, keys, entries)
         return
-    for number, many in enumerate(names.duplicate):
+    for number in range(names.n):
         if names.by_owner and table is not None and number != table:
             continue  # all its owners are in the table of the same number
-        async with aclosing(chunks(many.table, pace)) as parts:
+        async with entries_of(names, number, pace) as parts:
             async for keys, groups in parts:
                 rows = OwnerRows([], [], [], [])
                 for key, group in zip(keys, groups, strict=True):

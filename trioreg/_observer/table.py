@@ -9,7 +9,7 @@ import trio
 
 from .._actors import Reference
 from .._runtime import shown_safely, text_of
-from .chunks import CHUNK, chunks, take
+from .chunks import CHUNK, chunks, entries_of, take
 from .owner_tables import owner_rows
 from .pace import Pace
 from .page import NotThere, Page, cut
@@ -196,7 +196,7 @@ async def _rows_of(table: TableId, pace: Pace) -> AsyncGenerator[_Rows, None]:
             async for some in parts:
                 yield _Rows((some.owners, some.keys, some.partitions, some.entries), is_of_keys=False)
     elif names.unique:
-        async with aclosing(chunks(names.unique[table.number].table, pace)) as pairs:
+        async with entries_of(names, table.number, pace) as pairs:
             async for keys, entries in pairs:
                 yield _of_entries(keys, entries)
     else:
@@ -207,7 +207,7 @@ async def _rows_of(table: TableId, pace: Pace) -> AsyncGenerator[_Rows, None]:
 
 async def _of_groups(names: Names[Any, Any], number: int, pace: Pace) -> AsyncGenerator[_Rows, None]:
     """The rows of a table of duplicate keys."""
-    async with aclosing(chunks(names.duplicate[number].table, pace)) as parts:
+    async with entries_of(names, number, pace) as parts:
         async for keys, groups in parts:
             several: list[Any] = []
             their_entries: list[Entry[Any]] = []

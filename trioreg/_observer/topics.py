@@ -10,7 +10,7 @@ import trio
 from .._pool import PoolEngine, pools_of
 from .._pubsub import Subscription, pubsub_of
 from .._runtime import text_of
-from .chunks import chunks
+from .chunks import chunks, entries_of
 from .pace import Pace
 from .page import PAGE_ROWS, Page, cut
 from .ranking import Ranking
@@ -111,20 +111,20 @@ async def view(observation: Observation, params: Params) -> TopicsPage:
         page: Which page of topics, from 1.
     """
     pace, texts, q, asked = Pace(), Texts(), params.text("q"), params.whole("page", 1, least=1)
-    found = _Topics(words_of(q), texts, pace)
+    found = _Topics(asked * PAGE_ROWS, words_of(q), texts, pace)
     for names in observation.registries.all(observation.run):
         if names.purpose == "topics":
             await found.add_all(names, observation.run)
-    part = cut(len(found.ranking), asked)
-    numbers = await found.ranking.part(part.begin, part.end, pace)
-    topics = [await found.row(number) for number in numbers]
+    part = cut(found.ranking.count, asked)
+    first = await found.ranking.part(part.begin, part.end, pace)
+    topics = [await found.row(*each) for each in first]
     pools = pools_of(observation.run)
     rows = await _pools(pools, words_of(q), pace)
     await trio.lowlevel.checkpoint()
     return TopicsPage(
         topics=topics,
         total=found.total,
-        matched=len(found.ranking),
+        matched=found.ranking.count,
         q=q,
         page=part.page,
         pages=part.pages,
@@ -134,70 +134,58 @@ async def view(observation: Observation, params: Params) -> TopicsPage:
 
 
 class _Topics:
-    """The topics that match a filter, in lists side by side: no object is made for each of them."""
+    """The topics that match a filter."""
 
-    def __init__(self, words: list[str], texts: Texts, pace: Pace) -> None:
+    def __init__(self, end: int, words: list[str], texts: Texts, pace: Pace) -> None:
         self.total = 0
-        self.ranking = Ranking(down=True)
+        self.ranking = Ranking(end, down=True, columns=3)
+        self._sources: list[tuple[Names[Any, Any], dict[Any, Any]]] = []
         self._words = words
         self._texts = texts
         self._pace = pace
-        self._topics: list[Any] = []
-        self._groups: list[Group | list[Group]] = []
-        self._names: list[Names[Any, Any]] = []
-        self._retained: list[dict[Any, Any]] = []
 
     async def add_all(self, names: Names[Any, Any], run: Run) -> None:
         """The topics of one `PubSub`: those with subscriptions, and those with a retained message only."""
         pubsub = pubsub_of(names)
         retained: dict[Any, Any] = {} if pubsub is None else pubsub._retained.of_run(run)
+        self._sources.append((names, retained))  # a topic has its number: fewer objects for the garbage collector
         # With several partitions a topic may be in each of them.
         several: dict[Any, list[Group]] = {}
-        for partition in names.duplicate:
-            async with aclosing(chunks(partition.table, self._pace)) as parts:
+        for number in range(names.n):
+            async with entries_of(names, number, self._pace) as parts:
                 async for topics, groups in parts:
                     for topic, group in zip(topics, groups, strict=True):
                         if self._pace.is_over():
                             await self._pace.rest()
                         if names.n == 1 or not _put(several, topic, group):
-                            await self._add(names, topic, group, len(group), retained)
+                            await self._add(topic, group, len(group))
         for topic, all_groups in several.items():
             if self._pace.is_over():
                 await self._pace.rest()
-            await self._add(names, topic, all_groups, sum(map(len, all_groups)), retained)
+            await self._add(topic, all_groups, sum(map(len, all_groups)))
         async with aclosing(chunks(retained, self._pace)) as kept:
             async for topics, _ in kept:
                 for topic in topics:
                     if self._pace.is_over():
                         await self._pace.rest()
                     if not _has(names, topic):
-                        await self._add(names, topic, [], 0, retained)
+                        await self._add(topic, [], 0)
 
-    async def _add(
-        self,
-        names: Names[Any, Any],
-        topic: Any,
-        groups: Group | list[Group],
-        subscriptions: int,
-        retained: dict[Any, Any],
-    ) -> None:
+    async def _add(self, topic: Any, groups: Group | list[Group], subscriptions: int) -> None:
         self.total += 1
+        source = len(self._sources) - 1
         if self._words:
-            is_shown = matches(self._words, self._texts.name(topic), names.name)
+            is_shown = matches(self._words, self._texts.name(topic), self._sources[source][0].name)
             if self._texts.has_waited and self._pace.is_late():
                 self._texts.has_waited = False
                 await self._pace.rest()
             if not is_shown:
                 return
-        self.ranking.add(subscriptions)
-        self._topics.append(topic)
-        self._groups.append(groups)
-        self._names.append(names)
-        self._retained.append(retained)
+        self.ranking.add(subscriptions, source, topic, groups)
 
-    async def row(self, number: int) -> TopicRow:
+    async def row(self, source: int, topic: Any, groups: Group | list[Group]) -> TopicRow:
         """The row of one topic. The cost grows with its subscriptions, in slices."""
-        topic, groups, pace = self._topics[number], self._groups[number], self._pace
+        pace, (names, retained) = self._pace, self._sources[source]
         subscriptions = waiting = dropped = 0
         for group in groups if isinstance(groups, list) else [groups]:
             async with aclosing(chunks(group, pace)) as parts:
@@ -212,10 +200,10 @@ class _Topics:
                             waiting += now.buffered
                             dropped += now.dropped
         row = TopicRow(
-            pubsub=text_of(self._names[number].name) or "",
+            pubsub=text_of(names.name) or "",
             topic=self._texts.name(topic),
             subscriptions=subscriptions,
-            retained=int(_is_in(topic, self._retained[number])),
+            retained=int(_is_in(topic, retained)),
             waiting=waiting,
             dropped=dropped,
         )

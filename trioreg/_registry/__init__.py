@@ -7,6 +7,7 @@ name). Below them are the tables (`tables.py`, `partition.py`), queries and patt
 This wing never starts or ends an actor. Other wings import from here, not from the files.
 """
 
+from .changes import Removals, Selection
 from .entry import Entry
 from .events import Event, Follower, Listener, Registered, Unregistered
 from .holders import holders_of, keys_of
@@ -26,6 +27,8 @@ __all__ = [
     "Purpose",
     "Registered",
     "Registry",
+    "Removals",
+    "Selection",
     "Table",
     "Unregistered",
     "Var",

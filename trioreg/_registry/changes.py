@@ -50,6 +50,26 @@ class Changes(Generic[K, V]):
         return current
 
 
+class Removals(Changes[K, V]):
+    """Only counts the entries that were replaced or removed.
+
+    Attributes:
+        count: How many.
+    """
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def record(self, key: K, old: Entry[V], new: Entry[V] | None) -> None:
+        self.count += 1
+
+    def undo(self, key: K, old: Entry[V], new: Entry[V] | None) -> None:
+        self.count += 1
+
+
 class Selection(Generic[K, V]):
     """The time of a selection, as a block: what changes meanwhile is recorded.
 
@@ -59,9 +79,9 @@ class Selection(Generic[K, V]):
 
     __slots__ = ("_changes", "_selections")
 
-    def __init__(self, selections: list[Changes[K, V]]) -> None:
+    def __init__(self, selections: list[Changes[K, V]], changes: Changes[K, V] | None = None) -> None:
         self._selections = selections
-        self._changes: Changes[K, V] = Changes()
+        self._changes: Changes[K, V] = Changes() if changes is None else changes
 
     @enable_ki_protection
     def __enter__(self) -> Changes[K, V]:
