@@ -173,6 +173,17 @@ async def test_an_endless_body_is_cut_off() -> None:
         assert (await site.status()).startswith(OK)
 
 
+async def test_an_endless_body_in_small_pieces_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    # More pieces than Hypercorn keeps for the application: it would wait until somebody takes them.
+    monkeypatch.setattr(guard, "SEND_SECONDS", 0.05)
+    async with serving(page_with("hello")) as site:
+        client = await site.client()
+        await client.get("/", "Transfer-Encoding: chunked")
+        with suppress(trio.BrokenResourceError):
+            await client.send("1\r\nx\r\n" * 10_000)
+        await client.read_all()
+
+
 async def test_many_requests_at_once_on_one_connection_do_not_outlive_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "SEND_SECONDS", 0.05)
     async with serving(counted()) as site:
