@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from math import isfinite
-from typing import cast
+from typing import Any, cast
 
 import jinja2
 
@@ -23,7 +23,7 @@ CHART_HEIGHT = 40
 
 def environment() -> jinja2.Environment:
     """The templates of the observer, with all filters. Make it once: it keeps what it has compiled."""
-    templates = jinja2.Environment(
+    templates = _Templates(
         loader=jinja2.PackageLoader("trioreg._observer_web"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -36,6 +36,19 @@ def environment() -> jinja2.Environment:
     for each in (thousands, size, seconds, figure, counted, compact, time_of, date_of, line_of, area_of):
         filters[each.__name__] = each
     return templates
+
+
+class _Templates(jinja2.Environment):
+    """In these templates, ``row.label`` is mostly ``row["label"]``.
+
+    Jinja looks for an attribute first, and that costs an exception each time: a tree of 200 boxes takes twice as long.
+    """
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        found = cast("dict[str, Any]", obj)
+        if type(obj) is dict and attribute in found:
+            return found[attribute]
+        return super().getattr(obj, attribute)
 
 
 def thousands(number: float | None) -> str:
