@@ -17,7 +17,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - nox itself runs on older Pythons
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "typing", "docs", "examples", "tests", "watched"]
+nox.options.sessions = ["lint", "typing", "docs", "examples", "tests", "watched", "browser"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 SUPPORTED = ("3.11", "3.12", "3.13")
@@ -120,6 +120,13 @@ def watched(session: nox.Session) -> None:
     session.install("-e", ".", *group("test"))
     env = {"TRIOREG_WATCHED": "1"}
     session.run("pytest", *PARALLEL, *(session.posargs or ("-k", "machine")), env=env)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Test the observer's pages in Chromium; `-- --screenshots` makes the pictures of the docs anew."""
+    session.install("-e", ".", *group("browser"))
+    session.run("pytest", "tests/browser", *PARALLEL, "--durations=5", *session.posargs)
 
 
 @nox.session

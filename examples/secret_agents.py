@@ -2,6 +2,9 @@
 
 python secret_agents.py         tells the whole story
 python secret_agents.py FILE    answers a dialogue, each line as it comes in ("-" is standard input)
+python secret_agents.py --observe [ADDRESS]
+                                goes on until Ctrl-C: James Bond is killed every few seconds, and you see it in a
+                                browser; ADDRESS is 127.0.0.1:4001 if you give none
 
 In a dialogue, each line is one of
 
@@ -17,7 +20,7 @@ In a dialogue, each line is one of
 A line with a colon is always speech: the name is the text before the first colon. Blank lines, lines that begin with
 "#", and spaces around names and lines are ignored. The text is UTF-8. If a line makes no sense, the program reports
 its number and goes on. The exit status is 0 at the end of the dialogue, 2 if the dialogue can't be read or the
-arguments are wrong, and 130 after Ctrl-C.
+arguments are wrong, and 130 after Ctrl-C. With --observe it is 2 if the observer is not installed or can't listen.
 """
 
 import argparse
@@ -27,6 +30,7 @@ import math
 import os
 import sys
 import textwrap
+from functools import partial
 from io import TextIOWrapper
 from typing import BinaryIO, cast
 
@@ -222,19 +226,64 @@ def holder(name: str, agents: Registry[str, None]) -> Owner:
     return owner
 
 
+# The story, live
+
+
+SECONDS = 3
+"""Between two kills of James Bond."""
+
+
+async def live(address: str) -> int:
+    try:
+        from trioreg import observer  # only here: it needs more than trioreg itself does
+    except ImportError as error:
+        return complain(f"{error}")
+    async with trio.open_nursery() as nursery:
+        try:
+            await nursery.start(partial(observer.serve, address, read_only=False))
+        except (OSError, ValueError) as error:
+            return complain(f"{error}")
+        print(f"James Bond is killed every {SECONDS} seconds: look at the tree and at the registries. Ctrl-C ends it.")
+        await live_and_let_die()
+    return 0
+
+
+async def live_and_let_die() -> None:
+    agents: Registry[str, None] = Registry("agents", keys="unique", partitions=1)
+    async with open_dynamic_supervisor(max_restarts=math.inf, name="agents") as supervisor:
+        while True:
+            for name in ("James Bond", "Mr. White"):
+                if agents.whereis(name) is None:  # at the start, and when you have stopped an agent in the browser
+                    await supervisor.start_child(SecretAgent, name, name=agents.via(name), restart="transient")
+            await trio.sleep(SECONDS)
+            old = agents.whereis("James Bond", of=SecretAgent)
+            if old is not None:
+                old.kill()
+                await old.wait()
+                print(f"James Bond was {old}, and is {agents.whereis('James Bond')}")
+
+
 # The program
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", metavar="FILE", nargs="?", help='a dialogue; "-" is standard input')
-    path: str | None = parser.parse_args().file
+    text = "show the agents in a browser while James Bond is killed again and again (needs trioreg[observer])"
+    parser.add_argument("--observe", metavar="ADDRESS", nargs="?", const="127.0.0.1:4001", help=text)
+    arguments = parser.parse_args()
+    path: str | None = arguments.file
+    address: str | None = arguments.observe
+    if path is not None and address is not None:
+        parser.error("give either FILE or --observe, not both")
     if sys.stdout is not None:  # None: the program was started without one
         # Each answer goes out at once, into a pipe too. A character that the terminal can't show does not end the run.
         cast("TextIOWrapper", sys.stdout).reconfigure(line_buffering=True, errors="backslashreplace")
     status = 0
     try:
-        if path is None:
+        if address is not None:
+            status = trio.run(live, address)
+        elif path is None:
             trio.run(story)
         else:
             status = run_dialogue(path)
@@ -258,7 +307,11 @@ def run_dialogue(path: str) -> int:
 
 
 def cannot_read(path: str, reason: str | None) -> int:
-    print(f"{os.path.basename(sys.argv[0])}: cannot read {path}: {reason}", file=sys.stderr)
+    return complain(f"cannot read {path}: {reason}")
+
+
+def complain(text: str) -> int:
+    print(f"{os.path.basename(sys.argv[0])}: {text}", file=sys.stderr)
     return 2
 
 

@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TextIO
+from urllib.request import Request, urlopen
 
 import pytest
 from attrs import frozen
@@ -443,6 +444,50 @@ def test_ctrl_c_ends_it_quietly_while_it_waits_for_a_line() -> None:
         assert process.stderr is not None
         assert process.stderr.read() == ""
         assert process.wait() == 130
+
+
+# The story live, in a browser
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a single process")
+def test_the_live_story_shows_james_bond_in_the_observer_until_ctrl_c() -> None:
+    with talking(AGENTS, "--observe", "127.0.0.1:0") as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        assert said.startswith("trioreg observer: http://127.0.0.1:")
+        assert hear(process).startswith("James Bond is killed every 3 seconds")
+        address, _, token = said.split()[-1].partition("/?token=")
+        asked = Request(f"{address}/api/tree", headers={"Authorization": f"Bearer {token}"})
+        with urlopen(asked, timeout=SECONDS) as answer:
+            assert b"James Bond" in answer.read()
+        assert re.fullmatch(rf"James Bond was {REF}, and is {REF}", hear(process))
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == ""
+        assert process.wait() == 130
+
+
+@pytest.mark.parametrize(
+    ("address", "report"),
+    [("agents", "bind must be an address and a port"), ("192.0.2.1:4001", "bind must be a loopback address")],
+)
+def test_the_live_story_refuses_an_address_that_is_none(address: str, report: str) -> None:
+    done = run(AGENTS, "--observe", address)
+    assert done.stderr.startswith(f"secret_agents.py: {report}")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+def test_the_live_story_says_how_to_install_the_observer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "starlette.py").write_text("raise ImportError('missing', name='starlette')")
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    done = run(AGENTS, "--observe")
+    assert done.stderr == 'secret_agents.py: trioreg.observer needs starlette: pip install "trioreg[observer]"\n'
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_the_live_story_has_no_dialogue() -> None:
+    done = run(AGENTS, "--observe=127.0.0.1:0", CASINO)
+    assert done.stderr.endswith("give either FILE or --observe, not both\n")
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 # A service that runs until a signal comes

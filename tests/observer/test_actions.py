@@ -231,4 +231,4 @@ async def test_an_action_is_a_checkpoint_before_anything_happens() -> None:
             scope.cancel()
             await do("kill", ref)
         assert scope.cancelled_caught
-        assert ref.is_alive
+        assert (ref.state, ref.exit) == ("running", None)

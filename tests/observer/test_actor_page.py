@@ -121,6 +121,7 @@ async def test_of_very_many_names_and_children_the_first_ones_are_shown() -> Non
             names.register(number, owner=from_supervisor)
         page = await page_of(from_supervisor)
         assert len(page["names"]) == SHOWN
+        assert dict(page["facts"])["Names"] == f"{SHOWN + 1}, of which the first {SHOWN} are shown"
         assert (len(page["children"]), page["children_total"]) == (PAGE_ROWS, PAGE_ROWS + 1)
 
 

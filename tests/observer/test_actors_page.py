@@ -56,24 +56,27 @@ async def test_actors_without_a_name_are_sorted_by_their_number() -> None:
 @pytest.mark.parametrize(
     ("q", "found"),
     [
-        ("", ["Müller", "Moneypenny", "M"]),
+        ("", ["Müller", "Moneypenny", "Straße", "M"]),
         ("m", ["Müller", "Moneypenny", "M"]),
         ("MÜLLER", ["Müller"]),
+        ("STRASSE", ["Straße"]),
         ("agents penny", ["Moneypenny"]),
         ("stuck", ["M"]),
-        ("plain running", ["Müller", "Moneypenny"]),
-        ("office", ["Müller", "Moneypenny", "M"]),
+        ("plain running", ["Müller", "Moneypenny", "Straße"]),
+        ("office", ["Müller", "Moneypenny", "Straße", "M"]),
         ("ended", []),
         ("<script>", []),
     ],
 )
 async def test_each_word_of_the_filter_is_in_the_name_the_class_the_path_or_the_state(q: str, found: list[str]) -> None:
     names: Registry[str, object] = Registry("names")
-    children = [ChildSpec(Plain, name=names.via(name), id=f"agents {name}") for name in ("Müller", "Moneypenny")]
+    children = [
+        ChildSpec(Plain, name=names.via(name), id=f"agents {name}") for name in ("Müller", "Moneypenny", "Straße")
+    ]
     async with open_supervisor([*children, ChildSpec(Stuck, name=names.via("M"))], name="office", at_end="stop"):
         page = await look(PAGE, q=q, sort="path")
         assert [row["label"] for row in page["rows"]] == found
-        assert (page["q"], page["matched"], page["total"]) == (q, len(found), 3)
+        assert (page["q"], page["matched"], page["total"]) == (q, len(found), 4)
 
 
 async def test_an_actor_is_found_by_its_number() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trioreg._observer import chunks as module
@@ -74,6 +74,7 @@ CHANGES = st.lists(st.tuples(st.integers(0, PART), st.integers(0, 30), st.intege
 
 
 @pytest.mark.usefixtures("small")
+@settings(max_examples=400)
 @given(st.integers(0, 40), CHANGES, st.booleans())
 def test_what_is_there_all_the_time_is_given_once_and_in_order(
     size: int, changes: list[tuple[int, int, int]], is_told: bool

@@ -114,6 +114,7 @@ async def test_no_actor_no_error_and_no_value_is_kept_after_a_crash() -> None:
             assert [each["what"] for each in observation.happenings.last(2)] == ["crash", "start"]
 
 
+@pytest.mark.unwatched("the instrument of that would be there, too")
 async def test_an_instrument_is_there_exactly_while_a_page_is_open() -> None:
     run = current_run()
     observation = Observation(run)
@@ -125,6 +126,7 @@ async def test_an_instrument_is_there_exactly_while_a_page_is_open() -> None:
     assert run.instruments is None
 
 
+@pytest.mark.unwatched("the instrument of that would be there, too")
 async def test_messages_take_their_usual_way_while_a_page_is_open() -> None:
     run = current_run()
     with Observation(run).watching():

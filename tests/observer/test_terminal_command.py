@@ -182,6 +182,16 @@ def test_a_broken_pipe_is_no_traceback(program: Program, capsys: Capture, monkey
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
+def test_output_that_cannot_be_written_is_one_sentence_and_1(
+    program: Program, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert main([program.url, "--once"]) == 1
+    assert capsys.readouterr().err == "The output cannot be written: No space left on device\n"
+
+
 # In a terminal
 
 RUN = "from trioreg._observer_terminal import main; sys.exit(main())"

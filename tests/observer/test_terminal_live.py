@@ -152,6 +152,9 @@ async def test_a_key_does_not_wait_for_a_program_that_hangs(autojump_clock: Mock
         await observer.press("3")
         await observer.press("6")
         assert "Log  1" in observer.paper
+        program.hangs = True
+        await observer.press("3")
+        assert "Actors  1" in observer.paper  # as it was when it was shown last
         await observer.press("q")
 
 

@@ -265,6 +265,11 @@ def with_lines(number: int) -> dict[str, dict[str, Any]]:
 # Numbers and texts
 
 
+def test_what_is_not_a_number_is_not_known() -> None:
+    record = Record({"yes": True, "text": "7", "much": 1e300, "nan": float("nan"), "half": 0.5})
+    assert [record.number(name) for name in ("yes", "text", "much", "nan", "missing", "half")] == [None] * 5 + [0.5]
+
+
 def test_space_is_shared_fairly() -> None:
     assert shares([1, 100, 2, 100], 23) == [1, 10, 2, 10]
     assert shares([1, 2], 10) == [1, 2]
@@ -301,4 +306,5 @@ def test_a_sparkline_shows_the_last_points() -> None:
 def test_a_text_is_one_line_of_what_a_terminal_simply_shows() -> None:
     assert plain("Jürgen 漢字") == "Jürgen 漢字"
     assert plain("a\x1b[31mb\nc\u202e\ud800") == "a�[31mb c��"
+    assert plain("❤\ufe0f!") == "❤!"
     assert plain("x" * 501) == "x" * 499 + "…"

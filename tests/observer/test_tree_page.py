@@ -285,6 +285,19 @@ async def test_a_supervisor_that_gave_up_and_is_gone_keeps_its_place_for_ten_sec
             assert shape(await look(PAGE, observation)) == ["shop"]
 
 
+async def test_of_many_supervisors_that_gave_up_the_last_twenty_keep_a_box(autojump_clock: MockClock) -> None:
+    observation = Observation(current_run())
+    with observation.watching():
+        async with open_dynamic_supervisor(name="shop", at_end="stop") as shop:
+            for number in range(BROAD + 5):
+                games = partial(Supervisor, name=f"g{number}", max_restarts=0)
+                spec = ChildSpec(games, ([ChildSpec(Till, id="till")],), restart="temporary")
+                (await child_of(await shop.start_child(spec), "till")).cast_nowait(Till.bang)
+                await wait_all_tasks_blocked()
+            labels = {each["label"] for each in (await look(PAGE, observation))["nodes"]}
+    assert labels == {"shop", *(f"g{number}" for number in range(5, BROAD + 5))}
+
+
 async def test_a_place_at_the_top_stays_the_same_when_another_supervisor_ends() -> None:
     async with open_supervisor([ChildSpec(Plain, id="b")], name="second", at_end="stop"):
         async with open_supervisor(name="first", at_end="stop"):

@@ -236,6 +236,9 @@ def _facts(seen: Seen, life: Cell, texts: Texts) -> list[tuple[str, str]]:
     if child.id is not None:
         facts.append(("Id", texts.name(child.id)))
     facts += _spec_facts(child)
+    names = life.ref._first_leases(0)[1]
+    if names > SHOWN:
+        facts.append(("Names", f"{names:,}, of which the first {SHOWN} are shown"))
     if seen.below is not None:
         facts.append(("Strategy", seen.below.strategy))
     if is_suspended(life):

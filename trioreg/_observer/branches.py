@@ -169,7 +169,8 @@ async def _open(branch: Branch, engine: Engine, pace: Pace, wanted: set[str], la
 def _mark_gone(root: Branch, gone: Mapping[str, int]) -> None:
     """Put a box for each supervisor that is gone where it was, if the children of the one above it are shown."""
     by_path = {branch.engine.label: branch for _, branch in in_order(root) if branch.engine is not None}
-    for path, number in sorted(gone.items(), key=lambda item: len(item[0])):  # one above before those below it
+    newest = heapq.nlargest(BROAD, gone.items(), key=lambda item: item[1])
+    for path, number in sorted(newest, key=lambda item: len(item[0])):  # one above before those below it
         parent, above_it = root, path
         while parent is root and "/" in above_it:
             above_it = above_it.rpartition("/")[0]

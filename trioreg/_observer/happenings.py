@@ -84,6 +84,7 @@ class Happenings(Instrument):
         self.messages = Messages()
         self.number = self.crashes = self.restarts = self.given_up = 0
         self._now = run.now
+        self._token = run.token
         self._faults: deque[_Noted] = deque(maxlen=KEPT)
         self._lives: deque[_Noted] = deque(maxlen=KEPT)
         self._give_ups: deque[_Noted] = deque(maxlen=KEPT_GIVE_UPS)
@@ -160,7 +161,7 @@ class Happenings(Instrument):
 
     def pause(self) -> None:
         """Nobody watches any more. What happened is kept, for a page that is opened soon."""
-        self.messages.forget()
+        self.messages.forget(self._token)
         self._texts = Texts()
 
     def clear(self) -> None:

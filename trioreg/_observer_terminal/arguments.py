@@ -19,36 +19,45 @@ SORTS = ("queued", "handled", "restarts", "handling_seconds", "label", "kind", "
 LONGEST_FILTER = 200
 
 ABOUT = """\
-Watch a running program in the terminal: its supervision tree, its actors, its registries and what happened last.
-The program must serve an observer: trioreg.run(..., observe="127.0.0.1:4001"), and it prints the URL.
+Watch a running program in the terminal: its supervision tree, its actors, its
+registries, and what happened last. The program must serve an observer, as with
+trioreg.run(..., observe="127.0.0.1:4001"). It prints the URL when it starts.
 """
 
 MORE = f"""\
 token:
-  Other users of the machine can see the arguments of a command. To hide the token from them, leave it out of the URL
-  and set the environment variable {TOKEN_VARIABLE}.
+  Other users of the machine can see the arguments of a command. To hide the
+  token from them, leave it out of the URL, and set the environment variable
+  {TOKEN_VARIABLE} to it.
 
 keys:
-  q           leave
-  0           the dashboard
-  1 to 6      overview, tree, actors, registries, topics, log
-  tab         the next page; shift-tab: the page before
-  n, p        the next and the previous part of a long table
-  arrows      scroll; also page up, page down, home, end
+  q             leave
+  0             the dashboard
+  1 to 6        overview, tree, actors, registries, topics, log
+  tab, right    the next page (shift-tab, left: the page before)
+  n, p          the next and the previous part of a long table
+  up, down      scroll; also page up, page down, home, end
+
+counts:
+  Crashes, restarts and messages are counted while you watch, or while a page is
+  open in a browser. So --once takes about a second if nobody watches.
 
 what --json prints:
-  One object. Its keys are the names of the pages: overview, tree, actors, registries, topics, log; with --page, that
-  one only. Each value is the data of the page, as GET /api/NAME of the program gives it.
+  One object. Its keys are the names of the pages: overview, tree, actors,
+  registries, topics, log. With --page it has that page only. Each value is what
+  the program answers to GET /api/NAME.
 
 exit status:
-  0    you have left with q, or the program has ended, or everything is printed
-  1    the program cannot be reached, or it does not take the token
+  0    all is printed, or you have left with q, or the program has ended
+  1    the program cannot be reached, it does not take the token, or the output
+       cannot be written
   2    an argument is wrong
   130  you have pressed Ctrl-C
-  141  nobody reads what is printed any more (as in: ... --once | head)
+  141  the reader of the output has gone, as in: ... --json | head
 
-The program is asked directly, never through a proxy, and no redirect is followed. With NO_COLOR in the environment
-there are no colors. Keys work on Linux and macOS; on Windows, leave with Ctrl-C.
+The command connects to the program directly. It uses no proxy and follows no
+redirect. With NO_COLOR in the environment it uses no colors. The keys work on
+Linux and macOS. On Windows, leave with Ctrl-C.
 """
 
 
@@ -85,15 +94,27 @@ def read_arguments(argv: Sequence[str] | None) -> Arguments:
         allow_abbrev=False,
     )
     parser.add_argument("url", metavar="URL", help="the URL that the program prints, with its ?token=")
-    parser.add_argument("--once", action="store_true", help="print it once; the default if stdout is no terminal")
+    parser.add_argument("--once", action="store_true", help="print it once; so it is if stdout is no terminal")
     parser.add_argument("--json", action="store_true", help="print the data once as JSON")
-    parser.add_argument("--page", choices=PAGES, metavar="PAGE", help=f"one page: {', '.join(PAGES)}; else a dashboard")
+    parser.add_argument(
+        "--page", choices=PAGES, metavar="PAGE", help=f"show one page: {', '.join(PAGES)} (default: a dashboard of all)"
+    )
     parser.add_argument(
         "--sort", choices=SORTS, metavar="BY", default="queued", help=f"sort the actors by {', '.join(SORTS)}"
     )
-    parser.add_argument("--filter", type=_filter, metavar="TEXT", default="", help="show only what has TEXT in it")
     parser.add_argument(
-        "--interval", type=_interval, metavar="SECONDS", default=1.0, help="how often to look, 0.1 to 3600 (default: 1)"
+        "--filter",
+        type=_filter,
+        metavar="TEXT",
+        default="",
+        help="show only actors, tables and lines with TEXT in them",
+    )
+    parser.add_argument(
+        "--interval",
+        type=_interval,
+        metavar="SECONDS",
+        default=1.0,
+        help="the time between two looks, 0.1 to 3600 (default: 1)",
     )
     given = parser.parse_args(argv)
     try:

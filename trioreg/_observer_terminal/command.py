@@ -55,10 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if group.split(KeyboardInterrupt)[1] is not None:
             raise
         return INTERRUPTED
-    except BrokenPipeError:
+    except OSError as error:  # of stdout: an error of the network is a `NoAnswer`
         with suppress(OSError, ValueError):  # Python flushes once more at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        if isinstance(error, BrokenPipeError):
+            return BROKEN_PIPE
+        print(f"The output cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
     return left.status
 
 

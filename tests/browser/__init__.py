@@ -1,0 +1,1 @@
+"""The observer's pages in a real browser: `nox -s browser`."""

@@ -1,0 +1,88 @@
+"""The pictures of the docs and of the README: ``nox -s browser -- --screenshots`` makes them anew.
+
+They show the talk's story, as ``examples/secret_agents.py --observe`` plays it.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+from support.browsers import Observed
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+    from support.browsers import Opens
+
+ROOT = Path(__file__).parent.parent.parent
+PICTURES = ROOT / "docs" / "_static" / "observer"
+
+SCREEN = {"width": 1000, "height": 620}
+LOW = {"width": 1000, "height": 460}
+
+
+@pytest.fixture
+def story(request: pytest.FixtureRequest) -> Generator[Observed]:
+    """The secret agents, live."""
+    if not request.config.getoption("--screenshots", False):
+        pytest.skip("the pictures are made with --screenshots")
+    command = [sys.executable, str(ROOT / "examples" / "secret_agents.py"), "--observe", "127.0.0.1:0"]
+    with subprocess.Popen(command, encoding="utf-8", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        try:
+            yield Observed(process)
+        finally:
+            process.kill()
+
+
+def take(page: Page, name: str) -> None:
+    page.screenshot(path=PICTURES / f"{name}.png", animations="disabled")
+
+
+def bond(page: Page) -> Locator:
+    """The reference of James Bond, who is the first one on each page."""
+    return page.get_by_text(re.compile(r"SecretAgent #\d+")).first
+
+
+def text_of(locator: Locator) -> str:
+    text = locator.text_content()
+    assert text is not None
+    return text
+
+
+def test_pictures_of_the_tree_and_of_the_tables_before_and_after_a_kill(story: Observed, opens: Opens) -> None:
+    tree = opens(story, "tree", viewport=LOW, color_scheme="light", reduced_motion="reduce")
+    table = tree.context.new_page()
+    table.set_viewport_size({"width": 1000, "height": 320})
+    table.goto(f"{story.base}/registries")
+    table.get_by_role("link", name=re.compile("KeyPartition")).first.click()
+    for page in (tree, table):
+        expect(page.locator("#status")).to_have_text("Live")
+    before = re.sub(r"[<>]", "", text_of(bond(table)))
+    expect(bond(tree)).to_contain_text(before)
+    take(tree, "tree-before")
+    take(table, "table-before")
+    for page in (tree, table):
+        expect(bond(page)).not_to_contain_text(before)
+    take(tree, "tree-after")
+    take(table, "table-after")
+
+
+@pytest.mark.parametrize("name", ["overview", "actors", "actor", "registries", "log"])
+def test_picture_of_a_page(story: Observed, opens: Opens, name: str) -> None:
+    page = opens(story, "tree", viewport=SCREEN, color_scheme="light", reduced_motion="reduce")
+    expect(bond(page)).not_to_have_text(text_of(bond(page)))  # he has been killed
+    if name == "actor":
+        page.goto(f"{story.base}/actors?q=Bond")
+        page.get_by_role("link", name="James Bond").click()
+    else:
+        page.goto(f"{story.base}/{'' if name == 'overview' else name}")
+    expect(page.locator("#status")).to_have_text("Live")
+    if name == "overview":
+        page.wait_for_function("() => document.querySelector('.chart path.line').getAttribute('d').length > 40")
+    take(page, name)
