@@ -94,7 +94,7 @@ def actors(data: Record, width: int) -> list[Text]:
     """The table of actors."""
     return [
         cut(actors_title(data) + _part(data), width),
-        *table(ACTOR_COLUMNS, data.records("rows"), width, "There is no such actor."),
+        *table(ACTOR_COLUMNS, data.records("rows"), width, _none("actors", data)),
     ]
 
 
@@ -107,7 +107,7 @@ def registries(data: Record, width: int) -> list[Text]:
     """The talk's table viewer."""
     return [
         cut(table_title("Registries", data) + _part(data), width),
-        *table(TABLE_COLUMNS, data.records("tables"), width, "There is no such table."),
+        *table(TABLE_COLUMNS, data.records("tables"), width, _none("registries", data)),
     ]
 
 
@@ -115,10 +115,10 @@ def topics(data: Record, width: int) -> list[Text]:
     """Topics, and pools."""
     return [
         cut(table_title("Topics", data) + _part(data), width),
-        *table(TOPIC_COLUMNS, data.records("topics"), width, "There is no such topic."),
+        *table(TOPIC_COLUMNS, data.records("topics"), width, _none("topics", data)),
         Text(),
         Text.assemble(("Pools", TITLE), (f"  {count(data.number('pools_total'))}", "dim")),
-        *table(POOL_COLUMNS, data.records("pools"), width, "There is no pool."),
+        *table(POOL_COLUMNS, data.records("pools"), width, _none("pools", data)),
     ]
 
 
@@ -131,7 +131,7 @@ def log(data: Record, width: int) -> list[Text]:
         _text("Message", "message", least=60),
     ]
     title = cut(table_title("Log", data) + _part(data), width)
-    return [title, *table(columns, data.records("lines"), width, "Nothing has been logged.")]
+    return [title, *table(columns, data.records("lines"), width, _none("lines", data))]
 
 
 SHOWN: dict[str, Callable[[Record, int], list[Text]]] = {
@@ -237,6 +237,11 @@ def table_title(name: str, data: Record) -> Text:
     if data.text("q"):
         text += f' with "{data.text("q")}"'
     return Text.assemble((name, TITLE), (text, "dim"))
+
+
+def _none(what: str, data: Record) -> str:
+    """Why a table has no rows."""
+    return f'There are no {what} with "{data.text("q")}".' if data.text("q") else f"There are no {what}."
 
 
 def _part(data: Record) -> Text:

@@ -35,7 +35,9 @@ def tree_lines(data: Record, width: int) -> list[Text]:
         for index, child in reversed(list(enumerate(children))):
             is_last = index == len(children) - 1
             waiting.append((child, rest + ("└─ " if is_last else "├─ "), rest + ("   " if is_last else "│  ")))
-    return lines or [Text("There is no such supervisor or actor." if data.text("q") else "The tree is empty.", "dim")]
+    return lines or [
+        Text(f'Nothing in the tree has "{data.text("q")}".' if data.text("q") else "The tree is empty.", "dim")
+    ]
 
 
 def _cut_guide(guide: str, width: int) -> str:
