@@ -257,6 +257,7 @@ class Maker:
             "row": self.row(1, number=5),
             "is_alive": bool(self.many),
             "exit": None if self.many else "crashed: ValueError('no such game')",
+            "next_number": None if self.many else 6,
             "started_seconds": 4000.0 if self.many else None,
             "supervisor_number": 3 if self.many else None,
             "facts": [
