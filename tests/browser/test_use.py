@@ -47,6 +47,17 @@ def test_actors_are_filtered_while_you_type_and_the_field_keeps_its_text_and_foc
     expect(page.get_by_label("Filter")).to_have_value("c-11")
 
 
+def test_what_is_typed_before_the_script_is_there_is_a_filter_too(program: Observed, opens: Opens) -> None:
+    page = opens(program)
+    late: list[Route] = []
+    page.route("**/live.js", lambda route: late.append(route))
+    with page.expect_request("**/live.js"):
+        page.goto(f"{program.base}/actors", wait_until="commit")
+    page.get_by_label("Filter").fill("c-11")
+    late.pop().continue_()
+    expect(page.locator("tbody tr")).to_have_count(10)
+
+
 def test_an_answer_that_comes_late_is_not_shown(program: Observed, opens: Opens) -> None:
     page = opens(program, "actors")
     late: list[Route] = []

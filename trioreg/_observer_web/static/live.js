@@ -185,3 +185,6 @@ document.body.dataset.script = "";
 document.querySelector(".menu [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 tell(document.hidden ? "paused" : "opening");
 open();
+for (const field of live.querySelectorAll("form.filter input")) {
+  if (field.value !== field.defaultValue) send(field.form); // typed before this script was there
+}
