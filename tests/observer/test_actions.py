@@ -37,13 +37,19 @@ class Shielded(Actor):
             await trio.sleep(20)
 
 
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
 class Failing(Actor):
     starts = 0
+    error: Exception = ValueError("no second life")
 
     async def on_start(self) -> None:
         type(self).starts += 1
         if type(self).starts > 1:
-            raise ValueError("no second life")
+            raise self.error
 
 
 async def offered(ref: ActorRef[object]) -> list[str]:
@@ -130,6 +136,17 @@ async def test_a_next_life_that_does_not_start_is_said_and_harms_nobody(autojump
         text = await do("restart", ref_of(supervisor, "one"))
         assert text.endswith("could not be handled as you asked: ValueError: no second life")
         assert supervisor.which_child("one").state == "ended"
+        assert ref_of(supervisor, "two").is_alive
+
+
+async def test_an_error_whose_str_raises_does_not_end_the_supervisor(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Failing.starts = 0
+    monkeypatch.setattr(Failing, "error", Mute())
+    async with open_supervisor([ChildSpec(Failing, id="one"), ChildSpec(Plain, id="two")], at_end="stop") as supervisor:
+        text = await do("restart", ref_of(supervisor, "one"))
+        assert text.endswith("could not be handled as you asked: Mute")
         assert ref_of(supervisor, "two").is_alive
 
 

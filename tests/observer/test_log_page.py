@@ -160,6 +160,36 @@ def test_an_argument_whose_str_raises_does_not_lose_the_line(ring: LogRing) -> N
     assert line["message"] == "value %s <of which an argument raises ValueError>"
 
 
+def test_a_line_that_cannot_be_written_raises_nothing_in_the_program(
+    ring: LogRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Bad:
+        def __str__(self) -> str:
+            raise ValueError
+
+        __repr__ = __str__
+
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    with without_other_handlers():
+        LOG.info(Bad())
+        (line,) = ring.lines()
+        assert line["message"].startswith("<Bad instance at")
+        LOG.handle(logging.makeLogRecord({"msg": "odd", "levelno": logging.INFO, "exc_info": 5}))
+        LOG.info("next")
+    assert [line["message"] for line in ring.lines()] == ["next", line["message"]]
+
+
+def test_a_line_that_is_written_while_another_is_made_comes_before_it(ring: LogRing) -> None:
+    class Telling:
+        def __str__(self) -> str:
+            LOG.info("inner")
+            return "outer"
+
+    with without_other_handlers():
+        LOG.info("%s", Telling())
+    assert [(line["number"], line["message"]) for line in ring.lines()] == [(2, "outer"), (1, "inner")]
+
+
 def test_of_very_many_errors_in_one_second_only_the_first_have_a_traceback(
     ring: LogRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:

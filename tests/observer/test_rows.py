@@ -94,6 +94,18 @@ def test_a_slow_repr_is_asked_until_it_has_used_up_its_time() -> None:
     assert texts.has_waited
 
 
+def test_a_class_that_cannot_be_hashed_does_no_harm() -> None:
+    class Meta(type):
+        def __hash__(self) -> int:
+            raise ValueError
+
+    class Odd(metaclass=Meta):
+        def __repr__(self) -> str:
+            return "odd"
+
+    assert Texts().name(Odd()) == Texts().shown(Odd()) == "odd"
+
+
 def test_a_value_is_shown_as_python_writes_it() -> None:
     texts = Texts()
     assert [texts.shown(each) for each in ("a", 7, None, True, ["x"])] == ["'a'", "7", "None", "True", "['x']"]

@@ -173,7 +173,7 @@ async def _let_supervisor(seen: Seen, what: str, work: Callable[[], Awaitable[ob
         try:
             await work()
         except Exception as error:  # here an error would end the supervisor
-            problems.append(text_of(f"{type(error).__name__}: {error}") or type(error).__name__)
+            problems.append(_said(error))
         finally:
             done.set()
 
@@ -186,6 +186,14 @@ async def _let_supervisor(seen: Seen, what: str, work: Callable[[], Awaitable[ob
     if not done.is_set():
         return f"is still ending or starting after {counted(PATIENCE, 'second')}. That goes on."
     return f"could not be handled as you asked: {problems[0]}" if problems else None
+
+
+def _said(error: Exception) -> str:
+    kind = type(error).__name__
+    try:
+        return text_of(f"{kind}: {error}") or kind
+    except Exception:
+        return kind  # its own `__str__` raises
 
 
 def _what_follows(child: Child) -> str:

@@ -3,7 +3,8 @@
 It changes no level and no filter of the program, and it keeps no record: no exception, no frame and no object of the
 user's. It goes away with its `LogRing`, also if that is only garbage.
 
-Must never happen: a line that the program would have seen without an observer, and does not see with one.
+Must never happen: a line that the program would have seen without an observer, and does not see with one; an error in
+the code that writes a line.
 """
 
 from __future__ import annotations
@@ -113,13 +114,17 @@ class _RingHandler(logging.Handler):
         finally:
             ring = self._ring()
             if ring is not None:
-                self.count += 1
-                ring.add(self._line(record))
+                try:
+                    line = self._line(record)  # the `str` of an argument may write lines of its own
+                    self.count = line["number"] = self.count + 1
+                    ring.add(line)
+                except Exception:  # anything can be in a record
+                    self.handleError(record)
 
     def _line(self, record: logging.LogRecord) -> LogLine:
         actor = _NUMBER.search(str(_field(record, "actor")))
         return LogLine(
-            number=self.count,
+            number=0,
             clock=record.created,
             severity=record.levelno,
             level=record.levelname,
@@ -158,7 +163,7 @@ def _message_of(record: logging.LogRecord) -> str:
     try:
         text = record.getMessage()
     except Exception as error:
-        text = f"{record.msg} <of which an argument raises {type(error).__name__}>"
+        text = f"{text_of(record.msg)} <of which an argument raises {type(error).__name__}>"
     line = one_line(text[: MESSAGE + 1])
     return line if len(line) <= MESSAGE else f"{line[: MESSAGE - 3]}..."
 

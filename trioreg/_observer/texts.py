@@ -19,7 +19,7 @@ SLOW = 0.0001
 PATIENCE = 0.02
 """How many seconds the slow ones of one class may take together in one look."""
 
-_QUICK = frozenset({str, int, float, bool, type(None)})
+_QUICK = frozenset(map(id, (str, int, float, bool, type(None))))
 
 
 class Texts:
@@ -28,17 +28,17 @@ class Texts:
     __slots__ = ("_spent", "has_waited")
 
     def __init__(self) -> None:
-        self._spent: dict[type, float] = {}
+        self._spent: dict[int, float] = {}  # by the id of the class: its own `__hash__` may raise
         self.has_waited = False
         """Whether a slow `repr` was asked since this was last set to False: it may be time for a rest."""
 
     def name(self, value: object) -> str:
         """A name or an id: a str as it is, of anything else the `repr`. Never raises an `Exception`."""
-        cls = type(value)
+        cls = id(type(value))
         if cls in _QUICK:
             return text_of(value) or str(value)
         if self._spent.get(cls, 0.0) > PATIENCE:
-            return f"<{text_of(cls.__name__)}, whose repr is slow>"
+            return f"<{text_of(type(value).__name__)}, whose repr is slow>"
         began = perf_counter()
         text = text_of(value) or ""
         seconds = perf_counter() - began
