@@ -92,9 +92,11 @@ async def listen(bind: Bind, allow_remote: bool) -> list[trio.SocketListener]:
                 continue
             listeners.append(listener)
             port = listener.socket.getsockname()[1]
-    except OSError as error:
+    except BaseException as error:
         for listener in listeners:
             listener.socket.close()
+        if not isinstance(error, OSError):
+            raise
         raise OSError(error.errno, f"the observer can't listen on {bind.text}: {error.strerror or error}") from None
     return listeners
 
