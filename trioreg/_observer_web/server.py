@@ -135,7 +135,7 @@ class _OneRequest:
         with self._connection.one_request():
             try:
                 await self._app(scope, receive_and_see, send_and_say)
-            except (Exception, trio.Cancelled):
+            except (Exception, trio.Cancelled, GeneratorExit):
                 raise
             except BaseException as error:
                 cancelled, exit = split(error)

@@ -74,7 +74,7 @@ class Stream:
                 nursery.start_soon(end_with_program)
                 try:
                     await self._send_looks(first, send)
-                except trio.Cancelled:
+                except (trio.Cancelled, GeneratorExit):
                     raise
                 except BaseException as raised:  # outside of the nursery, it is no group
                     error, says_goodbye = raised, False
