@@ -209,6 +209,31 @@ async def test_what_the_browser_says_is_of_another_site_reads_nothing(site: str)
         assert is_refused(await ask(tested, "/", headers), 403, "comes from another site")
 
 
+@pytest.mark.parametrize(("mode", "dest"), [("cors", "document"), ("no-cors", "document"), ("navigate", "frame")])
+async def test_what_is_no_opened_page_of_another_site_reads_nothing(mode: str, dest: str) -> None:
+    tested = app()
+    headers = {"sec-fetch-site": "same-site", "sec-fetch-mode": mode, "sec-fetch-dest": dest, **await log_in(tested)}
+    assert is_refused(await ask(tested, "/", headers), 403, "comes from another site")
+
+
+async def test_a_form_of_another_site_is_not_sent_even_with_our_origin() -> None:
+    tested = app_of(page_with(SECRET), read_only=False)
+    headers = {"sec-fetch-site": "same-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    answer = await ask(tested, "/act", {**headers, "origin": ORIGIN, **await log_in(tested)}, method="POST")
+    assert is_refused(answer, 403, "comes from another site")
+
+
+async def test_an_origin_is_a_page_of_the_web() -> None:
+    tested = app()
+    answer = await ask(tested, "/", {"origin": f"chrome-extension://{HOST}", **await log_in(tested)})
+    assert is_refused(answer, 403, "comes from another origin")
+
+
+async def test_two_tokens_in_headers_are_none() -> None:
+    two = [*BEARER.items(), ("authorization", "Bearer x")]
+    assert is_refused(await ask(app(), "/", two), 401, "is not that of this observer")
+
+
 async def test_a_user_may_follow_a_link_of_another_site() -> None:
     tested = app()
     headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
@@ -304,6 +329,12 @@ def test_the_policy_allows_no_inline_script_and_nothing_from_outside() -> None:
     assert "unsafe" not in policy
     assert "http" not in policy
     assert "default-src 'none'" in policy
+    assert "base-uri 'none'" in policy
+
+
+def test_no_other_page_can_frame_the_observer_and_no_answer_is_taken_for_a_script() -> None:
+    assert "frame-ancestors 'none'" in SECURITY["content-security-policy"]
+    assert (SECURITY["x-frame-options"], SECURITY["x-content-type-options"]) == ("DENY", "nosniff")
 
 
 @pytest.mark.parametrize(
