@@ -12,6 +12,7 @@ from support.children import ref_of
 from support.observed import Plain, Raising, Stuck, look
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+import trioreg
 from trioreg import (
     Actor,
     ActorRef,
@@ -23,13 +24,14 @@ from trioreg import (
     open_supervisor,
     receive,
 )
+from trioreg._actors import at_work
 from trioreg._observer import BadParam, NotThere, Observation
 from trioreg._observer.actor import PAGE, SHOWN
 from trioreg._observer.find import child_in_place, find
 from trioreg._observer.pace import Pace
 from trioreg._observer.page import PAGE_ROWS
 from trioreg._observer.survey import walk
-from trioreg._observer.tracing import MESSAGES, MOST, RENEWED
+from trioreg._observer.tracing import ARGUMENTS, MESSAGES, MOST, RENEWED
 from trioreg._runtime import current_run
 
 
@@ -123,6 +125,25 @@ async def test_of_very_many_names_and_children_the_first_ones_are_shown() -> Non
         assert len(page["names"]) == SHOWN
         assert dict(page["facts"])["Names"] == f"{SHOWN + 1}, of which the first {SHOWN} are shown"
         assert (len(page["children"]), page["children_total"]) == (PAGE_ROWS, PAGE_ROWS + 1)
+
+
+async def test_an_actor_may_have_very_many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Crowd(Actor):
+        async def fill(self) -> None:
+            async with trio.open_nursery() as nursery:
+                for number in range(20 * SHOWN):
+                    nursery.start_soon(trio.sleep_forever, name=f"task {number:04}")
+
+    async with open_supervisor([ChildSpec(Crowd, id="one")], at_end="stop") as supervisor:
+        ref = ref_of(supervisor, "one")
+        ref.cast_nowait(Crowd.fill)
+        await wait_all_tasks_blocked()
+        tasks = (await page_of(ref))["tasks"]
+        assert [task["name"] for task in tasks] == [f"task {number:04}" for number in range(SHOWN)]
+        monkeypatch.setattr(at_work, "MOST_SORTED", SHOWN)
+        assert len((await page_of(ref))["tasks"]) == SHOWN
+        assert len(trioreg.who(ref).tasks) == 20 * SHOWN
+        ref.kill()
 
 
 async def test_the_claim_of_a_worker_is_a_fact() -> None:
@@ -272,6 +293,28 @@ async def test_a_function_actor_shows_no_arguments(autojump_clock: MockClock) ->
             await wait_all_tasks_blocked()
         (first,) = (await page_of(ref, observation, trace=1))["messages"]
         assert (first["text"], first["outcome"]) == ("send message", "done")
+
+
+async def test_of_very_many_arguments_only_those_are_looked_at_that_can_be_shown() -> None:
+    class Counting:
+        shown = 0
+
+        def __repr__(self) -> str:
+            type(self).shown += 1
+            return "x"
+
+    class Wide(Open):
+        def take(self, *args: object, **kwargs: object) -> None:
+            pass
+
+    observation = Observation(current_run())
+    async with open_supervisor([ChildSpec(Wide, id="one")], at_end="stop") as supervisor:
+        ref = ref_of(supervisor, "one")
+        await page_of(ref, observation, trace=1)
+        await ref.call(Wide.take, *[Counting()] * 1000, **{f"a{number}": Counting() for number in range(1000)})
+        (message,) = (await page_of(ref, observation, trace=1))["messages"]
+        assert message["text"].endswith("x, x, ...")
+        assert Counting.shown == 2 * ARGUMENTS
 
 
 async def test_only_the_last_messages_are_kept(autojump_clock: MockClock) -> None:

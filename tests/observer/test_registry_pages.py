@@ -272,6 +272,19 @@ async def test_counts_of_large_owner_tables_are_kept_for_a_while(steps: Steps) -
     names._names.unique[0].table.clear()
 
 
+async def test_very_many_registries_are_a_slice_at_a_time(steps: Steps) -> None:
+    registries = [Registry[int, object](f"registry {number:04}") for number in range(2000)]
+    for each in registries:
+        each.register(1)
+    observation = Observation(current_run())
+    found = await tables(observation, q="1999")
+    assert steps.steps >= 8000
+    assert steps.most <= pace.STEPS
+    before = steps.steps
+    assert (await look(TABLE, observation, id=found["KeyPartition0"]["id"]))["registry"] == "registry 1999"
+    assert steps.steps - before < pace.STEPS
+
+
 async def test_rows_that_come_and_go_during_a_look_do_no_harm() -> None:
     names: Registry[int, object] = Registry("names")
     observation = Observation(current_run())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -10,15 +11,15 @@ import pytest
 import trio
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support.observed import Plain
+from support.observed import Plain, Steps, look
 from trio.testing import wait_all_tasks_blocked
 
 from trioreg import ActorRef, ChildSpec, DynamicSupervisor, open_dynamic_supervisor
-from trioreg._observer import Observation, Params
+from trioreg._observer import Observation, Params, pace
 from trioreg._observer.layout import BETWEEN, HEIGHT
 from trioreg._observer.pace import Pace
 from trioreg._observer.survey import children_of, tops_of, walk
-from trioreg._observer.tree import view
+from trioreg._observer.tree import PAGE, view
 from trioreg._runtime import current_run
 
 Change = tuple[str, int]
@@ -73,6 +74,27 @@ def naive() -> set[str]:
     for node, engine in tops_of(current_run()):
         put(node, engine)
     return found
+
+
+async def test_a_place_at_the_top_is_never_given_to_another_supervisor() -> None:
+    places: list[str] = []
+    async with open_dynamic_supervisor():
+        for _ in range(300):  # a new one may be where another one was in memory
+            async with open_dynamic_supervisor():
+                (first, _), (last, _) = tops_of(current_run())
+                places.append(last)
+        assert len({first, *places}) == 301
+        assert [node for node, _ in tops_of(current_run())] == [first]
+
+
+async def test_very_many_supervisors_at_the_top_are_filtered_in_slices(steps: Steps) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(4 * pace.STEPS):
+            await stack.enter_async_context(open_dynamic_supervisor(name="shop"))
+        page = await look(PAGE, q="shop")
+        assert page["matched"] == 4 * pace.STEPS
+        assert steps.most <= pace.STEPS
+        assert steps.steps >= 12 * pace.STEPS
 
 
 def look_at(begin: list[Change], meanwhile: list[Change], look: Callable[[], Any]) -> tuple[Any, list[set[str]]]:

@@ -275,7 +275,8 @@ def test_each_event_of_the_vocabulary_is_used() -> None:
 def test_only_safe_loggers_write() -> None:
     """The root logger, and those that a module makes of its own, have no fields and may raise."""
     for path, tree in modules():
-        if path == "_runtime/log.py":
+        # The second one reads the log, and writes nothing. The third one names the logger of Hypercorn.
+        if path in ("_runtime/log.py", "_observer/log_ring.py", "_observer_web/server.py"):
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "logging":
@@ -288,7 +289,9 @@ def test_each_wing_writes_to_the_logger_of_its_name() -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "SafeLogger":
                 name = ast.literal_eval(node.args[0])
-                assert name == f"trioreg.{path.split('/')[0].removeprefix('_')}", path
+                # The wings of the observer have one name: _observer, _observer_web.
+                wing = path.split("/")[0].removeprefix("_").partition("_")[0]
+                assert name == f"trioreg.{wing}", path
                 seen.add(name)
     assert seen == set(get_args(LoggerName))
 

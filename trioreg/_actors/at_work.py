@@ -8,6 +8,7 @@ see it at work, and then it is found on the stack of the thread.
 from __future__ import annotations
 
 from inspect import unwrap
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 import trio
@@ -17,7 +18,7 @@ from .answers import answer_in_callers_turn, wait_answer
 from .hot_paths import serve, serve_casts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import FrameType
 
     from trio import Nursery
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from .call import Call
     from .cell import Cell
     from .handler import Handler
+
+MOST_SORTED = 1000
+"""Up to how many tasks of one nursery are shown by name."""
 
 # The functions that run a handler. In each, ``cell`` is the actor, and ``handler`` what it runs.
 _CALLERS_TURN = answer_in_callers_turn.__code__
@@ -83,8 +87,11 @@ def holder_of_awaited_lock(frames: Frames) -> Task | None:
     return None
 
 
-def other_tasks(cell: Cell) -> Iterator[tuple[Task, Frames]]:
-    """The tasks of an actor beside its own, with their frames: background tasks, tasks in nurseries, and turns."""
+def other_tasks(cell: Cell, at_most: int | None = None) -> Iterator[tuple[Task, Frames]]:
+    """The tasks of an actor beside its own, with their frames: background tasks, tasks in nurseries, and turns.
+
+    With ``at_most``, of the tasks in one nursery so many at most.
+    """
     background = cell.life.background
     actor = cell.actor
     if actor is not None and actor._trioreg_is_side_by_side:
@@ -93,21 +100,26 @@ def other_tasks(cell: Cell) -> Iterator[tuple[Task, Frames]]:
         for task in () if turns is None else list(turns.by_task):
             yield task, frames_of(task, cell.thread)
         return
-    todo: list[Task] = [] if cell.task is None else _below(cell.task, cell)
+    todo: list[Task] = [] if cell.task is None else _below(cell.task, cell, at_most)
     todo += () if background is None else list(background.tasks)
     for task in todo:
         yield task, frames_of(task, cell.thread)
-        todo += _below(task, cell)
+        todo += _below(task, cell, at_most)
 
 
-def _below(task: Task, cell: Cell) -> list[Task]:
+def _below(task: Task, cell: Cell, at_most: int | None) -> list[Task]:
     """The tasks in the nurseries of a task that run the actor's code."""
     return [
         child
         for nursery in task.child_nurseries
-        for child in sorted(_children(nursery), key=lambda each: each.name)
+        for child in islice(_in_order(_children(nursery)), at_most)
         if child.context.get(current_actor) is cell.ref
     ]
+
+
+def _in_order(tasks: frozenset[Task]) -> Iterable[Task]:
+    """By name. Very many are not sorted: that takes long."""
+    return tasks if len(tasks) > MOST_SORTED else sorted(tasks, key=lambda each: each.name)
 
 
 def _children(nursery: Nursery) -> frozenset[Task]:

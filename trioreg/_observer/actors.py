@@ -12,7 +12,7 @@ import trio
 
 from .._actors import handling
 from .._runtime import text_of
-from .find import places_of, seen_of
+from .find import seen_of
 from .pace import Pace
 from .page import PAGE_ROWS, Page, cut
 from .ranking import Ranking
@@ -80,9 +80,9 @@ async def view(observation: Observation, params: Params) -> ActorsPage:
                 texts.has_waited = False
                 await pace.rest()
     part = cut(ranking.count, asked)
-    places, rows = places_of(run), list[ActorRow]()
+    rows: list[ActorRow] = []
     for (child,) in await ranking.part(part.begin, part.end, pace):
-        rows.append(row_of(seen_of(child, places), texts, now))
+        rows.append(row_of(seen_of(child, run), texts, now))
         if pace.is_late():
             await pace.rest()
     await trio.lowlevel.checkpoint()

@@ -198,6 +198,8 @@ async def find(run: Run, pace: Pace, unfolded: Unfolded, texts: Texts) -> tuple[
     matched = 0
     tops = dict(tops_of(run))
     for node, engine in tops.items():
+        if pace.is_over():
+            await pace.rest()
         if matches(words, engine.label):
             matched += 1
             _show(shown, [Branch(node, engine=engine)], closed)

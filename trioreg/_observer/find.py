@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .._supervision import Child, Engine, engine_of
 from .page import NotThere
-from .survey import Seen, tops_of, walk
+from .survey import Seen, place_of_top, tops_of, walk
 
 if TYPE_CHECKING:
     from .._actors import ActorRef
@@ -40,21 +40,16 @@ async def find(observation: Observation, number: int, pace: Pace) -> Seen:
     child = None if cell is None else getattr(cell.life, "child", None)
     if not isinstance(child, Child) or child.life is not cell:
         raise NotThere(f"{ref!r} has ended. If it was restarted, its next life has a new number.")
-    return seen_of(child, places_of(run))
+    return seen_of(child, run)
 
 
-def places_of(run: Run) -> dict[Engine, str]:
-    """The place in the tree of each supervisor that has none above it."""
-    return {engine: node for node, engine in tops_of(run)}
-
-
-def seen_of(child: Child, places: dict[Engine, str]) -> Seen:
+def seen_of(child: Child, run: Run) -> Seen:
     """A child as a walk sees it. The cost grows with its depth in the tree."""
     engine = cast("Engine", child.parent)
-    return Seen(engine, child, engine_of(child), node_of(child, places))
+    return Seen(engine, child, engine_of(child), node_of(child, run))
 
 
-def node_of(child: Child, places: dict[Engine, str]) -> str:
+def node_of(child: Child, run: Run) -> str:
     """The place of a child in the tree, as in ``"0.3.17"``."""
     steps: list[str] = []
     each: Child | None = child
@@ -63,7 +58,7 @@ def node_of(child: Child, places: dict[Engine, str]) -> str:
         steps.append(str(each.number))
         top = cast("Engine", each.parent)
         each = top.own_child
-    return ".".join([places.get(top, "?"), *reversed(steps)])
+    return ".".join([place_of_top(run, top), *reversed(steps)])
 
 
 async def child_in_place(run: Run, node: str, pace: Pace) -> Seen | None:
@@ -80,7 +75,7 @@ async def child_in_place(run: Run, node: str, pace: Pace) -> Seen | None:
             if pace.is_over():
                 await pace.rest()
             if str(child.number) == step:
-                found = seen_of(child, places_of(run))
+                found = seen_of(child, run)
                 break
         engine = None if found is None else found.below
     return found

@@ -89,7 +89,7 @@ async def view(observation: Observation, params: Params) -> RegistriesPage:
     window: Window[tuple[Names[Any, Any], TableKind, int]] = Window(params.whole("page", 1, least=1))
     total = 0
     kinds: tuple[TableKind, ...] = ("k", "p")
-    for names in observation.registries.all(observation.run):
+    for names in await observation.registries.all(observation.run, pace):
         owner, kind = owner_of(names), _kind_of(names)
         for table_kind in kinds:
             for number in range(names.n):

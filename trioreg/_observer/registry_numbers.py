@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from .._registry import Names
+from .ranking import Ranking
 
 if TYPE_CHECKING:
     from .._runtime import Run
+    from .pace import Pace
 
 TableKind = Literal["k", "p"]
 """A table of keys, or a table of owners."""
@@ -47,31 +49,44 @@ class RegistryNumbers:
 
     def __init__(self) -> None:
         self._numbers: WeakKeyDictionary[Names[Any, Any], int] = WeakKeyDictionary()
+        self._by_number: WeakValueDictionary[int, Names[Any, Any]] = WeakValueDictionary()
         self._next = count(1)
 
-    def all(self, run: Run) -> list[Names[Any, Any]]:
-        """The registries of a run, by name."""
+    async def all(self, run: Run, pace: Pace) -> list[Names[Any, Any]]:
+        """The registries of a run, by name. In slices."""
         found: list[Names[Any, Any]] = [each for each in list(run.registries) if isinstance(each, Names)]
-        found.sort(key=lambda names: (names.name, self._numbers.get(names, 2**62)))
+        ranking = Ranking(len(found), down=False, texts=True)
         for names in found:
-            if names not in self._numbers:
-                self._numbers[names] = next(self._next)
+            if pace.is_over():
+                await pace.rest()
+            ranking.add(f"{names.name}\0{self._numbers.get(names, 2**62):020}", names)
+        found = [names for (names,) in await ranking.part(0, len(found), pace)]
+        for names in found:
+            if pace.is_over():
+                await pace.rest()
+            self._number_of(names)
         return found
 
-    def id_of(self, names: Names[Any, Any], kind: TableKind, index: int) -> str:
-        """What one of its tables is called in an address."""
+    def _number_of(self, names: Names[Any, Any]) -> int:
         number = self._numbers.get(names)
         if number is None:
             number = self._numbers[names] = next(self._next)
-        return f"{number}.{kind}{index}"
+            self._by_number[number] = names
+        return number
 
-    def find(self, run: Run, id: str) -> TableId | None:
-        """The table with that id. None if there is none in the run."""
+    def id_of(self, names: Names[Any, Any], kind: TableKind, index: int) -> str:
+        """What one of its tables is called in an address."""
+        return f"{self._number_of(names)}.{kind}{index}"
+
+    async def find(self, run: Run, id: str, pace: Pace) -> TableId | None:
+        """The table with that id. None if there is none in the run. In slices."""
         match = _ID.fullmatch(id)
         if match is None:
             return None
         number, kind, index = int(match[1]), match[2], int(match[3])
-        for names in self.all(run):
-            if self._numbers[names] == number:
-                return TableId(names, "k" if kind == "k" else "p", index) if index < names.n else None
-        return None
+        if number not in self._by_number:
+            await self.all(run, pace)
+        names = self._by_number.get(number)
+        if names is None or names not in run.registries or index >= names.n:
+            return None
+        return TableId(names, "k" if kind == "k" else "p", index)

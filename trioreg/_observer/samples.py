@@ -20,7 +20,7 @@ from .._actors import ENDED, STARTING
 from .pace import Pace
 from .rows import ActorRow, row_of
 from .series import Chart, Series
-from .survey import Seen, tops_of, walk
+from .survey import Seen, walk
 from .texts import Texts
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Samples:
         at = self._run.now()
         pace, messages = Pace(), self._happenings.messages
         counts: dict[str, int] = dict.fromkeys(("starting", "restarting", "ended"), 0)
-        supervisors, actors, queued = len(tops_of(self._run)), 0, 0
+        supervisors, actors, queued = len(self._run.supervisors), 0, 0
         longest: list[tuple[int, int, Seen]] = []
         async with aclosing(walk(self._run, pace)) as everyone:
             async for seen in everyone:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator
 from itertools import count
 from typing import TYPE_CHECKING, cast
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary
 
 import attrs
 
@@ -38,18 +38,33 @@ class Seen:
     node: str
 
 
+class _Top(ReferenceType[Engine]):
+    """A supervisor at the top of a run, and its place in the tree."""
+
+    __slots__ = ("node",)
+
+    node: str
+
+
 class _Tops:
-    """The numbers of the supervisors at the top of a run. The place of one does not change when another one ends."""
+    """The places of the supervisors at the top of a run. The place of one does not change when another one ends."""
 
     def __init__(self) -> None:
-        self._numbers: WeakKeyDictionary[Engine, int] = WeakKeyDictionary()
+        # By the id of the supervisor. A `WeakKeyDictionary` takes five times as long, and there may be 10,000.
+        self._tops: dict[int, _Top] = {}
         self._next = count()
 
-    def number(self, engine: Engine) -> int:
-        number = self._numbers.get(engine)
-        if number is None:
-            number = self._numbers[engine] = next(self._next)
-        return number
+    def node(self, engine: Engine) -> str:
+        top = self._tops.get(id(engine))
+        if top is None or top() is not engine:
+            top = self._tops[id(engine)] = _Top(engine)
+            top.node = str(next(self._next))
+        return top.node
+
+    def forget_ended(self, living: int) -> None:
+        """Forget those that are gone, if there are many of them: so many supervisors are there."""
+        if len(self._tops) > 2 * living + 100:
+            self._tops = {key: top for key, top in self._tops.items() if top() is not None}
 
 
 _tops: WeakKeyDictionary[Run, _Tops] = WeakKeyDictionary()
@@ -57,10 +72,21 @@ _tops: WeakKeyDictionary[Run, _Tops] = WeakKeyDictionary()
 
 def tops_of(run: Run) -> list[tuple[str, Engine]]:
     """The supervisors that have none above them, each with its place in the tree. It has the same at each look."""
+    tops, engines = _tops_of(run), list(cast("dict[Engine, object]", run.supervisors))
+    tops.forget_ended(len(engines))
+    return [(tops.node(engine), engine) for engine in engines]
+
+
+def place_of_top(run: Run, engine: Engine) -> str:
+    """The place of a supervisor that has none above it. A question mark if it does not run."""
+    return _tops_of(run).node(engine) if engine in run.supervisors else "?"
+
+
+def _tops_of(run: Run) -> _Tops:
     tops = _tops.get(run)
     if tops is None:
         tops = _tops[run] = _Tops()
-    return [(str(tops.number(engine)), engine) for engine in list(cast("dict[Engine, object]", run.supervisors))]
+    return tops
 
 
 def children_of(node: str, engine: Engine) -> Iterator[Seen]:

@@ -95,7 +95,7 @@ async def view(observation: Observation, params: Params) -> TablePage:
     """
     pace, texts, id, q = Pace(), Texts(), params.text("id"), params.text("q")
     asked = params.whole("page", 1, least=1)
-    table = observation.registries.find(observation.run, id)
+    table = await observation.registries.find(observation.run, id, pace)
     if table is None:
         raise NotThere(f"There is no table {shown_safely(id)}. A registry has tables from its first name on.")
     about = await row_of(observation, table.names, table.kind, table.number, pace)

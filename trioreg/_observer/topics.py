@@ -112,7 +112,7 @@ async def view(observation: Observation, params: Params) -> TopicsPage:
     """
     pace, texts, q, asked = Pace(), Texts(), params.text("q"), params.whole("page", 1, least=1)
     found = _Topics(asked * PAGE_ROWS, words_of(q), texts, pace)
-    for names in observation.registries.all(observation.run):
+    for names in await observation.registries.all(observation.run, pace):
         if names.purpose == "topics":
             await found.add_all(names, observation.run)
     part = cut(found.ranking.count, asked)
@@ -150,7 +150,7 @@ class _Topics:
         retained: dict[Any, Any] = {} if pubsub is None else pubsub._retained.of_run(run)
         self._sources.append((names, retained))  # a topic has its number: fewer objects for the garbage collector
         # With several partitions a topic may be in each of them.
-        several: dict[Any, list[Group]] = {}
+        several: dict[Any, Group | list[Group]] = {}
         for number in range(names.n):
             async with entries_of(names, number, self._pace) as parts:
                 async for topics, groups in parts:
@@ -159,10 +159,10 @@ class _Topics:
                             await self._pace.rest()
                         if names.n == 1 or not _put(several, topic, group):
                             await self._add(topic, group, len(group))
-        for topic, all_groups in several.items():
+        for topic, some in several.items():
             if self._pace.is_over():
                 await self._pace.rest()
-            await self._add(topic, all_groups, sum(map(len, all_groups)))
+            await self._add(topic, some, sum(map(len, some)) if isinstance(some, list) else len(some))
         async with aclosing(chunks(retained, self._pace)) as kept:
             async for topics, _ in kept:
                 for topic in topics:
@@ -215,9 +215,14 @@ class _Topics:
 # A topic is the user's: its `__hash__` and `__eq__` may raise.
 
 
-def _put(several: dict[Any, list[Group]], topic: Any, group: Group) -> bool:
+def _put(several: dict[Any, Group | list[Group]], topic: Any, group: Group) -> bool:
+    """Add the group of one partition. As nearly all topics have one only, there is no list for that."""
     try:
-        several.setdefault(topic, []).append(group)
+        known = several.setdefault(topic, group)
+        if isinstance(known, list):
+            known.append(group)
+        elif known is not group:
+            several[topic] = [known, group]
     except Exception:
         return False
     return True

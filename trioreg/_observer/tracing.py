@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypedDict
 from weakref import ref
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 MESSAGES = 20
 """How many messages are kept."""
+
+ARGUMENTS = 70
+"""How many arguments of a message are looked at. There is no room for more in its text."""
 
 RENEWED = 10.0
 """For how long a look keeps a trace, in seconds."""
@@ -126,8 +130,8 @@ class _Tracer(Instrument):
         )
 
     def _text(self, message: Message) -> str:
-        args = [*map(self._texts.shown, message.args)]
-        args += [f"{name}={self._texts.shown(value)}" for name, value in message.kwargs.items()]
+        args = [*map(self._texts.shown, message.args[:ARGUMENTS])]
+        args += [f"{name}={self._texts.shown(value)}" for name, value in islice(message.kwargs.items(), ARGUMENTS)]
         return text_of(f"{message.kind} {message.method or 'message'}({', '.join(args)})") or ""
 
     def _outcome(self, value: object, error: BaseException | None, shown: bool) -> str:

@@ -144,7 +144,7 @@ async def _set_at_the_end(ending: trio.Event) -> None:
 
 def _config() -> Config:
     config = Config()
-    config.errorlog = logging.getLogger("trioreg.observer")
+    config.errorlog = logging.getLogger("hypercorn.error")  # its lines have none of our fields
     config.include_server_header = False
     config.keep_alive_timeout = HEADER_SECONDS
     config.h11_max_incomplete_size = LONGEST_HEADERS + LONGEST_URL

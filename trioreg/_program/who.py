@@ -189,7 +189,7 @@ def report_of(ref: ActorRef[Any], at_most: int | None = None) -> ActorReport:
 
 def _tasks(cell: Cell, at_most: int | None) -> list[ActorTask]:
     tasks: list[ActorTask] = []
-    for task, frames in islice(other_tasks(cell), at_most):
+    for task, frames in islice(other_tasks(cell, at_most), at_most):
         turn = cell.turn_of(task)
         waits = None if turn is None else turn.waits
         tasks.append(ActorTask(task.name, tuple(waits_for(waits, frames)), users_part(frames)))
