@@ -22,6 +22,7 @@ LONG = "Überlänge mit Umlauten äöüß " * 357  # 10,000 characters
 SCRIPT = '<script>document.title = "hacked"</script>'
 CARTS = 120
 SPARKS = 10
+PORT = sys.argv[1] if sys.argv[1:] else "0"
 
 agents: Registry[str, None] = Registry("agents", partitions=1)
 carts: Registry[str, None] = Registry("carts", partitions=4)
@@ -114,7 +115,7 @@ TREE = [
     child(Reader),
     child(PoolSupervisor, Pool("printers", Worker, size=3)),
     child(console),
-    child(Observer, "127.0.0.1:0", read_only=False),  # last: a test begins when its address is printed
+    child(Observer, f"127.0.0.1:{PORT}", read_only=False),  # last: a test begins when its address is printed
 ]
 
 if __name__ == "__main__":

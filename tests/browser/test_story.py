@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
+from support.browsers import observed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -102,10 +103,35 @@ def test_a_crash_is_seen_in_the_tree_while_it_is_open_and_in_the_log(program: Ob
     expect(line.locator("pre")).to_contain_text("ValueError: <b>treason</b>")
 
 
-def test_a_page_says_that_the_program_has_ended(own_program: Observed, opens: Opens, watch: Watch) -> None:
+def test_the_page_of_an_actor_that_has_ended_leads_to_its_next_life(program: Observed, opens: Opens) -> None:
+    page = opens(program, "actors?q=Q")
+    page.get_by_role("link", name="Q", exact=True).click()
+    expect(page.locator("#status")).to_have_text("Live")
+    killing = page.context.new_page()
+    killing.goto(page.url)
+    killing.get_by_role("button", name="Kill").click()
+    killing.get_by_role("button", name="Kill").click()
+    expect(page.get_by_text("It has ended: killed")).to_be_visible()
+    expect(page.locator("#status")).to_have_text("Live")
+    page.get_by_role("link", name=re.compile(r"Its next life is #\d+")).click()
+    for each in (page, killing):
+        if each is killing:
+            each.get_by_role("link", name="To Q", exact=True).click()
+        expect(each.get_by_role("heading", level=1)).to_have_text("Q")
+        expect(each.get_by_role("button", name="Kill")).to_be_visible()
+
+
+def test_a_page_says_that_the_program_has_ended_and_that_another_one_has_another_address(
+    own_program: Observed, opens: Opens, watch: Watch
+) -> None:
     page = opens(own_program, "tree")
     expect(page.locator("#status")).to_have_text("Live")
     watch.ended = True
     own_program.end()
     expect(page.locator("#status")).to_have_text("The program has ended")
     expect(node(page, "James Bond")).to_be_visible()  # the last look stays
+    with observed(own_program.base.rpartition(":")[2]) as another:
+        expect(page.locator("#status")).to_have_text("Open the address that the program has printed last")
+        page.goto(another.url)
+        page.go_back()
+        expect(page.locator("#status")).to_have_text("Live")

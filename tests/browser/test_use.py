@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import socket
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
 
+from trioreg._observer_web.state import MOST_STREAMS
+
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
-    from support.browsers import Observed, Opens
+    from playwright.sync_api import Page, Route
+    from support.browsers import Observed, Opens, Watch
 
 
 def names(page: Page) -> list[str]:
@@ -40,6 +44,33 @@ def test_actors_are_filtered_while_you_type_and_the_field_keeps_its_text_and_foc
     page.get_by_label("Filter").press_sequentially("c-11", delay=20)
     expect(page.locator("tbody tr")).to_have_count(10)
     expect(page.get_by_label("Filter")).to_be_focused()
+    expect(page.get_by_label("Filter")).to_have_value("c-11")
+
+
+def test_what_is_typed_before_the_script_is_there_is_a_filter_too(program: Observed, opens: Opens) -> None:
+    page = opens(program)
+    late: list[Route] = []
+    page.route("**/live.js", lambda route: late.append(route))
+    with page.expect_request("**/live.js"):
+        page.goto(f"{program.base}/actors", wait_until="commit")
+    page.get_by_label("Filter").fill("c-11")
+    late.pop().continue_()
+    expect(page.locator("tbody tr")).to_have_count(10)
+
+
+def test_an_answer_that_comes_late_is_not_shown(program: Observed, opens: Opens) -> None:
+    page = opens(program, "actors")
+    late: list[Route] = []
+    page.route("**/actors?q=James", lambda route: late.append(route))
+    page.get_by_label("Filter").fill("James")
+    page.get_by_label("Filter").press("Enter")
+    page.get_by_label("Filter").fill("c-11")
+    page.get_by_label("Filter").press("Enter")
+    expect(page.locator("tbody tr")).to_have_count(10)
+    with page.expect_response("**/actors?q=James"):
+        late.pop().continue_()
+    expect(page.locator("#status")).to_have_text("Live")
+    expect(page.locator("tbody tr")).to_have_count(10)
     expect(page.get_by_label("Filter")).to_have_value("c-11")
 
 
@@ -91,8 +122,8 @@ def test_james_bond_can_be_killed_with_and_without_javascript(program: Observed,
     before = page.url
     page.get_by_role("button", name="Kill").click()
     page.get_by_role("button", name="Kill").click()
-    page.goto(f"{program.base}/actors?q=Felix")
-    page.get_by_role("link", name="Felix Leiter").click()
+    page.get_by_role("link", name="To Felix Leiter").click()
+    expect(page.get_by_role("button", name="Kill")).to_be_visible()
     assert page.url != before
 
 
@@ -154,3 +185,60 @@ def test_a_live_page_keeps_the_focus_and_the_selection(program: Observed, opens:
     )  # the page has changed
     expect(link).to_be_focused()
     assert page.evaluate("() => getSelection().toString()").strip() == "Tree"
+
+
+def test_zoom_and_folds_stay_while_the_tree_changes(program: Observed, opens: Opens) -> None:
+    page = opens(program, "tree")
+    page.locator("#canvas").get_by_role("link", name="Fold carts").click()
+    page.get_by_role("button", name="Larger").click()
+    happened = page.locator("ol.happened li.is-crash")
+    before = happened.count()
+    program.tell("betray")
+    expect(happened).not_to_have_count(before)
+    expect(page.locator("#zoom-now")).to_have_text("125 %")
+    width, natural = page.locator("#picture").evaluate("it => [it.width.baseVal.value, it.viewBox.baseVal.width]")
+    assert width == pytest.approx(1.25 * natural, abs=0.1)
+    expect(page.locator("#canvas").get_by_role("link", name="Unfold carts")).to_be_visible()
+
+
+def test_a_page_that_is_not_seen_or_paused_has_no_stream(program: Observed, opens: Opens) -> None:
+    page = opens(program, "tree")
+    expect(page.locator("#status")).to_have_text("Live")
+    agent = page.locator("g.node").filter(has_text="Vesper Lynd").locator("text.cls")
+    old = agent.text_content()
+    see = """is => {
+        Object.defineProperty(document, "hidden", {value: !is, configurable: true});
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(see, False)
+    program.tell("betray")
+    with page.expect_request("**/live/tree"):
+        page.evaluate(see, True)
+    expect(agent).not_to_have_text(old or "")
+    page.get_by_role("button", name="Pause").click()
+    page.evaluate(see, False)
+    page.evaluate(see, True)
+    expect(page.locator("#status")).to_have_text("Paused")
+    with page.expect_request("**/live/tree"):
+        page.get_by_role("button", name="Go on").click()
+
+
+def test_one_live_page_too_many_says_so_and_takes_the_next_free_place(
+    program: Observed, opens: Opens, watch: Watch
+) -> None:
+    page = opens(program, "log")
+    expect(page.locator("#status")).to_have_text("Live")
+    watch.ended = True  # Chromium writes each status that is an error into the console
+    token = program.url.partition("token=")[2]
+    host, port = program.base.removeprefix("http://").split(":")
+    with ExitStack() as streams:
+        for _ in range(MOST_STREAMS - 1):
+            stream = streams.enter_context(socket.create_connection((host, int(port))))
+            stream.sendall(
+                f"GET /live/log HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+            )
+            assert stream.recv(100).startswith(b"HTTP/1.1 200 ")
+        other = page.context.new_page()
+        other.goto(f"{program.base}/log")
+        expect(other.locator("#status")).to_have_text("Too many live pages are open, trying again")
+    expect(other.locator("#status")).to_have_text("Live")

@@ -23,7 +23,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 ACTION = {"name": "kill", "title": f"Kill{SCRIPT}", "sentence": f"It ends at once.{SCRIPT}"}
 OTHERS: dict[str, dict[str, Any]] = {
     "confirm.html": {"action": ACTION, "label": f"James Bond{SCRIPT}", "number": 5, "token": "abc"},
-    "acted.html": {"sentence": f"It is done{SCRIPT}", "number": 5},
+    "acted.html": {"sentence": f"It is done{SCRIPT}", "number": 5, "label": f"James Bond{SCRIPT}"},
     "error.html": {"status": 404, "sentence": f"There is no actor {SCRIPT}"},
     "no_token.html": {},
 }

@@ -14,6 +14,7 @@ from support.supervisors import supervising
 from support.web import BEARER, ORIGIN, Answer, app_of, ask, log_in
 from trio.testing import MockClock
 
+import trioreg
 from trioreg import Actor, ActorRef, ChildSpec
 from trioreg._observer import PAGES
 from trioreg._observer_web import ObserverApp
@@ -65,6 +66,24 @@ async def test_an_action_is_asked_for_confirmed_and_done(autojump_clock: MockClo
         assert done.status == 200
         assert "was killed. Its next life is" in done.text
         assert it.are_alive == [False, True]
+
+
+@pytest.mark.parametrize("action", ["kill", "stop", "restart"])
+async def test_what_was_done_leads_to_the_next_life_of_the_actor(action: str, autojump_clock: MockClock) -> None:
+    async with world() as it:
+        token = (await it.confirm(action)).text
+        done = await it.post(token=token, action=action)
+        after = trioreg.tree().supervisors[0].children[0].ref
+        assert after is not None
+        assert after is not it.refs[0]
+        assert f"<a>{after._number} Agent #{after._number}</a>" in done.text
+
+
+async def test_what_was_done_leads_to_an_actor_that_has_ended_for_good(autojump_clock: MockClock) -> None:
+    async with world() as it:
+        token = (await it.confirm("terminate")).text
+        done = await it.post(token=token, action="terminate")
+        assert f"<a>{it.number()} Agent #{it.number()}</a>" in done.text
 
 
 async def test_nothing_is_done_by_asking(autojump_clock: MockClock) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import trio
+from support.cancellation import Cancelling, sweep
 
 import trioreg
 from trioreg import ChildSpec, observer, open_supervisor
@@ -164,6 +166,30 @@ async def test_localhost_listens_on_one_port_of_each_address_it_has() -> None:
     for listener in listeners:
         await listener.aclose()
     assert len(ports) == 1
+
+
+async def test_nothing_listens_after_a_start_that_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[trio.socket.SocketType] = []
+
+    def make(*args: Any) -> trio.socket.SocketType:
+        made.append(trio.socket.from_stdlib_socket(socket.socket(*args)))
+        return made[-1]
+
+    async def getaddrinfo(*_: object, **__: object) -> list[Any]:
+        await trio.lowlevel.checkpoint()
+        families = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+        return [(family, socket.SOCK_STREAM, 6, "", (address, 0)) for family, address in families.items()]
+
+    async def attempt(cancelling: Cancelling[Any]) -> None:
+        made.clear()
+        if await cancelling.run(partial(listen, parse_bind("localhost:0"), False)):
+            for listener in cancelling.value:
+                await listener.aclose()
+        assert [each.fileno() for each in made] == [-1] * len(made)
+
+    monkeypatch.setattr(trio.socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(trio.socket, "socket", make)
+    assert await sweep(attempt) >= 2
 
 
 async def test_the_address_of_every_interface_is_shown_as_one_that_a_browser_knows() -> None:

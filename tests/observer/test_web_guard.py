@@ -135,6 +135,12 @@ async def test_the_redirect_never_leads_to_another_site(path: str) -> None:
     assert location.startswith("/other.site")
 
 
+async def test_a_prefix_that_the_client_chooses_does_not_lead_to_another_site() -> None:
+    # As with Mount("/{rest:path}", ...) in Starlette.
+    answer = await ask(app(), f"//other.site/?token={TOKEN}", {}, root_path="//other.site")
+    assert answer.header("location") == "/other.site/"
+
+
 async def test_a_line_break_in_the_address_does_not_write_a_header() -> None:
     answer = await ask(app(), f"/a%0d%0aset-cookie:x=y?token={TOKEN}&q=%0d%0ax:y", {})
     assert answer.header("location") == "/a%0D%0Aset-cookie%3Ax%3Dy?q=%0D%0Ax%3Ay"

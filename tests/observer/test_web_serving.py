@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import signal
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from support.web_client import Client
 from trio.testing import wait_all_tasks_blocked
 
 import trioreg
-from trioreg import Actor, ChildSpec, Exit, observer
+from trioreg import Actor, ActorRef, ChildSpec, Exit, Supervisor, observer
 from trioreg._observer_web import Opened
 from trioreg._observer_web.server import Server
 
@@ -148,13 +149,32 @@ async def test_an_observer_ends_within_its_time_while_pages_are_open(capsys: pyt
     assert lines.count("event: end") == 2
 
 
+async def _kill(supervisor: Supervisor) -> None:
+    ref_of(supervisor, "observer").kill()
+
+
+async def _restart(supervisor: Supervisor) -> None:
+    await supervisor.terminate_child("observer")
+    await supervisor.restart_child("observer")
+
+
+async def _restart_all(supervisor: Supervisor) -> None:
+    ref_of(supervisor, "other").kill()
+
+
+def ref_of(supervisor: Supervisor, id: str) -> ActorRef[Any]:
+    ref = next(info.ref for info in supervisor.which_children() if info.id == id)
+    assert ref is not None
+    return ref
+
+
+@pytest.mark.parametrize("end", [_kill, _restart, _restart_all])
 async def test_a_page_of_an_observer_that_is_restarted_is_not_told_that_the_program_is_over(
-    capsys: pytest.CaptureFixture[str],
+    end: Callable[[Supervisor], Awaitable[None]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with supervising([ChildSpec(observer.Observer, ("127.0.0.1:0",))]) as supervisor:
+    specs = [ChildSpec(observer.Observer, ("127.0.0.1:0",), id="observer"), ChildSpec(Actor, id="other")]
+    async with supervising(specs, strategy="one_for_all") as supervisor:
         url = url_in(capsys.readouterr().err)
-        ref = supervisor.which_children()[0].ref
-        assert ref is not None
         port = int(url.partition("/?")[0].rpartition(":")[2])
         for is_first in (True, False):
             async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
@@ -162,7 +182,7 @@ async def test_a_page_of_an_observer_that_is_restarted_is_not_told_that_the_prog
                 await client.get("/live/tree")
                 await client.read_until("event: look")
                 if is_first:
-                    ref.kill()
+                    await end(supervisor)
                     assert "event: end" not in await client.read_all()
                     await wait_all_tasks_blocked(0.01)
 

@@ -77,8 +77,8 @@ class Observed:
 
 
 @contextmanager
-def observed() -> Generator[Observed]:
-    command = [sys.executable, "-X", "utf8", str(PROGRAM)]
+def observed(port: str = "0") -> Generator[Observed]:
+    command = [sys.executable, "-X", "utf8", str(PROGRAM), port]
     pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(command, encoding="utf-8", **pipes) as process:
         try:

@@ -26,7 +26,7 @@ TEMPLATES = {
     "error.html": "<h1>{{ status }} {{ title }}</h1><p>{{ sentence }}</p>",
     "no_token.html": "<h1>{{ title }}</h1>",
     "confirm.html": "{{ token }}",
-    "acted.html": "<p>{{ sentence }}</p>",
+    "acted.html": "<p>{{ sentence }}</p><a>{{ number }} {{ label }}</a>",
 }
 
 

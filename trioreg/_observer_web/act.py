@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
@@ -44,8 +45,8 @@ async def question(actor: Page, asked: Asked, state: State) -> dict[str, object]
     raise Refused(400, f"{name} is not possible for actor #{number} now.")
 
 
-async def answer(asked: Asked, state: State) -> dict[str, object]:
-    """Do it. Returns the data of the template that says what happened.
+async def answer(actor: Page, asked: Asked, state: State) -> dict[str, object]:
+    """Do it. Returns the data of the template that says what happened, and leads back to the actor, or its next life.
 
     Raises:
         Refused: The form is not valid, or no more; or the action is not possible any more.
@@ -62,7 +63,21 @@ async def answer(asked: Asked, state: State) -> dict[str, object]:
         raise Refused(403, f"{error}") from None
     except (BadParam, NotThere) as error:
         raise refused(error) from None
-    return {"sentence": sentence, "number": None}
+    return {"sentence": sentence, **await _life_now(actor, state, number)}
+
+
+async def _life_now(actor: Page, state: State, number: int) -> dict[str, object]:
+    """The number and the label of the life that has the place of an actor now: of the last one, if there is none."""
+    found: dict[str, object] = {"number": None, "label": ""}
+    following: int | None = number
+    with suppress(NotThere):
+        for _ in range(2):  # a page that is older than the next life leads to it as well
+            if following is not None:
+                params = Params({"number": f"{following}"})
+                data = cast("Mapping[str, Any]", await actor.view(state.observation, params))
+                found = {"number": following, "label": data["row"]["label"]}
+                following = data["next_number"]
+    return found
 
 
 def _asked_for(texts: Mapping[str, str]) -> tuple[str, int]:

@@ -94,9 +94,11 @@ async def listen(bind: Bind, allow_remote: bool) -> list[trio.SocketListener]:
                 continue
             listeners.append(listener)
             port = listener.socket.getsockname()[1]
-    except OSError as error:
+    except BaseException as error:
         for listener in listeners:
             listener.socket.close()
+        if not isinstance(error, OSError):
+            raise
         hint = ". Choose another port, or port 0 for one that is free" if error.errno == errno.EADDRINUSE else ""
         text = f"the observer can't listen on {bind.text}: {error.strerror or error}{hint}"
         raise OSError(error.errno, text) from None

@@ -140,7 +140,7 @@ class ObserverApp(Identity):
         return HTMLResponse(encoded(html))
 
     async def _act(self, asked: Asked, name: str) -> Response:
-        data = await answer(asked, self.state)
+        data = await answer(self._page_of("actor"), asked, self.state)
         html = await self._html.render("acted.html", {**self._frame(asked), **data, "title": "Done"})
         return HTMLResponse(encoded(html))
 

@@ -23,12 +23,14 @@ class Connection(trio.abc.HalfCloseableStream):
     Attributes:
         socket: Hypercorn asks it for the addresses of both sides.
         scope: Everything that is done for this connection.
+        exit: Ctrl-C or `SystemExit`, raised in a page. It goes around Hypercorn, and ends the program.
     """
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
         self.socket = stream.socket
         self.scope = trio.CancelScope()
+        self.exit: BaseException | None = None
         self._requests = 0
         self._is_at_end = False
 
@@ -58,11 +60,15 @@ class Connection(trio.abc.HalfCloseableStream):
             self._end_if_unused()
         return data
 
+    # Hypercorn closes in a ``finally``. There, `trio.Cancelled` would take the place of a Ctrl-C on its way out.
+
     async def send_eof(self) -> None:
-        await self._stream.send_eof()
+        with trio.CancelScope(shield=True):  # it waits for nothing
+            await self._stream.send_eof()
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        with trio.CancelScope(shield=True):
+            await self._stream.aclose()
 
     @contextmanager
     def one_request(self) -> Generator[None]:

@@ -320,7 +320,8 @@ def route_path(scope: Scope) -> str:
 
 def base_of(scope: Scope) -> str:
     """The prefix under which the observer is mounted, as it stands in addresses: empty, or "/observer"."""
-    return quote(scope.get("root_path", "").rstrip("/"))
+    prefix: str = scope.get("root_path", "").strip("/")  # "//other.site" would lead to another site
+    return quote(f"/{prefix}") if prefix else ""
 
 
 def accepts_html(scope: Scope) -> bool:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
 
 from .._actors import Actor
+from .._supervision import Child
 from .serving import open_listeners, settings_of
+
+if TYPE_CHECKING:
+    from .._supervision import Engine
 
 
 class Observer(Actor):
@@ -36,8 +41,14 @@ class Observer(Actor):
 
     async def on_start(self) -> None:
         opened = await open_listeners(self._settings)
-        self.start_soon(opened.run, self._is_shut_down)
+        self.start_soon(opened.run, self._is_program_over)
 
-    def _is_shut_down(self) -> bool:
-        exit = self.ref.exit
-        return exit is not None and exit.reason == "shutdown"  # after any other end, it may be restarted
+    def _is_program_over(self) -> bool:
+        """Whether the whole tree ends. Its own exit can't say it: it is shut down to be restarted, too."""
+        cell = self.ref._cell
+        child = None if cell is None else getattr(cell.life, "child", None)
+        is_closing = True
+        while isinstance(child, Child):
+            engine = cast("Engine", child.parent)
+            is_closing, child = engine.is_closing(), engine.own_child
+        return is_closing

@@ -14,7 +14,7 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
-from .._runtime import SafeLogger
+from .._runtime import SafeLogger, split
 from .connection import Connection
 from .guard import LONGEST_HEADERS, LONGEST_URL
 
@@ -101,6 +101,11 @@ class Server:
         finally:
             connection.socket.close()
             self._connections.discard(connection)
+            if connection.exit is not None:
+                try:
+                    raise connection.exit
+                finally:
+                    connection.exit = None  # its traceback leads here: no cycle
 
 
 class _OneRequest:
@@ -130,6 +135,17 @@ class _OneRequest:
         with self._connection.one_request():
             try:
                 await self._app(scope, receive_and_see, send_and_say)
+            except (Exception, trio.Cancelled):
+                raise
+            except BaseException as error:
+                cancelled, exit = split(error)
+                if exit is None or isinstance(exit, Exception):
+                    raise
+                # Ctrl-C or `SystemExit`. Hypercorn would log it as an error of a page, and go on.
+                self._connection.exit = exit
+                self._connection.end()
+                if cancelled is not None:
+                    raise cancelled from None
             finally:
                 if not is_complete:
                     self._connection.end()

@@ -97,7 +97,7 @@ class Opened:
         """The same beside a program, which goes on if the observer fails."""
         try:
             await self.run()
-        except Exception as error:
+        except* Exception as error:  # if the program ends meanwhile, there is a `trio.Cancelled` beside it
             logger.report(error, "observer_failed", "the observer has ended: the program goes on without it")
 
 

@@ -27,7 +27,8 @@ class State:
         observation: What is observed.
         sessions: Who may look.
         ending: Set when the streams are to end.
-        says_goodbye: Whether they tell their pages then that the program is over.
+        says_goodbye: Whether a stream that ends, or is cancelled, tells its page that the program is over. While a
+            server of ours runs, it does not: if the server fails, the program goes on.
     """
 
     def __init__(self, sessions: Sessions) -> None:
@@ -38,10 +39,10 @@ class State:
         self._streams = 0
 
     def begin(self) -> None:
-        """Live streams may be opened: also after an end, when a server is started again."""
+        """A server of ours starts, or starts again: live streams may be opened until `end`."""
+        self.says_goodbye = False
         if self.ending.is_set():
             self.ending = trio.Event()
-            self.says_goodbye = True
 
     def end(self, *, says_goodbye: bool = True) -> None:
         """End all live streams."""

@@ -55,7 +55,7 @@ class Stream:
         first = await self._next_look()
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         says_goodbye = True
-        error: Exception | None = None
+        error: BaseException | None = None
 
         async def end_with_client() -> None:
             nonlocal says_goodbye
@@ -65,9 +65,7 @@ class Stream:
             nursery.cancel_scope.cancel()
 
         async def end_with_program() -> None:
-            nonlocal says_goodbye
             await self._state.ending.wait()
-            says_goodbye = self._state.says_goodbye
             nursery.cancel_scope.cancel()
 
         try:
@@ -76,14 +74,16 @@ class Stream:
                 nursery.start_soon(end_with_program)
                 try:
                     await self._send_looks(first, send)
-                except Exception as raised:  # outside of the nursery, it is no group
+                except trio.Cancelled:
+                    raise
+                except BaseException as raised:  # outside of the nursery, it is no group
                     error, says_goodbye = raised, False
                 nursery.cancel_scope.cancel()
             if error is not None:
                 raise error
         finally:
             error = None  # its traceback leads here: no cycle
-            if says_goodbye:
+            if says_goodbye and self._state.says_goodbye:
                 # Also if this task is cancelled: the page shows that the program is over, and does not ask again.
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + GOODBYE_SECONDS):
                     await send(_body(event_of("end", {}), more=False))

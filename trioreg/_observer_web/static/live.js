@@ -19,12 +19,14 @@ const WORDS = {
   live: "Live",
   paused: "Paused",
   lost: "Connection lost, trying again",
+  full: "Too many live pages are open, trying again",
+  failed: "This page failed, trying again. The log says why",
   ended: "The program has ended",
   gone: "It is gone. This is the last look",
-  stranger: "Open the address with the token again",
+  stranger: "Open the address that the program has printed last",
 };
 
-let source = null;
+let stream = null; // of the stream that is open: it ends it
 let retry = 0; // the timer
 let failures = 0;
 let isPaused = false;
@@ -44,52 +46,57 @@ function show(html) {
   live.dispatchEvent(new CustomEvent("looked"));
 }
 
-// The stream
+// The stream. An EventSource would not say why one is refused, nor try again after that.
 
 function close() {
   clearTimeout(retry);
-  source?.close();
-  source = null;
+  stream?.abort();
+  stream = null;
 }
 
-function open() {
+async function open() {
   close();
-  if (hasEnded) return;
   if (isPaused || document.hidden) {
     if (isPaused) tell("paused");
     return;
   }
-  const mine = new EventSource(`${base}/live/${page}${location.search}`);
-  source = mine;
-  mine.addEventListener("look", (event) => {
-    if (source !== mine) return;
-    failures = 0;
-    tell("live");
-    show(JSON.parse(event.data).html);
-  });
-  mine.addEventListener("end", () => {
-    hasEnded = true;
-    close();
-    tell("ended");
-    pause.hidden = true;
-  });
-  mine.addEventListener("error", () => {
-    if (source !== mine) return;
-    close(); // the browser would try again by itself, but not after an answer such as 503
-    tell("lost");
-    retry = setTimeout(again, RETRY[Math.min(failures++, RETRY.length - 1)]);
-  });
+  const mine = (stream = new AbortController());
+  const answer = await fetch(`${base}/live/${page}${location.search}`, { signal: mine.signal }).catch(() => null);
+  if (answer?.ok) await take(answer.body.pipeThrough(new TextDecoderStream()).getReader(), mine);
+  if (stream !== mine) return;
+  close();
+  if (answer?.status === 404) return tell("gone");
+  if (answer?.status === 401) return tell("stranger");
+  if (!hasEnded) tell({ 500: "failed", 503: "full" }[answer?.status] ?? "lost");
+  retry = setTimeout(open, RETRY[Math.min(failures++, RETRY.length - 1)]);
 }
 
-// A stream does not say why it fails, so the page is asked.
-async function again() {
-  const mine = asked;
-  const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
-  if (mine !== asked || source) return;
-  if (answer?.status === 404) tell("gone");
-  else if (answer?.status === 401) tell("stranger");
-  else if (answer?.ok) open();
-  else retry = setTimeout(again, RETRY[Math.min(failures++, RETRY.length - 1)]);
+// Each event is "event: NAME", "data: JSON" and an empty line. A line that begins with a colon is a sign of life.
+async function take(reader, mine) {
+  let rest = "";
+  for (;;) {
+    const { value } = await reader.read().catch(() => ({}));
+    if (stream !== mine || value === undefined) return;
+    const events = (rest + value).split("\n\n");
+    rest = events.pop();
+    for (const event of events) {
+      const [, name, data] = event.match(/^event: (.*)\ndata: (.*)/) ?? [];
+      if (name === "look") {
+        failures = 0;
+        end(false);
+        show(JSON.parse(data).html);
+      } else if (name === "end") {
+        failures = RETRY.length; // another program may take its place
+        end(true);
+      }
+    }
+  }
+}
+
+function end(is) {
+  hasEnded = is;
+  tell(is ? "ended" : "live");
+  pause.hidden = is;
 }
 
 pause.hidden = false;
@@ -178,3 +185,6 @@ document.body.dataset.script = "";
 document.querySelector(".menu [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 tell(document.hidden ? "paused" : "opening");
 open();
+for (const field of live.querySelectorAll("form.filter input")) {
+  if (field.value !== field.defaultValue) send(field.form); // typed before this script was there
+}
