@@ -39,7 +39,7 @@ def level() -> Iterator[None]:
 def ring() -> Iterator[LogRing]:
     ring = LogRing()
     yield ring
-    ring.close()
+    ring.detach()
 
 
 class State:
@@ -216,7 +216,7 @@ def test_levels_and_filters_of_the_program_stay_as_they_are() -> None:
     TRIOREG.setLevel(logging.ERROR)
     LOG.warning("not written")
     assert ring.lines() == []
-    ring.close()
+    ring.detach()
 
 
 def test_a_program_without_logging_still_sees_its_warnings_once(ring: LogRing) -> None:
@@ -227,7 +227,7 @@ def test_a_program_without_logging_still_sees_its_warnings_once(ring: LogRing) -
         crash()
     assert [record.getMessage() for record in shown] == ["careful", "it crashed"]
     assert len(ring.lines()) == len(other.lines()) == 3
-    other.close()
+    other.detach()
 
 
 def test_a_program_with_a_handler_sees_nothing_twice(ring: LogRing) -> None:
@@ -255,8 +255,8 @@ def test_the_handler_goes_away_with_its_observer_and_leaves_the_others() -> None
     before = TRIOREG.handlers[:]
     first, second = LogRing(), LogRing()
     LOG.info("for both")
-    first.close()
-    first.close()
+    first.detach()
+    first.detach()
     LOG.info("for one")
     assert len(first.lines()) == 1
     assert len(second.lines()) == 2
