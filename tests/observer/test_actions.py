@@ -11,6 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
     Actor,
+    ActorExited,
     ActorRef,
     Backoff,
     ChildSpec,
@@ -122,6 +123,27 @@ async def test_a_restart_under_a_dynamic_supervisor_is_a_kill(autojump_clock: Mo
         (info,) = supervisor.which_children()
         assert info.ref is not None
         assert text.endswith(f"Its next life is {repr(info.ref)[1:-1]}.")
+
+
+async def test_an_actor_in_its_first_start_is_not_said_to_be_started_again(autojump_clock: MockClock) -> None:
+    class Slow(Actor):
+        async def on_start(self) -> None:
+            await trio.sleep(60)
+
+    async with trio.open_nursery() as nursery, open_supervisor(at_end="stop") as supervisor:
+
+        async def start() -> None:
+            with pytest.raises(ActorExited):
+                await supervisor.start_child(Slow, id="one")
+
+        nursery.start_soon(start)
+        await wait_all_tasks_blocked()
+        ref = ref_of(supervisor, "one")
+        assert await offered(ref) == ["kill", "stop", "terminate"]
+        seen = await find(Observation(current_run()), ref._number, Pace())
+        assert actions_of(seen)[0]["sentence"] == "It ends at once, without its on_stop."
+        assert (await do("kill", ref)).endswith("was killed. It is not started again.")
+        assert supervisor.which_children() == []
 
 
 async def test_a_restart_after_a_wait_is_said(autojump_clock: MockClock) -> None:

@@ -180,7 +180,7 @@ async def test_an_instance_cannot_show_what_its_class_does_not_allow() -> None:
 
 
 async def test_a_number_that_no_actor_has_is_not_there() -> None:
-    with pytest.raises(NotThere, match="There is no actor #123456789"):
+    with pytest.raises(NotThere, match="There is no actor #123456789, or it has ended"):
         await look(PAGE, number=123456789)
     with pytest.raises(BadParam, match="number must be a whole number"):
         await look(PAGE)

@@ -91,6 +91,28 @@ async def test_a_crash_of_an_actor_is_a_line_with_its_traceback() -> None:
     assert line["clock"] > 1e9
 
 
+@pytest.mark.parametrize("log_state", [False, True])
+async def test_the_arguments_of_a_message_are_shown_only_if_the_class_allows_it(
+    log_state: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Till(Actor):
+        def __init__(self) -> None:
+            self.code = "state of the till"
+
+        def bang(self, code: str, *, again: str) -> None:
+            raise Bang
+
+    Till.log_state = log_state
+    observation = Observation(current_run())
+    async with open_supervisor([ChildSpec(Till, id="till")], name="shop", at_end="stop") as shop:
+        ref_of(shop, "till").cast_nowait(Till.bang, "secret", again="hidden")
+        await wait_all_tasks_blocked()
+        (line,) = (await look(PAGE, observation, level="error"))["lines"]
+    shown = "Till.bang('secret', again='hidden'), with {'code': 'state of the till'}): restart 1"
+    assert line["message"].endswith(shown if log_state else "Till.bang): restart 1")
+    assert "Till.bang('secret', again='hidden')" in caplog.text  # the program's own log
+
+
 async def test_the_newest_line_comes_first_and_the_oldest_are_dropped() -> None:
     observation = Observation(current_run())
     for number in range(LINES + 5):

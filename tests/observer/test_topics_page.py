@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -188,6 +189,16 @@ async def test_a_pool_is_shown_with_its_numbers(autojump_clock: MockClock) -> No
             }
         ]
         nursery.cancel_scope.cancel()
+
+
+async def test_very_many_pools_are_filtered_in_slices(steps: Steps) -> None:
+    async with AsyncExitStack() as stack:
+        for number in range(2 * pace.STEPS):
+            await stack.enter_async_context(open_pool(Stuck, size=1, name=f"pool {number:03}"))
+        page = await look(PAGE, q="099")
+        assert ([pool["label"] for pool in page["pools"]], page["pools_total"]) == (["pool 099"], 2 * pace.STEPS)
+        assert steps.most <= pace.STEPS
+        assert steps.steps >= 4 * pace.STEPS
 
 
 async def test_a_pool_in_a_tree_leads_to_its_supervisor() -> None:

@@ -18,7 +18,7 @@ from .birth import new_life, new_passing_life
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
 from .control import ask, is_suspended, resume
-from .crash_details import crash_details
+from .crash_details import CrashDetails, crash_details
 from .deadlock import (
     EndsBelow,
     Node,
@@ -60,6 +60,7 @@ __all__ = [
     "Agent",
     "CAST",
     "Cell",
+    "CrashDetails",
     "ENDED",
     "ENDING",
     "Function",

@@ -84,11 +84,12 @@ def actions_of(seen: Seen) -> list[Action]:
 
 def _is_kept(child: Child) -> bool:
     """Whether its supervisor keeps its spec when it is terminated: then there is `Supervisor.restart_child`."""
-    return child.id is not None and child.spec.restart != "temporary"
+    return child.id is not None and child.spec.restart != "temporary" and not child.is_new
 
 
 def _is_restarted_after_a_kill(child: Child) -> bool:
-    return child.spec.restart in ("permanent", "transient")
+    """Whether its restart type says so. A child that ends in its first start is forgotten."""
+    return child.spec.restart in ("permanent", "transient") and not child.is_new
 
 
 async def act(observation: Observation, action: str, number: int) -> str:

@@ -34,7 +34,7 @@ async def find(observation: Observation, number: int, pace: Pace) -> Seen:
                     observation.refs[number] = cast("ActorRef[Any]", life.ref)
                     return seen
         raise NotThere(
-            f"There is no actor #{number}. It has ended. If it was restarted, its next life has a new number."
+            f"There is no actor #{number}, or it has ended. If it was restarted, its next life has a new number."
         )
     cell = ref._cell
     child = None if cell is None else getattr(cell.life, "child", None)

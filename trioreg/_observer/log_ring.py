@@ -1,7 +1,8 @@
 """The last lines of the log, as texts: a `logging` handler on the logger ``trioreg``.
 
 It changes no level and no filter of the program, and it keeps no record: no exception, no frame and no object of the
-user's. It goes away with its `LogRing`, also if that is only garbage.
+user's. It goes away with its `LogRing`, also if that is only garbage. Of the message in which an actor crashed, it has
+the arguments only if the class of the actor has ``log_state = True``.
 
 Must never happen: a line that the program would have seen without an observer, and does not see with one; an error in
 the code that writes a line.
@@ -17,6 +18,7 @@ from time import monotonic
 from typing import TypedDict
 from weakref import finalize, ref
 
+from .._actors import CrashDetails
 from .._runtime import one_line, text_of
 
 LINES = 1000
@@ -161,7 +163,11 @@ class _RingHandler(logging.Handler):
 
 def _message_of(record: logging.LogRecord) -> str:
     try:
-        text = record.getMessage()
+        args = record.args
+        if isinstance(args, tuple) and any(isinstance(each, CrashDetails) for each in args):
+            text = record.msg % tuple(each.public if isinstance(each, CrashDetails) else each for each in args)
+        else:
+            text = record.getMessage()
     except Exception as error:
         text = f"{text_of(record.msg)} <of which an argument raises {type(error).__name__}>"
     line = one_line(text[: MESSAGE + 1])

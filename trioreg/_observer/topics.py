@@ -242,6 +242,8 @@ def _has(names: Names[Any, Any], topic: Any) -> bool:
 async def _pools(pools: list[Pool[Any]], words: list[str], pace: Pace) -> list[PoolRow]:
     rows: list[PoolRow] = []
     for pool in pools:
+        if pace.is_over():
+            await pace.rest()
         engine = pool._engine
         if not isinstance(engine, PoolEngine) or not matches(words, pool.name, engine.label):
             continue
