@@ -31,6 +31,9 @@ LOG = logging.getLogger("trioreg.supervision")
 def level() -> Iterator[None]:
     before = TRIOREG.level
     TRIOREG.setLevel(logging.DEBUG)
+    for handler in [*TRIOREG.handlers]:  # of observers in other tests, which are not collected yet
+        if isinstance(handler, module._RingHandler):
+            TRIOREG.removeHandler(handler)
     yield
     TRIOREG.setLevel(before)
 
