@@ -192,7 +192,7 @@ def _happening(noted: _Noted) -> Happening:
         case "start":
             text = f"{label} started"
         case "restart":
-            text = f"{label} restarted as #{noted.actor} (restart {noted.detail})"
+            text = f"{label.removesuffix(f' #{noted.actor}')} restarted as #{noted.actor} (restart {noted.detail})"
         case "give_up":
             text = f"{label} gave up: {noted.detail}"
     return Happening(
