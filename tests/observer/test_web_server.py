@@ -284,6 +284,16 @@ async def test_what_hypercorn_does_not_expect_ends_one_connection_and_not_the_se
         assert (await site.status()).startswith(OK)
 
 
+async def test_a_client_that_sends_much_has_the_loop_for_a_little_of_it_at_a_time() -> None:
+    ours, theirs = map(trio.SocketStream, trio.socket.socketpair())
+    async with ours, theirs:
+        await theirs.send_all(b"x" * 3000)
+        tested = connection.Connection(ours)
+        for max_bytes in (65536, None):
+            assert len(await tested.receive_some(max_bytes)) == connection.MOST_AT_ONCE
+        assert len(await tested.receive_some(10)) == 10
+
+
 # The end
 
 

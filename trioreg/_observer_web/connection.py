@@ -16,6 +16,10 @@ import trio
 SEND_SECONDS = 5.0
 """How long a client may take to read what is sent in one piece."""
 
+MOST_AT_ONCE = 1024
+"""How many bytes are taken from a client at once. Hypercorn goes through all of them without a break: with 64 kB of the
+frames of HTTP/2, each of a few bytes, a client without the token would hold the loop for some tenths of a second."""
+
 
 class Connection(trio.abc.HalfCloseableStream):
     """A `trio.SocketStream` that is closed when its client does not read.
@@ -51,7 +55,7 @@ class Connection(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         try:
-            data = await self._stream.receive_some(max_bytes)
+            data = await self._stream.receive_some(min(max_bytes or MOST_AT_ONCE, MOST_AT_ONCE))
         except trio.BrokenResourceError:
             self.end()
             raise
