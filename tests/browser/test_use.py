@@ -242,3 +242,24 @@ def test_one_live_page_too_many_says_so_and_takes_the_next_free_place(
         other.goto(f"{program.base}/log")
         expect(other.locator("#status")).to_have_text("Too many live pages are open, trying again")
     expect(other.locator("#status")).to_have_text("Live")
+
+
+def test_a_page_without_a_stream_says_why(program: Observed, opens: Opens, watch: Watch) -> None:
+    page = opens(program, "log")
+    watch.ended = True  # Chromium writes each status that is an error into the console
+    status = 404
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=status, body="no")
+
+    page.route("**/live/log", refuse)
+    for status, says in (  # noqa: B007 - `refuse` takes it
+        (404, "It is gone. This is the last look"),  # as a table whose registry has gone
+        (401, "Open the address that the program has printed last"),
+        (500, "This page failed, trying again. The log says why"),
+        (502, "Connection lost, trying again"),  # as a proxy says it
+    ):
+        page.reload()
+        expect(page.locator("#status")).to_have_text(says)
+    page.unroute("**/live/log")
+    expect(page.locator("#status")).to_have_text("Live")
