@@ -477,7 +477,7 @@ def test_the_live_story_refuses_an_address_that_is_none(address: str, report: st
 
 
 def test_the_live_story_says_how_to_install_the_observer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "starlette.py").write_text("raise ImportError('missing', name='starlette')")
+    (tmp_path / "starlette.py").write_text("raise ModuleNotFoundError('missing', name='starlette')")
     monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     done = run(AGENTS, "--observe")
     assert done.stderr == 'secret_agents.py: trioreg.observer needs starlette: pip install "trioreg[observer]"\n'

@@ -1,7 +1,7 @@
 """Erlang's Observer for a running program: its supervision tree, actors and registries, live in a browser.
 
-Install ``trioreg[observer]``. The guide is "The observer" in the docs. ``python -m trioreg.observer URL`` shows the
-same in a terminal.
+Install ``trioreg[observer]``. The guide is "How to: see your program live" in the docs. ``python -m trioreg.observer
+URL`` shows the same in a terminal.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ try:
     import jinja2 as _jinja2
     import rich as _rich
     import starlette as _starlette
-except ImportError as _error:
+except ModuleNotFoundError as _error:  # any other error is one of that package: it says itself what is wrong
     _sentence = f'trioreg.observer needs {_error.name}: pip install "trioreg[observer]"'
     if __name__ == "__main__":
         sys.exit(_sentence)
-    raise ImportError(_sentence, name=_error.name) from _error
+    raise ModuleNotFoundError(_sentence, name=_error.name) from _error
 
 import trio
 
@@ -38,17 +38,19 @@ def app(*, read_only: bool = True, token: str | None = None, hosts: Iterable[str
 
     ::
 
-        observer = trioreg.observer.app()
-        site = Starlette(routes=[Mount("/observer", observer)])
-        print(observer.url("http://127.0.0.1:8000/observer"))
+        from trioreg import observer
+
+        pages = observer.app()
+        site = Starlette(routes=[Mount("/observer", pages)])
+        print(pages.url("http://127.0.0.1:8000/observer"))
 
     It observes the Trio run that its requests are answered in. While no page is open, it costs nothing but a handler
     of the log, from the first request on. Not a checkpoint.
 
     Args:
-        read_only: Whether there are no actions. With False, who has the token can kill, stop, restart and terminate
-            actors, after a confirmation.
-        token: What opens it: 16 to 200 letters, digits and ``-._~``. None: a random one.
+        read_only: With True, the pages have no actions. With False, anyone with the token can kill, stop, restart and
+            terminate actors, after a confirmation.
+        token: The token that opens the pages: 16 to 200 letters, digits and ``-._~``. None: a random one.
         hosts: Names under which browsers reach it, as in ``"tools.example.org"``, with a port or without. IP addresses
             and ``localhost`` need not be given. Other names are refused: another site could send a browser here.
 
@@ -71,18 +73,20 @@ async def serve(
 
     ::
 
-        async with trio.open_nursery() as nursery:
-            url = await nursery.start(trioreg.observer.serve)
+        from trioreg import observer
 
-    It prints its address with the token to stderr, as Jupyter does. When it is cancelled, it tells open pages, and
-    needs half a second at most. A request that fails is logged, and never raised.
+        async with trio.open_nursery() as nursery:
+            url = await nursery.start(observer.serve)
+
+    It prints its address with the token to stderr, as Jupyter does. When it is cancelled, it tells open pages that it
+    ends, which takes half a second at most. A request that fails is logged, and never raised.
 
     Args:
         bind: Where to listen: ``"127.0.0.1:4001"``, ``"[::1]:4001"`` or ``"localhost:4001"``. With port 0 the system
             chooses a free one.
         read_only: As in `app`.
-        allow_remote: Whether the address may be one that other machines reach. What they send and get, the token too,
-            is not encrypted.
+        allow_remote: Whether ``bind`` may be an address that other machines can reach. The token and all data then
+            go over the network without encryption.
         hosts: Names under which browsers reach it, beside the address itself, as in `app`.
         token: As in `app`.
         task_status: For ``nursery.start``, which returns the address with the token.
@@ -100,7 +104,7 @@ async def serve(
 
 def _prepare(bind: str) -> Callable[[], Awaitable[Opened]]:  # pyright: ignore[reportUnusedFunction]  # run() does
     """For ``trioreg.run(observe=...)``: checks the argument, and returns what listens there."""
-    settings = settings_of(bind)
+    settings = settings_of(bind, argument="observe")
 
     async def open_there() -> Opened:
         return await open_listeners(settings)

@@ -60,6 +60,7 @@ def test_what_is_typed_before_the_script_is_there_is_a_filter_too(program: Obser
 
 def test_an_answer_that_comes_late_is_not_shown(program: Observed, opens: Opens) -> None:
     page = opens(program, "actors")
+    page.get_by_role("button", name="Pause").click()  # else the next look would show what is right
     late: list[Route] = []
     page.route("**/actors?q=James", lambda route: late.append(route))
     page.get_by_label("Filter").fill("James")
@@ -69,8 +70,8 @@ def test_an_answer_that_comes_late_is_not_shown(program: Observed, opens: Opens)
     expect(page.locator("tbody tr")).to_have_count(10)
     with page.expect_response("**/actors?q=James"):
         late.pop().continue_()
-    expect(page.locator("#status")).to_have_text("Live")
-    expect(page.locator("tbody tr")).to_have_count(10)
+    page.evaluate("async () => (await fetch(location.href)).text()")  # the page has had its turn, too
+    assert page.locator("tbody tr").count() == 10
     expect(page.get_by_label("Filter")).to_have_value("c-11")
 
 
@@ -242,3 +243,24 @@ def test_one_live_page_too_many_says_so_and_takes_the_next_free_place(
         other.goto(f"{program.base}/log")
         expect(other.locator("#status")).to_have_text("Too many live pages are open, trying again")
     expect(other.locator("#status")).to_have_text("Live")
+
+
+def test_a_page_without_a_stream_says_why(program: Observed, opens: Opens, watch: Watch) -> None:
+    page = opens(program, "log")
+    watch.ended = True  # Chromium writes each status that is an error into the console
+    status = 404
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=status, body="no")
+
+    page.route("**/live/log", refuse)
+    for status, says in (  # noqa: B007 - `refuse` takes it
+        (404, "It is gone. This is the last look"),  # as a table whose registry has gone
+        (401, "Open the address that the program has printed last"),
+        (500, "This page failed, trying again. The log says why"),
+        (502, "Connection lost, trying again"),  # as a proxy says it
+    ):
+        page.reload()
+        expect(page.locator("#status")).to_have_text(says)
+    page.unroute("**/live/log")
+    expect(page.locator("#status")).to_have_text("Live")

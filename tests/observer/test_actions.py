@@ -26,7 +26,7 @@ from trioreg import (
     open_supervisor,
 )
 from trioreg._observer import BadParam, NotThere, Observation
-from trioreg._observer.actions import act, actions_of
+from trioreg._observer.actions import NAMES, act, actions_of
 from trioreg._observer.find import find
 from trioreg._observer.pace import Pace
 from trioreg._runtime import current_run
@@ -261,6 +261,15 @@ async def test_each_action_is_a_line_in_the_log(autojump_clock: MockClock) -> No
         (record,) = log.of("observer_acted")
         assert record.getMessage() == f"an observer asks to stop child 'till', {ref!r}"
         assert fields_of(record)["actor"] == repr(ref)
+
+
+async def test_an_action_is_refused_in_another_run() -> None:
+    async with open_supervisor([ChildSpec(Plain, id="one")], at_end="stop") as supervisor:
+        observation, ref = Observation(current_run()), ref_of(supervisor, "one")
+        for action in NAMES:
+            with pytest.raises(RuntimeError, match="in the Trio run that is observed"):
+                await trio.to_thread.run_sync(trio.run, act, observation, action, ref._number)
+        assert ref.state == "running"
 
 
 async def test_an_action_is_a_checkpoint_before_anything_happens() -> None:

@@ -49,7 +49,7 @@ async def test_a_start_a_crash_a_restart_and_an_end_are_sentences_the_newest_fir
     one, two = first._number, second._number
     assert texts(happened) == [
         f"Till #{two} ended: shutdown",
-        f"Till #{two} restarted as #{two} (restart 1)",
+        f"Till #{two} started as restart 1",
         f"Till #{one} crashed: Bang: no paper",
         f"Till #{one} started",
     ]

@@ -31,6 +31,9 @@ LOG = logging.getLogger("trioreg.supervision")
 def level() -> Iterator[None]:
     before = TRIOREG.level
     TRIOREG.setLevel(logging.DEBUG)
+    for handler in [*TRIOREG.handlers]:  # of observers in other tests, which are not collected yet
+        if isinstance(handler, module._RingHandler):
+            TRIOREG.removeHandler(handler)
     yield
     TRIOREG.setLevel(before)
 
@@ -39,7 +42,7 @@ def level() -> Iterator[None]:
 def ring() -> Iterator[LogRing]:
     ring = LogRing()
     yield ring
-    ring.close()
+    ring.detach()
 
 
 class State:
@@ -238,7 +241,7 @@ def test_levels_and_filters_of_the_program_stay_as_they_are() -> None:
     TRIOREG.setLevel(logging.ERROR)
     LOG.warning("not written")
     assert ring.lines() == []
-    ring.close()
+    ring.detach()
 
 
 def test_a_program_without_logging_still_sees_its_warnings_once(ring: LogRing) -> None:
@@ -249,7 +252,7 @@ def test_a_program_without_logging_still_sees_its_warnings_once(ring: LogRing) -
         crash()
     assert [record.getMessage() for record in shown] == ["careful", "it crashed"]
     assert len(ring.lines()) == len(other.lines()) == 3
-    other.close()
+    other.detach()
 
 
 def test_a_program_with_a_handler_sees_nothing_twice(ring: LogRing) -> None:
@@ -277,8 +280,8 @@ def test_the_handler_goes_away_with_its_observer_and_leaves_the_others() -> None
     before = TRIOREG.handlers[:]
     first, second = LogRing(), LogRing()
     LOG.info("for both")
-    first.close()
-    first.close()
+    first.detach()
+    first.detach()
     LOG.info("for one")
     assert len(first.lines()) == 1
     assert len(second.lines()) == 2

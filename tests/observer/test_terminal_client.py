@@ -219,3 +219,8 @@ def test_a_url_that_cannot_be_right_is_refused_and_its_token_is_not_shown(url: s
     with pytest.raises(BadAddress, match=said) as info:
         read_address(url, None)
     assert "t0ken" not in str(info.value)
+
+
+def test_https_to_an_observer_that_has_http_is_told(program: Program) -> None:
+    with pytest.raises(NoAnswer, match=r"does not speak HTTPS: does its URL begin with http://\?$"):
+        get(program.url.replace("http:", "https:"))

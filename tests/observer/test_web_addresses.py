@@ -123,7 +123,7 @@ async def test_remote_is_a_question_of_yes_or_no() -> None:
 async def test_a_port_in_use_is_an_error_with_the_address(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(OSError, match=f"the observer can't listen on {bind}: ") as caught:
+        with pytest.raises(OSError, match=rf"{bind}: .*port 0 for one that is free$") as caught:
             await observer.serve(bind)
         assert caught.value.errno
         with pytest.RaisesGroup(pytest.RaisesExc(OSError, match=bind)):
@@ -147,7 +147,7 @@ def test_a_program_whose_observer_can_not_listen_starts_no_child() -> None:
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:0", "nowhere", 4001])
 def test_a_program_refuses_a_wrong_address_before_it_runs(bind: Any) -> None:
-    with pytest.raises((TypeError, ValueError), match=r"^bind must be "):
+    with pytest.raises((TypeError, ValueError), match=r"^observe must be "):
         trioreg.run([], observe=bind)
 
 
@@ -212,3 +212,8 @@ def test_a_server_answers_for_its_own_names_only() -> None:
     hosts = Hosts([], ["127.0.0.1:4001", "localhost:4001", "[::1]:80"])
     asked = ["127.0.0.1:4001", "LOCALHOST:4001", "[::1]", "[::1]:80", "127.0.0.1", "127.0.0.1:4002", "10.0.0.5:4001"]
     assert [hosts.allows(host) for host in asked] == [True, True, True, True, False, False, False]
+
+
+def test_run_says_who_takes_an_address_that_others_reach() -> None:
+    with pytest.raises(ValueError, match=r"allow_remote=True of trioreg\.observer\.serve or Observer"):
+        trioreg.run([], observe="0.0.0.0:4001")

@@ -65,7 +65,11 @@ def test_ctrl_c_in_a_page_ends_the_program(error: BaseException, target: str) ->
     async def main() -> None:
         with trio.fail_after(5):
             async with trio.open_nursery() as nursery:
-                children = [ChildSpec(Served, (app, lambda port: nursery.start_soon(look, port)))]
+
+                def begin(port: int) -> None:
+                    nursery.start_soon(look, port)
+
+                children = [ChildSpec(Served, (app, begin))]
                 async with trioreg.open_supervisor(children, max_restarts=math.inf):
                     await trio.sleep_forever()
 

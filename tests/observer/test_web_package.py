@@ -54,6 +54,21 @@ trioreg.run([])
     assert run(WITHOUT.format(missing) + program) == says * 2
 
 
+def test_a_package_of_the_extra_that_cannot_be_imported_says_itself_why(tmp_path: Path) -> None:
+    (tmp_path / "rich.py").write_text("from trioreg.observer import Observer")  # a program of the user's
+    program = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+try:
+    import trioreg.observer
+except ImportError as error:
+    print(error)
+"""
+    printed = run(program)
+    assert "Observer" in printed
+    assert "pip install" not in printed
+
+
 def shipped(folder: Path) -> set[str]:
     """The files beside the Python files."""
     return {

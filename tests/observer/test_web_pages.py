@@ -6,16 +6,18 @@ import copy
 import math
 import pickle
 from html.parser import HTMLParser
+from importlib.metadata import version
 from typing import Any
 
 import pytest
 import trio
+from hypercorn.middleware.dispatcher import TrioDispatcherMiddleware
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 from support.supervisors import supervising
 from support.web import BEARER, TOKEN, Listener, app_of, ask, log_in, page_of, page_with
 from trio.testing import MockClock
@@ -219,6 +221,20 @@ async def test_it_can_be_mounted_under_a_prefix() -> None:
     assert (await ask(tested, "/my%20observer/", cookie)).status == 200
     assert (await ask(tested, "/my%20observer/api/overview", cookie)).json == {"text": "x"}
     assert (await ask(tested, "/my%20observer/static/live.js", {})).status == 200
+
+
+@pytest.mark.skipif(version("hypercorn") < "0.18", reason="its dispatcher does not tell the prefix")
+async def test_the_dispatcher_of_hypercorn_has_it_beside_another_application() -> None:
+    async def home(request: Request) -> Response:
+        return PlainTextResponse("home")
+
+    other = Starlette(routes=[Route("/", home)])
+    mounts: dict[str, Any] = {"/observer": app_of(page_with("x")), "": other}
+    tested: Any = TrioDispatcherMiddleware(mounts)
+    answer = await ask(tested, f"/observer/?token={TOKEN}", {})
+    assert (answer.status, answer.header("location")) == (303, "/observer/")
+    assert (await ask(tested, "/observer/api/overview", {"cookie": answer.cookie})).json == {"text": "x"}
+    assert (await ask(tested, "/", {})).text == "home"
 
 
 async def test_its_errors_are_its_own_also_in_an_application_that_handles_errors() -> None:

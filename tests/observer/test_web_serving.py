@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
 import signal
+import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -227,6 +229,32 @@ def test_a_program_is_observed_from_before_its_first_child_until_after_its_last(
 def test_an_observer_does_not_keep_a_program_running() -> None:
     assert trioreg.run([], observe="127.0.0.1:0") is None
     assert trioreg.run(ChildSpec(trio.sleep, (0,), restart="temporary"), observe="127.0.0.1:0") is None
+
+
+def test_nothing_of_an_observer_is_left_after_a_program() -> None:
+    handlers, tasks = [*logging.getLogger("trioreg").handlers], threading.active_count()
+    gc.disable()
+    try:
+        trioreg.run([], observe="127.0.0.1:0")
+        assert logging.getLogger("trioreg").handlers == handlers
+        assert threading.active_count() == tasks
+    finally:
+        gc.enable()
+
+
+async def test_an_observer_that_is_served_again_takes_the_log_again() -> None:
+    log = logging.getLogger("trioreg.supervision")
+    text = ""
+    for said in ("while the first serves", "while the second serves"):
+        async with trio.open_nursery() as nursery:
+            url: str = await nursery.start(observer.serve, "127.0.0.1:0")
+            await trio.testing.wait_all_tasks_blocked()
+            log.warning(said)
+            text = (await get(url.replace("/?", "/log?"))).text
+            assert said in text
+            nursery.cancel_scope.cancel()
+        log.warning("while none serves")
+    assert "while none serves" not in text
 
 
 def test_the_errors_of_an_observed_program_are_the_same() -> None:

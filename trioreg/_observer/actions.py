@@ -17,7 +17,7 @@ import trio
 
 from .._actors import RUNNING, STARTING
 from .._pool import PoolEngine
-from .._runtime import SafeLogger, counted, shown_safely, text_of
+from .._runtime import SafeLogger, counted, current_run, shown_safely, text_of
 from .find import find
 from .pace import Pace
 from .params import BadParam
@@ -105,7 +105,10 @@ async def act(observation: Observation, action: str, number: int) -> str:
     Raises:
         BadParam: There is no such action, or it is not possible for this actor now.
         NotThere: No actor has that number any more.
+        RuntimeError: It is the observation of another Trio run: nothing in it can be changed from here.
     """
+    if observation.run is not current_run():
+        raise RuntimeError("an action must be done in the Trio run that is observed: use trio.from_thread to get there")
     if action not in NAMES:
         raise BadParam(f"action must be one of {', '.join(NAMES)}, not {shown_safely(action)}")
     await trio.lowlevel.checkpoint()

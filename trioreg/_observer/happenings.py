@@ -127,7 +127,7 @@ class Happenings(Instrument):
             child = cast("Child", cell.life.child)
             path = child.parent.label
             name = child.spec.name
-        label = f"{kind[:180]} #{number}" if name is None else self._texts.name(name.key)
+        label = _without_name(kind, number) if name is None else self._texts.name(name.key)
         self.number += 1
         noted = _Noted(self.number, time.time(), self._now(), what, path, label, kind, number, detail)
         (self._lives if what in ("start", "exit") else self._faults).append(noted)
@@ -182,6 +182,11 @@ def _newest(noted: Iterable[_Noted], count: int) -> list[_Noted]:
     return found
 
 
+def _without_name(kind: str, number: int | None) -> str:
+    """What an actor without a name is called."""
+    return f"{kind[:180]} #{number}"
+
+
 def _happening(noted: _Noted) -> Happening:
     path, label, kind = (text_of(text) or "" for text in (noted.path, noted.label, noted.kind))
     match noted.what:
@@ -192,7 +197,10 @@ def _happening(noted: _Noted) -> Happening:
         case "start":
             text = f"{label} started"
         case "restart":
-            text = f"{label} restarted as #{noted.actor} (restart {noted.detail})"
+            if noted.label == _without_name(noted.kind, noted.actor):
+                text = f"{label} started as restart {noted.detail}"
+            else:
+                text = f"{label} restarted as #{noted.actor} (restart {noted.detail})"
         case "give_up":
             text = f"{label} gave up: {noted.detail}"
     return Happening(

@@ -76,15 +76,15 @@ class LogRing:
         self._lines: deque[LogLine] = deque(maxlen=LINES)
         self._handler = _RingHandler(self)
         self.attach()
-        self._detach = finalize(self, logging.getLogger(_LOGGER).removeHandler, self._handler)
+        finalize(self, logging.getLogger(_LOGGER).removeHandler, self._handler)
 
     def attach(self) -> None:
         """Take the lines from now on, also if the program has set up its logging anew. Nothing, if it does so."""
         logging.getLogger(_LOGGER).addHandler(self._handler)
 
-    def close(self) -> None:
-        """Take no more lines. What is kept stays."""
-        self._detach()
+    def detach(self) -> None:
+        """Take no more lines, until the next `attach`. What is kept stays."""
+        logging.getLogger(_LOGGER).removeHandler(self._handler)
 
     @property
     def last(self) -> int:

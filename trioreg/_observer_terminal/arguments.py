@@ -94,8 +94,8 @@ def read_arguments(argv: Sequence[str] | None) -> Arguments:
         allow_abbrev=False,
     )
     parser.add_argument("url", metavar="URL", help="the URL that the program prints, with its ?token=")
-    parser.add_argument("--once", action="store_true", help="print it once; so it is if stdout is no terminal")
-    parser.add_argument("--json", action="store_true", help="print the data once as JSON")
+    parser.add_argument("--once", action="store_true", help="print it once, and end (default without a terminal)")
+    parser.add_argument("--json", action="store_true", help="print the data once as JSON, and end")
     parser.add_argument(
         "--page", choices=PAGES, metavar="PAGE", help=f"show one page: {', '.join(PAGES)} (default: a dashboard of all)"
     )

@@ -124,6 +124,8 @@ class Connection:
         except TimeoutError:
             raise NoAnswer(f"{address} does not answer: it has sent nothing for {self._quiet:g} seconds") from None
         except ssl.SSLError as error:
+            if error.reason == "WRONG_VERSION_NUMBER":
+                raise NoAnswer(f"{address} does not speak HTTPS: does its URL begin with http://?") from None
             raise NoAnswer(f"{address} cannot be trusted: {_reason(error)}") from None
         except ConnectionError as error:
             raise Gone(f"Nothing answers at {address}: {_reason(error)}") from None

@@ -35,11 +35,13 @@ class Bind:
         text: As it was given.
         host: A name, or an IP address without brackets.
         port: 0: the system chooses one.
+        argument: The name of the argument that it was given as, for errors.
     """
 
     text: str
     host: str
     port: int
+    argument: str = attrs.field(default="bind", eq=False)
 
     @property
     def is_loopback(self) -> bool:
@@ -47,24 +49,24 @@ class Bind:
         return self.host == "localhost" or is_loopback(self.host)
 
 
-def parse_bind(bind: object) -> Bind:
+def parse_bind(bind: object, argument: str = "bind") -> Bind:
     """An address and a port, as text. `TypeError` or `ValueError` if it is not."""
     if not isinstance(bind, str):
-        raise TypeError(f"bind must be a str with an address and a port, as in {EXAMPLE}, not {bind!r}")
+        raise TypeError(f"{argument} must be a str with an address and a port, as in {EXAMPLE}, not {bind!r}")
     found = _HOST.fullmatch(bind.lower())
     name = "" if found is None else found["name"]
     port = None if found is None else found["port"]
     if port is None or int(port) > 65535 or (name.startswith("[") and address_of(name) is None):
-        raise ValueError(f"bind must be an address and a port, as in {EXAMPLE}, not {bind!r}")
-    return Bind(bind, name.strip("[]"), int(port))
+        raise ValueError(f"{argument} must be an address and a port, as in {EXAMPLE}, not {bind!r}")
+    return Bind(bind, name.strip("[]"), int(port), argument)
 
 
 def require_loopback(bind: Bind, allow_remote: bool) -> None:
     """`ValueError` if other machines reach the address, and that is not wanted."""
     if not allow_remote and not bind.is_loopback:
         raise ValueError(
-            f"bind must be a loopback address such as 127.0.0.1, not {bind.text!r}: other machines could reach it. "
-            "With allow_remote=True they can, over unencrypted HTTP"
+            f"{bind.argument} must be a loopback address such as 127.0.0.1, not {bind.text!r}: other machines could "
+            "reach it. With allow_remote=True of trioreg.observer.serve or Observer they can, over unencrypted HTTP"
         )
 
 
@@ -97,7 +99,9 @@ async def listen(bind: Bind, allow_remote: bool) -> list[trio.SocketListener]:
             listener.socket.close()
         if not isinstance(error, OSError):
             raise
-        raise OSError(error.errno, f"the observer can't listen on {bind.text}: {error.strerror or error}") from None
+        hint = ". Choose another port, or port 0 for one that is free" if error.errno == errno.EADDRINUSE else ""
+        text = f"the observer can't listen on {bind.text}: {error.strerror or error}{hint}"
+        raise OSError(error.errno, text) from None
     return listeners
 
 

@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 
 class Observer(Actor):
-    """The observer as an actor, for your supervision tree: `serve` in a `~trioreg.ChildSpec`.
+    """The observer as an actor, for your supervision tree.
 
     ::
 
-        trioreg.run([ChildSpec(Observer, ("127.0.0.1:4001",)), ChildSpec(Shop)])
+        trioreg.run([child(Observer, "127.0.0.1:4001", read_only=False), child(Shop)])
 
-    It starts when it listens, and prints its address with the token to stderr, once: after a restart, the token is the
-    same, and open pages go on. When it is shut down, it tells open pages, and needs half a second at most.
+    It has started when it listens. It prints its address with the token to stderr, once. After a restart it has the
+    same token, and open pages go on. When it is shut down, it tells open pages that it ends, which takes half a second
+    at most.
 
     If it can't listen, ``start_child`` raises `OSError`: the port may be in use. The arguments, and what else it
     raises, are those of `serve`.

@@ -46,9 +46,10 @@ def settings_of(
     allow_remote: bool = False,
     hosts: Iterable[str] = (),
     token: str | None = None,
+    argument: str = "bind",
 ) -> Settings:
-    """The settings. `TypeError` or `ValueError` if one is not right."""
-    parsed = parse_bind(bind)
+    """The settings. `TypeError` or `ValueError` if one is not right. Errors call the address ``argument``."""
+    parsed = parse_bind(bind, argument)
     require_flag("read_only", read_only)
     require_flag("allow_remote", allow_remote)
     if address_of(parsed.host) is not None:  # what a name leads to is asked later

@@ -41,12 +41,15 @@ class State:
     def begin(self) -> None:
         """A server of ours starts, or starts again: live streams may be opened until `end`."""
         self.says_goodbye = False
+        self.observation.log.attach()
         if self.ending.is_set():
             self.ending = trio.Event()
 
     def end(self, *, says_goodbye: bool = True) -> None:
-        """End all live streams."""
+        """End all live streams. If that is for good, nothing of the program is kept from now on."""
         self.says_goodbye = says_goodbye
+        if says_goodbye:
+            self.observation.log.detach()
         self.ending.set()
 
     @contextmanager
