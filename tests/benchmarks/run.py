@@ -246,6 +246,9 @@ class Peer:
     def _answer(self) -> dict[str, Any]:
         assert self._process is not None and self._process.stdout is not None and self._log is not None
         line = self._process.stdout.readline()
+        if line and not line.startswith("{"):
+            said = [line, self._process.stdout.readline(), self._process.stdout.readline()]
+            raise PeerFailed(f"{self.name}: not an answer: {''.join(said).strip()!r}")
         answer: dict[str, Any] = json.loads(line) if line else {"error": "the process ended without an answer"}
         if "error" in answer:
             self._log.seek(0)
@@ -420,7 +423,7 @@ def measure_pairs(
                     assert other is not None
                     with ours:
                         yield operation.name, compared, ours.pairs(operation.name, other, PIECE, pairs)
-                elif theirs := by_name.get(compared.against):
+                elif (theirs := by_name.get(compared.against)) and operation.name in theirs.operations:
                     with ours, theirs:
                         one, two = (peer.turns(operation.name, PIECE) for peer in (ours, theirs))
                         yield operation.name, compared, in_turns(one, two, pairs)
