@@ -55,7 +55,7 @@ class OneOfTwo(Sampler):
 
 
 async def ratios(first: Measure, second: Measure, seconds: float, pairs: int) -> list[float]:
-    """The time of the first operation divided by that of the second, for each pair of pieces."""
+    """For each pair of pieces: the time of the first operation, divided by the time of the second."""
     one, two = OneOfTwo(seconds), OneOfTwo(seconds)
     found: list[float] = []
     async with trio.open_nursery() as nursery:

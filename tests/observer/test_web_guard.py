@@ -43,7 +43,7 @@ async def test_a_browser_without_the_token_gets_a_page_that_says_where_to_find_i
 
 async def test_a_wrong_token_sees_nothing() -> None:
     for token in ("", "x", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "%ff", "ü", "%00"):
-        assert is_refused(await ask(app(), f"/?token={token}", {}), 401, "is not that of this observer")
+        assert is_refused(await ask(app(), f"/?token={token}", {}), 401, "belongs to another observer")
 
 
 async def test_a_wrong_bearer_token_sees_nothing_even_with_a_valid_cookie() -> None:
@@ -51,7 +51,7 @@ async def test_a_wrong_bearer_token_sees_nothing_even_with_a_valid_cookie() -> N
     cookie = await log_in(tested)
     for given in ("Bearer", "Bearer x", f"Basic {TOKEN}", f"Bearer {TOKEN}x", TOKEN, "Bearer ü"):
         answer = await ask(tested, "/", {"authorization": given, **cookie})
-        assert is_refused(answer, 401, "is not that of this observer")
+        assert is_refused(answer, 401, "belongs to another observer")
 
 
 async def test_the_token_in_the_header_is_enough_for_a_program() -> None:
@@ -231,7 +231,7 @@ async def test_an_origin_is_a_page_of_the_web() -> None:
 
 async def test_two_tokens_in_headers_are_none() -> None:
     two = [*BEARER.items(), ("authorization", "Bearer x")]
-    assert is_refused(await ask(app(), "/", two), 401, "is not that of this observer")
+    assert is_refused(await ask(app(), "/", two), 401, "belongs to another observer")
 
 
 async def test_a_user_may_follow_a_link_of_another_site() -> None:

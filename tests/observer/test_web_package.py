@@ -9,26 +9,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from support.imports import run_program, without
 
 ROOT = Path(__file__).parents[2]
 EXTRA = ("starlette", "jinja2", "hypercorn", "rich")
-
-WITHOUT = """
-import sys
-class Without:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == {!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Without())
-"""
-
-
-def run(program: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, encoding="utf-8", timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_trioreg_imports_nothing_of_the_observer() -> None:
@@ -36,7 +20,7 @@ def test_trioreg_imports_nothing_of_the_observer() -> None:
         "import sys, trioreg, trioreg.debug\n"
         f"print([name for name in sys.modules if name.partition('.')[0] in {EXTRA} or '_observer' in name])"
     )
-    assert run(program) == "[]\n"
+    assert run_program(program) == "[]\n"
 
 
 @pytest.mark.parametrize("missing", EXTRA)
@@ -51,7 +35,7 @@ for use in (lambda: __import__("trioreg.observer"), lambda: trioreg.run([], obse
 trioreg.run([])
 """
     says = f'trioreg.observer needs {missing}: pip install "trioreg[observer]"\n'
-    assert run(WITHOUT.format(missing) + program) == says * 2
+    assert run_program(without(missing) + program) == says * 2
 
 
 def test_a_package_of_the_extra_that_cannot_be_imported_says_itself_why(tmp_path: Path) -> None:
@@ -64,7 +48,7 @@ try:
 except ImportError as error:
     print(error)
 """
-    printed = run(program)
+    printed = run_program(program)
     assert "Observer" in printed
     assert "pip install" not in printed
 

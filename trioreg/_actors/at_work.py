@@ -90,7 +90,7 @@ def holder_of_awaited_lock(frames: Frames) -> Task | None:
 def other_tasks(cell: Cell, at_most: int | None = None) -> Iterator[tuple[Task, Frames]]:
     """The tasks of an actor beside its own, with their frames: background tasks, tasks in nurseries, and turns.
 
-    With ``at_most``, of the tasks in one nursery so many at most.
+    ``at_most`` is how many tasks of one nursery are given at most; None: all.
     """
     background = cell.life.background
     actor = cell.actor

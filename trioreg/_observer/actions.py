@@ -1,6 +1,6 @@
 """What can be done to an actor with the observer: kill, stop, restart, terminate. Each writes one line into the log.
 
-The work is done by a task of the actor's supervisor. So it goes on if the one who asked for it goes away, and it cannot
+The work is done by a task of the actor's supervisor. So it goes on if the browser goes away, and it cannot
 be half done: a child that is to be restarted does not stay ended.
 
 (A claim of a pool is not cancelled here. It is a block in the code of its holder, and only the code itself can leave
