@@ -180,7 +180,7 @@ class Guard:
             return None
         scheme, _, token = given[0].partition(" ")
         if len(given) > 1 or scheme.lower() != "bearer" or not self._sessions().knows(token.strip()):
-            raise Refused(401, "The token in the header Authorization belongs to another observer, or to none.")
+            raise Refused(401, "The token in the header Authorization belongs to another observer.")
         return BEARER
 
     def _session(self, headers: _Headers) -> str | None:
@@ -197,7 +197,7 @@ class Guard:
         if not sessions.knows(token):
             raise Refused(
                 401,
-                "The token in the address belongs to another observer, or to none. A program has a new one at each start.",
+                "The token in the address belongs to another observer. Each start of a program makes a new one.",
             )
         path = quote(route_path(scope).lstrip("/\\"))  # "//other.site" would lead to another site
         address = f"{base}/{path}" + (f"?{urlencode(params, errors='replace')}" if params else "")
