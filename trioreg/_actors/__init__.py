@@ -35,6 +35,7 @@ from .deadlock import (
     yielding_wait,
 )
 from .function_actor import Function
+from .gate import hold_up, is_held_up, let_through
 from .group_cast import cast_to_all
 from .handler import Handlers, raises
 from .idle import begin_use, end_use
@@ -105,6 +106,9 @@ __all__ = [
     "crash_details",
     "current",
     "end_use",
+    "hold_up",
+    "is_held_up",
+    "let_through",
     "is_suspended",
     "kept_busy_by",
     "needs_name",
