@@ -71,6 +71,11 @@ def carts_of(top: Supervisor) -> ActorRef[DynamicSupervisor]:
     return ref
 
 
+async def start_cart(below: ActorRef[DynamicSupervisor]) -> ActorRef[Cart]:
+    start: Any = DynamicSupervisor.start_child  # mypy does not see through its overloads
+    return cast("ActorRef[Cart]", await below.call(start, Cart))
+
+
 def items(log: list[object]) -> list[object]:
     return [each[0] if isinstance(each, tuple) else each for each in cast("list[Any]", log)]
 
@@ -157,7 +162,7 @@ class TestCrash:
         children = [ChildSpec(DynamicSupervisor, id="carts")]
         async with supervising(children) as top:
             below = carts_of(top)
-            cart = await below.call(DynamicSupervisor.start_child, Cart)
+            cart = await start_cart(below)
             crash(below, OSError("disk"))
             await below.wait()
             assert cart.exit is not None
@@ -491,7 +496,7 @@ class TestSlow:
         async with supervising([ChildSpec(DynamicSupervisor, id="carts")]) as top:
             below = carts_of(top)
             with slow(below, 3):
-                cart = await below.call(DynamicSupervisor.start_child, Cart)
+                cart = await start_cart(below)
                 assert trio.current_time() == 3
                 assert await cart.call(Cart.add, "tea") == "tea"
 

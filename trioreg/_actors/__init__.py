@@ -42,6 +42,7 @@ from .idle import begin_use, end_use
 from .intake import Intake
 from .life import run_actor
 from .message import CAST, INFO
+from .method import signature_of
 from .observed import MessageKind, WhyLeft, publication
 from .passing_cell import LAUNCHED, WAITING, PassingCell
 from .post import post
@@ -120,6 +121,7 @@ __all__ = [
     "receive",
     "resume",
     "run_actor",
+    "signature_of",
     "send_after",
     "send_every",
     "type_of",

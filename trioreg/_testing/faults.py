@@ -77,12 +77,13 @@ def hang(ref: Address[Actor], /) -> AbstractContextManager[None]:
         with hang(bank), pytest.raises(trio.TooSlowError):
             await shop.call(Shop.pay, 7)
 
-    It finishes what it handles now. Then all wait: calls, casts, messages, timers, publications, `~trioreg.Address.stop`.
-    A bounded mailbox fills up. Its background tasks go on. At the end of the block it goes on with what waits, in order.
+    It finishes what it handles now. Then all wait: calls, casts, messages, timers, publications, and
+    `~trioreg.Address.stop`. A bounded mailbox fills up. Its background tasks go on. At the end of the block it handles
+    what waits, in order.
 
     A `~trioreg.Actor.handler_timeout` crashes it, as it does with any handler that hangs. Else only what cancels a
-    handler ends it: `~trioreg.Address.cancel`, `~trioreg.Address.kill`, its supervisor, `crash`. The block is about this
-    one life: the next one does not hang.
+    handler ends it: `~trioreg.Address.cancel`, `~trioreg.Address.kill`, its supervisor, `crash`. The block is about
+    this one life: the next one does not hang.
 
     Entering and leaving are not checkpoints. Constant time.
 
