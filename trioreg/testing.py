@@ -7,9 +7,41 @@ them. The guide is "Testing what you build" in the docs.
 from __future__ import annotations
 
 from ._program import replace_state, state
-from ._testing import Crash, assert_empty, expect_crash
+from ._testing import (
+    Answers,
+    Crash,
+    NoAnswer,
+    NotSettled,
+    Recorded,
+    Recorder,
+    Sent,
+    assert_empty,
+    crash,
+    expect_crash,
+    hang,
+    sent,
+    settled,
+    slow,
+)
 
-__all__ = ["Crash", "assert_empty", "expect_crash", "replace_state", "state"]
+__all__ = [
+    "Answers",
+    "Crash",
+    "NoAnswer",
+    "NotSettled",
+    "Recorded",
+    "Recorder",
+    "Sent",
+    "assert_empty",
+    "crash",
+    "expect_crash",
+    "hang",
+    "replace_state",
+    "sent",
+    "settled",
+    "slow",
+    "state",
+]
 
 
 def _make_public() -> None:

@@ -26,7 +26,8 @@ from trioreg import (
     debug,
     who,
 )
-from trioreg._testing import crash, hang, is_planned, slow
+from trioreg._testing import CrashWatch
+from trioreg.testing import crash, hang, slow
 
 
 class Cart(Actor):
@@ -214,16 +215,17 @@ class TestCrash:
                 crash(carts.via("a"), OSError())
             assert ref.state == "running"
 
-    async def test_an_error_of_it_is_told_from_one_of_the_program(self) -> None:
+    async def test_no_watch_of_crashes_takes_it_for_a_fault_of_the_program(self) -> None:
         async with supervised() as supervisor:
-            ref = await supervisor.start_child(Cart, restart="temporary")
-            crash(ref, OSError("disk"))
-            exit = await ref.wait()
-            assert is_planned(exit.error)
-            assert is_planned(ExceptionGroup("", [cast("Exception", exit.error)]))
-            assert not is_planned(OSError("disk"))
-            assert not is_planned(ExceptionGroup("", [OSError("disk"), cast("Exception", exit.error)]))
-            assert not is_planned(None)
+            one = await supervisor.start_child(Cart, restart="temporary")
+            other = await supervisor.start_child(Cart, restart="temporary")
+            watch = CrashWatch()
+            watch.begin()
+            crash(one, OSError("disk"))
+            other._cell.fail(OSError("disk"))  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
+            await wait_all_tasks_blocked()
+            assert [each.ref for each in watch.unexpected()] == [other]
+            watch.end()
 
     async def test_an_error_that_refuses_notes_is_raised_as_it_is(self) -> None:
         class Frozen(Exception):
@@ -233,7 +235,7 @@ class TestCrash:
         async with supervised() as supervisor:
             ref = await supervisor.start_child(Cart, restart="temporary")
             crash(ref, Frozen())
-            assert is_planned((await ref.wait()).error)
+            assert isinstance((await ref.wait()).error, Frozen)
 
 
 class TestHang:

@@ -23,7 +23,7 @@ from trioreg import (
     Reply,
     raises,
 )
-from trioreg._testing import NoAnswer, Recorder, crash, sent, settled
+from trioreg.testing import NoAnswer, Recorder, crash, sent, settled
 
 
 class Mailer(Actor):

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 import trioreg
 from trioreg import Actor, ActorRef, Backoff, ChildSpec, DynamicSupervisor, Reply, debug
-from trioreg._testing import NotSettled, crash, hang, settled, slow
+from trioreg.testing import NotSettled, crash, hang, settled, slow
 
 
 class Worker(Actor):

@@ -7,5 +7,27 @@ This wing needs no pytest: `trioreg/pytest_plugin.py` makes fixtures of it. What
 
 from .crashes import Crash, CrashWatch, ExpectCrash, expect_crash, expect_error
 from .empty import assert_empty
+from .faults import crash, hang, slow
+from .recorded import Recorded, Sent, sent
+from .recorder import Answers, NoAnswer, Recorder
+from .settled import NotSettled, settled
 
-__all__ = ["Crash", "CrashWatch", "ExpectCrash", "assert_empty", "expect_crash", "expect_error"]
+__all__ = [
+    "Answers",
+    "Crash",
+    "CrashWatch",
+    "ExpectCrash",
+    "NoAnswer",
+    "NotSettled",
+    "Recorded",
+    "Recorder",
+    "Sent",
+    "assert_empty",
+    "crash",
+    "expect_crash",
+    "expect_error",
+    "hang",
+    "sent",
+    "settled",
+    "slow",
+]

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from trio.lowlevel import enable_ki_protection
 
 from .._actors import ENDING, Actor, ActorRef, Address, hold_up, let_through
 from .._runtime import SyncBlock, require_number, shown_safely
+from .crashes import expect_error
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from .._actors import Cell
-
-_PLANNED = "__trioreg_planned__"
 
 
 @enable_ki_protection
@@ -35,11 +34,11 @@ def crash(ref: Address[object], error: Exception, /) -> None:
     The handler or the hook that it runs is cancelled at its next checkpoint, and its background tasks too. The caller
     of that handler, and each caller in the mailbox, gets `~trioreg.ActorExited` with ``error`` as its cause. The casts
     in the mailbox are lost, and the log says how many. Then `~trioreg.Actor.on_stop` runs. The supervisor sees a crash
-    like any other: it logs it, and restarts the actor or not. If the actor is still starting, `start_child` raises
+    like any other: it logs it, and restarts the actor or not. If the actor is still starting, ``start_child`` raises
     ``error``. A supervisor that crashes ends all its children first.
 
-    This does not wait for the end. ``error`` gets a note that says where it comes from. Not a checkpoint; constant
-    time.
+    This does not wait for the end. ``error`` gets a note that says where it comes from. No `expect_crash` is needed.
+    Not a checkpoint; constant time.
 
     Args:
         ref: An actor or a function actor, as a reference or by name.
@@ -58,15 +57,8 @@ def crash(ref: Address[object], error: Exception, /) -> None:
     cell = _living(ref)
     with suppress(Exception):  # a class of the user's may refuse notes
         error.add_note(f"trioreg.testing.crash() raised this in {cell.ref!r}")
-    vars(error)[_PLANNED] = True
+    expect_error(error)
     cell.fail(error)
-
-
-def is_planned(error: BaseException | None) -> bool:
-    """Whether an error comes from `crash`. Of a group: whether all in it do."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(is_planned, cast("BaseExceptionGroup[BaseException]", error).exceptions))
-    return error is not None and _PLANNED in vars(error)
 
 
 def hang(ref: Address[Actor], /) -> AbstractContextManager[None]:

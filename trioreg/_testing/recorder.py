@@ -45,7 +45,7 @@ class Recorder(Generic[A]):
     recorded and what is to be answered.
 
     ==========================================  =====================================================
-    ``mailer.on(Mailer.send)``                  a call of `Mailer.send`
+    ``mailer.on(Mailer.send)``                  a call of that method
     ==========================================  =====================================================
     ``.answer("queued")``                       gets that value
     ``.answer("queued", after=3)``              gets it 3 seconds later
