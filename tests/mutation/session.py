@@ -107,10 +107,10 @@ class Trials:
 
 def run_session(copy: Path, work: Path, notes: Path, options: argparse.Namespace, choose: random.Random) -> int:
     """Try what the options ask for, and print the report."""
-    files = sorted((copy / "trioreg").rglob("*.py"))
-    everything = [mutant for file in files for mutant in mutants_of(copy, file)]
-    results = Results(work / "results.sqlite", everything)
-    wanted = [mutant for mutant in everything if options.wing is None or mutant.wing in options.wing]
+    wings = [wing for wing in sorted((copy / "trioreg").iterdir()) if not options.wing or wing.name in options.wing]
+    files = [file for wing in wings for file in sorted(wing.rglob("*.py") if wing.is_dir() else [wing])]
+    wanted = [mutant for file in files if file.suffix == ".py" for mutant in mutants_of(copy, file)]
+    results = Results(work / "results.sqlite", wanted)
     if options.sample is not None:
         wanted = choose.sample(wanted, min(options.sample, len(wanted)))
     else:
