@@ -153,6 +153,13 @@ def mutation(session: nox.Session) -> None:
 
 
 @nox.session
+def differential(session: nox.Session) -> None:
+    """Run random operations on trioreg and on Elixir: `nox -s differential -- --operations 5000000 --seed 7`."""
+    session.install("-e", ".", *group("test"))
+    session.run("python", "-m", "differential", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Run the benchmarks: `nox -s bench -- ARGUMENTS`."""
     session.install(".", *group("bench"))
