@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
 from trioreg import Actor, open_dynamic_supervisor
-from trioreg._testing.explore import Explored, ScheduleFailed, explore, replay
-from trioreg._testing.one_run import Stuck
+from trioreg.testing import Explored, ScheduleFailed, Stuck, explore, replay
 
 Scenario = Callable[[], Awaitable[object]]
 

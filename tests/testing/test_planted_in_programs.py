@@ -17,7 +17,7 @@ import trio
 from trio.lowlevel import checkpoint
 
 from trioreg import Actor, Owner, Registry, open_dynamic_supervisor
-from trioreg._testing.explore import ScheduleFailed, explore
+from trioreg.testing import ScheduleFailed, explore
 
 RUNS = int(os.environ.get("TRIOREG_EXPLORE_RUNS", "30"))
 """Under how many schedules the right programs are run."""

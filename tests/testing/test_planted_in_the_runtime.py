@@ -21,7 +21,7 @@ from trioreg._pool.desk import BUSY, Desk
 from trioreg._registry import Via
 from trioreg._registry.acquire_queue import AcquireQueues
 from trioreg._runtime import NORMAL, Owner, sleep_until_woken
-from trioreg._testing.explore import ScheduleFailed, explore
+from trioreg.testing import ScheduleFailed, explore
 
 RUNS = int(os.environ.get("TRIOREG_EXPLORE_RUNS", "30"))
 """Under how many schedules the right runtime is run."""
