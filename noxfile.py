@@ -149,6 +149,13 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "report")
 
 
+@nox.session(python=max(PYTHONS.items(), key=lambda item: [*map(int, item[0].split("."))])[1])
+def mutation(session: nox.Session) -> None:
+    """Make the runtime wrong in one place after the other: a test has to fail. `-- --sample 300 --seed 1`"""
+    session.install("-e", ".", *group("mutation"))
+    session.run("python", "tests/mutation/run.py", *session.posargs)
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
     """Run the benchmarks: `nox -s bench -- ARGUMENTS`."""
