@@ -7,9 +7,20 @@ them. The guide is "Testing what you build" in the docs.
 from __future__ import annotations
 
 from ._program import replace_state, state
-from ._testing import Crash, assert_empty, expect_crash
+from ._testing import Crash, Explored, ScheduleFailed, Stuck, assert_empty, expect_crash, explore, replay
 
-__all__ = ["Crash", "assert_empty", "expect_crash", "replace_state", "state"]
+__all__ = [
+    "Crash",
+    "Explored",
+    "ScheduleFailed",
+    "Stuck",
+    "assert_empty",
+    "expect_crash",
+    "explore",
+    "replace_state",
+    "replay",
+    "state",
+]
 
 
 def _make_public() -> None:
