@@ -8,7 +8,7 @@ from the files.
 """
 
 from .actor import Actor, current, receive, send_after, send_every
-from .actor_type import type_of
+from .actor_type import ActorType, type_of
 from .agent import Agent
 from .answers import wait_answer
 from .any_wait import begin_wait_for_any, kept_busy_by
@@ -58,6 +58,7 @@ __all__ = [
     "ActorRef",
     "ActorState",
     "ActorStatistics",
+    "ActorType",
     "Address",
     "Agent",
     "CAST",
