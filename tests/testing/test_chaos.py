@@ -40,11 +40,21 @@ class Cart(Actor):
         return 1
 
 
+CART = ChildSpec(Cart)
+
+
 async def function() -> None:
     await trio.sleep_forever()
 
 
-async def kinds_done(spec: ChildSpec[Any], seconds: float = 2000) -> set[str]:
+def ref_of(supervisor: Supervisor) -> ActorRef[Any]:
+    """The first child's reference."""
+    ref = supervisor.which_children()[0].ref
+    assert ref is not None
+    return ref
+
+
+async def kinds_done(spec: ChildSpec[Any], seconds: float = 400) -> set[str]:
     """What chaos does to one child, in that time."""
     async with open_supervisor([spec], at_end="stop") as supervisor, chaos(supervisor) as faults:
         await trio.sleep(seconds)
@@ -52,7 +62,7 @@ async def kinds_done(spec: ChildSpec[Any], seconds: float = 2000) -> set[str]:
 
 
 async def test_all_kinds_of_faults_come_up_and_the_actors_come_back(autojump_clock: MockClock) -> None:
-    async with open_supervisor([Cart, Cart, Cart], at_end="stop") as supervisor:
+    async with open_supervisor([CART, CART, CART], at_end="stop") as supervisor:
         with assert_checkpoints():
             block = chaos(supervisor, every=3)
             faults = await block.__aenter__()
@@ -68,14 +78,12 @@ async def test_all_kinds_of_faults_come_up_and_the_actors_come_back(autojump_clo
 
 
 async def test_at_the_end_of_the_block_nothing_is_held_up_any_more(autojump_clock: MockClock) -> None:
-    async with open_supervisor([Cart], at_end="stop") as supervisor:
+    async with open_supervisor([CART], at_end="stop") as supervisor:
         async with chaos(supervisor, kinds=["delay"], delay=1000) as faults:
             await trio.sleep(20)
             assert faults
-        (child,) = supervisor.which_children()
-        ref: ActorRef[Any] = child.ref  # type: ignore[assignment]
         with trio.fail_after(0.1):
-            assert await ref.call(Cart.add) == 1
+            assert await ref_of(supervisor).call(Cart.add) == 1
 
 
 async def test_a_delay_holds_messages_up(autojump_clock: MockClock) -> None:
@@ -90,7 +98,7 @@ async def test_a_delay_holds_messages_up(autojump_clock: MockClock) -> None:
 
 async def test_the_same_seed_makes_the_same_choices(autojump_clock: MockClock) -> None:
     async def choices(seed: int) -> list[tuple[float, str, float]]:
-        async with open_supervisor([Cart, Cart, Cart], at_end="stop") as supervisor:
+        async with open_supervisor([CART, CART, CART], at_end="stop") as supervisor:
             begun = trio.current_time()
             async with chaos(supervisor, seed=seed) as faults:
                 await trio.sleep(50)
@@ -103,28 +111,31 @@ async def test_the_same_seed_makes_the_same_choices(autojump_clock: MockClock) -
 
 
 async def test_no_supervisor_gives_up_however_often_it_strikes(autojump_clock: MockClock) -> None:
-    async with open_supervisor([Cart, Cart], max_restarts=3, max_seconds=5, at_end="stop") as supervisor:
-        async with chaos(supervisor, every=0.01, kinds=["crash", "kill", "cancel"]) as faults:
-            await trio.sleep(100)
+    async with (
+        open_supervisor([CART, CART], max_restarts=3, max_seconds=5, at_end="stop") as supervisor,
+        chaos(supervisor, every=0.05, kinds=["crash", "kill", "cancel"]) as faults,
+    ):
+        await trio.sleep(30)
     for fault in faults:
         assert sum(fault.at - 5 < other.at <= fault.at for other in faults) <= 2
 
 
 async def test_one_restart_is_left_for_the_program_itself(autojump_clock: MockClock) -> None:
-    async with open_supervisor([Cart, Cart], max_restarts=2, max_seconds=50, at_end="stop") as supervisor:
-        async with chaos(supervisor, every=0.1, kinds=["crash"]):
-            await trio.sleep(40)
-            child = supervisor.which_children()[0]
-            child.ref.kill()  # type: ignore[union-attr]
-            await trio.sleep(5)
-            assert supervisor.count_children().active == 2
+    async with (
+        open_supervisor([CART, CART], max_restarts=2, max_seconds=50, at_end="stop") as supervisor,
+        chaos(supervisor, every=1, kinds=["crash"]),
+    ):
+        await trio.sleep(40)
+        ref_of(supervisor).kill()
+        await trio.sleep(5)
+        assert supervisor.count_children().active == 2
 
 
 @pytest.mark.parametrize(("max_restarts", "most"), [(0, 0), (1, 1), (2, 1), (3, 2)])
 async def test_a_limit_of_one_child_is_kept_too(max_restarts: int, most: int, autojump_clock: MockClock) -> None:
     spec = ChildSpec(Cart, limit=RestartLimit(max_restarts, 1000))
     async with open_supervisor([spec], at_end="stop") as supervisor:
-        async with chaos(supervisor, every=0.1, kinds=["crash"]) as faults:
+        async with chaos(supervisor, every=1, kinds=["crash"]) as faults:
             await trio.sleep(100)
         assert len(faults) == most
         assert supervisor.count_children().active == 1
@@ -138,10 +149,9 @@ async def test_what_would_not_be_restarted_is_not_ended(autojump_clock: MockCloc
 
 
 async def test_a_supervisor_below_is_only_killed_and_what_is_below_it_is_struck_too(autojump_clock: MockClock) -> None:
-    below = ChildSpec(Supervisor, ([Cart],), id="below")
-    async with open_supervisor([below], name="top", at_end="stop") as supervisor:
-        async with chaos(supervisor) as faults:
-            await trio.sleep(1000)
+    below = ChildSpec(Supervisor, ([CART],), id="below")
+    async with open_supervisor([below], name="top", at_end="stop") as supervisor, chaos(supervisor) as faults:
+        await trio.sleep(1000)
     assert {fault.kind for fault in faults if fault.supervisor == "top"} == {"kill"}
     assert {fault.kind for fault in faults if fault.supervisor == "top/below"} == {"crash", "kill", "cancel", "delay"}
 
@@ -166,15 +176,14 @@ async def test_the_actor_whose_code_runs_the_block_is_left_alone(autojump_clock:
 
 async def test_a_supervisor_that_is_an_actor_is_found_by_its_address(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
-    below = ChildSpec(Supervisor, ([Cart],), name=names.via("below"))
-    async with open_supervisor([below], at_end="stop"):
-        async with chaos(names.via("below", of=Supervisor)) as faults:
-            await trio.sleep(100)
+    below = ChildSpec(Supervisor, ([CART],), name=names.via("below"))
+    async with open_supervisor([below], at_end="stop"), chaos(names.via("below", of=Supervisor)) as faults:
+        await trio.sleep(100)
     assert faults
 
 
 async def test_below_a_supervisor_that_has_ended_there_is_nothing_to_do(autojump_clock: MockClock) -> None:
-    async with open_supervisor([Cart]) as supervisor:
+    async with open_supervisor([CART]) as supervisor:
         supervisor.stop()
     async with chaos(supervisor) as faults:
         await trio.sleep(100)
@@ -185,7 +194,7 @@ async def test_below_a_supervisor_that_has_ended_there_is_nothing_to_do(autojump
 
 
 async def test_an_error_that_leaves_the_block_has_a_note_of_what_was_done(autojump_clock: MockClock) -> None:
-    async with open_supervisor([Cart], name="shop", at_end="stop") as supervisor:
+    async with open_supervisor([CART], name="shop", at_end="stop") as supervisor:
         with pytest.raises(ValueError, match="failed") as caught:
             async with chaos(supervisor, seed=7) as faults:
                 await trio.sleep(100)
@@ -199,7 +208,7 @@ async def test_an_error_that_leaves_the_block_has_a_note_of_what_was_done(autoju
 
 
 async def test_an_error_before_anything_was_done_says_so(autojump_clock: MockClock) -> None:
-    async with open_supervisor([Cart], at_end="stop") as supervisor:
+    async with open_supervisor([CART], at_end="stop") as supervisor:
         with pytest.raises(ValueError, match="failed") as caught:
             async with chaos(supervisor):
                 raise ValueError("failed")
@@ -207,7 +216,7 @@ async def test_an_error_before_anything_was_done_says_so(autojump_clock: MockClo
 
 
 async def test_a_block_that_is_cancelled_is_left_as_any_other(autojump_clock: MockClock) -> None:
-    async with open_supervisor([Cart], at_end="stop") as supervisor:
+    async with open_supervisor([CART], at_end="stop") as supervisor:
         with trio.move_on_after(50) as scope:
             async with chaos(supervisor):
                 await trio.sleep_forever()
@@ -226,7 +235,7 @@ def test_a_fault_is_one_line_for_people() -> None:
 
 def test_it_goes_together_with_explore() -> None:
     async def scenario() -> None:
-        async with open_supervisor([Cart, Cart], at_end="stop") as supervisor:
+        async with open_supervisor([CART, CART], at_end="stop") as supervisor:
             async with chaos(supervisor, every=0.5) as faults:
                 await trio.sleep(5)
             assert faults
@@ -271,7 +280,7 @@ async def test_what_is_no_supervisor_is_refused() -> None:
 
 
 async def test_a_block_is_entered_once(autojump_clock: MockClock) -> None:
-    async with open_supervisor([Cart], at_end="stop") as supervisor:
+    async with open_supervisor([CART], at_end="stop") as supervisor:
         block = chaos(supervisor)
         async with block:
             with pytest.raises(RuntimeError, match=r"this chaos\(...\) is already entered"):

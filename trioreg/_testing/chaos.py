@@ -144,6 +144,7 @@ class _Chaos(AsyncBlock, AbstractAsyncContextManager[Sequence[ChaosFault]]):
         self._kinds = kinds
         self._delay = delay
         self._done: list[ChaosFault] = []
+        self._delayed: set[Cell] = set()
         self._ending: list[tuple[Cell, RestartIntensity]] = []
         self._block: Any = None
         self._scope: trio.CancelScope
@@ -164,10 +165,11 @@ class _Chaos(AsyncBlock, AbstractAsyncContextManager[Sequence[ChaosFault]]):
     async def __aexit__(
         self, etype: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /
     ) -> None:
-        # The error of the block goes its own way: a nursery would put it into a group.
+        # The error of the block goes its own way: a nursery would put it into a group. So does its cancellation: the
+        # task of this one has nothing to wait for when it is cancelled.
+        self._scope.shield = True
         self._scope.cancel()
-        with trio.CancelScope(shield=True):
-            await self._block.__aexit__(None, None, None)
+        await self._block.__aexit__(None, None, None)
         if isinstance(error, Exception):
             error.add_note(self._report())
         elif error is None:
@@ -212,9 +214,11 @@ class _Chaos(AsyncBlock, AbstractAsyncContextManager[Sequence[ChaosFault]]):
                     now, kind, child.task_name(ref), child.parent.label, seconds if kind == "delay" else 0.0
                 )
                 if kind == "delay":
+                    assert child.cell is not None
                     delay = hang(ref)
                     delay.__enter__()
-                    nursery.start_soon(_end_later, delay, seconds, name="delay of chaos")
+                    self._delayed.add(child.cell)
+                    nursery.start_soon(self._end_delay, delay, child.cell, seconds, name="delay of chaos")
                 else:
                     self._end(kind, child)
                 self._done.append(done)
@@ -233,13 +237,21 @@ class _Chaos(AsyncBlock, AbstractAsyncContextManager[Sequence[ChaosFault]]):
         if intensity is not None:
             self._ending.append((cell, intensity))
 
+    async def _end_delay(self, delay: AbstractContextManager[None], cell: Cell, seconds: float) -> None:
+        try:
+            await trio.sleep(seconds)
+        finally:
+            delay.__exit__(None, None, None)
+            self._delayed.discard(cell)
+
     def _may(self, kind: ChaosKind, child: Child, now: float, own: object) -> bool:
         """Whether that may happen to a child now."""
         cell = child.life
         if cell is None or cell.state != RUNNING or cell.ref is own:
             return False
         if kind == "delay":
-            return cell.hooks is not None and not child.spec.kind.is_supervisor
+            is_supervisor = child.spec.kind.is_supervisor
+            return cell.hooks is not None and not is_supervisor and cell not in self._delayed
         if child.spec.kind.is_supervisor and kind != "kill":
             return False
         restart = child.spec.restart
@@ -252,13 +264,6 @@ class _Chaos(AsyncBlock, AbstractAsyncContextManager[Sequence[ChaosFault]]):
         ending = sum(1 for _, of in self._ending if of is intensity)
         spare = 1 if intensity.max_restarts > 1 else 0
         return intensity.left(now) - ending > spare
-
-
-async def _end_later(delay: AbstractContextManager[None], seconds: float) -> None:
-    try:
-        await trio.sleep(seconds)
-    finally:
-        delay.__exit__(None, None, None)
 
 
 def _below(engine: Engine) -> Iterator[Child]:
