@@ -7,9 +7,9 @@ them. The guide is "Testing what you build" in the docs.
 from __future__ import annotations
 
 from ._program import replace_state, state
-from ._testing import Crash, assert_empty, expect_crash
+from ._testing import Crash, assert_empty, checked, expect_crash
 
-__all__ = ["Crash", "assert_empty", "expect_crash", "replace_state", "state"]
+__all__ = ["Crash", "assert_empty", "checked", "expect_crash", "replace_state", "state"]
 
 
 def _make_public() -> None:
