@@ -74,19 +74,22 @@ async def test_each_thing_that_is_left_is_told_once_with_its_owner(autojump_cloc
             await trio.sleep_forever()
 
     carts.register("from before")
-    async with open_supervisor(at_end="stop", name="shop") as shop, open_pool(Cart, size=1, name="tills") as tills:
-        async with trio.open_nursery() as nursery:
-            claim = tills.claim()
-            with pytest.raises(AssertionError) as caught:
-                async with checked():
-                    cart = await shop.start_child(Cart, id="first", name=carts.via("a"))
-                    await cart.cast(Cart.wait)
-                    carts.register("mine")
-                    nursery.start_soon(watch, name="watcher")
-                    till = await claim.__aenter__()
-                    await wait_all_tasks_blocked()
-            await claim.__aexit__(None, None, None)
-            nursery.cancel_scope.cancel()
+    async with (
+        open_supervisor(at_end="stop", name="shop") as shop,
+        open_pool(Cart, size=1, name="tills") as tills,
+        trio.open_nursery() as nursery,
+    ):
+        claim = tills.claim()
+        with pytest.raises(AssertionError) as caught:
+            async with checked():
+                cart = await shop.start_child(Cart, id="first", name=carts.via("a"))
+                await cart.cast(Cart.wait)
+                carts.register("mine")
+                nursery.start_soon(watch, name="watcher")
+                till = await claim.__aenter__()
+                await wait_all_tasks_blocked()
+        await claim.__aexit__(None, None, None)
+        nursery.cancel_scope.cancel()
     text = re.sub(r'File ".*", line \d+', "File", str(caught.value))
     assert text.splitlines() == [
         "the block is over, and this is still there:",
@@ -99,7 +102,7 @@ async def test_each_thing_that_is_left_is_told_once_with_its_owner(autojump_cloc
         "      File, in wait",
         "        await trio.sleep_forever()",
         f"  the name 'mine' in 'carts', of {current_owner()!r}",
-        "  the subscription to 'tea' in 'ticks', of <task watcher, ended>",
+        "  the subscription to 'tea' in 'ticks', of <task watcher>",
         f"  the claim of {till!r} in the pool 'tills', by task {trio.lowlevel.current_task().name}",
         "  the task watcher, which stands at",
         "      File, in watch",

@@ -43,14 +43,18 @@ class Snapshot:
 
     def __init__(self) -> None:
         self._run = current_run()
-        self._actors = set(self._all_actors())
+        children = self._all_children()
+        self._children, self._lives = set(children), set(children.values())
         self._tasks = set(_all_tasks())
         self._entries = list(self._all_entries())
         self._claims = list(self._all_claims())
 
     def what_is_new(self) -> list[str]:
         """What has come since then and is still there: one text for each, of several lines."""
-        actors = [ref for ref in self._all_actors() if ref not in self._actors]
+        children = self._all_children()
+        actors = [ref for child, ref in children.items() if child not in self._children]
+        # A restart is no leak: the next life of a child has its names anew.
+        others = {*actors, *(ref for ref in children.values() if ref not in self._lives)}
         texts = _some([_of_actor(ref) for ref in actors[:SHOWN]], len(actors), "actors")
         # With one name for each entry that was there: an owner may have several of one key.
         known = Counter(map(_identity, self._entries))
@@ -59,7 +63,7 @@ class Snapshot:
             identity = _identity(entry)
             if known[identity]:
                 known[identity] -= 1
-            elif owner not in actors and names.purpose in ("names", "topics"):
+            elif owner not in others and names.purpose in ("names", "topics"):
                 what = "subscription to" if names.purpose == "topics" else "name"
                 texts.append(f"the {what} {shown_safely(key)} in {names.name!r}, of {owner!r}")
         claims = [claim for claim in self._all_claims() if claim not in self._claims]
@@ -68,8 +72,10 @@ class Snapshot:
         texts += _some([_of_task(task) for task in tasks[:SHOWN]], len(tasks), "tasks")
         return texts
 
-    def _all_actors(self) -> Iterator[ActorRef[Any]]:
-        return (child.ref for _, child in walk(tuple(tops_of(self._run))) if child.ref is not None)
+    def _all_children(self) -> dict[object, ActorRef[Any]]:
+        """Each child of a supervisor that has a life, with the reference of that."""
+        refs = [child.ref for _, child in walk(tuple(tops_of(self._run))) if child.ref is not None]
+        return {ref._cell.life.child: ref for ref in refs if ref._cell is not None}
 
     def _all_entries(self) -> Iterator[Entry]:
         for names in names_of(self._run):
