@@ -80,14 +80,16 @@ async def test_each_thing_that_is_left_is_told_once_with_its_owner(autojump_cloc
         trio.open_nursery() as nursery,
     ):
         claim = tills.claim()
+        block = checked()
+        await block.__aenter__()
+        cart = await shop.start_child(Cart, id="first", name=carts.via("a"))
+        await cart.cast(Cart.wait)
+        carts.register("mine")
+        nursery.start_soon(watch, name="watcher")
+        till = await claim.__aenter__()
+        await wait_all_tasks_blocked()
         with pytest.raises(AssertionError) as caught:
-            async with checked():
-                cart = await shop.start_child(Cart, id="first", name=carts.via("a"))
-                await cart.cast(Cart.wait)
-                carts.register("mine")
-                nursery.start_soon(watch, name="watcher")
-                till = await claim.__aenter__()
-                await wait_all_tasks_blocked()
+            await block.__aexit__(None, None, None)
         await claim.__aexit__(None, None, None)
         nursery.cancel_scope.cancel()
     text = re.sub(r'File ".*", line \d+', "File", str(caught.value))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from textwrap import indent
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -41,7 +41,7 @@ PAUSE = 0.5
 @asynccontextmanager
 async def stopped_in_time(
     block: AbstractAsyncContextManager[S], check: Check, problems: list[BaseException]
-) -> AsyncIterator[S]:
+) -> AsyncGenerator[S]:
     """The block of a supervisor, whose end is watched.
 
     Args:
