@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
@@ -207,7 +208,7 @@ async def test_each_task_that_waits_for_a_name_gets_it_although_a_key_raised_at_
         holder, first, second = await stage.task(), await stage.actor(), await stage.actor()
         for name, waiter in ("a", first), ("b", second):
             registry.register(Forgetful(name), owner=holder)
-            nursery.start_soon(lambda name=name, waiter=waiter: registry.acquire(Forgetful(name), owner=waiter))
+            nursery.start_soon(partial(registry.acquire, Forgetful(name), owner=waiter))
         await wait_all_tasks_blocked()
         Forgetful.failures = 1
         await stage.end(holder)
