@@ -83,10 +83,14 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """mypy and pyright, both strict. In tests/typing, an expected error that does not come is a failure."""
+    """mypy and pyright, both strict, and pyright's count of the public names whose types are known: all of them.
+
+    In tests/typing, an expected error that does not come is a failure.
+    """
     session.install("-e", ".", *group("typing"))
     session.run("mypy", "--strict", "--warn-unused-ignores")
     session.run("pyright")
+    session.run("pyright", "--verifytypes", "trioreg", "--ignoreexternal")
 
 
 @nox.session
@@ -145,6 +149,20 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
+
+
+@nox.session(python=max(PYTHONS.items(), key=lambda item: [*map(int, item[0].split("."))])[1])
+def mutation(session: nox.Session) -> None:
+    """Make the runtime wrong in one place after the other: a test has to fail. `-- --sample 300 --seed 1`"""
+    session.install("-e", ".", *group("mutation"))
+    session.run("python", "tests/mutation/run.py", *session.posargs)
+
+
+@nox.session
+def differential(session: nox.Session) -> None:
+    """Run random operations on trioreg and on Elixir: `nox -s differential -- --operations 5000000 --seed 7`."""
+    session.install("-e", ".", *group("test"))
+    session.run("python", "-m", "differential", *session.posargs, env={"PYTHONPATH": "tests"})
 
 
 @nox.session

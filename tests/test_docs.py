@@ -19,7 +19,7 @@ from support.processes import running
 from trio.testing import MockClock
 
 import trioreg
-from trioreg import debug
+from trioreg import debug, testing
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -177,3 +177,9 @@ def test_the_reference_page_has_each_public_name_and_its_methods(name: str) -> N
 @pytest.mark.parametrize("name", debug.__all__)
 def test_the_reference_page_has_each_name_of_the_module_for_debugging(name: str) -> None:
     assert re.search(rf"^\.\. \S+:: trioreg\.debug\.{name}$", REFERENCE, re.MULTILINE) is not None
+
+
+@pytest.mark.parametrize("name", testing.__all__)
+def test_the_reference_page_has_each_name_of_the_module_for_tests(name: str) -> None:
+    module = getattr(testing, name).__module__  # some are of another public module
+    assert re.search(rf"^\.\. \S+:: {re.escape(module)}\.{name}$", REFERENCE, re.MULTILINE) is not None

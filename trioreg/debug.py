@@ -19,27 +19,25 @@ When it is not in use, it costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
 from trio.lowlevel import checkpoint, enable_ki_protection
 
-from ._actors import STOPPING, Actor, ActorRef, Address, Message, MessageKind, PassingCell, ask, wait_answer
+from ._actors import Actor, ActorRef, Address, Message, MessageKind, PassingCell, ask, wait_answer
 from ._actors import is_suspended as is_suspended_now
 from ._actors import resume as resume_now
-from ._program import Instrument, hooks_of
+from ._program import Instrument, accepting, hooks_of, replace_state, require_address, state
 from ._runtime import (
     AsyncBlock,
     Feed,
-    attributes_of,
     counted,
     current_run,
     install,
     require_count,
-    require_sync,
     shown_safely,
     uninstall,
 )
@@ -47,12 +45,11 @@ from ._runtime import (
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ._actors import Cell
     from ._runtime import Exit, Run
 
 __all__ = ["Handled", "is_suspended", "replace_state", "resume", "state", "suspend", "trace"]
 
-A = TypeVar("A", bound=Actor)
+replace_state.__module__ = state.__module__ = __name__
 
 
 # Suspend and resume
@@ -83,9 +80,9 @@ async def suspend(ref: Address[Actor], /) -> None:
         TypeError: It is a function actor, which takes its messages by itself.
         RuntimeError: This is not the thread of the Trio run.
     """
-    _require_address(ref)
+    require_address(ref)
     await checkpoint()
-    cell = _accepting(ref)
+    cell = accepting(ref)
     if not is_suspended_now(cell):
         await wait_answer(ask(cell, None))
 
@@ -105,7 +102,7 @@ async def resume(ref: Address[Actor], /) -> None:
         TypeError: ``ref`` is not an address.
         RuntimeError: This is not the thread of the Trio run.
     """
-    _require_address(ref)
+    require_address(ref)
     cell = ref._resolve()._cell
     if cell is not None:
         cell.ref._require_thread()
@@ -124,99 +121,9 @@ def is_suspended(ref: Address[object], /) -> bool:
         NotRegistered: The address is a name that no actor has.
         TypeError: ``ref`` is not an address.
     """
-    _require_address(ref)
+    require_address(ref)
     cell = ref._resolve()._cell
     return cell is not None and is_suspended_now(cell)
-
-
-# Its state
-
-
-def state(ref: Address[Actor], /) -> dict[str, object]:
-    """The attributes of an actor as they are now: ``:sys.get_state``.
-
-    It does not wait for the actor. So it also shows one that hangs, or one that blocks the whole program, if you ask
-    from another thread. In the middle of a handler the attributes may not fit together: `suspend` the actor first.
-
-    Not a checkpoint; safe from any thread. The cost grows with the number of attributes.
-
-    Args:
-        ref: The actor, as a reference or by name.
-
-    Returns:
-        A new dict, of the attributes in ``vars()`` and of those in slots. The values are the objects themselves. Empty
-        while the actor is not made yet.
-
-    Raises:
-        ActorExited: It has ended.
-        NotRegistered: The address is a name that no actor has.
-        TypeError: It is a function actor, which has no attributes.
-    """
-    _require_address(ref)
-    actor = _living(ref, "it has no attributes").actor
-    return {} if actor is None else attributes_of(actor)
-
-
-@enable_ki_protection
-async def replace_state(ref: Address[A], fn: Callable[[A], None], /) -> dict[str, object]:
-    """Have an actor change its attributes between two messages: ``:sys.replace_state``.
-
-    ::
-
-        def forget(cart: Cart) -> None:
-            cart.items = []
-
-        await debug.replace_state(ref, forget)
-
-    ``fn`` runs in the actor's own task, before all messages that wait, also while the actor is suspended. If it raises,
-    the attributes are as before, the caller gets the error, and the actor lives on. What ``fn`` has changed inside of
-    an object that an attribute refers to stays changed: better give the attribute a new object.
-
-    If you cancel this before ``fn`` has run, it does not run. The actor's ``idle_timeout`` begins anew, as after a
-    message. A checkpoint. The cost grows with the attributes.
-
-    Args:
-        ref: The actor, as a reference or by name.
-        fn: A sync function that takes the actor, changes it, and returns None.
-
-    Returns:
-        The attributes afterwards, as `state` gives them.
-
-    Raises:
-        ActorExited: It has ended, is stopping or ending, or ends before ``fn`` has run.
-        CallCycle: It is the caller itself, or waits for the caller.
-        NotRegistered: The address is a name that no actor has.
-        TypeError: It is a function actor. Or ``fn`` is not a sync function, or returned something.
-        RuntimeError: This is not the thread of the Trio run.
-        Exception: What ``fn`` raised.
-    """
-    _require_address(ref)
-    require_sync("fn", fn)
-    await checkpoint()
-    return cast("dict[str, object]", await wait_answer(ask(_accepting(ref), fn)))
-
-
-def _require_address(ref: object) -> None:
-    if not isinstance(ref, Address):
-        raise TypeError(f"ref must be the address of an actor (an ActorRef or a Via), not {shown_safely(ref)}")
-
-
-def _living(address: Address[Any], why: str) -> Cell:
-    ref = address._resolve()
-    cell = ref._cell
-    if cell is None:
-        raise ref._exited(None)
-    if cell.hooks is None:
-        raise TypeError(f"{ref!r} is a function actor: {why}")
-    return cell
-
-
-def _accepting(address: Address[Any]) -> Cell:
-    cell = _living(address, "it takes its messages by itself, so nothing can be done between two of them")
-    cell.ref._require_thread()
-    if cell.state >= STOPPING:
-        raise cast("ActorRef[Any]", cell.ref)._exited(cell)
-    return cell
 
 
 # What it handles
@@ -288,7 +195,7 @@ def trace(ref: Address[object], /, *, buffer: float = 1000) -> AbstractAsyncCont
         ValueError: ``buffer`` is less than 1.
         RuntimeError: This is not the thread of the Trio run.
     """
-    _require_address(ref)
+    require_address(ref)
     require_count("buffer", buffer, 1, infinite=True)
     return _Trace(ref, buffer)
 

@@ -106,8 +106,9 @@ def test_variables_are_frozen_hashable_values() -> None:
     assert len({Var("x"), Var("x"), Var("y")}) == 2
     assert repr(Var("x")) == "Var('x')"
     assert not hasattr(Var("x"), "__dict__")
+    variable: Any = Var("x")
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        cast("Any", Var("x")).name = "y"
+        variable.name = "y"
 
 
 @pytest.mark.parametrize("value", [ANY, Var("x"), int, Is(1), {"a": 1}, (ANY, int)], ids=repr)

@@ -60,7 +60,7 @@ async def test_select_takes_a_pattern_for_keys_for_owners_and_for_values(
             found = cast("list[Any]", await registry.select(**where))
             assert sorted(row[0] for row in found) == expected
             assert await registry.count_select(**where) == len(expected)
-        keys: list[Any] = await registry.select(Var("key"), into=Var("key"))
+        keys = cast("list[tuple[str, int]]", await registry.select(Var("key"), into=Var("key")))
         assert sorted(keys) == [("room", 1), ("user", 1), ("user", 2)]
 
 

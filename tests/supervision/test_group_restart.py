@@ -13,6 +13,7 @@ from support.watcher import watching
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
+    Actor,
     Backoff,
     ChildNotEnded,
     ChildSpec,
@@ -34,6 +35,30 @@ async def test_a_temporary_child_is_ended_and_dropped_by_a_group_restart(
         await wait_all_tasks_blocked()
         assert log == ["-a", "-c", "-b", "+a", "+c"]
         assert list(states_by_id(supervisor)) == ["a", "c"]
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+async def test_a_child_that_crashes_in_the_step_in_which_a_group_restart_has_started_it_is_started_again(
+    strategy: Any, autojump_clock: MockClock
+) -> None:
+    lives: list[int] = []
+
+    class Brief(Actor):
+        async def on_start(self) -> None:
+            lives.append(len(lives) + 1)
+            if lives[-1] == 2:
+                self.ref.cast_nowait(Brief.bang)  # handled in the same step, before the supervisor has its turn
+
+        def bang(self) -> None:
+            raise Bang
+
+    children = [ChildSpec(Actor, id="a"), ChildSpec(Brief, id="b"), ChildSpec(Actor, id="c")]
+    async with supervising(children, strategy=strategy) as supervisor:
+        ref_of(supervisor, "a").kill()
+        await wait_all_tasks_blocked()
+        assert states_by_id(supervisor) == {"a": "running", "b": "running", "c": "running"}
+        assert lives == [1, 2, 3]
+        assert restarts(supervisor) == {"a": 2 if strategy == "one_for_all" else 1, "b": 2, "c": 2}
 
 
 @pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])

@@ -42,7 +42,7 @@ class ActorType:
             if not hasattr(type(idle), "__get__"):  # else it is made for each instance: by a property, a slot, ...
                 require_idle_timeout(cls, idle)
             self.hooks = Hooks(cls, Actor, limit)
-        self.handlers = Handlers(cls, _HOOKS, limit)
+        self.handlers: Handlers = Handlers(cls, _HOOKS, limit)
 
 
 _function_type = ActorType(None)

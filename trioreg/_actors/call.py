@@ -7,7 +7,7 @@ these counts, and later ones do nothing.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Generic, Never, TypeVar, final
+from typing import TYPE_CHECKING, ClassVar, Generic, Never, TypeVar, final
 
 import trio
 from trio.lowlevel import enable_ki_protection
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from .._runtime import Exit, Owner
+    from .deadlock import WaitKind
     from .handler import Handler
 
 R = TypeVar("R")
@@ -39,7 +40,7 @@ class Call(Wait):
 
     __slots__ = ("args", "deferred", "error", "handler", "has_begun", "is_done", "kwargs", "task", "value")
 
-    kind = "call"
+    kind: ClassVar[WaitKind] = "call"
 
     def __init__(
         self,
@@ -50,12 +51,12 @@ class Call(Wait):
         kwargs: Mapping[str, object],
     ) -> None:
         super().__init__(target, waits)
-        self.handler = handler
-        self.args = args
-        self.kwargs = kwargs
+        self.handler: Handler = handler
+        self.args: tuple[object, ...] = args
+        self.kwargs: Mapping[str, object] = kwargs
         self.task: Task | None = None
-        self.is_done = False
-        self.has_begun = False
+        self.is_done: bool = False
+        self.has_begun: bool = False
         self.deferred: dict[Call, None] | None = None
         self.value: object = None
         self.error: BaseException | None = None

@@ -177,7 +177,7 @@ class Life:
     )
 
     def __init__(self, child: Child) -> None:
-        self.child = child
+        self.child: Child = child
         self.starter: Task | None = None
         self.started_at: float | None = None
         self.started: trio.Event | None = None
@@ -251,21 +251,22 @@ class Cell(Mailbox):
 
     def __init__(self, ref: Reference, child: Child, blueprint: Blueprint) -> None:
         Mailbox.__init__(self, blueprint.mailbox_size, ref._run.thread)  # not super(): one more object for each start
-        self.ref = ref
-        self.life = Life(child)
-        self.state = STARTING
-        self.handlers = blueprint.handlers
-        self.hooks = blueprint.hooks
+        self.ref: Reference = ref
+        self.is_open: bool  # as `Mailbox` has set it
+        self.life: Life = Life(child)
+        self.state: int = STARTING
+        self.handlers: Handlers = blueprint.handlers
+        self.hooks: Hooks | None = blueprint.hooks
         self.actor: Behaviour | None = None
         self.task: Task | None = None
         self.context: Context | None = None
         self.scope: trio.CancelScope | None = None
         self.idle_scope: trio.CancelScope | None = None
-        self.runs_in_callers_turn = False
+        self.runs_in_callers_turn: bool = False
         self.call: Call | None = None
         self.deferred: dict[Call, None] | None = None
         self.waits: dict[Wait, None] | None = None
-        self.handled = 0
+        self.handled: int = 0
         self.handling: str | None = None
         self.handling_since: float | None = None
 

@@ -88,7 +88,7 @@ class Wait:
     turn: Node
 
     def __init__(self, target: Owner, waits: dict[Wait, None] | None) -> None:
-        self.target = target
+        self.target: Owner = target
         self.waits = waits
         if waits is not None:
             waits[self] = None

@@ -102,10 +102,10 @@ class Handler:
 
     def __init__(self, cls: type, name: str, limit: Limit | None = None) -> None:
         function = in_class(cls, name)
-        self.limit = limit
-        self.name = f"{cls.__qualname__}.{name}"
+        self.limit: Limit | None = limit
+        self.name: str = f"{cls.__qualname__}.{name}"
         if type(function) is FunctionType:  # a decorator's object may pretend to be one
-            self.function = without_ki_protection(function)
+            self.function: Callable[..., Any] = without_ki_protection(function)
             is_async = inspect.iscoroutinefunction(function) or is_old_coroutine(function)
             self.is_async: bool = is_async and not hasattr(function, BESIDE)
             self._signature = inspect.signature(function)
@@ -123,6 +123,8 @@ class Handler:
             declared |= dict.fromkeys(errors_declared_by(vars(base).get(name)))
         self.declared: tuple[type[Exception], ...] = tuple(declared)
         self._shapes: set[tuple[int, tuple[str, ...]]] = set()
+        self.least: int
+        self.most: int
         self.least, self.most = _positional(self._signature)
         self._positional_only = sum(
             parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is parameter.empty
@@ -214,7 +216,7 @@ class Handlers:
     __slots__ = ("_handlers", "_hooks", "_limit", "by_count", "cls")
 
     def __init__(self, cls: type | None, hooks: frozenset[str], limit: Limit | None = None) -> None:
-        self.cls = cls
+        self.cls: type | None = cls
         self._limit = limit
         self._hooks = hooks
         # Only methods of the class are kept, so the tables are never larger than the class.
@@ -293,17 +295,17 @@ class Hooks:
         def overrides(name: str) -> bool:
             return getattr(cls, name) is not getattr(base, name)
 
-        self.has_on_started = overrides("on_started")
-        self.has_on_start = self.has_on_started or overrides("on_start")
-        self.has_on_stop = overrides("on_stop")
-        self.has_on_idle = overrides("on_idle")
+        self.has_on_started: bool = overrides("on_started")
+        self.has_on_start: bool = self.has_on_started or overrides("on_start")
+        self.has_on_stop: bool = overrides("on_stop")
+        self.has_on_idle: bool = overrides("on_idle")
         makers = [each for each in cls.__mro__ if "__new__" in vars(each)]
-        self.is_made_plainly = type(cls).__call__ is type.__call__ and makers == [base, object]
+        self.is_made_plainly: bool = type(cls).__call__ is type.__call__ and makers == [base, object]
         self.init: object = _NO_FUNCTION
         self.unprotected_init: Callable[..., object] = object.__init__
         init = in_class(cls, "__init__")
         if type(init) is FunctionType:
             self.init = init
             self.unprotected_init = without_ki_protection(init)
-        self.on_message = Handler(cls, "on_message", limit)
-        self.on_idle = Handler(cls, "on_idle", limit)
+        self.on_message: Handler = Handler(cls, "on_message", limit)
+        self.on_idle: Handler = Handler(cls, "on_idle", limit)

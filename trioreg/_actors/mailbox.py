@@ -79,17 +79,17 @@ class Mailbox:
     )
 
     def __init__(self, limit: int | None, thread: int) -> None:
-        self.thread = thread
-        self.limit = limit
+        self.thread: int = thread
+        self.limit: int | None = limit
         self.inbox: deque[object] | None = None
-        self.is_open = True
+        self.is_open: bool = True
         self.kind: Any = None
         self.payload: Any = None
         self.queue: deque[Any] | None = None
         self.overflow: OrderedDict[int, Sender] | None = None
         self.withdrawn: set[int] | None = None
         self.taker: Task | None = None
-        self.longest = 0
+        self.longest: int = 0
 
     @property
     def queued(self) -> int:

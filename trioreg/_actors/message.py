@@ -32,8 +32,8 @@ class Tick:
     __slots__ = ("is_waiting", "message")
 
     def __init__(self, message: object) -> None:
-        self.message = message
-        self.is_waiting = False
+        self.message: object = message
+        self.is_waiting: bool = False
 
     def taken(self) -> object:
         """Give the message. From now on the timer may send it again."""

@@ -69,11 +69,11 @@ class Turn:
     __slots__ = ("begun", "ref", "task", "title", "waits")
 
     def __init__(self, ref: Owner, title: str) -> None:
-        self.ref = ref
-        self.title = title
+        self.ref: Owner = ref
+        self.title: str = title
         self.task: Task | None = None
         self.waits: dict[Wait, None] | None = None
-        self.begun = trio.Event()
+        self.begun: trio.Event = trio.Event()
 
     @property
     def is_starting(self) -> bool:

@@ -60,13 +60,13 @@ class Message(Identity):
         declared: tuple[type[Exception], ...] = (),
     ) -> None:
         self.kind: MessageKind = kind
-        self.to = cast("ActorRef[Any]", to)
-        self.method = method
-        self.args = args
-        self.kwargs = kwargs
-        self.declared = declared
-        self.sender = cast("ActorRef[Any] | None", current_actor.get(None))
-        self.sent_at = trio.current_time()
+        self.to: ActorRef[Any] = cast("ActorRef[Any]", to)
+        self.method: str | None = method
+        self.args: tuple[object, ...] = args
+        self.kwargs: Mapping[str, object] = kwargs
+        self.declared: tuple[type[Exception], ...] = declared
+        self.sender: ActorRef[Any] | None = cast("ActorRef[Any] | None", current_actor.get(None))
+        self.sent_at: float = trio.current_time()
         self.began_at: float | None = None
         self._data: dict[object, Any] | None = None
         self._instruments = instruments

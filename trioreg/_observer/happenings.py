@@ -81,8 +81,11 @@ class Happenings(Instrument):
     """
 
     def __init__(self, run: Run) -> None:
-        self.messages = Messages()
-        self.number = self.crashes = self.restarts = self.given_up = 0
+        self.messages: Messages = Messages()
+        self.number: int = 0
+        self.crashes: int = 0
+        self.restarts: int = 0
+        self.given_up: int = 0
         self._now = run.now
         self._token = run.token
         self._faults: deque[_Noted] = deque(maxlen=KEPT)

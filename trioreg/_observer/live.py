@@ -62,8 +62,8 @@ class Live:
     """
 
     def __init__(self, run: Run, happenings: Happenings, samples: Samples, when_closed: Callable[[], object]) -> None:
-        self.free_at = -math.inf
-        self.turn = trio.Lock()
+        self.free_at: float = -math.inf
+        self.turn: trio.Lock = trio.Lock()
         self._run = run
         self._happenings = happenings
         self._samples = samples

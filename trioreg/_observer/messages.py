@@ -40,7 +40,7 @@ class Messages:
     __slots__ = ("_blocks", "total")
 
     def __init__(self) -> None:
-        self.total = 0
+        self.total: int = 0
         self._blocks: dict[int, dict[int, _Note]] = {}
 
     def __len__(self) -> int:

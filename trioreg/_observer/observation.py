@@ -41,15 +41,15 @@ class Observation:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.happenings = Happenings(run)
-        self.samples = Samples(run, self.happenings)
-        self.log = LogRing()
+        self.happenings: Happenings = Happenings(run)
+        self.samples: Samples = Samples(run, self.happenings)
+        self.log: LogRing = LogRing()
         self.refs: WeakValueDictionary[int, ActorRef[Any]] = WeakValueDictionary()
         self.nodes: OrderedDict[int, str] = OrderedDict()
-        self.registries = RegistryNumbers()
-        self.owner_tables = OwnerTables()
-        self.traces = Traces(run)
-        self.live = Live(run, self.happenings, self.samples, self.traces.end)
+        self.registries: RegistryNumbers = RegistryNumbers()
+        self.owner_tables: OwnerTables = OwnerTables()
+        self.traces: Traces = Traces(run)
+        self.live: Live = Live(run, self.happenings, self.samples, self.traces.end)
 
     def watching(self) -> AbstractContextManager[Watch]:
         """A live page is open in the block. Not a checkpoint; constant time.

@@ -30,8 +30,8 @@ class Pace:
     def __init__(self) -> None:
         self._began = perf_counter()
         self._steps = 0
-        self.slices = 0
-        self.seconds = 0.0
+        self.slices: int = 0
+        self.seconds: float = 0.0
         """How much time the slices took together, those of other tasks not counted."""
 
     def is_over(self) -> bool:

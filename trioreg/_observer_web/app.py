@@ -48,9 +48,9 @@ class ObserverApp(Identity):
         pages: Sequence[Page] = PAGES,
         html: Html | None = None,
     ) -> None:
-        self.token = require_token(token)
-        self.read_only = require_flag("read_only", read_only)
-        self.hosts = Hosts(hosts)
+        self.token: str = require_token(token)
+        self.read_only: bool = require_flag("read_only", read_only)
+        self.hosts: Hosts = Hosts(hosts)
         self._pages = {page.name: page for page in pages}
         self._html = shipped_html() if html is None else html
         self._state_of_run: trio.lowlevel.RunVar[State] = trio.lowlevel.RunVar("trioreg observer")

@@ -53,7 +53,7 @@ class Sessions:
     def __init__(self, token: str) -> None:
         self._token = token
         self._key = secrets.token_bytes(32)
-        self.cookie = f"trioreg_observer_{secrets.token_hex(6)}"
+        self.cookie: str = f"trioreg_observer_{secrets.token_hex(6)}"
         self._used: dict[str, float] = {}
 
     def knows(self, token: str) -> bool:

@@ -32,10 +32,10 @@ class State:
     """
 
     def __init__(self, sessions: Sessions) -> None:
-        self.observation = Observation(current_run())
+        self.observation: Observation = Observation(current_run())
         self.sessions = sessions
-        self.ending = trio.Event()
-        self.says_goodbye = True
+        self.ending: trio.Event = trio.Event()
+        self.says_goodbye: bool = True
         self._streams = 0
 
     def begin(self) -> None:

@@ -6,8 +6,9 @@ it.
 
 from .dump import dump
 from .instrument import Instrument, add_instrument, hooks_of, remove_instrument
-from .registries import RegistryInfo, registries
+from .registries import RegistryInfo, names_of, registries
 from .run import run
+from .state import accepting, replace_state, require_address, state
 from .tree import Tree, tree
 from .who import ActorReport, ActorTask, report_of, who
 
@@ -17,13 +18,18 @@ __all__ = [
     "Instrument",
     "RegistryInfo",
     "Tree",
+    "accepting",
     "add_instrument",
     "dump",
     "hooks_of",
+    "names_of",
     "registries",
     "remove_instrument",
+    "replace_state",
     "report_of",
+    "require_address",
     "run",
+    "state",
     "tree",
     "who",
 ]

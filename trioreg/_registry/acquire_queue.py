@@ -43,12 +43,12 @@ class Waiter(Generic[V]):
     __slots__ = ("error", "key", "number", "owner", "queue", "task", "value")
 
     def __init__(self, key: Hashable, queue: AcquireQueue[V], owner: Owner, value: V, task: Task) -> None:
-        self.number = next(_numbers)
-        self.key = key
-        self.queue = queue
-        self.owner = owner
-        self.value = value
-        self.task = task
+        self.number: int = next(_numbers)
+        self.key: Hashable = key
+        self.queue: AcquireQueue[V] = queue
+        self.owner: Owner = owner
+        self.value: V = value
+        self.task: Task = task
         self.error: BaseException | None = None
 
 

@@ -84,7 +84,7 @@ class Names(Tables[K, V]):
 
     def __init__(self, name: str, kind: str, partitions: int, *, by_owner: bool, totals: bool) -> None:
         super().__init__(kind, partitions, by_owner=by_owner)
-        self.name = name
+        self.name: str = name
         self.notifier: Notifier[K, V] | None = None
         self.totals: Totals[K] | None = Totals() if totals else None
         self.plain: dict[K, Entry[V]] | None = None if totals else self.sole

@@ -54,7 +54,7 @@ class Notifier(Generic[K, V]):
         self._watchers: dict[K, Watchers[K, V]] = {}
         self._waiters: dict[K, dict[Task, None]] = {}
         self.posted: deque[Event[K, V]] = deque()
-        self.told = 0
+        self.told: int = 0
         self._is_delivering = False
 
     def forget_tasks(self) -> None:

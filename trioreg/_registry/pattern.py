@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-if TYPE_CHECKING:
-    # To a type checker a hole fits wherever a value does, so that ``Point(Var("x"), ANY)`` is no error.
-    from typing import Any as _Hole
-else:
-    _Hole = object
+
+def _hole() -> type[object]:
+    """The base class of a hole.
+
+    To a type checker a hole fits wherever a value does, so that ``Point(Var("x"), ANY)`` is no error. mypy can't follow
+    this call, so it takes the base class as Any. The other checkers see that the constructors of holes give Any.
+    """
+    return object
+
 
 _DEEPEST = 100
 
 
-class _Any(_Hole):  # type: ignore[misc]
+class _Any:
     """The class of `ANY`."""
 
     __slots__ = ()
@@ -32,7 +36,7 @@ class _Any(_Hole):  # type: ignore[misc]
         return "ANY"  # copies and unpickled ones are this object
 
 
-ANY = _Any()
+ANY: Any = _Any()
 """Matches anything and binds nothing. Twice in a pattern, it may match two different values."""
 
 
@@ -46,7 +50,7 @@ def _check_name(_: object, attribute: attrs.Attribute[Any], name: object) -> Non
 
 
 @attrs.frozen(repr=False)
-class Var(_Hole):  # type: ignore[misc]
+class Var(_hole()):  # type: ignore[misc]
     """Matches anything, and gives it a name.
 
     The same variable twice in a pattern matches equal values only: identical or ``==``, as the items of a list.
@@ -62,6 +66,12 @@ class Var(_Hole):  # type: ignore[misc]
         ValueError: ``name`` is not an identifier, or is a keyword, or ``_``.
     """
 
+    if TYPE_CHECKING:
+
+        def __new__(cls, name: str) -> Any: ...
+
+        def __init__(self, name: str) -> None: ...
+
     name: str = attrs.field(validator=_check_name)
 
     def __repr__(self) -> str:
@@ -69,7 +79,7 @@ class Var(_Hole):  # type: ignore[misc]
 
 
 @attrs.frozen(repr=False)
-class Is(_Hole):  # type: ignore[misc]
+class Is(_hole()):  # type: ignore[misc]
     """Matches values that are equal to ``value``, even if ``value`` could be a pattern itself.
 
     ::
@@ -80,6 +90,12 @@ class Is(_Hole):  # type: ignore[misc]
 
     In a template (``into=``) it stands for ``value``.
     """
+
+    if TYPE_CHECKING:
+
+        def __new__(cls, value: object) -> Any: ...
+
+        def __init__(self, value: object) -> None: ...
 
     value: object
 

@@ -250,10 +250,10 @@ class Via(NameAddress[K, V, A], Generic[K, V, A]):
     __slots__ = ("registry",)
 
     def __init__(self, registry: Registry[K, V], key: K, value: V) -> None:
-        self.registry = registry
+        self.registry: Registry[K, V] = registry
         self._table = registry._names.table_of(key)
         self._key = key
-        self.value = value
+        self.value: V = value
 
     if not TYPE_CHECKING:
 

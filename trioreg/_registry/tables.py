@@ -27,8 +27,8 @@ class Tables(Generic[K, V]):
     __slots__ = ("by_owner", "duplicate", "n", "sole", "unique")
 
     def __init__(self, kind: str, partitions: int, *, by_owner: bool) -> None:
-        self.n = partitions
-        self.by_owner = by_owner
+        self.n: int = partitions
+        self.by_owner: bool = by_owner
         is_unique = kind == "unique"
         self.unique: list[UniquePartition[K, V]] = [UniquePartition() for _ in range(partitions)] if is_unique else []
         self.duplicate: list[DuplicatePartition[K, V]] = (

@@ -35,7 +35,7 @@ class Totals(Generic[K]):
 
     def __init__(self) -> None:
         self.by_key: dict[K, Total] = {}
-        self.is_whole = True
+        self.is_whole: bool = True
 
     def total(self, tables: Tables[K, Any], key: K) -> int | float:
         """The total of a key as a number: rounded once if there are floats in it."""

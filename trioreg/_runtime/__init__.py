@@ -28,7 +28,7 @@ from .errors import (
     RestartLimitExceeded,
     TrioregError,
 )
-from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
+from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason, shown_error
 from .failure import (
     as_crash,
     combine,
@@ -149,6 +149,7 @@ __all__ = [
     "require_whole",
     "run_user",
     "show_methods_as",
+    "shown_error",
     "shown_safely",
     "split",
     "stack_of",

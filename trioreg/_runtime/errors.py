@@ -89,7 +89,7 @@ class ActorExited(TrioregError):
         self.ref = ref
         self.exit = exit
         self.was_sent = was_sent
-        self.was_begun = was_sent if was_begun is None else was_begun
+        self.was_begun: bool = was_sent if was_begun is None else was_begun
         self._has_ended = not ref.is_alive
 
     def __str__(self) -> str:
@@ -162,8 +162,8 @@ class CallCycle(TrioregError):
 
     def __init__(self, path: Sequence[Owner], titles: Sequence[str]) -> None:
         super().__init__(tuple(path), tuple(titles))
-        self.path = tuple(path)
-        self.titles = tuple(titles)
+        self.path: tuple[Owner, ...] = tuple(path)
+        self.titles: tuple[str, ...] = tuple(titles)
 
     def __str__(self) -> str:
         # The reference already shows the title of a child that has no name and no id.
@@ -189,7 +189,7 @@ class HandlerTimeout(TrioregError, trio.TooSlowError):
         self.ref = ref
         self.handler = handler
         self.seconds = seconds
-        self.stack = list(stack)
+        self.stack: list[FrameSummary] = list(stack)
 
     def __str__(self) -> str:
         text = f"{self.handler} of {self.ref!r} took longer than {counted(self.seconds, 'second')}"

@@ -70,7 +70,7 @@ class Instruments:
         self.all: dict[object, Installed] = {}
         self.hooks: Hooks = {}
         self.new_message: NewMessage | None = None
-        self.see_names = False
+        self.see_names: bool = False
         self.received: dict[object, object] = {}
 
     def tell(self, hook: str, *args: object) -> None:

@@ -38,7 +38,7 @@ class TaskOwner(Owner):
     def __init__(self, run: Run, task: Task) -> None:
         super().__init__(run)
         self._coro: CoroutineType[Any, Any, Any] = task.coro
-        self.task_name = task.name
+        self.task_name: str = task.name
 
     def __repr__(self) -> str:
         return f"<task {self.task_name}{'' if self.is_alive else ', ended'}>"

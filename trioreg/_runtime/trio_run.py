@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CoroutineType
 
-    from trio.lowlevel import Task
+    from trio.lowlevel import Task, TrioToken
 
     from .instruments import Instruments
 
@@ -82,19 +82,19 @@ class Run(trio.abc.Instrument):
     """
 
     def __init__(self) -> None:
-        self.thread = threading.get_ident()
-        self.token = current_trio_token()
-        self.now = current_clock().current_time
+        self.thread: int = threading.get_ident()
+        self.token: TrioToken = current_trio_token()
+        self.now: Callable[[], float] = current_clock().current_time
         self.is_over = False
         self.holders: dict[CoroutineType[Any, Any, Any], Holder] = {}
         self.undelivered: dict[EventSource, None] | None = None
         self.supervisors: dict[object, object] = {}
         self.registries: WeakSet[Names] = WeakSet()
         self.ending: object = None
-        self.crashes = Turnstile()
+        self.crashes: Turnstile = Turnstile()
         self.instruments: Instruments | None = None
         self.reports: list[Callable[[], object]] = []
-        self.sees_ends = False
+        self.sees_ends: bool = False
         _runs.add(self)
 
     def __repr__(self) -> str:

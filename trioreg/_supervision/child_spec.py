@@ -16,6 +16,9 @@ from .._runtime import is_generator, require_number
 from .backoff import Backoff
 from .restart_limit import RestartLimit
 
+if TYPE_CHECKING:
+    from .._actors import ActorType
+
 Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
 Factory: TypeAlias = Callable[..., Actor] | Callable[..., Awaitable[object]]
 
@@ -35,11 +38,11 @@ class Kind:
     __slots__ = ("is_supervisor", "label", "restart", "shutdown", "type")
 
     def __init__(self, cls: type[Actor] | None, name: str) -> None:
-        self.label = name.rsplit(".", 1)[-1]
-        self.type = type_of(cls)
+        self.label: str = name.rsplit(".", 1)[-1]
+        self.type: ActorType = type_of(cls)
         self.restart: Restart = "transient" if cls is None else "permanent"
-        self.is_supervisor = bool(getattr(cls, "_trioreg_is_supervisor", False))
-        self.shutdown = math.inf if self.is_supervisor else 5.0
+        self.is_supervisor: bool = bool(getattr(cls, "_trioreg_is_supervisor", False))
+        self.shutdown: float = math.inf if self.is_supervisor else 5.0
 
 
 def kind_of(factory: object) -> Kind:

@@ -140,5 +140,6 @@ class GroupRestart:
                 group.remove(member)
                 self._on_failure(member, cell, error, backoff)
                 return False
-        group.remove(member)
+        if cell.state != ENDED:  # or it is out already, and perhaps in again: see `Restarts.decide`
+            group.remove(member)
         return True

@@ -87,6 +87,10 @@ class Restarts:
                 if error is not None and not child.is_new:
                     keep_lines(error)  # the child is kept, and its last life with it
             return
+        if cell is self._group.starting:
+            # A group restart has started it, and the supervisor's own task has not had its turn yet: this end is one
+            # of its own, and not a part of that restart any more.
+            self._group.remove(child)
         if lifecycle.is_closing or child.is_ending:
             self._log.ended(child, cell, exit)
             if not lifecycle.is_closing:

@@ -1,4 +1,4 @@
-"""Promises 1 and 2: a name never leads to a task that has ended, and never leaves one that lives."""
+"""Promise 1, no stale names: a name never leads to a task that has ended, not for one step of the scheduler."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import trio
 from support.cancellation import settle
 from support.errors import Bang
 from support.inside import plain_holders
-from support.promises import Agent, End, StopsSlowly, actor_ends, assert_empty, kill
+from support.promises import Agent, End, StopsSlowly, actor_ends, assert_empty
 from support.supervisors import supervised
 from support.watcher import rows, watching
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import ActorRef, AlreadyRegistered, Exit, NotRegistered, Registry, open_dynamic_supervisor
+from trioreg import ActorRef, NotRegistered, Registry, open_dynamic_supervisor
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ TASK_ENDS = [_return, _raise, _get_cancelled, _raise_base_exception]
 
 
 @pytest.mark.parametrize("end", TASK_ENDS, ids=[end.__name__.strip("_") for end in TASK_ENDS])
-async def test_promise_1_a_plain_task_has_no_stale_names(
+async def test_a_plain_task_has_no_stale_names(
     registry: Registry[str, int], end: Callable[[trio.Event], Awaitable[None]], autojump_clock: MockClock
 ) -> None:
     is_ready = trio.Event()
@@ -86,7 +86,7 @@ async def test_promise_1_a_plain_task_has_no_stale_names(
     assert plain_holders() == 0
 
 
-async def test_promise_1_a_plain_task_has_no_stale_names_when_its_nursery_ends(
+async def test_a_plain_task_has_no_stale_names_when_its_nursery_ends(
     registry: Registry[str, int], autojump_clock: MockClock
 ) -> None:
     async def holder() -> None:
@@ -98,7 +98,7 @@ async def test_promise_1_a_plain_task_has_no_stale_names_when_its_nursery_ends(
         assert_empty(registry)
 
 
-def test_promise_1_the_main_task_has_no_stale_names_after_the_run(registry: Registry[str, int]) -> None:
+def test_the_main_task_has_no_stale_names_after_the_run(registry: Registry[str, int]) -> None:
     async def main() -> None:
         registry.register("name", 1)
         assert registry.count() == 1
@@ -107,7 +107,7 @@ def test_promise_1_the_main_task_has_no_stale_names_after_the_run(registry: Regi
     assert_empty(registry)
 
 
-def test_promise_1_a_system_task_has_no_stale_names_after_the_run(registry: Registry[str, int]) -> None:
+def test_a_system_task_has_no_stale_names_after_the_run(registry: Registry[str, int]) -> None:
     async def holder() -> None:
         registry.register("name", 1)
         await trio.sleep_forever()
@@ -123,7 +123,7 @@ def test_promise_1_a_system_task_has_no_stale_names_after_the_run(registry: Regi
 
 @actor_ends
 @pytest.mark.parametrize("cls", [Agent, StopsSlowly])
-async def test_promise_1_an_actor_has_no_stale_names(
+async def test_an_actor_has_no_stale_names(
     registry: Registry[str, int], end: End, cls: type[Agent], autojump_clock: MockClock
 ) -> None:
     with watching(registry) as watcher:
@@ -138,9 +138,7 @@ async def test_promise_1_an_actor_has_no_stale_names(
 
 
 @actor_ends
-async def test_promise_1_a_via_finds_no_stale_names(
-    names: Registry[str, None], end: End, autojump_clock: MockClock
-) -> None:
+async def test_a_via_finds_no_stale_names(names: Registry[str, None], end: End, autojump_clock: MockClock) -> None:
     with watching(names):
         async with supervised() as supervisor:
             ref = await supervisor.start_child(Agent, name=names.via("James Bond"), restart="temporary")
@@ -153,7 +151,7 @@ async def test_promise_1_a_via_finds_no_stale_names(
 
 
 @pytest.mark.parametrize("how", ["return", "raise", "cancel", "kill", "stop"])
-async def test_promise_1_a_function_actor_has_no_stale_names(
+async def test_a_function_actor_has_no_stale_names(
     registry: Registry[str, int], how: str, autojump_clock: MockClock
 ) -> None:
     async def worker() -> None:
@@ -179,7 +177,7 @@ async def test_promise_1_a_function_actor_has_no_stale_names(
             assert_empty(registry)
 
 
-async def test_promise_1_every_task_that_waits_for_an_actor_finds_the_name_gone(
+async def test_every_task_that_waits_for_an_actor_finds_the_name_gone(
     names: Registry[str, None], autojump_clock: MockClock
 ) -> None:
     found: list[object] = []
@@ -197,7 +195,7 @@ async def test_promise_1_every_task_that_waits_for_an_actor_finds_the_name_gone(
     assert found == [None] * 5
 
 
-async def test_promise_1_a_name_is_gone_before_its_supervisors_block_is_left(
+async def test_a_name_is_gone_before_its_supervisors_block_is_left(
     names: Registry[str, None], autojump_clock: MockClock
 ) -> None:
     async with open_dynamic_supervisor() as supervisor:
@@ -206,7 +204,7 @@ async def test_promise_1_a_name_is_gone_before_its_supervisors_block_is_left(
     assert_empty(names)
 
 
-async def test_promise_1_many_owners_that_end_at_once_have_no_stale_names(
+async def test_many_owners_that_end_at_once_have_no_stale_names(
     registry: Registry[str, int], autojump_clock: MockClock
 ) -> None:
     """Many owners of many kinds end at once, in Trio's random order."""
@@ -234,136 +232,3 @@ async def test_promise_1_many_owners_that_end_at_once_have_no_stale_names(
             await trio.sleep(5)
             assert_empty(registry)
     assert len(watcher.shown) == 36
-
-
-@actor_ends
-async def test_promise_2_on_stop_still_has_the_name(
-    names: Registry[str, None], end: End, autojump_clock: MockClock
-) -> None:
-    held: list[object] = []
-
-    class Last(Agent):
-        async def on_stop(self, exit: Exit) -> None:
-            await trio.sleep(1)
-            held.append((names.whereis("James Bond"), self.ref.is_alive))
-
-    with watching(names):
-        async with supervised() as supervisor:
-            ref = await supervisor.start_child(Last, name=names.via("James Bond"), restart="temporary")
-            await end(ref)
-            await ref.wait()
-    assert held == ([] if end is kill else [(ref, True)])
-
-
-@actor_ends
-async def test_promise_2_background_tasks_still_have_the_name(
-    names: Registry[str, None], end: End, autojump_clock: MockClock
-) -> None:
-    held: list[object] = []
-
-    class Busy(Agent):
-        def __init__(self) -> None:
-            self.start_soon(self._work)
-
-        async def _work(self) -> None:
-            try:
-                await trio.sleep_forever()
-            finally:
-                with trio.CancelScope(shield=True):
-                    await trio.sleep(2)
-                held.append((names.whereis("James Bond"), self.ref.is_alive))
-
-    with watching(names):
-        async with supervised() as supervisor:
-            ref = await supervisor.start_child(Busy, name=names.via("James Bond"), restart="temporary")
-            await wait_all_tasks_blocked()
-            await end(ref)
-            await ref.wait()
-            assert names.whereis("James Bond") is None
-    assert held == [(ref, True)]
-
-
-async def test_promise_2_a_handler_shielded_from_a_kill_still_has_the_name(
-    names: Registry[str, None], autojump_clock: MockClock
-) -> None:
-    class Stubborn(Agent):
-        async def work(self) -> None:
-            with trio.CancelScope(shield=True):
-                await trio.sleep(3)
-
-    async with supervised() as supervisor:
-        ref = await supervisor.start_child(Stubborn, name=names.via("James Bond"), restart="temporary")
-        await ref.cast(Stubborn.work)
-        await settle()
-        ref.kill()
-        await trio.sleep(2)
-        assert names.whereis("James Bond") is ref
-        await ref.wait()
-        assert names.whereis("James Bond") is None
-
-
-async def test_promise_2_a_unique_key_never_has_two_live_holders(
-    names: Registry[str, None], autojump_clock: MockClock
-) -> None:
-    """All tasks try to get the name all the time, while holders of both kinds come and go."""
-    holding: list[str] = []
-    refused_by: list[bool] = []
-    most = 0
-
-    async def hold(holder: str) -> None:
-        nonlocal most
-        holding.append(holder)
-        most = max(most, len(holding))
-        await trio.sleep(0.5)
-
-    async def plain(holder: str) -> None:
-        for _ in range(50):
-            try:
-                names.register("one")
-            except AlreadyRegistered as error:
-                refused_by.append(error.holder.is_alive)
-                await trio.sleep(0.1)
-            else:
-                await hold(holder)
-                holding.remove(holder)
-                names.unregister("one")
-                await trio.sleep(0.1)
-
-    class Holder(Agent):
-        async def on_start(self) -> None:
-            await hold("actor")
-
-        async def on_stop(self, exit: Exit) -> None:
-            await trio.sleep(0.5)
-            holding.remove("actor")
-
-    async with supervised(max_restarts=1000) as supervisor, trio.open_nursery() as nursery:
-        for number in range(3):
-            nursery.start_soon(plain, f"task {number}")
-        for _ in range(50):
-            try:
-                ref = await supervisor.start_child(Holder, name=names.via("one"), restart="temporary")
-            except AlreadyRegistered:
-                await trio.sleep(0.07)
-            else:
-                ref.cancel()
-                with pytest.raises(AlreadyRegistered):
-                    names.register("one")
-    assert most == 1
-    assert refused_by
-    assert all(refused_by)
-
-
-async def test_promise_2_a_start_under_a_name_is_refused_while_its_holder_is_still_ending(
-    names: Registry[str, None], autojump_clock: MockClock
-) -> None:
-    async with supervised() as supervisor:
-        first = await supervisor.start_child(StopsSlowly, name=names.via("James Bond"), restart="temporary")
-        first.cancel()
-        await trio.sleep(0.5)
-        with pytest.raises(AlreadyRegistered) as caught:
-            await supervisor.start_child(Agent, name=names.via("James Bond"))
-        assert caught.value.holder is first
-        await first.wait()
-        second = await supervisor.start_child(Agent, name=names.via("James Bond"))
-        assert names.whereis("James Bond") is second

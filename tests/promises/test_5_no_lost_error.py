@@ -53,7 +53,7 @@ def logged_errors(caplog: pytest.LogCaptureFixture) -> list[BaseException]:
     [crash_inline, crash_queued, crash_async, crash_in_background],
     ids=["inline", "queued", "async", "background"],
 )
-async def test_promise_5_a_crash_is_logged_with_its_traceback_and_restarted(
+async def test_a_crash_is_logged_with_its_traceback_and_restarted(
     end: End, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     async with supervised() as supervisor:
@@ -67,7 +67,7 @@ async def test_promise_5_a_crash_is_logged_with_its_traceback_and_restarted(
         assert logged_errors(caplog) == [exit.error]
 
 
-async def test_promise_5_a_function_that_raises_in_its_first_step_is_restarted(
+async def test_a_function_that_raises_in_its_first_step_is_restarted(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     lives: list[int] = []
@@ -85,7 +85,7 @@ async def test_promise_5_a_function_that_raises_in_its_first_step_is_restarted(
         assert [type(error) for error in logged_errors(caplog)] == [Bang]
 
 
-async def test_promise_5_an_actor_that_crashes_right_after_its_start_is_restarted(
+async def test_an_actor_that_crashes_right_after_its_start_is_restarted(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     lives: list[int] = []
@@ -105,7 +105,7 @@ async def test_promise_5_an_actor_that_crashes_right_after_its_start_is_restarte
         assert await names.via("hasty").call(Agent.ping) == "pong"
 
 
-async def test_promise_5_the_errors_of_giving_up_can_be_caught_with_except_star(autojump_clock: MockClock) -> None:
+async def test_the_errors_of_giving_up_can_be_caught_with_except_star(autojump_clock: MockClock) -> None:
     caught: list[BaseException] = []
     limits: list[BaseException] = []
     try:
@@ -125,7 +125,7 @@ async def test_promise_5_the_errors_of_giving_up_can_be_caught_with_except_star(
     assert len(set(caught)) == 3
 
 
-async def test_promise_5_giving_up_leaves_as_a_restart_limit_with_the_original_errors(
+async def test_giving_up_leaves_as_a_restart_limit_with_the_original_errors(
     autojump_clock: MockClock,
 ) -> None:
     with gives_up("more than 1 restart in 5 seconds") as caught:
@@ -141,7 +141,7 @@ async def test_promise_5_giving_up_leaves_as_a_restart_limit_with_the_original_e
     assert all(error.__traceback__ is not None for error in caught.errors)
 
 
-async def test_promise_5_giving_up_reaches_the_originals_through_nested_supervisors(autojump_clock: MockClock) -> None:
+async def test_giving_up_reaches_the_originals_through_nested_supervisors(autojump_clock: MockClock) -> None:
     async def crash() -> None:
         await trio.lowlevel.checkpoint()
         raise Bang
@@ -166,7 +166,7 @@ async def test_promise_5_giving_up_reaches_the_originals_through_nested_supervis
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("path", ["inline", "queued", "async", "background", "function", "init", "on_start", "on_stop"])
-async def test_promise_5_ctrl_c_and_exit_leave_the_block_and_are_never_restarted(
+async def test_ctrl_c_and_exit_leave_the_block_and_are_never_restarted(
     error: type[BaseException], path: str, autojump_clock: MockClock
 ) -> None:
     lives: list[str] = []
@@ -227,9 +227,7 @@ async def test_promise_5_ctrl_c_and_exit_leave_the_block_and_are_never_restarted
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-async def test_promise_5_ctrl_c_leaves_nested_supervisors(
-    error: type[BaseException], autojump_clock: MockClock
-) -> None:
+async def test_ctrl_c_leaves_nested_supervisors(error: type[BaseException], autojump_clock: MockClock) -> None:
     lives: list[str] = []
     left: set[type[BaseException]] = set()
 
@@ -248,7 +246,7 @@ async def test_promise_5_ctrl_c_leaves_nested_supervisors(
     assert lives == ["life"]
 
 
-async def test_promise_5_a_transient_child_is_restarted_after_a_crash_and_not_after_its_return(
+async def test_a_transient_child_is_restarted_after_a_crash_and_not_after_its_return(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     lives: list[str] = []
@@ -271,7 +269,7 @@ async def test_promise_5_a_transient_child_is_restarted_after_a_crash_and_not_af
     assert_empty(names)
 
 
-async def test_promise_5_a_temporary_child_is_never_restarted_and_its_crash_is_logged(
+async def test_a_temporary_child_is_never_restarted_and_its_crash_is_logged(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     async with open_dynamic_supervisor() as supervisor:
@@ -284,7 +282,7 @@ async def test_promise_5_a_temporary_child_is_never_restarted_and_its_crash_is_l
 
 @pytest.mark.parametrize("opener", [open_dynamic_supervisor, open_supervisor])
 @pytest.mark.parametrize("error", [Bang, SystemExit])
-async def test_promise_5_an_error_of_a_child_that_is_being_shut_down_leaves_a_cancelled_block(
+async def test_an_error_of_a_child_that_is_being_shut_down_leaves_a_cancelled_block(
     opener: Callable[[], Any], error: type[BaseException], autojump_clock: MockClock
 ) -> None:
     class Fragile(Actor):
@@ -302,7 +300,7 @@ async def test_promise_5_an_error_of_a_child_that_is_being_shut_down_leaves_a_ca
     assert [type(leaf) for leaf in caught] == [error]
 
 
-async def test_promise_5_an_error_of_a_nested_child_that_is_being_shut_down_leaves_a_cancelled_block(
+async def test_an_error_of_a_nested_child_that_is_being_shut_down_leaves_a_cancelled_block(
     autojump_clock: MockClock,
 ) -> None:
     class Fragile(Actor):
@@ -321,7 +319,7 @@ async def test_promise_5_an_error_of_a_nested_child_that_is_being_shut_down_leav
     assert [type(leaf) for leaf in caught] == [Bang]
 
 
-async def test_promise_5_an_error_of_a_restart_that_the_shutdown_interrupts_is_not_lost(
+async def test_an_error_of_a_restart_that_the_shutdown_interrupts_is_not_lost(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     lives: list[str] = []
@@ -350,7 +348,7 @@ async def test_promise_5_an_error_of_a_restart_that_the_shutdown_interrupts_is_n
     assert [type(leaf) for leaf in caught] == [Bang]
 
 
-async def test_promise_5_an_error_of_the_block_and_one_of_a_child_both_leave(autojump_clock: MockClock) -> None:
+async def test_an_error_of_the_block_and_one_of_a_child_both_leave(autojump_clock: MockClock) -> None:
     class Fragile(Actor):
         async def on_stop(self, exit: Exit) -> None:
             raise Bang
@@ -361,7 +359,7 @@ async def test_promise_5_an_error_of_the_block_and_one_of_a_child_both_leave(aut
             raise ZeroDivisionError
 
 
-async def test_promise_5_a_start_that_fails_raises_in_its_caller_and_nowhere_else(
+async def test_a_start_that_fails_raises_in_its_caller_and_nowhere_else(
     caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     registry: Registry[str, int] = Registry("names")
@@ -371,7 +369,7 @@ async def test_promise_5_a_start_that_fails_raises_in_its_caller_and_nowhere_els
     assert logged_errors(caplog) == []
 
 
-async def test_promise_5_errors_of_an_actor_and_of_its_end_are_both_in_its_exit(autojump_clock: MockClock) -> None:
+async def test_errors_of_an_actor_and_of_its_end_are_both_in_its_exit(autojump_clock: MockClock) -> None:
     class Fragile(Agent):
         async def on_stop(self, exit: Exit) -> None:
             raise ZeroDivisionError
@@ -384,7 +382,7 @@ async def test_promise_5_errors_of_an_actor_and_of_its_end_are_both_in_its_exit(
     assert [type(leaf) for leaf in leaves(exit.error)] == [Bang, ZeroDivisionError]
 
 
-def test_promise_5_no_task_is_left_behind_that_complains_when_collected() -> None:
+def test_no_task_is_left_behind_that_complains_when_collected() -> None:
     async def main() -> None:
         async with supervised() as supervisor:
             ref = await supervisor.start_child(Agent)

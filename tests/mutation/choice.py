@@ -1,0 +1,63 @@
+"""Which tests are run against a mutant, and in which order: those that run its line, the quickest first."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+
+from mutation.lines import Runs
+from mutation.mutants import Mutant
+
+FOLDERS = {"_observer_web": "observer", "_observer_terminal": "observer", "_telemetry": "program"}
+"""Wings whose tests are in the folder of another wing."""
+
+ELSEWHERE = 3.0
+"""A test of another wing counts as so many times slower than it is: it is less likely to notice."""
+
+REMEMBERED = 8
+"""How many of the tests that killed the last mutants of a file are tried first."""
+
+
+class Choice:
+    """Chooses tests, and remembers which of them have killed a mutant before."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self._killers: dict[str, list[str]] = {}
+
+    def tests_for(self, mutant: Mutant, *, seconds: float, without: Container[str] = ()) -> tuple[list[str], int]:
+        """The tests to run, in order, for at most so many seconds, and how many tests there would be without a limit.
+
+        Those that run the statement; if there are none, those that run its function, or that run something of its
+        file. A line at the level of a module is run by an import, before any test.
+        """
+        candidates = {test for test in self._all_for(mutant) if test not in without}
+        first = [test for test in self._killers.get(mutant.file, ()) if test in candidates]
+        rest = sorted(candidates.difference(first), key=lambda test: self._cost(test, mutant))
+        chosen: list[str] = []
+        for test in (*first, *rest):
+            seconds -= self._runs.seconds[test]
+            if seconds < 0 and chosen:
+                break
+            chosen.append(test)
+        return chosen, len(candidates)
+
+    def remember(self, mutant: Mutant, killer: str) -> None:
+        """That test has killed that mutant: it is tried first on the next mutants of the file."""
+        killers = self._killers.setdefault(mutant.file, [])
+        if killer in killers:
+            killers.remove(killer)
+        killers.insert(0, killer)
+        del killers[REMEMBERED:]
+
+    def _all_for(self, mutant: Mutant) -> Iterable[str]:
+        lines = self._runs.tests.get(mutant.file, {})
+        spans = [mutant.statement] if mutant.function is None else [mutant.statement, mutant.function]
+        for first, last in spans:
+            if found := {test for line in range(first, last + 1) for test in lines.get(line, ())}:
+                return found
+        return {test for tests in lines.values() for test in tests}
+
+    def _cost(self, test: str, mutant: Mutant) -> tuple[float, str]:
+        folder = FOLDERS.get(mutant.wing, mutant.wing.removeprefix("_"))
+        own = test.startswith(f"tests/{folder}/")
+        return self._runs.seconds[test] * (1.0 if own else ELSEWHERE), test

@@ -1,0 +1,134 @@
+"""Which test runs which line of `trioreg/`, and how long each test takes: a plugin for pytest, and its database.
+
+The plugin needs `sys.monitoring`, and so Python 3.12. It sees a line once for each test, and costs almost nothing.
+A tool that follows frames would miss the lines that an actor runs: no function of the test is on the stack there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from time import process_time
+from types import CodeType
+from typing import Any
+
+import attrs
+import pytest
+
+MONITORING: Any = getattr(sys, "monitoring", None)  # the checkers know Python 3.11, which has none
+
+TOOL = 3
+"""A number of `sys.monitoring` that no debugger, profiler or coverage tool takes."""
+
+TABLES = """
+create table if not exists tests (id integer primary key, name text unique, seconds real);
+create table if not exists lines (test integer, file text, numbers blob, primary key (test, file));
+"""
+
+
+@attrs.frozen
+class Runs:
+    """What is known of the tests: how long each takes, and the tests that run each line.
+
+    Attributes:
+        seconds: For each test, by its node id, the seconds of CPU time that it took.
+        tests: For each file, by its path below the project, and each line: the tests that run it.
+    """
+
+    seconds: Mapping[str, float]
+    tests: Mapping[str, Mapping[int, frozenset[str]]]
+
+
+class Lines:
+    """The plugin: notes the lines that each test runs in a folder, and adds them to a database."""
+
+    def __init__(self, database: Path, root: Path) -> None:
+        self._database = connect(database)
+        self._root = f"{root}/"
+        self._below = f"{root}/trioreg/"
+        self._seen: dict[str, set[int]] = {}
+
+    def pytest_sessionstart(self) -> None:
+        MONITORING.use_tool_id(TOOL, "lines of each test")
+        MONITORING.register_callback(TOOL, MONITORING.events.LINE, self._line)
+        MONITORING.set_events(TOOL, MONITORING.events.LINE)
+
+    def pytest_sessionfinish(self) -> None:
+        MONITORING.set_events(TOOL, 0)
+        MONITORING.free_tool_id(TOOL)
+        self._database.close()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        self._passed = True
+        self._seen = {}
+        MONITORING.restart_events()
+        began = process_time()
+        result = yield
+        seconds = process_time() - began
+        if self._passed:
+            add(self._database, item.nodeid, seconds, self._seen)
+        return result
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A test that fails, or is skipped, kills no mutant."""
+        self._passed = self._passed and report.passed
+
+    def _line(self, code: CodeType, line: int) -> Any:
+        if code.co_filename.startswith(self._below):
+            self._seen.setdefault(code.co_filename.removeprefix(self._root), set()).add(line)
+        return MONITORING.DISABLE  # until the next test
+
+
+def connect(database: Path) -> sqlite3.Connection:
+    """The database in that file, which is made if it is not there."""
+    connection = sqlite3.connect(database, isolation_level=None)
+    connection.executescript(TABLES)
+    connection.execute("pragma synchronous = off")
+    return connection
+
+
+def add(connection: sqlite3.Connection, test: str, seconds: float, lines: Mapping[str, Iterable[int]]) -> None:
+    """Note what a test has run, instead of what it ran before."""
+    connection.execute("begin")
+    connection.execute("delete from lines where test = (select id from tests where name = ?)", (test,))
+    connection.execute("insert or replace into tests (name, seconds) values (?, ?)", (test, seconds))
+    number = connection.execute("select id from tests where name = ?", (test,)).fetchone()[0]
+    rows = [(number, file, bits(numbers)) for file, numbers in lines.items()]
+    connection.executemany("insert into lines values (?, ?, ?)", rows)
+    connection.execute("commit")
+
+
+def read(database: Path) -> Runs:
+    """All that the database knows."""
+    with closing(connect(database)) as connection:
+        tests: dict[int, tuple[str, float]] = {
+            number: (name, seconds) for number, name, seconds in connection.execute("select * from tests")
+        }
+        found: dict[str, dict[int, set[str]]] = {}
+        for number, file, numbers in connection.execute("select * from lines"):
+            of_file = found.setdefault(file, {})
+            for line in lines_of(numbers):
+                of_file.setdefault(line, set()).add(tests[number][0])
+    by_line = {file: {n: frozenset(names) for n, names in lines.items()} for file, lines in found.items()}
+    return Runs(dict(tests.values()), by_line)
+
+
+def bits(numbers: Iterable[int]) -> bytes:
+    """Line numbers as one bit each."""
+    total = 0
+    for number in numbers:
+        total |= 1 << number
+    return total.to_bytes(total.bit_length() // 8 + 1, "little")
+
+
+def lines_of(packed: bytes) -> Iterable[int]:
+    """The line numbers that `bits` has packed."""
+    total = int.from_bytes(packed, "little")
+    while total:
+        low = total & -total
+        yield low.bit_length() - 1
+        total ^= low

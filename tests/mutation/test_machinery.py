@@ -1,0 +1,89 @@
+"""The parts of the mutation tests that need no Cosmic Ray: what they say of a mutant is true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+from mutation import lines
+from mutation.choice import Choice
+from mutation.lines import Runs
+from mutation.mutants import Mutant
+from mutation.swap import Functions, swap
+
+TEXT = """\
+LIMIT = 3
+
+class Counter:
+    def __init__(self):
+        self.count = 0
+
+    def is_full(self):
+        return any(self.count >= LIMIT for _ in "once")
+"""
+
+
+def imported(text: str, path: str) -> ModuleType:
+    module = ModuleType("counter")
+    exec(compile(text, path, "exec"), module.__dict__)
+    return module
+
+
+def mutant(statement: tuple[int, int], function: tuple[int, int] | None) -> Mutant:
+    at = (statement[0], 0)
+    return Mutant("trioreg/_pool/desk.py", "AddNot", 0, at, (statement[1], 1), statement, function, "")
+
+
+def test_a_function_that_is_imported_already_gets_the_code_of_the_mutant(tmp_path: Path) -> None:
+    path = str(tmp_path / "counter.py")
+    counter = imported(TEXT, path).Counter()
+    changes = Functions.now().changes(path, TEXT, TEXT.replace(">=", "<"))
+    assert changes is not None
+    assert not counter.is_full()
+    swap(changes)
+    assert counter.is_full()
+
+
+def test_an_attribute_that_a_mutant_does_not_assign_is_a_change_inside_a_function(tmp_path: Path) -> None:
+    path = str(tmp_path / "counter.py")
+    module = imported(TEXT, path)
+    changes = Functions.now().changes(path, TEXT, TEXT.replace("self.count = 0", "pass"))
+    assert changes is not None
+    swap(changes)
+    assert not hasattr(module.Counter(), "count")
+
+
+def test_a_change_of_what_a_module_does_at_its_import_needs_a_new_process(tmp_path: Path) -> None:
+    path = str(tmp_path / "counter.py")
+    module = imported(TEXT, path)
+    assert Functions.now().changes(path, TEXT, TEXT.replace("LIMIT = 3", "LIMIT = 4")) is None
+    assert module.LIMIT == 3
+
+
+def test_the_lines_of_a_test_are_kept_and_noted_anew(tmp_path: Path) -> None:
+    database = tmp_path / "lines"
+    connection = lines.connect(database)
+    lines.add(connection, "test_a", 1.0, {"/f.py": [1, 70]})
+    lines.add(connection, "test_b", 2.0, {"/f.py": [1]})
+    lines.add(connection, "test_b", 3.0, {"/f.py": [1, 2]})
+    connection.close()
+    runs = lines.read(database)
+    assert runs.seconds == {"test_a": 1.0, "test_b": 3.0}
+    assert runs.tests == {"/f.py": {1: {"test_a", "test_b"}, 70: {"test_a"}, 2: {"test_b"}}}
+
+
+def test_the_tests_that_run_the_line_are_chosen_the_quickest_and_those_of_the_wing_first() -> None:
+    of_line = {10: frozenset({"tests/pool/a", "tests/pool/b", "tests/registry/c"}), 12: frozenset({"tests/pool/d"})}
+    seconds = {"tests/pool/a": 0.3, "tests/pool/b": 0.2, "tests/registry/c": 0.15, "tests/pool/d": 0.1}
+    choice = Choice(Runs(seconds, {"trioreg/_pool/desk.py": of_line}))
+    one = mutant((10, 10), (9, 12))
+    assert choice.tests_for(one, seconds=9.0) == (["tests/pool/b", "tests/pool/a", "tests/registry/c"], 3)
+    assert choice.tests_for(one, seconds=0.3) == (["tests/pool/b"], 3)
+    choice.remember(one, "tests/registry/c")
+    assert choice.tests_for(one, seconds=9.0)[0] == ["tests/registry/c", "tests/pool/b", "tests/pool/a"]
+
+
+def test_a_line_that_no_test_runs_has_the_tests_of_its_function_or_of_its_file() -> None:
+    choice = Choice(Runs({"a": 0.1, "b": 0.2}, {"trioreg/_pool/desk.py": {10: frozenset({"a"}), 90: frozenset({"b"})}}))
+    assert choice.tests_for(mutant((11, 11), (9, 12)), seconds=9.0) == (["a"], 1)
+    assert choice.tests_for(mutant((1, 1), None), seconds=9.0) == (["a", "b"], 2)

@@ -1,0 +1,255 @@
+"""The crashes of actors: which there were, and which of them a test expects.
+
+A `CrashWatch` notes each crash of the current run. It judges only at its end, so a test can say afterwards that it has
+expected a crash: `expect_crash` and the fault `crash` do so with `expect_error`.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import attrs
+import trio
+from trio.lowlevel import RunVar, checkpoint
+from trio.testing import wait_all_tasks_blocked
+
+from .._program import Instrument, hooks_of
+from .._runtime import (
+    ActorExited,
+    AsyncBlock,
+    Identity,
+    current_run,
+    flat,
+    install,
+    shown_error,
+    shown_safely,
+    uninstall,
+)
+from .._supervision import Child, tops_of, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from .._actors import ActorRef, Cell
+    from .._runtime import Exit, Run
+
+Errors: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
+
+
+@attrs.frozen(eq=False, repr=False)
+class Crash(Identity):
+    """The crash of one life of an actor, from `expect_crash`.
+
+    Attributes:
+        ref: The life that crashed.
+        error: The exception, as in its `~trioreg.Exit`.
+        supervisor: The path of its supervisor, as in ``"supervisor/games"``.
+        label: What its Trio task was called, as in ``"Cart #5 'a-17'"``.
+    """
+
+    ref: ActorRef[Any]
+    error: BaseException
+    supervisor: str
+    label: str
+
+    def __repr__(self) -> str:
+        return f"<{shown_error(self.error)} of {self.label} under {self.supervisor}>"
+
+
+class CrashWatch(Instrument):
+    """Notes the crashes in the current Trio run, from `begin` to `end`.
+
+    A start that fails is no crash, if a task waits for that start: it gets the error.
+
+    Attributes:
+        crashes: The crashes, in order.
+        when_crashed: Called with each crash.
+    """
+
+    def __init__(self) -> None:
+        self.crashes: list[Crash] = []
+        self.when_crashed: Callable[[Crash], object] | None = None
+        self._expected: list[BaseException] = []
+        self._cells: dict[ActorRef[Any], Cell] = {}
+        self._run: Run | None = None
+
+    def begin(self) -> None:
+        run = self._run = current_run()
+        for _, child in walk(tuple(tops_of(run))):
+            if child.ref is not None:
+                self.actor_starting(child.ref)
+        install(run, self, hooks_of(self), _no_message)
+        _watches().append(self)
+
+    def end(self) -> None:
+        run, self._run = self._run, None
+        assert run is not None
+        _watches().remove(self)
+        if run.instruments is not None and self in run.instruments.all:
+            uninstall(run, self)
+        self._cells.clear()
+
+    def unexpected(self) -> list[Crash]:
+        """The crashes whose errors are not expected."""
+        return [crash for crash in self.crashes if not any(error is crash.error for error in self._expected)]
+
+    def expect(self, error: BaseException) -> None:
+        """A crash with this very error is expected, whether it comes or has come."""
+        self._expected.append(error)
+
+    # The hooks
+
+    def actor_starting(self, ref: ActorRef[Any], /) -> None:
+        if ref._cell is not None:
+            self._cells[ref] = ref._cell
+
+    def actor_exited(self, ref: ActorRef[Any], exit: Exit, /) -> None:
+        cell = self._cells.pop(ref, None)
+        if exit.error is None:
+            return
+        child = getattr(cell and cell.life, "child", None)
+        supervisor, label = "a supervisor", repr(ref)[1:-1]
+        if isinstance(child, Child):
+            if cell is not None and cell.life.starter is not None and not child.parent.is_in_restart_group(child):
+                return
+            supervisor, label = child.parent.label, child.task_name(ref)
+        crash = Crash(ref, exit.error, supervisor, label)
+        self.crashes.append(crash)
+        if self.when_crashed is not None:
+            self.when_crashed(crash)
+
+
+def _no_message(*_: object) -> None:
+    raise AssertionError("it has no hook for messages")  # pragma: no cover
+
+
+_all_watches: RunVar[list[CrashWatch]] = RunVar("trioreg crash watches")
+
+
+def _watches() -> list[CrashWatch]:
+    try:
+        return _all_watches.get()
+    except LookupError:
+        watches: list[CrashWatch] = []
+        _all_watches.set(watches)
+        return watches
+
+
+def expect_error(error: BaseException) -> None:
+    """A crash with this very error is expected: no check of the current run fails because of it."""
+    for watch in _watches():
+        watch.expect(error)
+
+
+def expect_crash(error: Errors, /, *, match: str | None = None) -> AbstractAsyncContextManager[list[Crash]]:
+    """Say that an actor is to crash in a block. Without this, a crash fails a test that is checked.
+
+    ::
+
+        async with expect_crash(ZeroDivisionError) as crashes:
+            await calculator.cast(Calculator.divide, 1, 0)
+        assert crashes[0].ref is calculator
+
+    Each crash in the block with such an error is expected, and there has to be one. At the end of the block this waits
+    for it, until all tasks wait for something. If the crash needs time, or a thread, wait for it in the block:
+    ``await ref.wait()``.
+
+    A caller in the block gets `~trioreg.ActorExited` from the crash. That ends the block, and is no error.
+
+    Args:
+        error: The class of the error, or a tuple of classes. A group matches if an error in it does, so
+            `~trioreg.RestartLimitExceeded` matches a supervisor that gives up.
+        match: A regular expression that the text of the error has to contain, as for ``re.search``.
+
+    Returns:
+        A list. When the block is left, it has the crashes that were expected, in order.
+
+    Raises:
+        AssertionError: At the end of the block: no actor crashed with such an error.
+        TypeError: ``error`` is no class of exceptions, or ``match`` is not a str.
+        re.error: ``match`` is no regular expression.
+        RuntimeError: On entering: you are not inside of a Trio run.
+    """
+    classes = error if isinstance(error, tuple) else (error,)
+    for each in cast("tuple[object, ...]", classes):
+        if not (isinstance(each, type) and issubclass(each, BaseException)):
+            raise TypeError(f"error must be a class of exceptions, or a tuple of them, not {shown_safely(error)}")
+    if not isinstance(match, str | None):
+        raise TypeError(f"match must be a str, not {shown_safely(match)}")
+    return ExpectCrash(classes, None if match is None else re.compile(match))
+
+
+class ExpectCrash(AsyncBlock, AbstractAsyncContextManager["list[Crash]"]):
+    """The context manager of `expect_crash`."""
+
+    __slots__ = ("_classes", "_found", "_match", "_watch")
+
+    _written = "expect_crash(...)"
+
+    def __init__(self, classes: tuple[type[BaseException], ...], match: re.Pattern[str] | None) -> None:
+        self._classes = classes
+        self._match = match
+        self._watch: CrashWatch | None = None
+        self._found: list[Crash] = []
+
+    async def __aenter__(self) -> list[Crash]:
+        if self._watch is not None:
+            raise RuntimeError("this expect_crash(...) is already entered: make another one")
+        await checkpoint()
+        self._watch = CrashWatch()
+        self._watch.begin()
+        return self._found
+
+    async def __aexit__(
+        self, etype: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /
+    ) -> bool:
+        watch = self._watch
+        assert watch is not None
+        try:
+            # A caller gets `ActorExited` before the actor has ended.
+            is_from_a_crash = error is None or all(isinstance(each, ActorExited) for each in leaves_of(error))
+            if is_from_a_crash and not any(map(self._is_expected, watch.crashes)):
+                await self._wait_for_one(watch)
+        finally:
+            watch.end()
+            self._found += filter(self._is_expected, watch.crashes)
+            for crash in self._found:
+                expect_error(crash.error)
+        if error is not None:
+            return self._is_consequence(error)
+        if not self._found:
+            raise AssertionError(self._what_is_missing(watch.crashes))
+        return False
+
+    async def _wait_for_one(self, watch: CrashWatch) -> None:
+        with trio.CancelScope() as scope:
+            watch.when_crashed = lambda crash: scope.cancel() if self._is_expected(crash) else None
+            await wait_all_tasks_blocked()
+
+    def _is_expected(self, crash: Crash) -> bool:
+        return any(map(self._matches, leaves_of(crash.error))) or self._matches(crash.error)
+
+    def _matches(self, error: BaseException) -> bool:
+        return isinstance(error, self._classes) and (self._match is None or self._match.search(str(error)) is not None)
+
+    def _is_consequence(self, error: BaseException) -> bool:
+        """Whether the error that leaves the block is only what the callers of the crashed actors get."""
+        crashed = [crash.ref for crash in self._found]
+        return all(isinstance(each, ActorExited) and each.ref in crashed for each in leaves_of(error))
+
+    def _what_is_missing(self, crashes: list[Crash]) -> str:
+        names = " or ".join(each.__qualname__ for each in self._classes)
+        text = "" if self._match is None else f" and a text that matches {self._match.pattern!r}"
+        others = "".join(f"\n  {crash!r}" for crash in crashes)
+        return f"no actor crashed with {names}{text} in this block" + (f"; what crashed is:{others}" if others else "")
+
+
+def leaves_of(error: BaseException) -> list[BaseException]:
+    """The errors in a group, and in the groups in it; or the error itself."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    members = flat(cast("BaseExceptionGroup[BaseException]", error).exceptions)
+    return [leaf for each in members for leaf in (leaves_of(each) if each is not error else ())]
