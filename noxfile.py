@@ -143,9 +143,11 @@ def oldest(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Run the tests under coverage. The threshold is in pyproject.toml."""
+    """Run the tests under coverage, with all processes that they start. Each line and branch must be run."""
     session.install("-e", ".", *group("coverage"))
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
+    session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
 
@@ -154,6 +156,13 @@ def mutation(session: nox.Session) -> None:
     """Make the runtime wrong in one place after the other: a test has to fail. `-- --sample 300 --seed 1`"""
     session.install("-e", ".", *group("mutation"))
     session.run("python", "tests/mutation/run.py", *session.posargs)
+
+
+@nox.session
+def differential(session: nox.Session) -> None:
+    """Run random operations on trioreg and on Elixir: `nox -s differential -- --operations 5000000 --seed 7`."""
+    session.install("-e", ".", *group("test"))
+    session.run("python", "-m", "differential", *session.posargs, env={"PYTHONPATH": "tests"})
 
 
 @nox.session

@@ -1,0 +1,120 @@
+"""trioreg and a live Elixir give the same answers; a fault is found, and made short. A short form of the session."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from trioreg import Owner, Registry
+
+from . import __main__ as session
+from .comparing import Mismatch, compare
+from .differences import DIFFERENCES, Difference
+from .program import STEP, Program
+from .report import report
+from .shrink import shrink
+from .terms import LEAVES, random_key, random_value
+from .there import Elixir, find_elixir
+from .wire import decode, encode
+
+PARITY = Path(__file__).parents[2] / "docs" / "parity-registry.md"
+
+
+@pytest.fixture(scope="module")
+def elixir() -> Iterator[Elixir]:
+    command = find_elixir()
+    if command is None:
+        pytest.skip("there is no `elixir` on PATH")
+    with Elixir(command) as elixir:
+        yield elixir
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_operations_have_the_same_answers_in_elixir(elixir: Elixir, seed: int) -> None:
+    program = Program.random(seed, 300)
+    found = compare(program, elixir)
+    assert found is None, report(*shrink(program, lambda program: compare(program, elixir)), each=300)
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda difference: difference.page.strip("| "))
+async def test_each_difference_of_the_list_is_one(elixir: Elixir, difference: Difference) -> None:
+    registry: Registry[Any, Any] = Registry("R", keys="unique" if difference.unique else "duplicate")
+    assert elixir.tried(difference.elixir, unique=difference.unique) == difference.there
+    assert difference.python(registry) == difference.here != difference.there
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda difference: difference.page.strip("| "))
+def test_each_difference_of_the_list_is_on_the_parity_page(difference: Difference) -> None:
+    rows = [line for line in PARITY.read_text().splitlines() if line.startswith(difference.page)]
+    assert len(rows) == 1
+    assert not rows[0].endswith("| same |")
+
+
+def test_a_fault_is_found_and_made_short(elixir: Elixir, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = Registry[Any, Any].values
+
+    def faulty(self: Registry[Any, Any], key: object, owner: Owner) -> list[Any]:
+        return values(self, key, owner)[:2]
+
+    monkeypatch.setattr(Registry, "values", faulty)
+    seed = next(seed for seed in range(100) if compare(Program.random(seed, 100), elixir))
+    short, found = shrink(Program.random(seed, 100), lambda program: compare(program, elixir))
+    assert [operation.name for operation in short.steps()] == ["register", "register", "register", "values"]
+    text = report(short, found, each=100)
+    assert "1. register: owner 0, 'key 0', 'value 0'\n" in text
+    assert "4. values: the owner 0, 'key 0'\n" in text
+    assert "trioreg answers ['value 0', 'value 0']\n" in text
+    assert "Elixir answers  ['value 0', 'value 0', 'value 0']\n" in text
+    assert f"nox -s differential -- --seed {seed} --operations 100 --each 100" in text
+
+
+def test_a_program_is_cut_down_to_the_operations_that_it_takes() -> None:
+    program = attrs.evolve(Program.random(1, 400), kind="unique")
+
+    def differs(program: Program) -> Mismatch | None:
+        names = [operation.name for operation in program.steps()]
+        if "put_meta" in names and "meta" in names[names.index("put_meta") :]:
+            return Mismatch(names.index("meta", names.index("put_meta")), 1, 2)
+        return None
+
+    short, found = shrink(program, differs)
+    assert [operation.name for operation in short.steps()] == ["put_meta", "meta"]
+    assert found.number == 1
+    assert all(not any(short.code[at + 1 : at + STEP]) for at in (0, STEP))
+
+
+def test_an_error_that_should_not_be_is_an_answer(elixir: Elixir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: object, key: object) -> object:
+        raise ZeroDivisionError("oh no")
+
+    monkeypatch.setattr(Registry, "lookup", fails)
+    program = attrs.evolve(Program.random(2, 300), kind="duplicate")
+    found = compare(program, elixir)
+    assert found is not None
+    assert found.here == (b"raised", "ZeroDivisionError: oh no")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_written_can_be_read(seed: int) -> None:
+    rng = random.Random(seed)
+    for term in [*LEAVES, random_key(rng), random_value(rng)]:
+        assert decode(encode(term)) == term
+
+
+def test_the_session_says_how_many_operations_it_did(elixir: Elixir, capsys: pytest.CaptureFixture[str]) -> None:
+    assert session.run(elixir, seed=3, each=50, operations=100, seconds=math.inf) == 0
+    assert capsys.readouterr().out.startswith("100 operations in")
+
+
+def test_without_elixir_the_session_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert session.main([]) == 0
+    assert capsys.readouterr().out == "There is no `elixir` on PATH: nothing is compared.\n"

@@ -1,0 +1,377 @@
+"""explore() finds the order in which a program fails, and replay() takes it again."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import itertools
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import wait_all_tasks_blocked
+
+from trioreg import Actor, open_dynamic_supervisor
+from trioreg.testing import Explored, ScheduleFailed, Stuck, explore, replay
+
+Scenario = Callable[[], Awaitable[object]]
+
+
+class Shop(Actor):
+    def __init__(self) -> None:
+        self.tickets = 1
+
+    def left(self) -> int:
+        return self.tickets
+
+    def take(self) -> None:
+        self.tickets -= 1
+
+
+def two_buyers(pause: int) -> Scenario:
+    """Two buyers look first and take then. The second one comes a little later."""
+
+    async def scenario() -> None:
+        sold: list[str] = []
+
+        async def buy(name: str, pause: int) -> None:
+            for _ in range(pause):
+                await trio.lowlevel.checkpoint()
+            if await shop.call(Shop.left) > 0:
+                await shop.call(Shop.take)
+                sold.append(name)
+
+        async with open_dynamic_supervisor() as supervisor:
+            shop = await supervisor.start_child(Shop)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(buy, "first", 0, name="first buyer")
+                nursery.start_soon(buy, "second", pause, name="second buyer")
+            supervisor.stop()
+        assert len(sold) == 1, f"sold to {sold}"
+
+    return scenario
+
+
+def failure_of(scenario: Scenario, **options: Any) -> ScheduleFailed:
+    with pytest.raises(ScheduleFailed) as caught:
+        explore(scenario, **options)
+    return caught.value
+
+
+# It finds
+
+
+def test_a_bug_of_some_orders_is_found_and_the_error_shows_the_order_and_how_to_repeat_it() -> None:
+    failed = failure_of(two_buyers(1))
+    assert isinstance(failed.__cause__, AssertionError)
+    first, *_ = str(failed).splitlines()
+    assert first.startswith("AssertionError: sold to ")
+    assert f"Found in run {failed.runs}, seed {failed.seed!r}." in str(failed)
+    assert "'second buyer' runs before 'first buyer'\n" in str(failed)
+    assert "'second buyer' is at test_explore.py:" in str(failed)
+    assert f"To repeat it: replay(scenario, {failed.seed!r})" in str(failed)
+
+
+def test_the_seed_repeats_the_failure_each_time_with_its_own_error_and_a_note_of_the_order() -> None:
+    failed = failure_of(two_buyers(1))
+    for _ in range(3):
+        with pytest.raises(AssertionError, match="sold to") as caught:
+            replay(two_buyers(1), failed.seed)
+        assert not isinstance(caught.value, ScheduleFailed)
+        (note,) = caught.value.__notes__
+        assert note.startswith(f"replay with seed {failed.seed!r}:\n  round ")
+
+
+def test_a_program_that_is_right_passes_and_the_result_says_what_was_tried() -> None:
+    explored = explore(two_buyers(9), runs=40)
+    assert explored.runs == 40
+    assert 2 < explored.schedules <= 40
+    assert explored.most_rounds > 2
+
+
+def test_the_search_goes_on_where_another_has_ended() -> None:
+    whole = failure_of(two_buyers(1)).runs
+    assert explore(two_buyers(1), runs=whole - 1) is not None if whole > 1 else True
+    assert failure_of(two_buyers(1), seed=whole - 1).runs == 1
+
+
+def test_a_bug_of_each_order_is_seed_0() -> None:
+    async def scenario() -> None:
+        raise ValueError("always")
+
+    failed = failure_of(scenario)
+    assert (failed.seed, failed.runs) == ("0", 1)
+    assert "All tasks run in the order in which they were started." in str(failed)
+    with pytest.raises(ValueError, match="always"):
+        replay(scenario, failed.seed)
+
+
+def test_a_seed_of_a_program_that_is_mended_passes() -> None:
+    replay(two_buyers(9), failure_of(two_buyers(1)).seed)
+
+
+def test_a_replay_takes_the_number_of_a_schedule_too() -> None:
+    number = failure_of(two_buyers(1)).runs - 1
+    with pytest.raises(AssertionError, match="sold to"):
+        replay(two_buyers(1), number)
+
+
+def test_several_errors_at_once_are_all_shown() -> None:
+    async def fail(number: int) -> None:
+        raise ValueError(number)
+
+    async def scenario() -> None:
+        async with trio.open_nursery() as nursery:
+            for number in range(5):
+                nursery.start_soon(fail, number)
+
+    text = str(failure_of(scenario))
+    assert text.startswith("ValueError: ")
+    assert "and 2 more errors" in text
+
+
+# A scenario that does not end
+
+
+def test_a_deadlock_is_a_failure_and_the_error_says_where_each_task_waits() -> None:
+    async def scenario() -> None:
+        first, second = trio.Lock(), trio.Lock()
+
+        async def take(one: trio.Lock, other: trio.Lock) -> None:
+            async with one:
+                await trio.lowlevel.checkpoint()
+                async with other:
+                    pass
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take, first, second, name="left")
+            nursery.start_soon(take, second, first, name="right")
+
+    failed = failure_of(scenario)
+    assert isinstance(failed.__cause__, Stuck)
+    assert "All tasks are blocked, and nothing can wake one of them:\n" in str(failed)
+    assert "'left' waits at test_explore.py:" in str(failed)
+    assert "'right' waits at test_explore.py:" in str(failed)
+    assert "async with other:" in str(failed)
+
+
+def test_a_deadlock_in_a_shielded_block_is_a_failure_too() -> None:
+    ended: list[str] = []
+
+    async def scenario() -> None:
+        with trio.CancelScope(shield=True):
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(trio.sleep_forever)
+                    await trio.sleep_forever()
+            finally:
+                ended.append("ended")
+                await trio.sleep_forever()
+
+    assert isinstance(failure_of(scenario, runs=1).__cause__, Stuck)
+    assert ended
+
+
+def test_a_scenario_without_an_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trioreg._testing.chooser.MOST_ROUNDS", 500)
+    monkeypatch.setattr("trioreg._testing.one_run.MOST_ROUNDS", 500)
+
+    async def scenario() -> None:
+        for seconds in itertools.count():
+            await trio.sleep(seconds)
+
+    failed = failure_of(scenario, runs=1)
+    assert "The scenario has not ended after 500 rounds of the scheduler" in str(failed)
+
+
+def test_time_is_virtual_and_only_passes_when_all_tasks_are_blocked() -> None:
+    async def scenario() -> None:
+        begun = trio.current_time()
+        await trio.sleep(1000)
+        await wait_all_tasks_blocked()
+        with trio.move_on_after(500):
+            await trio.sleep_forever()
+        assert trio.current_time() == begun + 1500
+
+    assert explore(scenario, runs=3).runs == 3
+
+
+# Not the same each time
+
+
+def test_a_run_waits_for_a_thread_before_time_goes_on() -> None:
+    async def scenario() -> None:
+        with trio.fail_after(1):
+            await trio.to_thread.run_sync(time.sleep, 0.01)
+
+    explore(scenario, runs=2)
+
+
+def test_a_thread_may_use_the_run_that_waits_for_it() -> None:
+    async def scenario() -> None:
+        await trio.to_thread.run_sync(trio.from_thread.run, trio.sleep, 5)
+
+    explore(scenario, runs=2)
+
+
+def test_a_run_waits_for_a_socket_before_time_goes_on() -> None:
+    async def scenario() -> None:
+        ours, theirs = trio.socket.socketpair()
+        with ours, theirs, trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ours.recv, 1)
+                await wait_all_tasks_blocked()
+                await theirs.send(b"x")
+
+    explore(scenario, runs=2)
+
+
+def test_a_thread_that_does_not_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trioreg._testing.one_run._LONGEST_REAL", 0.05)
+    gate = threading.Event()
+
+    async def scenario() -> None:
+        await trio.to_thread.run_sync(gate.wait, abandon_on_cancel=True)
+
+    try:
+        assert "all tasks wait for a thread:\n" in str(failure_of(scenario, runs=1))
+    finally:
+        gate.set()
+
+
+def test_a_scenario_that_differs_from_run_to_run_is_noticed() -> None:
+    runs = 0
+
+    async def scenario() -> None:
+        nonlocal runs
+        runs += 1
+        async with trio.open_nursery() as nursery:
+            for _ in range(runs):
+                nursery.start_soon(trio.lowlevel.checkpoint)
+
+    with pytest.warns(RuntimeWarning, match="does not do the same in each run"):
+        explore(scenario, runs=3)
+
+
+def test_a_scenario_whose_first_run_only_differs_is_no_reason_to_warn() -> None:
+    @functools.cache
+    def size() -> list[int]:
+        return [3]
+
+    async def scenario() -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(size()[0]):
+                nursery.start_soon(trio.lowlevel.checkpoint)
+        size()[0] = 2
+
+    assert explore(scenario, runs=3).runs == 3
+
+
+def test_a_failure_that_does_not_come_again_is_said() -> None:
+    runs = 0
+
+    async def scenario() -> None:
+        nonlocal runs
+        runs += 1
+        assert runs != 1, "the first time only"
+
+    text = str(failure_of(scenario))
+    assert text.startswith("AssertionError: the first time only")
+    assert "This can't be repeated: the next run under the same schedule did not fail." in text
+
+
+# Around it
+
+
+def test_the_collector_is_off_in_a_run_and_on_behind_it() -> None:
+    async def scenario() -> None:
+        assert not gc.isenabled()
+
+    explore(scenario, runs=2)
+    assert gc.isenabled()
+
+
+def test_the_scenario_may_be_a_partial_or_a_lambda() -> None:
+    async def scenario(seconds: float) -> None:
+        await trio.sleep(seconds)
+
+    assert explore(functools.partial(scenario, 3), runs=1) == Explored(1, 1, 1)
+    assert explore(lambda: scenario(3), runs=1) == Explored(1, 1, 1)
+
+
+def test_ctrl_c_and_a_skip_are_no_failures() -> None:
+    async def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    async def skipped() -> None:
+        async with trio.open_nursery():
+            pytest.skip("not today")
+
+    with pytest.raises(KeyboardInterrupt):
+        explore(interrupted)
+    with pytest.raises((pytest.skip.Exception, BaseExceptionGroup)) as caught:
+        explore(skipped)
+    assert not isinstance(caught.value, ScheduleFailed)
+
+
+async def test_inside_of_a_trio_run_it_is_refused() -> None:
+    with pytest.raises(RuntimeError, match=r"explore\(\) starts Trio runs of its own"):
+        explore(two_buyers(1))
+    with pytest.raises(RuntimeError, match=r"replay\(\) starts Trio runs of its own"):
+        replay(two_buyers(1), "0")
+
+
+def test_in_two_threads_at_once_it_is_refused() -> None:
+    errors: list[BaseException] = []
+
+    def other() -> None:
+        try:
+            explore(two_buyers(9), runs=1)
+        except RuntimeError as error:
+            errors.append(error)
+
+    async def scenario() -> None:
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+
+    explore(scenario, runs=1)
+    assert [str(error).partition(":")[0] for error in errors] == [
+        "explore() and replay() run one at a time in a process"
+    ] * len(errors)
+    assert errors
+
+
+@given(st.integers(9, 12))
+@settings(max_examples=3)
+def test_hypothesis_may_make_the_scenarios(pause: int) -> None:
+    explore(two_buyers(pause), runs=3)
+
+
+def not_async() -> None:
+    pass
+
+
+@pytest.mark.parametrize("scenario", [None, "scenario", not_async, lambda: 3])
+def test_a_scenario_that_is_no_async_function_is_refused(scenario: Any) -> None:
+    with pytest.raises(TypeError, match="scenario must be an async function without arguments, not"):
+        explore(scenario)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"runs": 0}, ValueError, "runs must be at least 1, not 0"),
+        ({"runs": 1.5}, TypeError, "runs must be an int, not 1.5"),
+        ({"seed": -1}, ValueError, "seed must be at least 0, not -1"),
+        ({"seed": "4:1>0"}, TypeError, "seed must be an int, not '4:1>0'"),
+    ],
+)
+def test_arguments_are_checked(options: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        explore(two_buyers(1), **options)

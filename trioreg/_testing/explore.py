@@ -1,0 +1,236 @@
+"""`explore` and `replay`: find the order of tasks in which a program fails, and take it again.
+
+One run is in `one_run.py`, schedules and seeds are in `schedule.py`, and `shrink.py` makes a failure small.
+"""
+
+from __future__ import annotations
+
+import warnings
+from itertools import count
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+from .._runtime import counted, flat, require_count, shown_safely
+from .one_run import Scenario, run_once
+from .schedule import Move, moved, moves_of, numbered, schedule_of, seed_of
+from .shrink import shrink
+from .trace import Trace
+
+if TYPE_CHECKING:
+    from .one_run import Ended
+    from .schedule import Schedule
+
+
+class ScheduleFailed(AssertionError):
+    """A scenario of `explore` fails under some schedule. The error of the scenario is the ``__cause__``.
+
+    Attributes:
+        seed: What `replay` takes to repeat the failure.
+        runs: How many schedules were tried, this one included.
+    """
+
+    seed: int | str
+    runs: int
+
+
+@attrs.frozen
+class Explored:
+    """What `explore` has done when no schedule fails.
+
+    Attributes:
+        runs: How many runs there were.
+        schedules: How many different orders of tasks these have had.
+        most_rounds: In how many rounds of Trio's scheduler there was a choice, in the longest run.
+    """
+
+    runs: int
+    schedules: int
+    most_rounds: int
+
+
+def explore(scenario: Scenario, *, runs: int = 1000, seed: int = 0) -> Explored:
+    """Run the same scenario under many schedules, in virtual time, until one fails.
+
+    ::
+
+        async def scenario():
+            async with trioreg.open_dynamic_supervisor() as supervisor:
+                shop = await supervisor.start_child(Shop, 1)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(buy, shop)
+                    nursery.start_soon(buy, shop)
+
+        def test_two_buyers_never_get_the_same_ticket():
+            explore(scenario)
+
+    Trio runs its tasks in rounds: each task that can run takes one step, in any order. A test sees one order or
+    two. This takes a different order each time, and only orders that Trio could take. The program needs no change.
+
+    A scenario fails if an exception leaves it, if it blocks for ever, or if it has no end. Then this finds the
+    smallest change of the order that still fails. The error has a seed: `replay` takes it, and repeats that run.
+
+    Time is virtual: a sleep takes no time. A run waits for threads, and a while for sockets; such a run may differ
+    from the next one with the same seed. ``random`` gives the same numbers in each run. The garbage collector is
+    off during a run. The same program must do the same thing each time: if two runs under one schedule differ, this
+    warns.
+
+    Not async: call it from a plain function, outside of Trio. It needs no pytest. The cost is that of the runs, and
+    some 0.6 ms for each.
+
+    Args:
+        scenario: An async function without arguments. It makes all that it needs.
+        runs: How many schedules to try, at least 1.
+        seed: The number of the first schedule. The others have the numbers after it. To go on where a search has
+            ended, add its ``runs``.
+
+    Returns:
+        How many runs and how many different schedules there were, if none has failed.
+
+    Raises:
+        ScheduleFailed: The scenario fails. It is an `AssertionError`; its ``__cause__`` is the error of the scenario.
+        RuntimeError: You are inside of a Trio run, or another thread explores.
+        TypeError, ValueError: An argument is not what is said above.
+    """
+    _require_scenario("explore", scenario)
+    require_count("runs", runs, 1)
+    require_count("seed", seed, 0)
+    marks: set[int] = set()
+    most_rounds = 0
+    for tried in count(1):
+        number = seed + tried - 1
+        ended = run_once(scenario, numbered(number))
+        marks.add(ended.mark)
+        most_rounds = max(most_rounds, ended.rounds)
+        if ended.error is not None:
+            raise _failure(scenario, number, tried, ended) from ended.error
+        if tried == 1:
+            _warn_if_it_differs(scenario, numbered(number), ended)
+        if tried == runs:
+            return Explored(runs, len(marks), most_rounds)
+    raise AssertionError("count() has no end")
+
+
+def replay(scenario: Scenario, seed: int | str) -> None:
+    """Run a scenario once, under the schedule of a seed that `explore` has shown, in virtual time.
+
+    ::
+
+        def test_the_order_that_failed():
+            replay(scenario, "4:1>0")
+
+    The scenario fails as it did: its own error leaves this, with a note that shows the order. So a debugger stops
+    where it was raised. If the scenario does not fail any more, this returns. Not async, as `explore`.
+
+    A seed is good for the same program with the same versions of Python, Trio and trioreg: it says at which rounds of
+    the scheduler the order differs, and these move if the program changes. Keep the scenario as a test, and not only
+    its seed.
+
+    Args:
+        scenario: The async function that `explore` had.
+        seed: A seed from the error of `explore`; or a number, for the schedule with that number.
+
+    Raises:
+        Stuck: The scenario does not end.
+        RuntimeError: As `explore`.
+        TypeError, ValueError: An argument is not what is said above.
+        Exception: What leaves the scenario.
+    """
+    _require_scenario("replay", scenario)
+    schedule = schedule_of(seed)
+    trace = Trace()
+    ended = run_once(scenario, schedule, look=trace.look)
+    if ended.error is not None:
+        ended.error.add_note(f"replay with seed {seed!r}:\n{trace}")
+        raise ended.error
+
+
+def _require_scenario(function: str, scenario: object) -> None:
+    if not callable(scenario):
+        raise TypeError(f"scenario must be an async function without arguments, not {shown_safely(scenario)}")
+    if trio.lowlevel.in_trio_run():
+        raise RuntimeError(
+            f"{function}() starts Trio runs of its own, so it can't be called inside of one: call it from a plain "
+            "function, as in `def test_...():`, not `async def`"
+        )
+
+
+# What follows from a failure
+
+
+def _failure(scenario: Scenario, number: int, tried: int, ended: Ended) -> ScheduleFailed:
+    """The error that shows a failure, as small as it can be made."""
+    kind = _kind_of(ended.error)
+    again = run_once(scenario, numbered(number), keeps=True)
+    if _kind_of(again.error) != kind:
+        return _not_repeated(number, tried, ended, again)
+
+    def fails(moves: list[Move]) -> bool:
+        return _kind_of(run_once(scenario, moved(moves)).error) == kind
+
+    moves = shrink([move for key, order in again.orders.items() for move in moves_of(key, order)], fails)
+    trace = Trace(moves)
+    last = run_once(scenario, moved(moves), look=trace.look)
+    if _kind_of(last.error) != kind:
+        return _not_repeated(number, tried, ended, last)
+    error = _error_of(seed_of(moves), tried, last.error or ended.error)
+    error.args = (f"{error}\n\n{trace}\n\nTo repeat it: replay({_name_of(scenario)}, {error.seed!r})",)
+    if last.met_outside:
+        error.args = (f"{error}\n{_OUTSIDE}",)
+    return error
+
+
+_OUTSIDE = "The scenario has waited for a thread or a socket, which may come at another moment the next time."
+
+
+def _not_repeated(number: int, tried: int, ended: Ended, again: Ended) -> ScheduleFailed:
+    error = _error_of(number, tried, ended.error)
+    then = "did not fail" if again.error is None else f"failed with {_shown(again.error)}"
+    error.args = (
+        f"{error}\n\nThis can't be repeated: the next run under the same schedule {then}. What is not the same in "
+        "each run? Such are threads, sockets, real time, the order of a set, and what an earlier run has left in a "
+        "global variable.",
+    )
+    return error
+
+
+def _error_of(seed: int | str, tried: int, error: BaseException | None) -> ScheduleFailed:
+    failed = ScheduleFailed(f"{_shown(error)}\n\nFound in run {tried}, seed {seed!r}.")
+    failed.seed, failed.runs = seed, tried
+    return failed
+
+
+def _shown(error: BaseException | None) -> str:
+    """The errors in an error, on a line each. A report of what is blocked has more lines."""
+    leaves = [] if error is None else flat([error])
+    lines: list[str] = []
+    for leaf in leaves[:3]:
+        text = str(leaf)
+        lines.append(f"{type(leaf).__name__}: {text}" if text else type(leaf).__name__)
+    if len(leaves) > 3:
+        lines.append(f"and {counted(len(leaves) - 3, 'more error')}")
+    return "\n".join(lines)
+
+
+def _kind_of(error: BaseException | None) -> tuple[str, ...]:
+    """What two failures have in common if they are the same one: the classes of their errors."""
+    return () if error is None else tuple(sorted({type(leaf).__qualname__ for leaf in flat([error])}))
+
+
+def _name_of(scenario: Scenario) -> str:
+    return getattr(scenario, "__name__", "scenario")
+
+
+def _warn_if_it_differs(scenario: Scenario, schedule: Schedule, first: Ended) -> None:
+    """Say it if a schedule does not repeat. The first run may differ: it may have filled a cache. Two more must not."""
+    if run_once(scenario, schedule).mark == first.mark:
+        return
+    if run_once(scenario, schedule).mark == run_once(scenario, schedule).mark:
+        return
+    warnings.warn(
+        "the scenario of explore() does not do the same in each run: two runs under the same schedule differ, so a "
+        "seed may not repeat its failure. Look for threads, sockets, real time, and the order of a set",
+        RuntimeWarning,
+        stacklevel=3,
+    )
