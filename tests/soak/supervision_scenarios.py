@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import trio
 from support.errors import leaves
@@ -189,8 +189,9 @@ async def one_start_of_a_name(draw: Random) -> None:
                     elif what == "terminate":
                         found = registry.whereis(key)
                         if isinstance(found, ActorRef):
-                            await supervisor.terminate_child(found)
-                            assert not found.is_alive
+                            ref = cast("ActorRef[Any]", found)
+                            await supervisor.terminate_child(ref)
+                            assert not ref.is_alive
                     elif what == "crash":
                         await name.cast(Server.crash)
                     else:
