@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from random import Random
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import trio
 from support.errors import leaves
@@ -188,10 +188,9 @@ async def one_start_of_a_name(draw: Random) -> None:
                         await supervisor.start_child(Server, lives, key, slow, name=name)
                     elif what == "terminate":
                         found = registry.whereis(key)
-                        if isinstance(found, ActorRef):
-                            ref = cast("ActorRef[Any]", found)
-                            await supervisor.terminate_child(ref)
-                            assert not ref.is_alive
+                        if found is not None:
+                            await supervisor.terminate_child(found)
+                            assert not found.is_alive
                     elif what == "crash":
                         await name.cast(Server.crash)
                     else:
