@@ -7,18 +7,51 @@ them. The guide is "Testing what you build" in the docs.
 from __future__ import annotations
 
 from ._program import replace_state, state
-from ._testing import Crash, Explored, ScheduleFailed, Stuck, assert_empty, expect_crash, explore, replay
+from ._testing import (
+    Answers,
+    Crash,
+    Explored,
+    NoAnswer,
+    NotSettled,
+    Recorded,
+    Recorder,
+    ScheduleFailed,
+    Sent,
+    Stuck,
+    assert_empty,
+    checked,
+    crash,
+    expect_crash,
+    explore,
+    hang,
+    replay,
+    sent,
+    settled,
+    slow,
+)
 
 __all__ = [
+    "Answers",
     "Crash",
     "Explored",
+    "NoAnswer",
+    "NotSettled",
+    "Recorded",
+    "Recorder",
     "ScheduleFailed",
+    "Sent",
     "Stuck",
     "assert_empty",
+    "checked",
+    "crash",
     "expect_crash",
     "explore",
+    "hang",
     "replace_state",
     "replay",
+    "sent",
+    "settled",
+    "slow",
     "state",
 ]
 

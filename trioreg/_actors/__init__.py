@@ -35,12 +35,14 @@ from .deadlock import (
     yielding_wait,
 )
 from .function_actor import Function
+from .gate import hold_up, is_held_up, let_through
 from .group_cast import cast_to_all
 from .handler import Handlers, raises
 from .idle import begin_use, end_use
 from .intake import Intake
 from .life import run_actor
 from .message import CAST, INFO
+from .method import signature_of
 from .observed import MessageKind, WhyLeft, publication
 from .passing_cell import LAUNCHED, WAITING, PassingCell
 from .post import post
@@ -106,6 +108,9 @@ __all__ = [
     "crash_details",
     "current",
     "end_use",
+    "hold_up",
+    "is_held_up",
+    "let_through",
     "is_suspended",
     "kept_busy_by",
     "needs_name",
@@ -117,6 +122,7 @@ __all__ = [
     "receive",
     "resume",
     "run_actor",
+    "signature_of",
     "send_after",
     "send_every",
     "type_of",

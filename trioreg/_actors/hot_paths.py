@@ -112,7 +112,7 @@ async def serve(cell: Cell) -> bool:
             # An idle actor keeps nothing of its last message. (The handler of one that is watched leads to it.)
             handler = function = args = payload = result = None
             if hooks.has_on_idle:
-                await _wait_for_message_or_idle(cell)
+                await wait_for_message_or_idle(cell)
             else:
                 # `Mailbox.wait_for_message`, written out: every actor pays for each frame that a parked task keeps.
                 sleep = sleep_until_woken()
@@ -227,7 +227,7 @@ def serve_casts(cell: Cell, queue: deque[Any], budget: int) -> int:
     return budget
 
 
-async def _wait_for_message_or_idle(cell: Cell) -> None:
+async def wait_for_message_or_idle(cell: Cell) -> None:
     """`Mailbox.wait_for_message`; after `idle_timeout` seconds, `on_idle` is the message."""
     assert cell.hooks is not None
     with trio.CancelScope(deadline=idle_deadline(cell)) as cell.idle_scope:

@@ -1,0 +1,293 @@
+"""`settled`: it waits until every actor is idle and every thread is back, and raises if that can never be."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from typing import Any
+
+import pytest
+import trio
+from support.supervisors import supervised, supervising
+from trio.testing import MockClock
+
+import trioreg
+from trioreg import Actor, ActorRef, Backoff, ChildSpec, DynamicSupervisor, Reply, debug
+from trioreg.testing import NotSettled, crash, hang, settled, slow
+
+
+class Worker(Actor):
+    """It passes each message on, and notes it."""
+
+    def __init__(self, log: list[object] | None = None, to: ActorRef[Worker] | None = None) -> None:
+        self.log: list[object] = [] if log is None else log
+        self.to = to
+        self.owed: list[Reply[str]] = []
+
+    async def do(self, item: str, seconds: float = 0) -> None:
+        await trio.sleep(seconds)
+        self.log.append(item)
+        if self.to is not None:
+            await self.to.cast(Worker.do, f"{item}!", seconds)
+
+    async def in_thread(self, may_end: threading.Event) -> None:
+        await trio.to_thread.run_sync(may_end.wait)
+        self.log.append("back")
+
+    def beside_in_thread(self, may_end: threading.Event) -> None:
+        self.start_soon(self.in_thread, may_end)
+
+    async def wait_for(self, event: trio.Event) -> None:
+        await event.wait()
+
+    async def ask(self, other: ActorRef[Worker], event: trio.Event) -> None:
+        await other.call(Worker.wait_for, event)
+
+    def later(self) -> Reply[str]:
+        reply = Reply[str]()
+        self.owed.append(reply)
+        return reply
+
+    async def settle(self) -> None:
+        await settled()
+
+    def settle_beside(self) -> None:
+        self.start_soon(settled)
+
+
+class TestItWaits:
+    async def test_until_all_that_follows_from_a_message_is_handled(self, autojump_clock: MockClock) -> None:
+        log: list[object] = []
+        async with supervised() as supervisor:
+            last = await supervisor.start_child(Worker, log)
+            first = await supervisor.start_child(Worker, log, last)
+            await first.cast(Worker.do, "tea")
+            await settled()
+            assert log == ["tea", "tea!"]
+
+    async def test_until_handlers_that_sleep_are_done(self, autojump_clock: MockClock) -> None:
+        log: list[object] = []
+        async with supervised() as supervisor:
+            last = await supervisor.start_child(Worker, log)
+            first = await supervisor.start_child(Worker, log, last)
+            await first.cast(Worker.do, "tea", 3)
+            await settled()
+            assert log == ["tea", "tea!"]
+            assert trio.current_time() == 6
+
+    async def test_with_a_real_clock_as_well(self) -> None:
+        log: list[object] = []
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Worker, log)
+            await ref.cast(Worker.do, "tea", 0.01)
+            await settled()
+            assert log == ["tea"]
+
+    async def test_until_a_thread_is_back_and_the_virtual_clock_stands_still(self, autojump_clock: MockClock) -> None:
+        log: list[object] = []
+        may_end = threading.Event()
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Worker, log)
+            await ref.cast(Worker.in_thread, may_end)
+            threading.Timer(0.05, may_end.set).start()
+            with trio.fail_after(1):
+                await settled()
+            assert log == ["back"]
+            assert trio.current_time() == 0
+
+    async def test_until_the_thread_of_a_background_task_is_back(self) -> None:
+        log: list[object] = []
+        may_end = threading.Event()
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Worker, log)
+            await ref.call(Worker.beside_in_thread, may_end)
+            threading.Timer(0.05, may_end.set).start()
+            await settled()
+            assert log == ["back"]
+
+    async def test_until_a_crashed_actor_has_been_restarted(self, autojump_clock: MockClock) -> None:
+        spec = ChildSpec(Worker, id="worker", backoff=Backoff(initial=7))
+        async with supervising([spec]) as supervisor:
+            before = supervisor.which_child("worker").ref
+            assert before is not None
+            crash(before, OSError())
+            await settled()
+            assert supervisor.which_child("worker").state == "running"
+            crash(supervisor.which_child("worker").ref or before, OSError())
+            await settled()
+            assert supervisor.which_child("worker").restarts == 2
+            assert trio.current_time() >= 7
+
+    async def test_until_a_supervisor_has_started_its_children(self, autojump_clock: MockClock) -> None:
+        class Slow(Actor):
+            async def on_start(self) -> None:
+                await trio.sleep(5)
+
+        async with supervising([ChildSpec(DynamicSupervisor, id="below")]) as top:
+            below = top.which_child("below").ref
+            assert below is not None
+            await below.cast(DynamicSupervisor.start_child, Slow)
+            await settled()
+            assert trio.current_time() == 5
+
+    async def test_for_slow_actors(self, autojump_clock: MockClock) -> None:
+        log: list[object] = []
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Worker, log)
+            with slow(ref, 3):
+                await settled()
+                assert trio.current_time() == 0
+                await ref.cast(Worker.do, "tea")
+                await settled()
+                assert log == ["tea"]
+                assert trio.current_time() == 3
+
+
+class TestItDoesNotWait:
+    async def test_where_no_actor_is(self, autojump_clock: MockClock) -> None:
+        await settled()
+
+    async def test_for_timers_and_functions_that_sleep(self, autojump_clock: MockClock) -> None:
+        class Clock(Actor):
+            async def on_start(self) -> None:
+                self.send_every(1, "tick")
+
+        async with supervised() as supervisor:
+            await supervisor.start_child(Clock)
+            await supervisor.start_child(trio.sleep_forever)
+            await supervisor.start_child(trioreg.receive)
+            await settled()
+            assert trio.current_time() == 0
+
+    async def test_for_an_answer_that_an_idle_actor_owes(self, autojump_clock: MockClock) -> None:
+        async with supervised() as supervisor, trio.open_nursery() as nursery:
+            ref = await supervisor.start_child(Worker)
+            nursery.start_soon(ref.call, Worker.later)
+            await settled()
+            nursery.cancel_scope.cancel()
+
+    @pytest.mark.parametrize("hold", ["hang", "suspend"])
+    async def test_for_actors_that_are_held(self, autojump_clock: MockClock, hold: str) -> None:
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Worker)
+            if hold == "hang":
+                with hang(ref):
+                    await ref.cast(Worker.do, "tea")
+                    await settled()
+            else:
+                await debug.suspend(ref)
+                await ref.cast(Worker.do, "tea")
+                await settled()
+
+    async def test_for_other_tasks_that_settle(self, autojump_clock: MockClock) -> None:
+        log: list[object] = []
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Worker, log)
+            await ref.cast(Worker.do, "tea", 3)
+            await ref.cast(Worker.settle_beside)
+            async with trio.open_nursery() as nursery:
+                for _ in range(3):
+                    nursery.start_soon(settled)
+            assert log == ["tea"]
+
+
+class TestItRaises:
+    async def test_if_nothing_can_happen_any_more(self, autojump_clock: MockClock) -> None:
+        async with supervised() as supervisor:
+            other = await supervisor.start_child(Worker)
+            ref = await supervisor.start_child(Worker)
+            await ref.cast(Worker.ask, other, trio.Event())
+            await ref.cast(Worker.do, "tea")
+            with pytest.raises(NotSettled) as caught:
+                await settled()
+            text = re.sub(r"#\d+", "#N", str(caught.value))
+            text = re.sub(r"at \S+:\d+", "at FILE:N", text)
+            assert text.splitlines() == [
+                "2 actors can't become idle: no task can run, nothing is due before the deadline in 2 hours 47 minutes,"
+                " and no thread works",
+                "  Worker #N under dynamic supervisor: handles Worker.wait_for",
+                "    at FILE:N, in wait_for: await event.wait()",
+                "  Worker #N under dynamic supervisor: handles Worker.ask, 1 message in its mailbox, waits for "
+                "<Worker #N>: call Worker.wait_for",
+                "    at FILE:N, in ask: await other.call(Worker.wait_for, event)",
+            ]
+            assert [report.ref for report in caught.value.actors] == [other, ref]
+
+    async def test_before_a_deadline_of_its_own(self, autojump_clock: MockClock) -> None:
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Worker)
+            await ref.cast(Worker.wait_for, trio.Event())
+            with pytest.raises(NotSettled, match="nothing is due before the deadline in 60"), trio.fail_after(60):
+                await settled()
+
+    async def test_after_timers_that_come_before_the_deadline(self, autojump_clock: MockClock) -> None:
+        class Clock(Actor):
+            async def on_start(self) -> None:
+                self.send_every(1, "tick")
+
+            async def on_message(self, message: object) -> None:
+                pass
+
+        async with supervised() as supervisor:
+            await supervisor.start_child(Clock)
+            ref = await supervisor.start_child(Worker)
+            await ref.cast(Worker.wait_for, trio.Event())
+            with pytest.raises(NotSettled), trio.fail_after(9.5):
+                await settled()
+            assert trio.current_time() == 9
+
+    async def test_not_while_an_actor_waits_for_the_network(self) -> None:
+        class Reader(Actor):
+            async def read(self, stream: trio.SocketStream) -> None:
+                log.append(await stream.receive_some())
+
+        log: list[object] = []
+        ours, theirs = trio.socket.socketpair()
+        with ours, theirs:
+            async with supervised() as supervisor:
+                ref = await supervisor.start_child(Reader)
+                await ref.cast(Reader.read, trio.SocketStream(ours))
+                sender = threading.Timer(0.05, os.write, [theirs.fileno(), b"tea"])
+                sender.start()
+                await settled()
+                assert log == [b"tea"]
+
+    async def test_not_if_another_task_that_waits_goes_on(self, autojump_clock: MockClock) -> None:
+        event = trio.Event()
+
+        async def set_it() -> None:
+            for _ in range(3):
+                await trio.testing.wait_all_tasks_blocked()
+            event.set()
+
+        async with supervised() as supervisor, trio.open_nursery() as nursery:
+            ref = await supervisor.start_child(Worker)
+            await ref.cast(Worker.wait_for, event)
+            nursery.start_soon(set_it)
+            await settled()
+            assert event.is_set()
+
+    async def test_in_a_handler_which_could_never_be_done(self) -> None:
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Worker, restart="temporary")
+            await ref.cast(Worker.settle)
+            exit = await ref.wait()
+            assert isinstance(exit.error, RuntimeError)
+            assert re.search(r"<Worker #\d+> can't become idle while it waits in settled\(\)", str(exit.error))
+
+    def test_outside_of_a_run(self) -> None:
+        with pytest.raises(RuntimeError):
+            settled().send(None)
+
+
+async def test_it_is_a_checkpoint_and_leaves_no_instrument() -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Worker)
+        await ref.cast(Worker.wait_for, trio.Event())
+        instruments: Any = trio.lowlevel.current_task()._runner.instruments
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await settled()
+        assert scope.cancelled_caught
+        assert "task_scheduled" not in instruments

@@ -1,0 +1,253 @@
+"""`settled`: wait until a program has nothing more to do.
+
+It looks at all actors when no task can run. If one of them still has something to do, it waits until another task has
+run, and looks again. A Trio instrument tells it of that. So it needs no clock, and nothing in the actors.
+
+Must never happen: a wait that can never end, and that says nothing.
+"""
+
+from __future__ import annotations
+
+from inspect import unwrap
+from typing import TYPE_CHECKING
+
+import trio
+from trio.lowlevel import (
+    RunVar,
+    Task,
+    add_instrument,
+    current_root_task,
+    current_statistics,
+    current_task,
+    remove_instrument,
+)
+from trio.testing import wait_all_tasks_blocked
+
+from .._actors import RUNNING, is_held_up, is_suspended, other_tasks, own_frames
+from .._program import ActorReport, report_of
+from .._runtime import counted, current_actor, current_run, duration, frames_of, one_line
+from .._supervision import tops_of, walk
+
+if TYPE_CHECKING:
+    from .._actors import Cell
+    from .._runtime import Frames, Run
+    from .._supervision import TreeChild
+
+    Busy = list[tuple[str, TreeChild]]
+
+_IN_THREAD = unwrap(trio.to_thread.run_sync).__code__
+
+_LOOK_AGAIN = 0.01
+"""How long nothing must happen before the threads are looked at again, in seconds of real time."""
+
+_OF_TRIO = 1
+"""How many tasks of Trio's own always wait for a socket: the one that other threads wake."""
+
+_SHOWN = 10
+_LINES = 2
+
+
+class NotSettled(AssertionError):
+    """`settled` would wait for ever: some actors have something to do, and nothing can happen any more.
+
+    Attributes:
+        actors: The report of each of these actors, as from `trioreg.who`.
+    """
+
+    def __init__(self, message: str, actors: tuple[ActorReport, ...]) -> None:
+        super().__init__(message)
+        self.actors = actors
+
+
+async def settled() -> None:
+    """Wait until every actor is idle, and every thread that one of them waits for is back.
+
+    ::
+
+        orders.publish("new", order)
+        await settled()  # all subscribers have handled it, and all that these have sent
+        assert warehouse.shelves == {}
+
+    An actor is idle when it has started, has handled all messages, and waits for the next one. A child that waits for
+    its restart is not idle. A function actor, or a background task of an actor, may wait for anything but a thread: no
+    code can see whether it is done. So a timer that comes later is not waited for. Nor are actors that you hold with
+    `hang`, or with `trioreg.debug.suspend`.
+
+    With a virtual clock, this waits until the handlers that sleep are done, and the clock jumps on the way. With a
+    real clock it waits for as long as that takes. Neither clock nor program is slowed down. While an actor waits for a
+    thread, a virtual clock stands still.
+
+    If it can't go on, this raises instead of waiting for ever: no task can run, nothing has a deadline, nothing waits
+    for the network, and no thread works. It sees threads that Trio has started, and no others. If something else is
+    always due, such as a timer that sends again and again, it can't know: put a `trio.fail_after` around it. Then it
+    raises `NotSettled` if nothing else is due before that deadline.
+
+    A checkpoint. The cost grows with the number of actors, for each time that the program comes to rest.
+
+    Raises:
+        NotSettled: Nothing can happen any more. It says which actors wait for what.
+        RuntimeError: A handler or a hook of an actor calls this, so that actor can't become idle. Or you are not inside
+            of a Trio run.
+    """
+    run = current_run()
+    task = current_task()
+    _refuse_handler(task)
+    settling = _settling()
+    steps = _Steps(settling)
+    settling.add(task)
+    add_instrument(steps)
+    try:
+        is_stuck = False
+        while True:
+            await wait_all_tasks_blocked()
+            busy = _busy(run)
+            if not busy:
+                return
+            was_stuck = is_stuck and not steps.seen
+            steps.seen = False
+            is_stuck = _nothing_comes(run)
+            if not is_stuck:
+                await steps.wait(_some_thread_works(run))
+            elif was_stuck:  # other tasks that had waited with this one have had their turn
+                raise _not_settled(busy)
+    finally:
+        remove_instrument(steps)
+        settling.discard(task)
+
+
+def _refuse_handler(task: Task) -> None:
+    cell: Cell | None = getattr(current_actor.get(None), "_cell", None)
+    if cell is not None and cell.hooks is not None and task is cell.task:
+        raise RuntimeError(f"{cell.ref!r} can't become idle while it waits in settled(): call it in a task of the test")
+
+
+_tasks_that_settle: RunVar[set[Task]] = RunVar("trioreg tasks that settle")
+
+
+def _settling() -> set[Task]:
+    """The tasks of this run that wait in `settled`."""
+    try:
+        return _tasks_that_settle.get()
+    except LookupError:
+        tasks: set[Task] = set()
+        _tasks_that_settle.set(tasks)
+        return tasks
+
+
+class _Steps(trio.abc.Instrument):
+    """Tells that another task is going to run, one that does not wait in `settled` itself."""
+
+    def __init__(self, settling: set[Task]) -> None:
+        self.seen = False
+        self._settling = settling
+        self._event = trio.Event()
+
+    def task_scheduled(self, task: Task) -> None:
+        if task not in self._settling:
+            self.seen = True
+            self._event.set()
+
+    async def wait(self, holds_clock: bool) -> None:
+        """Wait for the next step. A virtual clock must not jump while a thread works."""
+        if holds_clock:
+            await wait_all_tasks_blocked(_LOOK_AGAIN)
+            return
+        self._event = trio.Event()
+        await self._event.wait()
+
+
+# Who has something to do
+
+
+def _busy(run: Run) -> Busy:
+    """The children that have something to do, each with the path of its supervisor."""
+    return [(above.path, child) for above, child in walk(tuple(tops_of(run))) if _is_busy(child)]
+
+
+def _is_busy(child: TreeChild) -> bool:
+    cell = None if child.ref is None else child.ref._cell
+    if cell is None:
+        return child.state == "restarting"
+    if is_held_up(cell) or is_suspended(cell):
+        return False
+    return cell.state != RUNNING or _has_work(cell) or _waits_for_thread(cell)
+
+
+def _has_work(cell: Cell) -> bool:
+    if cell.queued or cell.overflow:
+        return cell.hooks is not None or cell.taker is not None  # a function may never take a message
+    background = cell.life.background
+    if background is not None and background.turns is not None and background.turns.unfinished:
+        return True
+    return cell.hooks is not None and not cell.is_idle
+
+
+def _waits_for_thread(cell: Cell) -> bool:
+    return _is_in_thread(own_frames(cell)) or any(_is_in_thread(frames) for _, frames in other_tasks(cell))
+
+
+def _is_in_thread(frames: Frames) -> bool:
+    return any(frame.f_code is _IN_THREAD for frame, _ in frames)
+
+
+# What can still happen
+
+
+def _nothing_comes(run: Run) -> bool:
+    """Whether no task will run before the deadline of this one. No task can run now."""
+    now = current_statistics()
+    own = trio.current_effective_deadline() - trio.current_time()
+    if now.run_sync_soon_queue_size or now.seconds_to_next_deadline < own:
+        return False
+    io = now.io_statistics
+    waiting = sum(getattr(io, name) for name in dir(io) if name.startswith("tasks_waiting"))
+    return waiting <= _OF_TRIO and not _some_thread_works(run)
+
+
+def _some_thread_works(run: Run) -> bool:
+    """Whether any task of the run waits for a thread."""
+    root = current_root_task()
+    tasks = [] if root is None else [root]
+    for task in tasks:
+        if _is_in_thread(frames_of(task, run.thread)):
+            return True
+        tasks += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+    return False
+
+
+# The error
+
+
+def _not_settled(busy: Busy) -> NotSettled:
+    deadline = trio.current_effective_deadline()
+    before = "" if deadline == float("inf") else f" before the deadline in {duration(deadline - trio.current_time())}"
+    count = counted(len(busy), "actor")
+    lines = [f"{count} can't become idle: no task can run, nothing is due{before}, and no thread works"]
+    reports: list[ActorReport] = []
+    for path, child in busy:
+        report = None if child.ref is None else report_of(child.ref)
+        if report is not None:
+            reports.append(report)
+        if len(lines) <= _SHOWN * (_LINES + 1):
+            lines += _described(path, child, report)
+    if len(busy) > _SHOWN and len(lines) > _SHOWN:
+        lines.append(f"  ... {counted(len(busy), 'actor')} in all")
+    return NotSettled("\n".join(lines), tuple(reports))
+
+
+def _described(path: str, child: TreeChild, report: ActorReport | None) -> list[str]:
+    if report is None:
+        return [one_line(f"  {child.kind} under {path}: {child.state}")]
+    facts: list[str] = [] if report.state == "running" else [report.state]
+    if report.handling is not None:
+        facts.append(f"handles {report.handling}")
+    if report.queued:
+        facts.append(f"{counted(report.queued, 'message')} in its mailbox")
+    waits = [str(wait) for wait in report.waits_for]
+    waits += [f"{wait} (in {task.name})" for task in report.tasks for wait in task.waits_for]
+    if waits:
+        facts.append(f"waits for {', '.join(waits[:_LINES])}")
+    lines = [one_line(f"  {report.label} under {path}: {', '.join(facts)}")]
+    for frame in report.stack[-_LINES:]:
+        lines.append(one_line(f"    at {frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}"))
+    return lines
