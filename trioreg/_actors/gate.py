@@ -177,10 +177,10 @@ class _Gate:
         began = trio.current_time()
         while self.delays:
             deadline = began + self._seconds
-            if trio.current_time() >= deadline:
-                return True
             if deadline < math.inf and not cell.queue:
                 return False
+            if trio.current_time() >= deadline:
+                return True
             with trio.CancelScope(deadline=deadline):
                 assert cell.task is not None
                 cell.task.custom_sleep_data = self
