@@ -122,18 +122,38 @@ async def test_each_message_is_handled_once_and_in_order(
 
 
 async def test_a_fault_leaves_no_cycles(autojump_clock: MockClock) -> None:
+    log: list[tuple[str, int]] = []
     async with supervised() as supervisor:
-        ref = await supervisor.start_child(Target, [])
+        ref = await supervisor.start_child(Target, log)
         gc.collect()
         gc.disable()
         try:
             with slow(ref, 1):
                 await ref.call(Target.note, "a", 1)
+            await wait_all_tasks_blocked()
+            assert _left() == []
             with hang(ref):
                 await wait_all_tasks_blocked()
             with hang(ref):
                 pass
             await wait_all_tasks_blocked()
-            assert [each for each in gc.get_objects() if type(each) in (_Gate, _Step)] == []
+            assert _left() == []
         finally:
             gc.enable()
+
+
+def _left() -> list[object]:
+    return [each for each in gc.get_objects() if type(each) in (_Gate, _Step)]
+
+
+async def test_an_end_in_the_step_in_which_a_message_comes_is_not_held_up(autojump_clock: MockClock) -> None:
+    log: list[tuple[str, int]] = []
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Target, log)
+        with slow(ref, 100):
+            await wait_all_tasks_blocked()
+            ref.cast_nowait(Target.note, "a", 1)
+            ref.cancel()
+            assert (await ref.wait()).reason == "shutdown"
+        assert trio.current_time() == 0
+        assert log == []

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 from support.supervisors import supervised, supervising
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
 from trioreg import (
@@ -136,6 +136,40 @@ class TestItWaits:
             await settled()
             assert log == ["back"]
 
+    async def test_until_the_thread_of_a_function_is_back(self) -> None:
+        may_end = threading.Event()
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(trio.to_thread.run_sync, may_end.wait, restart="temporary")
+            threading.Timer(0.05, may_end.set).start()
+            await settled()
+            assert not ref.is_alive
+
+    async def test_until_an_actor_that_ends_has_ended(self, autojump_clock: MockClock) -> None:
+        async def work() -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(3)
+
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(work)
+            await wait_all_tasks_blocked()
+            ref.cancel()
+            await settled()
+            assert not ref.is_alive
+
+    async def test_until_a_message_that_is_handled_beside_others_is_done(self, autojump_clock: MockClock) -> None:
+        class Games(DynamicSupervisor):
+            async def prepare(self) -> None:
+                await trio.sleep(3)
+
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Games)
+            await ref.cast(Games.prepare)
+            await settled()
+            assert trio.current_time() == 3
+
     async def test_until_a_crashed_actor_has_been_restarted(self, autojump_clock: MockClock) -> None:
         spec = ChildSpec(Worker, id="worker", backoff=Backoff(initial=7))
         async with supervising([spec]) as supervisor:
@@ -187,6 +221,7 @@ class TestItDoesNotWait:
             await supervisor.start_child(Clock)
             await supervisor.start_child(trio.sleep_forever)
             await supervisor.start_child(trioreg.receive)
+            await (await supervisor.start_child(trio.sleep_forever)).send("it never takes this")
             await settled()
             assert trio.current_time() == 0
 
@@ -411,7 +446,7 @@ class TestItRaises:
 
         async def set_it() -> None:
             for _ in range(3):
-                await trio.testing.wait_all_tasks_blocked(cushion)
+                await wait_all_tasks_blocked(cushion)
             event.set()
 
         async with supervised() as supervisor, trio.open_nursery() as nursery:
@@ -420,6 +455,19 @@ class TestItRaises:
             nursery.start_soon(set_it)
             await settled()
             assert event.is_set()
+
+    async def test_if_another_task_has_waited_for_the_same_moment(self, autojump_clock: MockClock) -> None:
+        async def rest() -> None:
+            await wait_all_tasks_blocked()
+            await trio.sleep_forever()
+
+        async with supervised() as supervisor, trio.open_nursery() as nursery:
+            ref = await supervisor.start_child(Worker)
+            await ref.cast(Worker.wait_for, trio.Event())
+            nursery.start_soon(rest)
+            with pytest.raises(NotSettled):
+                await settled()
+            nursery.cancel_scope.cancel()
 
     async def test_in_a_handler_which_could_never_be_done(self) -> None:
         async with supervised() as supervisor:

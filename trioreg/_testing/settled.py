@@ -95,19 +95,22 @@ async def settled() -> None:
     settling.add(task)
     add_instrument(steps)
     try:
-        is_stuck = False
+        is_second_look = False
         while True:
             await wait_all_tasks_blocked()
             busy = _busy(run)
             if not busy:
                 return
-            was_stuck = is_stuck and not steps.seen
-            steps.seen = False
-            is_stuck = _nothing_comes()
-            if not is_stuck:
-                thread_works, _, _ = waits_outside()
-                await steps.wait(thread_works)
-            elif was_stuck:  # other tasks that had waited with this one have had their turn
+            thread, system, rest = waits_outside()
+            if thread or system or _is_something_due():
+                is_second_look = False
+                await steps.wait(thread)
+            elif not is_second_look:  # other tasks that have waited for all to be blocked have their turn
+                is_second_look = True
+            elif rest:  # they wait longer than this
+                is_second_look = False
+                await steps.wait(False)
+            else:
                 raise _not_settled(busy)
     finally:
         remove_instrument(steps)
@@ -137,13 +140,11 @@ class _Steps(trio.abc.Instrument):
     """Tells that another task is going to run, one that does not wait in `settled` itself."""
 
     def __init__(self, settling: set[Task]) -> None:
-        self.seen = False
         self._settling = settling
         self._event = trio.Event()
 
     def task_scheduled(self, task: Task) -> None:
         if task not in self._settling:
-            self.seen = True
             self._event.set()
 
     async def wait(self, holds_clock: bool) -> None:
@@ -173,7 +174,7 @@ def _is_busy(child: TreeChild) -> bool:
 
 
 def _has_work(cell: Cell) -> bool:
-    if cell.queued or cell.overflow:
+    if cell.queued:
         return cell.hooks is not None or cell.taker is not None  # a function may never take a message
     background = cell.life.background
     if background is not None and background.turns is not None and background.turns.unfinished:
@@ -192,13 +193,10 @@ def _is_in_thread(frames: Frames) -> bool:
 # What can still happen
 
 
-def _nothing_comes() -> bool:
-    """Whether no task will run before the deadline of this one. No task can run now."""
-    now = current_statistics()
+def _is_something_due() -> bool:
+    """Whether there is a deadline before that of this task."""
     own = trio.current_effective_deadline() - trio.current_time()
-    if now.run_sync_soon_queue_size or now.seconds_to_next_deadline < own:
-        return False
-    return not any(waits_outside())
+    return current_statistics().seconds_to_next_deadline < own
 
 
 # The error
