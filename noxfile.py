@@ -143,9 +143,11 @@ def oldest(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Run the tests under coverage. The threshold is in pyproject.toml."""
+    """Run the tests under coverage, with all processes that they start. Each line and branch must be run."""
     session.install("-e", ".", *group("coverage"))
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
+    session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
 

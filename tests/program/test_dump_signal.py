@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trio
 from support.dumps import SHOP, Stock, Web, found, names, part
+from support.interrupts import tracing
 from support.programs import TERM, gets, run
 
 from trioreg import (
@@ -155,11 +156,8 @@ def test_a_signal_on_any_line_of_the_runtime_raises_nothing(capfd: pytest.Captur
         await trio.sleep(1)
 
     tree = [*SHOP, ChildSpec(drive, significant=True)]
-    sys.settrace(trace)
-    try:
+    with tracing(trace):
         run(*tree, auto_shutdown="any_significant", dump_on=signal.SIGUSR1)
-    finally:
-        sys.settrace(None)
     err = capfd.readouterr().err
     assert err.count("The loop") > 10
     assert "could not be shown" not in err

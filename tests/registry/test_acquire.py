@@ -199,6 +199,30 @@ async def test_an_owner_that_is_handed_the_name_it_waits_for_waits_no_longer(
         assert names.lookup("leader") == [(first, 2)]
 
 
+async def test_an_owner_that_is_handed_one_of_two_names_goes_on_waiting_for_the_other(
+    names: Registry[str, int], autojump_clock: MockClock
+) -> None:
+    got: list[str] = []
+
+    async def candidate(key: str, owner: Owner) -> None:
+        await names.acquire(key, 2, owner=owner)
+        got.append(key)
+
+    async with staged() as stage, trio.open_nursery() as nursery:
+        owner = await stage.actor()
+        for key in ("first", "second"):
+            names.register(key, 1)
+            nursery.start_soon(candidate, key, owner)
+            await wait_all_tasks_blocked()
+        names.transfer("second", owner)
+        await wait_all_tasks_blocked()
+        assert got == ["second"]
+        names.unregister("first")
+        await wait_all_tasks_blocked()
+        assert got == ["second", "first"]
+
+
+# Candidates that are cancelled
 # Candidates that are cancelled
 
 

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -13,6 +14,8 @@ from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Actor, Feed, Registered, Registry, Unregistered
+from trioreg._registry import names as names_module
+from trioreg._registry import registration
 
 
 class Cyclic:
@@ -145,3 +148,28 @@ def follow(names: Registry[str, None], watches: list[Watch], blocks: ExitStack) 
     """Watch a name that is not registered yet."""
     if trio.lowlevel.in_trio_task() and names.whereis("bond") is None:
         watches.append(blocks.enter_context(names.watch("bond")))
+
+
+@pytest.mark.parametrize("by_actor", [False, True])
+async def test_an_entry_whose_making_has_the_registry_followed_is_told_of(
+    by_actor: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the collector ran just there: the test above finds the moment, but not on every Python."""
+    names: Registry[str, None] = Registry("names")
+    watches: list[Watch] = []
+    blocks = ExitStack()
+
+    def made(cls: Any, parts: Any) -> Any:
+        monkeypatch.undo()
+        follow(names, watches, blocks)
+        return tuple.__new__(cls, parts)
+
+    async with supervised() as supervisor:
+        monkeypatch.setattr(names_module if by_actor else registration, "new_entry", made)
+        if by_actor:
+            await supervisor.start_child(Actor, name=names.via("bond"))
+        else:
+            names.register("bond")
+        with blocks:
+            (feed,) = watches
+            assert feed.receive_nowait().key == "bond"

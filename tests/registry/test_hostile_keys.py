@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
@@ -180,6 +182,77 @@ async def test_an_entry_whose_key_can_no_longer_be_kept_is_reported(
     assert "'tested': the entry of <" in caplog.text
 
 
+class Forgetful:
+    """A key that cannot be hashed a number of times. All have the same hash."""
+
+    failures: ClassVar[int] = 0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __hash__(self) -> int:
+        if Forgetful.failures:
+            Forgetful.failures -= 1
+            raise ValueError("not now")
+        return 7
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Forgetful) and other.name == self.name
+
+
+async def test_each_task_that_waits_for_a_name_gets_it_although_a_key_raised_at_the_end_of_its_owner(
+    autojump_clock: MockClock,
+) -> None:
+    registry: Registry[Any, None] = Registry("tested")
+    async with staged() as stage, trio.open_nursery() as nursery:
+        holder, first, second = await stage.task(), await stage.actor(), await stage.actor()
+        for name, waiter in ("a", first), ("b", second):
+            registry.register(Forgetful(name), owner=holder)
+            nursery.start_soon(partial(registry.acquire, Forgetful(name), owner=waiter))
+        await wait_all_tasks_blocked()
+        Forgetful.failures = 1
+        await stage.end(holder)
+        assert Forgetful.failures == 0
+        assert registry.whereis(Forgetful("a")) is first
+        assert registry.whereis(Forgetful("b")) is second
+
+
+class Turncoat:
+    """A key that can become equal to another one after it was registered."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __hash__(self) -> int:
+        return self.number
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Turncoat) and other.number == self.number
+
+
+@pytest.mark.parametrize("partitions", [1, 4])
+@pytest.mark.parametrize("is_watched", [False, True])
+async def test_a_key_that_has_become_equal_to_another_one_takes_no_name_from_its_owner(
+    partitions: int, is_watched: bool, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry: Registry[Any, int] = Registry("tested", partitions=partitions)
+    async with staged() as stage:
+        changes, stays = await stage.task(), await stage.task()
+        key = Turncoat(1)
+        registry.register(key, 1, owner=changes)
+        registry.register(Turncoat(2), 2, owner=stays)
+        key.number = 2
+        with registry.watch() if is_watched else nullcontext():
+            with pytest.raises(KeyError):
+                registry.unregister(key, owner=changes)
+            assert registry.lookup(Turncoat(2)) == [(stays, 2)]
+            await stage.end(changes)
+        assert registry.lookup(Turncoat(2)) == [(stays, 2)]
+        assert registry.count() == 1
+    assert registry.count() == 0
+
+
+# Keys that raise while something else happens
 # Keys that raise while something else happens
 
 

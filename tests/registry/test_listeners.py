@@ -148,6 +148,40 @@ async def test_events_are_told_after_the_log_has_failed_once() -> None:
         assert isinstance(events.receive_nowait(), Registered)
 
 
+@pytest.mark.parametrize("error", [MemoryError, RecursionError])
+async def test_a_listener_without_memory_is_logged_and_stops_nothing(
+    error: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    def bad(event: object) -> None:
+        raise error
+
+    events: list[Event[str, None]] = []
+    registry: Registry[str, None] = Registry("names", listeners=[bad, events.append])
+    registry.register("name")
+    assert [event.key for event in events] == ["name"]
+    assert error.__name__ in caplog.text
+
+
+async def test_an_event_for_a_listener_whose_mailbox_is_full_is_lost_and_logged(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Slow(Actor):
+        mailbox_size = 1
+
+        async def on_message(self, message: Any) -> None:
+            await trio.sleep(1)
+
+    async with supervised() as supervisor:
+        slow = await supervisor.start_child(Slow)
+        registry: Registry[str, None] = Registry("names", listeners=[slow])
+        for name in "abc":
+            registry.register(name)
+            await wait_all_tasks_blocked()
+        assert registry.count() == 3
+    (record,) = [record for record in caplog.records if "an event was lost" in record.getMessage()]
+    assert "Registered(registry='names', key='c'" in record.getMessage()
+
+
 @pytest.mark.parametrize("sort", SORTS)
 async def test_a_listener_that_raises_system_exit_when_an_owner_ends_keeps_no_name_from_going(
     sort: Sort, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock

@@ -159,6 +159,11 @@ def test_a_hole_in_a_set_or_a_key_is_an_error(hole: Any) -> None:
         refuse([{("a", hole): 1}])
 
 
+def test_a_tuple_without_a_hole_is_a_key_of_a_dict_or_a_member_of_a_set() -> None:
+    assert matches([{("a", ("b", 1)): int}, {("a",)}], [{("a", ("b", 1)): 2}, {("a",)}])
+    assert not matches({("a", ("b", 1)): int}, {("a", ("b", 2)): 2})
+
+
 # Classes
 
 

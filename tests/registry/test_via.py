@@ -151,3 +151,44 @@ async def test_a_via_to_a_plain_task_is_a_type_error(names: Registry[str, None],
     for wait in (False, True):
         with pytest.raises(TypeError, match=r"'echo' in 'names' is held by <task .*>, which is not an actor"):
             await names.via("echo", wait=wait).send("hello")
+
+
+async def test_a_via_says_which_name_it_is_and_whether_it_waits(names: Registry[str, None]) -> None:
+    assert repr(names.via("echo")) == "<via names 'echo'>"
+    assert repr(names.via("echo", wait=True)) == "<via names 'echo', waiting>"
+
+
+async def test_a_via_is_equal_to_a_via_of_the_same_name_only(names: Registry[str, None]) -> None:
+    assert names.via("echo") == names.via("echo", of=Echo)
+    assert names.via("echo") != names.via("other")
+    assert names.via("echo") != "echo"
+
+
+async def test_a_via_is_made_although_another_thread_forgets_those_that_are_kept(names: Registry[str, None]) -> None:
+    class Emptied(dict[Any, Any]):
+        """As if another thread emptied it after each look."""
+
+        def __contains__(self, key: object) -> bool:
+            found = super().__contains__(key)
+            self.clear()
+            return found
+
+    names.register("echo")
+    kept = names.via("echo")
+    names._kept_vias = Emptied(names._kept_vias)
+    assert names.via("echo") == kept
+
+
+async def test_a_class_with_a_metaclass_of_its_own_can_be_asked_for_again_and_again(
+    names: Registry[str, None], autojump_clock: MockClock
+) -> None:
+    class Meta(type):
+        pass
+
+    class Loud(Echo, metaclass=Meta):
+        pass
+
+    async with supervised() as supervisor:
+        await supervisor.start_child(Loud, name=names.via("echo"))
+        for _ in range(2):
+            assert await names.via("echo", of=Loud).call(Loud.echo, "hello") == "hello"

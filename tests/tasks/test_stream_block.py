@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextvars import ContextVar
 
 import pytest
 import trio
 from support.cancellation import Cancelling, sweep
-from support.errors import Bang
+from support.errors import Bang, leaves
 from support.streams import BOTH, Gone, OnError, Work, double, taken
 from support.supervisors import supervised
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
@@ -36,6 +37,53 @@ async def test_leaving_the_block_cancels_the_running_items_and_waits_for_them(au
                 break
     assert over == [1, 1000, 1000]
     assert trio.current_time() == pytest.approx(201)
+
+
+async def test_leaving_the_block_of_a_cancelled_scope_is_cancelled_and_waits_for_the_items(
+    autojump_clock: MockClock,
+) -> None:
+    work = Work()
+    with trio.CancelScope() as scope:
+        async with open_stream(work, [10, 20], max_concurrency=2):
+            await wait_all_tasks_blocked()
+            scope.cancel()
+        raise AssertionError("it was not cancelled")
+    assert scope.cancelled_caught
+    assert sorted(work.cancelled) == sorted(work.started) == [10, 20]
+
+
+@pytest.mark.filterwarnings("ignore::trio.TrioDeprecationWarning")
+@pytest.mark.parametrize("strict", [True, False])
+def test_leaving_the_block_of_a_cancelled_scope_is_cancelled_although_no_item_runs(strict: bool) -> None:
+    nothing: list[int] = []
+
+    async def main() -> None:
+        with trio.CancelScope() as scope:
+            async with open_stream(double, nothing, max_concurrency=2):
+                await wait_all_tasks_blocked()
+                scope.cancel()
+            raise AssertionError("it was not cancelled")
+        assert scope.cancelled_caught
+
+    trio.run(main, strict_exception_groups=strict)
+
+
+@pytest.mark.filterwarnings("ignore::trio.TrioDeprecationWarning")
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_stream_that_can_not_begin_leaves_its_block_at_once(strict: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise MemoryError
+
+    async def main() -> None:
+        before = trio.lowlevel.current_statistics().tasks_living
+        with pytest.raises(BaseException) as caught:  # noqa: PT011  # in a group, or not
+            async with open_stream(double, [1], max_concurrency=1):
+                raise AssertionError("it has begun")
+        assert [type(leaf) for leaf in leaves(caught.value)] == [MemoryError]
+        assert trio.lowlevel.current_statistics().tasks_living == before
+
+    monkeypatch.setattr(sys.modules["trioreg._tasks.open_stream"], "copy_context", fail)
+    trio.run(main, strict_exception_groups=strict)
 
 
 async def test_taking_from_a_closed_stream_is_refused(autojump_clock: MockClock) -> None:

@@ -188,6 +188,16 @@ async def test_ctrl_c_and_exit_leave_the_block_in_either_mode(
     assert [type(leaf) for leaf in leaves(caught.value)] == [error]
 
 
+async def test_on_error_return_a_group_with_ctrl_c_in_it_leaves_the_block(autojump_clock: MockClock) -> None:
+    async def interrupted(item: int) -> None:
+        raise BaseExceptionGroup("two", [Bang(), KeyboardInterrupt()])
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with open_stream(interrupted, [1], max_concurrency=3, on_error="return") as stream:
+            await taken(stream)
+    assert [type(leaf) for leaf in leaves(caught.value)] == [Bang, KeyboardInterrupt]
+
+
 @pytest.mark.parametrize("where", ["function", "input", "async input"])
 def test_ctrl_c_is_raised_in_the_users_code(where: str) -> None:
     def interrupt() -> None:

@@ -112,7 +112,7 @@ _NOT_HERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 async def _listen(family: int, address: str, port: int) -> trio.SocketListener:
     made = trio.socket.socket(family, socket.SOCK_STREAM)
     try:
-        if os.name != "nt":  # there it would mean: share the port with others
+        if os.name != "nt":  # pragma: no branch  # on Windows it would mean: share the port with others
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -36,7 +36,7 @@ class SyncBlock(Block):
             raise TypeError(f"write 'with {self._written}', not 'async with {self._written}'")
 
         async def __aexit__(self, *error: object) -> None:
-            raise AssertionError("never entered")  # pragma: no cover
+            raise AssertionError("never entered")  # pragma: no cover  # to enter it is an error
 
 
 class AsyncBlock(Block):
@@ -50,4 +50,4 @@ class AsyncBlock(Block):
             raise TypeError(f"write 'async with {self._written}', not 'with {self._written}'")
 
         def __exit__(self, *error: object) -> None:
-            raise AssertionError("never entered")  # pragma: no cover
+            raise AssertionError("never entered")  # pragma: no cover  # to enter it is an error

@@ -209,7 +209,7 @@ def _forget_runs() -> None:
             names.forget_run()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no fork
     os.register_at_fork(after_in_child=_forget_runs)
 
 

@@ -180,9 +180,8 @@ class StreamBlock(AsyncBlock, AbstractAsyncContextManager["TaskStream[Any]"]):
                 await checkpoint_if_cancelled()
                 self._scope.cancel()
             except BaseException as failure:
-                if not await self._close(failure):
-                    raise
-                return None
+                await self._close(failure)
+                raise
         return await self._close(error)
 
     async def _close(self, error: BaseException | None) -> bool | None:

@@ -11,7 +11,6 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import attrs
-import trio
 from trio.lowlevel import RunVar, checkpoint
 from trio.testing import wait_all_tasks_blocked
 
@@ -21,7 +20,6 @@ from .._runtime import (
     AsyncBlock,
     Identity,
     current_run,
-    flat,
     install,
     shown_error,
     shown_safely,
@@ -30,7 +28,6 @@ from .._runtime import (
 from .._supervision import Child, tops_of, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
     from .._actors import ActorRef, Cell
@@ -66,12 +63,10 @@ class CrashWatch(Instrument):
 
     Attributes:
         crashes: The crashes, in order.
-        when_crashed: Called with each crash.
     """
 
     def __init__(self) -> None:
         self.crashes: list[Crash] = []
-        self.when_crashed: Callable[[Crash], object] | None = None
         self._expected: list[BaseException] = []
         self._cells: dict[ActorRef[Any], Cell] = {}
         self._run: Run | None = None
@@ -94,7 +89,11 @@ class CrashWatch(Instrument):
 
     def unexpected(self) -> list[Crash]:
         """The crashes whose errors are not expected."""
-        return [crash for crash in self.crashes if not any(error is crash.error for error in self._expected)]
+        return [crash for crash in self.crashes if not self.expects(crash.error)]
+
+    def expects(self, error: BaseException) -> bool:
+        """Whether this very error is expected."""
+        return any(error is each for each in self._expected)
 
     def expect(self, error: BaseException) -> None:
         """A crash with this very error is expected, whether it comes or has come."""
@@ -116,14 +115,11 @@ class CrashWatch(Instrument):
             if cell is not None and cell.life.starter is not None and not child.parent.is_in_restart_group(child):
                 return
             supervisor, label = child.parent.label, child.task_name(ref)
-        crash = Crash(ref, exit.error, supervisor, label)
-        self.crashes.append(crash)
-        if self.when_crashed is not None:
-            self.when_crashed(crash)
+        self.crashes.append(Crash(ref, exit.error, supervisor, label))
 
 
 def _no_message(*_: object) -> None:
-    raise AssertionError("it has no hook for messages")  # pragma: no cover
+    raise AssertionError("it has no hook for messages")  # pragma: no cover  # every actor has one
 
 
 _all_watches: RunVar[list[CrashWatch]] = RunVar("trioreg crash watches")
@@ -154,8 +150,8 @@ def expect_crash(error: Errors, /, *, match: str | None = None) -> AbstractAsync
         assert crashes[0].ref is calculator
 
     Each crash in the block with such an error is expected, and there has to be one. At the end of the block this waits
-    for it, until all tasks wait for something. If the crash needs time, or a thread, wait for it in the block:
-    ``await ref.wait()``.
+    until all tasks wait for something. If the crash needs time, or a thread, wait for it in the block: ``await
+    ref.wait()``.
 
     A caller in the block gets `~trioreg.ActorExited` from the crash. That ends the block, and is no error.
 
@@ -211,8 +207,8 @@ class ExpectCrash(AsyncBlock, AbstractAsyncContextManager["list[Crash]"]):
         try:
             # A caller gets `ActorExited` before the actor has ended.
             is_from_a_crash = error is None or all(isinstance(each, ActorExited) for each in leaves_of(error))
-            if is_from_a_crash and not any(map(self._is_expected, watch.crashes)):
-                await self._wait_for_one(watch)
+            if is_from_a_crash:
+                await wait_all_tasks_blocked()
         finally:
             watch.end()
             self._found += filter(self._is_expected, watch.crashes)
@@ -223,11 +219,6 @@ class ExpectCrash(AsyncBlock, AbstractAsyncContextManager["list[Crash]"]):
         if not self._found:
             raise AssertionError(self._what_is_missing(watch.crashes))
         return False
-
-    async def _wait_for_one(self, watch: CrashWatch) -> None:
-        with trio.CancelScope() as scope:
-            watch.when_crashed = lambda crash: scope.cancel() if self._is_expected(crash) else None
-            await wait_all_tasks_blocked()
 
     def _is_expected(self, crash: Crash) -> bool:
         return any(map(self._matches, leaves_of(crash.error))) or self._matches(crash.error)
@@ -251,5 +242,5 @@ def leaves_of(error: BaseException) -> list[BaseException]:
     """The errors in a group, and in the groups in it; or the error itself."""
     if not isinstance(error, BaseExceptionGroup):
         return [error]
-    members = flat(cast("BaseExceptionGroup[BaseException]", error).exceptions)
-    return [leaf for each in members for leaf in (leaves_of(each) if each is not error else ())]
+    members = cast("BaseExceptionGroup[BaseException]", error).exceptions
+    return [leaf for member in members for leaf in leaves_of(member)]
