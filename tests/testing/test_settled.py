@@ -138,8 +138,12 @@ class TestItWaits:
 
     async def test_until_the_thread_of_a_function_is_back(self) -> None:
         may_end = threading.Event()
+
+        async def work() -> None:
+            await trio.to_thread.run_sync(may_end.wait)
+
         async with supervised() as supervisor:
-            ref = await supervisor.start_child(trio.to_thread.run_sync, may_end.wait, restart="temporary")
+            ref = await supervisor.start_child(work, restart="temporary")
             threading.Timer(0.05, may_end.set).start()
             await settled()
             assert not ref.is_alive
