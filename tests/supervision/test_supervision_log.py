@@ -72,6 +72,25 @@ async def test_each_start_and_end_is_a_line_with_id_and_name(trace: Lines, autoj
     ]
 
 
+async def test_an_id_that_can_not_be_compared_with_the_name_is_shown_beside_it(
+    trace: Lines, autojump_clock: MockClock
+) -> None:
+    class Strict:
+        def __hash__(self) -> int:
+            return hash("bond")
+
+        def __eq__(self, other: object) -> bool:
+            raise Bang
+
+        def __repr__(self) -> str:
+            return "Strict()"
+
+    names: Registry[str, None] = Registry("names")
+    async with supervising([ChildSpec(Actor, id=Strict(), name=names.via("bond"))], name="agents"):
+        pass
+    assert trace.lines[0] == "DEBUG agents: child Strict() named 'bond': starting as <Actor>"
+
+
 async def test_the_log_names_the_children_of_a_dynamic_supervisor_by_factory_and_name(
     trace: Lines, autojump_clock: MockClock
 ) -> None:
