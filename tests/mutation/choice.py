@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from itertools import chain
 
 from mutation.lines import Runs
 from mutation.mutants import Mutant
@@ -29,20 +30,25 @@ class Choice:
         """The tests to run, in order, for at most so many seconds, and how many tests there would be without a limit.
 
         Those that run the statement; if there are none, those that run its function, or that run something of its
-        file. A line at the level of a module is run by an import, before any test. At the end come those tests of the
-        wing whose lines nobody knows, because they follow each call themselves.
+        file. A line at the level of a module is run by an import, before any test. Then come those tests of the wing
+        whose lines nobody knows, because they follow each call themselves; and at the end, those that run something of
+        the file: one of them may run the line in a process of its own.
         """
         candidates = {test for test in self._all_for(mutant) if test not in without}
         first = [test for test in self._killers.get(mutant.file, ()) if test in candidates]
         rest = sorted(candidates.difference(first), key=lambda test: self._cost(test, mutant))
-        blind = [test for test in self._blind if test not in without and self._is_of(mutant, test)]
+        own = {test for test in self._runs.tests_of(mutant.file) if self._is_of(mutant, test)}.difference(candidates)
+        blind = {test for test in self._blind if self._is_of(mutant, test)}
         chosen: list[str] = []
-        for test in (*first, *rest, *sorted(blind, key=self._runs.seconds.__getitem__)):
+        last = (sorted(tests, key=self._runs.seconds.__getitem__) for tests in (blind, own))
+        for test in chain(first, rest, *last):
+            if test in without:
+                continue
             seconds -= self._runs.seconds[test]
             if seconds < 0 and chosen:
                 break
             chosen.append(test)
-        return chosen, len(candidates) + len(blind)
+        return chosen, len(candidates) + len(blind) + len(own)
 
     def remember(self, mutant: Mutant, killer: str) -> None:
         """That test has killed that mutant: it is tried first on the next mutants of the file."""
