@@ -74,7 +74,7 @@ def test_a_bug_of_some_orders_is_found_and_the_error_shows_the_order_and_how_to_
     assert isinstance(failed.__cause__, AssertionError)
     first, *_ = str(failed).splitlines()
     assert first.startswith("AssertionError: sold to ")
-    assert f"Found in run {failed.runs}, seed {failed.seed!r}." in str(failed)
+    assert f"\nFound in run {failed.runs}, with seed {failed.seed!r}:\n  round " in str(failed)
     assert "'second buyer' runs before 'first buyer'\n" in str(failed)
     assert "'second buyer' is at test_explore.py:" in str(failed)
     assert f"To repeat it: replay(scenario, {failed.seed!r})" in str(failed)
@@ -207,7 +207,10 @@ def test_a_scenario_that_can_not_be_ended_is_thrown_away(busy: bool, monkeypatch
         with trio.CancelScope(shield=True):
             for _ in range(10_000 if busy else 4):
                 with suppress(BaseException):
-                    await (checkpoint() if busy else trio.sleep_forever())
+                    if busy:
+                        await checkpoint()
+                    else:
+                        await trio.sleep_forever()
 
     try:
         assert isinstance(failure_of(scenario, runs=1).__cause__, Stuck)

@@ -174,7 +174,7 @@ def _failure(scenario: Scenario, number: int, tried: int, ended: Ended) -> Sched
     if _kind_of(last.error) != kind:
         return _not_repeated(number, tried, ended, last)
     error = _error_of(seed_of(moves), tried, last.error or ended.error)
-    error.args = (f"{error}\n\n{trace}\n\nTo repeat it: replay({_name_of(scenario)}, {error.seed!r})",)
+    error.args = (f"{error}:\n{trace}\nTo repeat it: replay({_name_of(scenario)}, {error.seed!r})",)
     if last.met_outside:
         error.args = (f"{error}\n{_OUTSIDE}",)
     return error
@@ -187,7 +187,7 @@ def _not_repeated(number: int, tried: int, ended: Ended, again: Ended) -> Schedu
     error = _error_of(number, tried, ended.error)
     then = "did not fail" if again.error is None else f"failed with {_shown(again.error)}"
     error.args = (
-        f"{error}\n\nThis can't be repeated: the next run under the same schedule {then}. What is not the same in "
+        f"{error}.\nThis can't be repeated: the next run under the same schedule {then}. What is not the same in "
         "each run? Such are threads, sockets, real time, the order of a set, and what an earlier run has left in a "
         "global variable.",
     )
@@ -195,7 +195,7 @@ def _not_repeated(number: int, tried: int, ended: Ended, again: Ended) -> Schedu
 
 
 def _error_of(seed: int | str, tried: int, error: BaseException | None) -> ScheduleFailed:
-    failed = ScheduleFailed(f"{_shown(error)}\n\nFound in run {tried}, seed {seed!r}.")
+    failed = ScheduleFailed(f"{_shown(error)}\nFound in run {tried}, with seed {seed!r}")
     failed.seed, failed.runs = seed, tried
     return failed
 
