@@ -7,10 +7,10 @@ import sys
 import time
 import traceback
 
-from soak import exploring, lives, storms
+from soak import exploring, fuzzing, lives, storms
 from soak.parts import Bound, Figures, Part, RoundFailed, run_part
 
-PARTS: list[Part] = [exploring.PART, storms.PART, lives.PART]
+PARTS: list[Part] = [exploring.PART, fuzzing.PART, storms.PART, lives.PART]
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from soak import __main__ as command
-from soak import storms
+from soak import fuzzing, storms
 from soak.exploring import SCENARIOS, Scenario, explore_program
 from soak.modules import run_module
 from soak.parts import Bound, Figures, Part, RoundFailed, run_part
@@ -24,6 +24,14 @@ def test_a_scenario_holds_under_a_few_schedules(scenario: Scenario) -> None:
 @posix
 def test_runs_that_are_interrupted_at_any_moment_leave_nothing() -> None:
     assert run_module("ctrl_c", 1, 10)["runs"] == 10
+
+
+def test_queries_patterns_and_wildcards_are_fuzzed() -> None:
+    assert fuzzing.fuzz_all(1, examples=3) == {
+        "examples of patterns": 3,
+        "examples of queries": 3,
+        "examples of wildcards": 3,
+    }
 
 
 @posix

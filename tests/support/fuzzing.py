@@ -13,12 +13,27 @@ import trio
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+from support.pattern_model import interpret, names_in, pattern_of, values
+from support.patterns import bindings
 from support.patterns_of_topics import matches_naively, patterns, topics
 from support.query_model import check_queries
 from support.topics import messages
 from trioreg import PubSub, Wildcard
 
 Check: TypeAlias = Callable[[st.DataObject], object]
+
+
+def matches(data: st.DataObject) -> None:
+    """A pattern and two values: one that it was made from, and any other. Variables are bound to the very parts."""
+    value = data.draw(values, "value")
+    pattern = data.draw(pattern_of(value), "pattern")
+    for some in (value, data.draw(values, "other value")):
+        bound: dict[str, object] = {}
+        found = bindings(pattern, some)
+        assert (found is not None) == interpret(pattern, some, bound)
+        if found:
+            assert [*found] == names_in(pattern)
+            assert all(bound[name] is part for name, part in found.items())
 
 
 def queries(data: st.DataObject) -> None:
@@ -64,7 +79,7 @@ def _reaches(subscribed: str | Wildcard, topic: str) -> bool:
     return subscribed == topic
 
 
-CHECKS: dict[str, Check] = {"queries": queries, "wildcards": wildcards}
+CHECKS: dict[str, Check] = {"patterns": matches, "queries": queries, "wildcards": wildcards}
 
 
 def fuzz(check: Check, number: int, examples: int) -> None:
