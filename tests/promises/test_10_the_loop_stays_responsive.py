@@ -20,6 +20,7 @@ from trioreg import (
     ANY,
     Actor,
     ActorExited,
+    ChildSpec,
     DynamicSupervisor,
     OnDemand,
     OnDemandSupervisor,
@@ -128,7 +129,7 @@ async def end_a_supervisor(size: int) -> int:
     async with open_dynamic_supervisor() as outer:
         inner = await outer.start_child(DynamicSupervisor, restart="temporary")
         for _ in range(size):
-            await inner.call(DynamicSupervisor.start_child, Quick)
+            await inner.call(DynamicSupervisor.start_child, ChildSpec(Quick))
         return await longest_pass(inner.stop)
 
 

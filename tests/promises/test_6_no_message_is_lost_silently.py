@@ -215,7 +215,7 @@ async def test_a_supervisor_that_shuts_down_at_any_step_leaves_no_caller_without
     ends: list[str] = []
     async with supervised() as outer:
         inner = await outer.start_child(trioreg.DynamicSupervisor, restart="temporary")
-        refs = [await inner.call(trioreg.DynamicSupervisor.start_child, Clerk) for _ in range(2)]
+        refs = [await inner.call(trioreg.DynamicSupervisor.start_child, trioreg.ChildSpec(Clerk)) for _ in range(2)]
         with accounted_for():
             instrument = AtStep(step, inner.cancel)
             add_instrument(instrument)
