@@ -90,14 +90,16 @@ def _missing() -> dict[str, object]:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Raise what the fixtures have noted of a test."""
     __tracebackhide__ = True
+    watched = item.stash.get(_WATCHED, None)
+    if watched is None:
+        return (yield)
     error: BaseException | None = None
     result: object = None
     try:
         result = yield
     except BaseException as failure:
         error = failure
-    watched = item.stash.get(_WATCHED, None)
-    if watched is not None and not isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):
+    if not isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):
         error = judged(error, watched.problems)
         watched.problems.clear()
         if type(error) is AssertionError and error.__traceback__ is None:

@@ -81,7 +81,7 @@ class Trials:
                 path.write_text(before)
                 os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
             if verdict.how == "survived":
-                if is_new:
+                if is_new or self._options.glance:
                     return verdict
                 is_new = True
             elif self._is_sound(verdict.killer or "", is_new):
@@ -118,12 +118,13 @@ def run_session(copy: Path, work: Path, notes: Path, options: argparse.Namespace
     if not options.report:
         done: Mapping[str, Any] = results.by_name()
         again = {name for name, result in done.items() if result.has_survived} if options.again else set[str]()
-        trials = Trials(copy, work, lines.read(notes), results, options)
+        runs = lines.read(notes)
+        trials = Trials(copy, work, runs, results, options)
         trials.mutants = [mutant for mutant in wanted if mutant.name not in done or mutant.name in again]
         if options.again:
             trials.mutants = [mutant for mutant in trials.mutants if mutant.name in again]
         if trials.mutants:
-            collect_and_try(copy, trials, lines.read(notes))
+            collect_and_try(copy, trials, runs)
     return report(wanted, results.by_name())
 
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, PubSub, Registry, current_owner, open_pool, open_supervisor
+from trioreg import Actor, ActorExited, PubSub, Registry, current_owner, open_pool, open_supervisor
 from trioreg.testing import checked, expect_crash
 
 
@@ -38,6 +38,29 @@ async def test_a_crash_leaves_the_block_even_if_the_actor_was_restarted(autojump
         (note,) = caught.value.__notes__
         assert note.startswith(f"Cart #{cart._number} under supervisor crashed, and the test does not expect it.")
         assert caught.traceback[-1].name == "add"
+
+
+async def test_an_actor_that_fails_because_another_was_stopped_before_it_is_no_crash(autojump_clock: MockClock) -> None:
+    carts: Registry[str, None] = Registry("carts")
+
+    async def customer() -> None:
+        await carts.via("a", wait=True).call(Cart.wait)
+
+    async with checked(), open_supervisor(at_end="stop") as supervisor:
+        ref = await supervisor.start_child(customer)
+        await supervisor.start_child(Cart, name=carts.via("a"))
+        await wait_all_tasks_blocked()
+    assert isinstance((await ref.wait()).error, ActorExited)
+
+
+async def test_a_restart_is_no_leak(autojump_clock: MockClock) -> None:
+    carts: Registry[str, None] = Registry("carts")
+    async with open_supervisor(at_end="stop") as supervisor:
+        cart = await supervisor.start_child(Cart, name=carts.via("a"))
+        async with checked():
+            async with expect_crash(KeyError):
+                await cart.cast(Cart.add, "tea")
+            assert carts.whereis("a") is not cart
 
 
 async def test_several_crashes_leave_in_one_group(autojump_clock: MockClock) -> None:

@@ -38,6 +38,11 @@ class Slow(Actor):
         await trio.sleep_forever()
 
 
+class Late(Actor):
+    async def on_stop(self, exit):
+        await trio.sleep(3)
+
+
 class Deaf(Actor):
     async def on_stop(self, exit):
         with trio.CancelScope(shield=True):
@@ -144,7 +149,7 @@ async def test_leak(supervisor, autojump_clock):
 async def test_beside(supervisor, server, app, nursery, autojump_clock):
     carts.register("mine")
     nursery.start_soon(trio.sleep_forever)
-    await app.start_child(Cart, name=carts.via("theirs"))
+    await app.start_child(Late, name=carts.via("theirs"))
 
 
 def test_sync(supervisor):

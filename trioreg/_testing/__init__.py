@@ -1,11 +1,13 @@
 """What users of trioreg test with: checks of a test, faults from outside, and many schedules of one scenario.
 
 Read first: `checked.py` (what a test is held to), then `crashes.py` and `leaks.py`. For many schedules, read
-`schedule.py`, then `one_run.py` and `explore.py`. `faults.py`, `settled.py` and `recorder.py` stand for themselves.
+`schedule.py`, then `one_run.py` and `explore.py`. `faults.py`, `chaos.py`, `settled.py` and `recorder.py` stand for
+themselves.
 
 This wing needs no pytest: `trioreg/pytest_plugin.py` makes fixtures of it. What is public is in `trioreg/testing.py`.
 """
 
+from .chaos import ChaosError, ChaosFault, chaos
 from .checked import Check, checked, judged
 from .crashes import Crash, CrashWatch, ExpectCrash, expect_crash, expect_error
 from .empty import assert_empty
@@ -20,6 +22,8 @@ from .stopping import StopWatch, stopped_in_time
 
 __all__ = [
     "Answers",
+    "ChaosError",
+    "ChaosFault",
     "Check",
     "Crash",
     "CrashWatch",
@@ -34,6 +38,7 @@ __all__ = [
     "StopWatch",
     "Stuck",
     "assert_empty",
+    "chaos",
     "checked",
     "crash",
     "expect_crash",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 from trio.lowlevel import checkpoint
 
-from .._runtime import ActorExited, AsyncBlock, NotRunning, RestartLimitExceeded, without_runtime_frames
-from .crashes import CrashWatch, leaves_of
+from .._runtime import ActorExited, AsyncBlock, RestartLimitExceeded, without_runtime_frames
+from .crashes import CrashWatch, leaves_of, says_only_that_it_is_gone
 from .leaks import Snapshot
 
 if TYPE_CHECKING:
@@ -98,8 +98,8 @@ def _is_told_by_another(problem: BaseException, problems: Sequence[BaseException
 
 def _is_consequence(error: BaseException, problems: Sequence[BaseException]) -> bool:
     """Whether an error says only that an actor is gone, and a supervisor that has given up is the reason."""
-    is_gone = isinstance(error, NotRunning) or (isinstance(error, ActorExited) and error.exit.error is None)
-    return is_gone and any(isinstance(leaf, RestartLimitExceeded) for each in problems for leaf in leaves_of(each))
+    gave_up = any(isinstance(leaf, RestartLimitExceeded) for each in problems for leaf in leaves_of(each))
+    return gave_up and says_only_that_it_is_gone(error)
 
 
 def _related(error: BaseException) -> list[BaseException]:

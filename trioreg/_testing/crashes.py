@@ -19,13 +19,14 @@ from .._runtime import (
     ActorExited,
     AsyncBlock,
     Identity,
+    NotRunning,
     current_run,
     install,
     shown_error,
     shown_safely,
     uninstall,
 )
-from .._supervision import Child, tops_of, walk
+from .._supervision import Child, Engine, tops_of, walk
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -59,7 +60,8 @@ class Crash(Identity):
 class CrashWatch(Instrument):
     """Notes the crashes in the current Trio run, from `begin` to `end`.
 
-    A start that fails is no crash, if a task waits for that start: it gets the error.
+    A start that fails is no crash, if a task waits for that start: it gets the error. Nor is it one if an actor fails
+    during the stop of its supervisor, because it needs an actor that has been stopped.
 
     Attributes:
         crashes: The crashes, in order.
@@ -114,6 +116,9 @@ class CrashWatch(Instrument):
         if isinstance(child, Child):
             if cell is not None and cell.life.starter is not None and not child.parent.is_in_restart_group(child):
                 return
+            parent = child.parent
+            if isinstance(parent, Engine) and parent.is_closing() and says_only_that_it_is_gone(exit.error):
+                return  # it needed an actor that was stopped before it
             supervisor, label = child.parent.label, child.task_name(ref)
         self.crashes.append(Crash(ref, exit.error, supervisor, label))
 
@@ -236,6 +241,11 @@ class ExpectCrash(AsyncBlock, AbstractAsyncContextManager["list[Crash]"]):
         text = "" if self._match is None else f" and a text that matches {self._match.pattern!r}"
         others = "".join(f"\n  {crash!r}" for crash in crashes)
         return f"no actor crashed with {names}{text} in this block" + (f"; what crashed is:{others}" if others else "")
+
+
+def says_only_that_it_is_gone(error: BaseException) -> bool:
+    """Whether an error says that an actor or a supervisor has ended, and no crash was the reason."""
+    return isinstance(error, NotRunning) or (isinstance(error, ActorExited) and error.exit.error is None)
 
 
 def leaves_of(error: BaseException) -> list[BaseException]:

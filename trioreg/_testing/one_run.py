@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Never, TypeAlias
 import attrs
 import trio
 import trio.testing
+from trio import run  # this one, also where a test has put another one in its place
 
 from .._runtime import flat, shown_safely
 from .blocked import report_of_waits, tasks_of_run, waits_outside
@@ -93,7 +94,7 @@ def run_once(
     error: BaseException | None = None
     with scheduling(chooser), _collector_off(), _random_fixed():
         try:
-            trio.run(main, clock=watch.clock)
+            run(main, clock=watch.clock)
         except BaseException as raised:
             error = raised
     if watch.refusal is not None:
