@@ -74,6 +74,7 @@ async def right(supervisor: DynamicSupervisor) -> None:
     assert_type(mailer, Recorder[Mailer])
     ref = await supervisor.start_child(mailer.actor, name=names.via("mailer"))
     assert_type(ref, ActorRef[Mailer])
+    assert_type(await supervisor.start_child(mailer.actor, "smtp.example.org"), ActorRef[Mailer])
     ChildSpec(mailer.actor, id="mailer")
     mailer.on(Mailer.send).answer("queued")
     mailer.on(Mailer.send).answer("queued", after=1)
