@@ -472,7 +472,8 @@ async def test_an_attribute_that_can_not_be_looked_up_in_the_class_hides_no_meth
 
     async with supervised() as supervisor:
         ref: ActorRef[Any] = await supervisor.start_child(Crossed)
-        assert await ref.call(Crossed.adder, 5) == 105
+        crossed: Any = Crossed
+        assert await ref.call(crossed.adder, 5) == 105
 
 
 @pytest.mark.parametrize("error", [MemoryError, RecursionError])
@@ -485,8 +486,9 @@ async def test_a_method_is_not_called_unknown_for_want_of_memory(
 
     async with supervised() as supervisor:
         ref: ActorRef[Any] = await supervisor.start_child(Crossed)
+        crossed: Any = Crossed
         with pytest.raises(error):
-            await ref.call(Crossed.adder, 5)
+            await ref.call(crossed.adder, 5)
         assert ref.is_alive
 
 
@@ -497,9 +499,10 @@ async def test_a_positional_only_argument_by_keyword_is_refused(autojump_clock: 
 
     async with supervised() as supervisor:
         ref: ActorRef[Any] = await supervisor.start_child(Strict)
+        strict: Any = Strict
         with pytest.raises(TypeError, match=r"Strict\.take\(\): "):
-            await ref.call(Strict.take, number=1)
-        assert await ref.call(Strict.take, 1, other=2) == 3
+            await ref.call(strict.take, number=1)
+        assert await ref.call(strict.take, 1, other=2) == 3
 
 
 async def test_any_number_of_different_keywords_can_be_sent(autojump_clock: MockClock) -> None:
