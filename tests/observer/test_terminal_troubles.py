@@ -182,7 +182,10 @@ def test_a_terminal_that_stops_is_given_back_before_and_taken_again_after(monkey
         def __exit__(self, *_: object) -> None:
             steps.append("given back")
 
-    monkeypatch.setattr(os, "kill", lambda pid, number: steps.append((pid, number)))
+    def kill(pid: int, number: int) -> None:
+        steps.append((pid, number))
+
+    monkeypatch.setattr(os, "kill", kill)
     console: Any = None
     with Told(console, None) as told:
         told.stop()

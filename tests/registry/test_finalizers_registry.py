@@ -159,10 +159,12 @@ async def test_an_entry_whose_making_has_the_registry_followed_is_told_of(
     watches: list[Watch] = []
     blocks = ExitStack()
 
+    entry = registration.new_entry
+
     def made(cls: Any, parts: Any) -> Any:
         monkeypatch.undo()
         follow(names, watches, blocks)
-        return tuple.__new__(cls, parts)
+        return entry(cls, parts)
 
     async with supervised() as supervisor:
         monkeypatch.setattr(names_module if by_actor else registration, "new_entry", made)
