@@ -142,6 +142,14 @@ def oldest(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Run the long proofs: `-- [PART ...] [--seed N] [--seconds S | --rounds N]`; ten minutes by default."""
+    session.install("-e", ".", *group("test"))
+    session.chdir("tests")
+    session.run("python", "-m", "soak", *session.posargs)
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Run the tests under coverage, with all processes that they start. Each line and branch must be run."""
     session.install("-e", ".", *group("coverage"))

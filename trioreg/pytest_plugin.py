@@ -1,8 +1,183 @@
 """The pytest plugin of trioreg: fixtures for the tests of what you build on it.
 
-pytest loads it wherever trioreg is installed. Until a test asks for one of its fixtures, it does nothing.
+pytest loads it wherever trioreg is installed. Until a test asks for one of its fixtures, it does nothing. The fixtures
+need pytest-trio; without it they say so.
+
+A fixture notes what went wrong with its test, and `pytest_runtest_call` raises that in the end. What a fixture of
+pytest-trio raises by itself comes in a group, or in two.
 """
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import AbstractAsyncContextManager
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from ._supervision import SupervisorBase, open_dynamic_supervisor, open_supervisor
+from ._testing import Check, judged, stopped_in_time, wait_until_alone
+
+if TYPE_CHECKING:
+    from ._supervision import DynamicSupervisor, Supervisor
+
+S = TypeVar("S", bound=SupervisorBase)
+
+FIXTURES = ("supervisor", "dynamic_supervisor")
+
+
+class TestUnderWatch:
+    """What the fixtures know of one test.
+
+    Attributes:
+        check: The check of the test, once it has begun.
+        options: The options of the supervisor of each fixture.
+        problems: What went wrong, apart from the error of the test itself.
+    """
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.check: Check
+        self.options: dict[str, dict[str, Any]] = {name: {"at_end": "stop"} for name in FIXTURES}
+        self.problems: list[BaseException] = []
+
+    def supervising(self, block: AbstractAsyncContextManager[S]) -> AbstractAsyncContextManager[S]:
+        """A supervisor's block, whose end is watched."""
+        return stopped_in_time(block, self.check, self.problems)
+
+
+_WATCHED = pytest.StashKey[TestUnderWatch]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the fixtures, as those of pytest-trio if that is there."""
+    for name in FIXTURES:
+        text = f"{name}(**options): the options of open_{name}() for the fixture {name!r} of trioreg"
+        config.addinivalue_line("markers", text)
+    pytest_trio = config.pluginmanager.get_plugin("trio") or config.pluginmanager.get_plugin("pytest_trio")
+    trio_fixture = getattr(pytest_trio, "trio_fixture", None)
+    fixtures = ModuleType(__name__)  # pytest looks for fixtures in classes and in modules
+    vars(fixtures).update(_missing() if trio_fixture is None else _fixtures(trio_fixture))
+    config.pluginmanager.register(fixtures, "trioreg fixtures")
+
+
+def _fixtures(trio_fixture: Callable[[Any], Any]) -> dict[str, object]:
+    return {
+        "_trioreg_test": pytest.fixture(_trioreg_test),
+        "_trioreg_check": trio_fixture(_trioreg_check),
+        "supervisor": trio_fixture(supervisor),
+        "dynamic_supervisor": trio_fixture(dynamic_supervisor),
+    }
+
+
+def _missing() -> dict[str, object]:
+    """The fixtures without pytest-trio: each says what to install."""
+
+    def refusal(function: Callable[..., Any]) -> object:
+        def refuse() -> None:
+            text = f"the fixture {function.__name__!r} needs pytest-trio: pip install 'trioreg[testing]'"
+            pytest.fail(text, pytrace=False)
+
+        refuse.__doc__ = function.__doc__
+        return pytest.fixture(refuse)
+
+    return {each.__name__: refusal(each) for each in (supervisor, dynamic_supervisor)}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Raise what the fixtures have noted of a test."""
+    __tracebackhide__ = True
+    watched = item.stash.get(_WATCHED, None)
+    if watched is None:
+        return (yield)
+    error: BaseException | None = None
+    result: object = None
+    try:
+        result = yield
+    except BaseException as failure:
+        error = failure
+    if not isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):
+        error = judged(error, watched.problems)
+        watched.problems.clear()
+        if type(error) is AssertionError and error.__traceback__ is None:
+            error = pytest.fail.Exception(str(error), pytrace=False)  # it has no traceback to show
+            __tracebackhide__ = False  # else pytest says that all is hidden
+    if error is not None:
+        try:
+            raise error
+        finally:
+            del error, watched  # no cycle through this frame
+    return result
+
+
+# The fixtures
+
+
+def _trioreg_test(request: pytest.FixtureRequest) -> TestUnderWatch:
+    """What went wrong with a test. It refuses a test in which a fixture of pytest-trio does not work."""
+    item: Any = request.node
+    name = next(name for name in FIXTURES if name in request.fixturenames)
+    if item.get_closest_marker("trio") is None:
+        pytest.fail(
+            f"the fixture {name!r} is for async tests: write 'async def {item.originalname}', and mark it with"
+            " @pytest.mark.trio, or set trio_mode = true in the settings of pytest",
+            pytrace=False,
+        )
+    if getattr(request.function, "is_hypothesis_test", False):
+        pytest.fail(
+            f"the fixture {name!r} is made once for a test, and hypothesis runs the test many times. Open a supervisor"
+            f" in the test: async with checked(), open_{name}(at_end='stop') as supervisor: ...",
+            pytrace=False,
+        )
+    watched = item.stash[_WATCHED] = TestUnderWatch()
+    for each in FIXTURES:
+        marker = item.get_closest_marker(each)
+        if marker is not None:
+            if marker.args:
+                pytest.fail(f"@pytest.mark.{each} takes options by name, not {marker.args!r}", pytrace=False)
+            watched.options[each] = {**watched.options[each], **marker.kwargs}
+    return watched
+
+
+async def _trioreg_check(_trioreg_test: TestUnderWatch) -> AsyncIterator[TestUnderWatch]:
+    """The check of a whole test. The supervisors of the other fixtures end before it does."""
+    watched = _trioreg_test
+    watched.check = check = Check()
+    leaks: list[BaseException] = []
+    try:
+        yield watched
+        await wait_until_alone()
+        leaks = check.leaks("the test")
+    finally:
+        check.end()
+        watched.problems[:0] = check.crashes()
+        watched.problems += leaks
+
+
+async def supervisor(_trioreg_check: TestUnderWatch) -> AsyncIterator[Supervisor]:
+    """A trioreg Supervisor that runs during the test: start what you test with ``await supervisor.start_child(...)``.
+
+    At the end of the test it stops its children, the newest first. The test fails, and says why, if an actor crashes
+    (also one that is restarted), unless you expect it with ``async with trioreg.testing.expect_crash(ValueError):``. It
+    fails if an actor does not stop, and if an actor, a task, a name, a subscription or a claim outlives the test.
+
+    It needs pytest-trio. ``@pytest.mark.supervisor(max_restarts=10)`` gives it options of ``open_supervisor``.
+    """
+    async with _trioreg_check.supervising(open_supervisor(**_trioreg_check.options["supervisor"])) as opened:
+        yield opened
+
+
+async def dynamic_supervisor(_trioreg_check: TestUnderWatch) -> AsyncIterator[DynamicSupervisor]:
+    """A trioreg DynamicSupervisor that runs during the test, for children that come and go.
+
+    At the end of the test it stops its children side by side. What fails the test is the same as for ``supervisor``.
+
+    It needs pytest-trio. ``@pytest.mark.dynamic_supervisor(max_children=10)`` gives it options of
+    ``open_dynamic_supervisor``.
+    """
+    options = _trioreg_check.options["dynamic_supervisor"]
+    async with _trioreg_check.supervising(open_dynamic_supervisor(**options)) as opened:
+        yield opened

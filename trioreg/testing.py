@@ -9,6 +9,8 @@ from __future__ import annotations
 from ._program import replace_state, state
 from ._testing import (
     Answers,
+    ChaosError,
+    ChaosFault,
     Crash,
     Explored,
     NoAnswer,
@@ -19,6 +21,8 @@ from ._testing import (
     Sent,
     Stuck,
     assert_empty,
+    chaos,
+    checked,
     crash,
     expect_crash,
     explore,
@@ -31,6 +35,8 @@ from ._testing import (
 
 __all__ = [
     "Answers",
+    "ChaosError",
+    "ChaosFault",
     "Crash",
     "Explored",
     "NoAnswer",
@@ -41,6 +47,8 @@ __all__ = [
     "Sent",
     "Stuck",
     "assert_empty",
+    "chaos",
+    "checked",
     "crash",
     "expect_crash",
     "explore",

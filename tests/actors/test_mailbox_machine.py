@@ -11,7 +11,7 @@ from support.mailbox_actors import problems_of
 from support.mailbox_programs import End, Form, Program, Sender, Step, programs
 
 
-@settings(max_examples=12 * settings().max_examples, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5 * settings().max_examples, suppress_health_check=[HealthCheck.too_slow])
 @given(programs, st.random_module())
 def test_every_message_is_handled_once_and_in_order_or_accounted_for(program: Program, order_of_tasks: object) -> None:
     assert problems_of(program) == []

@@ -17,7 +17,7 @@ from support.secret_agent import SecretAgent, idle
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, DynamicSupervisor, Exit, Registry, Reply, receive
+from trioreg import Actor, DynamicSupervisor, Exit, PubSub, Registry, Reply, receive
 
 pytestmark = pytest.mark.unwatched("an instrument's messages are objects, too")
 
@@ -151,6 +151,16 @@ async def live_as_an_actor(supervisor: DynamicSupervisor, what: str) -> None:
         await ref.stop()
 
 
+TOPICS: PubSub[str, str] = PubSub("topics")
+
+
+async def live_as_a_subscriber(supervisor: DynamicSupervisor, what: str) -> None:
+    ref = await supervisor.start_child(Working, restart="temporary")
+    TOPICS.join("topic", Working.echo, owner=ref)
+    TOPICS.publish_nowait("topic", "text")
+    await ref.stop()
+
+
 async def live_as_a_function(supervisor: DynamicSupervisor, what: str) -> None:
     ref = await supervisor.start_child({"function": function, "receiver": receiver}[what])
     if what == "receiver":
@@ -181,6 +191,7 @@ async def live_again(supervisor: DynamicSupervisor, what: str) -> None:
         (live_as_an_actor, "timer with a method"),
         (live_as_an_actor, "repeating timer with a method"),
         (live_as_an_actor, "limit"),
+        (live_as_a_subscriber, "subscriber"),
         (live_as_a_function, "function"),
         (live_as_a_function, "receiver"),
         (live_again, "restarts"),

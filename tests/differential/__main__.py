@@ -30,7 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seed = secrets.randbelow(10**9) if given.seed is None else given.seed
     with Elixir(command) as elixir:
         print(f"trioreg beside {elixir.version}; the first seed is {seed}", flush=True)
-        return run(elixir, seed, given.each, given.operations, given.seconds)
+        try:
+            return run(elixir, seed, given.each, given.operations, given.seconds)
+        except EOFError as error:
+            print(error)
+            return 1
 
 
 def run(elixir: Elixir, seed: int, each: int, operations: int, seconds: float) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,10 @@ from .program import STEP, Program
 from .report import report
 from .shrink import shrink
 from .terms import LEAVES, random_key, random_value
-from .there import Elixir, find_elixir
+from .there import Elixir
 from .wire import decode, encode
 
 PARITY = Path(__file__).parents[2] / "docs" / "parity-registry.md"
-
-
-@pytest.fixture(scope="module")
-def elixir() -> Iterator[Elixir]:
-    command = find_elixir()
-    if command is None:
-        pytest.skip("there is no `elixir` on PATH")
-    with Elixir(command) as elixir:
-        yield elixir
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -110,6 +101,17 @@ def test_what_is_written_can_be_read(seed: int) -> None:
 def test_the_session_says_how_many_operations_it_did(elixir: Elixir, capsys: pytest.CaptureFixture[str]) -> None:
     assert session.run(elixir, seed=3, each=50, operations=100, seconds=math.inf) == 0
     assert capsys.readouterr().out.startswith("100 operations in")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the program that ends is a shell script")
+def test_an_elixir_that_ends_is_an_error_that_has_the_seed(tmp_path: Path) -> None:
+    ends = tmp_path / "ends"
+    ends.write_text("#!/bin/sh\nprintf '\\0\\0\\0\\2v1'\n")
+    ends.chmod(0o700)
+    with Elixir(str(ends)) as elixir:
+        assert elixir.version == "v1"
+        with pytest.raises(EOFError, match="Elixir has ended in the program of seed 7"):
+            compare(Program.random(7, 10), elixir)
 
 
 def test_without_elixir_the_session_says_so(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, cast
@@ -29,6 +31,7 @@ class Elixir:
         self._process = subprocess.Popen(
             [command, "--erl", "-noinput", str(peer)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        self._running: deque[int] = deque()  # the seeds of the programs that it has
         self._to = cast("IO[bytes]", self._process.stdin)
         self._from = cast("IO[bytes]", self._process.stdout)
         self.version = self._frame().decode()
@@ -48,11 +51,13 @@ class Elixir:
         return decode(self._frame())
 
     def send(self, program: Program) -> None:
+        self._running.append(program.seed)
         self._send(program.encoded())
 
     def receive(self) -> list[bytes]:
         """The answers of the program that was sent first, one for each operation."""
         frame = self._frame()
+        self._running.popleft()
         answers: list[bytes] = []
         at = 0
         while at < len(frame):
@@ -62,12 +67,14 @@ class Elixir:
         return answers
 
     def _send(self, frame: bytes) -> None:
-        self._to.write(len(frame).to_bytes(4, "big") + frame)
-        self._to.flush()
+        with suppress(BrokenPipeError):  # the next read says that Elixir has ended
+            self._to.write(len(frame).to_bytes(4, "big") + frame)
+            self._to.flush()
 
     def _frame(self) -> bytes:
         size = self._from.read(4)
         frame = self._from.read(int.from_bytes(size, "big"))
         if len(size) < 4 or len(frame) < int.from_bytes(size, "big"):
-            raise EOFError("Elixir has ended: what it wrote to stderr says why")
+            where = f" in the program of seed {self._running[0]}" if self._running else ""
+            raise EOFError(f"Elixir has ended{where}: what it wrote to stderr says why")
         return frame

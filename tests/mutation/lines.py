@@ -6,13 +6,14 @@ A tool that follows frames would miss the lines that an actor runs: no function 
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import sys
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from time import process_time
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 import attrs
@@ -31,21 +32,31 @@ create table if not exists lines (test integer, file text, numbers blob, primary
 
 @attrs.frozen
 class Runs:
-    """What is known of the tests: how long each takes, and the tests that run each line.
+    """What is known of the tests: how long each takes, and which lines it runs.
 
     Attributes:
         seconds: For each test, by its node id, the seconds of CPU time that it took.
-        tests: For each file, by its path below the project, and each line: the tests that run it.
+        lines: For each file, by its path below the project, and each test that runs some of it: the lines, a bit each.
     """
 
     seconds: Mapping[str, float]
-    tests: Mapping[str, Mapping[int, frozenset[str]]]
+    lines: Mapping[str, Mapping[str, int]]
+
+    def tests_of(self, file: str, first: int = 0, last: int = 1 << 15) -> set[str]:
+        """The tests that run any line of a file between two lines."""
+        mask = (1 << last + 1) - (1 << first)
+        return {test for test, lines in self.lines.get(file, {}).items() if lines & mask}
 
 
 class Lines:
-    """The plugin: notes the lines that each test runs in a folder, and adds them to a database."""
+    """The plugin: notes the lines that each test runs below a folder, and adds them to a database.
 
-    def __init__(self, database: Path, root: Path) -> None:
+    If it is blind, it notes only how long each test takes. A test that follows each call of a program to fail in it
+    takes a hundred times as long while something else follows it.
+    """
+
+    def __init__(self, database: Path, root: Path, *, is_blind: bool = False) -> None:
+        self._is_blind = is_blind
         self._database = connect(database)
         self._root = f"{root}/"
         self._below = f"{root}/trioreg/"
@@ -54,10 +65,14 @@ class Lines:
     def pytest_sessionstart(self) -> None:
         MONITORING.use_tool_id(TOOL, "lines of each test")
         MONITORING.register_callback(TOOL, MONITORING.events.LINE, self._line)
-        MONITORING.set_events(TOOL, MONITORING.events.LINE)
+
+    def pytest_collection_finish(self) -> None:
+        """Watch the code of all functions there are."""
+        for code in {function.__code__ for function in gc.get_objects() if type(function) is FunctionType}:
+            if code.co_filename.startswith(self._below) and not self._is_blind:
+                self._watch(code)
 
     def pytest_sessionfinish(self) -> None:
-        MONITORING.set_events(TOOL, 0)
         MONITORING.free_tool_id(TOOL)
         self._database.close()
 
@@ -77,9 +92,14 @@ class Lines:
         """A test that fails, or is skipped, kills no mutant."""
         self._passed = self._passed and report.passed
 
+    def _watch(self, code: CodeType) -> None:
+        MONITORING.set_local_events(TOOL, code, MONITORING.events.LINE)
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                self._watch(constant)
+
     def _line(self, code: CodeType, line: int) -> Any:
-        if code.co_filename.startswith(self._below):
-            self._seen.setdefault(code.co_filename.removeprefix(self._root), set()).add(line)
+        self._seen.setdefault(code.co_filename.removeprefix(self._root), set()).add(line)
         return MONITORING.DISABLE  # until the next test
 
 
@@ -104,17 +124,13 @@ def add(connection: sqlite3.Connection, test: str, seconds: float, lines: Mappin
 
 def read(database: Path) -> Runs:
     """All that the database knows."""
+    lines: dict[str, dict[str, int]] = {}
     with closing(connect(database)) as connection:
-        tests: dict[int, tuple[str, float]] = {
-            number: (name, seconds) for number, name, seconds in connection.execute("select * from tests")
-        }
-        found: dict[str, dict[int, set[str]]] = {}
-        for number, file, numbers in connection.execute("select * from lines"):
-            of_file = found.setdefault(file, {})
-            for line in lines_of(numbers):
-                of_file.setdefault(line, set()).add(tests[number][0])
-    by_line = {file: {n: frozenset(names) for n, names in lines.items()} for file, lines in found.items()}
-    return Runs(dict(tests.values()), by_line)
+        seconds = dict(connection.execute("select name, seconds from tests"))
+        of_tests = connection.execute("select file, name, numbers from lines join tests on lines.test = tests.id")
+        for file, test, numbers in of_tests:
+            lines.setdefault(file, {})[test] = int.from_bytes(numbers, "little")
+    return Runs(seconds, lines)
 
 
 def bits(numbers: Iterable[int]) -> bytes:
@@ -123,12 +139,3 @@ def bits(numbers: Iterable[int]) -> bytes:
     for number in numbers:
         total |= 1 << number
     return total.to_bytes(total.bit_length() // 8 + 1, "little")
-
-
-def lines_of(packed: bytes) -> Iterable[int]:
-    """The line numbers that `bits` has packed."""
-    total = int.from_bytes(packed, "little")
-    while total:
-        low = total & -total
-        yield low.bit_length() - 1
-        total ^= low

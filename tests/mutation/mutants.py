@@ -164,7 +164,7 @@ def mutants_of(root: Path, file: Path) -> Iterator[Mutant]:
         for node in nodes:
             for start, end in operator.mutation_positions(node):
                 occurrence += 1
-                if is_at_run_time(node) and start < end and not (name == "AddNot" and is_turned(node)):
+                if is_at_run_time(node) and start < end and not is_vain(name, node):
                     place = (str(file.relative_to(root)), name, occurrence, start, end)
                     yield Mutant(*place, statement_lines(node), function_of(node), digest)
 
@@ -233,8 +233,12 @@ def is_type_variable(statement: Any) -> bool:
     return bool(value.get_code().strip().startswith(("TypeVar(", "ParamSpec(", "TypeVarTuple(")))
 
 
-def is_turned(node: Any) -> bool:
-    """Whether the condition of an `if`, a `while` or a conditional expression has an operator that turns it round."""
+def is_vain(name: str, node: Any) -> bool:
+    """Whether another mutation does the same at that place, or no caller sees it: None is as false as False."""
+    if name == "ReturnNone":
+        return str(node.children[1].get_code()).strip() == "False"
+    if name != "AddNot":
+        return False
     condition = node.children[2 if node.type == "test" else 1]
     if condition.type == "comparison" and len(condition.children) == 3:
         return " ".join(condition.children[1].get_code().split()) in TURNED

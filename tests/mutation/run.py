@@ -13,7 +13,9 @@ as long as all tests do in one process; `--lines` notes it again.
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -27,21 +29,25 @@ TESTED = ("runtime", "tasks", "registry", "actors", "pool", "supervision", "pubs
 """The folders of tests that are run against mutants, and the tests beside them. The docs and examples are not."""
 
 LEFT_OUT = ("test_docs.py", "test_examples.py", "test_layering.py", "test_house_picture.py")
+FOLLOWERS = re.compile(r"support\.(faults|interrupts)")
+"""Test files that use these helpers follow each call, or each line, of what they test."""
+
 COPIED = ("trioreg", "tests", "examples", "docs", "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md")
 
 
 def main(arguments: Sequence[str]) -> int:
     options = parsed(arguments)
-    WORK.mkdir(exist_ok=True)
-    copy = WORK / "copy"
+    work: Path = options.folder.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    copy = work / "copy"
     make_copy(copy)
-    lines = options.database_of_lines or WORK / "lines.sqlite"
+    lines = (options.database_of_lines or work / "lines.sqlite").resolve()
     if options.lines or not lines.exists():
         note_lines(copy, lines)
     # From here on, `mutation` and `trioreg` are those of the copy, here and in all processes that tests start.
     sys.path[:0] = [str(copy), str(copy / "tests")]
     run_session: Callable[..., int] = import_module("mutation.session").run_session
-    return run_session(copy, WORK, lines, options, random.Random(options.seed))
+    return run_session(copy, work, lines, options, random.Random(options.seed))
 
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
@@ -51,6 +57,10 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="the seed of the choice; default 0")
     parser.add_argument("--seconds", type=float, help="stop after so many seconds; the next run goes on")
     parser.add_argument("--budget", type=float, default=40.0, help="seconds of tests for one mutant; default 40")
+    parser.add_argument(
+        "--glance", action="store_true", help="do not try a survivor in a new process: a run with --again will"
+    )
+    parser.add_argument("--folder", type=Path, default=WORK, help="the folder to work in; default .mutation")
     parser.add_argument("--again", action="store_true", help="try the survivors again")
     parser.add_argument("--report", action="store_true", help="only print what is known")
     parser.add_argument("--lines", action="store_true", help="note again which test runs which line")
@@ -75,14 +85,21 @@ def note_lines(copy: Path, database: Path) -> None:
     database.unlink(missing_ok=True)
     program = (
         "import sys; from pathlib import Path; import pytest; from mutation.lines import Lines; "
-        "pytest.main(['-q', '-p', 'no:cacheprovider', '-p', 'no:xdist', *sys.argv[2:]], "
-        "plugins=[Lines(Path(sys.argv[1]), Path.cwd())])"
+        "pytest.main(['-q', '-p', 'no:cacheprovider', '-p', 'no:xdist', *sys.argv[3:]], "
+        "plugins=[Lines(Path(sys.argv[1]), Path.cwd(), is_blind=sys.argv[2] == 'blind')])"
     )
-    env = {"PYTHONPATH": f"{copy}:{copy / 'tests'}"}
-    for tests in ([f"tests/{folder}"] for folder in TESTED if (copy / "tests" / folder).exists()):
-        subprocess.run([sys.executable, "-c", program, str(database), *tests], cwd=copy, env=env, check=False)
-    beside = [f"tests/{path.name}" for path in (copy / "tests").glob("test_*.py") if path.name not in LEFT_OUT]
-    subprocess.run([sys.executable, "-c", program, str(database), *sorted(beside)], cwd=copy, env=env, check=False)
+    env = {**os.environ, "PYTHONPATH": f"{copy}:{copy / 'tests'}"}
+    folders = [*(copy / "tests" / folder for folder in TESTED)]
+    for place in (*folders, copy / "tests"):
+        found = place.rglob("test_*.py") if place in folders else place.glob("test_*.py")
+        files = [file for file in sorted(found) if file.name not in LEFT_OUT]
+        follow = [file for file in files if FOLLOWERS.search(file.read_text())]
+        for how, tests in (("seeing", [file for file in files if file not in follow]), ("blind", follow)):
+            names = [str(file.relative_to(copy)) for file in tests]
+            if names:
+                subprocess.run(
+                    [sys.executable, "-c", program, str(database), how, *names], cwd=copy, env=env, check=False
+                )
 
 
 if __name__ == "__main__":

@@ -22,6 +22,9 @@ from mutation.results import Results
 from mutation.swap import Functions, swap
 from mutation.trial import Forks, Told, Verdict, in_a_new_process
 
+PATIENCE = 5.0
+"""How many times longer a test may take without a mutation: a busy machine must not make it look unsound."""
+
 NO_TEST = Verdict(None, "no test", 0, 0.0)
 
 
@@ -81,7 +84,7 @@ class Trials:
                 path.write_text(before)
                 os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
             if verdict.how == "survived":
-                if is_new:
+                if is_new or self._options.glance:
                     return verdict
                 is_new = True
             elif self._is_sound(verdict.killer or "", is_new):
@@ -94,15 +97,18 @@ class Trials:
         if not self._forks.knows(test):
             return True
         if (test, is_new) not in self._sound:
-            verdict = self._try_anew([test]) if is_new else self._forks.run([test], lambda: None)
+            if is_new:
+                verdict = self._try_anew([test], patience=PATIENCE)
+            else:
+                verdict = self._forks.run([test], lambda: None, patience=PATIENCE)
             self._sound[test, is_new] = verdict.how == "survived"
             if verdict.how != "survived":
                 print(f"fails without a mutation: {test}", file=sys.__stderr__)
                 self._unsound.add(test)
         return self._sound[test, is_new]
 
-    def _try_anew(self, tests: list[str]) -> Verdict:
-        return in_a_new_process(tests, self._copy, self._work, self._runs.seconds)
+    def _try_anew(self, tests: list[str], *, patience: float = 1.0) -> Verdict:
+        return in_a_new_process(tests, self._copy, self._work, self._runs.seconds, patience=patience)
 
 
 def run_session(copy: Path, work: Path, notes: Path, options: argparse.Namespace, choose: random.Random) -> int:
@@ -118,12 +124,13 @@ def run_session(copy: Path, work: Path, notes: Path, options: argparse.Namespace
     if not options.report:
         done: Mapping[str, Any] = results.by_name()
         again = {name for name, result in done.items() if result.has_survived} if options.again else set[str]()
-        trials = Trials(copy, work, lines.read(notes), results, options)
+        runs = lines.read(notes)
+        trials = Trials(copy, work, runs, results, options)
         trials.mutants = [mutant for mutant in wanted if mutant.name not in done or mutant.name in again]
         if options.again:
             trials.mutants = [mutant for mutant in trials.mutants if mutant.name in again]
         if trials.mutants:
-            collect_and_try(copy, trials, lines.read(notes))
+            collect_and_try(copy, trials, runs)
     return report(wanted, results.by_name())
 
 

@@ -69,21 +69,33 @@ def test_the_lines_of_a_test_are_kept_and_noted_anew(tmp_path: Path) -> None:
     connection.close()
     runs = lines.read(database)
     assert runs.seconds == {"test_a": 1.0, "test_b": 3.0}
-    assert runs.tests == {"/f.py": {1: {"test_a", "test_b"}, 70: {"test_a"}, 2: {"test_b"}}}
+    assert runs.tests_of("/f.py") == runs.tests_of("/f.py", 1, 1) == {"test_a", "test_b"}
+    assert runs.tests_of("/f.py", 2, 69) == {"test_b"}
+    assert runs.tests_of("/f.py", 3, 70) == {"test_a"}
+    assert runs.tests_of("/f.py", 71, 99) == runs.tests_of("/g.py") == set()
 
 
 def test_the_tests_that_run_the_line_are_chosen_the_quickest_and_those_of_the_wing_first() -> None:
-    of_line = {10: frozenset({"tests/pool/a", "tests/pool/b", "tests/registry/c"}), 12: frozenset({"tests/pool/d"})}
+    ten, twelve = 1 << 10, 1 << 12
+    lines = {"tests/pool/a": ten, "tests/pool/b": ten | twelve, "tests/registry/c": ten, "tests/pool/d": twelve}
     seconds = {"tests/pool/a": 0.3, "tests/pool/b": 0.2, "tests/registry/c": 0.15, "tests/pool/d": 0.1}
-    choice = Choice(Runs(seconds, {"trioreg/_pool/desk.py": of_line}))
+    choice = Choice(Runs(seconds, {"trioreg/_pool/desk.py": lines}))
     one = mutant((10, 10), (9, 12))
-    assert choice.tests_for(one, seconds=9.0) == (["tests/pool/b", "tests/pool/a", "tests/registry/c"], 3)
-    assert choice.tests_for(one, seconds=0.3) == (["tests/pool/b"], 3)
+    # The last does not run the line, but something of the file.
+    in_order = ["tests/pool/b", "tests/pool/a", "tests/registry/c", "tests/pool/d"]
+    assert choice.tests_for(one, seconds=9.0) == (in_order, 4)
+    assert choice.tests_for(one, seconds=0.3) == (["tests/pool/b"], 4)
     choice.remember(one, "tests/registry/c")
-    assert choice.tests_for(one, seconds=9.0)[0] == ["tests/registry/c", "tests/pool/b", "tests/pool/a"]
+    assert choice.tests_for(one, seconds=9.0)[0] == ["tests/registry/c", *in_order[:2], "tests/pool/d"]
 
 
 def test_a_line_that_no_test_runs_has_the_tests_of_its_function_or_of_its_file() -> None:
-    choice = Choice(Runs({"a": 0.1, "b": 0.2}, {"trioreg/_pool/desk.py": {10: frozenset({"a"}), 90: frozenset({"b"})}}))
+    choice = Choice(Runs({"a": 0.1, "b": 0.2}, {"trioreg/_pool/desk.py": {"a": 1 << 10, "b": 1 << 90}}))
     assert choice.tests_for(mutant((11, 11), (9, 12)), seconds=9.0) == (["a"], 1)
     assert choice.tests_for(mutant((1, 1), None), seconds=9.0) == (["a", "b"], 2)
+
+
+def test_the_tests_of_the_wing_whose_lines_are_not_known_come_last() -> None:
+    seconds = {"tests/pool/a": 0.3, "tests/pool/faults": 0.1, "tests/registry/faults": 0.1}
+    choice = Choice(Runs(seconds, {"trioreg/_pool/desk.py": {"tests/pool/a": 1 << 10}}))
+    assert choice.tests_for(mutant((10, 10), (9, 12)), seconds=9.0)[0] == ["tests/pool/a", "tests/pool/faults"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import trio
 from support.pools import Site
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -41,9 +42,10 @@ class Resting(Actor):
         self.idle_timeout = seconds
 
 
-async def test_a_claimed_worker_is_not_idle(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("strategy", ["idle_first", "round_robin"])
+async def test_a_claimed_worker_is_not_idle(strategy: Any, autojump_clock: MockClock) -> None:
     site = Site()
-    async with open_pool(Resting, site, size=1) as pool:
+    async with open_pool(Resting, site, size=1, strategy=strategy) as pool:
         await trio.sleep(3)
         async with pool.claim():
             await trio.sleep(22)

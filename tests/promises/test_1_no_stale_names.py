@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 
 import pytest
 import trio
 from support.cancellation import settle
 from support.errors import Bang
-from support.inside import plain_holders
+from support.inside import coroutine_of, plain_holders
 from support.promises import Agent, End, StopsSlowly, actor_ends, assert_empty
 from support.supervisors import supervised
 from support.watcher import rows, watching
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import ActorRef, NotRegistered, Registry, open_dynamic_supervisor
+from trioreg import (
+    ANY,
+    ActorRef,
+    Entry,
+    NotRegistered,
+    OnDemand,
+    Owner,
+    PubSub,
+    Registry,
+    open_dynamic_supervisor,
+    open_on_demand,
+    open_pool,
+)
 
 
 @pytest.fixture
@@ -232,3 +245,126 @@ async def test_many_owners_that_end_at_once_have_no_stale_names(
             await trio.sleep(5)
             assert_empty(registry)
     assert len(watcher.shown) == 36
+
+
+class Looking(trio.abc.Instrument):
+    """Looks before and after each step of each task, and notes owners whose tasks have exited."""
+
+    def __init__(self, look: Callable[[], Iterable[object]]) -> None:
+        self.look = look
+        self.seen: set[object] = set()
+        self.stale: list[object] = []
+        self._exited: set[object] = set()
+        self._tasks: dict[object, object] = {}
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        for owner in self.look():
+            assert isinstance(owner, Owner)
+            self.seen.add(owner)
+            coroutine = coroutine_of(owner) or self._tasks.get(owner)
+            self._tasks[owner] = coroutine
+            if coroutine is not None and coroutine in self._exited:
+                self.stale.append(owner)
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.before_task_step(task)
+
+    def task_exited(self, task: trio.lowlevel.Task) -> None:
+        self._exited.add(task.coro)
+
+
+@contextmanager
+def looking(look: Callable[[], Iterable[object]]) -> Generator[Looking]:
+    looks = Looking(look)
+    trio.lowlevel.add_instrument(looks)
+    yield looks
+    trio.lowlevel.remove_instrument(looks)  # KeyError if a look raised
+    assert looks.seen
+    assert looks.stale == []
+
+
+def all_ways_to_look(registry: Registry[str, int]) -> Iterator[Owner]:
+    """Each way to look, whose answers must be the same in each step."""
+
+    def check(entries: list[Entry[int]]) -> None:
+        assert all(entry.owner in owners for entry in entries)
+
+    owners = [entry.owner for key in ("one", "two") for entry in registry.lookup(key)]
+    assert registry.count() == len(owners)
+    assert sorted(owner._number for _, owner, _ in registry.select_nowait()) == sorted(each._number for each in owners)
+    assert len(list(registry.items())) == len(owners)
+    for key in ("one", "two"):
+        assert registry.count_match(key, ANY) == len(registry.lookup(key)) == len(registry.match(key, ANY))
+        assert registry.dispatch(key, check) == len(registry.lookup(key))
+    for owner in owners:
+        assert registry.keys(owner)
+    yield from owners
+
+
+@actor_ends
+async def test_no_way_to_look_shows_an_actor_that_has_ended(
+    registry: Registry[str, int], end: End, autojump_clock: MockClock
+) -> None:
+    with looking(lambda: all_ways_to_look(registry)):
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Agent, registry, ("one", "two"), restart="temporary")
+            await end(ref)
+            await ref.wait()
+            assert list(all_ways_to_look(registry)) == []
+
+
+@actor_ends
+async def test_no_topic_shows_a_subscriber_that_has_ended(end: End, autojump_clock: MockClock) -> None:
+    topics: PubSub[str, str] = PubSub("topics")
+
+    def subscribers() -> list[object]:
+        members = [member.owner for member in topics.members("topic")]
+        assert topics.topics() == (["topic"] if members else [])
+        return [*members]
+
+    with looking(subscribers):
+        async with supervised() as supervisor:
+            refs = [await supervisor.start_child(Agent, restart="temporary") for _ in range(3)]
+            for ref in refs:
+                topics.join("topic", owner=ref)
+            for ref in refs:
+                await end(ref)
+            for ref in refs:
+                await ref.wait()
+            assert subscribers() == []
+            assert topics.publish_nowait("topic", "to nobody") == 0
+
+
+class Keyed(Agent):
+    def __init__(self, key: str) -> None:
+        super().__init__()
+
+
+@actor_ends
+async def test_no_key_leads_to_an_actor_on_demand_that_has_ended(end: End, autojump_clock: MockClock) -> None:
+    keyed: OnDemand[str, Keyed] = OnDemand("keyed", Keyed)
+    with looking(lambda: [ref for ref in (keyed.whereis("a"), keyed.whereis("b")) if ref is not None]) as looks:
+        async with open_on_demand(keyed) as supervisor:
+            for _ in range(3):
+                for key in "ab":
+                    await keyed.via(key).call(Agent.ping)
+                ref = keyed.whereis("a")
+                assert ref is not None
+                await end(ref)
+                await ref.wait()
+                assert keyed.whereis("a") is None
+            supervisor.stop()
+    assert len(looks.seen) == 4
+
+
+@actor_ends
+async def test_no_pool_has_a_worker_that_has_ended(end: End, autojump_clock: MockClock) -> None:
+    async with open_pool(Agent, size=2, max_restarts=100) as pool:
+        with looking(pool.workers) as looks:
+            for _ in range(3):
+                async with pool.claim() as worker:
+                    await end(worker)
+                    await worker.wait()
+                    assert worker not in pool.workers()
+                await pool.call(Agent.ping)
+    assert len(looks.seen) > 2

@@ -10,7 +10,7 @@ from support.supervisors import supervised
 from support.watcher import watching
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import AlreadyRegistered, Exit, Registry
+from trioreg import AlreadyRegistered, ChildSpec, DynamicSupervisor, Exit, PubSub, Registry
 
 
 @pytest.fixture
@@ -145,3 +145,48 @@ async def test_a_start_under_a_name_is_refused_while_its_holder_is_still_ending(
         await first.wait()
         second = await supervisor.start_child(Agent, name=names.via("James Bond"))
         assert names.whereis("James Bond") is second
+
+
+@pytest.mark.parametrize("how", ["stop", "cancel", "kill"])
+async def test_a_supervisor_has_its_name_until_its_last_child_has_ended(
+    names: Registry[str, None], how: str, autojump_clock: MockClock
+) -> None:
+    held: list[object] = []
+
+    class Last(Agent):
+        async def on_stop(self, exit: Exit) -> None:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(1)
+            held.append(names.whereis("storage"))
+
+    with watching(names):
+        async with supervised() as outer:
+            ref = await outer.start_child(DynamicSupervisor, name=names.via("storage"), restart="temporary")
+            await ref.call(DynamicSupervisor.start_child, ChildSpec(Last))
+            if how == "stop":
+                await ref.stop()
+            else:
+                getattr(ref, how)()
+            await ref.wait()
+            assert names.whereis("storage") is None
+    assert held in ([ref], [] if how == "kill" else [ref])
+
+
+async def test_an_actor_is_a_subscriber_until_its_on_stop_is_over(autojump_clock: MockClock) -> None:
+    topics: PubSub[str, str] = PubSub("topics")
+    members: list[int] = []
+
+    class Last(Agent):
+        def __init__(self) -> None:
+            topics.join("topic")
+
+        async def on_stop(self, exit: Exit) -> None:
+            await trio.sleep(1)
+            members.append(len(topics.members("topic")))
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Last, restart="temporary")
+        await ref.stop()
+        await ref.wait()
+        assert topics.members("topic") == []
+    assert members == [1]

@@ -18,18 +18,25 @@ from support.promises import (
     stop,
     went_on,
 )
-from support.supervisors import supervised
+from support.supervisors import supervised, supervising
 from support.watcher import watching
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
 from trioreg import (
     ActorExited,
+    ActorRef,
     AlreadyRegistered,
+    ChildSpec,
     Owner,
+    Partitions,
+    Pool,
     Registry,
     RestartLimitExceeded,
+    Supervisor,
     open_dynamic_supervisor,
+    open_partition_supervisor,
+    open_pool,
 )
 
 
@@ -163,3 +170,71 @@ async def test_a_restart_whose_name_is_taken_does_not_hold_the_loop(
         logger.removeHandler(counter)
         names.unregister("James Bond")
     assert 0 < counter.seen <= 1000
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+async def test_in_a_restart_of_several_each_has_its_name_before_its_init_runs(
+    names: Registry[str, None], strategy: Any, autojump_clock: MockClock
+) -> None:
+    """The names are free in between: the children end in order, and then they start in order."""
+    lives: list[str] = []
+
+    class Child(Agent):
+        def __init__(self, name: str) -> None:
+            assert names.whereis(name) is trioreg.current()
+            lives.append(name)
+
+    children = [ChildSpec(Child, (name,), name=names.via(name)) for name in ("first", "second", "third")]
+    async with supervising(children, strategy=strategy):
+        names.via("second").cast_nowait(Agent.bang)
+        await wait_all_tasks_blocked()
+        assert lives == ["first", "second", "third"] * 2 if strategy == "one_for_all" else lives[3:] == lives[1:3]
+        assert all(isinstance(names.whereis(name), ActorRef) for name in lives)
+
+
+async def test_a_supervisor_keeps_its_name_and_gives_its_children_theirs_again(
+    names: Registry[str, None], autojump_clock: MockClock
+) -> None:
+    inner = ChildSpec(Supervisor, ([ChildSpec(Agent, name=names.via("inner"))],), name=names.via("supervisor"))
+    async with supervising([inner]):
+        before = names.whereis("supervisor"), names.whereis("inner")
+        assert isinstance(before[0], ActorRef)
+        with watching(names) as watcher:
+            before[0].kill()
+            await wait_all_tasks_blocked()
+        assert None not in watcher.shown["supervisor"]
+        assert await names.via("inner").call(Agent.ping) == "pong"
+        assert names.whereis("supervisor") is not before[0]
+        assert names.whereis("inner") is not before[1]
+
+
+async def test_a_child_of_a_partition_has_its_key_again_before_its_init_runs(autojump_clock: MockClock) -> None:
+    partitions: Partitions[Partition] = Partitions("partitions", 2)
+    lives: list[bool] = []
+
+    class Partition(Agent):
+        def __init__(self) -> None:
+            lives.append(partitions.whereis("key") is trioreg.current())
+
+    async with open_partition_supervisor(partitions, Partition, at_end="stop"):
+        ref = partitions.whereis("key")
+        assert ref is not None
+        ref.kill()
+        await wait_all_tasks_blocked()
+        assert await partitions.via("key").call(Agent.ping) == "pong"
+    assert len(lives) == 3
+    assert sum(lives) == 2
+
+
+async def test_a_worker_that_is_restarted_has_its_number_before_its_init_runs(autojump_clock: MockClock) -> None:
+    lives: list[int] = []
+
+    class Worker(Agent):
+        def __init__(self) -> None:
+            lives.extend(number for number, entry in pool.registry.items() if entry.owner is trioreg.current())
+
+    pool: Pool[Worker] = Pool("pool", Worker, size=2)
+    async with open_pool(pool):
+        pool.workers()[1].kill()
+        await wait_all_tasks_blocked()
+        assert lives == [0, 1, 1]

@@ -30,10 +30,15 @@ from trioreg import (
     ActorExited,
     ChildSpec,
     Exit,
+    OnDemand,
+    PubSub,
     Registry,
     RestartLimitExceeded,
     Supervisor,
     open_dynamic_supervisor,
+    open_on_demand,
+    open_pool,
+    open_stream,
     open_supervisor,
 )
 
@@ -390,3 +395,68 @@ def test_no_task_is_left_behind_that_complains_when_collected() -> None:
 
     trio.run(main)
     gc.collect()
+
+
+class Keyed(Agent):
+    def __init__(self, key: str) -> None:
+        super().__init__()
+
+
+async def test_a_crash_of_an_actor_on_demand_is_logged_and_the_next_message_starts_it_again(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    keyed: OnDemand[str, Keyed] = OnDemand("keyed", Keyed)
+    async with open_on_demand(keyed) as supervisor:
+        with pytest.raises(ActorExited) as caught:
+            await keyed.via("key").call(Agent.bang)
+        assert logged_errors(caplog) == [caught.value.__cause__]
+        assert await keyed.via("key").call(Agent.ping) == "pong"
+        supervisor.stop()
+
+
+async def test_a_crash_of_a_worker_is_logged_and_restarted_and_its_caller_learns_of_it(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    async with open_pool(Agent, size=1) as pool:
+        with pytest.raises(ActorExited) as caught:
+            await pool.call(Agent.bang)
+        await wait_all_tasks_blocked()
+        assert logged_errors(caplog) == [caught.value.__cause__]
+        assert await pool.call(Agent.ping) == "pong"
+
+
+async def test_a_pool_that_gives_up_ends_its_block_with_the_errors_of_its_workers(autojump_clock: MockClock) -> None:
+    with gives_up("more than 1 restart in 5 seconds") as caught:
+        async with open_pool(Agent, size=1, max_restarts=1) as pool:
+            for _ in range(2):
+                await pool.cast(Agent.bang)
+                await wait_all_tasks_blocked()
+            await went_on()
+    assert [type(error) for error in caught.errors] == [Bang, Bang]
+
+
+async def test_an_error_of_a_subscriber_is_its_own_and_no_publisher_has_it(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    topics: PubSub[str, None] = PubSub("topics")
+
+    class Fragile(Agent):
+        def hear(self, message: None) -> None:
+            raise Bang
+
+    async with supervised() as supervisor:
+        topics.join("topic", Fragile.hear, owner=await supervisor.start_child(Fragile))
+        assert await topics.publish("topic", None) == 1
+        await wait_all_tasks_blocked()
+        assert [type(error) for error in logged_errors(caplog)] == [Bang]
+
+
+async def test_an_error_of_a_stream_leaves_its_block(autojump_clock: MockClock) -> None:
+    async def fails(item: int) -> None:
+        await trio.lowlevel.checkpoint()
+        raise Bang
+
+    with pytest.RaisesGroup(Bang, flatten_subgroups=True, allow_unwrapped=True):
+        async with open_stream(fails, [1, 2, 3], max_concurrency=1) as results:
+            async for _ in results:
+                pass

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from support.calls import counted_calls
 from support.supervisors import supervised
 from support.topics import Reader
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -92,3 +93,19 @@ async def test_another_thread_may_not_send_a_plain_message_to_an_actor() -> None
         await wait_all_tasks_blocked()
         await trio.to_thread.run_sync(elsewhere)
         assert await ref.call(Reader.all) == []
+
+
+async def test_from_the_second_on_messages_to_the_only_actor_of_a_topic_go_the_short_way(
+    autojump_clock: MockClock,
+) -> None:
+    ticks: PubSub[str, int] = PubSub("ticks")
+    counts: list[int] = []
+    async with supervised() as supervisor:
+        ticks.join("a", owner=await supervisor.start_child(Reader))
+        for number in range(3):
+            await wait_all_tasks_blocked()
+            with counted_calls() as calls:
+                ticks.publish_nowait("a", number)
+            counts.append(calls.count)
+    first, second, third = counts
+    assert second == third < first / 2

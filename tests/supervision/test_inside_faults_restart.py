@@ -166,6 +166,7 @@ def test_work_of_a_supervisor_that_fails_goes_on_or_ends_the_supervisor_in_order
 
     async def scenario(fault: Fault) -> None:
         caplog.clear()
+        caplog.clear()
         world = World()
         names = world.names
         told: list[str] = []

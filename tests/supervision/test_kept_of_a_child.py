@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import math
 import weakref
 from typing import Any
@@ -15,7 +16,18 @@ from support.errors import Bang
 from support.supervisors import supervised, supervising
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorRef, Backoff, ChildNotFound, ChildSpec, Exit, RestartLimit, Supervisor, open_supervisor
+from trioreg import (
+    Actor,
+    ActorRef,
+    Backoff,
+    ChildNotFound,
+    ChildSpec,
+    Exit,
+    Registry,
+    RestartLimit,
+    Supervisor,
+    open_supervisor,
+)
 
 
 async def function() -> None:
@@ -176,6 +188,32 @@ async def test_the_message_that_crashed_a_child_is_not_kept_while_it_waits_for_i
         gc.collect()
         assert alive() is None
         assert states_by_id(supervisor) == {"a": "restarting"}
+
+
+async def test_the_name_of_a_dropped_child_that_once_waited_for_its_restart_is_not_kept(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    class Crashes(Actor):
+        def bang(self) -> None:
+            raise Bang
+
+    class Key(str):
+        pass
+
+    names: Registry[str, None] = Registry("names")
+    key = Key("a")
+    alive = weakref.ref(key)
+    caplog.set_level(logging.CRITICAL, "trioreg")  # pytest keeps what is logged, and so the name
+    async with supervised() as supervisor:
+        await supervisor.start_child(ChildSpec(Crashes, name=names.via(key), backoff=Backoff(initial=1)))
+        names.via(key).cast_nowait(Crashes.bang)
+        await trio.sleep(3)
+        ref = names.whereis(key)
+        assert ref is not None
+        await supervisor.terminate_child(ref)
+        del key, ref
+        gc.collect()
+        assert alive() is None
 
 
 async def test_nothing_of_the_state_of_a_dropped_child_is_kept(autojump_clock: MockClock) -> None:

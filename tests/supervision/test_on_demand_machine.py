@@ -251,7 +251,7 @@ def problems_of(program: Program) -> list[str]:
     return problems
 
 
-@settings(max_examples=8 * settings().max_examples)
+@settings(max_examples=3 * settings().max_examples)
 @given(programs)
 def test_each_message_is_handled_once_and_in_order_whatever_it_meets(program: Program) -> None:
     assert problems_of(program) == []

@@ -14,6 +14,7 @@ import pytest
 import trio
 from support.children import Failing, ref_of, restarts, went_on
 from support.errors import Bang, gives_up
+from support.log_events import fields_of, recorded
 from support.supervisors import supervised, supervising
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -72,6 +73,25 @@ async def test_each_start_and_end_is_a_line_with_id_and_name(trace: Lines, autoj
     ]
 
 
+async def test_an_id_that_can_not_be_compared_with_the_name_is_shown_beside_it(
+    trace: Lines, autojump_clock: MockClock
+) -> None:
+    class Strict:
+        def __hash__(self) -> int:
+            return hash("bond")
+
+        def __eq__(self, other: object) -> bool:
+            raise Bang
+
+        def __repr__(self) -> str:
+            return "Strict()"
+
+    names: Registry[str, None] = Registry("names")
+    async with supervising([ChildSpec(Actor, id=Strict(), name=names.via("bond"))], name="agents"):
+        pass
+    assert trace.lines[0] == "DEBUG agents: child Strict() named 'bond': starting as <Actor>"
+
+
 async def test_the_log_names_the_children_of_a_dynamic_supervisor_by_factory_and_name(
     trace: Lines, autojump_clock: MockClock
 ) -> None:
@@ -83,6 +103,18 @@ async def test_the_log_names_the_children_of_a_dynamic_supervisor_by_factory_and
         "DEBUG dynamic supervisor: child Actor: starting as <Actor>",
         "DEBUG dynamic supervisor: child Actor named 'bond': starting as <Actor>",
     ]
+
+
+async def test_of_two_children_that_end_at_once_both_are_said_to_begin_again_later(
+    autojump_clock: MockClock,
+) -> None:
+    children = [ChildSpec(Actor, id="a"), ChildSpec(Actor, id="b")]
+    with recorded() as records:
+        async with supervising(children, strategy="one_for_all") as supervisor:
+            ref_of(supervisor, "a").kill()
+            ref_of(supervisor, "b").kill()
+            await wait_all_tasks_blocked()
+    assert [fields_of(each)["child_id"] for each in records.of("restarting")] == ["a", "b"]
 
 
 async def test_a_restart_is_a_line_with_its_reason_its_count_and_the_traceback(

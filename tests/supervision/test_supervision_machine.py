@@ -33,7 +33,7 @@ from trioreg import (
     open_supervisor,
 )
 
-EXAMPLES = 5 * cast("settings", settings.default).max_examples
+EXAMPLES = 2 * cast("settings", settings.default).max_examples
 """More than elsewhere: most of what can go wrong takes several steps that have to do with one another."""
 
 

@@ -6,6 +6,7 @@ A test that can see the same through the public API does not come here.
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from itertools import count
@@ -49,6 +50,7 @@ __all__ = [
     "coroutine_of",
     "do_before_sleep",
     "end_idle_time",
+    "few_at_a_time",
     "exact_totals",
     "following_via",
     "interrupted_at",
@@ -195,6 +197,26 @@ def table_of(partitions: Partitions[Any]) -> Registry[Any, Any]:
 def rows_per_turn(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     """Have a selection let other tasks run after each ``rows`` rows."""
     monkeypatch.setattr(_query, "ROWS_PER_TURN", rows)
+
+
+_AT_A_TIME = (
+    "BATCH",
+    "CHILDREN_PER_TURN",
+    "LOOKS_PER_TURN",
+    "PER_PASS",
+    "PER_TURN",
+    "REFUSED_PER_TURN",
+    "ROWS_PER_TURN",
+)
+
+
+def few_at_a_time(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Have all work over many entries let other tasks run after each ``number`` of them."""
+    slices_of(monkeypatch, number)
+    for name, module in list(sys.modules.items()):
+        for constant in _AT_A_TIME:
+            if name.startswith("trioreg.") and hasattr(module, constant):
+                monkeypatch.setattr(module, constant, number)
 
 
 # Owners and actors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import linecache
 import os
 import signal
@@ -58,14 +59,14 @@ def _interrupted_at(
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         nonlocal lines, place
-        folder, file = os.path.split(frame.f_code.co_filename)
-        is_counted = folder.startswith(_RUNTIME) and (not files or file in files)
-        if place or not (is_counted or frame.f_code.co_filename == contextlib.__file__):
+        path = frame.f_code.co_filename
+        if not _is_counted(path, files):
             return None
         if event == "line" and not _is_exit_of_a_block(frame):
             lines += 1
             if lines == line:
-                place = f"{file}:{frame.f_lineno}"
+                place = f"{os.path.basename(path)}:{frame.f_lineno}"
+                sys.settrace(None)  # what follows is as quick as without a trace
                 signal.raise_signal(signal.SIGINT)
         return trace
 
@@ -87,8 +88,19 @@ def _interrupted_at(
     return place, errors
 
 
+@functools.cache
+def _is_counted(path: str, files: tuple[str, ...]) -> bool:
+    folder, file = os.path.split(path)
+    return path == contextlib.__file__ or (folder.startswith(_RUNTIME) and (not files or file in files))
+
+
 def _is_exit_of_a_block(frame: FrameType) -> bool:
     """Whether a frame goes back to the line of a ``with``. Python looks for no signal before the exit is called."""
-    line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
     # The first instruction of an entry loads the context manager; that of an exit, the three None for its arguments.
-    return line.startswith(("with ", "async with ")) and frame.f_code.co_code[frame.f_lasti] == opmap["LOAD_CONST"]
+    code = frame.f_code
+    return _is_with(code.co_filename, frame.f_lineno) and code.co_code[frame.f_lasti] == opmap["LOAD_CONST"]
+
+
+@functools.cache
+def _is_with(path: str, line: int) -> bool:
+    return linecache.getline(path, line).strip().startswith(("with ", "async with "))

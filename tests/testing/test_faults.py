@@ -419,6 +419,17 @@ class TestSlow:
                 await ref.call(Cart.add, "milk")
                 assert trio.current_time() == 11
 
+    async def test_after_a_hang_that_no_message_came_into_it_is_slow(self, autojump_clock: MockClock) -> None:
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Cart)
+            with slow(ref, 1):
+                with hang(ref):
+                    await trio.sleep(10)
+                await wait_all_tasks_blocked()
+                assert ref.statistics().handling is None
+                await ref.call(Cart.add, "tea")
+                assert trio.current_time() == 11
+
     async def test_between_messages_it_is_idle(self, autojump_clock: MockClock) -> None:
         log: list[object] = []
         async with supervised() as supervisor:

@@ -19,8 +19,10 @@ from trioreg import (
     Agent,
     ChildSpec,
     DynamicSupervisor,
+    OnDemand,
     Registry,
     Reply,
+    open_on_demand,
     raises,
 )
 from trioreg.testing import NoAnswer, Recorder, crash, sent, settled
@@ -32,6 +34,8 @@ class Mailer(Actor):
     idle_timeout = 1
     own_turn = True
     state_of_all = "class attribute"
+    smallest = min  # it has no signature, so it can't be sent
+    Error = OSError
 
     def __init__(self, host: str) -> None:
         raise AssertionError("it runs")
@@ -132,6 +136,18 @@ class TestTheStandIn:
                 crash(ref, OSError())
                 await settled()
             assert len({each.ref for each in mailer.messages}) == 2
+
+    async def test_takes_any_arguments_and_can_take_the_place_of_the_class(self) -> None:
+        mailer = Recorder(Mailer)
+        patched: Any = mailer.actor
+        assert patched.Error is OSError
+        keyed: OnDemand[str, Mailer] = OnDemand("keyed", patched)
+        mailer.on(patched.send).answer("queued")
+        async with supervised() as supervisor, open_on_demand(keyed):
+            assert await keyed.via("a").call(Mailer.send, "ann") == "queued"
+            ref = await supervisor.start_child(patched, "smtp.example.org")
+            assert await ref.call(patched.send, "bob") == "queued"
+            mailer.assert_messages(sent(Mailer.send, "ann"), sent(Mailer.send, "bob"))
 
     async def test_of_other_kinds_of_classes(self) -> None:
         def decorated(function: Any) -> Any:

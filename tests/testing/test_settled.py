@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import threading
+from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
 import pytest
 import trio
 from support.supervisors import supervised, supervising
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import Actor, ActorRef, Backoff, ChildSpec, DynamicSupervisor, Reply, debug
-from trioreg.testing import NotSettled, crash, hang, settled, slow
+from trioreg import (
+    Actor,
+    ActorRef,
+    Backoff,
+    ChildSpec,
+    DynamicSupervisor,
+    NotRegistered,
+    OnDemand,
+    Reply,
+    debug,
+    open_dynamic_supervisor,
+    open_on_demand,
+    open_pool,
+)
+from trioreg.testing import NotSettled, crash, explore, hang, settled, slow
 
 
 class Worker(Actor):
@@ -54,6 +70,21 @@ class Worker(Actor):
 
     def settle_beside(self) -> None:
         self.start_soon(settled)
+
+
+class Starting(Actor):
+    """It never starts."""
+
+    def __init__(self, hung: ActorRef[Worker]) -> None:
+        self.hung = hung
+
+    async def on_start(self) -> None:
+        self.start_soon(self.hung.call, Worker.wait_for, trio.Event())
+        await trio.sleep_forever()
+
+
+def missing() -> ActorRef[Any]:
+    raise AssertionError("the child has no life")
 
 
 class TestItWaits:
@@ -106,6 +137,44 @@ class TestItWaits:
             await settled()
             assert log == ["back"]
 
+    async def test_until_the_thread_of_a_function_is_back(self) -> None:
+        may_end = threading.Event()
+
+        async def work() -> None:
+            await trio.to_thread.run_sync(may_end.wait)
+
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(work, restart="temporary")
+            threading.Timer(0.05, may_end.set).start()
+            await settled()
+            assert not ref.is_alive
+
+    async def test_until_an_actor_that_ends_has_ended(self, autojump_clock: MockClock) -> None:
+        async def work() -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(3)
+
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(work)
+            await wait_all_tasks_blocked()
+            ref.cancel()
+            await settled()
+            assert not ref.is_alive
+
+    async def test_until_a_message_that_is_handled_beside_others_is_done(self, autojump_clock: MockClock) -> None:
+        class Games(DynamicSupervisor):
+            def prepare(self) -> Awaitable[None]:
+                return trio.sleep(3)  # noqa: ASYNC105  # it is awaited in a turn of its own
+
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Games)
+            await ref.cast(Games.prepare)
+            await settled()
+            assert trio.current_time() == 3
+
     async def test_until_a_crashed_actor_has_been_restarted(self, autojump_clock: MockClock) -> None:
         spec = ChildSpec(Worker, id="worker", backoff=Backoff(initial=7))
         async with supervising([spec]) as supervisor:
@@ -114,7 +183,7 @@ class TestItWaits:
             crash(before, OSError())
             await settled()
             assert supervisor.which_child("worker").state == "running"
-            crash(supervisor.which_child("worker").ref or before, OSError())
+            crash(supervisor.which_child("worker").ref or missing(), OSError())
             await settled()
             assert supervisor.which_child("worker").restarts == 2
             assert trio.current_time() >= 7
@@ -157,6 +226,7 @@ class TestItDoesNotWait:
             await supervisor.start_child(Clock)
             await supervisor.start_child(trio.sleep_forever)
             await supervisor.start_child(trioreg.receive)
+            await (await supervisor.start_child(trio.sleep_forever)).send("it never takes this")
             await settled()
             assert trio.current_time() == 0
 
@@ -192,6 +262,63 @@ class TestItDoesNotWait:
             assert log == ["tea"]
 
 
+class Keyed(Actor):
+    """An actor on demand."""
+
+    def __init__(self, key: str, log: list[object]) -> None:
+        self.log = log
+
+    async def do(self, item: str, seconds: float = 0) -> None:
+        await trio.sleep(seconds)
+        self.log.append(item)
+
+
+class TestItSees:
+    async def test_the_workers_of_a_pool_and_not_who_waits_for_one(self, autojump_clock: MockClock) -> None:
+        async with open_pool(Worker, size=1) as pool, trio.open_nursery() as nursery, pool.claim() as worker:
+            nursery.start_soon(pool.call, Worker.do, "waits")
+            await settled()
+            await worker.cast(Worker.do, "tea", 3)
+            await settled()
+            assert trio.current_time() == 3
+
+    async def test_actors_on_demand(self, autojump_clock: MockClock) -> None:
+        log: list[object] = []
+        keyed: OnDemand[str, Keyed] = OnDemand("keyed", Keyed, log)
+        async with open_on_demand(keyed):
+            await keyed.via("a").cast(Keyed.do, "tea", 3)
+            await settled()
+            assert log == ["tea"]
+            with slow(keyed.via("a"), 2):
+                await keyed.via("a").cast(Keyed.do, "milk")
+                await settled()
+            assert trio.current_time() == 5
+            with hang(keyed.via("a")):
+                await keyed.via("a").cast(Keyed.do, "sugar")
+                await settled()
+                assert log == ["tea", "milk"]
+            await settled()
+            assert log == ["tea", "milk", "sugar"]
+            with pytest.raises(NotRegistered):
+                hang(keyed.via("b")).__enter__()
+
+    async def test_the_same_under_every_schedule(self) -> None:
+        async def scenario() -> None:
+            log: list[object] = []
+            async with open_dynamic_supervisor() as supervisor:
+                last = await supervisor.start_child(Worker, log)
+                first = await supervisor.start_child(Worker, log, last)
+                await first.cast(Worker.do, "tea", 1)
+                await settled()
+                assert log == ["tea", "tea!"]
+                crash(last, OSError())
+                await settled()
+                assert not last.is_alive
+                supervisor.stop()
+
+        await trio.to_thread.run_sync(partial(explore, scenario, runs=30))
+
+
 class TestItRaises:
     async def test_if_nothing_can_happen_any_more(self, autojump_clock: MockClock) -> None:
         async with supervised() as supervisor:
@@ -214,11 +341,83 @@ class TestItRaises:
             ]
             assert [report.ref for report in caught.value.actors] == [other, ref]
 
+    async def test_with_the_first_ones_of_many(self, autojump_clock: MockClock) -> None:
+        async with supervised() as supervisor:
+            for _ in range(12):
+                ref = await supervisor.start_child(Worker)
+                await ref.cast(Worker.wait_for, trio.Event())
+            with pytest.raises(NotSettled) as caught:
+                await settled()
+            lines = str(caught.value).splitlines()
+            assert lines[0].startswith("12 actors can't become idle")
+            assert len(lines) == 1 + 2 * 10 + 1
+            assert lines[-1] == "  and 2 more actors"
+
+    async def test_with_actors_that_start_and_waits_of_background_tasks(self, autojump_clock: MockClock) -> None:
+        async with supervised() as supervisor, trio.open_nursery() as nursery:
+            hung = await supervisor.start_child(Worker)
+            nursery.start_soon(supervisor.start_child, Starting, hung)
+            with pytest.raises(NotSettled) as caught:
+                await settled()
+            assert re.search(
+                r"Starting #\d+ under dynamic supervisor: starting, handles Starting.on_start, "
+                r"waits for <Worker #\d+>: call Worker.wait_for\n",
+                str(caught.value),
+            )
+            nursery.cancel_scope.cancel()
+
+    async def test_with_a_function_that_does_not_take_its_next_message(self, autojump_clock: MockClock) -> None:
+        async def take_one() -> None:
+            await trioreg.receive()
+            await trio.sleep_forever()
+
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(take_one)
+            await ref.send("one")
+            await settled()
+            await ref.send("two")
+            with pytest.raises(NotSettled, match=r"take_one #\d+ under dynamic supervisor: 1 message in its mailbox"):
+                await settled()
+
+    async def test_with_the_task_that_waits(self, autojump_clock: MockClock) -> None:
+        class Beside(Actor):
+            async def begin(self) -> None:
+                self.start_soon(hung.call, Worker.wait_for, trio.Event())
+                await trio.sleep_forever()
+
+        async with supervised() as supervisor:
+            hung = await supervisor.start_child(Worker)
+            await (await supervisor.start_child(Beside)).cast(Beside.begin)
+            with pytest.raises(NotSettled) as caught:
+                await settled()
+            text = re.sub(r"#\d+", "#N", str(caught.value))
+            assert "waits for <Worker #N>: call Worker.wait_for (in Beside #N, Address.call)\n" in text
+
+    async def test_with_a_child_that_waits_for_its_restart(self, autojump_clock: MockClock) -> None:
+        class Failing(Actor):
+            async def on_start(self) -> None:
+                if next(lives):
+                    raise OSError
+
+        lives = iter(range(100))
+        spec = ChildSpec(Failing, id="failing", backoff=Backoff(initial=100, maximum=100))
+        async with supervising([spec], max_restarts=math.inf) as supervisor:
+            crash(supervisor.which_child("failing").ref or missing(), OSError())
+            with pytest.raises(NotSettled, match=r"  Failing under supervisor: restarting$"), trio.fail_after(50):
+                await settled()
+
     async def test_before_a_deadline_of_its_own(self, autojump_clock: MockClock) -> None:
         async with supervised() as supervisor:
             ref = await supervisor.start_child(Worker)
             await ref.cast(Worker.wait_for, trio.Event())
             with pytest.raises(NotSettled, match="nothing is due before the deadline in 60"), trio.fail_after(60):
+                await settled()
+
+    async def test_before_a_deadline_with_a_real_clock_too(self) -> None:
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Worker)
+            await ref.cast(Worker.wait_for, trio.Event())
+            with pytest.raises(NotSettled), trio.fail_after(200):
                 await settled()
 
     async def test_after_timers_that_come_before_the_deadline(self, autojump_clock: MockClock) -> None:
@@ -253,12 +452,13 @@ class TestItRaises:
                 await settled()
                 assert log == [b"tea"]
 
-    async def test_not_if_another_task_that_waits_goes_on(self, autojump_clock: MockClock) -> None:
+    @pytest.mark.parametrize("cushion", [0, 0.01])
+    async def test_not_if_another_task_that_waits_goes_on(self, autojump_clock: MockClock, cushion: float) -> None:
         event = trio.Event()
 
         async def set_it() -> None:
             for _ in range(3):
-                await trio.testing.wait_all_tasks_blocked()
+                await wait_all_tasks_blocked(cushion)
             event.set()
 
         async with supervised() as supervisor, trio.open_nursery() as nursery:
@@ -267,6 +467,19 @@ class TestItRaises:
             nursery.start_soon(set_it)
             await settled()
             assert event.is_set()
+
+    async def test_if_another_task_has_waited_for_the_same_moment(self, autojump_clock: MockClock) -> None:
+        async def rest() -> None:
+            await wait_all_tasks_blocked()
+            await trio.sleep_forever()
+
+        async with supervised() as supervisor, trio.open_nursery() as nursery:
+            ref = await supervisor.start_child(Worker)
+            await ref.cast(Worker.wait_for, trio.Event())
+            nursery.start_soon(rest)
+            with pytest.raises(NotSettled):
+                await settled()
+            nursery.cancel_scope.cancel()
 
     async def test_in_a_handler_which_could_never_be_done(self) -> None:
         async with supervised() as supervisor:

@@ -7,8 +7,22 @@ from contextlib import AbstractContextManager
 from typing import assert_type
 
 import trioreg
-from trioreg import Actor, ActorRef, ChildSpec, DynamicSupervisor, Registry, Reply
-from trioreg.testing import Recorder, Sent, crash, hang, replace_state, sent, settled, slow, state
+from trioreg import Actor, ActorRef, ChildSpec, DynamicSupervisor, PubSub, Registry, Reply
+from trioreg.testing import (
+    Crash,
+    Recorder,
+    Sent,
+    assert_empty,
+    checked,
+    crash,
+    expect_crash,
+    hang,
+    replace_state,
+    sent,
+    settled,
+    slow,
+    state,
+)
 
 
 class Mailer(Actor):
@@ -60,6 +74,7 @@ async def right(supervisor: DynamicSupervisor) -> None:
     assert_type(mailer, Recorder[Mailer])
     ref = await supervisor.start_child(mailer.actor, name=names.via("mailer"))
     assert_type(ref, ActorRef[Mailer])
+    assert_type(await supervisor.start_child(mailer.actor, "smtp.example.org"), ActorRef[Mailer])
     ChildSpec(mailer.actor, id="mailer")
     mailer.on(Mailer.send).answer("queued")
     mailer.on(Mailer.send).answer("queued", after=1)
@@ -82,6 +97,20 @@ async def right(supervisor: DynamicSupervisor) -> None:
     await wait
     assert_type(state(ref), dict[str, object])
     await replace_state(ref, lambda actor: setattr(actor, "host", ""))
+
+
+async def right_checks(registry: Registry[str, int], pubsub: PubSub[str, int]) -> None:
+    assert_empty(registry, pubsub)
+    async with checked() as nothing, expect_crash((KeyError, OSError), match="disk") as crashes:
+        assert_type(nothing, None)
+    assert_type(crashes, list[Crash])
+
+
+async def wrong_checks() -> None:
+    assert_empty({})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    async with expect_crash("KeyError"):  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        pass
+    expect_crash(KeyError, match=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def wrong(supervisor: DynamicSupervisor, ref: ActorRef[Mailer]) -> None:
@@ -109,5 +138,4 @@ async def wrong(supervisor: DynamicSupervisor, ref: ActorRef[Mailer]) -> None:
 
 def test_the_type_checkers_read_this() -> None:
     """The lines above are for them."""
-    assert callable(right)
-    assert callable(wrong)
+    assert all(map(callable, (right, right_checks, wrong, wrong_checks)))

@@ -102,7 +102,7 @@ class _Gate:
         """It is over."""
         cell, step = self.cell, self._step
         cell.handlers = self._handlers
-        if step is None or cell.state >= ENDING:
+        if step is None:
             return
         if step.has_begun:
             self.has_changed()
@@ -135,7 +135,7 @@ class _Gate:
             else:
                 is_done = await self._hold_message()
         self._step = None
-        if is_done and cell.state < ENDING:
+        if is_done:
             queue = cell.queue
             assert queue is not None
             place = self._first_message()
@@ -148,12 +148,8 @@ class _Gate:
     async def _wait_for_message(self) -> None:
         """After it, the message that has come is in the queue."""
         cell = self.cell
-        assert cell.hooks is not None
         cell.handling = None
-        if cell.hooks.has_on_idle:
-            await wait_for_message_or_idle(cell)
-        else:
-            await cell.wait_for_message()
+        await wait_for_message_or_idle(cell)
         if cell.kind is not None and cell.state < ENDING:
             kind, payload = cell.kind, cell.payload
             # `Cell.end` must find this task asleep, not as one that a message has woken.
@@ -177,10 +173,10 @@ class _Gate:
         began = trio.current_time()
         while self.delays:
             deadline = began + self._seconds
-            if trio.current_time() >= deadline:
-                return True
             if deadline < math.inf and not cell.queue:
                 return False
+            if trio.current_time() >= deadline:
+                return True
             with trio.CancelScope(deadline=deadline):
                 assert cell.task is not None
                 cell.task.custom_sleep_data = self

@@ -33,10 +33,9 @@ class Intake:
         cell: The actor's cell, if each message goes straight into the mailbox; else None.
         feed: The messages that the actor has not begun with, if it is bounded; else None.
         kind: The kind of these messages: a `Handler` that takes the message, or `INFO`.
-        put: Adds a message. Returns whether it got in. It never waits.
     """
 
-    __slots__ = ("_cell", "_handler", "_is_queued", "cell", "feed", "kind", "put")
+    __slots__ = ("_cell", "_handler", "_is_queued", "cell", "feed", "kind")
 
     def __init__(self, ref: ActorRef[Any], method: Callable[..., object] | None, buffer: float, overflow: str) -> None:
         """Raises `TypeError` if the actor has no such method, or if the method does not take one argument.
@@ -55,11 +54,9 @@ class Intake:
         self.cell: Cell | None = None
         self.kind: object = INFO
         self.feed: Buffer | None = None
-        self.put: Callable[[object], bool]
         handler = None if method is None else cell.handlers.find(method, (None,), {})
         if buffer == math.inf and cell.limit is None:
             self._handler = handler
-            self.put = self._put_message if handler is None else self._put_cast
             self.cell = cell
             self.kind = INFO if handler is None else handler
             return
@@ -68,7 +65,16 @@ class Intake:
         inner = handler or cell.hooks.on_message
         self.feed = Buffer(cell, inner, buffer, overflow)
         self._handler = Next(self, inner)
-        self.put = self._put_bounded
+
+    @property
+    def put(self) -> Callable[[object], bool]:
+        """Adds a message. Returns whether it got in. It never waits.
+
+        The caller keeps it: it is not kept in here, which would be a cycle for the garbage collector.
+        """
+        if self.feed is not None:
+            return self._put_bounded
+        return self._put_message if self._handler is None else self._put_cast
 
     def begin_with(self, messages: Sequence[object]) -> None:
         """Have these messages handled before all others. They do not count as waiting in the buffer."""

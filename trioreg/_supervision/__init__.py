@@ -25,7 +25,7 @@ from .strategy import AutoShutdown, Strategy
 from .supervisor import Supervisor, open_supervisor
 from .supervisor_base import SupervisorBase, require_name
 from .supervisor_block import SupervisorBlock
-from .tree import TreeChild, TreeSupervisor, tops_of, walk
+from .tree import TreeChild, TreeSupervisor, node_of, tops_of, walk
 from .tree_text import format_trees, text_of
 from .typed_child import child
 
@@ -55,6 +55,7 @@ __all__ = [
     "connection_handler",
     "engine_of",
     "format_trees",
+    "node_of",
     "number_of",
     "open_dynamic_supervisor",
     "open_on_demand",

@@ -36,6 +36,10 @@ class RestartIntensity:
         self._errors.append(error)
         return len(self._times) <= self.max_restarts
 
+    def left(self, now: float) -> float:
+        """How many more restarts are allowed at time ``now``."""
+        return self.max_restarts - sum(1 for time in self._times if time >= now - self.max_seconds)
+
     @property
     def exceeded_until(self) -> float:
         """Until when there are too many in the window, as `trio.current_time`. ``-math.inf`` if there are not."""

@@ -46,6 +46,7 @@ class SupervisorBase(Actor, Identity):
     _engine: Engine
     _specs: list[ChildSpec]
 
+    @enable_ki_protection  # Ctrl-C would leave this task in the event as one that sleeps, and break Trio
     async def on_start(self) -> None:
         started = trio.Event()
         failure: list[BaseException] = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from functools import lru_cache
+from types import CodeType
 from typing import TYPE_CHECKING
 
 from trio.lowlevel import current_root_task
@@ -41,16 +43,20 @@ def waits_outside() -> tuple[bool, bool, bool]:
     """
     thread = io = idle = False
     for task in tasks_of_run():
-        frames = [frame.f_code for frame, _ in task.iter_await_frames()]
-        files = [os.path.basename(code.co_filename) for code in frames]
-        if "_entry_queue.py" in files:
+        if _file_of(task.coro.cr_code) == "_entry_queue.py":
             continue  # Trio's own: it waits for calls from other threads
         # The innermost frames say it: a function of a thread may run in the task that waits for that thread.
-        names = {code.co_name for code in frames[-3:]}
-        thread |= "to_thread_run_sync" in names
-        idle |= "wait_all_tasks_blocked" in names
-        io |= not _IO.isdisjoint(files[-3:])
+        for frame, _ in list(task.iter_await_frames())[-3:]:
+            code = frame.f_code
+            thread |= code.co_name == "to_thread_run_sync"
+            idle |= code.co_name == "wait_all_tasks_blocked"
+            io |= _file_of(code) in _IO
     return thread, io, idle
+
+
+@lru_cache(1000)
+def _file_of(code: CodeType) -> str:
+    return os.path.basename(code.co_filename)
 
 
 def place_of(task: Task) -> str:

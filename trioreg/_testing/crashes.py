@@ -11,30 +11,27 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import attrs
-import trio
 from trio.lowlevel import RunVar, checkpoint
 from trio.testing import wait_all_tasks_blocked
 
-from .._program import Instrument, hooks_of
+from .._program import Instrument, add_instrument, remove_instrument
 from .._runtime import (
     ActorExited,
     AsyncBlock,
     Identity,
+    NotRunning,
     current_run,
-    flat,
-    install,
     shown_error,
     shown_safely,
-    uninstall,
 )
-from .._supervision import Child, tops_of, walk
+from .._supervision import Engine, tops_of, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
     from .._actors import ActorRef, Cell
-    from .._runtime import Exit, Run
+    from .._runtime import Exit
+    from .._supervision import Child
 
 Errors: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
 
@@ -62,39 +59,37 @@ class Crash(Identity):
 class CrashWatch(Instrument):
     """Notes the crashes in the current Trio run, from `begin` to `end`.
 
-    A start that fails is no crash, if a task waits for that start: it gets the error.
+    A start that fails is no crash, if a task waits for that start: it gets the error. Nor is it one if an actor fails
+    during the stop of its supervisor, because it needs an actor that has been stopped.
 
     Attributes:
         crashes: The crashes, in order.
-        when_crashed: Called with each crash.
     """
 
     def __init__(self) -> None:
         self.crashes: list[Crash] = []
-        self.when_crashed: Callable[[Crash], object] | None = None
         self._expected: list[BaseException] = []
         self._cells: dict[ActorRef[Any], Cell] = {}
-        self._run: Run | None = None
 
     def begin(self) -> None:
-        run = self._run = current_run()
-        for _, child in walk(tuple(tops_of(run))):
+        for _, child in walk(tuple(tops_of(current_run()))):
             if child.ref is not None:
                 self.actor_starting(child.ref)
-        install(run, self, hooks_of(self), _no_message)
+        add_instrument(self)
         _watches().append(self)
 
     def end(self) -> None:
-        run, self._run = self._run, None
-        assert run is not None
+        remove_instrument(self)
         _watches().remove(self)
-        if run.instruments is not None and self in run.instruments.all:
-            uninstall(run, self)
         self._cells.clear()
 
     def unexpected(self) -> list[Crash]:
         """The crashes whose errors are not expected."""
-        return [crash for crash in self.crashes if not any(error is crash.error for error in self._expected)]
+        return [crash for crash in self.crashes if not self.expects(crash.error)]
+
+    def expects(self, error: BaseException) -> bool:
+        """Whether this very error is expected."""
+        return any(error is each for each in self._expected)
 
     def expect(self, error: BaseException) -> None:
         """A crash with this very error is expected, whether it comes or has come."""
@@ -103,27 +98,21 @@ class CrashWatch(Instrument):
     # The hooks
 
     def actor_starting(self, ref: ActorRef[Any], /) -> None:
-        if ref._cell is not None:
-            self._cells[ref] = ref._cell
+        cell = ref._cell
+        assert cell is not None
+        self._cells[ref] = cell  # its reference will not lead to it any more when it has ended
 
     def actor_exited(self, ref: ActorRef[Any], exit: Exit, /) -> None:
-        cell = self._cells.pop(ref, None)
+        cell = self._cells.pop(ref)
         if exit.error is None:
             return
-        child = getattr(cell and cell.life, "child", None)
-        supervisor, label = "a supervisor", repr(ref)[1:-1]
-        if isinstance(child, Child):
-            if cell is not None and cell.life.starter is not None and not child.parent.is_in_restart_group(child):
-                return
-            supervisor, label = child.parent.label, child.task_name(ref)
-        crash = Crash(ref, exit.error, supervisor, label)
-        self.crashes.append(crash)
-        if self.when_crashed is not None:
-            self.when_crashed(crash)
-
-
-def _no_message(*_: object) -> None:
-    raise AssertionError("it has no hook for messages")  # pragma: no cover  # every actor has one
+        child = cast("Child", cell.life.child)
+        parent = child.parent
+        if cell.life.starter is not None and not parent.is_in_restart_group(child):
+            return
+        if isinstance(parent, Engine) and parent.is_closing() and says_only_that_it_is_gone(exit.error):
+            return  # it needed an actor that was stopped before it
+        self.crashes.append(Crash(ref, exit.error, parent.label, child.task_name(ref)))
 
 
 _all_watches: RunVar[list[CrashWatch]] = RunVar("trioreg crash watches")
@@ -154,8 +143,8 @@ def expect_crash(error: Errors, /, *, match: str | None = None) -> AbstractAsync
         assert crashes[0].ref is calculator
 
     Each crash in the block with such an error is expected, and there has to be one. At the end of the block this waits
-    for it, until all tasks wait for something. If the crash needs time, or a thread, wait for it in the block:
-    ``await ref.wait()``.
+    until all tasks wait for something. If the crash needs time, or a thread, wait for it in the block: ``await
+    ref.wait()``.
 
     A caller in the block gets `~trioreg.ActorExited` from the crash. That ends the block, and is no error.
 
@@ -211,8 +200,8 @@ class ExpectCrash(AsyncBlock, AbstractAsyncContextManager["list[Crash]"]):
         try:
             # A caller gets `ActorExited` before the actor has ended.
             is_from_a_crash = error is None or all(isinstance(each, ActorExited) for each in leaves_of(error))
-            if is_from_a_crash and not any(map(self._is_expected, watch.crashes)):
-                await self._wait_for_one(watch)
+            if is_from_a_crash:
+                await wait_all_tasks_blocked()
         finally:
             watch.end()
             self._found += filter(self._is_expected, watch.crashes)
@@ -223,11 +212,6 @@ class ExpectCrash(AsyncBlock, AbstractAsyncContextManager["list[Crash]"]):
         if not self._found:
             raise AssertionError(self._what_is_missing(watch.crashes))
         return False
-
-    async def _wait_for_one(self, watch: CrashWatch) -> None:
-        with trio.CancelScope() as scope:
-            watch.when_crashed = lambda crash: scope.cancel() if self._is_expected(crash) else None
-            await wait_all_tasks_blocked()
 
     def _is_expected(self, crash: Crash) -> bool:
         return any(map(self._matches, leaves_of(crash.error))) or self._matches(crash.error)
@@ -247,9 +231,14 @@ class ExpectCrash(AsyncBlock, AbstractAsyncContextManager["list[Crash]"]):
         return f"no actor crashed with {names}{text} in this block" + (f"; what crashed is:{others}" if others else "")
 
 
+def says_only_that_it_is_gone(error: BaseException) -> bool:
+    """Whether an error says that an actor or a supervisor has ended, and no crash was the reason."""
+    return isinstance(error, NotRunning) or (isinstance(error, ActorExited) and error.exit.error is None)
+
+
 def leaves_of(error: BaseException) -> list[BaseException]:
     """The errors in a group, and in the groups in it; or the error itself."""
     if not isinstance(error, BaseExceptionGroup):
         return [error]
-    members = flat(cast("BaseExceptionGroup[BaseException]", error).exceptions)
-    return [leaf for each in members for leaf in (leaves_of(each) if each is not error else ())]
+    members = cast("BaseExceptionGroup[BaseException]", error).exceptions
+    return [leaf for member in members for leaf in leaves_of(member)]

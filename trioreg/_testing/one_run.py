@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Never, TypeAlias
 import attrs
 import trio
 import trio.testing
+from trio import run  # this one, also where a test has put another one in its place
 
 from .._runtime import flat, shown_safely
 from .blocked import report_of_waits, tasks_of_run, waits_outside
@@ -31,6 +32,9 @@ _LONGEST_REAL = 10.0
 
 _QUIET = 0.05
 """After how many real seconds without news from a socket the virtual clock goes on."""
+
+_ROUNDS_TO_END = 5000
+"""How many rounds a scenario without an end gets to clean up, before that is broken."""
 
 _MOST_BREAKS = 100
 """How often the waits of a scenario are broken that can't be cancelled."""
@@ -93,7 +97,7 @@ def run_once(
     error: BaseException | None = None
     with scheduling(chooser), _collector_off(), _random_fixed():
         try:
-            trio.run(main, clock=watch.clock)
+            run(main, clock=watch.clock)
         except BaseException as raised:
             error = raised
     if watch.refusal is not None:
@@ -160,7 +164,7 @@ class _Watch:
         If that is of no use either, the run ends with an error of Trio's, and its coroutines are thrown away.
         """
         assert self.chooser is not None
-        self.chooser.steps = 0
+        self.chooser.steps = MOST_ROUNDS - _ROUNDS_TO_END
         if self.stuck is None:
             self.stuck = Stuck(f"{what}:\n{report_of_waits()}")
             self.scope.cancel()

@@ -80,8 +80,12 @@ class Recorder(Generic[A]):
         return f"<{self._stand_in.__qualname__}, {len(self._messages)} recorded>"
 
     @property
-    def actor(self) -> Callable[[], A]:
-        """What ``start_child`` and `~trioreg.ChildSpec` take: the stand-in's class, which takes no arguments."""
+    def actor(self) -> Callable[..., A]:
+        """What ``start_child`` and `~trioreg.ChildSpec` take: the stand-in's class.
+
+        It takes the arguments of the real one, or any others, and makes nothing of them. So you can also put it in the
+        place of the real class: ``monkeypatch.setattr(shop, "Mailer", mailer.actor)``.
+        """
         return self._stand_in
 
     @property

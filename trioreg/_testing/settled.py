@@ -8,6 +8,7 @@ Must never happen: a wait that can never end, and that says nothing.
 
 from __future__ import annotations
 
+import math
 from inspect import unwrap
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,6 @@ from trio.lowlevel import (
     RunVar,
     Task,
     add_instrument,
-    current_root_task,
     current_statistics,
     current_task,
     remove_instrument,
@@ -25,8 +25,9 @@ from trio.testing import wait_all_tasks_blocked
 
 from .._actors import RUNNING, is_held_up, is_suspended, other_tasks, own_frames
 from .._program import ActorReport, report_of
-from .._runtime import counted, current_actor, current_run, duration, frames_of, one_line
+from .._runtime import counted, current_actor, current_run, duration, one_line
 from .._supervision import tops_of, walk
+from .blocked import waits_outside
 
 if TYPE_CHECKING:
     from .._actors import Cell
@@ -39,9 +40,6 @@ _IN_THREAD = unwrap(trio.to_thread.run_sync).__code__
 
 _LOOK_AGAIN = 0.01
 """How long nothing must happen before the threads are looked at again, in seconds of real time."""
-
-_OF_TRIO = 1
-"""How many tasks of Trio's own always wait for a socket: the one that other threads wake."""
 
 _SHOWN = 10
 _LINES = 2
@@ -78,7 +76,7 @@ async def settled() -> None:
     thread, a virtual clock stands still.
 
     If it can't go on, this raises instead of waiting for ever: no task can run, nothing has a deadline, nothing waits
-    for the network, and no thread works. It sees threads that Trio has started, and no others. If something else is
+    for the system, and no thread works. It sees threads that Trio has started, and no others. If something else is
     always due, such as a timer that sends again and again, it can't know: put a `trio.fail_after` around it. Then it
     raises `NotSettled` if nothing else is due before that deadline.
 
@@ -97,18 +95,22 @@ async def settled() -> None:
     settling.add(task)
     add_instrument(steps)
     try:
-        is_stuck = False
+        is_second_look = False
         while True:
             await wait_all_tasks_blocked()
             busy = _busy(run)
             if not busy:
                 return
-            was_stuck = is_stuck and not steps.seen
-            steps.seen = False
-            is_stuck = _nothing_comes(run)
-            if not is_stuck:
-                await steps.wait(_some_thread_works(run))
-            elif was_stuck:  # other tasks that had waited with this one have had their turn
+            thread, system, rest = waits_outside()
+            if thread or system or _is_something_due():
+                is_second_look = False
+                await steps.wait(thread)
+            elif not is_second_look:  # other tasks that have waited for all to be blocked have their turn
+                is_second_look = True
+            elif rest:  # they wait longer than this
+                is_second_look = False
+                await steps.wait(False)
+            else:
                 raise _not_settled(busy)
     finally:
         remove_instrument(steps)
@@ -138,13 +140,11 @@ class _Steps(trio.abc.Instrument):
     """Tells that another task is going to run, one that does not wait in `settled` itself."""
 
     def __init__(self, settling: set[Task]) -> None:
-        self.seen = False
         self._settling = settling
         self._event = trio.Event()
 
     def task_scheduled(self, task: Task) -> None:
         if task not in self._settling:
-            self.seen = True
             self._event.set()
 
     async def wait(self, holds_clock: bool) -> None:
@@ -174,7 +174,7 @@ def _is_busy(child: TreeChild) -> bool:
 
 
 def _has_work(cell: Cell) -> bool:
-    if cell.queued or cell.overflow:
+    if cell.queued:
         return cell.hooks is not None or cell.taker is not None  # a function may never take a message
     background = cell.life.background
     if background is not None and background.turns is not None and background.turns.unfinished:
@@ -193,26 +193,12 @@ def _is_in_thread(frames: Frames) -> bool:
 # What can still happen
 
 
-def _nothing_comes(run: Run) -> bool:
-    """Whether no task will run before the deadline of this one. No task can run now."""
-    now = current_statistics()
+def _is_something_due() -> bool:
+    """Whether there is a deadline before that of this task."""
+    seconds = current_statistics().seconds_to_next_deadline
+    # In this order: if the next deadline is its own, a real clock makes that the smaller one, and not the larger one.
     own = trio.current_effective_deadline() - trio.current_time()
-    if now.run_sync_soon_queue_size or now.seconds_to_next_deadline < own:
-        return False
-    io = now.io_statistics
-    waiting = sum(getattr(io, name) for name in dir(io) if name.startswith("tasks_waiting"))
-    return waiting <= _OF_TRIO and not _some_thread_works(run)
-
-
-def _some_thread_works(run: Run) -> bool:
-    """Whether any task of the run waits for a thread."""
-    root = current_root_task()
-    tasks = [] if root is None else [root]
-    for task in tasks:
-        if _is_in_thread(frames_of(task, run.thread)):
-            return True
-        tasks += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
-    return False
+    return seconds < own
 
 
 # The error
@@ -220,19 +206,15 @@ def _some_thread_works(run: Run) -> bool:
 
 def _not_settled(busy: Busy) -> NotSettled:
     deadline = trio.current_effective_deadline()
-    before = "" if deadline == float("inf") else f" before the deadline in {duration(deadline - trio.current_time())}"
+    before = "" if deadline == math.inf else f" before the deadline in {duration(deadline - trio.current_time())}"
     count = counted(len(busy), "actor")
     lines = [f"{count} can't become idle: no task can run, nothing is due{before}, and no thread works"]
-    reports: list[ActorReport] = []
-    for path, child in busy:
-        report = None if child.ref is None else report_of(child.ref)
-        if report is not None:
-            reports.append(report)
-        if len(lines) <= _SHOWN * (_LINES + 1):
-            lines += _described(path, child, report)
-    if len(busy) > _SHOWN and len(lines) > _SHOWN:
-        lines.append(f"  ... {counted(len(busy), 'actor')} in all")
-    return NotSettled("\n".join(lines), tuple(reports))
+    reports = [None if child.ref is None else report_of(child.ref) for _, child in busy]
+    for (path, child), report in list(zip(busy, reports, strict=True))[:_SHOWN]:
+        lines += _described(path, child, report)
+    if len(busy) > _SHOWN:
+        lines.append(f"  and {counted(len(busy) - _SHOWN, 'more actor')}")
+    return NotSettled("\n".join(lines), tuple(each for each in reports if each is not None))
 
 
 def _described(path: str, child: TreeChild, report: ActorReport | None) -> list[str]:
@@ -240,13 +222,15 @@ def _described(path: str, child: TreeChild, report: ActorReport | None) -> list[
         return [one_line(f"  {child.kind} under {path}: {child.state}")]
     facts: list[str] = [] if report.state == "running" else [report.state]
     if report.handling is not None:
-        facts.append(f"handles {report.handling}")
+        facts.append(f"handles {report.handling.rpartition('<locals>.')[2]}")
     if report.queued:
         facts.append(f"{counted(report.queued, 'message')} in its mailbox")
-    waits = [str(wait) for wait in report.waits_for]
-    waits += [f"{wait} (in {task.name})" for task in report.tasks for wait in task.waits_for]
+    waits = {str(wait): "" for wait in report.waits_for}
+    for task in report.tasks:
+        for wait in task.waits_for:
+            waits.setdefault(str(wait), f" (in {task.name})")
     if waits:
-        facts.append(f"waits for {', '.join(waits[:_LINES])}")
+        facts.append(f"waits for {', '.join([wait + where for wait, where in waits.items()][:_LINES])}")
     lines = [one_line(f"  {report.label} under {path}: {', '.join(facts)}")]
     for frame in report.stack[-_LINES:]:
         lines.append(one_line(f"    at {frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}"))

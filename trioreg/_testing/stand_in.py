@@ -18,22 +18,26 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound=Actor)
 
 _OF_ACTOR = frozenset(dir(Actor))
-_HOOKS = ("on_start", "on_started", "on_stop", "on_idle", "__init__")
+_HOOKS = ("on_start", "on_started", "on_stop", "on_idle")
 _SETTINGS = ("idle_timeout", "own_turn", "handler_timeout", "log_state")
 
 
 def stand_in_for(cls: type[A], tell: Tell) -> type[A]:
     """A class that can stand in for ``cls``: each method calls ``tell`` with the instance, its name and its arguments,
-    and returns what that returns. It is made without arguments."""
+    and returns what that returns. It takes any arguments, and makes nothing of them."""
     namespace: dict[str, Any] = {name: getattr(Actor, name) for name in (*_HOOKS, *_SETTINGS)}
     if cls.__new__ is not Actor.__new__:
         namespace["__new__"] = vars(Actor)["__new__"]
     for name, signature in _methods(cls):
         namespace[name] = _telling(name, signature, tell)
 
+    def init(self: object, *args: object, **kwargs: object) -> None:
+        pass
+
     async def on_message(self: Any, message: object) -> None:
         tell(self, "on_message", (message,), {})
 
+    namespace["__init__"] = init
     namespace["on_message"] = on_message
     namespace["__module__"] = cls.__module__
     namespace["__qualname__"] = f"Recorder[{cls.__qualname__}]"

@@ -1,0 +1,83 @@
+"""The long runs in short, so that the parts stay whole. ``nox -s soak`` runs them at length."""
+
+from __future__ import annotations
+
+import sys
+from random import Random
+
+import pytest
+
+from soak import __main__ as command
+from soak import fuzzing, storms
+from soak.exploring import SCENARIOS, Scenario, explore_program
+from soak.faulty import fail_at_each_call
+from soak.machines import MACHINES
+from soak.modules import run_module
+from soak.parts import Bound, Figures, Part, RoundFailed, run_part
+from soak.readers import read_beside_writes
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="on Windows, one process can't send another a signal")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=[scenario.__name__ for scenario in SCENARIOS])
+def test_a_scenario_holds_under_a_few_schedules(scenario: Scenario) -> None:
+    assert explore_program(scenario, 1, schedules=4)["runs"] == 4
+
+
+@posix
+def test_runs_that_are_interrupted_at_any_moment_leave_nothing() -> None:
+    assert run_module("ctrl_c", 1, 10)["runs"] == 10
+
+
+def test_queries_patterns_and_wildcards_are_fuzzed() -> None:
+    assert fuzzing.fuzz_all(1, examples=3) == {
+        "examples of patterns": 3,
+        "examples of queries": 3,
+        "examples of wildcards": 3,
+    }
+
+
+@posix
+def test_a_program_ends_by_its_signals() -> None:
+    assert storms.one_program(Random(1))["programs"] == 1
+
+
+def test_many_lives_leave_nothing_for_the_garbage_collector() -> None:
+    assert run_module("living", 1_000, "off")["lives"] >= 1_000
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_change_that_fails_at_any_call_leaves_a_whole_state(which: int, seed: int) -> None:
+    assert fail_at_each_call(seed, which)["faults"] > 5
+
+
+def test_threads_that_read_see_what_is_there() -> None:
+    assert read_beside_writes(1)["looks"] >= 5
+
+
+def test_the_state_machines_are_found() -> None:
+    assert len(MACHINES) >= 8
+
+
+def test_a_part_does_rounds_up_to_its_bound_and_names_the_seed_that_fails() -> None:
+    seeds: list[int] = []
+
+    def fail_at_7(seed: int) -> Figures:
+        seeds.append(seed)
+        assert seed != 7
+        return Figures({"things": 2})
+
+    part = Part("part", "fails at 7", fail_at_7)
+    assert run_part(part, Bound(rounds=3), 1) == {"rounds": 3, "things": 6}
+    assert run_part(part, Bound(seconds=0), 1) == {"rounds": 1, "things": 2}
+    with pytest.raises(RoundFailed, match="nox -s soak -- part --seed 7 --rounds 1") as caught:
+        run_part(part, Bound(rounds=9), 5)
+    assert (caught.value.seed, caught.value.figures) == (7, {"rounds": 2, "things": 4})
+    assert seeds == [1, 2, 3, 1, 5, 6, 7]
+
+
+def test_the_command_says_which_parts_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["nothing"])
+    assert "there is no part 'nothing': the parts are explore" in capsys.readouterr().err

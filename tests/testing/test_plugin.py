@@ -1,0 +1,330 @@
+"""The pytest plugin: what its fixtures do at the end of a test, and the text of each failure.
+
+The tests in `INNER` run once, in a pytest of their own. Each test here looks at what that said about one of them.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+
+pytest_plugins = "pytester"
+
+INNER = """
+import math
+
+import pytest
+import trio
+from hypothesis import given, strategies
+from trio.testing import wait_all_tasks_blocked
+
+from trioreg import Actor, Registry, open_supervisor
+from trioreg.testing import checked, expect_crash
+
+carts = Registry("carts")
+
+
+class Cart(Actor):
+    def add(self, item):
+        self.items.append(item)
+
+
+class Slow(Actor):
+    async def on_stop(self, exit):
+        await trio.sleep_forever()
+
+
+class Late(Actor):
+    async def on_stop(self, exit):
+        await trio.sleep(3)
+
+
+class Deaf(Actor):
+    async def on_stop(self, exit):
+        with trio.CancelScope(shield=True):
+            await trio.sleep(100)
+
+
+class Sour(Actor):
+    async def on_stop(self, exit):
+        raise OSError("sour")
+
+
+async def serve():
+    carts.register("served")
+    await trio.sleep_forever()
+
+
+@pytest.fixture
+async def server(nursery):
+    nursery.start_soon(serve)
+    yield
+
+
+@pytest.fixture
+async def app():
+    async with open_supervisor(at_end="stop", name="app") as app:
+        yield app
+
+
+async def test_good(supervisor, dynamic_supervisor, autojump_clock):
+    await supervisor.start_child(Cart, name=carts.via("a"))
+    await dynamic_supervisor.start_child(Cart, name=carts.via("b"))
+
+
+async def test_restarted(supervisor, autojump_clock):
+    cart = await supervisor.start_child(Cart, name=carts.via("a"))
+    await cart.cast(Cart.add, "tea")
+    await wait_all_tasks_blocked()
+
+
+async def test_expected(dynamic_supervisor, autojump_clock):
+    cart = await dynamic_supervisor.start_child(Cart)
+    async with expect_crash(AttributeError):
+        await cart.call(Cart.add, "tea")
+
+
+async def test_failed_too(supervisor, autojump_clock):
+    cart = await supervisor.start_child(Cart)
+    await cart.cast(Cart.add, "tea")
+    await wait_all_tasks_blocked()
+    assert 1 == 2
+
+
+async def test_caller(supervisor, autojump_clock):
+    cart = await supervisor.start_child(Cart)
+    await cart.call(Cart.add, "tea")
+
+
+async def test_gives_up(supervisor, autojump_clock):
+    for number in range(4):
+        cart = await supervisor.start_child(Cart, id=number)
+        await cart.cast(Cart.add, "tea")
+    await supervisor.start_child(Cart)
+
+
+@pytest.mark.supervisor(max_restarts=10)
+async def test_options(supervisor, autojump_clock):
+    async with expect_crash(AttributeError) as crashes:
+        for number in range(5):
+            cart = await supervisor.start_child(Cart, id=number)
+            await cart.cast(Cart.add, "tea")
+    assert len(crashes) == 5
+
+
+@pytest.mark.supervisor(10)
+async def test_wrong_options(supervisor):
+    pass
+
+
+async def test_slow(supervisor, autojump_clock):
+    await supervisor.start_child(Cart)
+    await supervisor.start_child(Slow, name=carts.via("slow"))
+
+
+async def test_slow_without_limit(supervisor, autojump_clock):
+    await supervisor.start_child(Slow, shutdown=math.inf)
+
+
+async def test_clock_that_stands(dynamic_supervisor, mock_clock):
+    await dynamic_supervisor.start_child(Slow)
+
+
+async def test_deaf(supervisor, autojump_clock):
+    await supervisor.start_child(Deaf)
+
+
+async def test_sour(supervisor, autojump_clock):
+    await supervisor.start_child(Sour)
+
+
+async def test_leak(supervisor, autojump_clock):
+    trio.lowlevel.spawn_system_task(serve)
+    await wait_all_tasks_blocked()
+
+
+async def test_beside(supervisor, server, app, nursery, autojump_clock):
+    carts.register("mine")
+    nursery.start_soon(trio.sleep_forever)
+    await app.start_child(Late, name=carts.via("theirs"))
+
+
+def test_sync(supervisor):
+    pass
+
+
+@given(strategies.integers())
+async def test_hypothesis(supervisor, number):
+    pass
+
+
+@given(strategies.integers())
+async def test_block_with_hypothesis(number):
+    async with checked(), open_supervisor(at_end="stop") as supervisor:
+        await supervisor.start_child(Cart)
+
+
+async def test_skipped(supervisor):
+    pytest.skip("not today")
+
+
+async def test_xfailed(supervisor):
+    pytest.xfail("not yet")
+"""
+
+IS_INSTALLED = bool(entry_points(group="pytest11", name="trioreg"))
+PLAIN = ["-p", "no:cacheprovider", "--color=no", "-rA", *([] if IS_INSTALLED else ["-p", "trioreg.pytest_plugin"])]
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("inner")
+    (folder / "test_inner.py").write_text(INNER, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "test_inner.py", *PLAIN, "-o", "trio_mode=true", "-W", "error"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", timeout=120, check=False)
+    return done.stdout + done.stderr
+
+
+def outcome(output: str, name: str) -> str:
+    """The outcome of a test, and the first line of why."""
+    found = re.search(rf"^(\w+) test_inner.py::{name}\b(.*)$", output, re.MULTILINE)
+    assert found is not None, output
+    return found[1] + found[2]
+
+
+def text(output: str, name: str) -> str:
+    """What pytest shows of a failed test, without the log."""
+    found = re.search(rf"^_+ (?:ERROR at setup of )?{name} _+\n(.*?)^(?:___|---|===)", output, re.MULTILINE | re.DOTALL)
+    assert found is not None, output
+    return found[1]
+
+
+@pytest.mark.parametrize("name", ["good", "expected", "options", "beside", "block_with_hypothesis"])
+def test_these_tests_pass(output: str, name: str) -> None:
+    assert outcome(output, f"test_{name}") == "PASSED"
+
+
+def test_a_crash_fails_the_test_with_its_traceback_even_if_the_actor_was_restarted(output: str) -> None:
+    shown = text(output, "test_restarted")
+    assert ">   self.items.append(item)" in shown
+    assert "E   AttributeError: 'Cart' object has no attribute 'items'" in shown
+    note = "under supervisor crashed, and the test does not expect it. If it is to crash: async with expect_crash(Attr"
+    assert re.search(rf"E   Cart #\d+ 'a' {re.escape(note)}", shown)
+    assert "test_inner.py:17: AttributeError" in shown
+    assert outcome(output, "test_restarted").startswith("FAILED - AttributeError: 'Cart' object has no")
+
+
+def test_a_test_that_fails_by_itself_says_so_and_shows_the_crash_below(output: str) -> None:
+    shown = text(output, "test_failed_too")
+    assert "assert 1 == 2" in shown
+    assert "Also:" in shown
+    assert shown.count("AttributeError: 'Cart' object has no attribute 'items'") == 1
+
+
+def test_a_crash_that_a_caller_gets_is_shown_once(output: str) -> None:
+    shown = text(output, "test_caller")
+    assert "direct cause" in shown
+    assert "Also:" not in shown
+    assert len(re.findall(r"AttributeError: 'Cart' object has no attribute 'items'$", shown, re.MULTILINE)) == 1
+
+
+def test_a_supervisor_that_gives_up_is_the_error_and_not_what_follows_from_it(output: str) -> None:
+    shown = text(output, "test_gives_up")
+    assert "supervisor gave up: more than 3 restarts in 5 seconds, the last one of child 3" in shown
+    assert "has ended: shutdown" not in shown
+    assert "is not running" not in shown
+
+
+def test_an_actor_that_does_not_stop_is_named_with_what_it_waits_for(output: str) -> None:
+    shown = text(output, "test_slow")
+    assert re.match(r"<Slow #\d+> did not stop within its 5 seconds, and was killed. Before that:\n", shown)
+    for part in (
+        "under          supervisor, child 'slow'",
+        "names          carts 'slow'",
+        "await trio.sleep_forever()",
+    ):
+        assert part in shown
+    assert re.search(r"handling       Slow.on_stop, for [45]\.\d seconds", shown)
+
+
+@pytest.mark.parametrize("name", ["slow_without_limit", "clock_that_stands", "deaf"])
+def test_an_actor_that_would_never_stop_is_killed(output: str, name: str) -> None:
+    assert "did not stop" in text(output, f"test_{name}")
+    assert outcome(output, f"test_{name}").startswith("FAILED - Failed: <")
+
+
+def test_a_crash_during_the_stop_fails_the_test(output: str) -> None:
+    assert text(output, "test_sour").count("OSError: sour") == 1
+    assert outcome(output, "test_sour") == "FAILED - OSError: sour"
+
+
+def test_what_outlives_the_test_is_named_with_its_owner_and_where_it_stands(output: str) -> None:
+    lines = text(output, "test_leak").splitlines()
+    assert lines[:3] == [
+        "the test is over, and this is still there:",
+        "  the name 'served' in 'carts', of <task test_inner.serve>",
+        "  the task test_inner.serve, which stands at",
+    ]
+    assert "await trio.sleep_forever()" in lines[4]
+
+
+def test_a_test_that_a_fixture_does_not_suit_says_what_to_write(output: str) -> None:
+    sync = "the fixture 'supervisor' is for async tests: write 'async def test_sync', and mark it with @pytest.mark."
+    assert sync in text(output, "test_sync")
+    assert "async with checked(), open_supervisor(at_end='stop') as supervisor" in text(output, "test_hypothesis")
+    assert "takes options by name, not (10,)" in text(output, "test_wrong_options")
+
+
+def test_a_test_may_skip_and_fail_as_expected(output: str) -> None:
+    assert re.search(r"^SKIPPED \[1\]", output, re.MULTILINE)
+    assert re.search(r"^XFAIL test_inner.py::test_xfailed", output, re.MULTILINE)
+
+
+MARKED = """
+import pytest
+
+from trioreg import Actor
+
+
+@pytest.mark.trio
+async def test_marked(dynamic_supervisor):
+    await dynamic_supervisor.start_child(Actor)
+
+
+async def test_not_marked(supervisor):
+    pass
+
+
+def test_plain():
+    pass
+"""
+
+
+@pytest.fixture
+def marked(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makepyfile(test_inner=MARKED)
+    return pytester
+
+
+def test_it_works_without_trio_mode(marked: pytest.Pytester) -> None:
+    output = str(marked.runpytest_inprocess(*PLAIN).stdout)
+    assert outcome(output, "test_marked") == "PASSED"
+    assert "mark it with @pytest.mark.trio, or set trio_mode = true" in text(output, "test_not_marked")
+
+
+def test_without_pytest_trio_a_fixture_says_what_to_install_and_other_tests_go_on(marked: pytest.Pytester) -> None:
+    output = str(marked.runpytest_inprocess(*PLAIN, "-p", "no:trio").stdout)
+    assert outcome(output, "test_plain") == "PASSED"
+    needs = "the fixture 'dynamic_supervisor' needs pytest-trio: pip install 'trioreg[testing]'"
+    assert needs in text(output, "test_marked")
+
+
+def test_the_list_of_fixtures_explains_each(marked: pytest.Pytester) -> None:
+    output = str(marked.runpytest_inprocess(*PLAIN, "--fixtures").stdout)
+    assert re.search(r"^supervisor -- .*\n    A trioreg Supervisor that runs during the test:", output, re.MULTILINE)
+    assert re.search(r"^dynamic_supervisor -- .*\n    A trioreg DynamicSupervisor that runs", output, re.MULTILINE)
+    assert "_trioreg" not in output

@@ -1,0 +1,53 @@
+"""The tests on the page "Testing what you build" run as the page says, and fail with the texts that it shows."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
+BLOCK = re.compile(r"^```(py|none)\n(?:# (\w+\.py)\n)?(.*?)^```$", re.MULTILINE | re.DOTALL)
+FAILS = {"test_crash.py", "test_stop.py", "test_leak.py", "test_each_evening.py", "test_again.py"}
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("page")
+    for tag, name, code in BLOCK.findall(PAGE):
+        if tag == "py":
+            (folder / name).write_text(f"# {name}\n{code}", encoding="utf-8")
+    is_installed = bool(entry_points(group="pytest11", name="trioreg"))
+    plugin = [] if is_installed else ["-p", "trioreg.pytest_plugin"]
+    options = ["-rA", "--color=no", "-p", "no:cacheprovider", "-o", "trio_mode=true", "-W", "error", *plugin]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT), *sys.path])}
+    command = [sys.executable, "-m", "pytest", *options]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=120, check=False
+    )
+    return done.stdout + done.stderr
+
+
+def without_numbers(text: str) -> str:
+    """Actors have other numbers if several files run in one process. The marks differ between versions of Python."""
+    return re.sub(r"^[ ^~]+\n", "", re.sub(r"#\d+", "#", text), flags=re.MULTILINE)
+
+
+def test_each_test_of_the_page_has_the_outcome_that_the_page_says(output: str) -> None:
+    outcomes = dict(
+        re.findall(r"^(?:\w+) (test_\w+\.py)::", output, re.MULTILINE)
+        and [(name, outcome) for outcome, name in re.findall(r"^(\w+) (test_\w+\.py)::", output, re.MULTILINE)]
+    )
+    files = {name for tag, name, _ in BLOCK.findall(PAGE) if tag == "py" and name.startswith("test_")}
+    assert outcomes == {name: "FAILED" if name in FAILS else "PASSED" for name in files}, output
+
+
+@pytest.mark.parametrize("shown", [text for tag, _, text in BLOCK.findall(PAGE) if tag == "none"])
+def test_a_failure_is_shown_as_on_the_page(output: str, shown: str) -> None:
+    assert without_numbers(shown) in without_numbers(output)

@@ -1,0 +1,142 @@
+"""The stop of a supervisor that may not come to an end: who is late, what each waits for, and the kill at last.
+
+It looks at the supervisor again and again, and each time notes what those that are ending wait for. So it can say that
+of an actor that is killed, whether this file kills it or the time of its own ``shutdown`` is over.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from textwrap import indent
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
+from trio.lowlevel import current_clock
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from .._program import Instrument, add_instrument, remove_instrument, report_of
+from .._runtime import counted
+from .._supervision import SupervisorBase, node_of, walk
+from .checked import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .._actors import ActorRef
+    from .._runtime import Exit
+    from .._supervision import Engine, TreeChild
+
+S = TypeVar("S", bound=SupervisorBase)
+
+PATIENCE = 5.0
+"""For how many seconds nothing may end before all are killed. An actor that has more time to end gets more."""
+
+PAUSE = 0.5
+"""After how many seconds without an end those that are ending are looked at."""
+
+
+@asynccontextmanager
+async def stopped_in_time(
+    block: AbstractAsyncContextManager[S], check: Check, problems: list[BaseException]
+) -> AsyncGenerator[S]:
+    """The block of a supervisor, whose end is watched.
+
+    Args:
+        block: The block.
+        check: Knows which crashes are expected: the errors of these do not leave the block.
+        problems: To this is added what left the block and is no crash, and an error for each actor that was late.
+    """
+    error: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        try:
+            async with block as supervised:
+                try:
+                    yield supervised
+                finally:
+                    watch = StopWatch(supervised._engine, problems)
+                    nursery.start_soon(watch.run, name=f"stop of {supervised._engine.label}")
+        except BaseException as raised:
+            error = raised
+        nursery.cancel_scope.cancel()
+    if error is not None and not check.expects(error):
+        if isinstance(error, Exception) and not check.has_seen(error):
+            problems.append(error)
+        raise error
+
+
+class StopWatch(Instrument):
+    """Watches the stop of one supervisor, and notes an error for each actor that did not stop in its time."""
+
+    def __init__(self, engine: Engine, problems: list[BaseException]) -> None:
+        self._engine = engine
+        self._late: dict[ActorRef[Any], str] = {}
+        self._ended = trio.Event()
+        self._problems = problems
+
+    async def run(self) -> None:
+        """Watch until this is cancelled."""
+        add_instrument(self)
+        try:
+            async with trio.open_nursery() as nursery:
+                clock = current_clock()
+                if isinstance(clock, MockClock) and not clock.rate and clock.autojump_threshold == math.inf:
+                    nursery.start_soon(_move, clock)
+                await self._wait_until_stuck()
+                self._engine.kill()
+                await self._wait_until_stuck()
+                self._say_that_it_hangs()
+                await trio.sleep_forever()
+        finally:
+            remove_instrument(self)
+
+    async def _wait_until_stuck(self) -> None:
+        """Return when nothing has ended for too long."""
+        waited = 0.0
+        while waited < self._patience():
+            pause = min([PAUSE, *(child.spec.seconds / 2 for child in self._living() if child.spec.seconds)])
+            with trio.move_on_after(pause):
+                await self._ended.wait()
+            if self._ended.is_set():
+                self._ended = trio.Event()
+                waited = 0.0
+            else:
+                waited += pause
+                self._note_late()
+
+    def _patience(self) -> float:
+        own = [child.spec.seconds for child in self._living() if child.spec.seconds < math.inf]
+        return max([PATIENCE, *(seconds + 2 * PAUSE for seconds in own)])
+
+    def _living(self) -> Iterator[TreeChild]:
+        """The actors below that are no supervisors: each of those waits for others only."""
+        top = node_of(self._engine)
+        return (child for _, child in walk((top,)) if child.ref is not None and not child.is_supervisor)
+
+    def _note_late(self) -> None:
+        late = {child.ref: child.spec.seconds for child in self._living() if child.state in ("stopping", "ending")}
+        for ref, own in late.items():
+            assert ref is not None
+            if ref not in self._late or (ref.exit is not None and ref.exit.reason != "killed"):
+                seconds = f"within its {counted(own, 'second')}" if own < math.inf else f"for {PATIENCE:.0f} seconds"
+                report = indent(str(report_of(ref)), "  ")
+                self._late[ref] = f"did not stop {seconds}, and was killed. Before that:\n{report}"
+
+    def actor_exited(self, ref: ActorRef[Any], exit: Exit, /) -> None:
+        self._ended.set()
+        late = self._late.pop(ref, None)
+        if late is not None and exit.reason == "killed":
+            self._problems.append(AssertionError(f"{ref!r} {late}"))
+
+    def _say_that_it_hangs(self) -> None:
+        lines = "\n".join(f"{ref!r} {text}" for ref, text in self._late.items())
+        print(f"trioreg: {self._engine.label} does not end, although all is killed:\n{lines}", file=sys.stderr)
+
+
+async def _move(clock: MockClock) -> None:
+    """Move a clock on that nobody else moves any more, while all tasks wait."""
+    while True:
+        await wait_all_tasks_blocked(0.01)
+        clock.jump(PAUSE / 2)
