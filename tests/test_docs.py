@@ -146,6 +146,15 @@ def test_each_promise_names_a_test_or_figures() -> None:
         assert "`test_" in promise or "figures" in promise, promise
 
 
+def test_each_promise_has_a_file_of_tests_which_the_page_names_in_its_place() -> None:
+    _, *promises = PROMISES.split("\n## ")
+    files = {file.name for file in (ROOT / "tests" / "promises").glob("test_*.py")}
+    named = [re.findall(r"^Its tests are in `tests/promises/(test_\w+\.py)`\.$", text, re.M) for text in promises]
+    for number, found in enumerate(named, 1):
+        assert [file.startswith(f"test_{number}_") for file in found] == [True]
+    assert {file for found in named for file in found} == files
+
+
 @pytest.mark.parametrize(("name", "file"), re.findall(r"`(test_\w+)`\s+in\s+`([\w/.]+)`", PROMISES))
 def test_each_test_that_a_promise_names_exists(name: str, file: str) -> None:
     assert f"def {name}(" in (ROOT / file).read_text("utf-8")
