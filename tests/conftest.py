@@ -1,7 +1,7 @@
 """The registries that many tests are about, and Hypothesis profiles.
 
-`ci` gives the same verdict on every run, `dev` looks further each time. Choose with the environment variable
-HYPOTHESIS_PROFILE.
+`ci` gives the same verdict on every run, `dev` looks further each time, `soak` is for the long runs. Choose with the
+environment variable HYPOTHESIS_PROFILE.
 """
 
 import gc
@@ -24,6 +24,7 @@ from trioreg._observer.pace import Pace
 # No deadline: a first example pays for imports and for Trio's start, and CI machines stall.
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=60, print_blob=True)
 settings.register_profile("dev", deadline=None, max_examples=300)
+settings.register_profile("soak", deadline=None, database=None, max_examples=300, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 

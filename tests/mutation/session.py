@@ -22,6 +22,9 @@ from mutation.results import Results
 from mutation.swap import Functions, swap
 from mutation.trial import Forks, Told, Verdict, in_a_new_process
 
+PATIENCE = 5.0
+"""How many times longer a test may take without a mutation: a busy machine must not make it look unsound."""
+
 NO_TEST = Verdict(None, "no test", 0, 0.0)
 
 
@@ -94,15 +97,18 @@ class Trials:
         if not self._forks.knows(test):
             return True
         if (test, is_new) not in self._sound:
-            verdict = self._try_anew([test]) if is_new else self._forks.run([test], lambda: None)
+            if is_new:
+                verdict = self._try_anew([test], patience=PATIENCE)
+            else:
+                verdict = self._forks.run([test], lambda: None, patience=PATIENCE)
             self._sound[test, is_new] = verdict.how == "survived"
             if verdict.how != "survived":
                 print(f"fails without a mutation: {test}", file=sys.__stderr__)
                 self._unsound.add(test)
         return self._sound[test, is_new]
 
-    def _try_anew(self, tests: list[str]) -> Verdict:
-        return in_a_new_process(tests, self._copy, self._work, self._runs.seconds)
+    def _try_anew(self, tests: list[str], *, patience: float = 1.0) -> Verdict:
+        return in_a_new_process(tests, self._copy, self._work, self._runs.seconds, patience=patience)
 
 
 def run_session(copy: Path, work: Path, notes: Path, options: argparse.Namespace, choose: random.Random) -> int:

@@ -107,8 +107,11 @@ class Forks:
     def knows(self, test: str) -> bool:
         return test in self._items
 
-    def run(self, tests: Sequence[str], prepare: Callable[[], None]) -> Verdict:
-        """Run those tests, in that order, after ``prepare()``, in a process of their own."""
+    def run(self, tests: Sequence[str], prepare: Callable[[], None], *, patience: float = 1.0) -> Verdict:
+        """Run those tests, in that order, after ``prepare()``, in a process of their own.
+
+        They may take ``patience`` times as long as tests of a mutant.
+        """
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -118,7 +121,7 @@ class Forks:
             finally:
                 os._exit(1)
         os.close(write)
-        return watch(read, pid, self._seconds)
+        return watch(read, pid, self._seconds, patience)
 
     def _child(self, tests: Sequence[str], prepare: Callable[[], None], write: int) -> None:
         become_a_child()
@@ -137,7 +140,9 @@ class Forks:
         os._exit(0)
 
 
-def in_a_new_process(tests: Sequence[str], root: Path, scratch: Path, seconds: Mapping[str, float]) -> Verdict:
+def in_a_new_process(
+    tests: Sequence[str], root: Path, scratch: Path, seconds: Mapping[str, float], *, patience: float = 1.0
+) -> Verdict:
     """Run those tests in a new process, which imports the project in the folder ``root``."""
     order = scratch / "order"
     order.write_text("\n".join(tests))
@@ -163,7 +168,7 @@ def in_a_new_process(tests: Sequence[str], root: Path, scratch: Path, seconds: M
         preexec_fn=become_a_child,
     )
     os.close(write)
-    verdict = watch(read, process.pid, seconds)
+    verdict = watch(read, process.pid, seconds, patience)
     process.wait()
     return verdict
 
@@ -175,7 +180,7 @@ def become_a_child() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def watch(read: int, pid: int, seconds: Mapping[str, float]) -> Verdict:
+def watch(read: int, pid: int, seconds: Mapping[str, float], patience: float) -> Verdict:
     """Read what the process says until a test fails, or takes too long, or all are done. Then end the process."""
     began = monotonic()
     until = began + START
@@ -187,7 +192,7 @@ def watch(read: int, pid: int, seconds: Mapping[str, float]) -> Verdict:
             word, _, name = line.partition(" ")
             if word == "begins":
                 test, tests = name, tests + 1
-                until = monotonic() + max(LEAST, TIMES * seconds.get(name, 0.0))
+                until = monotonic() + patience * max(LEAST, TIMES * seconds.get(name, 0.0))
             elif word == "failed":
                 test, how = name, "failed"
                 break

@@ -681,6 +681,13 @@ async def test_a_worker_may_have_a_supervisor_of_its_own(autojump_clock: MockClo
         assert await pool.call(Foreman.hire) == 1
 
 
+@pytest.mark.parametrize("factory", [Hand, partial(Hand), partial(partial(Hand))])
+async def test_a_pool_without_a_name_is_called_after_its_class(factory: Any, autojump_clock: MockClock) -> None:
+    async with open_pool(factory, Site(), size=1, queue_limit=0) as pool, pool.claim():
+        with pytest.raises(PoolFull, match="the pool 'pool of Hand' is full"):
+            await pool.call(Hand.note, 1)
+
+
 async def test_a_pool_with_a_queue_limit_refuses_one_more_caller(autojump_clock: MockClock) -> None:
     async with open_pool(Hand, Site(), size=1, queue_limit=1) as pool, trio.open_nursery() as nursery:
         async with pool.claim():

@@ -210,7 +210,7 @@ async def play(strategy: Any, program: list[Step]) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["round_robin", "least_loaded", "by_key"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=3 * settings().max_examples // 2)
 @given(program=programs)
 @example(program=[*CROWD, ("resize", 0), ("give_back", 0), ("resize", 2), ("give_up", 1), ("give_back", 2)])
 @example(program=[*CROWD, ("resize", 3), ("claim", 7), ("kill", 1), ("resize", 1), ("give_back", 1), ("crash", 0)])

@@ -159,7 +159,7 @@ async def play(program: list[Step]) -> None:
         assert pool.statistics().waiting == 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(programs)
 def test_a_pool_does_what_the_model_says(program: list[Step]) -> None:
     logging.disable()

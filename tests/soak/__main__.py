@@ -7,10 +7,10 @@ import sys
 import time
 import traceback
 
-from soak import exploring, fuzzing, lives, storms
+from soak import exploring, faulty, fuzzing, lives, machines, readers, storms
 from soak.parts import Bound, Figures, Part, RoundFailed, run_part
 
-PARTS: list[Part] = [exploring.PART, fuzzing.PART, storms.PART, lives.PART]
+PARTS: list[Part] = [module.PART for module in (exploring, machines, fuzzing, storms, readers, faulty, lives)]
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:

@@ -10,8 +10,11 @@ import pytest
 from soak import __main__ as command
 from soak import fuzzing, storms
 from soak.exploring import SCENARIOS, Scenario, explore_program
+from soak.faulty import fail_at_each_call
+from soak.machines import MACHINES
 from soak.modules import run_module
 from soak.parts import Bound, Figures, Part, RoundFailed, run_part
+from soak.readers import read_beside_writes
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="on Windows, one process can't send another a signal")
 
@@ -41,6 +44,20 @@ def test_a_program_ends_by_its_signals() -> None:
 
 def test_many_lives_leave_nothing_for_the_garbage_collector() -> None:
     assert run_module("living", 1_000, "off")["lives"] >= 1_000
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_change_that_fails_at_any_call_leaves_a_whole_state(which: int, seed: int) -> None:
+    assert fail_at_each_call(seed, which)["faults"] > 5
+
+
+def test_threads_that_read_see_what_is_there() -> None:
+    assert read_beside_writes(1)["looks"] >= 5
+
+
+def test_the_state_machines_are_found() -> None:
+    assert len(MACHINES) >= 8
 
 
 def test_a_part_does_rounds_up_to_its_bound_and_names_the_seed_that_fails() -> None:

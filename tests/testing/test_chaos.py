@@ -195,6 +195,7 @@ async def test_below_a_supervisor_that_has_ended_there_is_nothing_to_do(autojump
 
 async def test_an_error_that_leaves_the_block_has_a_note_of_what_was_done(autojump_clock: MockClock) -> None:
     async with open_supervisor([CART], name="shop", at_end="stop") as supervisor:
+        faults: Sequence[ChaosFault] = ()
         with pytest.raises(ValueError, match="failed") as caught:
             async with chaos(supervisor, seed=7) as faults:
                 await trio.sleep(100)

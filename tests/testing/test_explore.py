@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 import gc
 import itertools
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trio.lowlevel import checkpoint
 from trio.testing import wait_all_tasks_blocked
 
 from trioreg import Actor, open_dynamic_supervisor
@@ -41,7 +44,7 @@ def two_buyers(pause: int) -> Scenario:
 
         async def buy(name: str, pause: int) -> None:
             for _ in range(pause):
-                await trio.lowlevel.checkpoint()
+                await checkpoint()
             if await shop.call(Shop.left) > 0:
                 await shop.call(Shop.take)
                 sold.append(name)
@@ -71,7 +74,7 @@ def test_a_bug_of_some_orders_is_found_and_the_error_shows_the_order_and_how_to_
     assert isinstance(failed.__cause__, AssertionError)
     first, *_ = str(failed).splitlines()
     assert first.startswith("AssertionError: sold to ")
-    assert f"Found in run {failed.runs}, seed {failed.seed!r}." in str(failed)
+    assert f"\nFound in run {failed.runs}, with seed {failed.seed!r}:\n  round " in str(failed)
     assert "'second buyer' runs before 'first buyer'\n" in str(failed)
     assert "'second buyer' is at test_explore.py:" in str(failed)
     assert f"To repeat it: replay(scenario, {failed.seed!r})" in str(failed)
@@ -144,7 +147,7 @@ def test_a_deadlock_is_a_failure_and_the_error_says_where_each_task_waits() -> N
 
         async def take(one: trio.Lock, other: trio.Lock) -> None:
             async with one:
-                await trio.lowlevel.checkpoint()
+                await checkpoint()
                 async with other:
                     pass
 
@@ -175,6 +178,44 @@ def test_a_deadlock_in_a_shielded_block_is_a_failure_too() -> None:
 
     assert isinstance(failure_of(scenario, runs=1).__cause__, Stuck)
     assert ended
+
+
+def test_a_report_of_very_many_tasks_is_cut() -> None:
+    async def scenario() -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(trio.Event().wait)
+                nursery.start_soon(wait)
+
+    async def wait() -> None:
+        await trio.sleep_forever()
+
+    text = str(failure_of(scenario, runs=1))
+    assert text.count("'wait' waits at") == 11
+    assert "  and 9 more\n" in text
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_scenario_that_can_not_be_ended_is_thrown_away(busy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trioreg._testing.chooser.MOST_ROUNDS", 500)
+    monkeypatch.setattr("trioreg._testing.one_run.MOST_ROUNDS", 500)
+    monkeypatch.setattr("trioreg._testing.one_run._ROUNDS_TO_END", 100)
+    monkeypatch.setattr("trioreg._testing.one_run._MOST_BREAKS", 2)
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # Trio's own complaints about what is thrown away
+
+    async def scenario() -> None:
+        with trio.CancelScope(shield=True):
+            for _ in range(10_000 if busy else 4):
+                with suppress(BaseException):
+                    if busy:
+                        await checkpoint()
+                    else:
+                        await trio.sleep_forever()
+
+    try:
+        assert isinstance(failure_of(scenario, runs=1).__cause__, Stuck)
+    finally:
+        gc.collect()
 
 
 def test_a_scenario_without_an_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +293,7 @@ def test_a_scenario_that_differs_from_run_to_run_is_noticed() -> None:
         runs += 1
         async with trio.open_nursery() as nursery:
             for _ in range(runs):
-                nursery.start_soon(trio.lowlevel.checkpoint)
+                nursery.start_soon(checkpoint)
 
     with pytest.warns(RuntimeWarning, match="does not do the same in each run"):
         explore(scenario, runs=3)
@@ -266,19 +307,20 @@ def test_a_scenario_whose_first_run_only_differs_is_no_reason_to_warn() -> None:
     async def scenario() -> None:
         async with trio.open_nursery() as nursery:
             for _ in range(size()[0]):
-                nursery.start_soon(trio.lowlevel.checkpoint)
+                nursery.start_soon(checkpoint)
         size()[0] = 2
 
     assert explore(scenario, runs=3).runs == 3
 
 
-def test_a_failure_that_does_not_come_again_is_said() -> None:
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_failure_that_does_not_come_again_is_said(times: int) -> None:
     runs = 0
 
     async def scenario() -> None:
         nonlocal runs
         runs += 1
-        assert runs != 1, "the first time only"
+        assert runs > times, "the first time only"
 
     text = str(failure_of(scenario))
     assert text.startswith("AssertionError: the first time only")
@@ -294,6 +336,15 @@ def test_the_collector_is_off_in_a_run_and_on_behind_it() -> None:
 
     explore(scenario, runs=2)
     assert gc.isenabled()
+
+
+def test_a_collector_that_was_off_stays_off() -> None:
+    gc.disable()
+    try:
+        explore(two_buyers(9), runs=1)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_the_scenario_may_be_a_partial_or_a_lambda() -> None:

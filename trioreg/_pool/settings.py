@@ -56,8 +56,6 @@ class Settings:
         shutdown: float | Literal["kill"] | None,
         backoff: Backoff | None,
     ) -> None:
-        if not isinstance(name, str):
-            raise TypeError(f"name must be a str, not {name!r}")
         spec: ChildSpec[Any] = ChildSpec(factory, args, shutdown=shutdown, backoff=backoff)
         if spec.kind.type.hooks is None:
             raise TypeError(f"factory must be an Actor class (or a functools.partial of one), not {factory!r}")
@@ -79,7 +77,7 @@ class Settings:
         self.queue_limit = queue_limit
         self.max_restarts = max_restarts
         self.max_seconds = max_seconds
-        self.registry: Registry[int, None] = Registry(name)
+        self.registry: Registry[int, None] = Registry(name)  # it checks the name
         self.registry._names.purpose = "pool"
         self.handlers: Handlers = spec.kind.type.handlers
         self.have_on_idle = spec.kind.type.hooks.has_on_idle

@@ -6,7 +6,6 @@ One run is in `one_run.py`, schedules and seeds are in `schedule.py`, and `shrin
 from __future__ import annotations
 
 import warnings
-from itertools import count
 from typing import TYPE_CHECKING
 
 import attrs
@@ -93,12 +92,13 @@ def explore(scenario: Scenario, *, runs: int = 1000, seed: int = 0) -> Explored:
         RuntimeError: You are inside of a Trio run, or another thread explores.
         TypeError, ValueError: An argument is not what is said above.
     """
+    __tracebackhide__ = True  # pytest shows the scenario, and not what is in here
     _require_scenario("explore", scenario)
     require_count("runs", runs, 1)
     require_count("seed", seed, 0)
     marks: set[int] = set()
     most_rounds = 0
-    for tried in count(1):
+    for tried in range(1, runs + 1):
         number = seed + tried - 1
         ended = run_once(scenario, numbered(number))
         marks.add(ended.mark)
@@ -107,9 +107,7 @@ def explore(scenario: Scenario, *, runs: int = 1000, seed: int = 0) -> Explored:
             raise _failure(scenario, number, tried, ended) from ended.error
         if tried == 1:
             _warn_if_it_differs(scenario, numbered(number), ended)
-        if tried == runs:
-            return Explored(runs, len(marks), most_rounds)
-    raise AssertionError("count() has no end")
+    return Explored(runs, len(marks), most_rounds)
 
 
 def replay(scenario: Scenario, seed: int | str) -> None:
@@ -137,6 +135,7 @@ def replay(scenario: Scenario, seed: int | str) -> None:
         TypeError, ValueError: An argument is not what is said above.
         Exception: What leaves the scenario.
     """
+    __tracebackhide__ = True
     _require_scenario("replay", scenario)
     schedule = schedule_of(seed)
     trace = Trace()
@@ -175,7 +174,7 @@ def _failure(scenario: Scenario, number: int, tried: int, ended: Ended) -> Sched
     if _kind_of(last.error) != kind:
         return _not_repeated(number, tried, ended, last)
     error = _error_of(seed_of(moves), tried, last.error or ended.error)
-    error.args = (f"{error}\n\n{trace}\n\nTo repeat it: replay({_name_of(scenario)}, {error.seed!r})",)
+    error.args = (f"{error}:\n{trace}\nTo repeat it: replay({_name_of(scenario)}, {error.seed!r})",)
     if last.met_outside:
         error.args = (f"{error}\n{_OUTSIDE}",)
     return error
@@ -188,7 +187,7 @@ def _not_repeated(number: int, tried: int, ended: Ended, again: Ended) -> Schedu
     error = _error_of(number, tried, ended.error)
     then = "did not fail" if again.error is None else f"failed with {_shown(again.error)}"
     error.args = (
-        f"{error}\n\nThis can't be repeated: the next run under the same schedule {then}. What is not the same in "
+        f"{error}.\nThis can't be repeated: the next run under the same schedule {then}. What is not the same in "
         "each run? Such are threads, sockets, real time, the order of a set, and what an earlier run has left in a "
         "global variable.",
     )
@@ -196,7 +195,7 @@ def _not_repeated(number: int, tried: int, ended: Ended, again: Ended) -> Schedu
 
 
 def _error_of(seed: int | str, tried: int, error: BaseException | None) -> ScheduleFailed:
-    failed = ScheduleFailed(f"{_shown(error)}\n\nFound in run {tried}, seed {seed!r}.")
+    failed = ScheduleFailed(f"{_shown(error)}\nFound in run {tried}, with seed {seed!r}")
     failed.seed, failed.runs = seed, tried
     return failed
 

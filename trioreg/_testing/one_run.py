@@ -33,6 +33,9 @@ _LONGEST_REAL = 10.0
 _QUIET = 0.05
 """After how many real seconds without news from a socket the virtual clock goes on."""
 
+_ROUNDS_TO_END = 5000
+"""How many rounds a scenario without an end gets to clean up, before that is broken."""
+
 _MOST_BREAKS = 100
 """How often the waits of a scenario are broken that can't be cancelled."""
 
@@ -161,7 +164,7 @@ class _Watch:
         If that is of no use either, the run ends with an error of Trio's, and its coroutines are thrown away.
         """
         assert self.chooser is not None
-        self.chooser.steps = 0
+        self.chooser.steps = MOST_ROUNDS - _ROUNDS_TO_END
         if self.stuck is None:
             self.stuck = Stuck(f"{what}:\n{report_of_waits()}")
             self.scope.cancel()

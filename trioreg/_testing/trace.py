@@ -39,16 +39,13 @@ class Trace:
 
     def __init__(self, moves: Sequence[Move] | None = None) -> None:
         self._moves = moves
-        self._alike: dict[str, list[Task]] = {}
+        self._seen: dict[Task, None] = {}
         self._changes: list[_Change] = []
         self._others = 0
 
     def look(self, number: int, tasks: list[Task], order: Order) -> None:
         """Called by the `Chooser`."""
-        for task in tasks:
-            alike = self._alike.setdefault(label_of(task), [])
-            if task not in alike:
-                alike.append(task)
+        self._seen.update(dict.fromkeys(tasks))
         moves = moves_of(number, order) if self._moves is None else [each for each in self._moves if each[0] == number]
         now = list(range(len(tasks)))
         for _, place, to in moves:
@@ -80,5 +77,5 @@ class Trace:
 
     def _name(self, task: Task) -> str:
         label = label_of(task)
-        alike = self._alike[label]
+        alike = [other for other in self._seen if label_of(other) == label]  # now: a task may change its name
         return f"'{label}'" if len(alike) == 1 else f"'{label}' ({alike.index(task) + 1})"
