@@ -160,6 +160,21 @@ def test_each_test_that_a_promise_names_exists(name: str, file: str) -> None:
     assert f"def {name}(" in (ROOT / file).read_text("utf-8")
 
 
+SESSIONS = set(
+    re.findall(r"^@nox\.session\n(?:@.+\n)*def (\w+)", (ROOT / "noxfile.py").read_text("utf-8"), re.MULTILINE)
+)
+
+
+def test_each_session_is_in_the_table_for_contributors() -> None:
+    table = re.findall(r"^\| `(\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE)
+    assert set(table) == SESSIONS
+
+
+def test_the_page_on_how_trioreg_is_tested_has_each_session_that_proves_something() -> None:
+    page = (ROOT / "docs" / "how-trioreg-is-tested.md").read_text("utf-8")
+    assert set(re.findall(r"`nox -s (\w+)", page)) == SESSIONS - {"lint"}
+
+
 REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
 
 
