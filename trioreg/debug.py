@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Handled", "is_suspended", "replace_state", "resume", "state", "suspend", "trace"]
 
-replace_state.__module__ = state.__module__ = __name__
-
 
 # Suspend and resume
 

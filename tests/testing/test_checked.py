@@ -8,7 +8,17 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorExited, PubSub, Registry, current_owner, open_pool, open_supervisor
+from trioreg import (
+    Actor,
+    ActorExited,
+    OnDemand,
+    PubSub,
+    Registry,
+    current_owner,
+    open_on_demand,
+    open_pool,
+    open_supervisor,
+)
 from trioreg.testing import checked, expect_crash
 
 
@@ -16,8 +26,16 @@ class Cart(Actor):
     def add(self, item: str) -> None:
         raise KeyError(item)
 
+    def ping(self) -> None:
+        pass
+
     async def wait(self) -> None:
         await trio.sleep_forever()
+
+
+class Basket(Cart):
+    def __init__(self, key: str) -> None:
+        self.key = key
 
 
 async def test_a_block_that_leaves_nothing_passes(autojump_clock: MockClock) -> None:
@@ -51,6 +69,28 @@ async def test_an_actor_that_fails_because_another_was_stopped_before_it_is_no_c
         await supervisor.start_child(Cart, name=carts.via("a"))
         await wait_all_tasks_blocked()
     assert isinstance((await ref.wait()).error, ActorExited)
+
+
+async def test_a_block_in_a_block_notes_a_crash_once(autojump_clock: MockClock) -> None:
+    async with open_supervisor(at_end="stop") as supervisor:
+        ended = await supervisor.start_child(Cart, id="ended")
+        await supervisor.terminate_child(ended)
+        cart = await supervisor.start_child(Cart)
+        with pytest.raises(KeyError, match="tea") as caught:
+            async with checked(), checked():
+                await cart.cast(Cart.add, "tea")
+                await wait_all_tasks_blocked()
+        assert len(caught.value.__notes__) == 1
+
+
+async def test_an_actor_on_demand_is_checked_too(autojump_clock: MockClock) -> None:
+    carts: OnDemand[str, Cart] = OnDemand("carts", Basket)
+    async with open_on_demand(carts):
+        await carts.via("a").call(Cart.ping)
+        async with expect_crash(KeyError) as crashes:
+            await carts.via("a").cast(Cart.add, "tea")
+            await carts.via("b").cast(Cart.add, "salt")
+        assert len(crashes) == 2
 
 
 async def test_a_restart_is_no_leak(autojump_clock: MockClock) -> None:

@@ -122,6 +122,7 @@ async def test_wrong_options(supervisor):
 
 
 async def test_slow(supervisor, autojump_clock):
+    await supervisor.start_child(Cart)
     await supervisor.start_child(Slow, name=carts.via("slow"))
 
 

@@ -140,6 +140,7 @@ class TestTheStandIn:
     async def test_takes_any_arguments_and_can_take_the_place_of_the_class(self) -> None:
         mailer = Recorder(Mailer)
         patched: Any = mailer.actor
+        assert patched.Error is OSError
         keyed: OnDemand[str, Mailer] = OnDemand("keyed", patched)
         mailer.on(patched.send).answer("queued")
         async with supervised() as supervisor, open_on_demand(keyed):

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import threading
+from collections.abc import Awaitable
 from functools import partial
 from typing import Any
 
@@ -165,8 +166,8 @@ class TestItWaits:
 
     async def test_until_a_message_that_is_handled_beside_others_is_done(self, autojump_clock: MockClock) -> None:
         class Games(DynamicSupervisor):
-            async def prepare(self) -> None:
-                await trio.sleep(3)
+            def prepare(self) -> Awaitable[None]:
+                return trio.sleep(3)  # noqa: ASYNC105  # it is awaited in a turn of its own
 
         async with supervised() as supervisor:
             ref = await supervisor.start_child(Games)
@@ -410,6 +411,13 @@ class TestItRaises:
             ref = await supervisor.start_child(Worker)
             await ref.cast(Worker.wait_for, trio.Event())
             with pytest.raises(NotSettled, match="nothing is due before the deadline in 60"), trio.fail_after(60):
+                await settled()
+
+    async def test_before_a_deadline_with_a_real_clock_too(self) -> None:
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Worker)
+            await ref.cast(Worker.wait_for, trio.Event())
+            with pytest.raises(NotSettled), trio.fail_after(200):
                 await settled()
 
     async def test_after_timers_that_come_before_the_deadline(self, autojump_clock: MockClock) -> None:

@@ -80,6 +80,10 @@ async def replace_state(ref: Address[A], fn: Callable[[A], None], /) -> dict[str
     return cast("dict[str, object]", await wait_answer(ask(accepting(ref), fn)))
 
 
+# `trioreg.testing` has both, too. A traceback shows them as those of the module for debugging.
+replace_state.__module__ = state.__module__ = "trioreg.debug"
+
+
 def require_address(ref: object) -> None:
     """Raise `TypeError` unless this is the address of an actor."""
     if not isinstance(ref, Address):

@@ -14,25 +14,24 @@ import attrs
 from trio.lowlevel import RunVar, checkpoint
 from trio.testing import wait_all_tasks_blocked
 
-from .._program import Instrument, hooks_of
+from .._program import Instrument, add_instrument, remove_instrument
 from .._runtime import (
     ActorExited,
     AsyncBlock,
     Identity,
     NotRunning,
     current_run,
-    install,
     shown_error,
     shown_safely,
-    uninstall,
 )
-from .._supervision import Child, Engine, tops_of, walk
+from .._supervision import Engine, tops_of, walk
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from .._actors import ActorRef, Cell
-    from .._runtime import Exit, Run
+    from .._runtime import Exit
+    from .._supervision import Child
 
 Errors: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
 
@@ -71,22 +70,17 @@ class CrashWatch(Instrument):
         self.crashes: list[Crash] = []
         self._expected: list[BaseException] = []
         self._cells: dict[ActorRef[Any], Cell] = {}
-        self._run: Run | None = None
 
     def begin(self) -> None:
-        run = self._run = current_run()
-        for _, child in walk(tuple(tops_of(run))):
+        for _, child in walk(tuple(tops_of(current_run()))):
             if child.ref is not None:
                 self.actor_starting(child.ref)
-        install(run, self, hooks_of(self), _no_message)
+        add_instrument(self)
         _watches().append(self)
 
     def end(self) -> None:
-        run, self._run = self._run, None
-        assert run is not None
+        remove_instrument(self)
         _watches().remove(self)
-        if run.instruments is not None and self in run.instruments.all:
-            uninstall(run, self)
         self._cells.clear()
 
     def unexpected(self) -> list[Crash]:
@@ -104,27 +98,21 @@ class CrashWatch(Instrument):
     # The hooks
 
     def actor_starting(self, ref: ActorRef[Any], /) -> None:
-        if ref._cell is not None:
-            self._cells[ref] = ref._cell
+        cell = ref._cell
+        assert cell is not None
+        self._cells[ref] = cell  # its reference will not lead to it any more when it has ended
 
     def actor_exited(self, ref: ActorRef[Any], exit: Exit, /) -> None:
-        cell = self._cells.pop(ref, None)
+        cell = self._cells.pop(ref)
         if exit.error is None:
             return
-        child = getattr(cell and cell.life, "child", None)
-        supervisor, label = "a supervisor", repr(ref)[1:-1]
-        if isinstance(child, Child):
-            if cell is not None and cell.life.starter is not None and not child.parent.is_in_restart_group(child):
-                return
-            parent = child.parent
-            if isinstance(parent, Engine) and parent.is_closing() and says_only_that_it_is_gone(exit.error):
-                return  # it needed an actor that was stopped before it
-            supervisor, label = child.parent.label, child.task_name(ref)
-        self.crashes.append(Crash(ref, exit.error, supervisor, label))
-
-
-def _no_message(*_: object) -> None:
-    raise AssertionError("it has no hook for messages")  # pragma: no cover  # every actor has one
+        child = cast("Child", cell.life.child)
+        parent = child.parent
+        if cell.life.starter is not None and not parent.is_in_restart_group(child):
+            return
+        if isinstance(parent, Engine) and parent.is_closing() and says_only_that_it_is_gone(exit.error):
+            return  # it needed an actor that was stopped before it
+        self.crashes.append(Crash(ref, exit.error, parent.label, child.task_name(ref)))
 
 
 _all_watches: RunVar[list[CrashWatch]] = RunVar("trioreg crash watches")

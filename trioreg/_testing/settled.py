@@ -195,8 +195,10 @@ def _is_in_thread(frames: Frames) -> bool:
 
 def _is_something_due() -> bool:
     """Whether there is a deadline before that of this task."""
+    seconds = current_statistics().seconds_to_next_deadline
+    # In this order: if the next deadline is its own, a real clock makes that the smaller one, and not the larger one.
     own = trio.current_effective_deadline() - trio.current_time()
-    return current_statistics().seconds_to_next_deadline < own
+    return seconds < own
 
 
 # The error

@@ -17,15 +17,15 @@ import trio
 from trio.lowlevel import current_clock
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from .._program import Instrument, hooks_of, report_of
-from .._runtime import counted, current_run, install, uninstall
+from .._program import Instrument, add_instrument, remove_instrument, report_of
+from .._runtime import counted
 from .._supervision import SupervisorBase, node_of, walk
 from .checked import Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .._actors import ActorRef, Message
+    from .._actors import ActorRef
     from .._runtime import Exit
     from .._supervision import Engine, TreeChild
 
@@ -78,20 +78,19 @@ class StopWatch(Instrument):
 
     async def run(self) -> None:
         """Watch until this is cancelled."""
-        run = current_run()
-        install(run, self, hooks_of(self), _no_message)
+        add_instrument(self)
         try:
             async with trio.open_nursery() as nursery:
                 clock = current_clock()
                 if isinstance(clock, MockClock) and not clock.rate and clock.autojump_threshold == math.inf:
                     nursery.start_soon(_move, clock)
-                for kill in (self._engine.kill, self._say_that_it_hangs):
-                    await self._wait_until_stuck()
-                    kill()
+                await self._wait_until_stuck()
+                self._engine.kill()
+                await self._wait_until_stuck()
+                self._say_that_it_hangs()
                 await trio.sleep_forever()
         finally:
-            if run.instruments is not None and self in run.instruments.all:
-                uninstall(run, self)
+            remove_instrument(self)
 
     async def _wait_until_stuck(self) -> None:
         """Return when nothing has ended for too long."""
@@ -117,15 +116,13 @@ class StopWatch(Instrument):
         return (child for _, child in walk((top,)) if child.ref is not None and not child.is_supervisor)
 
     def _note_late(self) -> None:
-        for child in self._living():
-            if child.ref is None or child.state not in ("stopping", "ending"):
-                continue
-            exit = child.ref.exit
-            if exit is None or exit.reason != "killed" or child.ref not in self._late:
-                own = child.spec.seconds
+        late = {child.ref: child.spec.seconds for child in self._living() if child.state in ("stopping", "ending")}
+        for ref, own in late.items():
+            assert ref is not None
+            if ref not in self._late or (ref.exit is not None and ref.exit.reason != "killed"):
                 seconds = f"within its {counted(own, 'second')}" if own < math.inf else f"for {PATIENCE:.0f} seconds"
-                report = indent(str(report_of(child.ref)), "  ")
-                self._late[child.ref] = f"did not stop {seconds}, and was killed. Before that:\n{report}"
+                report = indent(str(report_of(ref)), "  ")
+                self._late[ref] = f"did not stop {seconds}, and was killed. Before that:\n{report}"
 
     def actor_exited(self, ref: ActorRef[Any], exit: Exit, /) -> None:
         self._ended.set()
@@ -143,7 +140,3 @@ async def _move(clock: MockClock) -> None:
     while True:
         await wait_all_tasks_blocked(0.01)
         clock.jump(PAUSE / 2)
-
-
-def _no_message(*_: object) -> Message:
-    raise AssertionError("it has no hook for messages")  # pragma: no cover
