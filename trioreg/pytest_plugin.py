@@ -121,8 +121,9 @@ def _trioreg_test(request: pytest.FixtureRequest) -> TestUnderWatch:
     item: Any = request.node
     name = next(name for name in FIXTURES if name in request.fixturenames)
     if item.get_closest_marker("trio") is None:
+        name_of_test = getattr(item, "originalname", item.name)  # a doctest has no other name
         pytest.fail(
-            f"the fixture {name!r} is for async tests: write 'async def {item.originalname}', and mark it with"
+            f"the fixture {name!r} is for async tests: write 'async def {name_of_test}', and mark it with"
             " @pytest.mark.trio, or set trio_mode = true in the settings of pytest",
             pytrace=False,
         )
