@@ -161,7 +161,7 @@ def test_each_test_that_a_promise_names_exists(name: str, file: str) -> None:
 
 
 SESSIONS = set(
-    re.findall(r"^@nox\.session\n(?:@.+\n)*def (\w+)", (ROOT / "noxfile.py").read_text("utf-8"), re.MULTILINE)
+    re.findall(r"^@nox\.session.*\n(?:@.+\n)*def (\w+)", (ROOT / "noxfile.py").read_text("utf-8"), re.MULTILINE)
 )
 
 
