@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import types
 from collections.abc import Generator
 from typing import Any
@@ -378,3 +379,138 @@ async def test_a_class_that_was_defined_again_is_refused_and_the_error_says_so(a
             with pytest.raises(TypeError, match=r"Agent has been defined again since it started\. Start it again$"):
                 await ref.call(method, "text")
         assert await ref.call(old.echo, "text") == "text"
+
+
+@pytest.mark.parametrize("name", ["plain", "proxied", "for_instances", "cached", "old_coroutine", "of_a_compiler"])
+async def test_a_method_that_is_bound_to_an_instance_is_refused_with_what_to_pass(
+    name: str, autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        ref: ActorRef[Any] = await supervisor.start_child(Many)
+        with pytest.raises(TypeError, match=rf"pass Many\.{name}$|pass the method itself, and all arguments after it$"):
+            await ref.call(getattr(Many(), name), 5)
+
+
+class Decorator:
+    """A decorator of a user's: for the class it is itself, for an instance an object of another class."""
+
+    def __init__(self, function: Any) -> None:
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any) -> Any:
+        return vars(self)["__wrapped__"](*args)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else DecoratedForOne(vars(self)["__wrapped__"])
+
+
+class DecoratedForOne(Decorator):
+    pass
+
+
+async def test_what_a_decorator_gives_for_an_instance_is_refused_with_what_to_pass(autojump_clock: MockClock) -> None:
+    class Decorated(Actor):
+        @Decorator
+        def read(self) -> int:
+            return 1
+
+    async with supervised() as supervisor:
+        ref: ActorRef[Any] = await supervisor.start_child(Decorated)
+        with pytest.raises(TypeError, match=r"read is bound to an instance: pass .*Decorated\.read$"):
+            await ref.call(Decorated().read)
+
+
+async def test_a_method_that_has_been_deleted_from_its_class_is_no_method(autojump_clock: MockClock) -> None:
+    method = Gone.leave
+    del Gone.leave
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Gone)
+        with pytest.raises(TypeError, match=r"^Gone\.leave is not a method of Gone: pass Gone\.<method>$"):
+            await ref.call(method)
+
+
+class Gone(Actor):
+    def leave(self) -> None:
+        pass
+
+
+async def test_an_error_about_a_partial_method_names_the_method_in_it(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        ref: ActorRef[Any] = await supervisor.start_child(Strange)
+        with pytest.raises(
+            TypeError, match=r"^functools\.partialmethod\(Many\._add, \.\.\.\) is not a method of Strange"
+        ):
+            await ref.call(Many.partial_method, 5)
+
+
+@pytest.mark.filterwarnings("ignore:functools.partial will be a method:FutureWarning")  # by Python 3.13
+async def test_a_partial_of_a_function_gets_no_actor(autojump_clock: MockClock) -> None:
+    class Adds(Actor):
+        added = functools.partial(operator.add, 100)
+
+    async with supervised() as supervisor:
+        ref: ActorRef[Any] = await supervisor.start_child(Adds)
+        assert await ref.call(vars(Adds)["added"], 5) == 105
+
+
+class NotForClasses:
+    """A descriptor that fails when it is looked up in the class."""
+
+    def __init__(self, error: type[Exception]) -> None:
+        self.error = error
+
+    def __get__(self, instance: object, owner: type | None = None) -> object:
+        if instance is None:
+            raise self.error
+        return 1
+
+
+async def test_an_attribute_that_can_not_be_looked_up_in_the_class_hides_no_method(autojump_clock: MockClock) -> None:
+    class Crossed(Actor):
+        cross = NotForClasses(ValueError)
+        adder = Adder(100)
+
+    async with supervised() as supervisor:
+        ref: ActorRef[Any] = await supervisor.start_child(Crossed)
+        crossed: Any = Crossed
+        assert await ref.call(crossed.adder, 5) == 105
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError])
+async def test_a_method_is_not_called_unknown_for_want_of_memory(
+    error: type[Exception], autojump_clock: MockClock
+) -> None:
+    class Crossed(Actor):
+        cross = NotForClasses(error)
+        adder = Adder(100)
+
+    async with supervised() as supervisor:
+        ref: ActorRef[Any] = await supervisor.start_child(Crossed)
+        crossed: Any = Crossed
+        with pytest.raises(error):
+            await ref.call(crossed.adder, 5)
+        assert ref.is_alive
+
+
+async def test_a_positional_only_argument_by_keyword_is_refused(autojump_clock: MockClock) -> None:
+    class Strict(Actor):
+        def take(self, number: int, /, **others: int) -> int:
+            return number + sum(others.values())
+
+    async with supervised() as supervisor:
+        ref: ActorRef[Any] = await supervisor.start_child(Strict)
+        strict: Any = Strict
+        with pytest.raises(TypeError, match=r"Strict\.take\(\): "):
+            await ref.call(strict.take, number=1)
+        assert await ref.call(strict.take, 1, other=2) == 3
+
+
+async def test_any_number_of_different_keywords_can_be_sent(autojump_clock: MockClock) -> None:
+    class Open(Actor):
+        def take(self, **numbers: int) -> int:
+            return sum(numbers.values())
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Open)
+        for number in range(100):
+            assert await ref.call(Open.take, **{f"number_{number}": number}) == number

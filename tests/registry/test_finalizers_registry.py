@@ -16,6 +16,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trioreg import Actor, Feed, Registered, Registry, Unregistered
 from trioreg._registry import names as names_module
 from trioreg._registry import registration
+from trioreg._registry.entry import new_entry
 
 
 class Cyclic:
@@ -162,7 +163,7 @@ async def test_an_entry_whose_making_has_the_registry_followed_is_told_of(
     def made(cls: Any, parts: Any) -> Any:
         monkeypatch.undo()
         follow(names, watches, blocks)
-        return tuple.__new__(cls, parts)
+        return new_entry(cls, parts)
 
     async with supervised() as supervisor:
         monkeypatch.setattr(names_module if by_actor else registration, "new_entry", made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import cast
 
 import pytest
 import trio
@@ -48,6 +49,21 @@ def text_of(error: BaseException) -> str:
 def test_an_error_with_few_errors_behind_it_is_left_to_python() -> None:
     assert cut_traceback(chain(LONGEST)) is None
     assert cut_traceback(ExceptionGroup("some", [ValueError(n) for n in range(LONGEST - 1)])) is None
+
+
+def test_an_error_that_is_met_again_counts_once() -> None:
+    error = raised(ValueError("error"))
+    group = ExceptionGroup("some", [cast("ValueError", error)] * (2 * LONGEST))
+    assert cut_traceback(group) is None
+
+
+def test_an_error_that_was_never_raised_is_shown_without_a_traceback() -> None:
+    lines = text_of(ExceptionGroup("some", [ValueError(n) for n in range(LONGEST)])).splitlines()
+    assert lines[:3] == [
+        "ExceptionGroup: some (32 sub-exceptions)",
+        "  +---------------- 1 ----------------",
+        "  | ValueError: 0",
+    ]
 
 
 def test_of_a_long_chain_the_first_and_the_last_errors_are_shown() -> None:

@@ -100,3 +100,24 @@ def test_errors_that_refer_to_each_other_are_taken_once() -> None:
     first, second = ValueError(), KeyError()
     first.__context__, second.__context__ = second, first
     keep_lines(first)
+
+
+def test_an_error_of_code_whose_columns_end_before_they_begin_keeps_no_state() -> None:
+    def fail(state: object) -> None:
+        raise ValueError("moved")
+
+    # Python's table of positions has an entry for each 8 instructions: line + 0, to line + 0, column 10, to column 2.
+    count = len(fail.__code__.co_code) // 2
+    lengths = [8] * (count // 8) + [count % 8] * (count % 8 > 0)
+    table = b"".join(bytes([0x80 | 14 << 3 | length - 1, 0, 0, 10 + 1, 2 + 1]) for length in lengths)
+    fail.__code__ = fail.__code__.replace(co_linetable=table)
+    state = State()
+    alive = weakref.ref(state)
+    with pytest.raises(ValueError, match="moved") as caught:
+        fail(state)
+    error = caught.value
+    del state, caught
+    keep_lines(error)
+    gc.collect()
+    assert alive() is None
+    assert ", in fail" in "".join(traceback.format_exception(error))

@@ -21,7 +21,7 @@ def run_machine(seed: int) -> Figures:
     env = {**environment(), "HYPOTHESIS_PROFILE": "soak"}
     done = subprocess.run(command, env=env, cwd=TESTS, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{machine} fails with --hypothesis-seed={seed}:\n{done.stdout}\n{done.stderr}"
-    examples = sum(map(int, re.findall(r"(\d+) passing examples", done.stdout)))
+    examples = sum(map(int, re.findall(r"(\d+) passing", done.stdout)))
     assert examples, done.stdout
     return Counter({"examples": examples, "machines": 1})
 

@@ -201,7 +201,11 @@ def test_a_scenario_that_can_not_be_ended_is_thrown_away(busy: bool, monkeypatch
     monkeypatch.setattr("trioreg._testing.one_run.MOST_ROUNDS", 500)
     monkeypatch.setattr("trioreg._testing.one_run._ROUNDS_TO_END", 100)
     monkeypatch.setattr("trioreg._testing.one_run._MOST_BREAKS", 2)
-    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # Trio's own complaints about what is thrown away
+
+    def unheard(complaint: object) -> None:
+        """Trio complains about what is thrown away."""
+
+    monkeypatch.setattr(sys, "unraisablehook", unheard)
 
     async def scenario() -> None:
         with trio.CancelScope(shield=True):

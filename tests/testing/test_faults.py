@@ -191,6 +191,21 @@ class TestCrash:
             await ref.wait()
             assert ended == ["work"]
 
+    @pytest.mark.parametrize("method", ["call", "cast"])
+    async def test_an_actor_can_crash_itself_and_ends_after_the_handler(self, method: str) -> None:
+        class Doomed(Actor):
+            def fall(self) -> str:
+                crash(self.ref, OSError("disk"))
+                return "answered"
+
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Doomed, restart="temporary")
+            if method == "call":
+                assert await ref.call(Doomed.fall) == "answered"
+            else:
+                await ref.cast(Doomed.fall)
+            assert isinstance((await ref.wait()).error, OSError)
+
     async def test_an_actor_that_has_ended_or_is_ending_is_an_error(self, autojump_clock: MockClock) -> None:
         async with supervised() as supervisor:
             ref = await supervisor.start_child(Cart)

@@ -86,8 +86,7 @@ async def a_name_goes_with_its_actor() -> None:
     names: Registry[str, None] = Registry("names")
 
     async def look() -> None:
-        while not ref.exit:
-            await checkpoint()
+        await steps(2)
         for owner, _ in names.lookup("named"):
             assert owner is not ref or ref.is_alive, "the name of an actor that has ended"
 
@@ -148,8 +147,8 @@ def plant_unfair_queue(patch: Patch) -> None:
 
 
 async def a_call_of_an_actor_that_ends_fails() -> None:
-    async def ask(pause: int) -> None:
-        await steps(pause)
+    async def ask(seconds: int) -> None:
+        await steps(seconds)
         with suppress(ActorExited):
             await ref.call(Slow.work)
 
@@ -162,7 +161,7 @@ async def a_call_of_an_actor_that_ends_fails() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask, 0)
             nursery.start_soon(ask, 1)
-            await steps(5)
+            await steps(1)
             ref.cancel()
         supervisor.stop()
 
@@ -187,6 +186,7 @@ async def a_name_is_free_when_its_actor_has_ended() -> None:
             saved.append("saved")
 
     async def follow() -> None:
+        await steps(3)
         await names.acquire("book")
         assert saved, "the book is not saved yet"
 
@@ -223,9 +223,8 @@ async def a_restarted_actor_keeps_its_name() -> None:
     names: Registry[str, None] = Registry("names")
 
     async def send() -> None:
-        for _ in range(6):
-            names.via("fragile").cast_nowait(Fragile.work)
-            await checkpoint()
+        await steps(2)
+        names.via("fragile").cast_nowait(Fragile.work)
 
     async with open_dynamic_supervisor() as supervisor:
         ref = await supervisor.start_child(Fragile, name=names.via("fragile"))
@@ -233,6 +232,7 @@ async def a_restarted_actor_keeps_its_name() -> None:
             nursery.start_soon(send)
             await checkpoint()
             ref.cast_nowait(Fragile.fail)
+        await wait_all_tasks_blocked()  # it has been restarted: a crash of a supervisor that ends would leave it
         supervisor.stop()
 
 

@@ -143,7 +143,7 @@ class Handler:
             self._signature.bind(None, *args, **kwargs)
             if len(args) < self._positional_only:
                 # In some Pythons `bind` takes a positional-only argument by keyword if there is also a ``**kwargs``.
-                raise TypeError("missing a positional-only argument")
+                raise TypeError("missing a positional-only argument")  # pragma: no cover  # such as 3.13.0
         except TypeError as error:
             raise TypeError(f"{self.name}(): {error}") from None
         if len(self._shapes) < _SHAPES_KEPT:

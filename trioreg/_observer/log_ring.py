@@ -86,11 +86,6 @@ class LogRing:
         """Take no more lines, until the next `attach`. What is kept stays."""
         logging.getLogger(_LOGGER).removeHandler(self._handler)
 
-    @property
-    def last(self) -> int:
-        """The number of the last line; 0 if there is none."""
-        return self._handler.count
-
     def lines(self) -> list[LogLine]:
         """What is kept, the newest first. Not a checkpoint."""
         return list(self._lines)[::-1]

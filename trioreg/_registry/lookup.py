@@ -74,11 +74,10 @@ class Lookup(RegistryCore[K, V]):
             # `Tables.entry`, written out.
             if self._sole is not None:
                 entry = self._sole.get(key)
-            elif self._gets:
-                entry = self._gets[hash(key) % self._n](key)
             else:
-                self._require_unique("whereis")
-                entry = None
+                if not self._gets:
+                    self._require_unique("whereis")
+                entry = self._gets[hash(key) % self._n](key)
         except TypeError as error:
             raise unhashable("key", key, error) from None
         if of is not None:
