@@ -146,9 +146,33 @@ def test_each_promise_names_a_test_or_figures() -> None:
         assert "`test_" in promise or "figures" in promise, promise
 
 
+def test_each_promise_has_a_file_of_tests_which_the_page_names_in_its_place() -> None:
+    _, *promises = PROMISES.split("\n## ")
+    files = {file.name for file in (ROOT / "tests" / "promises").glob("test_*.py")}
+    named = [re.findall(r"^Its tests are in `tests/promises/(test_\w+\.py)`\.$", text, re.M) for text in promises]
+    for number, found in enumerate(named, 1):
+        assert [file.startswith(f"test_{number}_") for file in found] == [True]
+    assert {file for found in named for file in found} == files
+
+
 @pytest.mark.parametrize(("name", "file"), re.findall(r"`(test_\w+)`\s+in\s+`([\w/.]+)`", PROMISES))
 def test_each_test_that_a_promise_names_exists(name: str, file: str) -> None:
     assert f"def {name}(" in (ROOT / file).read_text("utf-8")
+
+
+SESSIONS = set(
+    re.findall(r"^@nox\.session.*\n(?:@.+\n)*def (\w+)", (ROOT / "noxfile.py").read_text("utf-8"), re.MULTILINE)
+)
+
+
+def test_each_session_is_in_the_table_for_contributors() -> None:
+    table = re.findall(r"^\| `(\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE)
+    assert set(table) == SESSIONS
+
+
+def test_the_page_on_how_trioreg_is_tested_has_each_session_that_proves_something() -> None:
+    page = (ROOT / "docs" / "how-trioreg-is-tested.md").read_text("utf-8")
+    assert set(re.findall(r"`nox -s (\w+)", page)) == SESSIONS - {"lint"}
 
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")

@@ -121,8 +121,9 @@ def _trioreg_test(request: pytest.FixtureRequest) -> TestUnderWatch:
     item: Any = request.node
     name = next(name for name in FIXTURES if name in request.fixturenames)
     if item.get_closest_marker("trio") is None:
+        name_of_test = getattr(item, "originalname", item.name)  # a doctest has no other name
         pytest.fail(
-            f"the fixture {name!r} is for async tests: write 'async def {item.originalname}', and mark it with"
+            f"the fixture {name!r} is for async tests: write 'async def {name_of_test}', and mark it with"
             " @pytest.mark.trio, or set trio_mode = true in the settings of pytest",
             pytrace=False,
         )
@@ -159,7 +160,6 @@ async def _trioreg_check(_trioreg_test: TestUnderWatch) -> AsyncIterator[TestUnd
 
 async def supervisor(_trioreg_check: TestUnderWatch) -> AsyncIterator[Supervisor]:
     """A trioreg Supervisor that runs during the test: start what you test with ``await supervisor.start_child(...)``.
-
     At the end of the test it stops its children, the newest first. The test fails, and says why, if an actor crashes
     (also one that is restarted), unless you expect it with ``async with trioreg.testing.expect_crash(ValueError):``. It
     fails if an actor does not stop, and if an actor, a task, a name, a subscription or a claim outlives the test.
@@ -172,7 +172,6 @@ async def supervisor(_trioreg_check: TestUnderWatch) -> AsyncIterator[Supervisor
 
 async def dynamic_supervisor(_trioreg_check: TestUnderWatch) -> AsyncIterator[DynamicSupervisor]:
     """A trioreg DynamicSupervisor that runs during the test, for children that come and go.
-
     At the end of the test it stops its children side by side. What fails the test is the same as for ``supervisor``.
 
     It needs pytest-trio. ``@pytest.mark.dynamic_supervisor(max_children=10)`` gives it options of

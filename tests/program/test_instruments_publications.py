@@ -11,7 +11,7 @@ from support.supervisors import supervising
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import Actor, DynamicSupervisor, Instrument, Message, PubSub
+from trioreg import Actor, ChildSpec, DynamicSupervisor, Instrument, Message, PubSub, receive
 
 
 class Fates(Instrument):
@@ -236,3 +236,25 @@ async def test_publications_that_are_handled_beside_each_other_are_each_told_the
             other.kill()
         await trio.sleep(1)
     assert list(starts.of.values()) == [["sent", "handling", "handled"]] * 3
+
+
+async def test_a_publication_to_a_function_that_receives_it_is_told(autojump_clock: MockClock) -> None:
+    told: list[tuple[str, object]] = []
+    got: list[object] = []
+
+    class Sent(Instrument):
+        def message_sent(self, message: Message, /) -> None:
+            told.append((message.kind, message.args))
+
+    async def listen() -> None:
+        got.append(await receive())
+
+    topics: PubSub[str, str] = PubSub("topics")
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(ChildSpec(listen, restart="temporary"))
+        trioreg.add_instrument(Sent())
+        topics.join("news", owner=ref)
+        topics.publish_nowait("news", "snow")
+        await wait_all_tasks_blocked()
+    assert got == ["snow"]
+    assert told == [("publication", ("snow",))]

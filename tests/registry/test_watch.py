@@ -200,3 +200,9 @@ async def test_a_restart_is_told_as_one_life_giving_way_to_the_next(
                 Registered("names", "bond", second, 7),
             ]
             assert isinstance(exit.error, Crash)
+
+
+async def test_a_watch_is_entered_once(names: Registry[str, None]) -> None:
+    block = names.watch("a")
+    with block, pytest.raises(RuntimeError, match=r"this watch\('a'\) is already entered: make another one"):
+        block.__enter__()

@@ -47,10 +47,11 @@ async def test_as_many_restarts_as_are_allowed_in_the_window_are_made(autojump_c
 
 async def test_a_crash_that_is_older_than_the_window_is_not_among_the_errors(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
+    log: list[str] = []
     with gives_up("more than 1 restart in 5 seconds") as caught:
         async with open_dynamic_supervisor(max_restarts=1) as supervisor:
             for name in "abc":
-                await supervisor.start_child(Verbose, [], name, name=names.via(name))
+                await supervisor.start_child(Verbose, log, name, name=names.via(name))
             for name, seconds in (("a", 6), ("b", 1), ("c", 1)):
                 names.via(name).cast_nowait(Verbose.bang)
                 await trio.sleep(seconds)
