@@ -26,4 +26,4 @@ def run_machine(seed: int) -> Figures:
     return Counter({"examples": examples, "machines": 1})
 
 
-PART = Part("machines", "state machines with many examples", run_machine)
+PART = Part("machines", "state machines with many examples", run_machine, least=len(MACHINES))
