@@ -30,7 +30,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         "--seconds",
         type=seconds,
         default=600.0,
-        help="how long all parts take together; 600 by default. A part goes on until it has done each of its kinds once",
+        help="how long all parts take together; 600 by default. Each kind of round is done once at least",
     )
     bound.add_argument("--rounds", type=positive, help="how many rounds each part does")
     given = parser.parse_args(argv)
