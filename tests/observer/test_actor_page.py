@@ -9,16 +9,19 @@ from typing import Any
 import pytest
 import trio
 from support.children import ref_of
-from support.observed import Plain, Raising, Stuck, look
+from support.observed import Fickle, Plain, Raising, Stuck, look
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
 from trioreg import (
     Actor,
     ActorRef,
+    Backoff,
     ChildSpec,
     Registry,
+    RestartLimit,
     Supervisor,
+    debug,
     open_dynamic_supervisor,
     open_pool,
     open_supervisor,
@@ -150,6 +153,36 @@ async def test_the_claim_of_a_worker_is_a_fact() -> None:
     async with open_pool(Plain, size=1) as pool, pool.claim() as worker:
         facts = dict((await page_of(worker))["facts"])
         assert facts["Claimed by"] == f"task {trio.lowlevel.current_task().name}"
+
+
+async def test_what_its_supervisor_was_told_about_an_actor_are_facts() -> None:
+    limit, backoff = RestartLimit(3, 60), Backoff(1, 60)
+    spec = ChildSpec(Plain, id="one", restart="transient", significant=True, limit=limit, backoff=backoff)
+    async with open_supervisor([spec], auto_shutdown="any_significant", at_end="stop") as supervisor:
+        facts = dict((await page_of(ref_of(supervisor, "one")))["facts"])
+        assert facts["Significant"] == "yes"
+        assert facts["Own limit"] == "3 restarts in 60 seconds, then drop"
+        assert facts["Backoff"] == repr(backoff)
+
+
+async def test_an_actor_that_is_suspended_is_said_to_be() -> None:
+    async with open_supervisor([ChildSpec(Plain, id="one")], at_end="stop") as supervisor:
+        ref = ref_of(supervisor, "one")
+        await debug.suspend(ref)
+        assert "Suspended" in dict((await page_of(ref))["facts"])
+        await debug.resume(ref)
+        assert "Suspended" not in dict((await page_of(ref))["facts"])
+
+
+async def test_a_name_whose_hash_raises_by_now_is_shown() -> None:
+    names: Registry[Fickle, object] = Registry("names", partitions=2)
+    key = Fickle()
+    async with open_supervisor([ChildSpec(Plain, id="one")], at_end="stop") as supervisor:
+        ref = ref_of(supervisor, "one")
+        names.register(key, owner=ref)
+        with key.raising():
+            (name,) = (await page_of(ref))["names"]
+        assert name["key"] == "fickle"
 
 
 # State
