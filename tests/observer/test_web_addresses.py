@@ -214,7 +214,7 @@ async def test_a_name_that_others_reach_is_answered_and_localhost_is_not(monkeyp
     bind = parse_bind("tools.example:0")
     (listener,) = await listen(bind, True)
     port = listener.socket.getsockname()[1]
-    assert hosts_of(bind, [listener]) == {f"tools.example:{port}", f"127.0.0.1:{port}"}
+    assert hosts_of(bind, [listener]) == frozenset({f"tools.example:{port}", f"127.0.0.1:{port}"})
     await listener.aclose()
 
 
