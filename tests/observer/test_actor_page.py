@@ -188,8 +188,7 @@ async def test_a_name_whose_hash_raises_by_now_is_shown() -> None:
 async def test_an_actor_far_behind_is_looked_for_in_slices(steps: Steps) -> None:
     run = current_run()
     async with open_dynamic_supervisor(at_end="stop") as supervisor:
-        for _ in range(3 * pace.STEPS):
-            last = await supervisor.start_child(Plain)
+        *_, last = [await supervisor.start_child(Plain) for _ in range(3 * pace.STEPS)]
         *_, seen = [seen async for seen in walk(run, Pace())]
         before, steps.since_rest = steps.steps, 0
         found = await child_in_place(run, seen.node, Pace())
