@@ -73,7 +73,8 @@ async def settled() -> None:
 
     With a virtual clock, this waits until the handlers that sleep are done, and the clock jumps on the way. With a
     real clock it waits for as long as that takes. Neither clock nor program is slowed down. A virtual clock stands
-    still while an actor waits for a thread, and while all that can come is the result of a thread.
+    still while an actor waits for a thread, and while all that can come is the result of a thread. It does not stand
+    still for sockets and processes.
 
     If it can't go on, this raises instead of waiting for ever: no task can run, nothing has a deadline, nothing waits
     for the system, and no thread works. It sees threads that Trio has started, and no others. If something else is
