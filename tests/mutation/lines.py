@@ -68,6 +68,7 @@ class Lines:
 
     def pytest_collection_finish(self) -> None:
         """Watch the code of all functions there are."""
+        gc.unfreeze()  # what is frozen is not among the objects that the collector shows
         for code in {function.__code__ for function in gc.get_objects() if type(function) is FunctionType}:
             if code.co_filename.startswith(self._below) and not self._is_blind:
                 self._watch(code)

@@ -46,6 +46,7 @@ class Trials:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._forks = Forks(session, self._runs.seconds)
         self._unsound.update(test for test in self._runs.seconds if not self._forks.knows(test))
+        gc.unfreeze()  # what is frozen is not among the objects that the collector shows
         self._functions = Functions.now()
         gc.collect()
         gc.freeze()
