@@ -114,8 +114,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         if error is None and not watched.has_run:
             error = AssertionError(
                 f"the fixture {_asked_for(item)} did not run, so nothing was checked: pytest-trio runs a fixture only"
-                " if the test, or a fixture of the test, has it as an argument. @pytest.mark.usefixtures and autouse are"
-                " not enough"
+                " if the test, or a fixture of the test, has it as an argument. @pytest.mark.usefixtures and autouse"
+                " are not enough"
             )
         error = judged(error, watched.problems)
         watched.problems.clear()
