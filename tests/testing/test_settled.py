@@ -215,10 +215,12 @@ class TestItWaits:
 
 class TestItDoesNotWait:
     async def test_for_a_thread_of_another_task_before_time_goes_on(self, autojump_clock: MockClock) -> None:
+        async def wait() -> None:
+            await trio.to_thread.run_sync(may_end.wait, abandon_on_cancel=True)
+
         log: list[object] = []
         may_end = threading.Event()
         async with trio.open_nursery() as nursery, supervised() as supervisor:
-            wait = partial(trio.to_thread.run_sync, may_end.wait, abandon_on_cancel=True)
             nursery.start_soon(wait)
             ref = await supervisor.start_child(Worker, log)
             await ref.cast(Worker.do, "tea", 3)
