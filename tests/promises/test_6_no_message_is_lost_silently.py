@@ -123,6 +123,33 @@ async def test_each_message_to_an_actor_that_ends_at_any_step_has_one_end(
     assert len(ends) == 3 * SENDERS
 
 
+class Narrow(Clerk):
+    mailbox_size = 1
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("cls", [Clerk, Narrow])
+async def test_each_message_whose_sender_is_cancelled_at_any_step_is_handled_or_withdrawn(
+    cls: type[Clerk], step: int, autojump_clock: MockClock
+) -> None:
+    """With a full mailbox, the message is in line for room, or not yet in the mailbox at all."""
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(cls, restart="temporary")
+        with accounted_for() as told:
+            ref.cast_nowait(Clerk.note_slowly, "first")
+            async with trio.open_nursery() as nursery:
+                instrument = AtStep(step, nursery.cancel_scope.cancel)
+                add_instrument(instrument)
+                for number in range(SENDERS):
+                    nursery.start_soon(ref.call, Clerk.note_slowly, number)
+                    nursery.start_soon(ref.cast, Clerk.note_slowly, number)
+            remove_instrument(instrument)
+            await wait_all_tasks_blocked()
+        assert ref.statistics().queued == 0
+        assert {each for ends in told.ends.values() for each in ends} <= {"handled", "withdrawn"}
+        assert ref.is_alive
+
+
 @pytest.mark.parametrize("step", STEPS)
 async def test_each_message_to_a_name_whose_actor_is_restarted_at_any_step_has_one_end(
     step: int, autojump_clock: MockClock
