@@ -143,7 +143,7 @@ def oldest(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Run the long proofs: `-- [PART ...] [--seed N] [--seconds S | --rounds N]`; ten minutes by default."""
+    """Run the long proofs: `-- [PART ...] [--seed N] [--seconds S | --rounds N]`; some 20 minutes by default."""
     session.install("-e", ".", *group("test"))
     session.chdir("tests")
     session.run("python", "-m", "soak", *session.posargs)

@@ -24,7 +24,7 @@ from trioreg._observer.pace import Pace
 # No deadline: a first example pays for imports and for Trio's start, and CI machines stall.
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=60, print_blob=True)
 settings.register_profile("dev", deadline=None, max_examples=300)
-settings.register_profile("soak", deadline=None, database=None, max_examples=100, print_blob=True)
+settings.register_profile("soak", deadline=None, database=None, max_examples=160, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 

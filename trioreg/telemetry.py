@@ -101,8 +101,8 @@ class Telemetry(Instrument):
             message, route.handled_name, route.handled_kind, route.handled_attributes, context, handling.cause
         )
         handling.begin(span, context)
-        if message.began_at is not None:
-            self._metrics.began(route, message.began_at - message.sent_at)
+        assert message.began_at is not None
+        self._metrics.began(route, message.began_at - message.sent_at)
 
     def handled(self, message: Message, value: object, error: BaseException | None, /) -> None:
         handling = self._handling_of(message)
@@ -110,8 +110,8 @@ class Telemetry(Instrument):
             return
         route, span = handling.route, handling.handled
         outcome = outcome_of(message, error)
-        if message.began_at is not None:
-            self._metrics.handled(route, trio.current_time() - message.began_at, outcome, error)
+        assert message.began_at is not None
+        self._metrics.handled(route, trio.current_time() - message.began_at, outcome, error)
         handling.end(is_method=message.method is not None)
         # The declared error of a call is for its caller. That of another message is for nobody.
         is_status = route.is_call and outcome == "declared_error"

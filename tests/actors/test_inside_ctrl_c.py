@@ -67,6 +67,24 @@ def test_ctrl_c_within_reply_send_does_not_lose_the_answer() -> None:
     assert answers == ["welcome"]
 
 
+@pytest.mark.parametrize("end", ["cancel", "kill"])
+def test_ctrl_c_within_the_end_of_an_actor_still_ends_it(end: str) -> None:
+    async def main() -> None:
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Actor, restart="temporary")
+            await wait_all_tasks_blocked()
+            interrupt()
+            with suppress(KeyboardInterrupt):
+                getattr(ref, end)()
+            with suppress(KeyboardInterrupt):
+                await trio.lowlevel.checkpoint()
+            await wait_all_tasks_blocked()
+            assert not ref.is_alive
+
+    with interrupted_at("before what an actor does is cancelled") as interrupt:
+        trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
 def test_ctrl_c_within_stop_still_stops_the_actor() -> None:
     class Stopping(Actor):
         def end(self) -> None:

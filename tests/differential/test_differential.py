@@ -103,6 +103,42 @@ def test_the_session_says_how_many_operations_it_did(elixir: Elixir, capsys: pyt
     assert capsys.readouterr().out.startswith("100 operations in")
 
 
+def test_ctrl_c_shows_what_was_compared_so_far(
+    elixir: Elixir, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = iter([Program.random(1, 20), Program.random(2, 20)])
+
+    def random_program(seed: int, each: int) -> Program:
+        try:
+            return next(programs)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr(Program, "random", random_program)
+    with Elixir(elixir.command) as other:  # it is left with a program whose answers nobody reads
+        assert session.run(other, seed=1, each=20, operations=math.inf, seconds=math.inf) == 130
+    assert "20 operations in" in (out := capsys.readouterr().out)
+    assert "no difference so far" in out
+
+
+@pytest.mark.parametrize("bound", ["--operations=0", "--operations=-3", "--seconds=0", "--seconds=nan", "--each=0"])
+def test_a_bound_in_which_nothing_would_be_compared_is_refused(bound: str) -> None:
+    with pytest.raises(SystemExit):
+        session.main([bound])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the program that ends is a shell script")
+def test_an_elixir_that_does_not_start_is_an_error_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = tmp_path / "elixir"
+    ends.write_text("#!/bin/sh\nexit 1\n")
+    ends.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    assert session.main([]) == 1
+    assert capsys.readouterr().out == "Elixir has ended: what it wrote to stderr says why\n"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="the program that ends is a shell script")
 def test_an_elixir_that_ends_is_an_error_that_has_the_seed(tmp_path: Path) -> None:
     ends = tmp_path / "ends"

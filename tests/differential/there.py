@@ -23,10 +23,12 @@ class Elixir:
     """An Elixir that runs one program after the other: `send` the next, then `receive` the answers of the last.
 
     Attributes:
+        command: What was started.
         version: Which Elixir, on which OTP.
     """
 
     def __init__(self, command: str) -> None:
+        self.command = command
         peer = Path(__file__).with_name("peer.exs")
         self._process = subprocess.Popen(
             [command, "--erl", "-noinput", str(peer)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -34,7 +36,11 @@ class Elixir:
         self._running: deque[int] = deque()  # the seeds of the programs that it has
         self._to = cast("IO[bytes]", self._process.stdin)
         self._from = cast("IO[bytes]", self._process.stdout)
-        self.version = self._frame().decode()
+        try:
+            self.version = self._frame().decode()
+        except BaseException:
+            self._end()
+            raise
 
     def __enter__(self) -> Elixir:
         return self
@@ -42,6 +48,9 @@ class Elixir:
     def __exit__(
         self, etype: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self._process.kill()
         self._process.communicate()
 

@@ -25,7 +25,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".mutation"
-TESTED = ("runtime", "tasks", "registry", "actors", "pool", "supervision", "pubsub", "program", "observer", "promises")
+TESTED = (
+    "runtime",
+    "tasks",
+    "registry",
+    "actors",
+    "pool",
+    "supervision",
+    "pubsub",
+    "program",
+    "observer",
+    "testing",
+    "promises",
+)
 """The folders of tests that are run against mutants, and the tests beside them. The docs and examples are not."""
 
 LEFT_OUT = ("test_docs.py", "test_examples.py", "test_layering.py", "test_house_picture.py")

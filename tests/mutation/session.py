@@ -46,6 +46,7 @@ class Trials:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._forks = Forks(session, self._runs.seconds)
         self._unsound.update(test for test in self._runs.seconds if not self._forks.knows(test))
+        gc.unfreeze()  # what is frozen is not among the objects that the collector shows
         self._functions = Functions.now()
         gc.collect()
         gc.freeze()
@@ -70,19 +71,30 @@ class Trials:
         times = path.stat()
         changes = self._functions.changes(str(path), before, after)
         is_new = changes is None
-        while True:
-            tests, _ = self._choice.tests_for(mutant, seconds=self._options.budget, without=self._unsound)
-            if not tests:
-                return NO_TEST
+        passed: set[str] = set()
+
+        def attempt(tests: list[str], patience: float = 1.0) -> Verdict:
             path.write_text(after)
             try:
                 if is_new:
-                    verdict = self._try_anew(tests)
-                else:
-                    verdict = self._forks.run(tests, lambda: swap(changes or []))
+                    return self._try_anew(tests, patience=patience)
+                return self._forks.run(tests, lambda: swap(changes or []), patience=patience)
             finally:
                 path.write_text(before)
                 os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+        while True:
+            tests, _ = self._choice.tests_for(mutant, seconds=self._options.budget, without=self._unsound | passed)
+            if not tests:
+                return NO_TEST
+            verdict = attempt(tests)
+            if verdict.how == "too slow" and verdict.killer in tests:
+                slow = verdict.killer
+                again = attempt([slow], PATIENCE)  # the machine may be busy, and it may not be the mutation's fault
+                if again.how == "survived":
+                    passed.add(slow)
+                    continue
+                verdict = again
             if verdict.how == "survived":
                 if is_new or self._options.glance:
                     return verdict

@@ -29,6 +29,7 @@ from trioreg._observer import BadParam, NotThere, Observation
 from trioreg._observer.actions import NAMES, act, actions_of
 from trioreg._observer.find import find
 from trioreg._observer.pace import Pace
+from trioreg._observer.survey import walk
 from trioreg._runtime import current_run
 
 
@@ -36,6 +37,10 @@ class Shielded(Actor):
     async def hang(self) -> None:
         with trio.CancelScope(shield=True):
             await trio.sleep(20)
+
+
+class Cart(Stuck):
+    def __init__(self, key: str) -> None: ...
 
 
 class Mute(Exception):
@@ -185,6 +190,56 @@ async def test_a_restart_goes_on_if_the_one_who_asked_goes_away(autojump_clock: 
         assert ref.state == "ending"
         await trio.sleep(2)
         assert ref_of(supervisor, "one") is not ref
+
+
+async def test_a_restart_that_takes_long_is_said_to_go_on(autojump_clock: MockClock) -> None:
+    class Slow(Actor):
+        async def on_stop(self, exit: Exit) -> None:
+            await trio.sleep(20)
+
+    async with open_supervisor([ChildSpec(Slow, id="one", shutdown=60)], at_end="stop") as supervisor:
+        ref = ref_of(supervisor, "one")
+        text = await do("restart", ref)
+        assert text.endswith("is still ending or starting after 5 seconds. That goes on.")
+        await trio.sleep(20)
+        assert ref_of(supervisor, "one") is not ref
+
+
+async def test_an_action_that_a_supervisor_can_not_take_any_more_changes_nothing(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: object) -> None:
+        raise RuntimeError("Nursery is closed to new arrivals")
+
+    async with open_supervisor([ChildSpec(Plain, id="one")], at_end="stop") as supervisor:
+        ref = ref_of(supervisor, "one")
+        monkeypatch.setattr(supervisor._engine, "start_task", closed)
+        assert (await do("terminate", ref)).endswith("is as before: its supervisor is ending.")
+        assert ref.is_alive
+
+
+async def test_nothing_can_be_done_to_an_actor_that_waits_for_its_restart(autojump_clock: MockClock) -> None:
+    async with open_dynamic_supervisor(at_end="stop") as supervisor:
+        ref = await supervisor.start_child(Plain, backoff=Backoff(initial=60))
+        ref.kill()
+        await wait_all_tasks_blocked()
+        (seen,) = [seen async for seen in walk(current_run(), Pace())]
+        assert seen.child.state == "restarting"
+        assert actions_of(seen) == []
+
+
+async def test_a_life_that_waits_for_room_can_be_killed(autojump_clock: MockClock) -> None:
+    carts: OnDemand[str, Cart] = OnDemand("carts", Cart, max_running=1)
+    async with open_on_demand(carts) as supervisor:
+        carts.via("busy").cast_nowait(Cart.hang)
+        await wait_all_tasks_blocked()
+        carts.via("waits").cast_nowait(Cart.hang)
+        await wait_all_tasks_blocked()
+        waiting = carts.whereis("waits")
+        assert isinstance(waiting, ActorRef)
+        assert "was killed" in await do("kill", waiting)
+        assert not waiting.is_alive
+        supervisor.stop()
 
 
 async def test_a_terminated_actor_is_not_started_again(autojump_clock: MockClock) -> None:

@@ -9,23 +9,26 @@ from typing import Any
 import pytest
 import trio
 from support.children import ref_of
-from support.observed import Plain, Raising, Stuck, look
+from support.observed import Fickle, Plain, Raising, Steps, Stuck, look
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
 from trioreg import (
     Actor,
     ActorRef,
+    Backoff,
     ChildSpec,
     Registry,
+    RestartLimit,
     Supervisor,
+    debug,
     open_dynamic_supervisor,
     open_pool,
     open_supervisor,
     receive,
 )
 from trioreg._actors import at_work
-from trioreg._observer import BadParam, NotThere, Observation
+from trioreg._observer import BadParam, NotThere, Observation, pace
 from trioreg._observer.actor import PAGE, SHOWN
 from trioreg._observer.find import child_in_place, find
 from trioreg._observer.pace import Pace
@@ -150,6 +153,50 @@ async def test_the_claim_of_a_worker_is_a_fact() -> None:
     async with open_pool(Plain, size=1) as pool, pool.claim() as worker:
         facts = dict((await page_of(worker))["facts"])
         assert facts["Claimed by"] == f"task {trio.lowlevel.current_task().name}"
+
+
+async def test_what_its_supervisor_was_told_about_an_actor_are_facts() -> None:
+    limit, backoff = RestartLimit(3, 60), Backoff(1, 60)
+    spec = ChildSpec(Plain, id="one", restart="transient", significant=True, limit=limit, backoff=backoff)
+    async with open_supervisor([spec], auto_shutdown="any_significant", at_end="stop") as supervisor:
+        facts = dict((await page_of(ref_of(supervisor, "one")))["facts"])
+        assert facts["Significant"] == "yes"
+        assert facts["Own limit"] == "3 restarts in 60 seconds, then drop"
+        assert facts["Backoff"] == repr(backoff)
+
+
+async def test_an_actor_that_is_suspended_is_said_to_be() -> None:
+    async with open_supervisor([ChildSpec(Plain, id="one")], at_end="stop") as supervisor:
+        ref = ref_of(supervisor, "one")
+        await debug.suspend(ref)
+        assert "Suspended" in dict((await page_of(ref))["facts"])
+        await debug.resume(ref)
+        assert "Suspended" not in dict((await page_of(ref))["facts"])
+
+
+async def test_a_name_whose_hash_raises_by_now_is_shown() -> None:
+    names: Registry[Fickle, object] = Registry("names", partitions=2)
+    key = Fickle()
+    async with open_supervisor([ChildSpec(Plain, id="one")], at_end="stop") as supervisor:
+        ref = ref_of(supervisor, "one")
+        names.register(key, owner=ref)
+        with key.raising():
+            (name,) = (await page_of(ref))["names"]
+        assert name["key"] == "fickle"
+
+
+async def test_an_actor_far_behind_is_looked_for_in_slices(steps: Steps) -> None:
+    run = current_run()
+    async with open_dynamic_supervisor(at_end="stop") as supervisor:
+        *_, last = [await supervisor.start_child(Plain) for _ in range(3 * pace.STEPS)]
+        *_, seen = [seen async for seen in walk(run, Pace())]
+        before, steps.since_rest = steps.steps, 0
+        found = await child_in_place(run, seen.node, Pace())
+        assert found is not None
+        assert found.child.life is not None
+        assert found.child.life.ref is last
+        assert steps.steps - before >= 3 * pace.STEPS
+        assert steps.most <= pace.STEPS
 
 
 # State
@@ -326,6 +373,27 @@ async def test_only_the_last_messages_are_kept(autojump_clock: MockClock) -> Non
             await ref.call(Open.add, number)
         messages = (await page_of(ref, observation, trace=1))["messages"]
         assert [message["outcome"] for message in messages] == [f"-> {number}" for number in range(24, 4, -1)]
+
+
+async def test_the_end_of_another_actor_does_not_end_the_record(autojump_clock: MockClock) -> None:
+    observation = Observation(current_run())
+    async with open_supervisor([ChildSpec(Open), ChildSpec(Plain, id="other")], at_end="stop") as supervisor:
+        ref = ref_of(supervisor, "Open")
+        await page_of(ref, observation, trace=1)
+        ref_of(supervisor, "other").kill()
+        await wait_all_tasks_blocked()
+        await ref.call(Open.add, 1)
+        assert len((await page_of(ref, observation, trace=1))["messages"]) == 1
+
+
+async def test_a_record_that_has_ended_with_its_actor_ends_with_the_observer_too(autojump_clock: MockClock) -> None:
+    observation = Observation(current_run())
+    async with open_supervisor([ChildSpec(Open, restart="temporary")], at_end="stop") as supervisor:
+        ref = ref_of(supervisor, "Open")
+        await page_of(ref, observation, trace=1)
+        await ref.stop()
+        observation.traces.end()
+        assert len(observation.traces) == 0
 
 
 async def test_the_record_ends_some_seconds_after_the_last_look(autojump_clock: MockClock) -> None:

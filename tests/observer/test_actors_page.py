@@ -12,7 +12,7 @@ from support.children import ref_of
 from support.observed import Plain, Raising, Slow, Steps, Stuck, look
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import ChildSpec, Registry, open_dynamic_supervisor, open_supervisor
+from trioreg import Backoff, ChildSpec, Registry, open_dynamic_supervisor, open_supervisor
 from trioreg._observer import BadParam, pace
 from trioreg._observer import ranking as ranking_module
 from trioreg._observer.actors import PAGE, SORTS
@@ -44,6 +44,15 @@ async def test_the_handler_that_runs_longest_comes_first_and_idle_actors_come_la
         await trio.sleep(1)
         page = await look(PAGE, sort="handling_seconds", down=1)
         assert [(row["child_id"], row["handling_seconds"]) for row in page["rows"]] == [("b", 2), ("c", 1), ("a", None)]
+
+
+async def test_an_actor_that_waits_for_its_restart_comes_last(autojump_clock: MockClock) -> None:
+    specs = [ChildSpec(Plain, id="gone", backoff=Backoff(initial=60)), ChildSpec(Plain, id="there")]
+    async with open_supervisor(specs, at_end="stop") as supervisor:
+        ref_of(supervisor, "gone").kill()
+        await wait_all_tasks_blocked()
+        for sort in ("queued", "handled"):
+            assert [row["child_id"] for row in (await look(PAGE, sort=sort, down=1))["rows"]] == ["there", "gone"]
 
 
 async def test_actors_without_a_name_are_sorted_by_their_number() -> None:

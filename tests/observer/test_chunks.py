@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import aclosing
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -97,6 +99,36 @@ def test_what_is_there_all_the_time_is_given_once_and_in_order(
     found = trio.run(read, table, change, (lambda: removed) if is_told else None)
     assert len(found) == len(set(found))
     assert [key for key in found if key in stay] == list(stay)
+
+
+class Upset(dict[int, str]):
+    """A dict that says a few times, while it is read, that it has changed."""
+
+    def __init__(self, size: int, *errors: RuntimeError) -> None:
+        super().__init__((number, str(number)) for number in range(size))
+        self.errors = list(errors)
+
+    def __iter__(self) -> Iterator[int]:
+        yield next(super().__iter__())
+        if self.errors:
+            raise self.errors.pop()
+        yield from islice(super().__iter__(), 1, None)
+
+
+def test_what_a_finalizer_changes_meanwhile_is_read_again() -> None:
+    table = Upset(4, RuntimeError("dictionary changed size during iteration"))
+    assert take(table, 0, 2) == ([0, 1], ["0", "1"])
+    assert table.errors == []
+
+
+def test_a_part_that_there_is_no_room_on_the_stack_for_is_an_error() -> None:
+    with pytest.raises(RecursionError):
+        take(Upset(4, RecursionError()), 0, 2)
+
+
+async def test_parts_that_there_is_no_room_on_the_stack_for_are_an_error() -> None:
+    with pytest.raises(RecursionError):
+        await read(Upset(4, RecursionError()), lambda: None, lambda: 0)
 
 
 @pytest.mark.usefixtures("small")

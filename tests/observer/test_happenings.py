@@ -170,6 +170,16 @@ async def test_a_crash_of_an_actor_from_before_the_page_was_opened_has_its_path_
     assert (crash["what"], crash["path"]) == ("crash", "shop")
 
 
+async def test_a_crash_of_an_actor_that_no_look_has_seen_has_no_path() -> None:
+    observation = Observation(current_run())
+    async with open_supervisor([ChildSpec(Till, id="till")], name="shop", at_end="stop") as shop:
+        with observation.watching():
+            ref_of(shop, "till").cast_nowait(Till.bang)
+            await wait_all_tasks_blocked()
+            crash = observation.happenings.last(2)[1]
+    assert (crash["what"], crash["path"]) == ("crash", "")
+
+
 async def test_a_supervisor_below_another_one_is_noted_when_it_gives_up() -> None:
     observation = Observation(current_run())
     below = ChildSpec(partial(Supervisor, max_restarts=0), ([ChildSpec(Till, id="till")],), id="games")

@@ -6,6 +6,7 @@ import gc
 import logging
 import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
 
@@ -294,6 +295,17 @@ async def test_two_observers_do_not_disturb_each_other() -> None:
         assert first.happenings.number == 2
         assert second.happenings.number == 0
     assert run.instruments is None
+
+
+def test_a_page_that_is_closed_after_the_run_is_no_error() -> None:
+    opened = ExitStack()
+
+    async def main() -> None:
+        opened.enter_context(Observation(current_run()).watching())
+        await trio.lowlevel.checkpoint()
+
+    trio.run(main, clock=MockClock())
+    opened.close()
 
 
 async def test_an_observation_that_is_dropped_is_garbage(caplog: pytest.LogCaptureFixture) -> None:

@@ -215,6 +215,19 @@ def test_a_line_that_is_written_while_another_is_made_comes_before_it(ring: LogR
     assert [(line["number"], line["message"]) for line in ring.lines()] == [(2, "outer"), (1, "inner")]
 
 
+def test_an_error_whose_traceback_can_not_be_made_does_not_lose_the_line(ring: LogRing) -> None:
+    class Bad(Exception):
+        def __getattribute__(self, name: str) -> Any:
+            if name == "__cause__":
+                raise ValueError
+            return super().__getattribute__(name)
+
+    with without_other_handlers():
+        LOG.error("failed", exc_info=Bad())
+    (line,) = ring.lines()
+    assert (line["message"], line["details"]) == ("failed", "<Bad, whose traceback raises ValueError>")
+
+
 def test_of_very_many_errors_in_one_second_only_the_first_have_a_traceback(
     ring: LogRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +301,15 @@ def test_the_handler_goes_away_with_its_observer_and_leaves_the_others() -> None
     del second
     gc.collect()
     assert TRIOREG.handlers == before
+
+
+def test_a_handler_that_is_kept_longer_than_its_observer_keeps_no_line() -> None:
+    ring = LogRing()
+    handler = next(each for each in TRIOREG.handlers if isinstance(each, module._RingHandler) and each._ring() is ring)
+    del ring
+    gc.collect()
+    handler.handle(logging.makeLogRecord({"msg": "late", "levelno": logging.INFO}))
+    assert handler.count == 0
 
 
 async def test_lines_come_again_after_the_program_has_set_up_its_logging_anew() -> None:

@@ -68,3 +68,11 @@ async def test_actors_that_are_seen_while_others_are_forgotten_are_counted_anew(
     await wait_all_tasks_blocked()
     assert messages.total == 1
     assert messages.ended(cells[-1].ref._number) is cast("Cell", cells[-1])
+
+
+def test_an_actor_whose_record_is_garbage_ends_without_one() -> None:
+    messages, cells = Messages(), cells_in(1)
+    see(messages, cells)
+    cells.clear()
+    assert messages.ended(0) is None
+    assert (len(messages), messages.total) == (0, 0)

@@ -11,13 +11,13 @@ import pytest
 import trio
 from support.children import ref_of
 from support.errors import Bang
-from support.observed import Plain, Stuck, is_plain, look
+from support.observed import Plain, Steps, Stuck, is_plain, look
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Actor, ChildSpec, PubSub, Registry, Supervisor, open_dynamic_supervisor, open_supervisor
-from trioreg._observer import Observation, Params
+from trioreg._observer import Observation, Params, pace
 from trioreg._observer.overview import PAGE, view
-from trioreg._observer.samples import Census
+from trioreg._observer.samples import LONGEST_QUEUES, Census
 from trioreg._observer.series import POINTS, Series
 from trioreg._runtime import current_run
 
@@ -79,6 +79,26 @@ async def test_the_longest_queues_come_first(autojump_clock: MockClock) -> None:
             *zip("gfedc", (5, 4, 3, 2, 1), strict=True)
         ]
         assert data["queued"] == 15
+
+
+async def test_of_very_many_queues_the_longest_are_shown(autojump_clock: MockClock) -> None:
+    ids = [f"{number:02}" for number in range(LONGEST_QUEUES + 3)]
+    async with open_supervisor([ChildSpec(Stuck, id=id) for id in ids], at_end="stop") as supervisor:
+        for count, id in enumerate(ids):
+            for _ in range(count):
+                ref_of(supervisor, id).cast_nowait(Stuck.hang)
+        await wait_all_tasks_blocked()
+        shown = [row["child_id"] for row in (await look(PAGE))["longest_queues"]]
+        assert shown == ids[: -LONGEST_QUEUES - 1 : -1]
+
+
+async def test_very_many_registries_are_counted_in_slices(steps: Steps) -> None:
+    many = [Registry[int, object](f"registry {number}") for number in range(3 * pace.STEPS)]
+    for each in many:
+        each.register(1)
+    assert (await look(PAGE))["names"] == len(many)
+    assert steps.most <= pace.STEPS
+    assert steps.steps >= len(many)
 
 
 async def test_names_and_topics_are_counted() -> None:

@@ -16,6 +16,7 @@ from support.observed import Plain, Raising, Slow, Steps, look
 
 from trioreg import ChildSpec, Entry, PubSub, Registry, open_dynamic_supervisor, open_pool, open_supervisor
 from trioreg._observer import BadParam, NotThere, Observation, pace
+from trioreg._observer import table as table_page
 from trioreg._observer.page import PAGE_ROWS
 from trioreg._observer.registries import PAGE
 from trioreg._observer.table import PAGE as TABLE
@@ -194,6 +195,24 @@ async def test_the_rows_are_those_of_the_table_viewer(kind: Any, partitions: int
             last = await rows_of(observation, table.name, q="1", page=99)
             assert last["matched"] == len(matched)
             assert len(last["rows"]) == ((len(matched) - 1) % PAGE_ROWS + 1 if matched else 0)
+
+
+async def test_the_rows_of_a_key_with_very_many_entries_are_those_of_the_table_viewer(
+    monkeypatch: pytest.MonkeyPatch, steps: Steps
+) -> None:
+    monkeypatch.setattr(table_page, "CHUNK", 4)
+    monkeypatch.setattr(table_page, "FEW", 3)
+    names: Registry[int, object] = Registry("names", keys="duplicate")
+    observation = Observation(current_run())
+    for key, entries in enumerate([1, 2, 3, 2, 5, 1, 9, 4, 3, 2 * pace.STEPS, *[1] * 2 * pace.STEPS]):
+        for value in range(entries):
+            names.register(key, value)
+    for table in names.tables():
+        expected = [[cell if isinstance(cell, str) else repr(cell) for cell in row] for row in table.rows]
+        first = await rows_of(observation, table.name, q="task")  # it is in the owner of each row
+        pages = [await rows_of(observation, table.name, q="task", page=n + 1) for n in range(first["pages"])]
+        assert [row for page in pages for row in texts(page)] == expected
+    assert steps.most <= pace.STEPS
 
 
 @given(st.lists(st.integers(0, 200), max_size=160, unique=True), st.integers(1, 5), st.sampled_from(["", "1", "22"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import signal
 import sys
 from collections.abc import Iterator
@@ -51,6 +52,18 @@ def test_output_that_is_no_terminal_is_plain_text_once_even_with_force_color(
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert main([program.url]) == 0
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_once_in_a_terminal_has_colours_and_leaves_the_screen_as_it_is(
+    program: Program, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main([program.url, "--once"]) == 0
+    out = capsys.readouterr().out
+    assert "What happened last" in out
+    assert "\x1b[1" in out
+    assert "\x1b[?" not in out
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -230,9 +243,10 @@ def test_ctrl_z_gives_the_terminal_back_and_ctrl_c_is_130(program: Program) -> N
         assert tty.attributes() == tty.before
 
 
-def test_no_color_is_obeyed_and_the_end_of_the_program_is_said() -> None:
+def test_no_color_is_obeyed_and_the_end_of_the_program_is_said_although_no_key_can_be_pressed() -> None:
     code = f"""
 os.environ["NO_COLOR"] = "1"
+sys.stdin = None
 from trioreg._observer_terminal import live
 live.PATIENCE = live.TRY_AGAIN = 0.0
 {RUN}"""
@@ -244,3 +258,22 @@ live.PATIENCE = live.TRY_AGAIN = 0.0
             program.answer = lambda request: (200, {"Connection": "close", "Content-Length": "9"}, b"")
             tty.read_until(" has ended.")
             assert tty.exit_status() == 0
+
+
+# As a module
+
+
+@pytest.mark.filterwarnings("ignore:'trioreg.observer' found in sys.modules:RuntimeWarning")
+def test_the_module_is_the_command(program: Program, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["observer", program.url, "--json", "--page", "log"])
+    with pytest.raises(SystemExit) as raised:
+        runpy.run_module("trioreg.observer", run_name="__main__")
+    assert (raised.value.code, json.loads(capsys.readouterr().out)) == (0, {"log": program.data["log"]})
+
+
+@pytest.mark.filterwarnings("ignore:'trioreg.observer' found in sys.modules:RuntimeWarning")
+def test_without_the_extra_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich", None)
+    with pytest.raises(SystemExit) as raised:
+        runpy.run_module("trioreg.observer", run_name="__main__")
+    assert raised.value.code == 'trioreg.observer needs rich: pip install "trioreg[observer]"'

@@ -140,6 +140,25 @@ async def test_a_key_chooses_the_page_at_once(autojump_clock: MockClock, program
     assert observer.left == Left(0)
 
 
+async def test_a_key_that_means_nothing_and_the_key_of_the_same_page_change_nothing(
+    autojump_clock: MockClock, program: Program
+) -> None:
+    async with trio.open_nursery() as nursery:
+        observer = await begun(nursery, program)
+        looks, lines = len(program.looks), observer.paper.lines
+        await observer.press("x", "0")
+        assert (len(program.looks), observer.paper.lines) == (looks, lines)
+        observer.live.leave(0)
+
+
+async def test_the_first_reason_to_leave_counts(autojump_clock: MockClock, program: Program) -> None:
+    async with trio.open_nursery() as nursery:
+        observer = await begun(nursery, program)
+        observer.live.leave(0, "first")
+        observer.live.leave(1, "second")
+    assert observer.left == Left(0, "first")
+
+
 async def test_a_key_does_not_wait_for_a_program_that_hangs(autojump_clock: MockClock, program: Program) -> None:
     async with trio.open_nursery() as nursery:
         observer = await begun(nursery, program)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import os
 import signal
 import ssl
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import trio
+from rich.console import Console
 from support.answering import answering
 from trio.testing import MockClock
 
@@ -190,6 +192,15 @@ def test_a_terminal_that_stops_is_given_back_before_and_taken_again_after(monkey
     with Told(console, None) as told:
         told.stop()
     assert steps == ["taken", "given back", (os.getpid(), signal.SIGSTOP), "taken", "given back"]
+
+
+@pytest.mark.parametrize("is_legacy", [False, True])
+def test_long_lines_go_on_in_the_next_one_again_at_the_end_where_that_can_be_said(is_legacy: bool) -> None:
+    out = io.StringIO()
+    with terminal.Terminal(Console(file=out, force_terminal=True, legacy_windows=is_legacy), None):
+        begun = out.getvalue()
+    assert ("\x1b[?7l" in begun) is not is_legacy
+    assert ("\x1b[?7h" in out.getvalue()) is not is_legacy
 
 
 def test_a_time_that_no_calendar_has_is_unknown() -> None:

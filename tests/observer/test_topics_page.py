@@ -12,7 +12,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from support.children import ref_of
-from support.observed import Plain, Raising, Steps, Stuck, look
+from support.observed import Fickle, Plain, Raising, Slow, Steps, Stuck, look
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
@@ -30,6 +30,10 @@ from trioreg._observer import Observation, pace
 from trioreg._observer.page import PAGE_ROWS
 from trioreg._observer.topics import PAGE
 from trioreg._runtime import current_run
+
+
+async def _set(event: trio.Event) -> None:
+    event.set()
 
 
 def shown(page: Any) -> list[tuple[str, int]]:
@@ -117,6 +121,17 @@ async def test_topics_that_do_harm_are_shown_as_short_texts() -> None:
         assert (await look(PAGE, q="<script>"))["matched"] == 1
 
 
+@pytest.mark.parametrize("partitions", [1, 2])
+async def test_a_topic_whose_hash_raises_by_now_is_shown(partitions: int) -> None:
+    ticks: PubSub[Fickle, int] = PubSub("ticks", partitions=partitions)
+    topics = [Fickle(), Fickle()]
+    async with ticks.subscribe(topics[0]):
+        ticks.publish_nowait(topics[1], 1, retain=True)
+        with topics[0].raising(), topics[1].raising():
+            page = await look(PAGE)
+            assert shown(page) == [("fickle", 1), ("fickle", 0)]
+
+
 @given(st.lists(st.integers(1, 4), max_size=120), st.integers(1, 4))
 async def test_pages_of_topics_are_those_of_a_sorted_list(counts: list[int], page: int) -> None:
     ticks: PubSub[int, int] = PubSub("ticks")
@@ -147,6 +162,29 @@ async def test_very_many_topics_and_subscriptions_are_a_slice_at_a_time(steps: S
         assert steps.most <= pace.STEPS
         for number in (-2, *range(50_000)):
             del partition.table[number]
+
+
+async def test_very_many_topics_of_several_partitions_are_a_slice_at_a_time(steps: Steps) -> None:
+    ticks: PubSub[int, int] = PubSub("ticks", partitions=2)
+    number = 4 * pace.STEPS
+    async with AsyncExitStack() as stack:
+        for topic in range(number):
+            await stack.enter_async_context(ticks.subscribe(topic))
+            ticks.publish_nowait(-1 - topic, topic, retain=True)
+        before = steps.steps
+        assert (await look(PAGE))["total"] == 2 * number
+        assert steps.steps - before >= 3 * number  # each topic in its partition and as a row, and what is retained
+        assert steps.most <= pace.STEPS
+
+
+async def test_after_a_topic_whose_repr_is_slow_other_tasks_run(steps: Steps) -> None:
+    ticks: PubSub[object, int] = PubSub("ticks")
+    async with ticks.subscribe(Slow()), trio.open_nursery() as nursery:
+        ran = trio.Event()
+        nursery.start_soon(_set, ran)
+        page = await look(PAGE, q="slow")
+        assert shown(page) == [("slow", 1)]
+        assert ran.is_set()
 
 
 async def test_a_look_keeps_no_topic_and_no_message() -> None:
@@ -199,6 +237,7 @@ async def test_very_many_pools_are_filtered_in_slices(steps: Steps) -> None:
         assert ([pool["label"] for pool in page["pools"]], page["pools_total"]) == (["pool 099"], 2 * pace.STEPS)
         assert steps.most <= pace.STEPS
         assert steps.steps >= 4 * pace.STEPS
+        assert len((await look(PAGE))["pools"]) == PAGE_ROWS
 
 
 async def test_a_pool_in_a_tree_leads_to_its_supervisor() -> None:

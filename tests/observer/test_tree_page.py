@@ -285,6 +285,23 @@ async def test_a_supervisor_that_gave_up_and_is_gone_keeps_its_place_for_ten_sec
             assert shape(await look(PAGE, observation)) == ["shop"]
 
 
+async def test_a_supervisor_that_gave_up_and_waits_for_its_restart_has_one_box(autojump_clock: MockClock) -> None:
+    observation = Observation(current_run())
+    with observation.watching():
+        spec = ChildSpec(
+            partial(Supervisor, max_restarts=0),
+            ([ChildSpec(Till, id="till")],),
+            id="games",
+            backoff=Backoff(initial=60),
+        )
+        async with open_supervisor([spec], name="shop", at_end="stop") as shop:
+            (await child_of(ref_of(shop, "games"), "till")).cast_nowait(Till.bang)
+            await wait_all_tasks_blocked()
+            data = await look(PAGE, observation)
+            assert shape(data) == ["shop", "  games"]
+            assert node(data, "games")["state"] == "restarting"
+
+
 async def test_of_many_supervisors_that_gave_up_the_last_twenty_keep_a_box(autojump_clock: MockClock) -> None:
     observation = Observation(current_run())
     with observation.watching():

@@ -15,7 +15,7 @@ from support.cancellation import Cancelling, sweep
 import trioreg
 from trioreg import ChildSpec, observer, open_supervisor
 from trioreg._observer_web import settings_of
-from trioreg._observer_web.addresses import Bind, Hosts, listen, parse_bind, url_of
+from trioreg._observer_web.addresses import Bind, Hosts, hosts_of, listen, parse_bind, url_of
 
 BAD_BINDS: list[tuple[Any, type[Exception]]] = [
     (4001, TypeError),
@@ -190,6 +190,36 @@ async def test_nothing_listens_after_a_start_that_is_cancelled(monkeypatch: pyte
     monkeypatch.setattr(trio.socket, "getaddrinfo", getaddrinfo)
     monkeypatch.setattr(trio.socket, "socket", make)
     assert await sweep(attempt) >= 2
+
+
+def leads_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Have each name lead to these addresses."""
+
+    async def getaddrinfo(*_: object, **__: object) -> list[Any]:
+        await trio.lowlevel.checkpoint()
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
+
+    monkeypatch.setattr(trio.socket, "getaddrinfo", getaddrinfo)
+
+
+async def test_an_address_that_the_machine_does_not_have_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    leads_to(monkeypatch, "192.0.2.1", "127.0.0.1")  # the first one is for examples only
+    (listener,) = await listen(parse_bind("tools.example:0"), True)
+    assert listener.socket.getsockname()[0] == "127.0.0.1"
+    await listener.aclose()
+
+
+async def test_a_name_that_others_reach_is_answered_and_localhost_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    leads_to(monkeypatch, "127.0.0.1")
+    bind = parse_bind("tools.example:0")
+    (listener,) = await listen(bind, True)
+    port = listener.socket.getsockname()[1]
+    assert hosts_of(bind, [listener]) == frozenset({f"tools.example:{port}", f"127.0.0.1:{port}"})
+    await listener.aclose()
+
+
+def test_a_server_on_every_interface_does_not_know_its_names() -> None:
+    assert hosts_of(parse_bind("0.0.0.0:4001"), []) is None
 
 
 async def test_the_address_of_every_interface_is_shown_as_one_that_a_browser_knows() -> None:

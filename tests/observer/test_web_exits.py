@@ -14,7 +14,7 @@ from support.web_client import Client
 
 import trioreg
 from trioreg import Actor, ChildSpec
-from trioreg._observer import Params
+from trioreg._observer import Observation, Page, Params
 from trioreg._observer_web import ObserverApp, Opened
 from trioreg._runtime import flat
 
@@ -86,6 +86,35 @@ async def test_a_mounted_stream_raises_ctrl_c_as_it_is(error: BaseException) -> 
     with pytest.raises(type(error)):
         await client.listen(app_of(page_of(Looks(error, fine=1), 0.01)))
     assert ("end", {}) not in client.events
+
+
+async def test_ctrl_c_in_a_page_that_is_cancelled_ends_the_program_too() -> None:
+    looking = trio.Event()
+
+    async def view(_: Observation, __: Params) -> Mapping[str, object]:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(exit_when_cancelled)
+            await trio.sleep_forever()
+        raise AssertionError
+
+    async def exit_when_cancelled() -> None:
+        try:
+            looking.set()
+            await trio.sleep_forever()
+        finally:
+            raise SystemExit(7)
+
+    app = app_of(Page("overview", "Overview", view))
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listeners[0].socket.getsockname()[1]
+    with pytest.raises(BaseExceptionGroup) as raised, trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Opened(app, listeners, "").run)
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                await Client(stream, port).get("/")
+                await looking.wait()
+                nursery.cancel_scope.cancel()
+    assert [repr(error) for error in flat([raised.value])] == ["SystemExit(7)"]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)

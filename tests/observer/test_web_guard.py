@@ -279,6 +279,21 @@ async def test_a_body_that_does_not_come_is_waited_for_some_seconds(autojump_clo
     assert trio.current_time() - began == BODY_SECONDS
 
 
+async def test_a_client_that_goes_before_its_request_is_complete_gets_no_answer() -> None:
+    sent: list[Any] = []
+    messages = iter([{"type": "http.request", "body": b"a", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        await trio.lowlevel.checkpoint()
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app()(scope_of("/", BEARER), receive, send)
+    assert sent == []
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "G\xcbT"])
 async def test_other_methods_are_refused(method: str) -> None:
     assert is_refused(await ask(app(), method=method), 405, "must be GET or POST")

@@ -21,7 +21,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import trioreg
 from trioreg import Actor, ActorRef, ChildSpec, Exit, Supervisor, observer
-from trioreg._observer_web import Opened
+from trioreg._observer_web import Opened, open_listeners, settings_of
 from trioreg._observer_web.server import Server
 
 PRINTED = re.compile(r"trioreg observer: (http://\S+/\?token=(\S+))\n")
@@ -153,6 +153,23 @@ async def test_an_observer_ends_within_its_time_while_pages_are_open(capsys: pyt
 
 async def _kill(supervisor: Supervisor) -> None:
     ref_of(supervisor, "observer").kill()
+
+
+async def test_a_start_that_is_cancelled_does_not_lose_the_token() -> None:
+    settings = settings_of("127.0.0.1:0")
+    first = await open_listeners(settings)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await first.run()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await open_listeners(settings)
+    assert scope.cancelled_caught
+    again = await open_listeners(settings)
+    assert again.url.partition("token=")[2] == first.url.partition("token=")[2]
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await again.run()
 
 
 async def _restart(supervisor: Supervisor) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import trio
-from support.web import Listener, app_of, ask, page_of, page_with
+from support.web import BEARER, Listener, app_of, ask, page_of, page_with, scope_of
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg._observer import NotThere
@@ -43,6 +44,22 @@ async def test_a_stream_ends_with_its_client(autojump_clock: MockClock) -> None:
         client.leave()
     assert client.is_over
     assert [name for name, _ in client.events] == ["look"]
+
+
+async def test_a_server_that_says_twice_that_the_request_is_complete_ends_no_stream(autojump_clock: MockClock) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await trio.sleep(1)
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    messages = iter([{"type": "http.request"}, {"type": "http.request"}, {"type": "http.disconnect"}])
+    await app_of(page_with("x"))(scope_of("/live/overview", BEARER), receive, send)
+    assert next(messages, None) is None
+    assert sent[0]["status"] == 200
 
 
 async def test_a_stream_ends_with_the_program_and_says_so(autojump_clock: MockClock) -> None:

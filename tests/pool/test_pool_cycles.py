@@ -222,6 +222,23 @@ async def test_a_call_to_an_actor_that_waits_for_the_pool_already_closes_the_cyc
         assert trio.current_time() == 2
 
 
+async def test_an_actor_may_wait_for_one_that_waits_for_a_pool_while_another_worker_waits_for_an_actor_at_work(
+    autojump_clock: MockClock,
+) -> None:
+    pools: list[Pool[Any]] = []
+    async with open_pool(Asker, pools, size=2) as pool, open_supervisor(at_end="stop") as supervisor:
+        pools.append(pool)
+        at_work, asks, needs = [await supervisor.start_child(Asker, pools) for _ in range(3)]
+        at_work.cast_nowait(Asker.rest, 3)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pool.call, Asker.ask_through_later, at_work, 0)  # this worker is free at 3 seconds
+            nursery.start_soon(pool.call, Asker.ask_through_later, needs, 1)  # this one needs `needs`
+            await wait_all_tasks_blocked()
+            nursery.start_soon(asks.call, Asker.ask_plainly)
+            assert await needs.call(Asker.ask_through_later, asks, 2) == "answered"
+        assert trio.current_time() == 3
+
+
 async def test_a_background_task_of_a_worker_may_wait_for_its_own_pool(autojump_clock: MockClock) -> None:
     pools: list[Pool[Any]] = []
     async with open_pool(Asker, pools, size=1) as pool:
@@ -524,8 +541,11 @@ async def test_tasks_that_have_claimed_all_workers_together_wait_for_each_other(
     assert got == ["one", "two"]
 
 
-async def test_a_task_that_waits_is_refused_when_the_only_other_worker_leaves(autojump_clock: MockClock) -> None:
-    async with open_pool(Asker, NO_POOLS, size=2) as pool, trio.open_nursery() as nursery:
+@pytest.mark.parametrize("strategy", ["idle_first", "round_robin"])
+async def test_a_task_that_waits_is_refused_when_the_only_other_worker_leaves(
+    strategy: Any, autojump_clock: MockClock
+) -> None:
+    async with open_pool(Asker, NO_POOLS, size=2, strategy=strategy) as pool, trio.open_nursery() as nursery:
         leave = trio.Event()
 
         async def claim(*, task_status: trio.TaskStatus[ActorRef[Any]]) -> None:

@@ -198,3 +198,25 @@ async def test_a_worker_whose_restart_fails_at_once_has_one_caller_after_the_nex
             nursery.start_soon(hold, pool)
             await wait_all_tasks_blocked()
             assert pool.statistics().waiting == 1
+
+
+async def test_a_pool_that_gives_up_hands_out_no_worker_from_that_step_on(autojump_clock: MockClock) -> None:
+    site = Site()
+    refused: list[int] = []
+
+    async def call_after_the_crash(number: int) -> None:
+        await worker.wait()
+        with pytest.raises(NotRunning):
+            await pool.call(Hand.note, number)
+        refused.append(number)
+
+    async with trio.open_nursery() as nursery:
+        with pytest.raises(ExceptionGroup, match="gave up"):
+            async with open_pool(Hand, site, size=2, max_restarts=0) as pool:
+                worker = pool.workers()[0]
+                for number in range(50):  # some of them have their turn before the pool has
+                    nursery.start_soon(call_after_the_crash, number)
+                await wait_all_tasks_blocked()
+                worker.cast_nowait(Hand.crash)
+                await trio.sleep_forever()
+    assert (len(refused), site.done) == (50, [])

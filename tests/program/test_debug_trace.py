@@ -176,3 +176,10 @@ async def test_arguments_of_a_trace_are_checked(autojump_clock: MockClock) -> No
         with pytest.raises(ActorExited):
             async with debug.trace(ref):
                 pass
+
+
+async def test_a_trace_of_a_name_that_nobody_has_sees_nothing(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor, debug.trace(carts.via("nobody", of=Cart)) as feed:
+        ref = await supervisor.start_child(Cart)
+        assert await ref.call(Cart.add, "tea") == "tea"
+        assert feed.statistics().buffered == 0

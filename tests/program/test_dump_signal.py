@@ -187,6 +187,18 @@ def test_a_signal_while_a_dump_is_being_made_adds_nothing(monkeypatch: pytest.Mo
 
 
 @posix
+def test_a_dump_that_can_not_be_made_says_so_and_the_program_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(dump_signal, "dump_of_run", fail)
+    assert run(gets(signal.SIGUSR1), gets(TERM), dump_on=signal.SIGUSR1) is TERM
+    assert capfd.readouterr().err == "trioreg: the program could not be shown: MemoryError\n"
+
+
+@posix
 def test_a_pipe_that_no_one_reads_does_not_hold_up_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     read, write = os.pipe()
     os.set_blocking(write, False)

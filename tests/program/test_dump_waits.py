@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
+import pytest
 import trio
 from support.dumps import SHOP, WORKS, Stock, Web, Works, found, names, part
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -11,12 +13,15 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import trioreg
 from trioreg import (
     Actor,
+    ActorRef,
     ChildSpec,
     Registry,
     open_dynamic_supervisor,
     open_pool,
     open_supervisor,
 )
+from trioreg._program.dump import _described
+from trioreg._program.wait_chains import WaitGraph
 
 
 async def test_a_hang_begins_with_the_actor_that_all_others_wait_for(autojump_clock: MockClock) -> None:
@@ -249,3 +254,96 @@ async def test_an_actor_whose_end_is_awaited_while_it_works_holds_up_no_one(auto
         await wait_all_tasks_blocked()
         assert part(trioreg.dump(), "Who waits for whom") == []
         found("stock").cancel()
+
+
+async def test_only_as_many_cycles_are_shown_as_you_ask_for(autojump_clock: MockClock) -> None:
+    class Asking(Actor):
+        def __init__(self, other: str) -> None:
+            self.other = other
+
+        async def ask(self) -> None:
+            self.start_soon(self.find)
+            await trio.sleep_forever()
+
+        async def find(self) -> None:
+            await names.via(self.other, of=Asking).call(Asking.ask)
+
+    pairs = [("a", "b"), ("b", "a"), ("c", "d"), ("d", "c")]
+    specs = [ChildSpec(Asking, (other,), name=names.via(name)) for name, other in pairs]
+    async with open_supervisor(specs, at_end="stop"):
+        for name in "ac":
+            found(name).cast_nowait(Asking.ask)
+        await wait_all_tasks_blocked()
+        lines = part(trioreg.dump(limit=1), "Who waits for whom")
+        assert lines[0] == "2 cycles, of these 1:"
+        assert sum(line.startswith("A cycle") for line in lines) == 1
+
+
+async def test_an_actor_that_waits_for_another_in_two_ways_is_counted_once(autojump_clock: MockClock) -> None:
+    class Asking(Actor):
+        async def ask(self, *others: str) -> None:
+            async with trio.open_nursery() as nursery:
+                for other in others:
+                    nursery.start_soon(names.via(other, of=Asking).call, Asking.ask, *self.next(other))
+                await trio.sleep_forever()
+
+        def next(self, other: str) -> list[str]:
+            return [] if other == "last" else ["last"]
+
+    specs = [ChildSpec(Asking, name=names.via(name)) for name in ("last", "right", "left", "first")]
+    async with open_supervisor(specs, at_end="stop"):
+        found("first").cast_nowait(Asking.ask, "left", "right")
+        await wait_all_tasks_blocked()
+        lines = part(trioreg.dump(), "Who waits for whom")
+        assert lines[0].startswith("3 wait for 'last'")
+
+
+async def test_an_actor_in_the_middle_of_a_change_is_counted_and_the_others_are_shown(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_at = WaitGraph._look_at
+
+    def in_a_change(self: WaitGraph, ref: ActorRef[Any]) -> None:
+        if ref is cart:
+            raise RuntimeError("dictionary changed size during iteration")
+        look_at(self, ref)
+
+    async with open_supervisor(SHOP, at_end="stop"):
+        stock, cart, web = map(found, ("stock", "cart", "web"))
+        web.cast_nowait(Web.checkout)
+        await wait_all_tasks_blocked()
+        monkeypatch.setattr(WaitGraph, "_look_at", in_a_change)
+        lines = part(trioreg.dump(), "Who waits for whom")
+        assert lines[0].startswith(f"1 waits for 'cart'  {cart!r}")
+        assert lines[-1] == "... 1 actor could not be looked at in the middle of a change"
+        stock.cast_nowait(Stock.restock)
+
+
+async def test_an_actor_whose_stack_can_not_be_read_is_shown_without_it(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("the frame is being changed")
+
+    async with open_supervisor(SHOP, at_end="stop"):
+        stock = found("stock")
+        found("web").cast_nowait(Web.checkout)
+        await wait_all_tasks_blocked()
+        monkeypatch.setattr(ActorRef, "stack", fail)
+        first, way = part(trioreg.dump(), "Who waits for whom")
+        assert first.startswith("2 wait for 'stock'")
+        assert way.endswith(repr(stock))
+        stock.cast_nowait(Stock.restock)
+
+
+async def test_an_actor_that_has_ended_waits_for_nothing(autojump_clock: MockClock) -> None:
+    async with open_dynamic_supervisor(at_end="stop") as supervisor:
+        ref = await supervisor.start_child(Stock)
+        await ref.stop()
+        graph = WaitGraph([ref])
+        assert (graph.targets, graph.unseen) == ({}, 0)
+
+
+def test_an_actor_that_no_supervisor_of_the_run_has_is_shown_by_its_number() -> None:
+    ref: Any = "<Stock #7>"
+    assert _described(None, ref, 0.0) == repr(ref)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import signal
 from functools import partial
 
@@ -16,6 +17,7 @@ from support.workers import Worker
 
 import trioreg
 from trioreg import Actor, Backoff, ChildSpec, Exit, Supervisor
+from trioreg._program.signals import Signals
 
 
 def test_sigterm_shuts_a_tree_down_in_reverse_order_and_is_what_run_returns() -> None:
@@ -73,6 +75,20 @@ def test_each_child_has_its_shutdown_time_and_is_killed_after_it() -> None:
     )
     assert (ends["Last"], ends["Hanging"], ends["First"]) == (1, 1 + 30, 1 + 30 + 10)
     assert log == ["+a", "+b", "+c", "-a"]
+
+
+def test_a_process_forked_from_a_program_leaves_a_signal_to_the_handler_from_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    came: list[int] = []
+    before = signal.signal(TERM, lambda signum, _: came.append(signum))
+    try:
+        with Signals() as signals:
+            monkeypatch.setattr(os, "getpid", lambda: 0)  # as in another process
+            signal.raise_signal(TERM)
+            assert (came, signals.received) == ([TERM], None)
+    finally:
+        signal.signal(TERM, before)
 
 
 # When the signal comes

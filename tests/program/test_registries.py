@@ -130,3 +130,10 @@ async def test_a_limit_of_a_dump_is_a_whole_number(limit: Any) -> None:
 def test_there_are_no_registries_outside_of_trio() -> None:
     with pytest.raises(RuntimeError):
         trioreg.registries()
+
+
+async def test_the_repr_of_a_registry_says_how_many_names_and_owners_it_has(autojump_clock: MockClock) -> None:
+    agents: Registry[int, None] = Registry("agents")
+    agents.register(7)
+    (info,) = trioreg.registries()
+    assert repr(info) == "<'agents', unique keys, 1 name of 1 owner>"

@@ -19,7 +19,7 @@ from support.telemetry import Seen
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import Actor, PubSub, Registry, open_pool
+from trioreg import Actor, Message, PubSub, Registry, open_pool
 from trioreg._telemetry import Failures, Publications, Spans
 from trioreg._telemetry.metrics import _lengths, _registries_of
 from trioreg.telemetry import Telemetry
@@ -97,6 +97,21 @@ async def test_messages_from_before_it_was_added_have_no_span(autojump_clock: Mo
         nursery.cancel_scope.cancel()
     assert {line.split()[0] for line in before.lines()} == {"CLIENT", "SERVER", "PRODUCER", "CONSUMER"}
     assert seen.lines() == ["PRODUCER cast Shop.add"]
+
+
+async def test_a_subclass_can_leave_messages_out(autojump_clock: MockClock) -> None:
+    class WithoutTea(Telemetry):
+        def message_sent(self, message: Message, /) -> None:
+            if message.args != ("tea",):
+                super().message_sent(message)
+
+    seen = Seen()
+    trioreg.add_instrument(WithoutTea(tracer_provider=seen.tracers))
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(Shop)
+        for item in ("tea", "milk"):
+            assert await ref.call(Shop.add, item) == item
+    assert seen.lines() == ["SERVER Shop.add", "CLIENT Shop.add"]
 
 
 async def test_a_publication_that_a_subscriber_leaves_unhandled_has_a_span(autojump_clock: MockClock) -> None:

@@ -27,6 +27,9 @@ class Hangs(Actor):
     async def hang(self) -> None:
         await trio.sleep_forever()
 
+    def hang_beside(self) -> None:
+        self.start_soon(self.hang)
+
 
 class Passes(Actor):
     async def ask(self, others: list[ActorRef[Any]]) -> None:
@@ -48,6 +51,17 @@ async def test_the_text_shows_the_first_tasks_of_an_actor_and_how_many_more_ther
         assert sum("call Hangs.hang" in line and " task " in line for line in lines) == 10
         assert lines[-1].endswith("and 2 more tasks")
         busy.kill()
+        hangs.kill()
+
+
+async def test_the_text_shows_where_a_task_of_an_actor_stands(autojump_clock: MockClock) -> None:
+    async with supervising() as supervisor:
+        hangs = await supervisor.start_child(Hangs, restart="temporary")
+        hangs.cast_nowait(Hangs.hang_beside)
+        await wait_all_tasks_blocked()
+        lines = str(who(hangs)).splitlines()
+        begin = next(number for number, line in enumerate(lines) if line.startswith("  task"))
+        assert any("in hang" in line for line in lines[begin:])
         hangs.kill()
 
 

@@ -139,3 +139,16 @@ def test_a_run_that_breaks_down_leaves_nothing_for_the_next_one() -> None:
     with pytest.raises(SystemExit):
         trio.run(broken)
     assert_no_subscription(ticks)
+
+
+def test_after_its_run_a_pubsub_cannot_be_changed_outside_of_trio() -> None:
+    ticks: PubSub[Any, Any] = PubSub("ticks")
+
+    async def publish() -> None:
+        ticks.publish_nowait("a", 1, retain=True)
+
+    trio.run(publish)
+    with pytest.raises(RuntimeError, match="inside of its Trio run"):
+        ticks.forget("a")
+    with pytest.raises(RuntimeError, match="inside of its Trio run"):
+        ticks.publish_nowait("a", 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 from support.inside import is_instrument_installed, plain_holders
@@ -152,3 +154,36 @@ async def test_wait_for_and_add_look_at_one_entry(monkeypatch: pytest.MonkeyPatc
     assert copied == [1]
     assert load.add("key", 4) == 5
     assert load.total("key") == 14
+
+
+# The first entries of a key, read in a thread while another one changes them
+
+
+class Changing(dict[int, Entry[str]]):
+    """A dict of entries that says once, while it is read, that it has changed."""
+
+    def __init__(self, error: RuntimeError) -> None:
+        owner: Any = None
+        super().__init__((number, Entry(owner, str(number))) for number in range(3))
+        self.errors = [error]
+
+    def values(self) -> Any:
+        yield from list(super().values())[:1]
+        if self.errors:
+            raise self.errors.pop()
+        yield from list(super().values())[1:]
+
+
+def first_two(error: RuntimeError) -> list[str]:
+    partition: DuplicatePartition[str, str] = DuplicatePartition()
+    partition.table["key"] = Changing(error)
+    return [entry.value for entry in partition.entries("key", 2)]
+
+
+def test_first_entries_that_change_while_they_are_read_are_read_again() -> None:
+    assert first_two(RuntimeError("dictionary changed size during iteration")) == ["0", "1"]
+
+
+def test_first_entries_that_there_is_no_room_on_the_stack_for_are_an_error() -> None:
+    with pytest.raises(RecursionError):
+        first_two(RecursionError())

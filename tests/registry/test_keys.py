@@ -43,6 +43,13 @@ async def test_any_hashable_is_a_key(registry: Registry[Any, int], key: object, 
     assert registry.keys(current_owner()) == ["another"]
 
 
+async def test_the_only_key_of_an_owner_is_listed_as_often_as_it_is_registered(autojump_clock: MockClock) -> None:
+    registry: Registry[str, int] = Registry("r", keys="duplicate")
+    for value in range(3):
+        registry.register("a", value)
+    assert registry.keys(current_owner()) == ["a", "a", "a"]
+
+
 async def test_keys_compare_as_the_keys_of_a_dict_do(registry: Registry[Any, str], autojump_clock: MockClock) -> None:
     registry.register(1, "one")
     assert [entry.value for entry in registry.lookup(True)] == ["one"]

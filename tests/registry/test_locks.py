@@ -13,6 +13,7 @@ from trioreg import (
     Registry,
     current_owner,
 )
+from trioreg._registry.key_lock import KeyLocks
 
 
 async def test_a_lock_lets_one_task_in_at_a_time_first_come_first_served(
@@ -159,3 +160,16 @@ async def test_entering_a_lock_is_a_checkpoint_that_honours_cancellation(
             raise AssertionError("entered")
     await trio.lowlevel.checkpoint()  # Trio keeps the cancellation, and its traceback, until the next step
     assert keys.kept() == []
+
+
+def test_a_lock_of_a_run_that_broke_down_is_not_that_of_the_next_run() -> None:
+    locks = KeyLocks(lambda _: None)
+
+    async def lend() -> trio.Lock:
+        return locks.lend("key")
+
+    before, now = trio.run(lend), trio.run(lend)
+    locks.take_back("key", before)  # its task is thrown away only now
+    assert len(locks) == 1
+    locks.take_back("key", now)
+    assert len(locks) == 0

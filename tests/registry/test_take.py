@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ClassVar
+
 import pytest
 import trio
 from support.events import received
@@ -185,3 +188,30 @@ async def test_a_take_wakes_who_waits_for_the_name(names: Registry[str, int], au
         assert names.take("name", 1, owner=taker) is None
         await wait_all_tasks_blocked()
         assert found == [taker]
+
+
+class Meddling:
+    """A key that is equal to all of its kind. The first comparisons run code of a test."""
+
+    todo: ClassVar[list[Callable[[], object]]] = []
+
+    def __hash__(self) -> int:
+        return 7
+
+    def __eq__(self, other: object) -> bool:
+        if Meddling.todo:
+            Meddling.todo.pop(0)()
+        return isinstance(other, Meddling)
+
+
+async def test_a_name_that_its_owner_gives_up_in_the_same_moment_is_registered(autojump_clock: MockClock) -> None:
+    names: Registry[Meddling, int] = Registry("names")
+    key = Meddling()
+    names.register(key, 1)
+    async with staged() as stage:
+        taker = await stage.actor()
+        Meddling.todo = [lambda: None, lambda: names.unregister(key)]  # after the owner was looked up
+        assert names.take(Meddling(), 7, owner=taker) is None
+        assert Meddling.todo == []
+        assert names.lookup(key) == [(taker, 7)]
+        await stage.end(taker)

@@ -56,4 +56,4 @@ def explore_one(seed: int) -> Figures:
     return explore_program(SCENARIOS[seed % len(SCENARIOS)], seed // len(SCENARIOS))
 
 
-PART = Part("explore", "random programs, each under many schedules", explore_one)
+PART = Part("explore", "random programs, each under many schedules", explore_one, least=len(SCENARIOS))

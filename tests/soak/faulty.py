@@ -179,4 +179,4 @@ def fail_at_each_call(seed: int, which: int) -> Figures:
     return figures
 
 
-PART = Part("faults", "no memory, or a full stack, at each call of a random change", fail_everywhere)
+PART = Part("faults", "no memory, or a full stack, at each call of a random change", fail_everywhere, least=2)

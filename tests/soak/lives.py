@@ -14,4 +14,4 @@ def live(seed: int) -> Figures:
     return run_module("living", LIVES, "on" if seed % 2 == 0 else "off", seconds=7200)
 
 
-PART = Part("lives", "a million lives with flat memory, with and without the garbage collector", live)
+PART = Part("lives", "a million lives with flat memory, with and without the garbage collector", live, least=2)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from random import Random
 
 import pytest
+import trio
 
 from soak import __main__ as command
 from soak import fuzzing, storms
@@ -13,8 +15,9 @@ from soak.exploring import SCENARIOS, Scenario, explore_program
 from soak.faulty import fail_at_each_call
 from soak.machines import MACHINES
 from soak.modules import run_module
-from soak.parts import Bound, Figures, Part, RoundFailed, run_part
+from soak.parts import Bound, Figures, Part, RoundFailed, RoundInterrupted, run_part
 from soak.readers import read_beside_writes
+from trioreg.testing import explore
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="on Windows, one process can't send another a signal")
 
@@ -60,6 +63,19 @@ def test_the_state_machines_are_found() -> None:
     assert len(MACHINES) >= 8
 
 
+def test_each_kind_has_its_round_however_short_the_time_is() -> None:
+    least = {part.name: part.least for part in command.PARTS}
+    assert (least["machines"], least["explore"], least["lives"], least["faults"]) == (
+        len(MACHINES),
+        len(SCENARIOS),
+        2,
+        2,
+    )
+    part = Part("part", "does nothing", lambda _: Figures(), least=3)
+    assert run_part(part, Bound(seconds=0), 0) == {"rounds": 3}
+    assert run_part(part, Bound(rounds=1), 0) == {"rounds": 1}
+
+
 def test_a_part_does_rounds_up_to_its_bound_and_names_the_seed_that_fails() -> None:
     seeds: list[int] = []
 
@@ -75,6 +91,35 @@ def test_a_part_does_rounds_up_to_its_bound_and_names_the_seed_that_fails() -> N
         run_part(part, Bound(rounds=9), 5)
     assert (caught.value.seed, caught.value.figures) == (7, {"rounds": 2, "things": 4})
     assert seeds == [1, 2, 3, 1, 5, 6, 7]
+
+
+async def end_by_ctrl_c() -> None:
+    async with trio.open_nursery():
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("program", [trio.run, explore])
+def test_a_round_that_ctrl_c_ends_has_not_failed(program: Callable[..., object]) -> None:
+    part = Part("part", "is interrupted", lambda _: Figures(once=bool(program(end_by_ctrl_c))))
+    with pytest.raises(RoundInterrupted, match="To go on: nox -s soak -- part --seed 5"):
+        run_part(part, Bound(rounds=9), 5)
+
+
+def test_ctrl_c_ends_the_command_and_not_only_its_part(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted = Part("first", "is interrupted", lambda _: Figures(once=bool(trio.run(end_by_ctrl_c))))
+    monkeypatch.setattr(command, "PARTS", [interrupted, Part("second", "is not done", lambda _: Figures())])
+    assert command.main(["--rounds", "1"]) == 130
+    out = capsys.readouterr().out
+    assert "no round is done" in out
+    assert "second" not in out
+
+
+@pytest.mark.parametrize("bound", ["--rounds=0", "--rounds=-1", "--seconds=0", "--seconds=nan"])
+def test_a_bound_in_which_nothing_would_be_done_is_refused(bound: str) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["readers", bound])
 
 
 def test_the_command_says_which_parts_there_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 import trio
 from support.children import ref_of, states_by_id
 from support.supervisors import supervising
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Actor, ChildSpec, Exit, Registry, Supervisor
 
@@ -159,3 +159,28 @@ async def test_a_background_task_may_wait_for_an_actor_that_waits_for_its_actor_
         await other.call(Slow.do, start)
         await trio.sleep(1)
         assert len(answered) == 1
+
+
+async def test_a_background_task_may_call_an_actor_that_waits_for_the_start_of_its_own(
+    autojump_clock: MockClock,
+) -> None:
+    answers: list[str] = []
+
+    class Starting(Slow):
+        async def on_start(self) -> None:
+            other.cast_nowait(
+                Slow.do, functools.partial(self.ref.call, Slow.ping)
+            )  # it waits until this actor has started
+            self.start_soon(self.ask)
+            await super().on_start()
+
+        async def ask(self) -> None:
+            await wait_all_tasks_blocked()
+            await other.call(Slow.ping)
+            answers.append("answered")
+
+    async with supervising(max_restarts=0) as supervisor:
+        other = await supervisor.start_child(Slow)
+        await supervisor.start_child(Starting)
+        await wait_all_tasks_blocked()
+        assert answers == ["answered"]

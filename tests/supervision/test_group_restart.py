@@ -14,6 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
     Actor,
+    ActorRef,
     Backoff,
     ChildNotEnded,
     ChildSpec,
@@ -337,6 +338,42 @@ async def test_a_child_terminated_when_a_group_restart_begins_is_left_out_of_it(
             await wait_all_tasks_blocked()
             assert states_by_id(supervisor) == {"a": "ended", "b": "running", "c": "running"}
             scope.cancel()
+
+
+async def test_a_child_whose_crash_requests_a_group_restart_can_be_terminated_before_that_begins(
+    autojump_clock: MockClock,
+) -> None:
+    log: list[str] = []
+
+    async def terminate(ref: ActorRef[Any]) -> None:
+        await ref.wait()  # now it is this task's turn, or that of the supervisor
+        await supervisor.terminate_child("c")
+
+    specs = [worker(log, label) for label in "abc"]
+    async with supervising(specs, strategy="one_for_all", max_restarts=1000) as supervisor:
+        for _ in range(12):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(terminate, ref_of(supervisor, "c"))
+                await wait_all_tasks_blocked()
+                bang(supervisor, "c")
+            await wait_all_tasks_blocked()
+            assert states_by_id(supervisor) == {"a": "running", "b": "running", "c": "ended"}
+            await supervisor.restart_child("c")
+
+
+async def test_a_child_of_a_group_restart_that_the_end_of_the_supervisor_prevents_is_shown_as_ended(
+    autojump_clock: MockClock,
+) -> None:
+    log: list[str] = []
+    specs = [worker(log, "a", stop=5), worker(log, "b"), worker(log, "c", stop=1)]
+    async with open_supervisor(specs, strategy="rest_for_one") as supervisor:
+        bang(supervisor, "b")
+        await wait_all_tasks_blocked()
+        assert states_by_id(supervisor)["b"] == "restarting"
+        supervisor.stop()
+        with trio.CancelScope(shield=True):
+            await trio.sleep(3)
+        assert [*states_by_id(supervisor).values()][1:] == ["ended", "ended"]
 
 
 async def does_not_start(supervisor: Supervisor, spec: ChildSpec) -> None:

@@ -352,6 +352,7 @@ _POINTS: dict[str, tuple[object, str]] = {
     "before a call is answered": (Call, "_done"),
     "before a message is put into a mailbox": (Cell, "put"),
     "after a message was taken from a mailbox": (Cell, "update_peak"),
+    "before what an actor does is cancelled": (Cell, "_interrupt"),
     "before an actor is woken for a message": (_mailbox, "wake"),
     "after a wait for an actor has begun": (Wait, "__init__"),
 }

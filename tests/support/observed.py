@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import trio
@@ -46,6 +48,33 @@ class Slow:
         type(self).asked += 1
         time.sleep(0.001)
         return "slow"
+
+
+class Fickle:
+    """A key whose hash raises from some moment on."""
+
+    def __init__(self) -> None:
+        self._is_raising = False
+
+    @contextmanager
+    def raising(self) -> Generator[None]:
+        """In this block, its hash raises."""
+        self._is_raising = True
+        try:
+            yield
+        finally:
+            self._is_raising = False
+
+    def __hash__(self) -> int:
+        if self._is_raising:
+            raise ValueError("no hash of this")
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __repr__(self) -> str:
+        return "fickle"
 
 
 class Steps:

@@ -55,8 +55,8 @@ async def reading(read: Callable[[], object], *, reads: int = 60, writes: int = 
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.to_thread.run_sync, in_thread)
-        await has_begun.wait()
-        try:
+        try:  # whatever comes, Ctrl-C included: the thread ends only if it is told
+            await has_begun.wait()
             yield writer.rounds(reader)
         finally:
             writer.has_ended = True

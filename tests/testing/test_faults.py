@@ -23,11 +23,13 @@ from trioreg import (
     NotRegistered,
     Registry,
     Supervisor,
+    TreeSupervisor,
     debug,
+    tree,
     who,
 )
 from trioreg._testing import CrashWatch
-from trioreg.testing import crash, hang, slow
+from trioreg.testing import crash, hang, settled, slow
 
 
 class Cart(Actor):
@@ -75,6 +77,13 @@ def carts_of(top: Supervisor) -> ActorRef[DynamicSupervisor]:
 async def start_cart(below: ActorRef[DynamicSupervisor]) -> ActorRef[Cart]:
     start: Any = DynamicSupervisor.start_child  # mypy does not see through its overloads
     return cast("ActorRef[Cart]", await below.call(start, Cart))
+
+
+def below_top() -> TreeSupervisor:
+    [supervisor] = tree().supervisors
+    below = supervisor.children[0].below
+    assert below is not None
+    return below
 
 
 def items(log: list[object]) -> list[object]:
@@ -346,6 +355,37 @@ class TestHang:
                 await ref.wait()
                 await wait_all_tasks_blocked()
                 assert await via.call(Cart.add, "tea") == "tea"
+
+    async def test_a_change_of_its_state_waits(self, autojump_clock: MockClock) -> None:
+        def rename(cart: Cart) -> None:
+            cart.log.append("changed")
+
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Cart)
+            with hang(ref), trio.move_on_after(10):
+                await wait_all_tasks_blocked()
+                await debug.replace_state(ref, rename)
+            assert trio.current_time() == 10
+            assert debug.state(ref)["log"] == []
+            await debug.replace_state(ref, rename)
+            assert debug.state(ref)["log"] == ["changed"]
+
+    async def test_a_supervisor_starts_no_child_and_still_restarts_those_that_it_has(
+        self, autojump_clock: MockClock
+    ) -> None:
+        async with supervising([ChildSpec(DynamicSupervisor, id="carts")]) as top:
+            below = carts_of(top)
+            cart = await start_cart(below)
+            with hang(below):
+                crash(cart, OSError("disk"))
+                await settled()
+                [child] = below_top().children
+                assert (child.state, child.restarts) == ("running", 1)
+                with trio.move_on_after(10) as scope:
+                    await start_cart(below)
+                assert scope.cancelled_caught
+            await start_cart(below)
+            assert len(below_top().children) == 2
 
     async def test_a_block_that_is_over_before_the_actor_has_its_turn_leaves_nothing(self) -> None:
         async with supervised() as supervisor:

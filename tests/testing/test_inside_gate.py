@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import random
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,9 +13,9 @@ import trio
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorRef, Reply, debug
+from trioreg import Actor, ActorRef, Reply, debug, open_dynamic_supervisor
 from trioreg._actors.gate import _Gate, _gates, _Step
-from trioreg.testing import hang, settled, slow
+from trioreg.testing import explore, hang, settled, slow
 
 
 class Target(Actor):
@@ -157,3 +158,20 @@ async def test_an_end_in_the_step_in_which_a_message_comes_is_not_held_up(autoju
             assert (await ref.wait()).reason == "shutdown"
         assert trio.current_time() == 0
         assert log == []
+
+
+async def test_a_call_that_has_just_been_made_does_not_go_around_it() -> None:
+    async def scenario() -> None:
+        log: list[tuple[str, int]] = []
+        async with open_dynamic_supervisor(at_end="stop") as supervisor, trio.open_nursery() as nursery:
+            ref = await supervisor.start_child(Target, log)
+            await wait_all_tasks_blocked()
+            nursery.start_soon(ref.call, Target.note, "a", 1)
+            await trio.lowlevel.checkpoint()
+            was_before = bool(log)
+            with slow(ref, 3):
+                await trio.sleep(1)
+                assert bool(log) is was_before
+        assert log == [("a", 1)]
+
+    await trio.to_thread.run_sync(partial(explore, scenario, runs=20))

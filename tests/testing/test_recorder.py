@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+from abc import ABC, abstractmethod
 from functools import wraps
 from typing import Any, cast
 
@@ -149,6 +151,24 @@ class TestTheStandIn:
             assert await ref.call(patched.send, "bob") == "queued"
             mailer.assert_messages(sent(Mailer.send, "ann"), sent(Mailer.send, "bob"))
 
+    async def test_has_no_code_that_could_be_called_as_a_function(self) -> None:
+        patched: Any = Recorder(Mailer).actor
+
+        class Caller(Actor):
+            def ping(self) -> str:
+                return cast("str", patched.ping("x"))
+
+        error = r"^a stand-in has no code, so (ping|version)\(\) can't be called as a function: send it as a message$"
+        with pytest.raises(TypeError, match=error):
+            patched.version()
+        with pytest.raises(RuntimeError, match=r"^this Recorder\[Mailer\] was not started by a supervisor"):
+            patched("smtp.example.org").send("bob")
+        async with supervised() as supervisor:
+            caller = await supervisor.start_child(Caller, restart="temporary")
+            with pytest.raises(ActorExited) as caught:
+                await caller.call(Caller.ping)
+            assert re.search(error, str(caught.value.__cause__))
+
     async def test_of_other_kinds_of_classes(self) -> None:
         def decorated(function: Any) -> Any:
             @wraps(function)
@@ -184,6 +204,80 @@ class TestTheStandIn:
             agent.on(get).answer(4)
             ref = await supervisor.start_child(agent.actor)
             assert await ref.call(Agent[int].get, lambda n: n) == 4
+
+    async def test_runs_no_special_method_of_the_class(self) -> None:
+        ran: list[str] = []
+
+        class Noisy(Actor):
+            def __init__(self) -> None:
+                self.connection = 1
+
+            def __init_subclass__(cls, *, table: str) -> None:
+                ran.append("__init_subclass__")
+
+            def __del__(self) -> None:
+                ran.append("__del__")
+
+            def __repr__(self) -> str:
+                return str(self.connection)
+
+            def __eq__(self, other: object) -> bool:
+                return self.connection == other
+
+            def __getattr__(self, name: str) -> object:
+                return getattr(self.connection, name)
+
+            def send(self, to: str) -> str:
+                raise AssertionError("it runs")
+
+        noisy = Recorder(Noisy)
+        noisy.on(Noisy.send).answer("queued")
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(noisy.actor)
+            assert await ref.call(Noisy.send, "bob") == "queued"
+            cell: Any = ref._cell
+            actor: Any = cell.actor
+            assert repr(actor).startswith("<")
+            assert actor == actor != ref
+            assert len({actor}) == 1
+            with pytest.raises(AttributeError, match=r"^Recorder\[Noisy\] has no attribute 'connection'$"):
+                actor.connection  # noqa: B018
+            del actor, cell
+            await ref.stop()
+        gc.collect()
+        assert ran == []
+
+    async def test_of_an_abstract_class_needs_no_more_than_its_methods(self) -> None:
+        class Abstract(Actor, ABC):
+            @property
+            @abstractmethod
+            def host(self) -> str: ...
+
+            @abstractmethod
+            def send(self, to: str) -> str: ...
+
+        recorder = Recorder(Abstract)  # type: ignore[type-abstract]
+        recorder.on(Abstract.send).answer("queued")
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(recorder.actor)
+            assert await ref.call(Abstract.send, "bob") == "queued"
+
+    async def test_of_a_stand_in(self) -> None:
+        outer = Recorder(cast("type[Mailer]", Recorder(Mailer).actor))
+        outer.on(Mailer.send).answer("queued")
+        async with supervised() as supervisor:
+            assert await (await supervisor.start_child(outer.actor)).call(Mailer.send, "bob") == "queued"
+
+    async def test_of_a_class_in_a_function_has_a_readable_name(self) -> None:
+        class Local(Actor):
+            def send(self) -> None: ...
+
+        local = Recorder(Local)
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(local.actor)
+            assert repr(ref).startswith("<Recorder[Local] #")
+            with pytest.raises(NoAnswer, match=r"^Recorder\[Local\] has .*: give one with \.on\(Local\.send\)\.answer"):
+                await ref.call(Local.send)
 
     @pytest.mark.parametrize("cls", ["Mailer", Registry, DynamicSupervisor, None])
     def test_of_what_is_no_actor_class_is_refused(self, cls: object) -> None:

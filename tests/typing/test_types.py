@@ -15,6 +15,7 @@ import trio
 
 import trioreg
 from trioreg import (
+    ANY,
     ActorRef,
     Done,
     Entry,
@@ -22,6 +23,7 @@ from trioreg import (
     Failed,
     Feed,
     Function,
+    Is,
     Outcome,
     Owner,
     Registry,
@@ -357,3 +359,19 @@ def everything(names: Registry[str, int]) -> None:
     assert_type(names.select_nowait(into=(Var("x"),)), list[object])
     assert_type(len(names), int)
     assert_type("x" in names, bool)
+
+
+async def queries_with_variables(names: Registry[str, int]) -> None:
+    def is_long(name: str) -> bool:
+        return len(name) > 7
+
+    name = Var("name")
+    assert_type(await names.select(name, into=name), list[Any])
+    assert_type(names.select_nowait(Var("name"), ANY, int, where=is_long, into=Var("name")), list[Any])
+    assert_type(names.select_nowait(Var("name"), into=Is("name")), list[Any])
+    assert_type(names.select_nowait(Var("name"), into={"name": Var("name")}), list[object])
+    assert_type(names.select_nowait(Var("name"), where=is_long, into=is_long), list[bool])
+    assert_type(names.select_nowait(Var("name"), where=is_long), list[tuple[str, Owner, int]])
+    assert_type(names.select_nowait(ANY, into=None), list[tuple[str, Owner, int]])
+    for found in names.select_nowait(name, into=name):
+        print(found)  # an unknown type would be an error of pyright here

@@ -18,6 +18,7 @@ import math
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
+from trio.lowlevel import checkpoint
 
 from .._runtime import sleep_until_woken, wake
 from .call import Call
@@ -128,6 +129,9 @@ class _Gate:
         cell = self.cell
         step.has_begun = True
         step.correct_peak()
+        # A call that found the actor idle before there was a gate looks once more, in this round of the scheduler or
+        # in the one before. It must not find it idle again, or it would go around the gate.
+        await checkpoint()
         is_done = False
         while self.delays and cell.state < ENDING and not is_done:
             if self._seconds < math.inf and not cell.queue:

@@ -131,8 +131,8 @@ async def _kill(seen: Seen, ref: ActorRef[Any]) -> str:
 
 async def _stop(seen: Seen, ref: ActorRef[Any]) -> str:
     cell = ref._cell
-    if cell is not None:
-        cell.stop()
+    assert cell is not None  # it is offered only before the end
+    cell.stop()
     return await _end_of(seen, ref, "stopped", "It still handles the messages that it has")
 
 

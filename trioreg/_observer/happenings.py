@@ -98,10 +98,10 @@ class Happenings(Instrument):
 
     def actor_starting(self, ref: ActorRef[Any], /) -> None:
         cell = ref._cell
-        if cell is not None:
-            self.messages.began(cell)
-            if ref._number != self._begins_again:  # else it is noted as a restart
-                self._note("start", ref, cell, "")
+        assert cell is not None  # it has not ended
+        self.messages.began(cell)
+        if ref._number != self._begins_again:  # else it is noted as a restart
+            self._note("start", ref, cell, "")
 
     def restarted(self, ref: ActorRef[Any], restarts: int, /) -> None:
         self._begins_again = ref._number
@@ -204,7 +204,7 @@ def _happening(noted: _Noted) -> Happening:
                 text = f"{label} started as restart {noted.detail}"
             else:
                 text = f"{label} restarted as #{noted.actor} (restart {noted.detail})"
-        case "give_up":
+        case _:
             text = f"{label} gave up: {noted.detail}"
     return Happening(
         number=noted.number,

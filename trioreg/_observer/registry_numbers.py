@@ -33,11 +33,6 @@ class TableId(NamedTuple):
     kind: TableKind
     number: int
 
-    @property
-    def name(self) -> str:
-        """What it is called, as in ``"KeyPartition0"``."""
-        return table_name(self.kind, self.number)
-
 
 def table_name(kind: TableKind, index: int) -> str:
     """What a table is called."""

@@ -201,7 +201,8 @@ class _Boxes:
             node["restarts"] = child.restarts
             node["queued"] = 0 if life is None else life.queued
             node["flash"] = "" if cell is None else self._flashes.get(cell.ref._number, "")
-        elif engine is not None:
+        else:
+            assert engine is not None
             node["label"] = text_of(engine.label) or ""
             node["cls"] = "supervisor"
             node["state"] = "ending" if engine.is_closing() else "running"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from .._runtime import Owner
 from .entry import Entry
 from .lookup import Lookup
-from .pattern import ANY
+from .pattern import ANY, Is, Var
 from .query import Query, value_query
 
 K = TypeVar("K", bound=Hashable)
@@ -46,6 +46,17 @@ class Matching(Lookup[K, V]):
         """The number of entries that `match` would return. Same arguments, errors and cost; safe from any thread."""
         return len(self.match(key, pattern, where=where))
 
+    # To pyright a `Var` is Any, so it fits each overload. The result of the first fits all others, so that one counts.
+    @overload
+    async def select(
+        self,
+        key: object = ...,
+        owner: object = ...,
+        value: object = ...,
+        *,
+        where: Callable[..., object] | None = ...,
+        into: Var | Is,
+    ) -> list[Any]: ...
     @overload
     async def select(
         self,
@@ -113,6 +124,16 @@ class Matching(Lookup[K, V]):
         """
         return await Query(self._names, key, owner, value, where, into).run()
 
+    @overload
+    def select_nowait(
+        self,
+        key: object = ...,
+        owner: object = ...,
+        value: object = ...,
+        *,
+        where: Callable[..., object] | None = ...,
+        into: Var | Is,
+    ) -> list[Any]: ...
     @overload
     def select_nowait(
         self,

@@ -69,9 +69,10 @@ def hang(ref: Address[Actor], /) -> AbstractContextManager[None]:
         with hang(bank), pytest.raises(trio.TooSlowError):
             await shop.call(Shop.pay, 7)
 
-    It finishes what it handles now. Then all wait: calls, casts, messages, timers, publications, and
-    `~trioreg.Address.stop`. A bounded mailbox fills up. Its background tasks go on. At the end of the block it handles
-    what waits, in order.
+    It finishes what it handles now. Then all wait: calls, casts, messages, timers, publications,
+    `~trioreg.Address.stop`, and also `~trioreg.debug.suspend` and `~trioreg.debug.replace_state`. A bounded mailbox
+    fills up. Its background tasks go on. A supervisor still restarts its children. At the end of the block the actor
+    handles what waits, in order.
 
     A `~trioreg.Actor.handler_timeout` crashes it, as it does with any handler that hangs. Else only what cancels a
     handler ends it: `~trioreg.Address.cancel`, `~trioreg.Address.kill`, its supervisor, `crash`. The block is about

@@ -13,7 +13,7 @@ from trio.lowlevel import current_task
 from .._actors import Actor, ActorRef, Reply, type_of
 from .._runtime import current_actor, require_number, require_sync, shown_safely, sync_result
 from .recorded import Recorded, Sent, arguments_of, difference, shown
-from .stand_in import stand_in_for
+from .stand_in import label_of_class, stand_in_for
 
 if TYPE_CHECKING:
     from .._actors import Cell
@@ -137,7 +137,7 @@ class Recorder(Generic[A]):
     # What the stand-in does
 
     def _take(self, actor: Actor, name: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> object:
-        ref = cast("ActorRef[Any]", current_actor.get(None))
+        ref: ActorRef[Any] = actor.ref
         cell = ref._cell
         assert cell is not None
         is_call = cell.call is not None or cell.runs_in_callers_turn
@@ -152,7 +152,7 @@ class Recorder(Generic[A]):
             if answer is None:
                 raise NoAnswer(
                     f"{self._title} has no answer for {shown(name, args, kwargs)}: "
-                    f"give one with .on({self._cls.__qualname__}.{name}).answer(...)"
+                    f"give one with .on({label_of_class(self._cls)}.{name}).answer(...)"
                 )
             answer(actor, reply, args, kwargs)
         except Exception as error:
