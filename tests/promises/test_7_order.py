@@ -236,8 +236,9 @@ async def test_a_watcher_hears_of_names_in_the_order_in_which_they_came_and_went
 async def test_a_watcher_sees_a_name_go_before_it_comes_to_the_next_owner(autojump_clock: MockClock) -> None:
     names: Registry[str, int] = Registry("names")
     async with supervised() as supervisor:
-        first = await supervisor.start_child(Listener, [])
-        second = await supervisor.start_child(Listener, [])
+        nothing: Heard = []
+        first = await supervisor.start_child(Listener, nothing)
+        second = await supervisor.start_child(Listener, nothing)
         with names.watch() as feed:
             names.register("name", 1, owner=first)
             names.transfer("name", second, owner=first)
