@@ -9,8 +9,10 @@ pytest-trio raises by itself comes in a group, or in two.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
+from inspect import iscoroutinefunction
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,18 +36,27 @@ class TestUnderWatch:
         check: The check of the test, once it has begun.
         options: The options of the supervisor of each fixture.
         problems: What went wrong, apart from the error of the test itself.
+        has_run: Whether pytest-trio has run the fixtures.
     """
 
     __test__ = False
 
-    def __init__(self) -> None:
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
         self.check: Check
         self.options: dict[str, dict[str, Any]] = {name: {"at_end": "stop"} for name in FIXTURES}
         self.problems: list[BaseException] = []
+        self.has_run = False
 
     def supervising(self, block: AbstractAsyncContextManager[S]) -> AbstractAsyncContextManager[S]:
         """A supervisor's block, whose end is watched."""
-        return stopped_in_time(block, self.check, self.problems)
+        return stopped_in_time(block, self.check, self.problems, self._tell)
+
+    def _tell(self, text: str) -> None:
+        """Show a text at once: what pytest captures is not seen if the test never ends."""
+        capture: Any = self._config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            print(f"\n{text}", file=sys.stderr, flush=True)
 
 
 _WATCHED = pytest.StashKey[TestUnderWatch]()
@@ -100,11 +111,18 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     except BaseException as failure:
         error = failure
     if not isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):
+        if error is None and not watched.has_run:
+            error = AssertionError(
+                f"the fixture {_asked_for(item)} did not run, so nothing was checked: pytest-trio runs a fixture only"
+                " if the test, or a fixture of the test, has it as an argument. @pytest.mark.usefixtures and autouse"
+                " are not enough"
+            )
         error = judged(error, watched.problems)
         watched.problems.clear()
-        if type(error) is AssertionError and error.__traceback__ is None:
-            error = pytest.fail.Exception(str(error), pytrace=False)  # it has no traceback to show
+        if error is not None and error.__traceback__ is None:
             __tracebackhide__ = False  # else pytest says that all is hidden
+            if type(error) is AssertionError:
+                error = pytest.fail.Exception(str(error), pytrace=False)  # it has no traceback to show
     if error is not None:
         try:
             raise error
@@ -113,39 +131,44 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     return result
 
 
+def _asked_for(item: Any) -> str:
+    """The fixture that a test has asked for. A call of ``request.getfixturevalue`` leaves no trace."""
+    return next((repr(name) for name in FIXTURES if name in item.fixturenames), "of trioreg")
+
+
 # The fixtures
 
 
 def _trioreg_test(request: pytest.FixtureRequest) -> TestUnderWatch:
     """What went wrong with a test. It refuses a test in which a fixture of pytest-trio does not work."""
     item: Any = request.node
-    name = next(name for name in FIXTURES if name in request.fixturenames)
     if item.get_closest_marker("trio") is None:
         name_of_test = getattr(item, "originalname", item.name)  # a doctest has no other name
+        write = "" if iscoroutinefunction(request.function) else f"write 'async def {name_of_test}', and "
         pytest.fail(
-            f"the fixture {name!r} is for async tests: write 'async def {name_of_test}', and mark it with"
+            f"the fixture {_asked_for(item)} is for async tests of pytest-trio: {write}mark {name_of_test} with"
             " @pytest.mark.trio, or set trio_mode = true in the settings of pytest",
             pytrace=False,
         )
     if getattr(request.function, "is_hypothesis_test", False):
         pytest.fail(
-            f"the fixture {name!r} is made once for a test, and hypothesis runs the test many times. Open a supervisor"
-            f" in the test: async with checked(), open_{name}(at_end='stop') as supervisor: ...",
+            f"the fixture {_asked_for(item)} is made once for a test, and hypothesis runs the test many times. Open a"
+            " supervisor in the test: async with checked(), open_supervisor(at_end='stop') as supervisor: ...",
             pytrace=False,
         )
-    watched = item.stash[_WATCHED] = TestUnderWatch()
+    watched = item.stash[_WATCHED] = TestUnderWatch(item.config)
     for each in FIXTURES:
-        marker = item.get_closest_marker(each)
-        if marker is not None:
+        for marker in reversed(list(item.iter_markers(each))):  # that of the test comes last, and wins
             if marker.args:
                 pytest.fail(f"@pytest.mark.{each} takes options by name, not {marker.args!r}", pytrace=False)
-            watched.options[each] = {**watched.options[each], **marker.kwargs}
+            watched.options[each] |= marker.kwargs
     return watched
 
 
 async def _trioreg_check(_trioreg_test: TestUnderWatch) -> AsyncIterator[TestUnderWatch]:
     """The check of a whole test. The supervisors of the other fixtures end before it does."""
     watched = _trioreg_test
+    watched.has_run = True
     watched.check = check = Check()
     leaks: list[BaseException] = []
     try:

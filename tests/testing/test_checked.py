@@ -181,6 +181,22 @@ async def test_many_of_a_kind_are_counted(autojump_clock: MockClock) -> None:
             async with checked():
                 for number in range(12):
                     await supervisor.start_child(Cart, id=number)
+    names: Registry[int, None] = Registry("names")
+    with pytest.raises(AssertionError) as caught:
+        async with checked():
+            for number in range(1_234):
+                names.register(number)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 12
+    assert lines[-1] == "  and 1,224 more names"
+
+
+async def test_a_task_that_only_runs_a_function_of_trio_is_told(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        with pytest.raises(AssertionError, match=r"\n  the task trio\.sleep_forever$"):
+            async with checked():
+                nursery.start_soon(trio.sleep_forever)
+        nursery.cancel_scope.cancel()
 
 
 async def test_it_is_entered_once() -> None:

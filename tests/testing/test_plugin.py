@@ -121,6 +121,43 @@ async def test_wrong_options(supervisor):
     pass
 
 
+@pytest.mark.supervisor(max_restarts=10)
+class TestOptionsOfAClass:
+    @pytest.mark.supervisor(name="shop")
+    async def test_in_a_class(self, supervisor):
+        async with expect_crash(AttributeError) as crashes:
+            for number in range(5):
+                cart = await supervisor.start_child(Cart, id=number)
+                await cart.cast(Cart.add, "tea")
+        assert {crash.supervisor for crash in crashes} == {"shop"}
+
+
+@pytest.fixture
+def by_name(request):
+    return request.getfixturevalue("dynamic_supervisor")
+
+
+async def test_by_name(by_name, autojump_clock):
+    cart = await by_name.start_child(Cart)
+    await cart.cast(Cart.add, "tea")
+    await wait_all_tasks_blocked()
+
+
+@pytest.mark.usefixtures("supervisor")
+async def test_no_argument():
+    pass
+
+
+async def test_both(supervisor, dynamic_supervisor, autojump_clock):
+    for each in (supervisor, dynamic_supervisor):
+        await each.start_child(Sour)
+
+
+@pytest.mark.supervisor(at_end="wait")
+async def test_stays(supervisor, autojump_clock):
+    await supervisor.start_child(Cart)
+
+
 async def test_slow(supervisor, autojump_clock):
     await supervisor.start_child(Cart)
     await supervisor.start_child(Slow, name=carts.via("slow"))
@@ -208,6 +245,30 @@ def test_these_tests_pass(output: str, name: str) -> None:
     assert outcome(output, f"test_{name}") == "PASSED"
 
 
+def test_the_marker_of_a_class_and_the_marker_of_its_test_both_count(output: str) -> None:
+    assert outcome(output, "TestOptionsOfAClass::test_in_a_class") == "PASSED"
+
+
+def test_a_fixture_that_another_one_asks_for_by_its_name_is_checked_too(output: str) -> None:
+    assert "under dynamic supervisor crashed" in text(output, "test_by_name")
+
+
+def test_a_fixture_that_pytest_trio_does_not_run_fails_the_test(output: str) -> None:
+    assert text(output, "test_no_argument").startswith("the fixture 'supervisor' did not run, so nothing was checked")
+
+
+def test_two_crashes_come_in_a_group(output: str) -> None:
+    assert text(output, "test_both").count("OSError: sour") == 2
+    assert "traceback entries are hidden" not in output
+
+
+def test_an_actor_that_nothing_stops_is_named_too(output: str) -> None:
+    assert re.match(
+        r"<Cart #\d+> did not end for 5 seconds, and was killed. Before that:\n  Cart #\d+  running\n",
+        text(output, "test_stays"),
+    )
+
+
 def test_a_crash_fails_the_test_with_its_traceback_even_if_the_actor_was_restarted(output: str) -> None:
     shown = text(output, "test_restarted")
     assert ">   self.items.append(item)" in shown
@@ -257,6 +318,11 @@ def test_an_actor_that_would_never_stop_is_killed(output: str, name: str) -> Non
     assert outcome(output, f"test_{name}").startswith("FAILED - Failed: <")
 
 
+def test_what_does_not_heed_its_kill_is_said_at_once_past_the_capture_of_pytest(output: str) -> None:
+    stderr = output.rpartition("short test summary info")[2]
+    assert "\ntrioreg: supervisor does not end, although all is killed:\n<Deaf #" in stderr
+
+
 def test_a_crash_during_the_stop_fails_the_test(output: str) -> None:
     assert text(output, "test_sour").count("OSError: sour") == 1
     assert outcome(output, "test_sour") == "FAILED - OSError: sour"
@@ -273,7 +339,7 @@ def test_what_outlives_the_test_is_named_with_its_owner_and_where_it_stands(outp
 
 
 def test_a_test_that_a_fixture_does_not_suit_says_what_to_write(output: str) -> None:
-    sync = "the fixture 'supervisor' is for async tests: write 'async def test_sync', and mark it with @pytest.mark."
+    sync = "the fixture 'supervisor' is for async tests of pytest-trio: write 'async def test_sync', and mark test_sync"
     assert sync in text(output, "test_sync")
     assert "async with checked(), open_supervisor(at_end='stop') as supervisor" in text(output, "test_hypothesis")
     assert "takes options by name, not (10,)" in text(output, "test_wrong_options")
@@ -313,7 +379,8 @@ def marked(pytester: pytest.Pytester) -> pytest.Pytester:
 def test_it_works_without_trio_mode(marked: pytest.Pytester) -> None:
     output = str(marked.runpytest_inprocess(*PLAIN).stdout)
     assert outcome(output, "test_marked") == "PASSED"
-    assert "mark it with @pytest.mark.trio, or set trio_mode = true" in text(output, "test_not_marked")
+    advice = "of pytest-trio: mark test_not_marked with @pytest.mark.trio, or set trio_mode = true"
+    assert advice in text(output, "test_not_marked")
 
 
 def test_without_pytest_trio_a_fixture_says_what_to_install_and_other_tests_go_on(marked: pytest.Pytester) -> None:

@@ -151,6 +151,24 @@ class TestTheStandIn:
             assert await ref.call(patched.send, "bob") == "queued"
             mailer.assert_messages(sent(Mailer.send, "ann"), sent(Mailer.send, "bob"))
 
+    async def test_has_no_code_that_could_be_called_as_a_function(self) -> None:
+        patched: Any = Recorder(Mailer).actor
+
+        class Caller(Actor):
+            def ping(self) -> str:
+                return cast("str", patched.ping("x"))
+
+        error = r"^a stand-in has no code, so (ping|version)\(\) can't be called as a function: send it as a message$"
+        with pytest.raises(TypeError, match=error):
+            patched.version()
+        with pytest.raises(RuntimeError, match=r"^this Recorder\[Mailer\] was not started by a supervisor"):
+            patched("smtp.example.org").send("bob")
+        async with supervised() as supervisor:
+            caller = await supervisor.start_child(Caller, restart="temporary")
+            with pytest.raises(ActorExited) as caught:
+                await caller.call(Caller.ping)
+            assert re.search(error, str(caught.value.__cause__))
+
     async def test_of_other_kinds_of_classes(self) -> None:
         def decorated(function: Any) -> Any:
             @wraps(function)

@@ -449,6 +449,41 @@ class TestItRaises:
                 await settled()
             assert trio.current_time() == 9
 
+    async def test_after_a_deadline_that_changes_nothing(self, autojump_clock: MockClock) -> None:
+        class Shielded(Actor):
+            async def wait(self) -> None:
+                with trio.move_on_after(5), trio.CancelScope(shield=True):
+                    await may_end.wait()
+
+        may_end = trio.Event()
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Shielded)
+            await ref.cast(Shielded.wait)
+            try:
+                with pytest.raises(NotSettled):
+                    await settled()
+                assert trio.current_time() == 5
+            finally:
+                may_end.set()
+
+    @pytest.mark.parametrize("deadline", [math.inf, 60])
+    async def test_in_each_task_that_waits(self, autojump_clock: MockClock, deadline: float) -> None:
+        told: list[float] = []
+
+        async def settle(deadline: float) -> None:
+            with trio.CancelScope(deadline=deadline), pytest.raises(NotSettled):
+                await settled()
+            told.append(deadline)
+
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Worker)
+            await ref.cast(Worker.wait_for, trio.Event())
+            async with trio.open_nursery() as nursery:
+                for each in (deadline, math.inf, math.inf):
+                    nursery.start_soon(settle, each)
+            assert sorted(told) == [deadline, math.inf, math.inf]
+            assert trio.current_time() == 0
+
     async def test_not_while_an_actor_waits_for_the_network(self) -> None:
         class Reader(Actor):
             async def read(self, stream: trio.SocketStream) -> None:

@@ -1,7 +1,7 @@
 """What is left behind: actors, tasks, names, subscriptions and claims that were not there before.
 
-A `Snapshot` notes what there is in the current run. Later, `Snapshot.what_is_new` says what has come and not gone. An
-actor, and a task, are told with all that is below them: their names and their own tasks are not told once more.
+A `Snapshot` notes what there is in the current run. Later, `Snapshot.what_is_new` says what has come and not gone. The
+text of an actor has its names, so these are not told once more. Nor are the tasks below a task that is told.
 """
 
 from __future__ import annotations
@@ -30,12 +30,18 @@ if TYPE_CHECKING:
     from .._runtime import Owner
 
     Entry = tuple[Names[Any, Any], Hashable, Owner]
+    Claim = tuple[str, ActorRef[Any], Task]
 
 SHOWN = 10
 """How many things of each kind a text shows."""
 
-# The tasks of the two packages are not the user's. Those of trioreg are told as actors.
-_FOLDERS = tuple(os.path.dirname(path) + os.sep for path in (trio.__file__, os.path.dirname(__file__)))
+# What these run as tasks is not the user's. The tasks of trioreg are told as actors. In the rest of Trio are functions
+# that users start as tasks: `trio.serve_tcp`, `trio.sleep_forever`.
+_TRIO = os.path.dirname(trio.__file__) + os.sep
+_NOT_THE_USERS = (
+    *(_TRIO + name for name in ("_core" + os.sep, "_dtls.py", "_subprocess_platform" + os.sep)),
+    os.path.dirname(os.path.dirname(__file__)) + os.sep,
+)
 
 
 class Snapshot:
@@ -58,16 +64,19 @@ class Snapshot:
         texts = _some([_of_actor(ref) for ref in actors[:SHOWN]], len(actors), "actors")
         # With one name for each entry that was there: an owner may have several of one key.
         known = Counter(map(_identity, self._entries))
+        entries: list[Entry] = []
         for entry in self._all_entries():
-            names, key, owner = entry
+            names, _, owner = entry
             identity = _identity(entry)
             if known[identity]:
                 known[identity] -= 1
             elif owner not in others and names.purpose in ("names", "topics"):
-                what = "subscription to" if names.purpose == "topics" else "name"
-                texts.append(f"the {what} {shown_safely(key)} in {names.name!r}, of {owner!r}")
+                entries.append(entry)
+        for purpose, what in (("names", "names"), ("topics", "subscriptions")):
+            some = [entry for entry in entries if entry[0].purpose == purpose]
+            texts += _some([_of_entry(entry) for entry in some[:SHOWN]], len(some), what)
         claims = [claim for claim in self._all_claims() if claim not in self._claims]
-        texts += [f"the claim of {ref!r} in the pool {pool!r}, by task {task.name}" for pool, ref, task in claims]
+        texts += _some([_of_claim(claim) for claim in claims[:SHOWN]], len(claims), "claims")
         tasks = [task for task in _all_tasks(self._tasks) if task not in self._tasks]
         texts += _some([_of_task(task) for task in tasks[:SHOWN]], len(tasks), "tasks")
         return texts
@@ -83,7 +92,7 @@ class Snapshot:
                 for key, entry in partition.rows():
                     yield names, key, entry.owner
 
-    def _all_claims(self) -> Iterator[tuple[str, ActorRef[Any], Task]]:
+    def _all_claims(self) -> Iterator[Claim]:
         return ((pool.name, ref, task) for pool in pools_of(self._run) for ref, task in claims_of(pool))
 
 
@@ -98,7 +107,7 @@ def _all_tasks(known: set[Task] | None = None) -> Iterator[Task]:
     todo = [] if root is None else [root]
     while todo:
         task = todo.pop()
-        is_users = not task.coro.cr_code.co_filename.startswith(_FOLDERS)
+        is_users = not task.coro.cr_code.co_filename.startswith(_NOT_THE_USERS)
         if is_users:
             yield task
         if not is_users or known is None or task in known:
@@ -107,6 +116,17 @@ def _all_tasks(known: set[Task] | None = None) -> Iterator[Task]:
 
 def _of_actor(ref: ActorRef[Any]) -> str:
     return f"the actor {report_of(ref)}"
+
+
+def _of_entry(entry: Entry) -> str:
+    names, key, owner = entry
+    what = "subscription to" if names.purpose == "topics" else "name"
+    return f"the {what} {shown_safely(key)} in {names.name!r}, of {owner!r}"
+
+
+def _of_claim(claim: Claim) -> str:
+    pool, ref, task = claim
+    return f"the claim of {ref!r} in the pool {pool!r}, by task {task.name}"
 
 
 def _of_task(task: Task) -> str:

@@ -137,7 +137,7 @@ class Recorder(Generic[A]):
     # What the stand-in does
 
     def _take(self, actor: Actor, name: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> object:
-        ref = cast("ActorRef[Any]", current_actor.get(None))
+        ref: ActorRef[Any] = actor.ref
         cell = ref._cell
         assert cell is not None
         is_call = cell.call is not None or cell.runs_in_callers_turn

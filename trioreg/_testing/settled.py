@@ -30,6 +30,8 @@ from .._supervision import tops_of, walk
 from .blocked import waits_outside
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .._actors import Cell
     from .._runtime import Frames, Run
     from .._supervision import TreeChild
@@ -92,8 +94,7 @@ async def settled() -> None:
     task = current_task()
     _refuse_handler(task)
     settling = _settling()
-    steps = _Steps(settling)
-    settling.add(task)
+    steps = settling[task] = _Steps(settling)
     add_instrument(steps)
     try:
         is_second_look = False
@@ -103,21 +104,24 @@ async def settled() -> None:
             if not busy:
                 return
             thread, system, rest = waits_outside()
-            is_due = _is_something_due()
-            if thread or system or is_due:
+            due = _next_due()
+            if thread or system or due < math.inf:
                 is_second_look = False
                 # A thread of another task may work for as long as the test lasts: it holds up no time that is due.
-                await steps.wait(thread and (not is_due or _is_one_in_thread(busy)))
+                holds_clock = thread and (due == math.inf or _is_one_in_thread(busy))
+                await steps.wait(due, holds_clock=holds_clock)
             elif not is_second_look:  # other tasks that have waited for all to be blocked have their turn
                 is_second_look = True
             elif rest:  # they wait longer than this
                 is_second_look = False
-                await steps.wait(False)
+                await steps.wait(due, holds_clock=False)
             else:
                 raise _not_settled(busy)
     finally:
         remove_instrument(steps)
-        settling.discard(task)
+        del settling[task]
+        for other in settling.values():
+            other.note()  # they do not see its steps, and now it goes on
 
 
 def _refuse_handler(task: Task) -> None:
@@ -126,15 +130,15 @@ def _refuse_handler(task: Task) -> None:
         raise RuntimeError(f"{cell.ref!r} can't become idle while it waits in settled(): call it in a task of the test")
 
 
-_tasks_that_settle: RunVar[set[Task]] = RunVar("trioreg tasks that settle")
+_tasks_that_settle: RunVar[dict[Task, _Steps]] = RunVar("trioreg tasks that settle")
 
 
-def _settling() -> set[Task]:
+def _settling() -> dict[Task, _Steps]:
     """The tasks of this run that wait in `settled`."""
     try:
         return _tasks_that_settle.get()
     except LookupError:
-        tasks: set[Task] = set()
+        tasks: dict[Task, _Steps] = {}
         _tasks_that_settle.set(tasks)
         return tasks
 
@@ -142,21 +146,28 @@ def _settling() -> set[Task]:
 class _Steps(trio.abc.Instrument):
     """Tells that another task is going to run, one that does not wait in `settled` itself."""
 
-    def __init__(self, settling: set[Task]) -> None:
+    def __init__(self, settling: Mapping[Task, object]) -> None:
         self._settling = settling
         self._event = trio.Event()
 
     def task_scheduled(self, task: Task) -> None:
         if task not in self._settling:
-            self._event.set()
+            self.note()
 
-    async def wait(self, holds_clock: bool) -> None:
-        """Wait for the next step. A virtual clock must not jump while a thread works."""
+    def note(self) -> None:
+        self._event.set()
+
+    async def wait(self, due: float, *, holds_clock: bool) -> None:
+        """Wait for the next step, or until something is due: a task that is shielded from that does not run.
+
+        A virtual clock must not jump while a thread works.
+        """
         if holds_clock:
             await wait_all_tasks_blocked(_LOOK_AGAIN)
             return
         self._event = trio.Event()
-        await self._event.wait()
+        with trio.CancelScope(deadline=due):
+            await self._event.wait()
 
 
 # Who has something to do
@@ -201,12 +212,13 @@ def _is_in_thread(frames: Frames) -> bool:
 # What can still happen
 
 
-def _is_something_due() -> bool:
-    """Whether there is a deadline before that of this task."""
+def _next_due() -> float:
+    """The next deadline before that of this task, as `trio.current_time`. `math.inf` if there is none."""
     seconds = current_statistics().seconds_to_next_deadline
     # In this order: if the next deadline is its own, a real clock makes that the smaller one, and not the larger one.
-    own = trio.current_effective_deadline() - trio.current_time()
-    return seconds < own
+    now = trio.current_time()
+    own = trio.current_effective_deadline() - now
+    return now + seconds if seconds < own else math.inf
 
 
 # The error

@@ -109,8 +109,10 @@ def _methods(cls: type) -> Iterator[tuple[str, inspect.Signature]]:
 
 
 def _telling(name: str, signature: inspect.Signature, tell: Tell) -> Callable[..., object]:
-    def method(self: object, /, *args: object, **kwargs: object) -> object:
-        return tell(self, name, args, kwargs)
+    def method(*args: object, **kwargs: object) -> object:
+        if not args or not isinstance(args[0], Actor):  # a static method or a class method, called as a function
+            raise TypeError(f"a stand-in has no code, so {name}() can't be called as a function: send it as a message")
+        return tell(args[0], name, args[1:], kwargs)
 
     method.__name__ = method.__qualname__ = name
     method.__signature__ = signature  # type: ignore[attr-defined]

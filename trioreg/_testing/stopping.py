@@ -7,8 +7,7 @@ of an actor that is killed, whether this file kills it or the time of its own ``
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from textwrap import indent
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,10 +36,12 @@ PATIENCE = 5.0
 PAUSE = 0.5
 """After how many seconds without an end those that are ending are looked at."""
 
+_NO_END = f"for {PATIENCE:.0f} seconds"
+
 
 @asynccontextmanager
 async def stopped_in_time(
-    block: AbstractAsyncContextManager[S], check: Check, problems: list[BaseException]
+    block: AbstractAsyncContextManager[S], check: Check, problems: list[BaseException], tell: Callable[[str], None]
 ) -> AsyncGenerator[S]:
     """The block of a supervisor, whose end is watched.
 
@@ -48,6 +49,7 @@ async def stopped_in_time(
         block: The block.
         check: Knows which crashes are expected: the errors of these do not leave the block.
         problems: To this is added what left the block and is no crash, and an error for each actor that was late.
+        tell: Is called with a text for the user if the block cannot end, because an actor does not heed its kill.
     """
     error: BaseException | None = None
     async with trio.open_nursery() as nursery:
@@ -56,7 +58,7 @@ async def stopped_in_time(
                 try:
                     yield supervised
                 finally:
-                    watch = StopWatch(supervised._engine, problems)
+                    watch = StopWatch(supervised._engine, problems, tell)
                     nursery.start_soon(watch.run, name=f"stop of {supervised._engine.label}")
         except BaseException as raised:
             error = raised
@@ -70,11 +72,12 @@ async def stopped_in_time(
 class StopWatch(Instrument):
     """Watches the stop of one supervisor, and notes an error for each actor that did not stop in its time."""
 
-    def __init__(self, engine: Engine, problems: list[BaseException]) -> None:
+    def __init__(self, engine: Engine, problems: list[BaseException], tell: Callable[[str], None]) -> None:
         self._engine = engine
         self._late: dict[ActorRef[Any], str] = {}
         self._ended = trio.Event()
         self._problems = problems
+        self._tell = tell
 
     async def run(self) -> None:
         """Watch until this is cancelled."""
@@ -85,6 +88,7 @@ class StopWatch(Instrument):
                 if isinstance(clock, MockClock) and not clock.rate and clock.autojump_threshold == math.inf:
                     nursery.start_soon(_move, clock)
                 await self._wait_until_stuck()
+                self._note_those_that_stay()
                 self._engine.kill()
                 await self._wait_until_stuck()
                 self._say_that_it_hangs()
@@ -120,9 +124,19 @@ class StopWatch(Instrument):
         for ref, own in late.items():
             assert ref is not None
             if ref not in self._late or (ref.exit is not None and ref.exit.reason != "killed"):
-                seconds = f"within its {counted(own, 'second')}" if own < math.inf else f"for {PATIENCE:.0f} seconds"
-                report = indent(str(report_of(ref)), "  ")
-                self._late[ref] = f"did not stop {seconds}, and was killed. Before that:\n{report}"
+                own_time = f"stop within its {counted(own, 'second')}" if own < math.inf else f"stop {_NO_END}"
+                self._note(ref, own_time)
+
+    def _note_those_that_stay(self) -> None:
+        """With ``at_end="wait"`` nothing stops a child: if none is late, those that live are why there is no end."""
+        if not self._late:
+            for child in self._living():
+                assert child.ref is not None
+                self._note(child.ref, f"end {_NO_END}")
+
+    def _note(self, ref: ActorRef[Any], what: str) -> None:
+        report = indent(str(report_of(ref)), "  ")
+        self._late[ref] = f"did not {what}, and was killed. Before that:\n{report}"
 
     def actor_exited(self, ref: ActorRef[Any], exit: Exit, /) -> None:
         self._ended.set()
@@ -132,7 +146,7 @@ class StopWatch(Instrument):
 
     def _say_that_it_hangs(self) -> None:
         lines = "\n".join(f"{ref!r} {text}" for ref, text in self._late.items())
-        print(f"trioreg: {self._engine.label} does not end, although all is killed:\n{lines}", file=sys.stderr)
+        self._tell(f"trioreg: {self._engine.label} does not end, although all is killed:\n{lines}")
 
 
 async def _move(clock: MockClock) -> None:
