@@ -11,8 +11,12 @@ from mutation.mutants import Mutant
 FOLDERS = {"_observer_web": "observer", "_observer_terminal": "observer", "_telemetry": "program"}
 """Wings whose tests are in the folder of another wing."""
 
-UNSEEN = {"trioreg/pytest_plugin.py": "tests/testing/test_plugin.py"}
-"""The tests of a file that runs only in processes that they start, where nobody notes its lines."""
+UNSEEN = {
+    "trioreg/__init__.py": "tests/runtime/test_public_names.py",
+    "trioreg/pytest_plugin.py": "tests/testing/test_plugin.py",
+    "trioreg/testing.py": "tests/runtime/test_public_names.py",
+}
+"""The tests of a file that runs before them, or only in processes that they start: nobody notes its lines there."""
 
 ELSEWHERE = 3.0
 """A test of another wing counts as so many times slower than it is: it is less likely to notice."""
