@@ -48,7 +48,7 @@ def nothing_is_left() -> Iterator[None]:
 
 
 def test_ctrl_c_within_resume_still_resumes_the_actor(monkeypatch: pytest.MonkeyPatch) -> None:
-    resume_now = debug.resume_now  # type: ignore[attr-defined]  # pyright: ignore
+    resume_now: Callable[[Any], None] = vars(debug)["resume_now"]
 
     def interrupted(cell: Any) -> None:
         signal.raise_signal(signal.SIGINT)
