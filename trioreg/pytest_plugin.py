@@ -67,8 +67,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in FIXTURES:
         text = f"{name}(**options): the options of open_{name}() for the fixture {name!r} of trioreg"
         config.addinivalue_line("markers", text)
-    pytest_trio = config.pluginmanager.get_plugin("trio") or config.pluginmanager.get_plugin("pytest_trio")
-    trio_fixture = getattr(pytest_trio, "trio_fixture", None)
+    pytest_trio = sys.modules.get("pytest_trio.plugin")  # users load it under several names
+    is_there = config.pluginmanager.is_registered(pytest_trio)
+    trio_fixture = getattr(pytest_trio, "trio_fixture", None) if is_there else None
     fixtures = ModuleType(__name__)  # pytest looks for fixtures in classes and in modules
     vars(fixtures).update(_missing() if trio_fixture is None else _fixtures(trio_fixture))
     config.pluginmanager.register(fixtures, "trioreg fixtures")

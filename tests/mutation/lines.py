@@ -10,7 +10,7 @@ import gc
 import os
 import sqlite3
 import sys
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Container, Generator, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -27,6 +27,7 @@ TOOL = 3
 TABLES = """
 create table if not exists tests (id integer primary key, name text unique, seconds real);
 create table if not exists lines (test integer, file text, numbers blob, primary key (test, file));
+create table if not exists files (name text primary key, digest text);
 """
 
 
@@ -126,6 +127,32 @@ def add(connection: sqlite3.Connection, test: str, seconds: float, lines: Mappin
     rows = [(number, file, bits(numbers)) for file, numbers in lines.items()]
     connection.executemany("insert into lines values (?, ?, ?)", rows)
     connection.execute("commit")
+
+
+def noted_files(database: Path) -> dict[str, str]:
+    """The files whose tests are noted, and those of the runtime at that time: what was in each, as a digest."""
+    with closing(connect(database)) as connection:
+        return dict(connection.execute("select name, digest from files"))
+
+
+def note_files(database: Path, digests: Mapping[str, str]) -> None:
+    """All tests of these files are noted. A run that is ended before goes on with the other ones."""
+    with closing(connect(database)) as connection:
+        connection.executemany("insert or replace into files values (?, ?)", digests.items())
+
+
+def forget(database: Path, files: Container[str]) -> None:
+    """The tests of these files are to be noted anew: some may be gone."""
+    with closing(connect(database)) as connection:
+        tests = [
+            (number,)
+            for number, name in connection.execute("select id, name from tests").fetchall()
+            if name.partition("::")[0] in files
+        ]
+        connection.execute("begin")
+        connection.executemany("delete from lines where test = ?", tests)
+        connection.executemany("delete from tests where id = ?", tests)
+        connection.execute("commit")
 
 
 def read(database: Path) -> Runs:

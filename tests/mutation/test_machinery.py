@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+
+import pytest
 
 from mutation import lines
 from mutation.choice import Choice
 from mutation.lines import Runs
 from mutation.mutants import Mutant
 from mutation.swap import Functions, swap
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="mutants are tried in forks")
 
 TEXT = """\
 LIMIT = 3
@@ -73,6 +80,37 @@ def test_the_lines_of_a_test_are_kept_and_noted_anew(tmp_path: Path) -> None:
     assert runs.tests_of("/f.py", 2, 69) == {"test_b"}
     assert runs.tests_of("/f.py", 3, 70) == {"test_a"}
     assert runs.tests_of("/f.py", 71, 99) == runs.tests_of("/g.py") == set()
+
+
+def test_the_tests_of_a_file_that_has_changed_are_forgotten_and_no_others(tmp_path: Path) -> None:
+    database = tmp_path / "lines"
+    with closing(lines.connect(database)) as connection:
+        for test in ("tests/test_a.py::test", "tests/test_a.py::test_old", "tests/test_b.py::test"):
+            lines.add(connection, test, 1.0, {"/f.py": [1]})
+    lines.note_files(database, {"tests/test_a.py": "one", "tests/test_b.py": "two"})
+    lines.note_files(database, {"tests/test_a.py": "three"})
+    lines.forget(database, {"tests/test_a.py": "three"})
+    assert lines.noted_files(database) == {"tests/test_a.py": "three", "tests/test_b.py": "two"}
+    runs = lines.read(database)
+    assert [*runs.seconds] == ["tests/test_b.py::test"]
+    assert runs.tests_of("/f.py") == {"tests/test_b.py::test"}
+
+
+@posix
+@pytest.mark.parametrize("nonsense", ["--wing=pool", "--sample=0", "--sample=-3", "--seconds=0", "--budget=nan"])
+def test_a_run_that_would_try_no_mutant_is_refused(nonsense: str) -> None:
+    with pytest.raises(SystemExit):
+        import_module("mutation.run").parsed([nonsense])
+
+
+@posix
+def test_two_runs_do_not_work_in_one_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fcntl = import_module("fcntl")
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert import_module("mutation.run").main(["--folder", str(tmp_path)]) == 2
+    assert "Another run is at work" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
 
 def test_the_tests_that_run_the_line_are_chosen_the_quickest_and_those_of_the_wing_first() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from contextlib import AsyncExitStack
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -30,10 +31,6 @@ from trioreg._observer import Observation, pace
 from trioreg._observer.page import PAGE_ROWS
 from trioreg._observer.topics import PAGE
 from trioreg._runtime import current_run
-
-
-async def _set(event: trio.Event) -> None:
-    event.set()
 
 
 def shown(page: Any) -> list[tuple[str, int]]:
@@ -177,14 +174,27 @@ async def test_very_many_topics_of_several_partitions_are_a_slice_at_a_time(step
         assert steps.most <= pace.STEPS
 
 
-async def test_after_a_topic_whose_repr_is_slow_other_tasks_run(steps: Steps) -> None:
+async def test_after_each_topic_whose_repr_is_slow_other_tasks_run(steps: Steps) -> None:
+    log: list[str] = []
+
+    class Noted(Slow):
+        def __repr__(self) -> str:
+            log.append("repr")
+            return super().__repr__()
+
+    async def other() -> None:
+        while True:
+            log.append("other")
+            await trio.lowlevel.checkpoint()
+
     ticks: PubSub[object, int] = PubSub("ticks")
-    async with ticks.subscribe(Slow()), trio.open_nursery() as nursery:
-        ran = trio.Event()
-        nursery.start_soon(_set, ran)
-        page = await look(PAGE, q="slow")
-        assert shown(page) == [("slow", 1)]
-        assert ran.is_set()
+    async with ticks.subscribe(Noted()), ticks.subscribe(Noted()), trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        page = await look(PAGE, q="nothing like that")
+        nursery.cancel_scope.cancel()
+    assert (page["total"], page["matched"]) == (2, 0)
+    assert log.count("repr") == 2
+    assert ("repr", "repr") not in pairwise(log)
 
 
 async def test_a_look_keeps_no_topic_and_no_message() -> None:

@@ -115,6 +115,25 @@ async def test_several_crashes_leave_in_one_group(autojump_clock: MockClock) -> 
                 await supervisor.terminate_child(1)
 
 
+async def test_an_error_that_several_actors_raise_is_told_once_with_a_note_for_each(autojump_clock: MockClock) -> None:
+    error = OSError("the disk is full")
+
+    class Writer(Actor):
+        def write(self) -> None:
+            raise error
+
+    async with open_supervisor(at_end="stop") as supervisor:
+        with pytest.raises(OSError, match="the disk is full") as caught:
+            async with checked():
+                for number in range(2):
+                    writer = await supervisor.start_child(Writer, id=number)
+                    await writer.cast(Writer.write)
+                await wait_all_tasks_blocked()
+                await supervisor.terminate_child(0)
+                await supervisor.terminate_child(1)
+        assert len(caught.value.__notes__) == 2
+
+
 async def test_the_error_of_the_block_has_the_crash_as_a_note(autojump_clock: MockClock) -> None:
     async with open_supervisor(at_end="stop") as supervisor:
         cart = await supervisor.start_child(Cart)

@@ -79,6 +79,22 @@ async def test_a_supervisor_that_gives_up_crashes_with_what_is_in_its_group(auto
         assert [crash.ref for crash in crashes] == [below]
 
 
+async def test_an_error_without_a_text_matches_no_text(autojump_clock: MockClock) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise LookupError("no text")
+
+    class Singer(Actor):
+        def sing(self) -> None:
+            raise Mute
+
+    async with open_supervisor(at_end="stop") as supervisor:
+        singer = await supervisor.start_child(Singer)
+        with pytest.raises(AssertionError, match=r"matches 'la' in this block; what crashed is:\n  <<?Mute"):
+            async with expect_crash(Mute, match="la"):
+                await singer.cast(Singer.sing)
+
+
 async def test_a_start_that_fails_is_no_crash(autojump_clock: MockClock) -> None:
     async with open_supervisor(at_end="stop") as supervisor:
         with pytest.raises(AssertionError, match=r"no actor crashed with OSError in this block$"):
@@ -99,6 +115,8 @@ async def test_it_is_entered_once(autojump_clock: MockClock) -> None:
 def test_a_wrong_argument_is_an_error_at_once() -> None:
     with pytest.raises(TypeError, match=r"error must be a class of exceptions, or a tuple of them, not 'ValueError'"):
         expect_crash("ValueError")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match=r"or a tuple of them, not \(\)"):
+        expect_crash(())
     with pytest.raises(TypeError, match=r"match must be a str, not 5"):
         expect_crash(ValueError, match=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises(re.error):

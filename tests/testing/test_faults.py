@@ -21,10 +21,13 @@ from trioreg import (
     HandlerTimeout,
     MailboxFull,
     NotRegistered,
+    OnDemand,
     Registry,
+    Reply,
     Supervisor,
     TreeSupervisor,
     debug,
+    open_on_demand,
     tree,
     who,
 )
@@ -66,6 +69,20 @@ class Restless(Cart):
 
     async def on_idle(self) -> None:
         self.log.append(("idle", trio.current_time()))
+
+
+class Keyed(Actor):
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def answer_after(self, seconds: float) -> Reply[str]:
+        reply: Reply[str] = Reply()
+        self.start_soon(self.answer, reply, seconds)
+        return reply
+
+    async def answer(self, reply: Reply[str], seconds: float) -> None:
+        await trio.sleep(seconds)
+        reply.send("done")
 
 
 def carts_of(top: Supervisor) -> ActorRef[DynamicSupervisor]:
@@ -495,6 +512,29 @@ class TestSlow:
                 await ref.call(Cart.add, "tea")
                 await trio.sleep(20)
             assert log == [("tea", 8), ("idle", 21)]
+
+    @pytest.mark.parametrize("is_idle", [True, False])
+    @pytest.mark.parametrize("seconds", [0, 5])
+    async def test_an_actor_on_demand_makes_room_for_another(
+        self, autojump_clock: MockClock, is_idle: bool, seconds: float
+    ) -> None:
+        keyed: OnDemand[str, Keyed] = OnDemand("keyed", Keyed, max_running=1)
+        async with open_on_demand(keyed), trio.open_nursery() as nursery:
+            await keyed.via("a").call(Keyed.answer_after, 0)
+            with slow(keyed.via("a"), 3):
+                nursery.start_soon(keyed.via("a").call, Keyed.answer_after, seconds)
+                await trio.sleep(10 if is_idle else 0)
+                assert await keyed.via("b").call(Keyed.answer_after, 0) == "done"
+            assert trio.current_time() == (10 if is_idle else 3 + seconds)
+
+    async def test_an_actor_on_demand_retires_between_its_messages(self, autojump_clock: MockClock) -> None:
+        keyed: OnDemand[str, Keyed] = OnDemand("keyed", Keyed, retire_after=10)
+        async with open_on_demand(keyed):
+            await keyed.via("a").call(Keyed.answer_after, 0)
+            with slow(keyed.via("a"), 3):
+                await trio.sleep(20)
+                assert await keyed.via("a").call(Keyed.answer_after, 0) == "done"
+            assert trio.current_time() == 20
 
     async def test_a_call_that_is_given_up_is_withdrawn(self, autojump_clock: MockClock) -> None:
         log: list[object] = []

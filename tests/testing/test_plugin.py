@@ -383,6 +383,11 @@ def test_it_works_without_trio_mode(marked: pytest.Pytester) -> None:
     assert advice in text(output, "test_not_marked")
 
 
+def test_pytest_trio_may_be_loaded_by_the_name_of_its_module(marked: pytest.Pytester) -> None:
+    output = str(marked.runpytest_inprocess(*PLAIN, "-p", "no:trio", "-p", "pytest_trio.plugin").stdout)
+    assert outcome(output, "test_marked") == "PASSED"
+
+
 def test_without_pytest_trio_a_fixture_says_what_to_install_and_other_tests_go_on(marked: pytest.Pytester) -> None:
     output = str(marked.runpytest_inprocess(*PLAIN, "-p", "no:trio").stdout)
     assert outcome(output, "test_plain") == "PASSED"

@@ -139,9 +139,9 @@ async def _stop(seen: Seen, ref: ActorRef[Any]) -> str:
 async def _end_of(seen: Seen, ref: ActorRef[Any], done: str, busy: str) -> str:
     """Wait for the end of a life, and say what came of it."""
     cell = ref._cell
-    if cell is not None:
-        with trio.move_on_after(PATIENCE):
-            await cell.wait_ended()
+    assert cell is not None  # its last step is still to come: it is a step of its own task
+    with trio.move_on_after(PATIENCE):
+        await cell.wait_ended()
     if ref.is_alive:
         return f"{_name(ref)} is to be {done}. {busy}, and has not ended after {counted(PATIENCE, 'second')}."
     return f"{_name(ref)} was {done}. {_what_follows(seen.child)}"

@@ -88,7 +88,11 @@ def chaos(
 
     It may be any actor below the supervisor, at any depth. No actor is ended that would not be restarted: a temporary
     actor, and one on demand, is only delayed. A function actor is never delayed. A supervisor is only killed, with all
-    that it has. The actor whose code runs this block is left alone.
+    that it has. With ``strategy="one_for_all"`` or ``"rest_for_one"``, a supervisor ends other children with the
+    chosen one, and does not start the temporary ones again.
+
+    The actor whose code runs this block is left alone. So is each supervisor above it, and each child whose restart
+    would end it.
 
     No supervisor gives up because of this. Of the restarts that it allows, one is left for the faults of the program
     itself, if it allows more than one.
@@ -204,7 +208,9 @@ class _Chaos(AsyncBlock, AbstractAsyncContextManager[Sequence[ChaosFault]]):
                 now = trio.current_time()
                 kind = random.choice(self._kinds)
                 seconds = random.uniform(0, self._delay)
-                victims = [child for child in _below(engine) if self._may(kind, child, now, own)]
+                children = list(_below(engine))
+                spared = _line_to(own, children)
+                victims = [child for child in children if self._may(kind, child, now, spared)]
                 if not victims:
                     continue
                 child = random.choice(victims)
@@ -244,15 +250,17 @@ class _Chaos(AsyncBlock, AbstractAsyncContextManager[Sequence[ChaosFault]]):
             delay.__exit__(None, None, None)
             self._delayed.discard(cell)
 
-    def _may(self, kind: ChaosKind, child: Child, now: float, own: object) -> bool:
+    def _may(self, kind: ChaosKind, child: Child, now: float, spared: list[Child]) -> bool:
         """Whether that may happen to a child now."""
         cell = child.life
-        if cell is None or cell.state != RUNNING or cell.ref is own:
+        if cell is None or cell.state != RUNNING or child in spared:
             return False
         if kind == "delay":
             is_supervisor = child.spec.kind.is_supervisor
             return cell.hooks is not None and not is_supervisor and cell not in self._delayed
         if child.spec.kind.is_supervisor and kind != "kill":
+            return False
+        if any(_ends_with(each, child) for each in spared):
             return False
         restart = child.spec.restart
         if restart == "temporary" or (restart == "transient" and kind == "cancel"):
@@ -278,6 +286,24 @@ def _below(engine: Engine) -> Iterator[Child]:
                 break
         else:
             todo.pop()
+
+
+def _line_to(own: object, children: list[Child]) -> list[Child]:
+    """The child whose life ``own`` is the reference of, and each supervisor above it. Empty if there is none."""
+    line: list[Child] = []
+    at = next((child for child in children if own is not None and child.ref is own), None)
+    while at is not None:
+        line.append(at)
+        at = at.parent.own_child
+    return line
+
+
+def _ends_with(child: Child, cause: Child) -> bool:
+    """Whether the strategy of their supervisor ends a child when another one has to be restarted."""
+    if child.parent is not cause.parent:
+        return False
+    strategy = cast("Engine", child.parent).strategy
+    return strategy == "one_for_all" or (strategy == "rest_for_one" and child.number > cause.number)
 
 
 def _intensity_of(child: Child) -> RestartIntensity | None:

@@ -37,7 +37,8 @@ class Check:
 
     def crashes(self) -> list[BaseException]:
         """The errors of the crashes that were not expected, each with a note that says whose it is."""
-        return [_noted(crash) for crash in self._watch.unexpected()]
+        errors = [_noted(crash) for crash in self._watch.unexpected()]
+        return list({id(error): error for error in errors}.values())  # several actors may raise the same object
 
     def expects(self, error: BaseException) -> bool:
         """Whether an error is, or consists of, the errors of crashes that are expected."""

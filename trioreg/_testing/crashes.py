@@ -7,7 +7,7 @@ expected a crash: `expect_crash` and the fault `crash` do so with `expect_error`
 from __future__ import annotations
 
 import re
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import attrs
@@ -163,7 +163,7 @@ def expect_crash(error: Errors, /, *, match: str | None = None) -> AbstractAsync
         RuntimeError: On entering: you are not inside of a Trio run.
     """
     classes = error if isinstance(error, tuple) else (error,)
-    for each in cast("tuple[object, ...]", classes):
+    for each in cast("tuple[object, ...]", classes or ((),)):
         if not (isinstance(each, type) and issubclass(each, BaseException)):
             raise TypeError(f"error must be a class of exceptions, or a tuple of them, not {shown_safely(error)}")
     if not isinstance(match, str | None):
@@ -217,7 +217,12 @@ class ExpectCrash(AsyncBlock, AbstractAsyncContextManager["list[Crash]"]):
         return any(map(self._matches, leaves_of(crash.error))) or self._matches(crash.error)
 
     def _matches(self, error: BaseException) -> bool:
-        return isinstance(error, self._classes) and (self._match is None or self._match.search(str(error)) is not None)
+        if isinstance(error, self._classes):
+            if self._match is None:
+                return True
+            with suppress(Exception):  # of the error's own __str__
+                return self._match.search(str(error)) is not None
+        return False
 
     def _is_consequence(self, error: BaseException) -> bool:
         """Whether the error that leaves the block is only what the callers of the crashed actors get."""
