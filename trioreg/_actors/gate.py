@@ -68,6 +68,13 @@ def is_held_up(cell: Cell) -> bool:
     return gate is not None and gate.is_holding
 
 
+def steps_in_mailbox(cell: Cell) -> int:
+    """How many objects that are no message to it a gate has in the mailbox of an actor: 0 or 1."""
+    gate = _gates.get(cell)
+    step = None if gate is None else gate._step
+    return int(step is not None and not step.has_begun and not step.is_done)
+
+
 class _Gate:
     """What holds the messages of one actor up.
 

@@ -18,6 +18,7 @@ from .._runtime import UNUSUAL, require_room
 from .call import Call
 from .cell import ENDING, RUNNING, STOPPING, Cell
 from .deadlock import Wait
+from .gate import steps_in_mailbox
 from .handler import runtime_handler
 from .message import CALL, CAST
 
@@ -154,7 +155,7 @@ class PassingCell(Cell):
 
     @property
     def queued(self) -> int:
-        return super().queued - self.rounds
+        return super().queued - self.rounds - steps_in_mailbox(self)
 
     def take(self) -> tuple[object, object] | None:
         message = super().take()
@@ -209,7 +210,7 @@ class PassingCell(Cell):
     @property
     def has_come_round(self) -> bool:
         """Whether it could end now: to be asked in `Home.came_round` only."""
-        return self.state == RUNNING and not self.queue and not self.overflow and not self.deferred
+        return self.state == RUNNING and not self.queued and not self.overflow and not self.deferred
 
     def watch_answers(self) -> None:
         """Call `Home.came_round` when it has answered one of the calls whose answer it still owes."""

@@ -104,7 +104,7 @@ def slow(ref: Address[Actor], seconds: float, /) -> AbstractContextManager[None]
     The time is before the message: the message still waits in the mailbox, so a call can be withdrawn. It counts for
     each message that the actor has not begun with: calls, casts, messages, timers, publications. Several blocks for one
     actor add up. A sync method runs in the actor's own task meanwhile, and one of the places in a bounded mailbox may
-    be taken. An actor on demand does not retire.
+    be taken. An actor on demand may retire, and its next life is not slow.
 
     A `~trioreg.Actor.handler_timeout` that is shorter crashes the actor. The block is about this one life: the next one
     is as quick as ever.
