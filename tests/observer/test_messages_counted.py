@@ -45,6 +45,14 @@ def test_messages_of_actors_in_all_blocks_are_counted() -> None:
     assert messages.total == 2 * len(cells) + 3
 
 
+def test_actors_that_have_ended_leave_nothing() -> None:
+    messages, cells = Messages(), cells_in(BLOCK + 1)
+    see(messages, cells)
+    for number in range(len(cells)):
+        messages.ended(number)
+    assert (len(messages), messages._blocks) == (0, {})
+
+
 def test_an_actor_that_nobody_has_seen_ends_without_a_record() -> None:
     assert Messages().ended(7) is None
 

@@ -145,6 +145,7 @@ def test_an_argument_that_the_program_does_not_take_is_2(program: Program, capsy
         (["http://h/?token=t", "--page", "tables"], "argument --page: invalid choice: 'tables'"),
         (["http://h/?token=t", "--sort", "size"], "argument --sort: invalid choice: 'size'"),
         (["http://h/?token=t", "--interval", "0"], "must be a number of seconds, 0.1 to 3600, not '0'"),
+        (["http://h/?token=t", "--interval", "3600.1"], "must be a number of seconds, 0.1 to 3600, not '3600.1'"),
         (["http://h/?token=t", "--interval", "nan"], "must be a number of seconds, 0.1 to 3600, not 'nan'"),
         (["http://h/?token=t", "--interval", "x"], "must be a number of seconds, 0.1 to 3600, not 'x'"),
         (["http://h/?token=t", "--filter", "x" * 201], "must have at most 200 characters, not 201"),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
+import math
 import weakref
 from contextlib import AsyncExitStack
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -27,7 +27,7 @@ from trioreg import (
     open_pool,
     open_supervisor,
 )
-from trioreg._observer import Observation, pace
+from trioreg._observer import Observation, pace, texts
 from trioreg._observer.page import PAGE_ROWS
 from trioreg._observer.topics import PAGE
 from trioreg._runtime import current_run
@@ -174,7 +174,10 @@ async def test_very_many_topics_of_several_partitions_are_a_slice_at_a_time(step
         assert steps.most <= pace.STEPS
 
 
-async def test_after_each_topic_whose_repr_is_slow_other_tasks_run(steps: Steps) -> None:
+async def test_after_each_topic_whose_repr_is_slow_other_tasks_run(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "PATIENCE", math.inf)  # on a busy machine, a short sleep takes long
     log: list[str] = []
 
     class Noted(Slow):
@@ -188,13 +191,18 @@ async def test_after_each_topic_whose_repr_is_slow_other_tasks_run(steps: Steps)
             await trio.lowlevel.checkpoint()
 
     ticks: PubSub[object, int] = PubSub("ticks")
-    async with ticks.subscribe(Noted()), ticks.subscribe(Noted()), trio.open_nursery() as nursery:
+    async with (
+        ticks.subscribe(Noted()),
+        ticks.subscribe(Noted()),
+        ticks.subscribe(Noted()),
+        trio.open_nursery() as nursery,
+    ):
         nursery.start_soon(other)
         page = await look(PAGE, q="nothing like that")
         nursery.cancel_scope.cancel()
-    assert (page["total"], page["matched"]) == (2, 0)
-    assert log.count("repr") == 2
-    assert ("repr", "repr") not in pairwise(log)
+    assert (page["total"], page["matched"], log.count("repr")) == (3, 0, 3)
+    begin = log.index("repr")
+    assert "other" in log[begin : begin + 3]  # Trio may run it before the look, and then behind it
 
 
 async def test_a_look_keeps_no_topic_and_no_message() -> None:

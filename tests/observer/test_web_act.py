@@ -11,11 +11,11 @@ import attrs
 import pytest
 import trio
 from support.supervisors import supervising
-from support.web import BEARER, ORIGIN, Answer, app_of, ask, log_in
+from support.web import BEARER, ORIGIN, TOKEN, Answer, app_of, ask, log_in
 from trio.testing import MockClock
 
 import trioreg
-from trioreg import Actor, ActorRef, ChildSpec
+from trioreg import Actor, ActorRef, ChildSpec, observer
 from trioreg._observer import PAGES
 from trioreg._observer_web import ObserverApp
 from trioreg._observer_web.sessions import FORM_SECONDS, MOST_USED, BadForm, Sessions
@@ -100,6 +100,17 @@ async def test_a_read_only_observer_has_no_actions(autojump_clock: MockClock) ->
         token = it.app.state.sessions.form_token("x", "kill", it.number(), trio.current_time())
         assert (await it.post(token=token)).status == 405
         assert it.are_alive == [True, True]
+
+
+async def test_an_observer_has_no_actions_unless_you_ask_for_them(autojump_clock: MockClock) -> None:
+    async with supervising([ChildSpec(Agent, id="007")]) as supervisor:
+        refs = [info.ref for info in supervisor.which_children()]
+        app = observer.app(token=TOKEN)
+        it = World(app, await log_in(app), [ref for ref in refs if ref is not None])
+        assert (await it.confirm()).status == 404
+        app = observer.app(token=TOKEN, read_only=False)
+        writing = World(app, await log_in(app), it.refs)
+        assert (await writing.confirm()).status == 200
 
 
 async def is_refused(it: World, answer: Answer, sentence: str, status: int = 403) -> None:

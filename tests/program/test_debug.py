@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, cast
 
@@ -44,6 +45,25 @@ def nothing_is_left() -> Iterator[None]:
 
 
 # Suspend and resume
+
+
+def test_ctrl_c_within_resume_still_resumes_the_actor(monkeypatch: pytest.MonkeyPatch) -> None:
+    resume_now: Callable[[Any], None] = vars(debug)["resume_now"]
+
+    def interrupted(cell: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        resume_now(cell)
+
+    async def main() -> None:
+        async with supervised() as supervisor:
+            ref = await supervisor.start_child(Actor)
+            await debug.suspend(ref)
+            with pytest.raises(KeyboardInterrupt):
+                await debug.resume(ref)
+            assert not debug.is_suspended(ref)
+
+    monkeypatch.setattr(debug, "resume_now", interrupted)
+    trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
 async def test_a_suspended_actor_handles_nothing_until_it_is_resumed(autojump_clock: MockClock) -> None:

@@ -112,6 +112,14 @@ async def test_what_is_unusual_is_listed_the_worst_first(autojump_clock: MockClo
         assert part(text, "The longest queues")[-1] == "... 1 more"
 
 
+async def test_ten_of_each_kind_are_shown_unless_you_say_otherwise(autojump_clock: MockClock) -> None:
+    async with open_dynamic_supervisor(name="many", at_end="stop") as supervisor:
+        for _ in range(12):
+            await supervisor.start_child(Actor)
+        assert trioreg.dump() == trioreg.dump(limit=10)
+        assert trioreg.dump() != trioreg.dump(limit=11)
+
+
 async def test_pools_registries_and_topics_are_shown_with_their_numbers(autojump_clock: MockClock) -> None:
     class Worker(Actor):
         async def work(self) -> None:

@@ -156,6 +156,19 @@ def test_a_span_that_raises_when_it_ends_is_reported(step: str, caplog: pytest.L
     assert "OpenTelemetry failed (ZeroDivisionError)" in errors(caplog)[0]
 
 
+class WithoutEvents(NonRecordingSpan):
+    def is_recording(self) -> bool:
+        return True
+
+    def add_event(self, *_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+
+def test_a_span_that_takes_no_event_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    Spans(None, None, Failures()).left(WithoutEvents(INVALID_SPAN_CONTEXT), "exited")
+    assert "OpenTelemetry failed (ZeroDivisionError)" in errors(caplog)[0]
+
+
 def test_a_publication_ends_when_another_one_is_told_first() -> None:
     seen = Seen()
     publications = Publications(Spans(seen.tracers, None, Failures()))

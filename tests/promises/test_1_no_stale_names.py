@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import pytest
 import trio
 from support.cancellation import settle
 from support.errors import Bang
-from support.inside import coroutine_of, plain_holders
+from support.inside import coroutine_of, plain_holders, rows_per_turn
 from support.promises import Agent, End, StopsSlowly, actor_ends, assert_empty
+from support.steps import AtStep
 from support.supervisors import supervised
 from support.watcher import rows, watching
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -29,11 +31,6 @@ from trioreg import (
     open_on_demand,
     open_pool,
 )
-
-
-@pytest.fixture
-def names() -> Registry[str, None]:
-    return Registry("names", keys="unique", partitions=2)
 
 
 async def _raise_base_exception(is_ready: trio.Event) -> None:
@@ -313,6 +310,40 @@ async def test_no_way_to_look_shows_an_actor_that_has_ended(
             assert list(all_ways_to_look(registry)) == []
 
 
+@pytest.mark.parametrize("step", range(0, 24, 2))
+async def test_select_gives_no_owner_that_has_ended_on_the_way(
+    step: int, registry: Registry[str, int], autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An actor and a task end after the n-th step; the selection looks at one row a turn."""
+    rows_per_turn(monkeypatch, 1)
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        refs = [
+            await supervisor.start_child(Agent, registry, (f"actor {number}",), restart="temporary")
+            for number in range(4)
+        ]
+        scope = trio.CancelScope()
+
+        async def hold() -> None:
+            with scope:
+                registry.register("task", 7)
+                await trio.sleep_forever()
+
+        def end() -> None:
+            refs[step % 4].kill()
+            scope.cancel()
+
+        nursery.start_soon(hold)
+        await wait_all_tasks_blocked()
+        instrument = AtStep(step, end)
+        trio.lowlevel.add_instrument(instrument)
+        found = await registry.select()
+        assert all(owner.is_alive for _, owner, _ in found)
+        counted = await registry.count_select()
+        assert counted == registry.count()
+        trio.lowlevel.remove_instrument(instrument)
+        scope.cancel()
+
+
 @actor_ends
 async def test_no_topic_shows_a_subscriber_that_has_ended(end: End, autojump_clock: MockClock) -> None:
     topics: PubSub[str, str] = PubSub("topics")
@@ -368,3 +399,19 @@ async def test_no_pool_has_a_worker_that_has_ended(end: End, autojump_clock: Moc
                     assert worker not in pool.workers()
                 await pool.call(Agent.ping)
     assert len(looks.seen) > 2
+
+
+@pytest.mark.parametrize("strategy", ["idle_first", "round_robin"])
+async def test_no_pool_hands_out_a_worker_that_is_ending(
+    strategy: Literal["idle_first", "round_robin"], autojump_clock: MockClock
+) -> None:
+    async with open_pool(StopsSlowly, size=2, strategy=strategy) as pool:
+        ending = pool.workers()[0]
+        ending.cancel()
+        await trio.sleep(0.5)
+        assert ending.is_alive  # in its on_stop
+        assert await pool.call(Agent.ping) == "pong"
+        for _ in range(3):
+            async with pool.claim() as worker:
+                assert worker is not ending
+                assert await worker.call(Agent.ping) == "pong"

@@ -10,12 +10,17 @@ from support.supervisors import supervised
 from support.watcher import watching
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import AlreadyRegistered, ChildSpec, DynamicSupervisor, Exit, PubSub, Registry
-
-
-@pytest.fixture
-def names() -> Registry[str, None]:
-    return Registry("names", keys="unique", partitions=2)
+from trioreg import (
+    AlreadyRegistered,
+    ChildSpec,
+    DynamicSupervisor,
+    Exit,
+    OnDemand,
+    PubSub,
+    Registry,
+    open_on_demand,
+    open_pool,
+)
 
 
 @actor_ends
@@ -132,6 +137,27 @@ async def test_a_unique_key_never_has_two_live_holders(names: Registry[str, None
     assert all(refused_by)
 
 
+async def test_a_name_comes_to_the_next_that_waits_when_its_holder_has_ended(
+    names: Registry[str, None], autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        holder = await supervisor.start_child(StopsSlowly, name=names.via("James Bond"), restart="temporary")
+        alive: list[bool] = []
+
+        async def wait_for_it() -> None:
+            await names.acquire("James Bond")
+            alive.append(holder.is_alive)
+
+        with watching(names):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait_for_it)
+                nursery.start_soon(wait_for_it)
+                await wait_all_tasks_blocked()
+                assert names.whereis("James Bond") is holder
+                holder.cancel()
+        assert alive == [False, False]
+
+
 async def test_a_start_under_a_name_is_refused_while_its_holder_is_still_ending(
     names: Registry[str, None], autojump_clock: MockClock
 ) -> None:
@@ -190,3 +216,54 @@ async def test_an_actor_is_a_subscriber_until_its_on_stop_is_over(autojump_clock
         await ref.wait()
         assert topics.members("topic") == []
     assert members == [1]
+
+
+async def test_a_next_life_on_demand_begins_when_the_one_before_it_has_ended(autojump_clock: MockClock) -> None:
+    living: list[str] = []
+    most: list[int] = []
+
+    class Keyed(Agent):
+        def __init__(self, key: str) -> None:
+            self.key = key
+            living.append(key)
+            most.append(living.count(key))
+
+        async def on_stop(self, exit: Exit) -> None:
+            await trio.sleep(1)
+            living.remove(self.key)
+
+    keyed: OnDemand[str, Keyed] = OnDemand("keyed", Keyed)
+    async with open_on_demand(keyed) as supervisor:
+        for _ in range(3):
+            assert await keyed.via("key").call(Agent.ping) == "pong"
+            ref = keyed.whereis("key")
+            assert ref is not None
+            ref.cancel()
+        supervisor.stop()
+    assert living == []
+    assert most == [1, 1, 1]
+
+
+@pytest.mark.parametrize("how", ["call", "claim"])
+async def test_a_worker_whose_caller_has_given_up_has_no_other_one_before_it_is_done(
+    how: str, autojump_clock: MockClock
+) -> None:
+    at_work: list[int] = []
+
+    class Slow(Agent):
+        async def work(self, number: int) -> None:
+            at_work.append(number)
+            await trio.sleep(10)
+            at_work.remove(number)
+
+    async with open_pool(Slow, size=1) as pool:
+        with trio.move_on_after(1) as scope:
+            if how == "call":
+                await pool.call(Slow.work, 1)
+            else:
+                async with pool.claim() as worker:
+                    await worker.call(Slow.work, 1)
+        assert scope.cancelled_caught
+        assert at_work == [1]
+        async with pool.claim():
+            assert at_work == []

@@ -26,16 +26,12 @@ from trioreg import (
     AlreadyRegistered,
     ChildSpec,
     Exit,
+    PubSub,
     Registry,
     current_owner,
     open_dynamic_supervisor,
     open_supervisor,
 )
-
-
-@pytest.fixture
-def names() -> Registry[str, None]:
-    return Registry("names", keys="unique", partitions=2)
 
 
 async def test_a_refused_registration_leaves_no_trace(names: Registry[str, None], autojump_clock: MockClock) -> None:
@@ -78,12 +74,18 @@ async def test_an_unhashable_key_leaves_no_trace(registry: Registry[Any, int], a
 
 
 class Moody:
-    """A key that refuses to be compared with keys of other types."""
+    """A key that refuses to be compared with keys of other types, after some comparisons that it lets pass."""
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Moody):
+        if isinstance(other, Moody):
+            return True
+        self.patience -= 1
+        if self.patience < 0:
             raise TypeError("I compare with my own kind only")
-        return True
+        return False
 
     def __hash__(self) -> int:
         return 7
@@ -91,14 +93,15 @@ class Moody:
 
 @pytest.mark.parametrize("first", [["a"], ["a", "b"]], ids=["after-one-name", "after-two-names"])
 @pytest.mark.parametrize("clash", [False, True], ids=["no-hash-clash", "hash-clash"])
+@pytest.mark.parametrize("patience", [0, 1, 2])
 async def test_a_key_whose_eq_raises_is_registered_whole_or_not_at_all(
-    registry: Registry[Any, int], first: list[str], clash: bool, autojump_clock: MockClock
+    registry: Registry[Any, int], first: list[str], clash: bool, patience: int, autojump_clock: MockClock
 ) -> None:
     async def holder() -> None:
         for key in [*first, *([7] if clash else [])]:
             registry.register(key, 1)
         try:
-            registry.register(Moody(), 2)
+            registry.register(Moody(patience), 2)
         except TypeError:
             assert registry.count() == len(first) + clash
         else:
@@ -241,3 +244,35 @@ async def test_a_supervisor_whose_second_child_does_not_start_leaves_no_trace(
         ):
             raise AssertionError("started")
     assert_empty(registry, names)
+
+
+@pytest.mark.parametrize(
+    ("why", "is_nowait"), [("where", False), ("where", True), ("topic", False), ("topic", True), ("no room", True)]
+)
+async def test_a_publication_that_raises_reaches_nobody(why: str, is_nowait: bool, autojump_clock: MockClock) -> None:
+    """And the retained message is the one from before."""
+    topics: PubSub[str, str] = PubSub("topics")
+
+    def fails_at_the_last(value: object) -> bool:
+        if value == "last":
+            raise Bang
+        return True
+
+    topic: Any = ["not hashable"] if why == "topic" else "topic"
+    where = fails_at_the_last if why == "where" else None
+    async with (
+        topics.subscribe("topic") as first,
+        topics.subscribe("topic", value="last", buffer=1, overflow="wait") as last,
+    ):
+        topics.publish_nowait("topic", "kept", retain=True)
+        assert await first.receive() == "kept"
+        if why != "no room":
+            assert await last.receive() == "kept"
+        with pytest.raises((Bang, TypeError, trio.WouldBlock)):
+            if is_nowait:
+                topics.publish_nowait(topic, "lost", where=where, retain=True)
+            else:
+                await topics.publish(topic, "lost", where=where, retain=True)
+        assert topics.retained("topic") == ["kept"]
+        with pytest.raises(trio.WouldBlock):
+            first.receive_nowait()

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import pytest
+import trio
 from support.cancellation import settle
 from support.errors import Bang, leaves
 from support.promises import (
@@ -38,11 +39,6 @@ from trioreg import (
     open_partition_supervisor,
     open_pool,
 )
-
-
-@pytest.fixture
-def names() -> Registry[str, None]:
-    return Registry("names", keys="unique", partitions=2)
 
 
 async def test_a_restarted_child_has_its_name_before_its_init_runs(
@@ -82,6 +78,21 @@ async def test_the_name_is_never_free_during_a_restart(
     history = watcher.shown["James Bond"]
     assert None not in history[:-1]
     assert len(history) == 5  # four lives, and free at last
+
+
+async def test_a_task_that_waits_for_the_name_does_not_get_it_in_a_restart(
+    names: Registry[str, None], autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        first = await supervisor.start_child(Agent, name=names.via("James Bond"))
+        nursery.start_soon(names.acquire, "James Bond", None)
+        await wait_all_tasks_blocked()
+        first.kill()
+        await wait_all_tasks_blocked()
+        second = names.whereis("James Bond")
+        assert isinstance(second, ActorRef)
+        assert second is not first
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_function_actor_keeps_its_name_too(names: Registry[str, None], autojump_clock: MockClock) -> None:

@@ -33,6 +33,7 @@ from trioreg import (
     OnDemand,
     PubSub,
     Registry,
+    RestartLimit,
     RestartLimitExceeded,
     Supervisor,
     open_dynamic_supervisor,
@@ -283,6 +284,18 @@ async def test_a_temporary_child_is_never_restarted_and_its_crash_is_logged(
     exit = await ref.wait()
     assert exit.reason == "crashed"
     assert logged_errors(caplog) == [exit.error]
+
+
+async def test_a_child_that_its_own_limit_drops_is_logged_with_its_last_crash_too(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    async def worker() -> None:
+        await trio.lowlevel.checkpoint()
+        raise Bang
+
+    async with open_dynamic_supervisor() as supervisor:
+        await supervisor.start_child(worker, restart="permanent", limit=RestartLimit(2, 60))
+    assert [type(error) for error in logged_errors(caplog)] == [Bang] * 3
 
 
 @pytest.mark.parametrize("opener", [open_dynamic_supervisor, open_supervisor])

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import trio
 from support.errors import Bang
+from support.inside import BATCH
 from support.steps import AtStep
 from support.supervisors import supervised
 from trio.lowlevel import add_instrument, remove_instrument
@@ -69,6 +70,8 @@ def accounted_for() -> Generator[Told]:
 
 
 class Clerk(Actor):
+    noted: ClassVar[list[object]] = []
+
     def __init__(self, key: str = "") -> None:
         self.key = key
 
@@ -78,7 +81,11 @@ class Clerk(Actor):
     def bang(self) -> None:
         raise Bang
 
+    def ignore(self, what: object) -> None:
+        pass
+
     async def note_slowly(self, what: object) -> object:
+        self.noted.append(what)
         await trio.lowlevel.checkpoint()
         return what
 
@@ -121,6 +128,37 @@ async def test_each_message_to_an_actor_that_ends_at_any_step_has_one_end(
             ref.kill()
             await ref.wait()
     assert len(ends) == 3 * SENDERS
+
+
+class Narrow(Clerk):
+    mailbox_size = 1
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("cls", [Clerk, Narrow])
+async def test_each_message_whose_sender_is_cancelled_at_any_step_is_handled_or_withdrawn(
+    cls: type[Clerk], step: int, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a full mailbox, the message is in line for room, or not yet in the mailbox at all."""
+    noted: list[object] = []
+    monkeypatch.setattr(Clerk, "noted", noted)
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(cls, restart="temporary")
+        with accounted_for() as told:
+            ref.cast_nowait(Clerk.note_slowly, "cast")
+            async with trio.open_nursery() as nursery:
+                instrument = AtStep(step, nursery.cancel_scope.cancel)
+                add_instrument(instrument)
+                for number in range(SENDERS):
+                    nursery.start_soon(ref.call, Clerk.note_slowly, f"call {number}")
+                    nursery.start_soon(ref.cast, Clerk.note_slowly, "cast")
+            remove_instrument(instrument)
+            begun = len(noted)
+            await wait_all_tasks_blocked()
+        assert set(noted[begun:]) <= {"cast"}  # no call begins whose caller is gone
+        assert ref.statistics().queued == 0
+        assert {each for ends in told.ends.values() for each in ends} <= {"handled", "withdrawn"}
+        assert ref.is_alive
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -226,6 +264,16 @@ async def test_a_supervisor_that_shuts_down_at_any_step_leaves_no_caller_without
             inner.cancel()
             await inner.wait()
     assert len(ends) == 3 * SENDERS
+
+
+async def test_an_actor_that_lets_other_tasks_run_on_the_way_handles_every_message(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Clerk)
+        with accounted_for() as told:
+            for number in range(2 * BATCH):
+                ref.cast_nowait(Clerk.ignore, number)
+            await wait_all_tasks_blocked()
+        assert len(told.ends) == 2 * BATCH
 
 
 async def test_what_is_left_of_an_actor_that_ends_is_reported_in_the_log(

@@ -19,6 +19,7 @@ from trioreg import (
     PubSub,
     Registered,
     Registry,
+    Unregistered,
     Wildcard,
     open_on_demand,
     open_pool,
@@ -230,3 +231,32 @@ async def test_a_watcher_hears_of_names_in_the_order_in_which_they_came_and_went
         assert [each for each in heard if each[1] == number] == [each for each in happened if each[1] == number]
     # A unique name comes and goes in turn.
     assert [has_come for *_, has_come in heard] == [True, False] * (len(heard) // 2)
+
+
+async def test_a_watcher_sees_a_name_go_before_it_comes_to_the_next_owner(autojump_clock: MockClock) -> None:
+    names: Registry[str, int] = Registry("names")
+    async with supervised() as supervisor:
+        nothing: Heard = []
+        first = await supervisor.start_child(Listener, nothing)
+        second = await supervisor.start_child(Listener, nothing)
+        with names.watch() as feed:
+            names.register("name", 1, owner=first)
+            names.transfer("name", second, owner=first)
+            names.take("name", 2, owner=first)
+            heard = [(type(event), event.owner) for event in await feed.receive_some(5)]
+    assert heard == [
+        (Registered, first),
+        (Unregistered, first),
+        (Registered, second),
+        (Unregistered, second),
+        (Registered, first),
+    ]
+
+
+async def test_callers_of_a_pool_get_a_worker_in_the_order_in_which_they_came(autojump_clock: MockClock) -> None:
+    heard: Heard = []
+    async with open_pool(Listener, heard, size=1) as pool, trio.open_nursery() as nursery, pool.claim():
+        for number in range(MANY):
+            nursery.start_soon(pool.call, Listener.hear_slowly, (0, number))
+            await wait_all_tasks_blocked()
+    assert [number for _, number in heard] == [*range(MANY)]

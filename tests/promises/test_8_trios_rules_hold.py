@@ -15,6 +15,7 @@ import attrs
 import pytest
 import trio
 from support.errors import leaves
+from support.interrupts import interrupted_at_each_line
 from support.supervisors import supervised, supervising
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
@@ -293,3 +294,71 @@ async def test_a_shutdown_that_cancels_an_actor_swallows_no_cancellation_of_the_
             await trio.lowlevel.checkpoint()
     assert scope.cancelled_caught
     assert len(ended) == 1
+
+
+FROM_ANOTHER_RUN: dict[str, Callable[[World], object]] = {
+    "call": lambda w: w.ref.call(Quick.work),
+    "cast": lambda w: w.ref.cast(Quick.work),
+    "cast_nowait": lambda w: w.ref.cast_nowait(Quick.work),
+    "send_nowait": lambda w: w.ref.send_nowait("message"),
+    "kill": lambda w: w.ref.kill(),
+    "register": lambda w: w.names.register("name", 1),
+    "start_child": lambda w: w.dynamic.start_child(Quick),
+    "publish": lambda w: w.topics.publish("topic", "message"),
+    "publish_nowait": lambda w: w.topics.publish_nowait("topic", "message"),
+    "receive": lambda w: w.feed.receive(),
+    "on demand": lambda w: w.carts.via("other").call(Quick.work),
+    "pool": lambda w: w.pool.call(Quick.work),
+}
+
+
+@pytest.mark.parametrize("which", FROM_ANOTHER_RUN)
+async def test_another_trio_run_in_a_thread_is_refused_and_changes_nothing(which: str) -> None:
+    async with world() as w:
+
+        async def other_run() -> None:
+            result = FROM_ANOTHER_RUN[which](w)
+            if inspect.isawaitable(result):
+                await result
+
+        before = w.ref.statistics(), w.names.count(), w.dynamic.count_children(), len(w.carts)
+        with pytest.raises(RuntimeError) as caught:
+            await trio.to_thread.run_sync(trio.run, other_run)
+        assert not isinstance(caught.value, trio.TrioInternalError)
+        assert (w.ref.statistics(), w.names.count(), w.dynamic.count_children(), len(w.carts)) == before
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("does", ["register", "unregister", "transfer", "take"])
+def test_ctrl_c_at_any_line_of_a_change_leaves_no_half_of_it(does: str) -> None:
+    names: Registry[str, int] = Registry("names")
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            other = await nursery.start(other_task)
+            me = trioreg.current_owner()
+            try:
+                match does:
+                    case "register":
+                        names.register("name", 1)
+                    case "unregister":
+                        names.register("name", 1)
+                        names.unregister("name")
+                    case "transfer":
+                        names.register("name", 1)
+                        names.transfer("name", other)
+                    case _:
+                        names.register("name", 1, owner=other)
+                        names.take("name", 1)
+            finally:
+                held = [owner for owner in (me, other) if names.keys(owner)]
+                assert held == [entry.owner for entry in names.lookup("name")]
+                nursery.cancel_scope.cancel()
+
+    async def other_task(*, task_status: trio.TaskStatus[trioreg.Owner]) -> None:
+        task_status.started(trioreg.current_owner())
+        await trio.sleep_forever()
+
+    for place, errors in interrupted_at_each_line(main, "registration.py", "names.py"):
+        assert errors <= {KeyboardInterrupt}, place
+        assert names.count() == 0, place

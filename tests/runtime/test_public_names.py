@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import pickle
+from types import ModuleType
 from typing import Any, get_overloads
 
 import pytest
 
 import trioreg
-from trioreg import ActorRef, Address, DynamicSupervisor, Registry, Supervisor, Via
+from trioreg import ActorRef, Address, DynamicSupervisor, Registry, Supervisor, Via, testing
 
 PUBLIC = [value for name in trioreg.__all__ if inspect.isclass(value := getattr(trioreg, name))]
 
@@ -33,6 +34,14 @@ def test_methods_bear_the_public_name_of_their_class(cls: type) -> None:
     assert {method.__qualname__.partition(".")[0] for method in own} == {cls.__name__}
 
 
+@pytest.mark.parametrize("module", [trioreg, testing])
+def test_public_names_are_those_of_a_public_module(module: ModuleType) -> None:
+    values = [getattr(module, name) for name in module.__all__]
+    modules = {value.__module__ for value in values if inspect.isclass(value) or inspect.isfunction(value)}
+    assert module.__name__ in modules
+    assert not {name for name in modules if name.startswith("trioreg._")}
+
+
 def test_an_error_of_a_wrong_call_names_the_public_method(names: Registry[str, int]) -> None:
     with pytest.raises(TypeError, match=r"^Registry\.whereis\(\) missing 1 required"):
         names.whereis()  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
@@ -51,7 +60,7 @@ def test_a_call_that_is_not_awaited_is_warned_about_by_its_public_name(names: Re
     ("method", "count"),
     [
         (Registry[Any, Any].register, 2),
-        (Registry[Any, Any].select, 3),
+        (Registry[Any, Any].select, 4),
         (Registry[Any, Any].via, 6),
         (Supervisor.start_child, 3),
         (DynamicSupervisor.start_child, 3),

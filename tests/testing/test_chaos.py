@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import trio
@@ -26,6 +26,8 @@ from trioreg import (
     open_supervisor,
 )
 from trioreg.testing import ChaosFault, chaos, explore
+
+Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 
 
 @pytest.fixture(autouse=True)
@@ -172,6 +174,32 @@ async def test_the_actor_whose_code_runs_the_block_is_left_alone(autojump_clock:
         supervisor.stop()
     assert done[0]
     assert {fault.actor.split(" ")[0] for fault in done[0]} == {"Cart"}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "struck"),
+    [("one_for_one", {"before", "after"}), ("rest_for_one", {"after"}), ("one_for_all", set[str]())],
+)
+async def test_nothing_is_ended_that_would_end_the_actor_whose_code_runs_the_block(
+    strategy: Strategy, struck: set[str], autojump_clock: MockClock
+) -> None:
+    """It is in a supervisor of its own, below the one that is struck, and that one has children around it."""
+    lives: list[Sequence[ChaosFault]] = []
+
+    async def play() -> None:
+        async with chaos(tops[0], kinds=["kill"]) as faults:
+            lives.append(faults)
+            await trio.sleep(200)
+
+    names: Registry[str, None] = Registry("names")
+    before, after = (ChildSpec(Cart, name=names.via(name), id=name) for name in ("before", "after"))
+    tops: list[Supervisor] = []
+    below = ChildSpec(Supervisor, ([ChildSpec(play, restart="transient")],))
+    async with open_supervisor([before, below, after], strategy=strategy, at_end="stop") as top:
+        tops.append(top)
+        await trio.sleep(300)
+    (faults,) = lives
+    assert {fault.actor.partition("'")[2][:-1] for fault in faults} == struck
 
 
 async def test_a_supervisor_that_is_an_actor_is_found_by_its_address(autojump_clock: MockClock) -> None:

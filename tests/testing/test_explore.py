@@ -7,7 +7,6 @@ import gc
 import itertools
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -122,6 +121,54 @@ def test_a_replay_takes_the_number_of_a_schedule_too() -> None:
     number = failure_of(two_buyers(1)).runs - 1
     with pytest.raises(AssertionError, match="sold to"):
         replay(two_buyers(1), number)
+
+
+def test_the_failure_that_is_made_small_is_the_one_that_was_found_and_no_other_of_its_class() -> None:
+    async def scenario() -> None:
+        order: list[int] = []
+
+        async def step(number: int) -> None:
+            await checkpoint()
+            order.append(number)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(4):
+                nursery.start_soon(step, number)
+        assert order[:2] != [3, 2], "the one that was found"
+        assert order[0] == 0, "another one, which needs less"
+
+    failed = failure_of(scenario, seed=1)
+    assert str(failed).startswith("AssertionError: the one that was found")
+    assert failed.runs == 1
+    with pytest.raises(AssertionError, match="the one that was found"):
+        replay(scenario, failed.seed)
+
+
+def test_with_very_many_moves_the_seed_is_the_number_of_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["trioreg._testing.explore"], "_MOST_MOVES", 0)
+    failed = failure_of(two_buyers(1))
+    assert failed.seed == failed.runs - 1
+    assert "'second buyer' runs before 'first buyer'" in str(failed)
+    with pytest.raises(AssertionError, match="sold to"):
+        replay(two_buyers(1), failed.seed)
+
+
+def test_an_error_without_a_text_is_a_failure_as_any_other() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    async def scenario() -> None:
+        raise Mute
+
+    assert str(failure_of(scenario)).startswith("Mute: its text raises RuntimeError\n")
+
+
+def test_a_lambda_has_no_name_to_type() -> None:
+    async def scenario() -> None:
+        raise ValueError
+
+    assert "To repeat it: replay(scenario, '0')" in str(failure_of(lambda: scenario()))
 
 
 def test_several_errors_at_once_are_all_shown() -> None:
@@ -247,46 +294,6 @@ def test_time_is_virtual_and_only_passes_when_all_tasks_are_blocked() -> None:
 
 
 # Not the same each time
-
-
-def test_a_run_waits_for_a_thread_before_time_goes_on() -> None:
-    async def scenario() -> None:
-        with trio.fail_after(1):
-            await trio.to_thread.run_sync(time.sleep, 0.01)
-
-    explore(scenario, runs=2)
-
-
-def test_a_thread_may_use_the_run_that_waits_for_it() -> None:
-    async def scenario() -> None:
-        await trio.to_thread.run_sync(trio.from_thread.run, trio.sleep, 5)
-
-    explore(scenario, runs=2)
-
-
-def test_a_run_waits_for_a_socket_before_time_goes_on() -> None:
-    async def scenario() -> None:
-        ours, theirs = trio.socket.socketpair()
-        with ours, theirs, trio.fail_after(60):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(ours.recv, 1)
-                await wait_all_tasks_blocked()
-                await theirs.send(b"x")
-
-    explore(scenario, runs=2)
-
-
-def test_a_thread_that_does_not_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trioreg._testing.one_run._LONGEST_REAL", 0.05)
-    gate = threading.Event()
-
-    async def scenario() -> None:
-        await trio.to_thread.run_sync(gate.wait, abandon_on_cancel=True)
-
-    try:
-        assert "all tasks wait for a thread:\n" in str(failure_of(scenario, runs=1))
-    finally:
-        gate.set()
 
 
 def test_a_scenario_that_differs_from_run_to_run_is_noticed() -> None:

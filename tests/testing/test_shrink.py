@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from trioreg._testing.schedule import Move
 from trioreg._testing.shrink import MOST_TRIES, shrink
 
@@ -32,3 +34,22 @@ def test_the_number_of_tries_is_limited() -> None:
 
     assert shrink(MANY, fails)
     assert tries <= MOST_TRIES
+
+
+def test_the_time_for_it_is_limited_and_what_was_reached_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def fails(moves: list[Move]) -> bool:
+        nonlocal now
+        now += 3
+        return len(moves) > 0
+
+    monkeypatch.setattr("trioreg._testing.shrink.perf_counter", lambda: now)
+    assert 0 < len(shrink(MANY, fails)) < len(MANY) / 10
+    assert now <= 24
+
+
+def test_behind_the_last_try_not_even_the_moves_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trioreg._testing.shrink.MOST_TRIES", 20)
+    many: list[Move] = [(number, 1, 0) for number in range(50_000)]
+    assert shrink(many, lambda moves: len(moves) == len(many)) == many

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
     from .schedule import Order, Schedule
 
-MOST_ROUNDS = 250_000
-"""A run with more rounds than that is taken for one without an end. It takes some seconds."""
+MOST_ROUNDS = 100_000
+"""A run with more rounds than that is taken for one without an end. If time passes in each round, it takes some ten
+seconds.
+"""
 
 
 class Chooser(Random):

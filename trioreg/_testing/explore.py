@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from .._runtime import counted, flat, require_count, shown_safely
-from .one_run import Scenario, run_once
+from .one_run import Scenario, Stuck, run_once
 from .schedule import Move, moved, moves_of, numbered, schedule_of, seed_of
 from .shrink import shrink
 from .trace import Trace
@@ -73,7 +73,7 @@ def explore(scenario: Scenario, *, runs: int = 1000, seed: int = 0) -> Explored:
     Time is virtual: a sleep takes no time. A run waits for threads, and a while for sockets; such a run may differ
     from the next one with the same seed. ``random`` gives the same numbers in each run. The garbage collector is
     off during a run. The same program must do the same thing each time: if two runs under one schedule differ, this
-    warns.
+    warns. A loop without a checkpoint is not interrupted.
 
     Not async: call it from a plain function, outside of Trio. It needs no pytest. The cost is that of the runs, and
     some 0.6 ms for each.
@@ -169,16 +169,23 @@ def _failure(scenario: Scenario, number: int, tried: int, ended: Ended) -> Sched
         return _kind_of(run_once(scenario, moved(moves)).error) == kind
 
     moves = shrink([move for key, order in again.orders.items() for move in moves_of(key, order)], fails)
-    trace = Trace(moves)
-    last = run_once(scenario, moved(moves), look=trace.look)
+    seed: int | str
+    if len(moves) <= _MOST_MOVES:
+        seed, schedule, trace = seed_of(moves), moved(moves), Trace(moves)
+    else:
+        seed, schedule, trace = number, numbered(number), Trace()
+    last = run_once(scenario, schedule, look=trace.look)
     if _kind_of(last.error) != kind:
         return _not_repeated(number, tried, ended, last)
-    error = _error_of(seed_of(moves), tried, last.error or ended.error)
+    error = _error_of(seed, tried, last.error or ended.error)
     error.args = (f"{error}:\n{trace}\nTo repeat it: replay({_name_of(scenario)}, {error.seed!r})",)
     if last.met_outside:
         error.args = (f"{error}\n{_OUTSIDE}",)
     return error
 
+
+_MOST_MOVES = 100
+"""With more moves than that, the number of the schedule is the better seed: a run without an end may keep a million."""
 
 _OUTSIDE = "The scenario has waited for a thread or a socket, which may come at another moment the next time."
 
@@ -205,20 +212,40 @@ def _shown(error: BaseException | None) -> str:
     leaves = [] if error is None else flat([error])
     lines: list[str] = []
     for leaf in leaves[:3]:
-        text = str(leaf)
+        text = _text_of(leaf)
         lines.append(f"{type(leaf).__name__}: {text}" if text else type(leaf).__name__)
     if len(leaves) > 3:
         lines.append(f"and {counted(len(leaves) - 3, 'more error')}")
     return "\n".join(lines)
 
 
-def _kind_of(error: BaseException | None) -> tuple[str, ...]:
-    """What two failures have in common if they are the same one: the classes of their errors."""
-    return () if error is None else tuple(sorted({type(leaf).__qualname__ for leaf in flat([error])}))
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"its text raises {type(failure).__name__}"
+
+
+def _kind_of(error: BaseException | None) -> tuple[tuple[str, str, int], ...]:
+    """What two failures have in common if they are the same one: the classes of their errors, and the lines that have
+    raised them. A text may have a number in it that is another one in each run.
+    """
+    return () if error is None else tuple(sorted({_origin_of(leaf) for leaf in flat([error])}))
+
+
+def _origin_of(error: BaseException) -> tuple[str, str, int]:
+    name = type(error).__qualname__
+    last: tuple[str, str, int] = name, "", 0
+    traceback = None if isinstance(error, Stuck) else error.__traceback__
+    while traceback is not None:
+        last = name, traceback.tb_frame.f_code.co_filename, traceback.tb_lineno
+        traceback = traceback.tb_next
+    return last
 
 
 def _name_of(scenario: Scenario) -> str:
-    return getattr(scenario, "__name__", "scenario")
+    name = getattr(scenario, "__name__", "scenario")
+    return name if name.isidentifier() else "scenario"  # a lambda has no name to type
 
 
 def _warn_if_it_differs(scenario: Scenario, schedule: Schedule, first: Ended) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import random
+import threading
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from time import perf_counter
@@ -31,7 +32,9 @@ _LONGEST_REAL = 10.0
 """For how many real seconds a run may wait for a thread or a socket while nothing else happens."""
 
 _QUIET = 0.05
-"""After how many real seconds without news from a socket the virtual clock goes on."""
+"""After how many real seconds without news from a socket the virtual clock goes on, and how often a run looks whether
+a thread of the program still runs.
+"""
 
 _ROUNDS_TO_END = 5000
 """How many rounds a scenario without an end gets to clean up, before that is broken."""
@@ -125,6 +128,7 @@ class _Watch:
         self._breaks = 0
         self._steps = -1
         self._since = 0.0
+        self._threads_before = set(threading.enumerate())
         self.clock = trio.testing.MockClock(autojump_threshold=0)
         self._sleep_time = self.clock.deadline_to_sleep_time
         self.clock.deadline_to_sleep_time = self.sleep_time  # type: ignore[method-assign]
@@ -135,11 +139,13 @@ class _Watch:
             return 0  # a call from another thread, or from Trio itself: it comes with the next events
         thread, io, idle = waits_outside()
         if not (thread or io):
-            self.clock.autojump_threshold = 0
-            if deadline == math.inf and not idle:
+            is_blocked = deadline == math.inf and not idle
+            if not is_blocked or not self._has_own_thread():
+                self.clock.autojump_threshold = 0
+                if not is_blocked:
+                    return self._sleep_time(deadline)
                 self._end("All tasks are blocked, and nothing can wake one of them")
                 return 0
-            return self._sleep_time(deadline)
         self.met_outside = True
         if io and not thread and deadline < math.inf:
             self.clock.autojump_threshold = _QUIET
@@ -151,9 +157,17 @@ class _Watch:
         self._steps = self.chooser.steps
         left = self._since + _LONGEST_REAL - perf_counter()
         if left <= 0:
-            self._end(f"For {_LONGEST_REAL:g} seconds, all tasks wait for {'a thread' if thread else 'the system'}")
+            what = "the system" if io and not thread else "a thread"
+            self._end(f"For {_LONGEST_REAL:g} seconds, all tasks wait for {what}")
             return 0
-        return left
+        return left if thread or io else min(left, _QUIET)
+
+    def _has_own_thread(self) -> bool:
+        """Whether the program has started a thread without Trio that still runs: it can call the run at any moment."""
+        return any(
+            thread not in self._threads_before and not thread.name.startswith("Trio thread ")  # Trio keeps idle ones
+            for thread in threading.enumerate()
+        )
 
     def too_long(self) -> None:
         self._end(f"The scenario has not ended after {MOST_ROUNDS:,} rounds of the scheduler")

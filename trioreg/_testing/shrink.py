@@ -6,7 +6,9 @@ The way to fewer is delta debugging (Zeller and Hildebrandt, 2002): leave large 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import groupby
+from time import perf_counter
 from typing import TypeVar
 
 from .schedule import Move
@@ -14,23 +16,29 @@ from .schedule import Move
 MOST_TRIES = 500
 """How many runs are made to shrink one failure, at most."""
 
+LONGEST = 20.0
+"""For how many real seconds one failure is made smaller, at most: a run without an end takes some of them."""
+
 T = TypeVar("T")
 
 
 def shrink(moves: Sequence[Move], fails: Callable[[list[Move]], bool]) -> list[Move]:
-    """The fewest moves that still fail, as far as `MOST_TRIES` tries lead.
+    """The fewest moves that still fail, as far as `MOST_TRIES` tries in `LONGEST` seconds lead.
 
     Args:
         moves: Moves that fail.
         fails: Whether some moves fail in the same way.
     """
     tries = _Tries(fails)
-    if tries([]):
-        return []
-    rounds = [list(group) for _, group in groupby(sorted_moves(moves), key=lambda move: move[0])]
-    rounds = _fewest(rounds, lambda kept: tries([move for group in kept for move in group]))
-    kept = _fewest([move for group in rounds for move in group], tries)
-    return _shorter(kept, tries)
+    tries.smallest = sorted_moves(moves)
+    with suppress(_Enough):
+        if tries([]):
+            return []
+        rounds = [list(group) for _, group in groupby(tries.smallest, key=lambda move: move[0])]
+        _fewest(rounds, lambda kept: tries([move for group in kept for move in group]))
+        _fewest(tries.smallest, tries)
+        _shorter(tries.smallest, tries)
+    return tries.smallest
 
 
 def sorted_moves(moves: Sequence[Move]) -> list[Move]:
@@ -38,22 +46,36 @@ def sorted_moves(moves: Sequence[Move]) -> list[Move]:
     return sorted(moves, key=lambda move: move[0])
 
 
+class _Enough(Exception):
+    """There is no try left. A long run has a million moves: not even a look at each is free."""
+
+
 class _Tries:
-    """Counts the tries, and makes none twice. Behind the last one, nothing fails any more."""
+    """Counts the tries, and makes none twice.
+
+    Attributes:
+        smallest: The moves of the last try that has failed: each one has less than those before it.
+    """
 
     def __init__(self, fails: Callable[[list[Move]], bool]) -> None:
+        self.smallest: list[Move] = []
         self._fails = fails
         self._known: dict[tuple[Move, ...], bool] = {}
+        self._end = perf_counter() + LONGEST
 
     def __call__(self, moves: list[Move]) -> bool:
         key = tuple(moves)
         if key not in self._known:
-            self._known[key] = len(self._known) < MOST_TRIES and self._fails(moves)
+            if len(self._known) == MOST_TRIES or perf_counter() > self._end:
+                raise _Enough
+            self._known[key] = self._fails(moves)
+        if self._known[key]:
+            self.smallest = moves
         return self._known[key]
 
 
-def _fewest(parts: list[T], fails: Callable[[list[T]], bool]) -> list[T]:
-    """The fewest of some parts that still fail: leave out one half, then one quarter, and so on to one part."""
+def _fewest(parts: list[T], fails: Callable[[list[T]], bool]) -> None:
+    """Look for the fewest parts that still fail: leave out one half, then one quarter, and so on to one part."""
     size = max(1, len(parts) // 2)
     while parts:
         at = 0
@@ -69,11 +91,10 @@ def _fewest(parts: list[T], fails: Callable[[list[T]], bool]) -> list[T]:
             size = max(1, size // 2)
         elif not left_out:
             break
-    return parts
 
 
-def _shorter(moves: list[Move], fails: Callable[[list[Move]], bool]) -> list[Move]:
-    """The same moves past fewer tasks."""
+def _shorter(moves: list[Move], fails: Callable[[list[Move]], bool]) -> None:
+    """Look for the same moves past fewer tasks."""
     for index, (number, place, to) in enumerate(moves):
         step = 1 if to > place else -1
         for nearer in range(place + step, to, step):
@@ -81,4 +102,3 @@ def _shorter(moves: list[Move], fails: Callable[[list[Move]], bool]) -> list[Mov
             if fails(shorter):
                 moves = shorter
                 break
-    return moves
