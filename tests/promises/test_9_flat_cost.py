@@ -106,13 +106,35 @@ def with_names(names: Registry[Any, int], size: int) -> dict[str, Operation]:
     async def end(number: int) -> None:
         await as_a_task(lambda: names.register(Key(-number - 1), 1))
 
+    async def give_back(number: int) -> None:
+        key = Key(-number - 1)
+
+        def come_and_go() -> None:
+            names.register(key, 1)
+            names.unregister(key)
+
+        await as_a_task(come_and_go)
+
     async def watch(_: int) -> None:
         with names.watch(Key(7)):
             pass
 
     return {
         operation.__name__: operation
-        for operation in (register, look_up, count, update, dispatch, acquire, wait_for, lock, hold, end, watch)
+        for operation in (
+            register,
+            look_up,
+            count,
+            update,
+            dispatch,
+            acquire,
+            wait_for,
+            lock,
+            hold,
+            end,
+            give_back,
+            watch,
+        )
     }
 
 
@@ -124,7 +146,20 @@ def forget(names: Registry[Any, int]) -> None:
 @pytest.mark.parametrize("partitions", [1, 4])
 @pytest.mark.parametrize(
     "operation",
-    ["register", "look_up", "count", "update", "dispatch", "acquire", "wait_for", "lock", "hold", "end", "watch"],
+    [
+        "register",
+        "look_up",
+        "count",
+        "update",
+        "dispatch",
+        "acquire",
+        "wait_for",
+        "lock",
+        "hold",
+        "end",
+        "give_back",
+        "watch",
+    ],
 )
 async def test_an_operation_of_a_registry_costs_the_same_whatever_the_number_of_names(
     operation: str, partitions: int, autojump_clock: MockClock
