@@ -57,7 +57,7 @@ async def test_select_takes_a_pattern_for_keys_for_owners_and_for_values(
             ({"key": "free"}, []),
         ]
         for where, expected in cases:
-            found = cast("list[Any]", await registry.select(**where))
+            found = await registry.select(**where)
             assert sorted(row[0] for row in found) == expected
             assert await registry.count_select(**where) == len(expected)
         keys = cast("list[tuple[str, int]]", await registry.select(Var("key"), into=Var("key")))
