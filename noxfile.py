@@ -24,6 +24,9 @@ SUPPORTED = ("3.11", "3.12", "3.13")
 PARALLEL = ("-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
 """One pytest process for each core; `nox -s tests -- -n 0` runs the tests in one process."""
 
+SWEEPS = ("--ignore-glob=tests/*/test_inside_*.py", "--ignore-glob=tests/*/test_*_machine.py")
+"""Leaves out the faults at each call, Ctrl-C at each line and the state machines: half of the time of all tests."""
+
 
 def group(name: str) -> tuple[str, ...]:
     """The requirements of one dependency group of pyproject.toml."""
@@ -111,11 +114,14 @@ def examples(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("python", [nox.param(path, id=version) for version, path in PYTHONS.items()])
 def tests(session: nox.Session) -> None:
-    """Run the tests on every supported Python of this machine."""
+    """Run the tests on every supported Python of this machine. Without arguments, a Python between the oldest and the
+    newest one leaves out the sweeps; `nox -s "tests(3.12)" -- tests` runs them there, too."""
     if MISSING:
         session.warn(f"not tested on {', '.join(MISSING)}: no such Python found on this machine")
     session.install("-e", ".", *group("test"))
-    session.run("pytest", *PARALLEL, "--durations=10", *session.posargs)
+    is_between = session.python not in (PYTHONS[min(PYTHONS)], PYTHONS[max(PYTHONS)])
+    chosen = session.posargs or (SWEEPS if is_between else ())
+    session.run("pytest", *PARALLEL, "--durations=10", *chosen)
 
 
 @nox.session
