@@ -25,7 +25,7 @@ PARALLEL = ("-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
 """One pytest process for each core; `nox -s tests -- -n 0` runs the tests in one process."""
 
 SWEEPS = ("--ignore-glob=tests/*/test_inside_*.py", "--ignore-glob=tests/*/test_*_machine.py")
-"""Leaves out the faults at each call, Ctrl-C at each line and the state machines: half of the time of all tests."""
+"""Leaves out the faults at each call, Ctrl-C at each line and the state machines: a third of the time of all tests."""
 
 
 def group(name: str) -> tuple[str, ...]:
