@@ -102,7 +102,7 @@ class HereRegistry:
         return NIL if owner is None else self.places.encoded(owner)
 
     def whose(self, place: int, extra: int) -> Owner:
-        """The owner, or the one that had its place before."""
+        """The owner in this place now, or the last owner in it."""
         return self.places.former.get(place, self.owner(place)) if extra % 2 else self.owner(place)
 
     def keys(self, place: int, key: Term, value: Term, query: int, extra: int) -> Answer:

@@ -20,7 +20,7 @@ ROW = b"t\0\2"
 
 
 class Places:
-    """The owners, each in its place, and the one that had the place before."""
+    """The owner in each place, and the last owner before it."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage

@@ -115,7 +115,7 @@ def test_ctrl_c_shows_what_was_compared_so_far(
             raise KeyboardInterrupt from None
 
     monkeypatch.setattr(Program, "random", random_program)
-    with Elixir(elixir.command) as other:  # it is left with a program whose answers nobody reads
+    with Elixir(elixir.command) as other:  # the block is left before the answers are read
         assert session.run(other, seed=1, each=20, operations=math.inf, seconds=math.inf) == 130
     assert "20 operations in" in (out := capsys.readouterr().out)
     assert "no difference so far" in out

@@ -18,7 +18,7 @@ import attrs
 
 @attrs.frozen
 class Slot:
-    """A process: the one that has this place now."""
+    """The process that has this place now."""
 
     number: int
 

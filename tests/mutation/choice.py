@@ -19,7 +19,7 @@ UNSEEN = {
 """The tests of a file that runs before them, or only in processes that they start: nobody notes its lines there."""
 
 ELSEWHERE = 3.0
-"""A test of another wing counts as so many times slower than it is: it is less likely to notice."""
+"""A test of another wing counts as this many times slower than it is: it is less likely to notice."""
 
 REMEMBERED = 8
 """How many of the tests that killed the last mutants of a file are tried first."""
@@ -34,7 +34,7 @@ class Choice:
         self._blind = frozenset(runs.seconds).difference(*runs.lines.values())
 
     def tests_for(self, mutant: Mutant, *, seconds: float, without: Container[str] = ()) -> tuple[list[str], int]:
-        """The tests to run, in order, for at most so many seconds, and how many tests there would be without a limit.
+        """The tests to run, in order, within that many ``seconds``, and how many tests there would be without a limit.
 
         Those that run the statement; if there are none, those that run its function, or that run something of its
         file. A line at the level of a module is run by an import, before any test. Then come those tests of the wing

@@ -1,4 +1,4 @@
-"""The score of each wing, and the survivors that nobody has explained."""
+"""The score of each wing, and the survivors without an explanation."""
 
 from __future__ import annotations
 

@@ -87,9 +87,9 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--wing", action="append", choices=wings(), metavar="WING", help="only mutants of it: _pool; may be given again"
     )
-    parser.add_argument("--sample", type=positive, help="so many mutants, chosen at random; without it, all")
+    parser.add_argument("--sample", type=positive, help="how many mutants to try, chosen at random; without it, all")
     parser.add_argument("--seed", type=int, default=0, help="the seed of the choice; default 0")
-    parser.add_argument("--seconds", type=seconds, help="stop after so many seconds; the next run goes on")
+    parser.add_argument("--seconds", type=seconds, help="stop after this many seconds; the next run goes on")
     parser.add_argument("--budget", type=seconds, default=40.0, help="seconds of tests for one mutant; default 40")
     parser.add_argument(
         "--glance", action="store_true", help="do not try a survivor in a new process: a run with --again will"
@@ -122,7 +122,7 @@ def seconds(text: str) -> float:
 
 
 def make_copy(copy: Path) -> None:
-    """The project as it is now, in a folder where a mutant disturbs nobody."""
+    """The project as it is now, in a folder of its own."""
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir()
     for name in COPIED:

@@ -72,7 +72,7 @@ def changed(old: CodeType, new: CodeType) -> list[tuple[CodeType, CodeType]] | N
 
 
 def both(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType | None, CodeType | None]]:
-    """The code of two modules side by side, with that of the classes and functions inside of them."""
+    """The code of two modules side by side, and the code of the classes and functions in them."""
     yield old, new
     ones, others = inside(old), inside(new)
     if [code.co_name for code in ones] != [code.co_name for code in others]:

@@ -30,7 +30,7 @@ START = 60.0
 """Seconds that a new process may take until its first test."""
 
 LEAST, TIMES = 5.0, 20.0
-"""A test may take so many seconds, or so many times the seconds that it takes without a mutation."""
+"""The limit for a test: this many seconds, or this many times its own seconds without a mutation."""
 
 OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--timeout=0", "--capture=sys", "--color=no")
 
