@@ -108,7 +108,7 @@ def docs(session: nox.Session) -> None:
 def examples(session: nox.Session) -> None:
     """Test every example on the built package, as a user installs it."""
     session.install(".", *group("test"))
-    session.run("pytest", "tests/test_examples.py", "-v", *session.posargs)
+    session.run("pytest", "tests/examples", *PARALLEL, "--durations=5", *session.posargs)
 
 
 @nox.session

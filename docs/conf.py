@@ -14,6 +14,7 @@ release = metadata.version("trioreg")
 # No intersphinx: the docs build without a network.
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "house_directives", "signatures"]
 exclude_patterns = ["_build", "_ext"]
+suppress_warnings = ["toc.empty_glob"]
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["narrow.css"]

@@ -49,7 +49,8 @@ def order_members(app: Sphinx) -> None:
     """Autodoc sorts by the lines of the source, which say nothing here: a class takes its methods from many files."""
     analyzer = ModuleAnalyzer.for_module("trioreg")
     analyzer.analyze()
-    page = (Path(app.confdir) / "reference.md").read_text(encoding="utf-8")
+    pages = sorted((Path(app.confdir) / "reference").glob("*.md"))
+    page = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     for name, members in re.findall(r"^\.\. autoclass:: trioreg\.(\w+)\n +:members: (.+)$", page, re.MULTILINE):
         for place, member in enumerate(members.split(", ")):
             analyzer.tagorder[f"{name}.{member}"] = place

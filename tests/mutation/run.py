@@ -44,7 +44,7 @@ TESTED = (
 )
 """The folders of tests that are run against mutants, and the tests beside them. The docs and examples are not."""
 
-LEFT_OUT = ("test_docs.py", "test_examples.py", "test_layering.py", "test_house_picture.py")
+LEFT_OUT = ("test_docs.py", "test_every_example.py", "test_layering.py", "test_house_picture.py")
 FOLLOWERS = re.compile(r"support\.(faults|interrupts)")
 """Test files that use these helpers follow each call, or each line, of what they test."""
 

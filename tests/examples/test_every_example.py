@@ -18,7 +18,7 @@ import pytest
 from attrs import frozen
 from support.processes import SECONDS, running
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 AGENTS = EXAMPLES / "secret_agents.py"
 CASINO = EXAMPLES / "data" / "casino_royale.txt"
 
