@@ -1,23 +1,26 @@
 """Go in a browser: a page, and a WebSocket for each browser that shows a game.
 
-`serve_web` is a child of the tree. Hypercorn serves a Starlette application in the same Trio run, so a WebSocket is a task
-like any other: it subscribes to its game, and calls the game by its id. When the browser is gone, so is the subscription.
+`serve` is a child of the tree. Hypercorn serves a Starlette application in the same Trio run, so a WebSocket is a task
+like any other. It subscribes to its game, and calls the game by its id. When the browser goes, the subscription ends.
 
 A browser sends {"move": "D4"}, {"move": "pass"} or {"move": "resign"}. It gets the whole game after each change, and
 {"error": "..."} for a move that the rules forbid.
 """
 
 import ipaddress
-import json
 import logging
 import re
 import socket
 import sys
+from contextlib import suppress
+from json import loads
 from pathlib import Path
+from typing import cast
 
+import hypercorn.trio
 import trio
 from hypercorn.config import Config
-from hypercorn.trio import serve
+from hypercorn.typing import ASGIFramework
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
@@ -25,49 +28,54 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from trioreg import Feed, TrioregError
+from trioreg import ChildSpec, Feed, TrioregError
 
 from .game import Game, State, games, services, watchers
-from .rules import SIZES
+from .names import BadName, game_id, player_name
+from .rules import SIZES, IllegalMove
 
-PAGE = Path(__file__).parent / "page"
+LONGEST_MESSAGE = 200  # characters
+PATIENCE = 5.0  # seconds that a client may take to read
 
-REFUSED = 1008
-"""The browser does not try again."""
-AGAIN = 1012
-"""The browser comes back by itself."""
+REFUSED = 1008  # closes a WebSocket, and the browser does not come back
+AGAIN = 1012  # the same, and the browser comes back
 
-LONGEST_MESSAGE = 200
-"""In characters."""
-SECONDS_TO_READ = 5
-"""A client that takes nothing for so long loses its connection."""
-
-ID = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
+logger = logging.getLogger("go.web")
 
 
-async def serve_web(host: str, port: int) -> None:
-    """Serve until cancelled. The port is in `services`, as "web"."""
-    listeners = await trio.open_tcp_listeners(port, host=host)
+class BadMessage(ValueError):
+    """A message has not the right form. The text is for the client."""
+
+
+def tree(host: str, port: int) -> list[ChildSpec]:
+    """It needs the games, so it comes after them, and ends before them."""
+    return [ChildSpec(serve, (host, port), id="web")]
+
+
+async def serve(host: str, port: int) -> None:
+    try:
+        listeners = await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        sys.exit(f"can't listen on {host}, port {port}: {error.strerror}")
     services.register("web", listeners[0].socket.getsockname()[1])
     if sys.platform == "linux":
-        # Hypercorn shields each send from cancellation. A client that does not read would hold up the shutdown.
+        # Hypercorn shields what it sends from cancellation. A client that does not read would hold up the shutdown.
         for listener in listeners:
-            listener.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SECONDS_TO_READ * 1000)
+            listener.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PATIENCE * 1000))
     config = Config()
     config.bind = [f"fd://{listener.socket.detach()}" for listener in listeners]
     config.websocket_max_message_size = LONGEST_MESSAGE
-    config.websocket_ping_interval = 20  # finds clients that have lost their network
-    config.errorlog = logging.getLogger("go.web")
-    await serve(web_app(host), config)
+    config.websocket_ping_interval = 20  # finds the clients that have lost their network
+    config.errorlog = logger
+    app = cast("ASGIFramework", application(host))
+    await hypercorn.trio.serve(app, config)  # pyright: ignore[reportUnknownMemberType]
 
 
-def web_app(host: str) -> Starlette:
-    routes = [
-        WebSocketRoute("/games/{game}/live", visit),
-        Mount("/", StaticFiles(directory=PAGE, html=True)),
-    ]
+def application(host: str) -> Starlette:
+    page = StaticFiles(directory=Path(__file__).parent / "page", html=True)
+    routes = [WebSocketRoute("/games/{game}/live", visit), Mount("/", page)]
     return Starlette(routes=routes, middleware=[Middleware(Guard, host=host)])
 
 
@@ -75,64 +83,72 @@ def web_app(host: str) -> Starlette:
 
 
 async def visit(websocket: WebSocket) -> None:
-    """One WebSocket. Without a player's name it only watches."""
-    game, player = websocket.path_params["game"], websocket.query_params.get("player", "")
-    size = websocket.query_params.get("size", f"{SIZES[0]}")
+    """One WebSocket, from its begin to its end."""
     await websocket.accept()
     try:
-        visitor = Visitor(websocket, checked_id(game), checked_name(player))
-        if size not in map(str, SIZES):
-            raise ValueError("A board has the size 9, 13 or 19.")
-    except ValueError as error:
+        visitor = Visitor(websocket)
+    except BadName as error:
         await websocket.close(REFUSED, f"{error}")
         return
     try:
-        await visitor.stay(int(size))
-    except* TrioregError as group:  # the game did not answer: it was killed meanwhile, or the program ends
-        logging.getLogger("go.web").info("game %s: %s", game, group.exceptions[0])
+        await visitor.stay()
+    except* TrioregError as errors:  # the game was killed before it answered, or the server closes
+        logger.info("a browser has to come back: %s", errors.exceptions[0])
     finally:
         with trio.move_on_after(1, shield=True):
             await websocket.close(AGAIN)
 
 
 class Visitor:
-    """A browser that shows a game."""
+    """A browser that shows a game. If it says no player, it watches.
 
-    def __init__(self, websocket: WebSocket, game: str, player: str) -> None:
+    Raises:
+        BadName: The game or the player can't have that name, or no board has that size.
+    """
+
+    def __init__(self, websocket: WebSocket) -> None:
+        query = websocket.query_params
         self.websocket = websocket
-        self.game = game
-        self.player = player
-        self.state: State
+        self.game = game_id(websocket.path_params["game"])
+        self.player = player_name(query["player"]) if "player" in query else ""
+        self.size = query.get("size", "9")
+        if self.size not in map(str, SIZES):
+            raise BadName("a board has the size 9, 13 or 19")
 
-    async def stay(self, size: int) -> None:
-        """Until the browser goes. Only the last state matters to it, so a slow one skips the states before."""
+    async def stay(self) -> None:
+        """Until the browser goes. A browser that is slow misses states, and gets the newest one."""
         game = games.via(self.game)
         async with (
             watchers.subscribe(self.game, value=self.player, buffer=1, overflow="drop_oldest") as states,
             trio.open_nursery() as nursery,
         ):
             if self.player:
-                await game.call(Game.join, self.player, size)
+                await game.call(Game.join, self.player, int(self.size))
             self.state = await game.call(Game.show)
-            nursery.start_soon(self.tell_moves, states)
-            nursery.start_soon(self.tell_who_is_here)
+            nursery.start_soon(self.show_each, states)
+            nursery.start_soon(self.show_who_is_here)
             await self.hear()
             nursery.cancel_scope.cancel()
 
     async def hear(self) -> None:
-        async for text in self.websocket.iter_text():
-            try:
-                if not self.player:
-                    raise ValueError("You watch this game.")
-                await games.via(self.game).call(Game.play, self.player, move_of(text))
-            except ValueError as error:  # an `IllegalMove` is one
-                await self.websocket.send_json({"error": f"{error}"})
+        with suppress(WebSocketDisconnect):  # the browser has gone
+            while True:
+                await self.obey(await self.websocket.receive_text())
 
-    async def tell_moves(self, states: Feed[State]) -> None:
-        async for self.state in states:
+    async def obey(self, text: str) -> None:
+        try:
+            if not self.player:
+                raise BadMessage("you watch this game")
+            await games.via(self.game).call(Game.play, self.player, move_of(text))
+        except (BadMessage, IllegalMove) as error:
+            await self.websocket.send_json({"error": f"{error}"})
+
+    async def show_each(self, states: Feed[State]) -> None:
+        async for state in states:
+            self.state = state
             await self.show()
 
-    async def tell_who_is_here(self) -> None:
+    async def show_who_is_here(self) -> None:
         with watchers.watch(self.game, initial=True, buffer=1, overflow="drop_oldest") as changes:
             async for _ in changes:
                 await self.show()
@@ -146,26 +162,16 @@ class Visitor:
 
 
 def move_of(text: str | None) -> str:
-    """The move in a message. `ValueError` with a sentence for the client if there is none."""
+    """The move in a message. The text is None if the message has bytes."""
     try:
-        match json.loads(text or ""):  # bytes come as None
+        match loads(text or ""):
             case {"move": str(move)}:
                 return move
+            case _:
+                pass
     except (ValueError, RecursionError):
         pass
-    raise ValueError('A message is text such as {"move": "D4"}.')
-
-
-def checked_id(text: str) -> str:
-    if not ID.fullmatch(text):
-        raise ValueError("The name of a game has 1 to 32 letters, digits, - and _.")
-    return text
-
-
-def checked_name(text: str) -> str:
-    if text != text.strip() or len(text) > 24 or not text.isprintable():
-        raise ValueError("A name has at most 24 characters.")
-    return text
+    raise BadMessage('a message is text such as {"move": "D4"}')
 
 
 # Other sites
