@@ -1,7 +1,8 @@
 """Go in a browser: a page, and a WebSocket for each browser that shows a game.
 
-`serve` is a child of the tree. Hypercorn serves a Starlette application in the same Trio run, so a WebSocket is a task
-like any other. It subscribes to its game, and calls the game by its id. When the browser goes, the subscription ends.
+The server is an actor of the tree. Hypercorn serves a Starlette application in the same Trio run, so a WebSocket is a
+task like any other. It subscribes to its game, and calls the game by its id. When the browser goes, its subscription
+ends.
 
 A browser sends {"move": "D4"}, {"move": "pass"} or {"move": "resign"}. It gets the whole game after each change, and
 {"error": "..."} for a move that the rules forbid.
@@ -30,7 +31,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from trioreg import ChildSpec, Feed, TrioregError
+from trioreg import Actor, ChildSpec, Feed, TrioregError
 
 from .game import Game, State, games, services, watchers
 from .names import BadName, game_id, player_name
@@ -49,28 +50,35 @@ class BadMessage(ValueError):
     """A message has not the right form. The text is for the client."""
 
 
+class WebServer(Actor):
+    """It listens for browsers. When it has started, its port is in `services`."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+
+    async def on_start(self) -> None:
+        try:
+            listeners = await trio.open_tcp_listeners(self.port, host=self.host)
+        except OSError as error:
+            raise OSError(f"can't listen on {self.host}, port {self.port}: {error.strerror}") from error
+        services.register("web", listeners[0].socket.getsockname()[1])
+        if sys.platform == "linux":
+            # Hypercorn shields what it sends from cancellation: a client that reads nothing would hold up the shutdown.
+            for listener in listeners:
+                listener.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PATIENCE * 1000))
+        config = Config()
+        config.bind = [f"fd://{listener.socket.detach()}" for listener in listeners]
+        config.websocket_max_message_size = LONGEST_MESSAGE
+        config.websocket_ping_interval = 20  # finds the clients that have lost their network
+        config.errorlog = logger
+        app = cast("ASGIFramework", application(self.host))  # two libraries, two sets of types
+        self.start_soon(hypercorn.trio.serve, app, config)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+
+
 def tree(host: str, port: int) -> list[ChildSpec]:
     """It needs the games, so it comes after them, and ends before them."""
-    return [ChildSpec(serve, (host, port), id="web")]
-
-
-async def serve(host: str, port: int) -> None:
-    try:
-        listeners = await trio.open_tcp_listeners(port, host=host)
-    except OSError as error:
-        sys.exit(f"can't listen on {host}, port {port}: {error.strerror}")
-    services.register("web", listeners[0].socket.getsockname()[1])
-    if sys.platform == "linux":
-        # Hypercorn shields what it sends from cancellation. A client that does not read would hold up the shutdown.
-        for listener in listeners:
-            listener.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PATIENCE * 1000))
-    config = Config()
-    config.bind = [f"fd://{listener.socket.detach()}" for listener in listeners]
-    config.websocket_max_message_size = LONGEST_MESSAGE
-    config.websocket_ping_interval = 20  # finds the clients that have lost their network
-    config.errorlog = logger
-    app = cast("ASGIFramework", application(host))
-    await hypercorn.trio.serve(app, config)  # pyright: ignore[reportUnknownMemberType]
+    return [ChildSpec(WebServer, (host, port), id="web", shutdown=PATIENCE + 2)]
 
 
 def application(host: str) -> Starlette:

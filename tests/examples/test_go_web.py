@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
+import go
+import go_server
 import httpx
 import pytest
 from go import game, web
@@ -20,11 +22,10 @@ ANN, BOB, WATCHER = "/games/a-17/live?player=Ann", "/games/a-17/live?player=Bob"
 
 
 @asynccontextmanager
-async def site() -> AsyncIterator[tuple[Supervisor, int]]:
+async def site() -> AsyncGenerator[tuple[Supervisor, int]]:
     """The supervisor of games and a web server, and the server's port."""
     children = [*game.tree(":memory:"), *web.tree("127.0.0.1", 0)]
     async with open_supervisor(children, at_end="stop") as supervisor:
-        await services.wait_for("web")
         ((_, port),) = services.lookup("web")
         yield supervisor, port
 
@@ -40,9 +41,12 @@ async def shown(client: WebSocketClient, **what: object) -> Any:
 
 async def refused_move(client: WebSocketClient) -> str:
     """The next error."""
-    while "error" not in (message := await client.receive()):
-        pass
-    return message["error"]
+    while True:
+        match await client.receive():
+            case {"error": str(error)}:
+                return error
+            case _:
+                pass
 
 
 async def close_of(client: WebSocketClient) -> Closed:
@@ -205,11 +209,12 @@ async def test_browser_is_told_to_come_back_when_the_server_ends() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="the bound on a send is an option of Linux")
 async def test_browser_that_reads_nothing_holds_up_neither_a_game_nor_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "PATIENCE", 0.2)
-    async with site() as (_, port), await connect(port, ANN) as ann, await connect(port, WATCHER):
+    async with site() as (supervisor, port), await connect(port, ANN) as ann, await connect(port, WATCHER):
         state = attrs.evolve(await games.via("a-17").call(Game.show), news="x" * 1_000_000)
         for moves in range(1, 11):  # more than the buffers of a socket take
             watchers.publish_nowait("a-17", attrs.evolve(state, moves=moves))
             await shown(ann, moves=moves)
+        await supervisor.terminate_child("web")
 
 
 # Other sites
@@ -271,7 +276,17 @@ async def test_each_answer_forbids_what_is_not_of_this_server() -> None:
             assert answer.status_code == (404 if path in ("/missing", "/../web.py") else 200), path
 
 
-async def test_port_that_is_taken_ends_the_program_with_a_sentence() -> None:
-    async with site() as (_, port):
-        with pytest.raises(SystemExit, match=f"can't listen on 127.0.0.1, port {port}: Address already in use"):
-            await web.serve("127.0.0.1", port)
+async def test_port_that_is_taken_is_said_in_a_sentence() -> None:
+    async with site() as (supervisor, port):
+        with pytest.raises(OSError, match=f"can't listen on 127.0.0.1, port {port}: Address already in use"):
+            await supervisor.start_child(web.WebServer, "127.0.0.1", port)
+
+
+def test_program_says_what_to_install_for_the_page(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delattr(go, "web")
+    monkeypatch.setitem(sys.modules, "go.web", None)  # as if an import in it had failed
+    monkeypatch.setattr(sys, "argv", ["go_server.py", "--web", "0"])
+    assert go_server.main() == 2
+    assert capsys.readouterr().err.endswith('The page needs: pip install starlette "hypercorn[trio]"\n')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import trio
 from wsproto import ConnectionType, WSConnection
@@ -73,7 +73,7 @@ class WebSocketClient:
                 await self._stream.send_all(self._protocol.send(event.response()))
                 raise Closed(event.code, event.reason or "")
             if isinstance(event, Message):  # a `Ping` of Hypercorn needs no answer
-                data += str(event.data)
+                data += cast("str", event.data)  # pyright: ignore[reportUnknownMemberType]  # it is text in each test
                 if event.message_finished:
                     return json.loads(data)
 
