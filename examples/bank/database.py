@@ -58,7 +58,7 @@ def take_lock(path: str | os.PathLike[str]) -> sqlite3.Connection:
     lock = sqlite3.connect(f"{os.fspath(path)}.lock", timeout=0, isolation_level=None, check_same_thread=False)
     try:
         lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
         lock.close()
         if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
             raise BankIsOpen(f"another program has {os.fspath(path)}") from None

@@ -51,7 +51,11 @@ class Ledger:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         # No implicit transactions. Each call may come from another thread, but two never come at once.
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._connection.executescript(SCHEMA)
+        try:
+            self._connection.executescript(SCHEMA)
+        except sqlite3.Error:  # it is no database
+            self.close()
+            raise
 
     def close(self) -> None:
         self._connection.close()
