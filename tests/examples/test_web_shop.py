@@ -7,7 +7,9 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import sys
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,12 +18,13 @@ from urllib.request import urlopen
 
 import pytest
 import trio
+import trio.lowlevel
 import web_shop
 from support.processes import SECONDS, running
 from web_shop import ask
 from webshop import carts as shelf
 from webshop import server, site
-from webshop.carts import carts, store
+from webshop.carts import Cart, Store, carts, open_database, store
 
 import trioreg
 from trioreg import Supervisor
@@ -102,11 +105,26 @@ async def test_a_cart_that_crashes_again_and_again_is_refused_and_other_carts_go
         assert (await api("GET", "bob"))[0] == 200
 
 
-async def test_while_the_store_restarts_a_request_waits() -> None:
-    async with shop():
-        await api("POST", "ann", TEA)
-        store.kill()
-        assert (await api("POST", "ann", TEA))[0] == 200
+async def test_while_the_store_restarts_a_request_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[int] = []
+    may_open = threading.Event()
+
+    def open_slowly(path: str) -> sqlite3.Connection:
+        assert may_open.wait(SECONDS)
+        return open_database(path)
+
+    async def add() -> None:
+        answers.append((await api("POST", "ann", TEA))[0])
+
+    async with shop(), trio.open_nursery() as nursery:
+        await carts.via("ann").call(Cart.contents)
+        monkeypatch.setattr(shelf, "open_database", open_slowly)
+        await store.cast(Store.run, "this is not SQL", ())  # it crashes
+        nursery.start_soon(add)
+        while not answers and ((cart := carts.whereis("ann")) is None or cart.statistics().handling is None):
+            await trio.lowlevel.checkpoint()
+        may_open.set()
+    assert answers == [200]
 
 
 async def test_what_is_paid_leaves_the_cart_and_an_empty_cart_can_not_be_paid() -> None:
