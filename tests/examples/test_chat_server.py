@@ -17,7 +17,7 @@ import pytest
 import trio
 from chat_server import PATIENCE, WAITING, Server, Session, people, presence, rooms, server, tree
 from support.processes import SECONDS, running
-from trio.testing import MockClock, lockstep_stream_pair
+from trio.testing import MockClock, lockstep_stream_pair, wait_all_tasks_blocked
 
 from trioreg import ChildSpec, Registered, connection_handler, open_dynamic_supervisor, open_supervisor
 
@@ -40,7 +40,7 @@ class Client:
 
     async def hear(self) -> str:
         """The next line; "" at the end of the stream."""
-        with trio.fail_after(SECONDS):
+        with trio.fail_after(4 * SECONDS):
             while self.read == len(self.heard):
                 chunk = await self.stream.receive_some()
                 if not chunk:
@@ -229,7 +229,8 @@ async def test_client_that_only_ends_its_own_side_gets_all_its_answers() -> None
         await client.say("Ann", "/who", "bye")
         await client.stream.send_eof()
         await client.until("[lobby] Ann: bye")
-        assert await client.hear() == ""
+        while await client.hear():
+            pass  # "Ann has come" may be the last line
 
 
 # What makes no sense
@@ -347,6 +348,7 @@ async def test_slow_client_does_not_delay_the_shutdown(autojump_clock: MockClock
     async with trio.open_nursery() as nursery:
         async with beside_a_slow_client() as (ann, slow):
             await ann.ask("hello")
+            await wait_all_tasks_blocked()
             started = trio.current_time()
             nursery.start_soon(ann.until, GOODBYE)
         assert trio.current_time() == started
