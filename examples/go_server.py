@@ -1,7 +1,8 @@
 """Multiplayer Go: each game is an actor. Its first message starts it, and after a crash it is rebuilt from its moves.
 
 python go_server.py                 two players play over TCP; the game is killed, one of them drops off, both go on
-python go_server.py --serve         serves until Ctrl-C: play with "nc 127.0.0.1 3619", or in a browser
+python go_server.py --serve         serves until Ctrl-C: play with "nc 127.0.0.1 3619"
+python go_server.py --web           the same in a browser, at http://127.0.0.1:3620; both options together serve both
 python go_server.py --help          says how to keep the games in a file, and how to choose other ports
 
 It shows actors on demand, a store that outlives them, topics for all who watch, and an actor for each connection.
@@ -22,7 +23,10 @@ from trioreg import ChildSpec
 
 
 async def announce(host: str) -> None:
-    print(f"for players with a terminal: nc {host} {port_of('lines')}", flush=True)
+    if services.lookup("lines"):
+        print(f"for players with a terminal: nc {host} {port_of('lines')}", flush=True)
+    if services.lookup("web"):
+        print(f"for players with a browser: http://{host}:{port_of('web')}", flush=True)
 
 
 def port_of(service: str) -> int:
@@ -111,6 +115,7 @@ async def play(player: Player, move: str, other: Player) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--serve", metavar="PORT", type=port, nargs="?", const=3619, help="the port for terminals")
+    parser.add_argument("--web", metavar="PORT", type=port, nargs="?", const=3620, help="the port for browsers")
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine only)")
     parser.add_argument("--games", metavar="FILE", default=":memory:", help="keep the games in a file (SQLite)")
     parser.add_argument("--observe", metavar="ADDRESS", nargs="?", const="127.0.0.1:4001", help="see it in a browser")
@@ -118,20 +123,29 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     status = 0
     try:
-        if arguments.serve is None:
+        if arguments.serve is None and arguments.web is None:
             trio.run(story)
         else:
-            tree = [
-                *game.tree(arguments.games),
-                *lines.tree(arguments.host, arguments.serve),
-                ChildSpec(announce, (arguments.host,)),
-            ]
+            tree = game.tree(arguments.games)
+            if arguments.serve is not None:
+                tree += lines.tree(arguments.host, arguments.serve)
+            if arguments.web is not None:
+                tree += web_tree(arguments.host, arguments.web)
+            tree.append(ChildSpec(announce, (arguments.host,)))
             trioreg.run(tree, name="go", observe=arguments.observe)
     except* KeyboardInterrupt:
         status = 130
     except* (ImportError, OSError, ValueError, sqlite3.Error) as group:  # it did not start
         status = complain(group)
     return status
+
+
+def web_tree(host: str, port: int) -> list[ChildSpec]:
+    try:
+        from go import web  # only here: it needs more than trioreg itself does
+    except ImportError as error:
+        raise ImportError(f'{error}. The page needs: pip install starlette "hypercorn[trio]"') from error
+    return web.tree(host, port)
 
 
 def port(text: str) -> int:
