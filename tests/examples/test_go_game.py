@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from go.game import Game, State, games, store, tree, watchers
+from go.game import Game, State, games, services, store, tree, watchers
 from go.names import BadName, game_id, player_name
 from go.rules import IllegalMove
 from go.store import Store
@@ -213,7 +213,7 @@ async def test_a_move_that_cannot_be_stored_is_not_made(server: Path, monkeypatc
         with monkeypatch.context() as patch:
             patch.setattr(Store, "_append", fail)
             async with expect_crash(OSError, match="the disk is full"), expect_crash(ActorExited):
-                crashing = store.whereis()
+                crashing = services.whereis("store", of=Store)
                 assert crashing is not None
                 with pytest.raises(ActorExited):
                     await play("D4")
