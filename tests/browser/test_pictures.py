@@ -46,11 +46,24 @@ def story(are_wanted: None) -> Generator[Observed]:
 @pytest.fixture
 def museum(are_wanted: None, tmp_path: Path) -> Generator[Observed]:
     """The last program of the page "Start: ten minutes"."""
-    page = (ROOT / "docs" / "start.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```py\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    (tmp_path / "museum.py").write_text(code.replace("127.0.0.1:4001", "127.0.0.1:0"), encoding="utf-8")
-    with live([sys.executable, str(tmp_path / "museum.py")]) as program:
+    with live([sys.executable, save(tmp_path, "museum.py", "start.md")]) as program:
         yield program
+
+
+@pytest.fixture
+def auctions(are_wanted: None, tmp_path: Path) -> Generator[Observed]:
+    """The auction house of the tutorial, with a crowd."""
+    save(tmp_path, "auction.py", "tutorial/7-a-program.md")
+    with live([sys.executable, save(tmp_path, "show.py", "tutorial/8-seen.md")]) as program:
+        yield program
+
+
+def save(folder: Path, name: str, page: str) -> str:
+    """Save a program of a page, as its reader does. The port is a free one."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    (code,) = re.findall(rf"`{name}`:\n\n```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (folder / name).write_text(code.replace("127.0.0.1:4001", "127.0.0.1:0"), encoding="utf-8")
+    return str(folder / name)
 
 
 @contextmanager
@@ -107,6 +120,13 @@ def test_picture_of_the_museum_after_a_crash(museum: Observed, opens: Opens) -> 
     door = first_reference(page, "Door")
     expect(door).not_to_have_text(text_of(door), timeout=30_000)  # it crashes every eight seconds
     take(page, "museum-tree")
+
+
+def test_picture_of_the_auction_house(auctions: Observed, opens: Opens) -> None:
+    page = opens(auctions, "tree", viewport={**SCREEN, "height": 560}, color_scheme="light", reduced_motion="reduce")
+    expect(page.get_by_text("crashed: ConnectionError").first).to_be_visible(timeout=60_000)  # Eve has bid
+    expect(first_reference(page, "Auction")).to_be_visible(timeout=60_000)
+    take(page, "auction-tree")
 
 
 @pytest.mark.parametrize("name", ["overview", "actors", "actor", "registries", "log"])

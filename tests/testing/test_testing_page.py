@@ -1,4 +1,7 @@
-"""The tests on the page "Testing what you build" run as the page says, and fail with the texts that it shows."""
+"""The tests on two pages run as the pages say, and fail with the texts that they show.
+
+The pages are "Testing what you build" and the last one of the tutorial.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
+TUTORIAL = ROOT / "docs" / "tutorial"
+PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8") + (TUTORIAL / "9-tested.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(py|none)\n(?:# (\w+\.py)\n)?(.*?)^```$", re.MULTILINE | re.DOTALL)
 FAILS = {"test_crash.py", "test_stop.py", "test_leak.py", "test_each_evening.py", "test_again.py"}
 
@@ -23,6 +27,8 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> str:
     for tag, name, code in BLOCK.findall(PAGE):
         if tag == "py":
             (folder / name).write_text(f"# {name}\n{code}", encoding="utf-8")
+    (auction,) = re.findall(r"^```python\n(.*?)^```$", (TUTORIAL / "7-a-program.md").read_text("utf-8"), re.M | re.S)
+    (folder / "auction.py").write_text(auction, encoding="utf-8")
     is_installed = bool(entry_points(group="pytest11", name="trioreg"))
     plugin = [] if is_installed else ["-p", "trioreg.pytest_plugin"]
     options = ["-rA", "--color=no", "-p", "no:cacheprovider", "-o", "trio_mode=true", "-W", "error", *plugin]
@@ -46,6 +52,10 @@ def test_each_test_of_the_page_has_the_outcome_that_the_page_says(output: str) -
     )
     files = {name for tag, name, _ in BLOCK.findall(PAGE) if tag == "py" and name.startswith("test_")}
     assert outcomes == {name: "FAILED" if name in FAILS else "PASSED" for name in files}, output
+
+
+def test_as_many_tests_of_the_auction_house_pass_as_the_tutorial_says(output: str) -> None:
+    assert f"```text\n{output.count('PASSED test_auction.py::')} passed\n```" in PAGE
 
 
 @pytest.mark.parametrize("shown", [text for tag, _, text in BLOCK.findall(PAGE) if tag == "none"])
