@@ -57,6 +57,15 @@ def counters(request: pytest.FixtureRequest) -> Registry[Any, Any]:
     return Registry("counters", keys=keys, partitions=partitions, totals=True)
 
 
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """The garbage collector runs only when the test says so."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> Iterator[None]:
     """Ctrl-C raises `KeyboardInterrupt` in each test, and in each process that a test starts.

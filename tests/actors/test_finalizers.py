@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import trio
+from support.finalizers import Cyclic
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -27,26 +28,6 @@ class Box(Actor):
 
     def content(self) -> list[object]:
         return self.got
-
-
-class Cyclic:
-    """Only the collector can throw it away."""
-
-    def __init__(self, action: Callable[[], object]) -> None:
-        self.action = action
-        self.me = self
-
-    def __del__(self) -> None:
-        self.action()
-
-
-@pytest.fixture
-def no_collection() -> Iterator[None]:
-    """The collector runs only when a test says so."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 MESSAGES: list[Callable[[ActorRef[Box]], object]] = [

@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import trio
+from support.finalizers import Cyclic
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Actor
 
-
-class Cyclic:
-    """Only the collector can throw it away."""
-
-    def __init__(self, action: Callable[[], object]) -> None:
-        self.action = action
-        self.me = self
-
-    def __del__(self) -> None:
-        self.action()
-
-
-@pytest.fixture(autouse=True)
-def no_collection() -> Iterator[None]:
-    """The collector runs only when a test says so."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
+pytestmark = pytest.mark.usefixtures("no_collection")
 
 
 class Keeper(Actor):

@@ -16,7 +16,7 @@ UNSEEN = {
     "trioreg/pytest_plugin.py": "tests/testing/test_plugin.py",
     "trioreg/testing.py": "tests/runtime/test_public_names.py",
 }
-"""The tests of a file that runs before them, or only in processes that they start: nobody notes its lines there."""
+"""The tests of a file that runs before them, or only in processes that they start. Their lines are not noted."""
 
 ELSEWHERE = 3.0
 """A test of another wing counts as this many times slower than it is: it is less likely to notice."""

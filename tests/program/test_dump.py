@@ -148,6 +148,22 @@ async def test_pools_registries_and_topics_are_shown_with_their_numbers(autojump
         nursery.cancel_scope.cancel()
 
 
+async def test_a_registry_shows_the_three_owners_with_the_most_names(autojump_clock: MockClock) -> None:
+    crowd: Registry[int, None] = Registry("crowd")
+
+    async def take(names: int, task_status: trio.TaskStatus[object]) -> None:
+        for key in range(names):
+            crowd.register(10 * names + key)
+        task_status.started(trioreg.current_owner())
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        _, three, four, five = [await nursery.start(take, names) for names in (2, 3, 4, 5)]
+        (line,) = part(trioreg.dump(), "Registries")
+        assert line == f"crowd: 14 names of 4 owners; the most: {five!r} 5, {four!r} 4, {three!r} 3"
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_part_that_can_not_be_shown_says_so_and_the_others_are_shown(autojump_clock: MockClock) -> None:
     class Odd(str):
         def __lt__(self, other: object) -> bool:

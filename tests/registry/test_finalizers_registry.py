@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 import pytest
 import trio
+from support.finalizers import Cyclic
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -18,25 +18,7 @@ from trioreg._registry import names as names_module
 from trioreg._registry import registration
 from trioreg._registry.entry import new_entry
 
-
-class Cyclic:
-    """Only the collector can throw it away."""
-
-    def __init__(self, action: Callable[[], object]) -> None:
-        self.action = action
-        self.me = self
-
-    def __del__(self) -> None:
-        self.action()
-
-
-@pytest.fixture(autouse=True)
-def no_collection() -> Iterator[None]:
-    """The collector runs only when a test says so."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
+pytestmark = pytest.mark.usefixtures("no_collection")
 
 
 def runnable() -> int:

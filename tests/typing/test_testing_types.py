@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from contextlib import AbstractContextManager
-from typing import assert_type
+from typing import assert_type, cast
 
 import trioreg
-from trioreg import Actor, ActorRef, ChildSpec, DynamicSupervisor, PubSub, Registry, Reply
+from trioreg import Actor, ActorRef, ChildSpec, DynamicSupervisor, OnDemand, PubSub, Registry, Reply
 from trioreg.testing import (
     Crash,
     Recorder,
@@ -76,6 +76,8 @@ async def right(supervisor: DynamicSupervisor) -> None:
     assert_type(ref, ActorRef[Mailer])
     assert_type(await supervisor.start_child(mailer.actor, "smtp.example.org"), ActorRef[Mailer])
     ChildSpec(mailer.actor, id="mailer")
+    mailers: OnDemand[str, Mailer] = OnDemand("mailers", cast("type[Mailer]", mailer.actor))
+    mailers.via("a-17").cast_nowait(Mailer.send, "Ann")
     mailer.on(Mailer.send).answer("queued")
     mailer.on(Mailer.send).answer("queued", after=1)
     mailer.on(Mailer.send).fail(OSError())

@@ -84,7 +84,8 @@ class Recorder(Generic[A]):
         """What ``start_child`` and `~trioreg.ChildSpec` take: the stand-in's class.
 
         It takes the arguments of the real one, or any others, and makes nothing of them. So you can also put it in the
-        place of the real class: ``monkeypatch.setattr(shop, "Mailer", mailer.actor)``.
+        place of the real class: ``monkeypatch.setattr(shop, "Mailer", mailer.actor)``. For `~trioreg.OnDemand`, pyright
+        needs ``cast(type[Mailer], mailer.actor)``.
         """
         return self._stand_in
 

@@ -1,0 +1,182 @@
+"""Go over TCP, for players with "nc": an actor for each connection.
+
+A client sends a command in each line. Each answer, and each piece of news, is some lines of text and an empty line.
+No client can disturb the others: bad input is answered, a line without an end and a client that does not read end only
+their own connection.
+"""
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import trio
+
+import trioreg
+from trioreg import Actor, ActorExited, ChildSpec, DynamicSupervisor, Exit, NotRunning
+
+from .game import Game, State, games, services, watchers
+from .names import BadName, game_id, player_name
+from .picture import picture, score
+from .rules import IllegalMove
+
+LONGEST_LINE = 200  # bytes
+PATIENCE = 10  # seconds that a client may take to read an answer
+
+HELP = """\
+name NAME         say who you are
+game ID [SIZE]    take a seat in a game, such as "game a-17 9"; the first player chooses the size: 9, 13 or 19
+watch ID          watch a game
+play POINT        place a stone, such as "play D4"; there is no column I
+pass, resign      pass your turn, or give the game up; two passes in a row end it
+board, score      show the board, or the points if the game ended now
+quit              leave; come back under the same name, and your seat is still yours"""
+
+sessions = services.via("sessions", 0)
+
+
+class BadCommand(ValueError):
+    """No command has this form. The text is for the player."""
+
+
+class LineTooLong(Exception):
+    """The client has sent too much without the end of a line."""
+
+
+class Session(Actor):
+    """One connection. It ends when the connection does; the player's seats remain."""
+
+    mailbox_size = 10  # a client that sends faster than it is answered has to wait
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.stream = stream
+        self.player = ""
+        self.game = ""
+        self.version = 0  # of the game, as the client has seen it
+
+    async def on_started(self) -> None:
+        await self.tell('This is Go. Say "name NAME", then "game ID". "help" lists all commands.')
+        self.start_soon(self.read)
+
+    async def read(self) -> None:
+        try:
+            async for line in lines_of(self.stream):
+                await self.ref.cast(Session.hear, line)
+        except LineTooLong:
+            await self.tell(f"A line has at most {LONGEST_LINE} bytes. Goodbye.")
+        except trio.BrokenResourceError:
+            pass  # the client is gone: that is no crash
+        self.stop()
+
+    async def hear(self, line: bytes) -> None:
+        try:
+            await self.obey(line.decode().split())
+        except UnicodeDecodeError:
+            await self.tell("That is not UTF-8.")
+        except (BadCommand, BadName, IllegalMove) as error:
+            await self.tell(f"No: {error}.")
+        except ActorExited:
+            await self.tell("The game had to start again. Look at the board, and repeat your move if it is not there.")
+        except NotRunning:
+            await self.tell("The server closes.")
+
+    async def obey(self, words: list[str]) -> None:
+        match [word.lower() for word in words[:1]] + words[1:]:
+            case []:
+                pass
+            case ["help"]:
+                await self.tell(HELP)
+            case ["name", *name]:
+                self.player = player_name(" ".join(name))
+                await self.tell(f"Hello, {self.player}.")
+            case ["game", id]:
+                await self.sit_down(game_id(id), 9)
+            case ["game", id, "9" | "13" | "19" as size]:
+                await self.sit_down(game_id(id), int(size))
+            case ["watch", id]:
+                self.go_to(game_id(id))
+                await self.tell_board(f"You watch {self.game}.")
+            case ["play", move] | ["pass" | "resign" as move]:
+                await self.show(await games.via(self.current()).call(Game.play, self.player, move))
+            case ["board"]:
+                await self.tell_board(f"This is {self.current()}.")
+            case ["score"]:
+                await self.tell(score(await games.via(self.current()).call(Game.show)))
+            case ["quit"]:
+                await self.tell("Goodbye.")
+                self.stop()
+            case _:
+                raise BadCommand('I do not understand that. "help" lists the commands')
+
+    async def sit_down(self, id: str, size: int) -> None:
+        if not self.player:
+            raise BadCommand('say who you are first, such as "name Ann"')
+        self.go_to(id)
+        seat = await games.via(id).call(Game.join, self.player, size)
+        await self.tell_board(f"You are {seat} in {id}." if seat else f"Both seats of {id} are taken. You watch.")
+
+    def go_to(self, id: str) -> None:
+        """Hear of this game from now on, and of no other. A slow client misses news, but it gets the newest board."""
+        if self.game:
+            watchers.leave(self.game)
+        watchers.join(id, Session.show, value=self.player, buffer=5, overflow="drop_oldest")
+        self.game, self.version = id, 0
+
+    def current(self) -> str:
+        if not self.game:
+            raise BadCommand('you are in no game: say "game ID" or "watch ID"')
+        return self.game
+
+    async def show(self, state: State) -> None:
+        """News of the game. It may be older than what the client has seen: then it is no news."""
+        if state.id == self.game and state.version > self.version:
+            self.version = state.version
+            await self.tell(f"{state.news}.\n{picture(state)}")
+
+    async def tell_board(self, title: str) -> None:
+        state = await games.via(self.current()).call(Game.show)
+        self.version = state.version
+        await self.tell(f"{title}\n{picture(state)}")
+
+    async def tell(self, text: str, patience: float = PATIENCE) -> None:
+        with trio.move_on_after(patience) as scope, suppress(trio.BrokenResourceError):
+            await self.stream.send_all(f"{text}\n\n".encode())
+        if scope.cancelled_caught:
+            self.stop()  # the client does not read
+
+    async def on_stop(self, exit: Exit) -> None:
+        if exit.reason == "shutdown":
+            await self.tell("The server closes. Your games are kept.", patience=1)
+
+
+async def lines_of(stream: trio.abc.ReceiveStream) -> AsyncIterator[bytes]:
+    rest = b""
+    async for chunk in stream:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line
+        if len(rest) > LONGEST_LINE:
+            raise LineTooLong
+
+
+class Listener(Actor):
+    """It listens for connections. When it has started, its port is in `services`."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+
+    async def on_start(self) -> None:
+        try:
+            self.listeners = await trio.open_tcp_listeners(self.port, host=self.host)
+        except OSError as error:
+            raise OSError(f"can't listen on {self.host}, port {self.port}: {error.strerror}") from error
+        services.register("lines", self.listeners[0].socket.getsockname()[1])
+        self.start_soon(trio.serve_listeners, trioreg.connection_handler(sessions, Session), self.listeners)
+
+
+def tree(host: str, port: int) -> list[ChildSpec]:
+    """The sessions come first, so they end last: each says goodbye before its stream is closed."""
+    return [
+        ChildSpec(DynamicSupervisor, name=sessions),
+        ChildSpec(Listener, (host, port), shutdown=math.inf),
+    ]

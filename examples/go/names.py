@@ -1,0 +1,37 @@
+"""What players may call themselves and their games."""
+
+import re
+
+LONGEST = 20
+
+
+class BadName(ValueError):
+    """That can't be a name. The text is for the player."""
+
+
+def player_name(text: str) -> str:
+    """The name without spaces around it.
+
+    There are no passwords: a player who knows a name has its seats.
+
+    Raises:
+        BadName: It is empty, too long, or has characters that can't be printed.
+    """
+    name = text.strip()
+    if not name:
+        raise BadName("a name has at least one character")
+    if len(name) > LONGEST or not name.isprintable():
+        raise BadName(f"a name has at most {LONGEST} characters, and all of them can be printed")
+    return name
+
+
+def game_id(text: str) -> str:
+    """The id of a game in small letters.
+
+    Raises:
+        BadName: It has characters other than letters of English, digits and "-", or it is too long.
+    """
+    id = text.strip().lower()
+    if not re.fullmatch(f"[a-z0-9-]{{1,{LONGEST}}}", id):
+        raise BadName(f'a game has a name such as a-17: at most {LONGEST} of the characters a-z, 0-9 and "-"')
+    return id

@@ -1,0 +1,47 @@
+"""Where games live: what has happened in each of them, in order, in an SQLite database.
+
+An entry is a line of text, such as "black is Ann" or "black D4". The store does not know what it means. When `append`
+has returned, the entry is on disk. SQLite runs in a thread, so a slow disk does not hold up the rest of the program.
+"""
+
+import sqlite3
+
+import trio
+
+import trioreg
+
+TABLE = "CREATE TABLE IF NOT EXISTS entries (game TEXT, number INTEGER, entry TEXT, PRIMARY KEY (game, number))"
+
+
+class Store(trioreg.Actor):
+    """All games. An actor does one thing at a time, so a game that starts again reads all that its last life wrote."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    async def on_start(self) -> None:
+        self.database = await trio.to_thread.run_sync(self._open)
+
+    async def on_stop(self, exit: trioreg.Exit) -> None:
+        await trio.to_thread.run_sync(self.database.close)
+
+    async def append(self, game: str, number: int, entry: str) -> None:
+        """Keep an entry. Its number is how many entries of that game are before it."""
+        await trio.to_thread.run_sync(self._append, game, number, entry)
+
+    async def read(self, game: str) -> list[str]:
+        """All entries of a game. A game that nobody has played has none."""
+        return await trio.to_thread.run_sync(self._read, game)
+
+    def _open(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute(TABLE)
+        return database
+
+    def _append(self, game: str, number: int, entry: str) -> None:
+        self.database.execute("INSERT INTO entries VALUES (?, ?, ?)", (game, number, entry))
+
+    def _read(self, game: str) -> list[str]:
+        query = "SELECT entry FROM entries WHERE game = ? ORDER BY number"
+        return [entry for (entry,) in self.database.execute(query, (game,))]
