@@ -26,8 +26,6 @@ PICTURES = ROOT / "docs" / "_static" / "observer"
 
 SCREEN = {"width": 1000, "height": 620}
 LOW = {"width": 1000, "height": 460}
-HALF = {"width": 560, "height": 440}
-"""Two of these fit beside each other in the README."""
 
 
 @pytest.fixture
@@ -111,7 +109,7 @@ def test_pictures_of_the_tree_and_of_the_tables_before_and_after_a_kill(story: O
     take(tree, "tree-after")
     take(table, "table-after")
     for page, name in ((tree, "readme-tree"), (table, "readme-table")):
-        page.set_viewport_size(HALF)
+        page.set_viewport_size({"width": 560, "height": 440})  # two of these fit beside each other
         take(page, name)
 
 
