@@ -1,7 +1,4 @@
-"""The tests on two pages run as the pages say, and fail with the texts that they show.
-
-The pages are "Testing what you build" and the last one of the tutorial.
-"""
+"""The tests on the pages about testing run as the pages say, and fail with the texts that they show."""
 
 from __future__ import annotations
 
@@ -16,16 +13,17 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial"
-PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8") + (TUTORIAL / "9-tested.md").read_text("utf-8")
-BLOCK = re.compile(r"^```(py|none)\n(?:# (\w+\.py)\n)?(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = ("testing.md", "how-to/testing.md", "tutorial/9-tested.md")
+PAGE = "".join((ROOT / "docs" / page).read_text("utf-8") for page in PAGES)
+BLOCK = re.compile(r"^```(py|python|none)\n(?:# (\w+\.py)\n)?(.*?)^```$", re.MULTILINE | re.DOTALL)
 FAILS = {"test_crash.py", "test_stop.py", "test_leak.py", "test_each_evening.py", "test_again.py"}
 
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("page")
-    for tag, name, code in BLOCK.findall(PAGE):
-        if tag == "py":
+    for _, name, code in BLOCK.findall(PAGE):
+        if name:
             (folder / name).write_text(f"# {name}\n{code}", encoding="utf-8")
     (auction,) = re.findall(r"^```python\n(.*?)^```$", (TUTORIAL / "7-a-program.md").read_text("utf-8"), re.M | re.S)
     (folder / "auction.py").write_text(auction, encoding="utf-8")
