@@ -238,7 +238,7 @@ def test_axe_finds_nothing_serious_and_no_page_is_wider_than_the_screen(sits: Si
 def test_picture_of_a_game(sits: Sits, request: pytest.FixtureRequest) -> None:
     if not request.config.getoption("--screenshots", False):
         pytest.skip("the pictures are made with --screenshots")
-    screen = {"viewport": {"width": 900, "height": 660}, "color_scheme": "light"}
+    screen: dict[str, Any] = {"viewport": {"width": 900, "height": 660}, "color_scheme": "light"}
     ann, bob = sits("Ann", "lunch-break", **screen), sits("Bob", "lunch-break", **screen)
     play("C3 G7 G3 C7 E5 E4 D4 F3 F4 G4 E3", ann, bob)
     expect(point(ann, "E4")).to_have_class("empty")
