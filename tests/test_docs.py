@@ -82,6 +82,7 @@ def own_logging() -> Iterator[None]:
     for logger in loggers:
         logger.handlers = list(logger.handlers)
     yield
+    logging.disable(logging.NOTSET)
     for logger, level, handlers in before:
         logger.handlers = handlers
         logger.setLevel(level)
@@ -110,10 +111,10 @@ PROGRAM = re.compile(r"^```py\n(# (\w+\.py)\n.*?)^```$(.*?)(?=^```py\n|^##+ )", 
 MARKS = re.compile(r"^[ ~^]+\n", re.MULTILINE)
 """The marks below a line of a traceback. They differ from one version of Python to the next."""
 
-SEEING = (ROOT / "docs" / "seeing.md").read_text(encoding="utf-8")
 CASES = {
     name: (program, [out for tag, out in FENCE.findall(below) if tag == "none"])
-    for program, name, below in PROGRAM.findall(SEEING)
+    for page in (DOCS / "seeing.md", DOCS / "how-to" / "debug-a-hang.md")
+    for program, name, below in PROGRAM.findall(page.read_text(encoding="utf-8") + "\n## the end\n")
 }
 
 

@@ -1,4 +1,4 @@
-"""The tests on the page "Testing what you build" run as the page says, and fail with the texts that it shows."""
+"""The tests on the pages about testing run as the pages say, and fail with the texts that they show."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
-BLOCK = re.compile(r"^```(py|none)\n(?:# (\w+\.py)\n)?(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGE = "".join((ROOT / "docs" / page).read_text("utf-8") for page in ("testing.md", "how-to/testing.md"))
+BLOCK = re.compile(r"^```(py|python|none)\n(?:# (\w+\.py)\n)?(.*?)^```$", re.MULTILINE | re.DOTALL)
 FAILS = {"test_crash.py", "test_stop.py", "test_leak.py", "test_each_evening.py", "test_again.py"}
 
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("page")
-    for tag, name, code in BLOCK.findall(PAGE):
-        if tag == "py":
+    for _, name, code in BLOCK.findall(PAGE):
+        if name:
             (folder / name).write_text(f"# {name}\n{code}", encoding="utf-8")
     is_installed = bool(entry_points(group="pytest11", name="trioreg"))
     plugin = [] if is_installed else ["-p", "trioreg.pytest_plugin"]
