@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import trio
-from go import game, web
+from go import game
+from go import web as go_web
 from go.game import games
 
 from trioreg import Supervisor, open_supervisor
@@ -60,7 +61,7 @@ def go_site() -> Generator[Site]:
 
     async def main() -> None:
         port = free_port()  # the same after a restart
-        async with open_supervisor([*game.tree(":memory:"), *web.tree("127.0.0.1", port)], at_end="stop") as supervisor:
+        async with open_supervisor([*game.tree(":memory:"), *go_web.tree("127.0.0.1", port)], at_end="stop") as supervisor:
             answers.put(Site(port, supervisor, trio.lowlevel.current_trio_token()))
             await ending.wait()
 
