@@ -61,7 +61,8 @@ def go_site() -> Generator[Site]:
 
     async def main() -> None:
         port = free_port()  # the same after a restart
-        async with open_supervisor([*game.tree(":memory:"), *go_web.tree("127.0.0.1", port)], at_end="stop") as supervisor:
+        children = [*game.tree(":memory:"), *go_web.tree("127.0.0.1", port)]
+        async with open_supervisor(children, at_end="stop") as supervisor:
             answers.put(Site(port, supervisor, trio.lowlevel.current_trio_token()))
             await ending.wait()
 
