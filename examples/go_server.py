@@ -45,7 +45,7 @@ class Player:
 
     async def come(self) -> None:
         self.stream = await trio.open_tcp_stream("127.0.0.1", port_of("lines"))
-        self.lines = lines.lines_of(self.stream)
+        self.lines = lines.Lines(self.stream)
         await self.hear()
         await self.say(f"name {self.name}")
 

@@ -6,7 +6,6 @@ their own connection.
 """
 
 import math
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import trio
@@ -59,10 +58,10 @@ class Session(Actor):
 
     async def read(self) -> None:
         try:
-            async for line in lines_of(self.stream):
+            async for line in Lines(self.stream):
                 await self.ref.cast(Session.hear, line)
         except LineTooLong:
-            await self.tell(f"A line has at most {LONGEST_LINE} bytes. Goodbye.")
+            await self.ref.cast(Session.tell, f"A line has at most {LONGEST_LINE} bytes. Goodbye.")
         except trio.BrokenResourceError:
             pass  # the client is gone: that is no crash
         self.stop()
@@ -141,21 +140,38 @@ class Session(Actor):
         with trio.move_on_after(patience) as scope, suppress(trio.BrokenResourceError):
             await self.stream.send_all(f"{text}\n\n".encode())
         if scope.cancelled_caught:
-            self.stop()  # the client does not read
+            self.ref.kill()  # the client does not read, so it gets no goodbye either
 
     async def on_stop(self, exit: Exit) -> None:
         if exit.reason == "shutdown":
             await self.tell("The server closes. Your games are kept.", patience=1)
 
 
-async def lines_of(stream: trio.abc.ReceiveStream) -> AsyncIterator[bytes]:
-    rest = b""
-    async for chunk in stream:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line
-        if len(rest) > LONGEST_LINE:
-            raise LineTooLong
+class Lines:
+    """The lines that come from a stream: ``async for line in Lines(stream)``. What has no end is no line.
+
+    Raises:
+        LineTooLong: A line has more than `LONGEST_LINE` bytes. The lines before it have come.
+    """
+
+    def __init__(self, stream: trio.abc.ReceiveStream) -> None:
+        self.stream = stream
+        self.rest = bytearray()
+
+    def __aiter__(self) -> "Lines":
+        return self
+
+    async def __anext__(self) -> bytes:
+        while (end := self.rest.find(b"\n", 0, LONGEST_LINE + 1)) < 0:
+            if len(self.rest) > LONGEST_LINE:
+                raise LineTooLong
+            chunk = await self.stream.receive_some()
+            if not chunk:
+                raise StopAsyncIteration
+            self.rest += chunk
+        line = bytes(self.rest[:end])
+        del self.rest[: end + 1]
+        return line
 
 
 class Listener(Actor):
