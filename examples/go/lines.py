@@ -1,8 +1,8 @@
 """Go over TCP, for players with "nc": an actor for each connection.
 
 A client sends a command in each line. Each answer, and each piece of news, is some lines of text and an empty line.
-No client can disturb the others: bad input is answered, a line without an end and a client that does not read end only
-their own connection.
+No client can disturb the others. Bad input is answered. A line that is too long ends its own connection only, and so
+does a client that does not read.
 """
 
 import math
@@ -38,7 +38,7 @@ class BadCommand(ValueError):
 
 
 class LineTooLong(Exception):
-    """The client has sent too much without the end of a line."""
+    """The client has sent a line that is too long, or has no end."""
 
 
 class Session(Actor):
@@ -95,7 +95,7 @@ class Session(Actor):
                 self.go_to(game_id(id))
                 await self.tell_board(f"You watch {self.game}.")
             case ["play", move] | ["pass" | "resign" as move]:
-                await self.show(await games.via(self.current()).call(Game.play, self.player, move))
+                await self.show(await games.via(self.current()).call(Game.play, self.who(), move))
             case ["board"]:
                 await self.tell_board(f"This is {self.current()}.")
             case ["score"]:
@@ -107,10 +107,9 @@ class Session(Actor):
                 raise BadCommand('I do not understand that. "help" lists the commands')
 
     async def sit_down(self, id: str, size: int) -> None:
-        if not self.player:
-            raise BadCommand('say who you are first, such as "name Ann"')
+        player = self.who()
         self.go_to(id)
-        seat = await games.via(id).call(Game.join, self.player, size)
+        seat = await games.via(id).call(Game.join, player, size)
         await self.tell_board(f"You are {seat} in {id}." if seat else f"Both seats of {id} are taken. You watch.")
 
     def go_to(self, id: str) -> None:
@@ -119,6 +118,11 @@ class Session(Actor):
             watchers.leave(self.game)
         watchers.join(id, Session.show, value=self.player, buffer=5, overflow="drop_oldest")
         self.game, self.version = id, 0
+
+    def who(self) -> str:
+        if not self.player:
+            raise BadCommand('say who you are first, such as "name Ann"')
+        return self.player
 
     def current(self) -> str:
         if not self.game:
