@@ -53,8 +53,8 @@ class Session(Actor):
         self.version = 0  # of the game, as the client has seen it
 
     async def on_started(self) -> None:
-        await self.tell('This is Go. Say "name NAME", then "game ID". "help" lists all commands.')
         self.start_soon(self.read)
+        await self.tell('This is Go. Say "name NAME", then "game ID". "help" lists all commands.')
 
     async def read(self) -> None:
         try:
