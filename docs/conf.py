@@ -12,7 +12,13 @@ copyright = author
 release = metadata.version("trioreg")
 
 # No intersphinx: the docs build without a network.
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "house_directives", "signatures"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "house_directives",
+    "signatures",
+]
 exclude_patterns = ["_build", "_ext"]
 suppress_warnings = ["toc.empty_glob"]
 html_theme = "furo"
@@ -20,7 +26,8 @@ html_static_path = ["_static"]
 html_css_files = ["narrow.css"]
 html_title = f"trioreg {release}"
 
-# `ActorRef.stop` in a docstring is a reference, as in Trio's docs; what is no name is written ``so``.
+# `ActorRef.stop` in a docstring is a reference, as in Trio's docs; what is no name is
+# written ``so``.
 default_role = "py:obj"
 primary_domain = "py"
 myst_enable_extensions = ["colon_fence", "deflist"]
@@ -28,10 +35,12 @@ myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"  # the order of the reference page
 python_use_unqualified_type_names = True
+maximum_signature_line_length = 100  # a longer one has a line for each parameter
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 
-# With `-n` a reference in prose must lead somewhere. Signatures also name what is documented elsewhere or nowhere.
+# With `-n` a reference in prose must lead somewhere. Signatures also name what is
+# documented elsewhere or nowhere.
 nitpick_ignore_regex = [
     ("py:(class|exc)", r"(?!trioreg\.[A-Za-z]).*"),
     ("py:obj", r"(trio|trio_util|attrs|contextlib|collections\.abc|typing)\..+"),

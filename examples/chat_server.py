@@ -1,102 +1,305 @@
-"""A chat server: one actor for each connection, ended in order when the server shuts down.
+"""A chat with rooms, private messages and presence: one actor for each connection. No client can slow the others down.
 
-python chat_server.py                two people chat over real sockets, then the server shuts down
-python chat_server.py --serve PORT   serves until Ctrl-C: connect with "nc 127.0.0.1 PORT", the first line is your name
+python chat_server.py                    two people chat over real sockets, then the server shuts down
+python chat_server.py --serve [PORT]     serves until Ctrl-C or SIGTERM: connect with "nc 127.0.0.1 8000", try /help
+python chat_server.py --serve --observe  the same, and you see it in a browser (needs trioreg[observer])
 
-When the server shuts down, it takes no new connections, each session says goodbye, and only then its stream is closed.
+Nicknames are names in a registry, so they are free when their connection ends. Rooms are topics of a PubSub. Presence
+is a task that watches them. At shutdown the server takes no new connections, and each client reads a goodbye.
 """
 
 import argparse
 import logging
 import math
-from collections.abc import AsyncIterator
+import re
+import sys
+import unicodedata
+from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 
 import trio
 
 import trioreg
-from trioreg import Actor, ActorExited, AlreadyRegistered, ChildSpec, DynamicSupervisor, Exit, Registry
+from trioreg import Actor, ActorExited, AlreadyRegistered, ChildSpec, DynamicSupervisor, Exit, PubSub, Registry
+
+LONGEST_LINE = 1000  # bytes; a longer line is not sent
+ENDLESS_LINE = 100_000  # bytes without an end of line; then the connection is closed
+PAUSE = 0.02  # seconds between two lines of one client: a client that talks faster is read more slowly
+WAITING = 100  # lines that may wait for a slow client; then the oldest is lost
+PATIENCE = 30.0  # seconds that a client may take to read what waits for it; then the connection is closed
+QUIET = 0.001  # seconds for each listener, between two lines about who has come and left
+MOST_ROOMS = 10  # rooms that one person can be in
+SHOWN = 10  # names in one line
+WORD = re.compile(r"[\w-]{1,20}")
+
+HELP = """\
+TEXT            say it in your room
+/join ROOM      go to a room, and stay in the others; your text goes to the last one
+/leave [ROOM]   leave a room
+/rooms          which rooms there are
+/who [ROOM]     who is in a room
+/msg NAME TEXT  say it to one person
+/nick NAME      change your name
+/quit           say goodbye"""
 
 people: Registry[str, None] = Registry("people")
-services: Registry[str, int] = Registry("services")
-sessions = services.via("sessions", 0)
+rooms: PubSub[str, str] = PubSub("rooms")
+services: Registry[str, None] = Registry("services")
+
+
+class Refused(Exception):
+    """What a client asks for is refused. The text is the answer."""
+
+
+class Person:
+    """What the rooms show for a client. The name may change."""
+
+    name = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Outbox:
+    """The lines that wait for one client: the last `WAITING` of them. To put one in never waits."""
+
+    def __init__(self) -> None:
+        self.lines: deque[str] = deque(maxlen=WAITING)
+        self.missing = 0
+        self.has_lines = trio.Event()
+
+    def put(self, line: str) -> None:
+        if len(self.lines) == WAITING:
+            self.missing += 1
+        self.lines.append(line)
+        self.has_lines.set()
+
+    def take(self) -> bytes:
+        """All that waits. The client sees where lines are missing."""
+        gap = [f"({self.missing} lines are missing here: you read too slowly)"] if self.missing else []
+        text = "".join(f"{line}\n" for line in [*gap, *self.lines])
+        self.lines.clear()
+        self.missing = 0
+        self.has_lines = trio.Event()
+        return text.encode()
 
 
 class Session(Actor):
-    """One person. It ends when the connection does."""
+    """One client. It ends when the connection does, and its nickname and its place in the rooms end with it."""
 
-    handler_timeout = 10  # a client that reads nothing makes `send_all` wait
-
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
-        self.name = ""
+        self.person = Person()
+        self.joined: list[str] = []  # the last room is where the person talks
+        self.outbox = Outbox()
+        self.is_writing = False
 
-    async def on_started(self) -> None:
-        await self.tell("Who are you?")
+    async def on_start(self) -> None:
+        self.hear("Who are you?")
         self.start_soon(self.read)
+        self.start_soon(self.write)
+
+    def hear(self, line: str) -> None:  # the message that rooms and other people send
+        self.outbox.put(line)
 
     async def read(self) -> None:
+        rest = b""
         with suppress(trio.BrokenResourceError):  # the client is gone: that is no crash
-            async for line in lines_of(self.stream):
-                await self.ref.cast(Session.hear, line)
+            async for chunk in self.stream:
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    self.obey(line)
+                    await trio.sleep(PAUSE)
+                if len(rest) > ENDLESS_LINE:
+                    self.obey(rest)  # it says what is wrong
+                    break
         self.stop()
 
-    async def hear(self, line: str) -> None:
-        if self.name:
-            tell_all(f"{self.name}: {line}")
-        else:
-            await self.enter(line)
-
-    async def enter(self, name: str) -> None:
-        try:
-            people.register(name)  # gone in the step in which this actor ends
-        except AlreadyRegistered:
-            await self.tell(f"{name} is here already. Who are you?")
-        else:
-            self.name = name
-            tell_all(f"{name} has come")
-
-    async def tell(self, text: str) -> None:
+    async def write(self) -> None:
         with suppress(trio.BrokenResourceError):
-            await self.stream.send_all(f"{text}\n".encode())
+            while not self.is_writing:
+                await self.outbox.has_lines.wait()
+                await trio.lowlevel.checkpoint()  # lines that come together go together; `on_stop` sends the last ones
+                self.is_writing = True  # and it stays so if the client takes too long
+                with trio.move_on_after(PATIENCE):
+                    await self.stream.send_all(self.outbox.take())
+                    self.is_writing = False
+        self.stop()
 
     async def on_stop(self, exit: Exit) -> None:
-        if exit.reason == "normal":
-            if self.name:
-                tell_all(f"{self.name} has left")
+        if exit.reason == "shutdown":
+            self.hear("The chat closes. Goodbye.")
+        if not self.is_writing:  # or else the client reads too slowly, and has half of a line
+            with suppress(trio.BrokenResourceError), trio.move_on_after(1):
+                await self.stream.send_all(self.outbox.take())
+
+    # What a client can ask for. Nothing here waits, so the lines of a client are obeyed one after the other.
+
+    def obey(self, line: bytes) -> None:
+        try:
+            text = text_of(line)
+            if self.person.name:
+                self.command(text)
+            else:
+                self.rename(text)
+                self.hear(f"Welcome, {self.person}. /help shows what you can do.")
+                self.join("lobby")
+        except Refused as refusal:
+            self.hear(f"{refusal}" if self.person.name else f"{refusal} Who are you?")
+
+    def command(self, text: str) -> None:
+        word, _, rest = text.partition(" ")
+        rest = rest.strip()
+        match word:
+            case "/help":
+                self.hear(HELP)
+            case "/join":
+                self.join(rest)
+            case "/leave":
+                self.leave(rest or self.room())
+            case "/rooms":
+                found = sorted((-len(rooms.members(room)), str(room)) for room in rooms.topics())
+                self.hear(f"rooms: {listed([f'{room} ({-count})' for count, room in found])}")
+            case "/who":
+                self.who(rest or self.room())
+            case "/msg":
+                name, _, said = rest.partition(" ")
+                self.whisper(name, said.strip())
+            case "/nick":
+                self.rename(rest)
+            case "/quit":
+                self.hear(f"Goodbye, {self.person}.")
+                self.stop()
+            case _ if word.startswith("/"):
+                raise Refused("There is no such command. /help shows all.")
+            case _ if text:
+                rooms.publish_nowait(self.room(), f"[{self.room()}] {self.person}: {text}")
+            case _:
+                pass  # an empty line
+
+    def room(self) -> str:
+        if not self.joined:
+            raise Refused("You are in no room. Try /rooms, and /join ROOM.")
+        return self.joined[-1]
+
+    def join(self, word: str) -> None:
+        room = word_of(word).casefold()
+        if room in self.joined:
+            self.joined.remove(room)
+        elif len(self.joined) == MOST_ROOMS:
+            raise Refused(f"You are in {MOST_ROOMS} rooms. /leave one first.")
         else:
-            await self.tell("The chat closes. Goodbye.")  # the stream is still open
+            rooms.join(room, Session.hear, value=self.person)
+        self.joined.append(room)
+        self.who(room)
+
+    def leave(self, word: str) -> None:
+        room = word_of(word).casefold()
+        if not rooms.leave(room):
+            raise Refused(f"You are not in {room}.")
+        self.joined.remove(room)
+        self.hear(f"You have left {room}.")
+
+    def who(self, word: str) -> None:
+        room = word_of(word).casefold()
+        self.hear(f"[{room}] here: {listed([person for _, person in rooms.members(room)])}")
+
+    def whisper(self, word: str, text: str) -> None:
+        name = word_of(word)
+        if not text:
+            raise Refused("Write /msg NAME TEXT.")
+        try:
+            people.via(name.casefold(), of=Session).cast_nowait(Session.hear, f"{self.person} to you: {text}")
+        except (trioreg.NotRegistered, ActorExited):
+            raise Refused(f"{name} is not here.") from None
+        self.hear(f"you to {name}: {text}")
+
+    def rename(self, word: str) -> None:
+        name, former = word_of(word), self.person.name
+        try:
+            people.register(name.casefold())  # gone in the step in which this actor ends
+        except AlreadyRegistered as error:
+            if error.holder is not self.ref:  # "ann" may become "Ann"
+                raise Refused(f"The name {name} is taken.") from None
+        else:
+            people.unregister(former.casefold())
+        self.person.name = name
+        for room in self.joined:
+            rooms.publish_nowait(room, f"[{room}] * {former} is {name} now")
 
 
-def tell_all(text: str) -> None:
-    for name, _ in people.items():
-        with suppress(ActorExited):
-            people.via(name).cast_nowait(Session.tell, text)
+def text_of(line: bytes) -> str:
+    if len(line) > LONGEST_LINE:
+        raise Refused(f"A line has at most {LONGEST_LINE} bytes.")
+    try:
+        text = line.decode().replace("\t", " ").strip()
+    except UnicodeDecodeError:
+        raise Refused("That is not UTF-8.") from None
+    if any(unicodedata.category(character) == "Cc" for character in text):  # they could change a terminal
+        raise Refused("Control characters are not sent.")
+    return text
 
 
-async def lines_of(stream: trio.abc.ReceiveStream) -> AsyncIterator[str]:
-    rest = b""
-    async for chunk in stream:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line.decode(errors="replace").strip()
+def word_of(text: str) -> str:
+    if not WORD.fullmatch(text):
+        raise Refused("A name has 1 to 20 letters, digits, - or _.")
+    return text
 
 
-async def serve(port: int) -> None:
-    listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
-    services.register("chat", listeners[0].socket.getsockname()[1])
-    await trio.serve_listeners(trioreg.connection_handler(sessions, Session), listeners)
+def listed(things: Sequence[object]) -> str:
+    """As in "Ann, Bob and 3 more"."""
+    more = f" and {len(things) - SHOWN} more" if len(things) > SHOWN else ""
+    return ", ".join(map(str, things[:SHOWN])) + more or "none"
+
+
+async def presence() -> None:
+    """Tell each room who has come and who has left. The larger a room, the more people are in one line."""
+    with rooms.watch(trioreg.ANY) as events:
+        while True:
+            news: dict[tuple[str, str], list[object]] = {}
+            for event in await events.receive_some():
+                what = "come" if isinstance(event, trioreg.Registered) else "left"
+                news.setdefault((str(event.key), what), []).append(event.value)
+            for (room, what), persons in news.items():
+                has = "has" if len(persons) == 1 else "have"
+                reached = await rooms.publish(room, f"[{room}] * {listed(persons)} {has} {what}")
+                await trio.sleep(reached * QUIET)
+
+
+sessions = services.via("sessions", of=DynamicSupervisor)
+
+
+class Server(Actor):
+    """Takes the connections. When it is ended, it waits for their sessions."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+
+    async def on_start(self) -> None:
+        listeners = await trio.open_tcp_listeners(self.port, host=self.host)
+        self.port = listeners[0].socket.getsockname()[1]
+        self.start_soon(trio.serve_listeners, trioreg.connection_handler(sessions, Session), listeners)
+
+    def where(self) -> int:
+        return self.port
+
+
+server = services.via("server", of=Server)
+
+
+def tree(host: str, port: int) -> list[ChildSpec]:
+    """Children end in reverse order: `presence` is silent at shutdown, then the server ends with its sessions."""
+    return [
+        ChildSpec(DynamicSupervisor, name=sessions),
+        ChildSpec(Server, (host, port), name=server, shutdown=math.inf),
+        ChildSpec(presence),
+    ]
 
 
 async def announce() -> None:
-    await services.wait_for("chat")
-    ((_, port),) = services.lookup("chat")
-    print(f"the chat is open on port {port}", flush=True)
-
-
-def tree(port: int) -> list[ChildSpec]:
-    """The sessions come first, so they end last: the server ends its connections, each in its own time."""
-    return [ChildSpec(DynamicSupervisor, name=sessions), ChildSpec(serve, (port,), shutdown=math.inf)]
+    print(f"the chat is open on port {await server.call(Server.where)}", flush=True)
 
 
 # The story: two clients in the same program.
@@ -106,52 +309,75 @@ class Client:
     def __init__(self, name: str, stream: trio.SocketStream) -> None:
         self.name = name
         self.stream = stream
-        self.lines = lines_of(stream)
+        self.heard = b""
 
-    async def say(self, line: str) -> None:
+    async def say(self, line: str, *, lines: int) -> None:
+        """Send a line, and print how many lines come back."""
         await self.stream.send_all(f"{line}\n".encode())
+        await self.show(lines)
 
     async def show(self, count: int) -> None:
-        for _ in range(count):
-            print(f"{self.name} reads: {await anext(self.lines, 'the end')}")
+        while self.heard.count(b"\n") < count:
+            self.heard += await self.stream.receive_some() or b"the end\n"
+        *lines, self.heard = self.heard.split(b"\n", count)
+        for line in lines:
+            print(f"{self.name} reads: {line.decode()}")
 
 
-async def connect(name: str) -> Client:
-    ((_, port),) = services.lookup("chat")
+async def enter(port: int, name: str) -> Client:
     client = Client(name, await trio.open_tcp_stream("127.0.0.1", port))
     await client.show(1)
-    await client.say(name)
-    await client.show(1)
+    await client.say(name, lines=3)
     return client
 
 
 async def story() -> None:
-    async with trioreg.open_supervisor(tree(0)) as supervisor:
-        await services.wait_for("chat")
-        ann = await connect("Ann")
-        bob = await connect("Bob")
+    async with trioreg.open_supervisor(tree("127.0.0.1", 0)) as supervisor:
+        port = await server.call(Server.where)
+        ann = await enter(port, "Ann")
+        bob = await enter(port, "Bob")
         await ann.show(1)
-        await ann.say("Hello, Bob.")
+        await ann.say("Hello, Bob.", lines=1)
         await bob.show(1)
+        await bob.say("/msg Ann psst", lines=1)
         await ann.show(1)
+        await ann.say("/join go", lines=2)
+        await ann.say("/rooms", lines=1)
+        await ann.say("/nick Bob", lines=1)
         await ann.stream.aclose()
         await bob.show(1)
-        print("people:", [name for name, _ in people.items()])
+        await bob.say("/who", lines=1)
         supervisor.stop()
-    await bob.show(2)  # what was sent before the stream was closed
+    await bob.show(2)
     await bob.stream.aclose()
+    print("names and rooms at the end:", people.count(), len(rooms))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="A chat server with an actor for each connection.")
-    parser.add_argument("--serve", metavar="PORT", type=int, help="serve until Ctrl-C or SIGTERM; 0: any free port")
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--serve", metavar="PORT", nargs="?", type=int, const=8000, help="8000; 0: any free port")
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
+    parser.add_argument(
+        "--observe", metavar="HOST:PORT", nargs="?", const="127.0.0.1:4001", help="show it in a browser"
+    )
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    if arguments.serve is None:
+    port: int | None = arguments.serve
+    if port is None:
         trio.run(story)
-    else:
-        trioreg.run([*tree(arguments.serve), ChildSpec(announce)], name="chat")
+        return 0
+    if not 0 <= port < 65536:
+        parser.error(f"PORT must be from 0 to 65535, not {port}")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    status = 0
+    try:
+        trioreg.run([*tree(arguments.host, port), ChildSpec(announce)], name="chat", observe=arguments.observe)
+    except* KeyboardInterrupt:
+        status = 130
+    except* (OSError, ValueError, ImportError) as errors:
+        print(f"{parser.prog}: {errors.exceptions[0]}", file=sys.stderr)
+        status = 2
+    return status
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -107,6 +107,8 @@ async def story() -> None:
         for name in ("James Bond", "Mr. White"):
             show(f"{name} has ended ({await agents.via(name).stop()})")
     show(f"names still held: {agents.count()}")
+    title("Next, see it live in a browser. Type in the folder that has `examples`:")
+    show('python -m pip install ".[observer]"\npython examples/secret_agents.py --observe')
 
 
 class Witness(trio.abc.Instrument):

@@ -14,6 +14,7 @@ from types import FunctionType
 
 import pytest
 import trio
+from attrs import frozen
 from support.inside import number_actors_from_one
 from support.processes import running
 from trio.testing import MockClock
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
+COMPARED = ROOT / "examples" / "nursery_and_dict.py"
 GUIDES = {
     "actors",
     "logs",
@@ -33,6 +35,7 @@ GUIDES = {
     "pool",
     "registry",
     "seeing",
+    "start",
     "supervision",
     "tasks",
 }
@@ -47,14 +50,48 @@ def fenced(language: str) -> list[str]:
     return [code for tag, code in FENCE.findall(README.read_text(encoding="utf-8")) if tag == language]
 
 
-def examples(page: Path) -> Iterator[tuple[int, str, str]]:
-    """Each ``python`` block of a page: its line, its code, and its output: the ``text`` block after it."""
+SAVED = re.compile(r"Save (?:this|it) as `\w+\.py`:\n\n\Z")
+"""Before a block that is a program of its own. A block without it goes on where the one before it has ended."""
+
+
+@frozen
+class Example:
+    """A ``python`` block of a page, and its output: the ``text`` block after it."""
+
+    line: int
+    code: str
+    output: str
+    is_program: bool
+
+
+def examples(page: Path) -> Iterator[Example]:
     text = page.read_text(encoding="utf-8")
     blocks = list(FENCE.finditer(text))
     for number, block in enumerate(blocks, 1):
         if block[1] == "python":
             output = "".join(after[2] for after in blocks[number : number + 1] if after[1] == "text")
-            yield text.count("\n", 0, block.start(2)), block[2], output
+            is_program = SAVED.search(text, 0, block.start()) is not None
+            yield Example(text.count("\n", 0, block.start(2)), block[2], output, is_program)
+
+
+WIDTH = 88
+"""How many columns of a code block a page shows without a scroll bar."""
+
+
+def too_wide(page: Path) -> Iterator[str]:
+    """The lines of code blocks that a page would cut. A block of a directive is no code."""
+    inside = ""
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        fence = re.match(r" *(```+)(.*)$", line)
+        if fence is None:
+            if inside and not inside.startswith("{") and len(line) > WIDTH:
+                yield f"{page.name}:{number}: {len(line)} columns"
+        else:
+            inside = "" if inside else fence[2] or "text"
+
+
+def test_code_blocks_fit_on_a_page() -> None:
+    assert [line for page in [README, *PAGES] for line in too_wide(page)] == []
 
 
 def run_in_virtual_time(main: Callable[..., Awaitable[object]], *args: object, **options: object) -> object:
@@ -74,6 +111,28 @@ def test_the_readme_names_two_commands() -> None:
     assert len(fenced("sh")) == 2
 
 
+def test_the_readme_shows_six_lines_that_go_wrong_and_three_that_do_not() -> None:
+    wrong, right = fenced("py")
+    assert (wrong.count("\n"), right.count("\n")) == (6, 3)
+    assert all(f"\n\n{code}\n\n" in COMPARED.read_text(encoding="utf-8") for code in (wrong, right))
+
+
+def test_the_readme_shows_what_the_six_lines_and_the_three_lines_do() -> None:
+    wrong, right = fenced("none")
+    done = subprocess.run(
+        [sys.executable, str(COMPARED)], capture_output=True, encoding="utf-8", timeout=60, check=True
+    )
+    assert done.stdout == f"With a dict\n{wrong}With a registry\n{right}"
+
+
+LINK = re.compile(r"(?:\]\(|^\[\w+\]: )(?!https?:)([^)#\s]+)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("link", LINK.findall(README.read_text(encoding="utf-8")))
+def test_what_the_readme_links_to_exists(link: str) -> None:
+    assert (ROOT / link).exists()
+
+
 @pytest.fixture
 def own_logging() -> Iterator[None]:
     """What an example sets up for its log ends with its page."""
@@ -82,6 +141,7 @@ def own_logging() -> Iterator[None]:
     for logger in loggers:
         logger.handlers = list(logger.handlers)
     yield
+    logging.disable(logging.NOTSET)
     for logger, level, handlers in before:
         logger.handlers = handlers
         logger.setLevel(level)
@@ -98,10 +158,13 @@ def test_the_examples_of_a_page_run_in_order_and_print_its_output(
     namespace: dict[str, object] = {"__name__": "__main__"}
     blocks = list(examples(page))
     assert blocks or (page.stem not in GUIDES and page.parent.name != "how-to")
-    for line, code, output in blocks:
+    for block in blocks:
+        if block.is_program:
+            number_actors_from_one(monkeypatch)
+            namespace = {"__name__": "__main__"}
         # The empty lines before the code make a traceback name the line of the page.
-        exec(compile("\n" * line + code, str(page), "exec"), namespace)
-        assert capsys.readouterr().out == output, f"{page.name}, line {line + 1}"
+        exec(compile("\n" * block.line + block.code, str(page), "exec"), namespace)
+        assert capsys.readouterr().out == block.output, f"{page.name}, line {block.line + 1}"
 
 
 PROGRAM = re.compile(r"^```py\n(# (\w+\.py)\n.*?)^```$(.*?)(?=^```py\n|^##+ )", re.MULTILINE | re.DOTALL)
@@ -110,10 +173,16 @@ PROGRAM = re.compile(r"^```py\n(# (\w+\.py)\n.*?)^```$(.*?)(?=^```py\n|^##+ )", 
 MARKS = re.compile(r"^[ ~^]+\n", re.MULTILINE)
 """The marks below a line of a traceback. They differ from one version of Python to the next."""
 
-SEEING = (ROOT / "docs" / "seeing.md").read_text(encoding="utf-8")
+
+def words(text: str) -> str:
+    """The text without the marks, and as one line: a page breaks the longest lines."""
+    return " ".join(MARKS.sub("", text).split())
+
+
 CASES = {
     name: (program, [out for tag, out in FENCE.findall(below) if tag == "none"])
-    for program, name, below in PROGRAM.findall(SEEING)
+    for page in (DOCS / "seeing.md", DOCS / "how-to" / "debug-a-hang.md")
+    for program, name, below in PROGRAM.findall(page.read_text(encoding="utf-8") + "\n## the end\n")
 }
 
 
@@ -131,10 +200,9 @@ def test_a_program_in_which_something_is_wrong_prints_what_the_page_shows(name: 
         process.send_signal(signal.SIGTERM)
         printed = "".join(lines) + process.stdout.read()
     printed = printed.replace(f"process {process.pid}", "process 1720")
-    printed = MARKS.sub("", printed)
     assert outputs
     for output in outputs:
-        assert MARKS.sub("", output) in printed
+        assert words(output) in words(printed)
 
 
 PROMISES = (ROOT / "docs" / "promises.md").read_text("utf-8")

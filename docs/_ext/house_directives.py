@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import drawing
-import house
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
+
+import drawing
+import house
 
 
 class _OfThePackage(SphinxDirective):

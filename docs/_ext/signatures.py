@@ -1,4 +1,5 @@
-"""The reference page: members in the order in which the page lists them, and signatures without private names."""
+"""The reference: members in the order in which its pages list them, signatures without private names, and below each
+class the methods that it has from another public class."""
 
 from __future__ import annotations
 
@@ -8,36 +9,82 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import trioreg
+import trioreg.observer
+import trioreg.testing
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.inspect import stringify_signature
+from sphinx.util.logging import getLogger
+from trioreg._actors import WaitingKind, WhyLeft
+from trioreg._pool.strategy import StrategyName
+from trioreg._supervision.strategy import AutoShutdown, Strategy
+from trioreg._supervision.tree import NodeState
 
-import trioreg
+logger = getLogger(__name__)
 
 # You never make these yourself.
 MADE_BY_TRIOREG = (
     trioreg.Address,
-    trioreg.Owner,
-    trioreg.Timer,
-    trioreg.TaskStream,
+    trioreg.Feed,
     trioreg.Function,
-    trioreg.TrioregError,
+    trioreg.Message,
+    trioreg.Owner,
+    trioreg.RegistryInfo,
     trioreg.RestartLimitExceeded,
+    trioreg.TaskStream,
+    trioreg.Timer,
+    trioreg.TrioregError,
+    trioreg.observer.ObserverApp,
 )
 
 # Their overloads are for type checkers. A reader needs the list of options, or the shape of the call.
-SAID_ONCE = {"call", "cast", "start_child", "start_or_get"}
+SAID_ONCE = {"call", "cast", "on", "publish_nowait", "start_child", "start_or_get"}
 MESSAGES = {
     "call": ("(method: Callable[[A, ...], R], /, *args, **kwargs)", "R"),
     "cast": ("(method: Callable[[A, ...], object], /, *args, **kwargs)", "None"),
     "cast_nowait": ("(method: Callable[[A, ...], object], /, *args, **kwargs)", "None"),
+    "on": ("(method: Callable[[A, ...], R], /)", "Answers[..., R]"),
+    "sent": ("(method: Callable[[A, ...], object], /, *args, **kwargs)", "Sent"),
 }
+
+# What stands in a signature, and what a reader needs to see there.
+READABLE = {
+    "Callable[[...]": "Callable[...",
+    "SupervisorBase": "Supervisor",
+    "T_co": "T",
+    "R_co": "R",
+    "= MISSING": "= ...",
+    "= NO_KEY": "= ...",
+    "= _KINDS": "= ('crash', 'kill', 'cancel', 'delay')",
+    "= trio.TASK_STATUS_IGNORED": "= ...",
+}
+ALIASES = {
+    name: str(alias).replace("typing.", "")
+    for name, alias in {
+        "ActorState": trioreg.ActorState,
+        "AutoShutdown": AutoShutdown,
+        "NodeState": NodeState,
+        "Strategy": Strategy,
+        "StrategyName": StrategyName,
+        "WaitingKind": WaitingKind,
+        "WhyLeft": WhyLeft,
+    }.items()
+}
+ALIAS = re.compile(rf"(?<![\w.])(?:{'|'.join(ALIASES)})\b")
+NOT_PUBLIC = re.compile(r"~(?!trioreg\.[A-Za-z])(?:[\w.]+\.)?(\w+)")
+PRIVATE = re.compile(r"trioreg\._|\b_[a-z]|\w+Base\b|= (?!ANY)[A-Z_]{3,}\b")
+UNPACKED = re.compile(r"Unpack\[(\w+)\]")
+MEMBERS: dict[str, list[str]] = {}
+"""The members of each class, in the order of its page."""
 
 
 def prepare_overloads(_: Sphinx) -> None:
     """Let autodoc see the overloads that a public class has from a private base: it looks under the public name."""
-    for name in trioreg.__all__:
-        public = getattr(trioreg, name)
+    public_names = [(trioreg, name) for name in trioreg.__all__]
+    public_names += [(trioreg.testing, name) for name in trioreg.testing.__all__]
+    for place, name in public_names:
+        public = getattr(place, name)
         for base in public.__mro__ if isinstance(public, type) else ():
             for function in vars(base).values():
                 module = str(getattr(function, "__globals__", {}).get("__name__", ""))
@@ -52,7 +99,8 @@ def order_members(app: Sphinx) -> None:
     pages = sorted((Path(app.confdir) / "reference").glob("*.md"))
     page = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     for name, members in re.findall(r"^\.\. autoclass:: trioreg\.(\w+)\n +:members: (.+)$", page, re.MULTILINE):
-        for place, member in enumerate(members.split(", ")):
+        MEMBERS[name] = members.split(", ")
+        for place, member in enumerate(MEMBERS[name]):
             analyzer.tagorder[f"{name}.{member}"] = place
 
 
@@ -77,16 +125,66 @@ def readable(
         if issubclass(obj, trioreg.Actor):
             own = inspect.signature(obj.__init__)  # autodoc looks at `Actor.__new__`, which takes anything
             own = own.replace(parameters=list(own.parameters.values())[1:])
-            return stringify_signature(own, show_return_annotation=False), None
+            return _readable(stringify_signature(own, show_return_annotation=False)), None
         if attrs.has(obj):
             for field in attrs.fields(obj):
                 signature = signature.replace(f"attr_dict[{field.name!r}].default", repr(field.default))
-            return signature, None
-    return MESSAGES.get(short) if what == "method" else None
+            return _readable(signature), None
+    if short in MESSAGES and what in ("method", "function"):
+        return MESSAGES[short]
+    if signature is None:
+        return None
+    if "= SHOWN" in signature:
+        signature = signature.replace("= SHOWN", f"= {obj.__kwdefaults__['limit']}")
+    return _readable(signature), result and _readable(result)
+
+
+def _readable(text: str) -> str:
+    for found, shown in READABLE.items():
+        text = text.replace(found, shown)
+    text = ALIAS.sub(lambda found: ALIASES[found[0]], NOT_PUBLIC.sub(r"\1", text))
+    text = UNPACKED.sub(r"*\1", text)
+    if PRIVATE.search(text):
+        logger.warning("a signature has a private name: %s", text)
+    return text
+
+
+def show_inherited(_: Sphinx, what: str, name: str, obj: Any, options: object, lines: list[str]) -> None:
+    """Below a class: what it has from another public class, each with its signature, its first sentence and a link."""
+    if what != "class" or not name.startswith("trioreg."):
+        return
+    bases: tuple[type, ...] = obj.__mro__[1:]
+    for base in bases:
+        if base in (trioreg.Actor, trioreg.Instrument) or base.__name__ not in trioreg.__all__:
+            continue
+        members = [member for member in MEMBERS.get(base.__name__, ()) if getattr(obj, member) is getattr(base, member)]
+        if not members:
+            continue
+        lines += ["", f"It also has these from :class:`~trioreg.{base.__name__}`:", ""]
+        for member in members:
+            lines.append(f"- {_short(base, member)}: {_first_sentence(getattr(base, member))}")
+        lines.append("")
+
+
+def _short(base: type, member: str) -> str:
+    """A link whose text is the signature, without types."""
+    function = getattr(base, member)
+    target = f"trioreg.{base.__name__}.{member}"
+    if isinstance(function, property):
+        return f":attr:`{member} <{target}>`"
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    shown = ", ".join(str(one.replace(annotation=one.empty)) for one in parameters)
+    awaited = "await " if inspect.iscoroutinefunction(function) else ""
+    return f":meth:`{awaited}{member}({shown}) <{target}>`".replace("*", r"\*")
+
+
+def _first_sentence(function: object) -> str:
+    return " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split()).partition(". ")[0].rstrip(".") + "."
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", prepare_overloads)
     app.connect("builder-inited", order_members)
     app.connect("autodoc-process-signature", readable)
+    app.connect("autodoc-process-docstring", show_inherited)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -142,6 +142,8 @@ class Game(trioreg.Actor):
 
     def news(self, entry: str) -> str:
         match entry.split(" ", 2):
+            case ["size", size]:
+                return f"The board has the size {size}"
             case ["black" | "white" as color, "is", name]:
                 return f"{name} is {color}"
             case ["black" | "white" as color, "pass"]:

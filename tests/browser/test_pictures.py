@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,11 +29,43 @@ LOW = {"width": 1000, "height": 460}
 
 
 @pytest.fixture
-def story(request: pytest.FixtureRequest) -> Generator[Observed]:
-    """The secret agents, live."""
+def are_wanted(request: pytest.FixtureRequest) -> None:
     if not request.config.getoption("--screenshots", False):
         pytest.skip("the pictures are made with --screenshots")
-    command = [sys.executable, str(ROOT / "examples" / "secret_agents.py"), "--observe", "127.0.0.1:0"]
+
+
+@pytest.fixture
+def story(are_wanted: None) -> Generator[Observed]:
+    """The secret agents, live."""
+    with live([sys.executable, str(ROOT / "examples" / "secret_agents.py"), "--observe", "127.0.0.1:0"]) as program:
+        yield program
+
+
+@pytest.fixture
+def museum(are_wanted: None, tmp_path: Path) -> Generator[Observed]:
+    """The last program of the page "Start: ten minutes"."""
+    with live([sys.executable, save(tmp_path, "museum.py", "start.md")]) as program:
+        yield program
+
+
+@pytest.fixture
+def auctions(are_wanted: None, tmp_path: Path) -> Generator[Observed]:
+    """The auction house of the tutorial, with a crowd."""
+    save(tmp_path, "auction.py", "tutorial/7-a-program.md")
+    with live([sys.executable, save(tmp_path, "show.py", "tutorial/8-seen.md")]) as program:
+        yield program
+
+
+def save(folder: Path, name: str, page: str) -> str:
+    """Save a program of a page, as its reader does. The port is a free one."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    (code,) = re.findall(rf"`{name}`:\n\n```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (folder / name).write_text(code.replace("127.0.0.1:4001", "127.0.0.1:0"), encoding="utf-8")
+    return str(folder / name)
+
+
+@contextmanager
+def live(command: list[str]) -> Generator[Observed]:
     with subprocess.Popen(command, encoding="utf-8", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         try:
             yield Observed(process)
@@ -46,7 +79,11 @@ def take(page: Page, name: str) -> None:
 
 def bond(page: Page) -> Locator:
     """The reference of James Bond, who is the first one on each page."""
-    return page.get_by_text(re.compile(r"SecretAgent #\d+")).first
+    return first_reference(page, "SecretAgent")
+
+
+def first_reference(page: Page, of: str) -> Locator:
+    return page.get_by_text(re.compile(rf"{of} #\d+")).first
 
 
 def text_of(locator: Locator) -> str:
@@ -71,6 +108,23 @@ def test_pictures_of_the_tree_and_of_the_tables_before_and_after_a_kill(story: O
         expect(bond(page)).not_to_contain_text(before)
     take(tree, "tree-after")
     take(table, "table-after")
+    for page, name in ((tree, "readme-tree"), (table, "readme-table")):
+        page.set_viewport_size({"width": 560, "height": 440})  # two of these fit beside each other
+        take(page, name)
+
+
+def test_picture_of_the_museum_after_a_crash(museum: Observed, opens: Opens) -> None:
+    page = opens(museum, "tree", viewport={**LOW, "height": 490}, color_scheme="light", reduced_motion="reduce")
+    door = first_reference(page, "Door")
+    expect(door).not_to_have_text(text_of(door), timeout=30_000)  # it crashes every eight seconds
+    take(page, "museum-tree")
+
+
+def test_picture_of_the_auction_house(auctions: Observed, opens: Opens) -> None:
+    page = opens(auctions, "tree", viewport={**SCREEN, "height": 560}, color_scheme="light", reduced_motion="reduce")
+    expect(page.get_by_text("crashed: ConnectionError").first).to_be_visible(timeout=60_000)  # Eve has bid
+    expect(first_reference(page, "Auction")).to_be_visible(timeout=60_000)
+    take(page, "auction-tree")
 
 
 @pytest.mark.parametrize("name", ["overview", "actors", "actor", "registries", "log"])

@@ -116,11 +116,14 @@ async def test_a_statement_is_right_while_the_bank_makes_transfers(path: Path, t
 async def test_a_connection_that_is_opened_while_the_pool_ends_is_closed(
     path: Path, connections: list[sqlite3.Connection]
 ) -> None:
-    async with checked():
-        async with open_pool(Connection, path, size=1) as pool, expect_crash(sqlite3.ProgrammingError):
-            await pool.call(Connection.lose)
-            await pool.call(Connection.statement, 1)
-        # The block is left while the next connection is opened, or before, or after.
+    async with (
+        checked(),
+        open_pool(Connection, path, size=1) as pool,
+        expect_crash(sqlite3.ProgrammingError),
+    ):
+        await pool.call(Connection.lose)
+        await pool.call(Connection.statement, 1)
+        # The block is left while the next connection is opened, or a little before or after that.
     assert all(map(is_closed, connections))
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TextIO
 from urllib.request import Request, urlopen
 
 import pytest
@@ -603,48 +601,3 @@ def test_the_help_of_the_crackers_says_what_they_do() -> None:
     assert done.returncode == 0
     assert "four safe-crackers look for the code of a safe" in done.stdout
     assert "--crackers N" in done.stdout
-
-
-# The chat server, with clients from outside
-
-CHAT = EXAMPLES / "chat_server.py"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no signals for a single process")
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_the_chat_server_says_goodbye_to_its_clients_on_a_signal(signum: signal.Signals) -> None:
-    with talking(CHAT, "--serve", "0") as process:
-        port = int(hear(process).rpartition(" ")[2])
-        with chatting(port) as ann, chatting(port) as bob:
-            assert ann.readline() == "Who are you?\n"
-            write(ann, "Ann")
-            assert ann.readline() == "Ann has come\n"
-            assert bob.readline() == "Who are you?\n"
-            write(bob, "Ann")
-            assert bob.readline() == "Ann is here already. Who are you?\n"
-            write(bob, "Bob")
-            assert [client.readline() for client in (ann, bob)] == ["Bob has come\n"] * 2
-            process.send_signal(signum)
-            assert [client.read() for client in (ann, bob)] == ["The chat closes. Goodbye.\n"] * 2
-        out, err = process.communicate()
-    logged, *traceback = err.splitlines()
-    assert (out, logged) == ("", f"chat: {signum.name}: shutting down; a second signal ends it at once")
-    if signum == signal.SIGTERM:
-        assert (traceback, process.returncode) == ([], 0)
-    else:
-        assert (traceback[-1], process.returncode) == ("KeyboardInterrupt", -signal.SIGINT)
-
-
-@contextmanager
-def chatting(port: int) -> Generator[TextIO]:
-    """A client of the chat server, line by line."""
-    with (
-        socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection,
-        connection.makefile("rw", encoding="utf-8") as lines,
-    ):
-        yield lines
-
-
-def write(client: TextIO, line: str) -> None:
-    client.write(line + "\n")
-    client.flush()

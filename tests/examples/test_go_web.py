@@ -12,7 +12,8 @@ import go
 import go_server
 import httpx
 import pytest
-from go import game, web
+import trio
+from go import game, lines, web
 from go.game import Game, games, services, watchers
 from support.websockets import Closed, Rejected, WebSocketClient, connect
 
@@ -167,6 +168,21 @@ async def test_player_whose_connection_is_lost_is_away_and_comes_back_to_the_sam
             await shown(bob, moves=1)
             await bob.send({"move": "E5"})
             await shown(ann, moves=2, to_move="black")
+
+
+async def test_player_at_a_terminal_and_player_in_a_browser_play_each_other() -> None:
+    async with site() as (supervisor, port), await connect(port, ANN) as ann:
+        for child in lines.tree("127.0.0.1", 0):
+            await supervisor.start_child(child)
+        ((_, terminals),) = services.lookup("lines")
+        async with await trio.open_tcp_stream("127.0.0.1", terminals) as terminal:
+            await terminal.send_all(b"name Bob\ngame a-17\n")
+            await shown(ann, players={"black": "Ann", "white": "Bob"}, away=[])
+            await ann.send({"move": "D4"})
+            await shown(ann, moves=1)
+            await terminal.send_all(b"play E5\n")
+            await shown(ann, moves=2, away=[], watching=0)
+        await shown(ann, away=["white"])
 
 
 async def test_page_says_how_many_watch() -> None:

@@ -103,7 +103,11 @@ class Actor:
 
     @property
     def ref(self) -> ActorRef[Self]:
-        """The actor's own reference. Raises `RuntimeError` if no supervisor started this instance."""
+        """The actor's own reference. Not a checkpoint; constant time.
+
+        Raises:
+            RuntimeError: No supervisor has started this instance.
+        """
         return cast("ActorRef[Self]", living(self).ref)
 
     @enable_ki_protection
@@ -236,7 +240,10 @@ class Actor:
         await async_result(self.on_start, self.on_start())
 
     async def on_start(self) -> None:
-        """Called once, after ``__init__`` and before any message. ``start_child`` returns when it is done."""
+        """Called once, after ``__init__`` and before any message. ``start_child`` returns when it is done.
+
+        If it raises, the actor does not start: ``start_child`` raises that error.
+        """
 
     async def on_started(self) -> None:
         """Called once, after ``start_child`` has returned and before the first message: ``handle_continue``.
@@ -246,7 +253,10 @@ class Actor:
         """
 
     async def on_message(self, message: Any) -> None:
-        """Called for each object that was sent with `~Address.send`. The default logs the object as unexpected."""
+        """Called for each object that was sent with `~Address.send`. The default logs the object as unexpected.
+
+        If it raises, the actor crashes.
+        """
         log_unexpected(self.ref, message)
 
     async def on_stop(self, exit: Exit) -> None:
@@ -259,7 +269,7 @@ class Actor:
     async def on_idle(self) -> None:
         """Called after ``idle_timeout`` seconds without a message, and again after each further ``idle_timeout``.
 
-        A worker of a pool is not idle while a caller has it.
+        A worker of a pool is not idle while a caller has it. If this raises, the actor crashes.
         """
 
     def __getstate__(self) -> object:
@@ -342,7 +352,7 @@ def _current(caller: str) -> ActorRef[Any]:
 
 
 def current() -> ActorRef[Any]:
-    """The reference of the actor whose code calls this: ``self()``. Not a checkpoint.
+    """The reference of the actor whose code calls this: ``self()``. Not a checkpoint; constant time.
 
     Raises:
         RuntimeError: The caller is not an actor's code.

@@ -35,14 +35,17 @@ class Agent(Actor, Generic[T]):
         self._value = sync_result("initial", initial, initial())
 
     def get(self, fn: Callable[[T], R]) -> R:
-        """Give the result of ``fn(value)``."""
+        """Give the result of ``fn(value)``. Constant time, plus that of ``fn``.
+
+        You send it, as any method of an actor. If ``fn`` raises, the agent crashes, and the caller gets `ActorExited`.
+        """
         return fn(self._value)
 
     def update(self, fn: Callable[[T], T]) -> None:
-        """Make ``fn(value)`` the new value."""
+        """Make ``fn(value)`` the new value. Cost and errors are as for `get`. ``fn`` must be a sync function."""
         self._value = sync_result("fn", fn, fn(self._value))
 
     def get_and_update(self, fn: Callable[[T], tuple[R, T]]) -> R:
-        """Give a result and set a new value: ``fn(value)`` returns both, as a tuple."""
+        """Give a result and set a new value: ``fn(value)`` returns both, as a tuple. Otherwise as `update`."""
         result, self._value = sync_result("fn", fn, fn(self._value))
         return result

@@ -123,7 +123,7 @@ class Address(MessagePaths[A], Identity):
 
     @enable_ki_protection
     async def wait(self) -> Exit:
-        """Wait until the actor has ended: ``Process.monitor``. Any number of tasks may wait. A checkpoint.
+        """Wait until the actor has ended: ``Process.monitor``. A checkpoint; constant time. Any task may wait.
 
         Returns:
             How the actor ended. When this returns, its names are gone.
@@ -150,7 +150,7 @@ class Address(MessagePaths[A], Identity):
 
         Its exit is ``"normal"``, unless something else ends it first. Nothing new gets into the mailbox meanwhile. A
         function actor that has never called ``receive()`` is cancelled at once. If you cancel the wait, the actor ends
-        all the same. A checkpoint.
+        all the same. A checkpoint; constant time.
 
         Returns:
             How the actor ended.
@@ -389,7 +389,7 @@ class ActorRef(Reference, Address[A]):  # pyright: ignore[reportIncompatibleVari
         """Wait until a function actor has ended, and give what it returned: ``Task.await``.
 
         Any number of tasks may ask, as often as they like. This is the result of one life: a restarted function has a
-        new reference. If you cancel the wait, the function goes on. A checkpoint.
+        new reference. If you cancel the wait, the function goes on. A checkpoint; constant time.
 
         Raises:
             ActorExited: The function did not return. It crashed (its error is the ``__cause__``) or was ended.

@@ -69,10 +69,13 @@ class ObserverApp(Identity):
         return f"<trioreg observer{', read-only' if self.read_only else ''}>"
 
     def url(self, base: str) -> str:
-        """The address for a browser, with the token in it.
+        """The address for a browser, with the token in it. Not a checkpoint; constant time.
 
         Args:
             base: Where the application is, as in ``"http://127.0.0.1:8000/observer"``.
+
+        Raises:
+            ValueError: ``base`` is no such address.
         """
         if not isinstance(base, str) or not base.startswith(("http://", "https://")):
             raise ValueError(f'base must be an address as in "http://127.0.0.1:8000/observer", not {base!r}')

@@ -108,6 +108,7 @@ class PoolMap(PoolCore[A]):
 
         It is `open_stream` over `call`: a block, with as many items in work as there are workers now. The stream takes
         an item from the input only when it has room. Other callers of the pool have their turn between the items.
+        Entering the block, leaving it and taking a result are checkpoints. Each item costs a task and a call.
         Leaving the block gives up the items that are still in work: each worker finishes the one that it has.
 
         Args:

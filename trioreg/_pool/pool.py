@@ -244,7 +244,7 @@ class Pool(PoolMap[A]):
 
     @enable_ki_protection
     async def resize(self, size: int, /) -> None:
-        """Change how many workers there are, and wait until it is so. A checkpoint.
+        """Change how many workers there are, and wait until it is so. A checkpoint; the cost grows with the change.
 
         More: they are started. If one does not start, the size is what it was before. Fewer: those with the highest
         numbers leave. A busy one finishes its work first, and its claim. It is not handed out any more. If you cancel

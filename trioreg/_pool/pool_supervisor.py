@@ -87,7 +87,7 @@ def open_pool(  # type: ignore[misc]  # mypy does not see that *args: Any takes 
 
     Entering the block starts the workers, and waits until all have started. At the end of the block no worker is handed
     out any more: callers that wait get `NotRunning`. Each worker finishes what it has, within its ``shutdown`` time,
-    and ends. A worker that crashes is restarted.
+    and ends. A worker that crashes is restarted. Entering and leaving are checkpoints; the cost grows with the size.
 
     Args:
         factory: An `Actor` class, or a ``functools.partial`` of one. Or a `Pool` that you have made, with nothing

@@ -41,7 +41,8 @@ def run(
 ) -> signal.Signals | None:
     """Run a supervision tree as a program, from its start to its orderly end: ``trio.run`` for a tree.
 
-    The idea is Elixir's ``Application``. It calls ``trio.run`` itself: do not use it inside of one.
+    The idea is Elixir's ``Application``. It calls ``trio.run`` itself, so it is no checkpoint: do not use it inside of
+    one. It costs one supervisor.
 
     ::
 

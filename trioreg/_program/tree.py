@@ -37,6 +37,8 @@ class Tree(Identity):
         ::
 
             stuck = [child for _, child in trioreg.tree().walk() if child.queued > 1000]
+
+        Not a checkpoint; the cost grows with the tree.
         """
         return walk(self.supervisors)
 

@@ -48,7 +48,7 @@ class Presence(PubSubCore[K, M]):
 
         The feed gives a `Registered` for each new subscription to exactly this topic, and an `Unregistered` for each
         that has ended, in order. The topic is the event's ``key``. All else is as for `Registry.watch`: arguments,
-        errors and cost. To watch all topics, pass `ANY`.
+        errors and cost. To watch all topics, pass `ANY`. Not a checkpoint.
         """
         require_topic(topic)
         feed_class = cast("type[Feed[Event[K | Wildcard, Subscription]]]", PresenceFeed)
@@ -70,11 +70,17 @@ class Presence(PubSubCore[K, M]):
         return topic in self._registry
 
     def tables(self) -> list[Table]:
-        """The tables of the subscriptions, as `Registry.tables`. Not a checkpoint; safe from any thread."""
+        """The tables of the subscriptions, as `Registry.tables`.
+
+        Not a checkpoint; safe from any thread; the cost grows with the subscriptions.
+        """
         return self._registry.tables()
 
     def dump(self, *, limit: float = math.inf) -> str:
-        """`tables` as text, as `Registry.dump`. Not a checkpoint; safe from any thread."""
+        """`tables` as text. Arguments and errors are as for `Registry.dump`.
+
+        Not a checkpoint; safe from any thread; the cost grows with the subscriptions.
+        """
         return self._registry.dump(limit=limit)
 
 

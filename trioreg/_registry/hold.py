@@ -39,7 +39,8 @@ class Holding(RegistryCore[K, V]):
         """Register a name for the time of a block: ``with registry.hold("leader"): ...``.
 
         The entry goes when the block is left, or when its owner ends if that comes first. Other entries of the owner
-        stay. Arguments and cost are as for `register`. Errors are raised when the block is entered.
+        stay. Arguments, cost and errors are as for `register`. The errors come when the block is entered. Entering and
+        leaving are not checkpoints.
         """
         return Hold(self._names, key, value, owner)
 

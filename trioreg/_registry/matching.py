@@ -43,7 +43,10 @@ class Matching(Lookup[K, V]):
         return [entry for entry in self.lookup(key) if fits(entry)]
 
     def count_match(self, key: K, pattern: object, *, where: Callable[..., object] | None = None) -> int:
-        """The number of entries that `match` would return. Same arguments, errors and cost; safe from any thread."""
+        """The number of entries that `match` would return.
+
+        Same arguments, errors and cost; not a checkpoint; safe from any thread.
+        """
         return len(self.match(key, pattern, where=where))
 
     # To pyright a `Var` is Any, so it fits each overload. The result of the first fits all others, so that one counts.
@@ -173,7 +176,10 @@ class Matching(Lookup[K, V]):
         where: Callable[..., object] | None = None,
         into: object = None,
     ) -> object:
-        """`select` without a checkpoint, and safe from any thread. In a large registry it holds the loop for long."""
+        """`select` without a checkpoint, and safe from any thread. In a large registry it holds the loop for long.
+
+        Arguments, errors and cost are as for `select`.
+        """
         return Query(self._names, key, owner, value, where, into).run_nowait()
 
     async def count_select(

@@ -39,11 +39,19 @@ class Meta(RegistryCore[K, V]):
         return found
 
     def put_meta(self, key: Hashable, value: object) -> None:
-        """Store a fact about the registry itself; safe from any thread. `TypeError` if ``key`` is not hashable."""
+        """Store a fact about the registry itself. Not a checkpoint; safe from any thread; constant time.
+
+        Raises:
+            TypeError: ``key`` is not hashable.
+        """
         require_hashable("key", key)
         self._meta[key] = value
 
     def delete_meta(self, key: Hashable) -> None:
-        """Delete a fact, if it is there; safe from any thread. `TypeError` if ``key`` is not hashable."""
+        """Delete a fact, if it is there. Not a checkpoint; safe from any thread; constant time.
+
+        Raises:
+            TypeError: ``key`` is not hashable.
+        """
         require_hashable("key", key)
         self._meta.pop(key, None)

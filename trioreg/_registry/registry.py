@@ -77,7 +77,7 @@ class Registry(
         topics.register("weather", 1)                     # by any Trio task, actor or not
         for owner, value in topics.lookup("weather"):
             ...
-        topics.cast_all("weather", Screen.show, "rain")   # to every actor under the key
+        topics.cast_all("screens", Screen.show, "rain")   # to every actor under the key
         len(topics), "weather" in topics, topics.items()  # everything
 
     Keys are hashable, and compare as the keys of a dict do: ``1``, ``1.0`` and ``True`` are one key (Elixir compares

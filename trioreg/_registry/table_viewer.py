@@ -46,7 +46,7 @@ class Table:
         return self.format()
 
     def format(self, *, limit: float = math.inf) -> str:
-        """The table as text. ``str(table)`` is all of it.
+        """The table as text. ``str(table)`` is all of it. Not a checkpoint; the cost grows with the rows shown.
 
         Args:
             limit: How many rows are shown.

@@ -255,7 +255,7 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             self._wake_all()
 
     async def aclose(self) -> None:
-        """`close`, as a checkpoint."""
+        """`close`, as a checkpoint. Cost and errors are as for `close`."""
         self.close()
         await checkpoint()
 

@@ -53,7 +53,10 @@ class Backoff:
             raise ValueError(f"maximum must be at least initial ({self.initial!r}), not {self.maximum!r}")
 
     def delay(self, attempt: int) -> float:
-        """How long to wait before restart number ``attempt`` (from 1) in a row, in seconds; safe from any thread."""
+        """How long to wait before restart number ``attempt`` (from 1) in a row, in seconds.
+
+        Not a checkpoint; safe from any thread; constant time.
+        """
         try:
             longest = min(self.maximum, self.initial * float(self.factor) ** (attempt - 1))
         except OverflowError:

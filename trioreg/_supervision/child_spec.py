@@ -198,19 +198,27 @@ class ChildSpec(Generic[T_co]):
         return ChildSpec, tuple(getattr(self, field.name) for field in attrs.fields(ChildSpec) if field.init)
 
     def named(self, name: Via[Any, Any, Any]) -> ChildSpec[T_co]:
-        """The same spec with a name in a registry, from `Registry.via`. Raises `TypeError` for anything else."""
+        """The same spec with a name in a registry, from `Registry.via`. Not a checkpoint; constant time.
+
+        Raises:
+            TypeError: ``name`` is something else.
+        """
         if name is None:  # in `ChildSpec` it means no name
             raise TypeError("name must come from Registry.via(), not None")
         return attrs.evolve(self, name=name)
 
     def with_id(self, id: Hashable) -> ChildSpec[T_co]:
-        """The same spec with an id. Raises `TypeError` if that is not hashable."""
+        """The same spec with an id. Not a checkpoint; constant time.
+
+        Raises:
+            TypeError: ``id`` is not hashable.
+        """
         return attrs.evolve(self, id=id)
 
     def restarted(
         self, restart: Restart | None = None, *, backoff: Backoff | None = None, limit: RestartLimit | None = None
     ) -> ChildSpec[T_co]:
-        """The same spec with other restarts. What you leave out stays as it is.
+        """The same spec with other restarts. What you leave out stays as it is. Not a checkpoint; constant time.
 
         ::
 
@@ -232,7 +240,7 @@ class ChildSpec(Generic[T_co]):
         )
 
     def within(self, shutdown: float | Literal["kill"]) -> ChildSpec[T_co]:
-        """The same spec with another time to end: seconds, ``math.inf`` or ``"kill"``.
+        """The same spec with another time to end: seconds, ``math.inf`` or ``"kill"``. Not a checkpoint; constant time.
 
         Raises:
             TypeError, ValueError: ``shutdown`` is none of these.
@@ -242,7 +250,11 @@ class ChildSpec(Generic[T_co]):
         return attrs.evolve(self, shutdown=shutdown)
 
     def as_significant(self) -> ChildSpec[T_co]:
-        """The same spec of a child whose end counts for ``auto_shutdown``. Raises `ValueError` if it is permanent."""
+        """The same spec of a child whose end counts for ``auto_shutdown``. Not a checkpoint; constant time.
+
+        Raises:
+            ValueError: The child is permanent.
+        """
         return attrs.evolve(self, significant=True)
 
     @property

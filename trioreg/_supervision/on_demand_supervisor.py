@@ -58,7 +58,8 @@ def open_on_demand(
             await carts.via("a-17").call(Cart.add, "tea", 2)
 
     At the end of the block no message is taken any more. Each actor handles the messages that it has, within its
-    ``shutdown`` time, and ends. Then the block is left. Crashes are logged; they do not leave the block.
+    ``shutdown`` time, and ends. Then the block is left. Crashes are logged; they do not leave the block. Entering and
+    leaving are checkpoints; the cost of leaving grows with the actors that run.
 
     Args:
         on_demand: The actors.

@@ -63,7 +63,7 @@ class PartitionSupervisor(Supervisor, Generic[T]):
         self.partitions = partitions
 
     def via(self, key: Hashable, *, wait: bool = False) -> Address[T]:
-        """The address of the child for a key: `Partitions.via`."""
+        """The address of the child for a key. Arguments, cost and errors: as for `Partitions.via`. Not a checkpoint."""
         return self.partitions.via(key, wait=wait)
 
     async def start_child(self, *_: object, **__: object) -> Never:
@@ -149,7 +149,8 @@ def open_partition_supervisor(  # type: ignore[misc]  # mypy does not see that *
 
     The children are started in order, partition 0 first. The id of each is the number of its partition. A crash
     restarts only the child that crashed. A child that has ended for good, as an async function that has returned,
-    leaves its partition empty. Leaving the block, restarts, giving up, and errors: as in `open_supervisor`.
+    leaves its partition empty. Leaving the block, restarts, giving up, and errors: as in `open_supervisor`. Entering
+    and leaving are checkpoints; the cost grows with the partitions.
 
     Partitions do not use more cores: a Trio run is on one. With partitions, a slow child keeps only its own callers
     waiting, and a crash costs only its own state. How many you need depends on your program, so there is no default.

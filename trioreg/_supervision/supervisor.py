@@ -111,7 +111,7 @@ def open_supervisor(
 
     Entering the block starts the children in order. At the end of the block you wait until the last child has ended for
     good, as in a nursery. If the block raises or is cancelled, the children shut down in reverse order, each within its
-    ``shutdown`` time.
+    ``shutdown`` time. Entering and leaving are checkpoints; the cost grows with the children.
 
     Args:
         children: What to start, in this order.

@@ -209,7 +209,7 @@ class SupervisorBase(Actor, Identity):
         `DynamicSupervisor` forgets the child. If the child waits for its restart, it does not get one. If it has ended
         already, that is no error.
 
-        A checkpoint. If you cancel the wait, the child still ends. So a child can terminate itself, or a
+        A checkpoint; constant time. If you cancel the wait, the child still ends. So a child can terminate itself, or a
         supervisor above it, from any of its tasks. That call does not return, unless the child was ending already.
 
         Args:

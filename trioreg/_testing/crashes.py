@@ -144,7 +144,7 @@ def expect_crash(error: Errors, /, *, match: str | None = None) -> AbstractAsync
 
     Each crash in the block with such an error is expected, and there has to be one. At the end of the block this waits
     until all tasks wait for something. If the crash needs time, or a thread, wait for it in the block: ``await
-    ref.wait()``.
+    ref.wait()``. Entering and leaving are checkpoints; the cost grows with the crashes in the block.
 
     A caller in the block gets `~trioreg.ActorExited` from the crash. That ends the block, and is no error.
 

@@ -119,7 +119,8 @@ def replay(scenario: Scenario, seed: int | str) -> None:
             replay(scenario, "4:1>0")
 
     The scenario fails as it did: its own error leaves this, with a note that shows the order. So a debugger stops
-    where it was raised. If the scenario does not fail any more, this returns. Not async, as `explore`.
+    where it was raised. If the scenario does not fail any more, this returns. Not async and not a checkpoint, as
+    `explore`. The cost is that of one run.
 
     A seed is good for the same program with the same versions of Python, Trio and trioreg: it says at which rounds of
     the scheduler the order differs, and these move if the program changes. Keep the scenario as a test, and not only

@@ -64,7 +64,7 @@ async def settled() -> None:
 
     ::
 
-        orders.publish("new", order)
+        await orders.publish("new", order)
         await settled()  # all subscribers have handled it, and all that these have sent
         assert warehouse.shelves == {}
 
