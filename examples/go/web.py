@@ -73,7 +73,7 @@ class WebServer(Actor):
         self.start_soon(trio.serve_listeners, self.serve, listeners)
 
     async def serve(self, stream: trio.SocketStream) -> None:
-        """One connection. Bytes that Hypercorn does not expect end this one. With Hypercorn's own `serve` they end all."""
+        """One connection. Bytes that Hypercorn does not expect end it. With Hypercorn's own `serve`, they end all."""
         if sys.platform == "linux":
             # Hypercorn shields what it sends from cancellation: a client that reads nothing would hold up the shutdown.
             stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PATIENCE * 1000))
