@@ -344,7 +344,9 @@ async def test_client_that_reads_nothing_for_a_time_is_disconnected(autojump_clo
         assert [await slow.hear(), await slow.hear()] == ["[lobby] Ann: hello", ""]  # the first was on its way
 
 
-async def test_slow_client_does_not_delay_the_shutdown(autojump_clock: MockClock) -> None:
+async def test_slow_client_does_not_delay_the_shutdown(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     async with trio.open_nursery() as nursery:
         async with beside_a_slow_client() as (ann, slow):
             await ann.ask("hello")
@@ -353,6 +355,7 @@ async def test_slow_client_does_not_delay_the_shutdown(autojump_clock: MockClock
             nursery.start_soon(ann.until, GOODBYE)
         assert trio.current_time() == started
     assert [await slow.hear(), await slow.hear()] == ["[lobby] Ann: hello", ""]
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 # A thousand
