@@ -148,6 +148,13 @@ def oldest(session: nox.Session) -> None:
 
 
 @nox.session
+def package(session: nox.Session) -> None:
+    """Build the sdist and the wheel, install each in a new environment, and use it there as a user would."""
+    session.install(*group("package"))
+    session.run("python", "tests/package/use_it.py")
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Run the long proofs: `-- [PART ...] [--seed N] [--seconds S | --rounds N]`; some 20 minutes by default."""
     session.install("-e", ".", *group("test"))
