@@ -17,6 +17,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "house_directives",
+    "diagram_directives",
     "signatures",
 ]
 exclude_patterns = ["_build", "_ext"]
