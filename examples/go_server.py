@@ -45,7 +45,7 @@ class Player:
 
     async def come(self) -> None:
         self.stream = await trio.open_tcp_stream("127.0.0.1", port_of("lines"))
-        self.lines = lines.lines_of(self.stream)
+        self.lines = lines.Lines(self.stream)
         await self.hear()
         await self.say(f"name {self.name}")
 
@@ -117,7 +117,9 @@ def main() -> int:
     parser.add_argument("--serve", metavar="PORT", type=port, nargs="?", const=3619, help="the port for terminals")
     parser.add_argument("--web", metavar="PORT", type=port, nargs="?", const=3620, help="the port for browsers")
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine only)")
-    parser.add_argument("--games", metavar="FILE", default=":memory:", help="keep the games in a file (SQLite)")
+    parser.add_argument(
+        "--games", metavar="FILE", default=":memory:", help="keep the games in a file (default: in memory)"
+    )
     parser.add_argument("--observe", metavar="ADDRESS", nargs="?", const="127.0.0.1:4001", help="see it in a browser")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -1,12 +1,11 @@
 """Go over TCP, for players with "nc": an actor for each connection.
 
 A client sends a command in each line. Each answer, and each piece of news, is some lines of text and an empty line.
-No client can disturb the others: bad input is answered, a line without an end and a client that does not read end only
-their own connection.
+No client can disturb the others. Bad input is answered. A line that is too long ends its own connection only, and so
+does a client that does not read.
 """
 
 import math
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import trio
@@ -39,7 +38,7 @@ class BadCommand(ValueError):
 
 
 class LineTooLong(Exception):
-    """The client has sent too much without the end of a line."""
+    """The client has sent a line that is too long, or has no end."""
 
 
 class Session(Actor):
@@ -54,15 +53,15 @@ class Session(Actor):
         self.version = 0  # of the game, as the client has seen it
 
     async def on_started(self) -> None:
-        await self.tell('This is Go. Say "name NAME", then "game ID". "help" lists all commands.')
         self.start_soon(self.read)
+        await self.tell('This is Go. Say "name NAME", then "game ID". "help" lists all commands.')
 
     async def read(self) -> None:
         try:
-            async for line in lines_of(self.stream):
+            async for line in Lines(self.stream):
                 await self.ref.cast(Session.hear, line)
         except LineTooLong:
-            await self.tell(f"A line has at most {LONGEST_LINE} bytes. Goodbye.")
+            await self.ref.cast(Session.tell, f"A line has at most {LONGEST_LINE} bytes. Goodbye.")
         except trio.BrokenResourceError:
             pass  # the client is gone: that is no crash
         self.stop()
@@ -96,7 +95,7 @@ class Session(Actor):
                 self.go_to(game_id(id))
                 await self.tell_board(f"You watch {self.game}.")
             case ["play", move] | ["pass" | "resign" as move]:
-                await self.show(await games.via(self.current()).call(Game.play, self.player, move))
+                await self.show(await games.via(self.current()).call(Game.play, self.who(), move))
             case ["board"]:
                 await self.tell_board(f"This is {self.current()}.")
             case ["score"]:
@@ -108,10 +107,9 @@ class Session(Actor):
                 raise BadCommand('I do not understand that. "help" lists the commands')
 
     async def sit_down(self, id: str, size: int) -> None:
-        if not self.player:
-            raise BadCommand('say who you are first, such as "name Ann"')
+        player = self.who()
         self.go_to(id)
-        seat = await games.via(id).call(Game.join, self.player, size)
+        seat = await games.via(id).call(Game.join, player, size)
         await self.tell_board(f"You are {seat} in {id}." if seat else f"Both seats of {id} are taken. You watch.")
 
     def go_to(self, id: str) -> None:
@@ -120,6 +118,11 @@ class Session(Actor):
             watchers.leave(self.game)
         watchers.join(id, Session.show, value=self.player, buffer=5, overflow="drop_oldest")
         self.game, self.version = id, 0
+
+    def who(self) -> str:
+        if not self.player:
+            raise BadCommand('say who you are first, such as "name Ann"')
+        return self.player
 
     def current(self) -> str:
         if not self.game:
@@ -141,21 +144,38 @@ class Session(Actor):
         with trio.move_on_after(patience) as scope, suppress(trio.BrokenResourceError):
             await self.stream.send_all(f"{text}\n\n".encode())
         if scope.cancelled_caught:
-            self.stop()  # the client does not read
+            self.ref.kill()  # the client does not read, so it gets no goodbye either
 
     async def on_stop(self, exit: Exit) -> None:
         if exit.reason == "shutdown":
             await self.tell("The server closes. Your games are kept.", patience=1)
 
 
-async def lines_of(stream: trio.abc.ReceiveStream) -> AsyncIterator[bytes]:
-    rest = b""
-    async for chunk in stream:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line
-        if len(rest) > LONGEST_LINE:
-            raise LineTooLong
+class Lines:
+    """The lines that come from a stream: ``async for line in Lines(stream)``. What has no end is no line.
+
+    Raises:
+        LineTooLong: A line has more than `LONGEST_LINE` bytes. The lines before it have come.
+    """
+
+    def __init__(self, stream: trio.abc.ReceiveStream) -> None:
+        self.stream = stream
+        self.rest = bytearray()
+
+    def __aiter__(self) -> "Lines":
+        return self
+
+    async def __anext__(self) -> bytes:
+        while (end := self.rest.find(b"\n", 0, LONGEST_LINE + 1)) < 0:
+            if len(self.rest) > LONGEST_LINE:
+                raise LineTooLong
+            chunk = await self.stream.receive_some()
+            if not chunk:
+                raise StopAsyncIteration
+            self.rest += chunk
+        line = bytes(self.rest[:end])
+        del self.rest[: end + 1]
+        return line
 
 
 class Listener(Actor):

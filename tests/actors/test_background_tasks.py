@@ -123,3 +123,31 @@ async def test_start_soon_refuses_an_object_that_is_not_callable(autojump_clock:
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Wrong)
         assert await ref.call(Wrong.work) == "lives"
+
+
+class Reading(Actor):
+    """Its background task hands all that it reads to a handler."""
+
+    async def on_started(self) -> None:
+        self.start_soon(self._read)
+
+    async def _read(self) -> None:
+        while True:
+            await self.ref.cast(Reading.hear)
+            await self.ref.call(Reading.hear)
+
+    async def hear(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("steps", range(6))
+@pytest.mark.parametrize(("end", "reason"), [("cancel", "shutdown"), ("kill", "killed")])
+async def test_a_background_task_that_sends_to_its_actor_at_its_end_does_not_crash_it(
+    end: str, reason: str, steps: int, autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Reading, restart="temporary")
+        for _ in range(steps):
+            await trio.lowlevel.checkpoint()
+        getattr(ref, end)()
+        assert (await ref.wait()).reason == reason

@@ -22,6 +22,7 @@ from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
 from .._runtime import (
     NORMAL,
+    ActorExited,
     Exit,
     Owner,
     as_crash,
@@ -434,12 +435,22 @@ class Cell(Mailbox):
                 raise
             cancelled, failure = split(error)
             try:
-                if failure is not None:
+                if failure is not None and not self._is_of_this_end(failure, task):
                     self.fail(failure)
                 if cancelled is not None:
                     raise cancelled from None
             finally:
                 del cancelled, failure  # their tracebacks keep this frame
+
+    def _is_of_this_end(self, failure: BaseException, task: Task) -> bool:
+        """Whether the actor is ending, and so it has refused a message of its own background task.
+
+        That task would have been cancelled next. It makes no crash of an orderly end.
+        """
+        background = self.life.background
+        if background is None or task not in background.tasks:
+            return False
+        return self.state >= ENDING and isinstance(failure, ActorExited) and failure.ref is self.ref
 
     def refuse_senders(self, exit: Exit) -> None:
         """Nothing more gets in. Refuse senders that wait for room, but not the actor itself: `is_sent_by_itself`."""
