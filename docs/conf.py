@@ -21,7 +21,6 @@ extensions = [
     "signatures",
 ]
 exclude_patterns = ["_build", "_ext"]
-suppress_warnings = ["toc.empty_glob"]
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["narrow.css"]
