@@ -403,3 +403,18 @@ def test_a_port_that_is_taken_gets_one_line_and_status_2() -> None:
         out, err = process.communicate()
     assert re.fullmatch(r"go_server.py: can't listen on 127.0.0.1, port \d+: .+\n", err)
     assert (out, process.returncode) == ("", 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "report"),
+    [
+        (("--serve", "65536"), "argument --serve: a port is a number from 0 to 65535, not 65536"),
+        (("--serve", "0", "--games", "/"), "unable to open database file"),
+        (("--observe",), "--observe needs --serve or --web: the story is too short to be watched"),
+    ],
+)
+def test_wrong_arguments_get_one_line_and_status_2(arguments: tuple[str, ...], report: str) -> None:
+    with serving(*arguments) as process:
+        out, err = process.communicate()
+    assert err.endswith(f"{report}\n")
+    assert (out, process.returncode) == ("", 2)
