@@ -134,7 +134,7 @@ def watched(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Test the observer's pages in Chromium; `-- --screenshots` makes the pictures of the docs anew."""
+    """Test the pages of the observer and of Go in Chromium; `-- --screenshots` makes the pictures of the docs anew."""
     session.install("-e", ".", *group("browser"))
     session.run("pytest", "tests/browser", *PARALLEL, "--durations=5", *session.posargs)
 
@@ -145,6 +145,13 @@ def oldest(session: nox.Session) -> None:
     pins = [bound.replace(">=", "==") for bound in PYPROJECT["project"]["dependencies"]]
     session.install("-e", ".", *pins, *group("test"))
     session.run("pytest", *PARALLEL, *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the sdist and the wheel, install each in a new environment, and use it there as a user would."""
+    session.install(*group("package"))
+    session.run("python", "tests/package/use_it.py")
 
 
 @nox.session

@@ -16,12 +16,14 @@ import sys
 from contextlib import suppress
 from json import loads
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-import hypercorn.trio
 import trio
+from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.typing import ASGIFramework
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework, ConnectionState
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
@@ -47,7 +49,7 @@ logger = logging.getLogger("go.web")
 
 
 class BadMessage(ValueError):
-    """A message has not the right form. The text is for the client."""
+    """A message has no move in it. The text is for the client."""
 
 
 class WebServer(Actor):
@@ -56,6 +58,11 @@ class WebServer(Actor):
     def __init__(self, host: str, port: int) -> None:
         self.host = host
         self.port = port
+        self.app = ASGIWrapper(cast("ASGIFramework", application(host)))  # two libraries, two sets of types
+        self.config = Config()
+        self.config.websocket_max_message_size = LONGEST_MESSAGE
+        self.config.websocket_ping_interval = 20  # finds the clients that have lost their network
+        self.config.errorlog = logger
 
     async def on_start(self) -> None:
         try:
@@ -63,17 +70,17 @@ class WebServer(Actor):
         except OSError as error:
             raise OSError(f"can't listen on {self.host}, port {self.port}: {error.strerror}") from error
         services.register("web", listeners[0].socket.getsockname()[1])
+        self.start_soon(trio.serve_listeners, self.serve, listeners)
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        """One connection. Bytes that Hypercorn does not expect end it. With Hypercorn's own `serve`, they end all."""
         if sys.platform == "linux":
             # Hypercorn shields what it sends from cancellation: a client that reads nothing would hold up the shutdown.
-            for listener in listeners:
-                listener.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PATIENCE * 1000))
-        config = Config()
-        config.bind = [f"fd://{listener.socket.detach()}" for listener in listeners]
-        config.websocket_max_message_size = LONGEST_MESSAGE
-        config.websocket_ping_interval = 20  # finds the clients that have lost their network
-        config.errorlog = logger
-        app = cast("ASGIFramework", application(self.host))  # two libraries, two sets of types
-        self.start_soon(hypercorn.trio.serve, app, config)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PATIENCE * 1000))
+        try:
+            await TCPServer(self.app, self.config, WorkerContext(None), ConnectionState({}), cast("Any", stream))
+        except* Exception as errors:
+            logger.info("a connection has ended: %s", errors.exceptions[0])
 
 
 def tree(host: str, port: int) -> list[ChildSpec]:
@@ -83,7 +90,11 @@ def tree(host: str, port: int) -> list[ChildSpec]:
 
 def application(host: str) -> Starlette:
     page = StaticFiles(directory=Path(__file__).parent / "page", html=True)
-    routes = [WebSocketRoute("/games/{game}/live", visit), Mount("/", page)]
+    routes = [
+        WebSocketRoute("/games/{game}/live", visit),
+        WebSocketRoute("/{path:path}", refuse),
+        Mount("/", page),  # it knows no WebSockets
+    ]
     return Starlette(routes=routes, middleware=[Middleware(Guard, host=host)])
 
 
@@ -91,7 +102,7 @@ def application(host: str) -> Starlette:
 
 
 async def visit(websocket: WebSocket) -> None:
-    """One WebSocket, from its begin to its end."""
+    """One WebSocket, from its start to its end."""
     await websocket.accept()
     try:
         visitor = Visitor(websocket)
@@ -105,6 +116,10 @@ async def visit(websocket: WebSocket) -> None:
     finally:
         with trio.move_on_after(1, shield=True):
             await websocket.close(AGAIN)
+
+
+async def refuse(websocket: WebSocket) -> None:
+    await websocket.close(REFUSED)
 
 
 class Visitor:

@@ -46,7 +46,7 @@ def open_database(path: str) -> sqlite3.Connection:
     return database
 
 
-store = names.via("store", of=Store)  # it keeps its name through a restart, and a call waits until it is there again
+store = names.via("store", of=Store, wait=True)  # while the store restarts, a cart waits for it
 
 
 class Declined(Exception):

@@ -28,7 +28,7 @@ def customer_of(request: Request) -> str:
 
 
 async def body_of(request: Request) -> bytes:
-    """The body. It is read to its end even if it is too long: Hypercorn waits until it has been read."""
+    """The body. It is read to its end even if it is too long, or the client sees a broken connection, and no answer."""
     body, size = b"", 0
     try:
         with trio.fail_after(BODY_SECONDS):

@@ -87,7 +87,8 @@ def test_two_browsers_play_a_game_with_a_capture_to_its_score(sits: Sits) -> Non
     for page in (ann, bob, watcher):
         expect(point(page, "E4")).to_have_class("empty")
         expect(card(page, "black")).to_contain_text("1 captured")
-        expect(page.locator("#here")).to_have_text("Watching: 1")
+        expect(page.locator("#here")).to_contain_text("Watching: 1")
+    expect(watcher.locator("#here")).to_contain_text("You watch this game.")
     expect(watcher.get_by_role("button", name="Pass")).to_be_hidden()
     bob.get_by_role("button", name="Pass").click()
     expect(watcher.locator("#last")).to_have_text("Move 8: Bob passes")

@@ -149,6 +149,36 @@ async def test_name_that_is_not_possible_is_refused_with_a_sentence(target: str,
         assert closed.reason.startswith(reason)
 
 
+async def test_bytes_that_hypercorn_does_not_expect_end_their_own_connection_only() -> None:
+    """An upgrade with a body: h11 raises an error of its own."""
+    async with site() as (supervisor, port), await connect(port, ANN) as ann:
+        head = [
+            "GET /games/a-17/live HTTP/1.1",
+            f"host: 127.0.0.1:{port}",
+            f"origin: http://127.0.0.1:{port}",
+            "connection: upgrade",
+            "upgrade: websocket",
+            "sec-websocket-version: 13",
+            "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+            "content-length: 5",
+        ]
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            await stream.send_all("\r\n".join([*head, "", "hello"]).encode())
+            async for _ in stream:
+                pass  # up to its end
+        await ann.send({"move": "D4"})
+        await shown(ann, moves=1)
+        assert supervisor.which_child("web").restarts == 0
+
+
+async def test_address_without_a_game_is_refused() -> None:
+    async with site() as (_, port):
+        for target in ("/", "/games/a-17", "/games/a-17/live/", "/games/a/b/live", "/page/go.js"):
+            with pytest.raises(Rejected) as rejected:
+                await connect(port, target)
+            assert rejected.value.status == 403
+
+
 async def test_first_player_chooses_the_size_of_the_board() -> None:
     async with site() as (_, port), await connect(port, f"{ANN}&size=13") as ann:
         await shown(ann, size=13)

@@ -32,10 +32,10 @@ export class Connection {
   open() {
     this.timer = 0;
     const socket = (this.socket = new WebSocket(this.address));
-    socket.addEventListener("open", () => {
-      this.wait = FIRST_WAIT;
+    socket.addEventListener("message", () => {
+      this.wait = FIRST_WAIT; // not when it is open: a game that can't start closes it again
       this.on.tell("live");
-    });
+    }, { once: true });
     socket.addEventListener("message", (event) => this.on.hear(JSON.parse(event.data)));
     socket.addEventListener("close", (event) => {
       if (event.code === REFUSED) return this.on.refuse(event.reason);

@@ -83,7 +83,7 @@ function showTable({ player, size }) {
     find("pass").disabled = !mayPlay;
     find("resign").disabled = !isLive;
     find("last").textContent = state.moves ? `Move ${state.moves}: ${state.news}` : state.news;
-    find("here").textContent = watching ? `Watching: ${watching}` : "";
+    find("here").textContent = `${mine ? "" : "You watch this game. "}${watching ? `Watching: ${watching}` : ""}`;
   }
 
   function showPlayer(color, mine) {
