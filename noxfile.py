@@ -134,7 +134,7 @@ def watched(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Test the observer's pages in Chromium; `-- --screenshots` makes the pictures of the docs anew."""
+    """Test the pages of the observer and of Go in Chromium; `-- --screenshots` makes the pictures of the docs anew."""
     session.install("-e", ".", *group("browser"))
     session.run("pytest", "tests/browser", *PARALLEL, "--durations=5", *session.posargs)
 

@@ -17,10 +17,10 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "house_directives",
+    "diagram_directives",
     "signatures",
 ]
 exclude_patterns = ["_build", "_ext"]
-suppress_warnings = ["toc.empty_glob"]
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["narrow.css"]

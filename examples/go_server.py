@@ -26,7 +26,8 @@ async def announce(host: str) -> None:
     if services.lookup("lines"):
         print(f"for players with a terminal: nc {host} {port_of('lines')}", flush=True)
     if services.lookup("web"):
-        print(f"for players with a browser: http://{host}:{port_of('web')}", flush=True)
+        name = f"[{host}]" if ":" in host else host  # an IPv6 address
+        print(f"for players with a browser: http://{name}:{port_of('web')}", flush=True)
 
 
 def port_of(service: str) -> int:

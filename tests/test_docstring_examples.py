@@ -297,3 +297,9 @@ def test_each_public_class_function_and_method_has_an_example() -> None:
     names = [name for name, value in public() if not isinstance(value, property)]
     assert len(names) > 200
     assert [name for name in names if not has_example(name)] == []
+
+
+def test_an_example_in_a_docstring_fits_on_its_page() -> None:
+    # A method stands below its class, so its examples have less room than the code blocks of the page.
+    wide = [(name, line) for name, code in EXAMPLES for line in code.splitlines() if len(line) > 84]
+    assert wide == []

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
-import sys
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
+from support.docs_extension import load
 
 import trioreg
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(trioreg.__file__).parent
 DESIGN = ROOT / "docs" / "design.md"
-
-
-def load(name: str) -> ModuleType:
-    """A module of the docs' extension; it is not on the path."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "_ext" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and the other modules look for it there
-    spec.loader.exec_module(module)
-    return module
 
 
 house = load("house")

@@ -1,6 +1,6 @@
 """Many transfers at once, for the story and the tests. A plan has the same ids in each run: it goes on after a kill."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
 import trioreg
@@ -18,14 +18,12 @@ def opening() -> list[Transfer]:
     return [Transfer(CASH, number, FIRST_DEPOSIT, f"opening {number}") for number in range(1, ACCOUNTS + 1)]
 
 
-def plan(count: int, seed: int = 0) -> list[Transfer]:
+def plan(count: int, seed: int = 0) -> Iterator[Transfer]:
     """Transfers between these accounts, by chance. An account is in many of them."""
     chance = Random(seed)
-    pairs = (chance.sample(range(1, ACCOUNTS + 1), 2) for _ in range(count))
-    return [
-        Transfer(payer, payee, chance.randint(1, 1000), f"transfer {seed}-{number}")
-        for number, (payer, payee) in enumerate(pairs, 1)
-    ]
+    for number in range(1, count + 1):
+        payer, payee = chance.sample(range(1, ACCOUNTS + 1), 2)
+        yield Transfer(payer, payee, chance.randint(1, 1000), f"transfer {seed}-{number}")
 
 
 async def open_accounts(bank: Bank) -> None:

@@ -19,8 +19,8 @@ class Agent(Actor, Generic[T]):
 
         counter = await supervisor.start_child(Agent[int], lambda: 0)
         await counter.cast(Agent[int].update, lambda n: n + 1)
-        await counter.call(Agent[int].get, lambda n: n)                          # 1
-        await counter.call(Agent[int].get_and_update, lambda n: (n, n + 10))     # 1, and the value is 11
+        await counter.call(Agent[int].get, lambda n: n)  # 1
+        await counter.call(Agent[int].get_and_update, lambda n: (n, n + 10))  # 1
 
     The functions run in the agent, one at a time. An error in one of them crashes the agent, as in any actor. A
     restarted agent begins with a new value.

@@ -33,7 +33,8 @@ async def await_many(refs: Iterable[ActorRef[Function[R]]], /) -> list[R]:
 
     ::
 
-        pages = await trioreg.await_many([await supervisor.start_child(fetch, url) for url in urls])
+        refs = [await supervisor.start_child(fetch, url) for url in urls]
+        pages = await trioreg.await_many(refs)
 
     If one of them crashes or is ended, this raises at once, wherever it is in the list. The others go on: they are
     children of a supervisor. The same holds if you cancel the wait, so a timeout is ``with trio.fail_after(seconds):``;
@@ -66,7 +67,8 @@ async def race(refs: Iterable[ActorRef[Function[R]]], /) -> R:
 
     ::
 
-        page = await trioreg.race([await supervisor.start_child(fetch, mirror) for mirror in mirrors])
+        refs = [await supervisor.start_child(fetch, mirror) for mirror in mirrors]
+        page = await trioreg.race(refs)
 
     If the first one to end crashes or is ended, this raises at once. The others go on; to end them, call
     `~Address.cancel` on each reference: on one that has ended it does nothing. `ActorRef.exit` says which has ended.

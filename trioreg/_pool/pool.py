@@ -37,11 +37,11 @@ class Pool(PoolMap[A]):
     Synopsis::
 
         async with open_pool(Renderer, size=8) as pool:
-            await pool.call(Renderer.render, page)              # any free worker; in order while none is free
-            async with pool.claim() as worker:                  # one worker, for a block
+            await pool.call(Renderer.render, page)  # any free worker, in order
+            async with pool.claim() as worker:  # one worker, for a block
                 await worker.call(Renderer.load, model)
 
-        renderers: Pool[Renderer] = Pool("renderers", Renderer, size=8)         # at import time, for a tree
+        renderers: Pool[Renderer] = Pool("renderers", Renderer, size=8)  # for a tree
         open_supervisor(children=[ChildSpec(PoolSupervisor, (renderers,))])
 
     A worker works for one caller at a time. While none is free, callers wait: first come, first served, also if some of

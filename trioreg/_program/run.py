@@ -47,7 +47,8 @@ def run(
     ::
 
         if __name__ == "__main__":
-            trioreg.run([ChildSpec(Cache), ChildSpec(Supervisor, args=([...],), id="games"), ChildSpec(Web)])
+            games = ChildSpec(Supervisor, args=([...],), id="games")
+            trioreg.run([ChildSpec(Cache), games, ChildSpec(Web)])
 
     The children are started in order under a supervisor. The program ends, with its children shut down in reverse
     order, each within its ``shutdown`` time,

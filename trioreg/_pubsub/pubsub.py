@@ -42,13 +42,14 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
 
         ticks: PubSub[str, Tick] = PubSub("ticks")
 
-        async with ticks.subscribe("nyse.ibm", buffer=100, overflow="drop_oldest") as feed:     # a task
+        # A task:
+        async with ticks.subscribe("nyse.ibm", buffer=9, overflow="drop_oldest") as feed:
             async for tick in feed: ...
 
-        ticks.join("nyse.ibm", Screen.show)             # an actor, in its own code: each message is a cast
+        ticks.join("nyse.ibm", Screen.show)  # an actor, in its own code
 
-        ticks.publish_nowait("nyse.ibm", Tick(...))     # returns how many subscribers it reached
-        await ticks.publish("nyse.ibm", Tick(...))      # waits for room with those that ask for that
+        ticks.publish_nowait("nyse.ibm", Tick(...))  # how many subscribers it reached
+        await ticks.publish("nyse.ibm", Tick(...))  # waits for room
 
     A topic is any hashable; it need not be made or closed. A subscription belongs to the task or actor that made it,
     and is gone in the step in which that ends. What one publisher publishes to one topic arrives in order with each

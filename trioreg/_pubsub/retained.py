@@ -21,9 +21,6 @@ class Retained(Generic[K, M]):
         self._messages: dict[K, M] = {}
         self._run: Run | None = None
 
-    def __len__(self) -> int:
-        return len(self._messages)
-
     def keep(self, run: Run, topic: K, message: M) -> Callable[[], None]:
         """Keep a message as the last one of its topic. Returns what undoes that."""
         if self._run is not run:

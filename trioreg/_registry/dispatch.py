@@ -25,7 +25,11 @@ class Dispatch(RegistryCore[K, V]):
 
         ::
 
-            registry.dispatch("topic", lambda entries: [owner.send_nowait("hello") for owner, _ in entries])
+            def tell(entries: list[Entry[V]]) -> None:
+                for owner, _ in entries:
+                    owner.send_nowait("hello")
+
+            registry.dispatch("topic", tell)
 
         ``fn`` is never called with an empty list. If it raises, the error goes to you, and the remaining partitions
         are skipped. Not a checkpoint; safe from any thread, if ``fn`` is. The cost grows with the entries for the key.

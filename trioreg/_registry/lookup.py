@@ -58,7 +58,7 @@ class Lookup(RegistryCore[K, V]):
 
         ::
 
-            bond = agents.whereis("James Bond", of=SecretAgent)     # an ActorRef[SecretAgent], or None
+            bond = agents.whereis("James Bond", of=SecretAgent)  # an ActorRef, or None
 
         Not a checkpoint; safe from any thread; constant time.
 
@@ -94,7 +94,7 @@ class Lookup(RegistryCore[K, V]):
 
         ::
 
-            for session in rooms.refs("lobby", of=Session):         # each an ActorRef[Session]
+            for session in rooms.refs("lobby", of=Session):  # each an ActorRef[Session]
                 await session.call(Session.close)
 
         Not a checkpoint; safe from any thread. It costs as much as `lookup`. To send one message to all of them, use

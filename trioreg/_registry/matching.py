@@ -25,7 +25,8 @@ class Matching(Lookup[K, V]):
         ::
 
             registry.match("topic", (ANY, int))
-            registry.match("topic", (Var("low"), Var("high")), where=lambda low, high: low < high)
+            low_to_high = (Var("low"), Var("high"))
+            registry.match("topic", low_to_high, where=lambda low, high: low < high)
 
         Not a checkpoint; safe from any thread. The cost grows with the entries for the key.
 
@@ -104,7 +105,10 @@ class Matching(Lookup[K, V]):
         ::
 
             await registry.select(value=int)
-            await registry.select(Var("name"), value=Var("rank"), where=lambda name, rank: rank > 7, into=Var("name"))
+            name, rank = Var("name"), Var("rank")
+            await registry.select(
+                name, value=rank, where=lambda name, rank: rank > 7, into=name
+            )
 
         A checkpoint; it lets other tasks run on the way; safe from any thread that has a Trio run. An entry that is
         there all the time is among the results, with its present value. An entry that has gone by the time this returns

@@ -334,7 +334,7 @@ class Registration(RegistryCore[K, V]):
         ::
 
             former = sessions.take(user)
-            if former is not None: ...      # an older session of this user: tell it, or end it
+            if former is not None: ...  # an older session of this user: tell it, or end it
 
         It happens in one step: at every moment the name has exactly one owner. The former owner is not told and lives
         on. Watchers and listeners get an `Unregistered` and a `Registered`, as for `transfer`. Tasks that wait in

@@ -69,8 +69,9 @@ class Registry(
 
         agents: Registry[str, None] = Registry("agents", keys="unique")
 
-        bond = await supervisor.start_child(SecretAgent, "James Bond", name=agents.via("James Bond"))
-        agents.whereis("James Bond")                      # bond, or None
+        name = agents.via("James Bond")
+        bond = await supervisor.start_child(SecretAgent, "James Bond", name=name)
+        agents.whereis("James Bond")  # bond, or None
         await agents.via("James Bond").call(SecretAgent.echo, "...")
 
         topics: Registry[str, int] = Registry("topics", keys="duplicate")

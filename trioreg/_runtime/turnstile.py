@@ -7,6 +7,7 @@ crash together would hold it for a second. A task that comes alone goes through 
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -53,7 +54,7 @@ class Turnstile:
             try:
                 await wait_task_rescheduled(_go_on)
             except (MemoryError, RecursionError):
-                if task in self._waiting:
+                with suppress(ValueError):
                     self._waiting.remove(task)  # it does not sleep, so nothing may wake it
                 raise
             return

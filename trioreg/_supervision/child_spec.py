@@ -222,7 +222,8 @@ class ChildSpec(Generic[T_co]):
 
         ::
 
-            child(poll, url).restarted("permanent", backoff=Backoff(1, 60), limit=RestartLimit(10, 600))
+            limit = RestartLimit(10, 600)
+            child(poll, url).restarted("permanent", backoff=Backoff(1, 60), limit=limit)
 
         Args:
             restart: ``"permanent"``, ``"transient"`` or ``"temporary"``.

@@ -46,7 +46,8 @@ def connection_handler(
     ::
 
         async with trioreg.open_dynamic_supervisor() as sessions:
-            await trio.serve_tcp(trioreg.connection_handler(sessions, Session, room), 8000)
+            handler = trioreg.connection_handler(sessions, Session, room)
+            await trio.serve_tcp(handler, 8000)
 
     For each connection, ``supervisor`` starts ``factory(stream, *args)``. The child is temporary: a stream can't be
     opened again. The handler returns when the actor has ended; then Trio closes the stream. When the server is

@@ -131,7 +131,7 @@ def open_dynamic_supervisor(
     ::
 
         async with open_dynamic_supervisor() as supervisor:
-            bond = await supervisor.start_child(SecretAgent, "James Bond", name=agents.via("James Bond"))
+            bond = await supervisor.start_child(SecretAgent, "James Bond")
 
     A crash restarts only the child that crashed. At the end the children shut down side by side. A child that has ended
     for good is forgotten. Leaving the block, and errors: as in `open_supervisor`. Entering and leaving are checkpoints.

@@ -35,9 +35,9 @@ class OnDemand(Identity, Generic[K, A]):
 
     Synopsis::
 
-        carts: OnDemand[str, Cart] = OnDemand("carts", Cart, retire_after=300)  # at import time, as a registry
+        carts: OnDemand[str, Cart] = OnDemand("carts", Cart, retire_after=300)
 
-        async with open_on_demand(carts):             # or: ChildSpec(OnDemandSupervisor, (carts,)) in a tree
+        async with open_on_demand(carts):  # or in a tree, with OnDemandSupervisor
             await carts.via("a-17").call(Cart.add, "tea", 2)
 
     The factory gets the key as its first argument. An address from `via` is always good, and nobody ever meets the gap

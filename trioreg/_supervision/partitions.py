@@ -43,12 +43,12 @@ class Partitions(Identity, Generic[T]):
 
     Synopsis::
 
-        counters: Partitions[Counter] = Partitions("counters", 4)     # at import time, as a registry
+        counters: Partitions[Counter] = Partitions("counters", 4)  # at import time
 
-        async with open_partition_supervisor(counters, Counter):      # or: ChildSpec(PartitionSupervisor, ...)
+        async with open_partition_supervisor(counters, Counter):  # or in a tree
             ...
 
-        await counters.via("James Bond").call(Counter.increment, 1)   # from anywhere
+        await counters.via("James Bond").call(Counter.increment, 1)  # from anywhere
 
     Make it once, as you make a `Registry`: before it has any child, at import time if you like. You can use it from
     anywhere, without a reference to the supervisor, and it is as good after a restart as before. One supervisor at a

@@ -106,7 +106,7 @@ def open_supervisor(
 
     ::
 
-        async with open_supervisor(children=[ChildSpec(Cache), ChildSpec(Web)]) as supervisor:
+        async with open_supervisor([ChildSpec(Cache), ChildSpec(Web)]) as supervisor:
             ...
 
     Entering the block starts the children in order. At the end of the block you wait until the last child has ended for

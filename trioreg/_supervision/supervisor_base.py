@@ -163,7 +163,8 @@ class SupervisorBase(Actor, Identity):
 
         ::
 
-            bond = await supervisor.start_child(SecretAgent, "James Bond", name=agents.via("James Bond"))
+            name = agents.via("James Bond")
+            bond = await supervisor.start_child(SecretAgent, "James Bond", name=name)
 
         A checkpoint; constant time. If you cancel it while the child starts, the child is ended first. If several
         children are being restarted together, this waits until that is over.

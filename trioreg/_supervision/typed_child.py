@@ -25,7 +25,8 @@ def child(factory: Callable[..., Any], /, *args: Any, **kwargs: Any) -> ChildSpe
 
     ::
 
-        child(Cart, "a-17", size=3).named(carts.via("a-17")).restarted("transient").within(10)
+        cart = child(Cart, "a-17", size=3).named(carts.via("a-17"))
+        cart.restarted("transient").within(10)
 
     It is short for ``ChildSpec(functools.partial(Cart, size=3), args=("a-17",), name=..., restart=..., shutdown=10)``.
     `ChildSpec.named`, `ChildSpec.with_id`, `ChildSpec.restarted`, `ChildSpec.within` and `ChildSpec.as_significant`

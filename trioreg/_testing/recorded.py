@@ -61,7 +61,8 @@ def sent(method: Callable[Concatenate[A, P], object], /, *args: P.args, **kwargs
 
     ::
 
-        mailer.assert_messages(sent(Mailer.send, "bob", "hi"), sent(Mailer.on_message, "flush"))
+        flush = sent(Mailer.on_message, "flush")
+        mailer.assert_messages(sent(Mailer.send, "bob", "hi"), flush)
 
     Not a checkpoint; constant time; safe from any thread.
 

@@ -1,0 +1,201 @@
+"""Changes of a registry that fail half-way, and those that meet a key which raises: each is done, or nothing is."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trioreg import Event, Registered, Registry, current_owner
+from trioreg._registry import Removals, Selection, keys_of, watching
+from trioreg._registry.acquire_queue import AcquireQueues
+from trioreg._registry.totals import Totals
+
+
+class Touchy:
+    """Keys of one hash, which raise when they are compared, once they are told to."""
+
+    is_touchy = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __hash__(self) -> int:
+        return 7
+
+    def __eq__(self, other: object) -> bool:
+        if self.is_touchy:
+            raise ZeroDivisionError("compared")
+        return isinstance(other, Touchy) and other.name == self.name
+
+    def __repr__(self) -> str:
+        return f"Touchy({self.name!r})"
+
+
+@pytest.fixture
+def touchy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Touchy, "is_touchy", False)
+
+
+def fail(*_: object, **__: object) -> Any:
+    raise MemoryError
+
+
+def test_the_signature_of_meta_shows_that_the_default_may_be_missing() -> None:
+    assert "default: 'object' = <missing>" in str(inspect.signature(Registry[str, int].meta))
+
+
+async def test_a_second_entry_of_a_key_that_can_not_be_counted_leaves_the_first_one(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    names: Registry[str, int] = Registry("names", keys="duplicate", totals=True)
+    for value in (1, 2):
+        names.register("a", value)
+    with monkeypatch.context() as patch:
+        patch.setattr(Totals, "add", fail)
+        with pytest.raises(MemoryError):
+            names.register("a", 4)
+    assert names.values("a", current_owner()) == [1, 2]
+    assert names.total("a") == 3
+
+
+async def test_an_entry_is_removed_once(autojump_clock: MockClock) -> None:
+    names: Registry[str, int] = Registry("names", keys="duplicate")
+    owner = current_owner()
+    for value in (1, 2, 3):
+        names.register("a", value)
+    numbers = [number for number, _ in names._names.entries_of(owner, "a")]
+    assert names._names.delete(owner, "a", numbers[1])
+    assert not names._names.delete(owner, "a", numbers[1])
+    assert names.values("a", owner) == [1, 3]
+
+
+async def test_a_task_that_waits_for_a_name_and_gets_it_by_a_transfer_is_woken_even_if_that_fails_at_first(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    names: Registry[str, None] = Registry("names")
+    names.register("leader")
+    got: list[object] = []
+
+    async def wait(task_status: trio.TaskStatus[object]) -> None:
+        task_status.started(current_owner())
+        got.append(await names.acquire("leader"))
+
+    wake = AcquireQueues[Any, Any].wake
+    failures = iter([fail])
+    monkeypatch.setattr(AcquireQueues, "wake", lambda *args: next(failures, wake)(*args))
+    async with trio.open_nursery() as nursery:
+        waiting: Any = await nursery.start(wait)
+        await wait_all_tasks_blocked()
+        names.transfer("leader", waiting)
+        assert names.whereis("leader") == waiting
+        await wait_all_tasks_blocked()
+        assert got == [waiting]
+
+
+async def test_a_selection_does_not_show_a_name_whose_key_raises_when_its_owner_ends(
+    touchy: None, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    names: Registry[Touchy, int] = Registry("names")
+    names.register(Touchy("in front of them"), 0)
+
+    async def hold(task_status: trio.TaskStatus[None]) -> None:
+        names.register(Touchy("a"), 1)
+        names.register(Touchy("b"), 2)
+        task_status.started()
+        await trio.sleep(1)
+        monkeypatch.setattr(Touchy, "is_touchy", True)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(hold)
+        entries = [entry for partition in names._names.partitions for _, entry in partition.rows()]
+        with Selection(names._names.selections) as changes:
+            await trio.sleep(2)
+            assert [changes.current(entry) for entry in entries] == [entries[0], None, None]
+    assert names.count() == 1
+
+
+async def test_the_next_in_line_has_the_name_even_if_a_listener_raises_system_exit_when_it_is_told(
+    autojump_clock: MockClock,
+) -> None:
+    def leave(event: Event[str, None]) -> None:
+        if isinstance(event, Registered) and event.owner != me:
+            raise SystemExit("enough")
+
+    names: Registry[str, None] = Registry("names", listeners=[leave])
+    me = current_owner()
+    names.register("leader")
+    got: list[object] = []
+
+    async def wait() -> None:
+        got.append(await names.acquire("leader"))
+        assert names.whereis("leader") == current_owner()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        with pytest.raises(SystemExit, match="enough"):
+            names.unregister("leader")
+    assert len(got) == 1
+
+
+async def test_a_task_that_waits_for_a_key_which_raises_gets_that_error_at_the_next_registration(
+    touchy: None, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    names: Registry[Touchy, None] = Registry("names")
+    raised: list[str] = []
+
+    async def wait() -> None:
+        with pytest.raises(ZeroDivisionError) as error:
+            await names.wait_for(Touchy("a"))
+        raised.append(str(error.value))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        monkeypatch.setattr(Touchy, "is_touchy", True)
+        names.register(Touchy("b"))
+    assert raised == ["compared"]
+
+
+async def test_a_watch_that_can_not_begin_watches_nothing(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    names: Registry[str, None] = Registry("names")
+    with monkeypatch.context() as patch:
+        patch.setattr(watching, "partial", fail)
+        with pytest.raises(MemoryError), names.watch("a"):
+            raise AssertionError("it must not begin")
+    notifier = names._names.notifier
+    assert notifier is not None
+    assert not notifier._watchers
+    assert not notifier._watchers_of_all
+
+
+async def test_a_change_and_one_that_is_undone_are_counted_each(
+    touchy: None, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """A count that is too large costs a second look at the table. One that is too small would miss a name."""
+    names: Registry[str, int] = Registry("names")
+    names.register("a", 1)
+    removals: Removals[str, int] = Removals()
+    with Selection(names._names.selections, removals):
+        names.update_value("a", lambda value: value + 1)
+        names.unregister("a")
+        assert removals.count == 2
+        names._names._undo_record("a", *[names._names.entry("a")] * 2)  # type: ignore[arg-type]
+        assert removals.count == 3
+
+
+@pytest.mark.parametrize("partitions", [1, 4])
+async def test_a_key_that_raises_counts_for_itself_where_the_entries_of_each_key_are_counted(
+    partitions: int, touchy: None, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    topics: Registry[Touchy, int] = Registry("topics", keys="duplicate", partitions=partitions)
+    for name in ("a", "a", "b"):
+        topics.register(Touchy(name), 1)
+    monkeypatch.setattr(Touchy, "is_touchy", True)
+    assert sorted((key.name, count) for key, count in keys_of(topics._names)) == [("a", 2), ("b", 1)]
