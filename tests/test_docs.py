@@ -131,6 +131,12 @@ def test_what_the_readme_links_to_exists(link: str) -> None:
     assert (ROOT / link).exists()
 
 
+@pytest.mark.parametrize("folder", ["how-to", "applications", "coming-from"])
+def test_the_front_page_leads_to_each_page_that_is_short(folder: str) -> None:
+    front = (DOCS / "index.md").read_text(encoding="utf-8")
+    assert set(re.findall(rf"\({folder}/([\w-]+\.md)\)", front)) == {page.name for page in (DOCS / folder).iterdir()}
+
+
 @pytest.fixture
 def own_logging() -> Iterator[None]:
     """What an example sets up for its log ends with its page."""

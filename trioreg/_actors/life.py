@@ -114,7 +114,7 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
                 raise
             cell.handling = None
             cancelled, failure = split(error)
-            if failure is not None:
+            if failure is not None and not cell.is_of_this_end(failure):
                 cell.fail(failure)
             del failure
         cell.scope = None
