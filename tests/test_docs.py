@@ -43,7 +43,7 @@ GUIDES = {
 
 RUN = trio.run
 
-FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def fenced(language: str) -> list[str]:
