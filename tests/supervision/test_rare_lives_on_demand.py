@@ -1,0 +1,101 @@
+"""Lives on demand in rare states: they owe answers, or end, while another key waits for their room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from support.carts import Cart, Shop
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trioreg import ActorExited, Reply, open_on_demand
+from trioreg._actors.passing_cell import PassingCell
+
+
+class Later(Cart):
+    """It answers when it is told to."""
+
+    replies: tuple[Reply[str], ...] = ()
+
+    def later(self) -> Reply[str]:
+        reply = Reply[str]()
+        self.replies = (*self.replies, reply)
+        return reply
+
+    def answer(self) -> None:
+        for reply in self.replies:
+            reply.send("late")
+
+
+async def test_an_actor_that_is_cancelled_while_it_owes_an_answer_makes_room(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts: Any = shop.carts(Later, max_running=1)
+
+    async def ask() -> None:
+        with pytest.raises(ActorExited):
+            await carts.via("a").call(Later.later)
+
+    async def note() -> None:
+        assert await carts.via("b").call(Later.note, 1) == 1
+
+    async with open_on_demand(carts), trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(note)
+        await wait_all_tasks_blocked()
+        assert not shop.handled
+        carts.whereis("a").cancel()
+    assert shop.handled == {"b": [1]}
+
+
+async def test_an_actor_whose_answers_are_watched_already_is_not_watched_twice(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts: Any = shop.carts(Later, max_running=1)
+    answers: list[str] = []
+
+    async def ask() -> None:
+        answers.append(await carts.via("a").call(Later.later))
+
+    async with open_on_demand(carts), trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(carts.via("b").call, Later.note, 1)
+        await wait_all_tasks_blocked()
+        cell = carts.whereis("a")._cell
+        assert isinstance(cell, PassingCell)
+        owed = cell.deferred
+        cell.watch_answers()
+        assert cell.deferred is owed
+        assert not shop.handled
+        await carts.whereis("a").call(Later.answer)
+    assert answers == ["late"]
+    assert shop.handled == {"b": [1]}
+
+
+async def test_a_call_that_waits_for_room_in_an_actor_that_stops_with_all_others_is_refused(
+    autojump_clock: MockClock,
+) -> None:
+    class Small(Cart):
+        mailbox_size = 1
+
+    shop = Shop()
+    carts: Any = shop.carts(Small)
+    refused: list[object] = []
+
+    async def ask() -> None:
+        with pytest.raises(ActorExited) as caught:
+            await carts.via("a").call(Small.note, "third")
+        refused.append(caught.value.was_sent)
+
+    async with trio.open_nursery() as nursery:
+        async with open_on_demand(carts) as supervisor:
+            carts.via("a").cast_nowait(Small.note_slowly, "first", 5)
+            await wait_all_tasks_blocked()
+            carts.via("a").cast_nowait(Small.note, "second")
+            nursery.start_soon(ask)
+            await wait_all_tasks_blocked()
+            supervisor.stop()
+    assert refused == [False]
+    assert shop.handled == {"a": ["first", "second"]}
