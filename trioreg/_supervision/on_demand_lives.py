@@ -326,12 +326,12 @@ class Lives:
             with trio.move_on_at(math.inf if first is None else self._deadlines[first]):
                 await self._changed.wait()
                 continue
-            if first is not None:
-                self._deadlines.pop(first, None)
-                if first.state != ENDED:
-                    child = _child(first)
-                    first.end(KILLED)
-                    child.parent.shutdown_timed_out(child, first)
+            assert first is not None  # without one there is no deadline
+            self._deadlines.pop(first, None)
+            if first.state != ENDED:
+                child = _child(first)
+                first.end(KILLED)
+                child.parent.shutdown_timed_out(child, first)
 
     def forget(self, cell: PassingCell) -> None:
         """The last step of a life has failed half-way: it must not stay among the living."""
