@@ -24,8 +24,14 @@ SUPPORTED = ("3.11", "3.12", "3.13")
 PARALLEL = ("-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
 """One pytest process for each core; `nox -s tests -- -n 0` runs the tests in one process."""
 
-SWEEPS = ("--ignore-glob=tests/*/test_inside_*.py", "--ignore-glob=tests/*/test_*_machine.py")
+MACHINES = "--ignore-glob=tests/*/test_*_machine.py"
+"""Leaves out the state machines."""
+
+SWEEPS = ("--ignore-glob=tests/*/test_inside_*.py", MACHINES)
 """Leaves out the faults at each call, Ctrl-C at each line and the state machines: a third of the time of all tests."""
+
+EXAMPLES = "--ignore=tests/examples"
+"""Leaves out the examples."""
 
 
 def group(name: str) -> tuple[str, ...]:
@@ -114,14 +120,22 @@ def examples(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("python", [nox.param(path, id=version) for version, path in PYTHONS.items()])
 def tests(session: nox.Session) -> None:
-    """Run the tests on every supported Python of this machine. Without arguments, a Python between the oldest and the
-    newest one leaves out the sweeps; `nox -s "tests(3.12)" -- tests` runs them there, too."""
+    """Run the tests on every supported Python of this machine. Without arguments, what costs minutes does not run on
+    each of them; `nox -s "tests(3.12)" -- tests` runs everything."""
     if MISSING:
         session.warn(f"not tested on {', '.join(MISSING)}: no such Python found on this machine")
     session.install("-e", ".", *group("test"))
-    is_between = session.python not in (PYTHONS[min(PYTHONS)], PYTHONS[max(PYTHONS)])
-    chosen = session.posargs or (SWEEPS if is_between else ())
-    session.run("pytest", *PARALLEL, "--durations=10", *chosen)
+    session.run("pytest", *PARALLEL, "--durations=10", *(session.posargs or left_out(str(session.python))))
+
+
+def left_out(python: str) -> tuple[str, ...]:
+    """What does not run on this Python, if there are several: another one runs it, and it costs minutes."""
+    oldest, newest = PYTHONS[min(PYTHONS)], PYTHONS[max(PYTHONS)]
+    if oldest == newest:
+        return ()
+    if python == oldest:
+        return (MACHINES,)
+    return (EXAMPLES,) if python == newest else (*SWEEPS, EXAMPLES)
 
 
 @nox.session

@@ -22,6 +22,8 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_ext"]
 html_theme = "furo"
+# The dark style of the theme underlines names in code, as if they were links.
+pygments_dark_style = "github-dark"
 html_static_path = ["_static"]
 html_css_files = ["narrow.css"]
 html_title = f"trioreg {release}"

@@ -38,11 +38,6 @@ class Connection(Actor):
 
     async def on_start(self) -> None:
         self.connection = await trio.to_thread.run_sync(connect, self.path)
-        try:
-            await trio.lowlevel.checkpoint_if_cancelled()
-        except trio.Cancelled:  # the pool ends while this starts: then there is no `on_stop`
-            self.connection.close()
-            raise
 
     async def on_stop(self, exit: Exit) -> None:
         self.connection.close()

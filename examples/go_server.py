@@ -123,6 +123,8 @@ def main() -> int:
     )
     parser.add_argument("--observe", metavar="ADDRESS", nargs="?", const="127.0.0.1:4001", help="see it in a browser")
     arguments = parser.parse_args()
+    if arguments.observe and arguments.serve is None and arguments.web is None:
+        parser.error("--observe needs --serve or --web: the story is too short to be watched")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     status = 0
     try:

@@ -43,7 +43,7 @@ GUIDES = {
 
 RUN = trio.run
 
-FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def fenced(language: str) -> list[str]:
@@ -246,6 +246,20 @@ def test_each_session_is_in_the_table_for_contributors() -> None:
 def test_the_page_on_how_trioreg_is_tested_has_each_session_that_proves_something() -> None:
     page = (ROOT / "docs" / "how-trioreg-is-tested.md").read_text("utf-8")
     assert set(re.findall(r"`nox -s (\w+)", page)) == SESSIONS - {"lint"}
+
+
+KINDS = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+"""The sections of a version, in the order of keepachangelog.com."""
+
+
+def test_the_changelog_has_its_versions_and_their_sections_in_order() -> None:
+    _, *versions = (ROOT / "CHANGELOG.md").read_text("utf-8").split("\n## ")
+    titles, bodies = zip(*(version.split("\n", 1) for version in versions), strict=True)
+    assert titles[0] == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", title) for title in titles[1:])
+    for body in bodies:
+        kinds = re.findall(r"^### (.+)$", body, re.MULTILINE)
+        assert kinds == [kind for kind in KINDS if kind in kinds]
 
 
 REFERENCE = "\n".join(page.read_text("utf-8") for page in sorted((DOCS / "reference").glob("*.md")))

@@ -14,7 +14,7 @@ from support.secret_agent import SecretAgent, idle
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import ActorExited, Exit, open_dynamic_supervisor, open_supervisor
+from trioreg import Actor, ActorExited, Exit, Registry, open_dynamic_supervisor, open_supervisor
 
 
 async def test_stop_handles_the_messages_in_the_mailbox_and_ends_normally(autojump_clock: MockClock) -> None:
@@ -217,3 +217,43 @@ async def test_on_stop_does_not_run_for_an_actor_that_did_not_start(autojump_clo
     async with supervised() as supervisor:
         with pytest.raises(Bang):
             await supervisor.start_child(Unstarted)
+
+
+@pytest.mark.parametrize("end", ["cancelled", "terminated", "killed"])
+async def test_on_stop_runs_if_on_start_has_returned_although_the_start_was_cancelled_meanwhile(
+    end: str, autojump_clock: MockClock
+) -> None:
+    steps: list[object] = []
+
+    class Connected(Actor):
+        async def on_start(self) -> None:
+            with trio.CancelScope(shield=True):  # as a thread that opens a connection
+                await trio.sleep(1)
+            steps.append("opened")
+
+        async def on_stop(self, exit: Exit) -> None:
+            steps.append(exit)
+
+    async def start(task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+        with trio.CancelScope() as scope:
+            task_status.started(scope)
+            with suppress(ActorExited):
+                await supervisor.start_child(Connected, name=names.via("connection"))
+
+    names: Registry[str, None] = Registry("names")
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        scope: trio.CancelScope = await nursery.start(start)
+        await wait_all_tasks_blocked()
+        ref = names.whereis("connection", of=Connected)
+        assert ref is not None
+        if end == "cancelled":
+            scope.cancel()
+        elif end == "terminated":
+            nursery.start_soon(ref.stop)
+            ref.cancel()
+        else:
+            ref.kill()
+        exit = await ref.wait()
+        assert steps[:2] == (["opened"] if end == "killed" else ["opened", exit])
+        assert names.lookup("connection") == []
+        nursery.cancel_scope.cancel()

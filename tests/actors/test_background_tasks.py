@@ -151,3 +151,19 @@ async def test_a_background_task_that_sends_to_its_actor_at_its_end_does_not_cra
             await trio.lowlevel.checkpoint()
         getattr(ref, end)()
         assert (await ref.wait()).reason == reason
+
+
+class Greeting(Actor):
+    """It is cancelled in the middle of its `on_started`, and goes on."""
+
+    async def on_started(self) -> None:
+        self.ref.cancel()
+        self.start_soon(trio.sleep_forever)
+
+
+async def test_an_actor_that_starts_a_background_task_after_its_end_has_come_does_not_crash(
+    autojump_clock: MockClock,
+) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Greeting, restart="temporary")
+        assert await ref.wait() == Exit("shutdown")

@@ -11,7 +11,7 @@ from typing import Any
 
 from _report import TIMES
 
-WIDTH, LABELS, ROW, TOP, BOTTOM = 760, 300, 34, 56, 44
+WIDTH, LABELS, NUMBERS, ROW, TOP, BOTTOM = 840, 300, 120, 34, 56, 44
 MOST = 1.75
 """Where the scale ends. A longer bar is cut off; its number says how long it is."""
 
@@ -30,7 +30,7 @@ def draw(data: Mapping[str, Any]) -> str:
     titles = {operation["name"]: operation["title"] for operation in data["operations"]}
     ratios = [ratio for ratio in data["ratios"] if ratio["bar"] is not None]
     height = TOP + ROW * len(ratios) + BOTTOM
-    room = WIDTH - LABELS - 40
+    room = WIDTH - LABELS - NUMBERS
     limit = LABELS + room / MOST
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"',

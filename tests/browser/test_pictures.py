@@ -137,7 +137,7 @@ def test_picture_of_the_museum_after_a_crash(museum: Observed, opens: Opens) -> 
 def test_picture_of_the_auction_house(auctions: Observed, opens: Opens) -> None:
     page = opens(auctions, "tree", viewport={**SCREEN, "height": 560}, color_scheme="light", reduced_motion="reduce")
     expect(page.get_by_text("crashed: ConnectionError").first).to_be_visible(timeout=60_000)  # Eve has bid
-    expect(first_reference(page, "Auction")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("link", name=re.compile(r"Auction #\d+")).first).to_be_visible(timeout=60_000)
     take(page, "auction-tree")
 
 

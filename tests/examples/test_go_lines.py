@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import trio
 from go import game, lines
-from go.game import games, services
+from go.game import games, services, watchers
 from go.lines import HELP, LONGEST_LINE, PATIENCE, Lines, Session, sessions
 from support.processes import SECONDS, running
 from trio.testing import lockstep_stream_pair, memory_stream_pair
@@ -165,6 +165,7 @@ async def test_a_player_hears_of_one_game_at_a_time(server: None) -> None:
         assert (await bob.ask("game b-2 13"))[0] == "You are black in b-2."
         await ann.ask("play D4")
         assert (await bob.ask("play N13"))[0] == "Bob plays N13."
+        assert [name for _, name in watchers.members("a-17")] == ["Ann"]
 
 
 # The commands
@@ -300,16 +301,16 @@ async def test_a_client_that_does_not_read_holds_up_no_one_and_is_let_go(
 
 async def test_a_thousand_watchers_read_of_a_move(server: None) -> None:
     async with playing() as (ann, _), trio.open_nursery() as nursery:
-        handler, watchers = connection_handler(sessions, Session), list[Client]()
+        handler, clients = connection_handler(sessions, Session), list[Client]()
         for _ in range(1000):
             ours, theirs = memory_stream_pair()
             nursery.start_soon(handler, theirs)
             await ours.send_all(b"watch a-17\n")
-            watchers.append(Client(ours))
-        for watcher in watchers:
+            clients.append(Client(ours))
+        for watcher in clients:
             assert [(await watcher.read())[0][:7], (await watcher.read())[0]] == ["This is", "You watch a-17."]
         await ann.ask("play D4")
-        for watcher in watchers:
+        for watcher in clients:
             assert (await watcher.read())[0] == "Ann plays D4."
             await watcher.stream.aclose()
 
@@ -401,4 +402,19 @@ def test_a_port_that_is_taken_gets_one_line_and_status_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, serving("--serve", str(taken.getsockname()[1])) as process:
         out, err = process.communicate()
     assert re.fullmatch(r"go_server.py: can't listen on 127.0.0.1, port \d+: .+\n", err)
+    assert (out, process.returncode) == ("", 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "report"),
+    [
+        (("--serve", "65536"), "argument --serve: a port is a number from 0 to 65535, not 65536"),
+        (("--serve", "0", "--games", "/"), "unable to open database file"),
+        (("--observe",), "--observe needs --serve or --web: the story is too short to be watched"),
+    ],
+)
+def test_wrong_arguments_get_one_line_and_status_2(arguments: tuple[str, ...], report: str) -> None:
+    with serving(*arguments) as process:
+        out, err = process.communicate()
+    assert err.endswith(f"{report}\n")
     assert (out, process.returncode) == ("", 2)

@@ -81,15 +81,17 @@ async def test_the_longest_queues_come_first(autojump_clock: MockClock) -> None:
         assert data["queued"] == 15
 
 
-async def test_of_very_many_queues_the_longest_are_shown(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("last_is_longest", [True, False])
+async def test_of_very_many_queues_the_longest_are_shown(last_is_longest: bool, autojump_clock: MockClock) -> None:
     ids = [f"{number:02}" for number in range(LONGEST_QUEUES + 3)]
+    by_length = ids if last_is_longest else ids[::-1]
     async with open_supervisor([ChildSpec(Stuck, id=id) for id in ids], at_end="stop") as supervisor:
-        for count, id in enumerate(ids):
+        for count, id in enumerate(by_length):
             for _ in range(count):
                 ref_of(supervisor, id).cast_nowait(Stuck.hang)
         await wait_all_tasks_blocked()
         shown = [row["child_id"] for row in (await look(PAGE))["longest_queues"]]
-        assert shown == ids[: -LONGEST_QUEUES - 1 : -1]
+        assert shown == by_length[: -LONGEST_QUEUES - 1 : -1]
 
 
 async def test_very_many_registries_are_counted_in_slices(steps: Steps) -> None:

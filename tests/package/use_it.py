@@ -33,13 +33,13 @@ NAMES_THE_EXTRAS = 'pip install "trioreg[observer]"\ninstall trioreg[otel]\n'
 
 OBSERVER = """
 from functools import partial
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 import trio
 from trioreg import observer, telemetry
 
 def look(url):
-    base, _, query = url.partition("?")
-    with urlopen(url) as page:
+    base, _, token = url.partition("?token=")
+    with urlopen(Request(base, headers={"Authorization": f"Bearer {token}"})) as page:
         return page.status, b"Observer" in page.read()
 
 async def main():
@@ -76,8 +76,8 @@ async def use(cart: trioreg.ActorRef[Cart]) -> None:
     text: str = await cart.call(Cart.add, 1)
     await cart.call(Cart.add, "one")
 """
-ERRORS = {9: "assignment", 10: "arg-type"}
-"""What mypy says of `WRONG`, by line: it has seen the types of the installed package."""
+MISTAKES = ["9", "10"]
+"""The lines of `WRONG` that are wrong. mypy finds them only if it sees the types of the installed package."""
 
 
 def main() -> None:
@@ -110,8 +110,7 @@ def main() -> None:
         run(folder, python, "-m", "mypy", "--strict", "readme.py", "test_cart.py")
         write(folder / "wrong.py", WRONG)
         found = run(folder, python, "-m", "mypy", "--strict", "wrong.py", status=1)
-        errors = re.findall(r"^wrong\.py:(\d+): error: .*\[([\w-]+)\]$", found, re.M)
-        check({int(line): code for line, code in errors}, ERRORS)
+        check(re.findall(r"^wrong\.py:(\d+): error: ", found, re.M), MISTAKES)
     say("all is well")
 
 

@@ -292,14 +292,17 @@ def test_a_report_never_raises_even_if_a_log_handler_and_stderr_do(
 # The turnstile
 
 
+@pytest.mark.parametrize("has_been_woken", [False, True])
 async def test_a_task_that_can_not_wait_in_line_for_want_of_memory_leaves_the_line(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    has_been_woken: bool, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     gate = Turnstile()
     raised: list[str] = []
     went: list[int] = []
 
     async def fail(abort: Callable[..., object]) -> None:
+        if has_been_woken:
+            gate._waiting.remove(trio.lowlevel.current_task())
         raise MemoryError
 
     async def go(number: int) -> None:

@@ -260,7 +260,7 @@ class Actor:
         log_unexpected(self.ref, message)
 
     async def on_stop(self, exit: Exit) -> None:
-        """Called at the end, unless the actor was killed. Shielded from cancellation.
+        """Called at the end if `on_start` has returned, unless the actor was killed. Shielded from cancellation.
 
         It may take the ``shutdown`` seconds of the actor's `ChildSpec`, then it is cancelled, and the exit is
         ``"killed"``. The actor still has its names. If it raises, the exit is a crash.

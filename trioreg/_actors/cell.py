@@ -435,21 +435,19 @@ class Cell(Mailbox):
                 raise
             cancelled, failure = split(error)
             try:
-                if failure is not None and not self._is_of_this_end(failure, task):
+                # An `on_stop`, which is the actor's own task, knows that the actor is ending.
+                if failure is not None and (task is self.task or not self.is_of_this_end(failure)):
                     self.fail(failure)
                 if cancelled is not None:
                     raise cancelled from None
             finally:
                 del cancelled, failure  # their tracebacks keep this frame
 
-    def _is_of_this_end(self, failure: BaseException, task: Task) -> bool:
-        """Whether the actor is ending, and so it has refused a message of its own background task.
+    def is_of_this_end(self, failure: BaseException) -> bool:
+        """Whether the actor's own code failed because the actor is ending, as it sent a message or started a task.
 
-        That task would have been cancelled next. It makes no crash of an orderly end.
+        That code would have been cancelled next. It makes no crash of an orderly end.
         """
-        background = self.life.background
-        if background is None or task not in background.tasks:
-            return False
         return self.state >= ENDING and isinstance(failure, ActorExited) and failure.ref is self.ref
 
     def refuse_senders(self, exit: Exit) -> None:

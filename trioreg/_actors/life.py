@@ -59,7 +59,7 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
     current_actor.set(cell.ref)
     cancelled: BaseException | None = None
     hooks = cell.hooks
-    is_stopped = False
+    is_set_up = is_stopped = False
     try:
         try:
             # As few frames as possible: an idle actor waits in all of them, and wakes through all of them.
@@ -103,6 +103,8 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
                             if hooks.has_on_started:
                                 await _run_on_started(cell)
                             await serve(cell)
+                        else:
+                            is_set_up = True  # its start was cancelled, and `on_start` has come to its end all the same
                 else:
                     cell.set_started()
                     if await serve(cell):
@@ -114,7 +116,7 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
                 raise
             cell.handling = None
             cancelled, failure = split(error)
-            if failure is not None:
+            if failure is not None and not cell.is_of_this_end(failure):
                 cell.fail(failure)
             del failure
         cell.scope = None
@@ -132,7 +134,7 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
         cell.inbox = cell.queue = cell.withdrawn = cell.deferred = None
         if cell.life.background is not None:
             await end_background_tasks(cell.life.background)
-        if hooks is not None and hooks.has_on_stop and cell.life.has_started:
+        if hooks is not None and hooks.has_on_stop and (cell.life.has_started or is_set_up):
             is_stopped = True
             await _run_on_stop(cell)
         if cell.life.errors:

@@ -92,7 +92,8 @@ class Lately:
         """A supervisor is there, or at least a child that is to be one again."""
         if engine is not None:
             self.gone.pop(engine.label, None)
-        elif supervisor is not None and child is not None:
+        else:
+            assert supervisor is not None and child is not None
             with suppress(Exception):  # the `str` of a user's key may raise
                 self.gone.pop(f"{supervisor.label}/{child.plain_title}", None)
 

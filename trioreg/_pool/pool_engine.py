@@ -235,10 +235,10 @@ class PoolEngine(Engine):
             await place.wait_free()
             await self._ends.go_through()
             child = place.child
-            if child is not None:
-                child.is_terminating = True
-                await self.termination.end_child(child)
-                self._by_child.pop(child, None)
+            assert child is not None  # it has been started
+            child.is_terminating = True
+            await self.termination.end_child(child)
+            self._by_child.pop(child, None)
             self._leaving.pop(place.number, None)
             place.gone.set()
         except BaseException as error:

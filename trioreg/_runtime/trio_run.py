@@ -164,7 +164,7 @@ class Run(trio.abc.Instrument):
                 holder._task_ended()
             except (MemoryError, RecursionError):
                 do_later(self.token, holder._task_ended)
-            self.holders.pop(coro, None)
+            del self.holders[coro]  # no call, so it can't fail
         if not self.holders and self.sees_ends:
             self.sees_ends = False
             remove_instrument(self)

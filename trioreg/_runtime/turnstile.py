@@ -7,7 +7,6 @@ crash together would hold it for a second. A task that comes alone goes through 
 from __future__ import annotations
 
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -54,7 +53,7 @@ class Turnstile:
             try:
                 await wait_task_rescheduled(_go_on)
             except (MemoryError, RecursionError):
-                with suppress(ValueError):
+                if task in self._waiting:
                     self._waiting.remove(task)  # it does not sleep, so nothing may wake it
                 raise
             return
