@@ -21,7 +21,7 @@ def fail(*_: object, **__: object) -> Any:
 
 async def test_an_id_that_is_made_up_passes_over_those_that_are_taken(autojump_clock: MockClock) -> None:
     async with supervising() as supervisor:
-        for id in (None, "Worker 2", "Worker 3", None, None):
+        for id in (None, "Worker 2", None, "Worker 4", None):
             await supervisor.start_child(Worker, [], "a", id=id)
         ids = [child.id for child in supervisor.which_children()]
         assert ids == ["Worker", "Worker 2", "Worker 3", "Worker 4", "Worker 5"]
