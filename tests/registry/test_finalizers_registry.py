@@ -156,3 +156,24 @@ async def test_an_entry_whose_making_has_the_registry_followed_is_told_of(
         with blocks:
             (feed,) = watches
             assert feed.receive_nowait().key == "bond"
+
+
+async def test_a_cast_to_all_by_a_finalizer_is_sent_after_the_collection(autojump_clock: MockClock) -> None:
+    class Clerk(Actor):
+        def note(self, text: str) -> None:
+            noted.append(text)
+
+    noted: list[str] = []
+    counts: list[int] = []
+    names: Registry[str, int] = Registry("names", keys="duplicate")
+    async with supervised() as supervisor:
+        for _ in range(2):
+            names.register("clerks", 1, owner=await supervisor.start_child(Clerk))
+        await wait_all_tasks_blocked()
+        Cyclic(lambda: counts.append(names.cast_all("clerks", Clerk.note, "collected")))
+        before = runnable()
+        gc.collect()
+        assert runnable() == before
+        assert counts == [2]
+        await wait_all_tasks_blocked()
+        assert noted == ["collected", "collected"]

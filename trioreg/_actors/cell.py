@@ -453,8 +453,6 @@ class Cell(Mailbox):
     def refuse_senders(self, exit: Exit) -> None:
         """Nothing more gets in. Refuse senders that wait for room, but not the actor itself: `is_sent_by_itself`."""
         self.close()
-        if not self.overflow:
-            return
         self._refuse_some_senders(exit)
         if self.overflow:
             require_room()  # Trio can't undo the start of a task

@@ -153,13 +153,11 @@ class Intake:
             return
         cell = self._cell
         message: tuple[object, ...] = (self._handler, (), {})
-        if cell.is_open:
-            cell.put(CAST, message)
-        elif cell.state == STOPPING and cell.queue is not None:
+        if cell.state == STOPPING and cell.queue is not None:
             # The actor handles what it has before it ends. `STOP` lies in the queue: this goes in front of it.
             cell.queue.extendleft((message, CAST))
         else:
-            return
+            cell.put(CAST, message)  # also if an instrument has just ended the actor: what is in the feed is not lost
         self._is_queued = True
 
     def begin_next(self) -> object:

@@ -297,10 +297,9 @@ def _about(kind: object, payload: object) -> About | None:
         return "timer", None, (cast("Tick", payload).message,), NO_KWARGS
     if isinstance(kind, Handler):
         return "cast", kind, cast("tuple[object, ...]", payload), NO_KWARGS
-    if kind is CAST and _is_tuple(payload):
-        handler, args, kwargs = cast("tuple[Handler, tuple[object, ...], Mapping[str, object]]", payload)
-        return "cast", handler, args, kwargs
-    return None
+    assert kind is CAST  # of a user's: the runtime's own ones are never left
+    handler, args, kwargs = cast("tuple[Handler, tuple[object, ...], Mapping[str, object]]", payload)
+    return "cast", handler, args, kwargs
 
 
 def _is_tuple(payload: object) -> bool:

@@ -283,12 +283,12 @@ class _Owed(dict[Call, None]):
     def pop(self, *args: Any) -> Any:
         call = super().pop(*args)
         cell = self.cell
-        if cell.deferred is self:
-            cell.deferred = dict(self) or None
-            for other in cell.deferred or ():
-                other.deferred = cell.deferred
-            if cell.state == RUNNING:
-                cell.ask_round()
+        # The first answer is enough. The calls that are left are owed as before.
+        cell.deferred = dict(self) or None
+        for other in cell.deferred or ():
+            other.deferred = cell.deferred
+        if cell.state == RUNNING:
+            cell.ask_round()
         return call
 
 

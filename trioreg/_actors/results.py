@@ -16,8 +16,9 @@ from .ends import Ends
 from .ref import ActorRef, FunctionRef
 
 if TYPE_CHECKING:
+    from trio.lowlevel import Task
+
     from .._runtime import Exit
-    from .cell import Cell
     from .deadlock import Wait
     from .function_actor import Function
 
@@ -124,7 +125,7 @@ async def _wait(refs: list[ActorRef[Any]], *, takes_first: bool) -> tuple[ActorR
         if ref._exit is not None and not ends.is_over:
             ends.note(ref, ref._exit)
     living = [ref for ref in different if ref._cell is not None]
-    waits: list[tuple[Cell, Wait]] = []
+    waits: list[tuple[dict[Task, Ends | None], Wait]] = []
     try:
         for number, ref in enumerate(living, 1):
             if ends.is_over:
@@ -135,20 +136,20 @@ async def _wait(refs: list[ActorRef[Any]], *, takes_first: bool) -> tuple[ActorR
                 ends.note(ref, ref._exit)
                 continue
             ref._require_thread()
-            waits.append((cell, waiting_for(cell, task)))
-            if cell.life.watchers is None:
-                cell.life.watchers = {}
-            cell.life.watchers[task] = ends
+            watchers = cell.life.watchers
+            if watchers is None:
+                watchers = cell.life.watchers = {}
+            waits.append((watchers, waiting_for(cell, task)))
+            watchers[task] = ends
             if number % PER_TURN == 0:
                 await checkpoint()
         if not ends.is_over:
             task.custom_sleep_data = ends
             await sleep_until_woken()
     finally:
-        for number, (cell, wait) in enumerate(waits, 1):
+        for number, (watchers, wait) in enumerate(waits, 1):
             wait.end_wait()
-            if cell.life.watchers is not None:
-                cell.life.watchers.pop(task, None)
+            watchers.pop(task, None)
             if number % PER_TURN == 0:
                 await cancel_shielded_checkpoint()
     return cast("tuple[ActorRef[Any], Exit] | None", ends.ends_with)
