@@ -11,7 +11,7 @@ try:
     from opentelemetry import context as _context
     from opentelemetry import trace as _trace
 except ImportError as _error:
-    raise ImportError("trioreg.telemetry needs OpenTelemetry: install trioreg[otel]") from _error
+    raise ImportError('trioreg.telemetry needs OpenTelemetry: pip install "trioreg[otel]"') from _error
 
 import trio
 

@@ -29,7 +29,7 @@ for name in ("observer", "telemetry"):
     except ImportError as error:
         print(str(error).split(": ")[-1])
 """
-NAMES_THE_EXTRAS = 'pip install "trioreg[observer]"\ninstall trioreg[otel]\n'
+NAMES_THE_EXTRAS = 'pip install "trioreg[observer]"\npip install "trioreg[otel]"\n'
 
 OBSERVER = """
 from functools import partial

@@ -14,5 +14,5 @@ def test_trioreg_works_without_opentelemetry_and_telemetry_says_what_to_install(
     program = "import trioreg\ntry:\n    import trioreg.telemetry\nexcept ImportError as error:\n    print(error)"
     assert (
         run_program(without("opentelemetry") + program)
-        == "trioreg.telemetry needs OpenTelemetry: install trioreg[otel]\n"
+        == 'trioreg.telemetry needs OpenTelemetry: pip install "trioreg[otel]"\n'
     )

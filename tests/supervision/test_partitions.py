@@ -85,6 +85,12 @@ def test_a_number_is_in_the_same_partition_as_any_type(number: int, count: int) 
     assert len(nested) == 1
 
 
+def test_minus_one_of_any_type_is_in_the_partition_of_one_although_its_hash_is_that_of_minus_two() -> None:
+    partitions: Partitions[Counter] = Partitions("counters", 5)
+    assert [partitions.partition_of(key) for key in (-1, -1.0, -1 + 0j, Fraction(-1), Decimal(-1))] == [1] * 5
+    assert [partitions.partition_of(key) for key in (-2, -2.0, Fraction(-2))] == [2] * 3
+
+
 @given(st.one_of(st.integers(-9, 9), st.integers(1 - 2**32, 2**32 - 1)), st.integers(1, 9))
 @example(-1, 4)
 @example(-2, 4)
@@ -221,10 +227,11 @@ def test_keys_by_identity_are_spread_over_the_partitions(count: int) -> None:
     assert min(counts.values()) > 400 / count / 2
 
 
+@pytest.mark.parametrize("number_of", [None, len])
 @pytest.mark.parametrize("method", ["partition_of", "whereis", "via"])
-def test_a_key_that_is_not_hashable_is_named(method: str) -> None:
+def test_a_key_that_is_not_hashable_is_named(method: str, number_of: Any) -> None:
     with pytest.raises(TypeError, match=r"key must be hashable: \['James Bond'\]"):
-        getattr(Partitions[Counter]("counters", 4), method)(["James Bond"])
+        getattr(Partitions[Counter]("counters", 4, number_of=number_of), method)(["James Bond"])
 
 
 # Addresses

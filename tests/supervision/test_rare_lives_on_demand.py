@@ -89,13 +89,12 @@ async def test_a_call_that_waits_for_room_in_an_actor_that_stops_with_all_others
             await carts.via("a").call(Small.note, "third")
         refused.append(caught.value.was_sent)
 
-    async with trio.open_nursery() as nursery:
-        async with open_on_demand(carts) as supervisor:
-            carts.via("a").cast_nowait(Small.note_slowly, "first", 5)
-            await wait_all_tasks_blocked()
-            carts.via("a").cast_nowait(Small.note, "second")
-            nursery.start_soon(ask)
-            await wait_all_tasks_blocked()
-            supervisor.stop()
+    async with trio.open_nursery() as nursery, open_on_demand(carts) as supervisor:
+        carts.via("a").cast_nowait(Small.note_slowly, "first", 2)
+        await wait_all_tasks_blocked()
+        carts.via("a").cast_nowait(Small.note, "second")
+        nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        supervisor.stop()
     assert refused == [False]
     assert shop.handled == {"a": ["first", "second"]}

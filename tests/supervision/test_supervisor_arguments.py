@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,8 +15,10 @@ from support.workers import Worker
 from trio.testing import MockClock
 
 from trioreg import (
+    Actor,
     ChildSpec,
     open_dynamic_supervisor,
+    open_pool,
     open_supervisor,
 )
 
@@ -189,3 +192,13 @@ async def test_a_significant_child_is_refused_where_auto_shutdown_is_never(autoj
             await supervisor.start_child(worker(log, "a", restart="transient", significant=True))
         assert supervisor.which_children() == []
     assert log == []
+
+
+@pytest.mark.parametrize("opens", [open_supervisor, open_dynamic_supervisor, lambda: open_pool(Actor, size=1)])
+def test_on_asyncio_the_error_says_that_trio_is_needed(opens: Callable[[], Any]) -> None:
+    async def main() -> None:
+        async with opens():
+            raise AssertionError("it must not begin")
+
+    with pytest.raises(RuntimeError, match=r"open_\w+\(\.\.\.\) needs Trio: run your program with trio\.run\(main\)"):
+        asyncio.run(main())

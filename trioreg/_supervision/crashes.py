@@ -41,11 +41,8 @@ class Crashes:
         if began is not None and now - began >= backoff.maximum:
             in_a_row = 0  # a life as long as that was a success
         self._by_key[key] = in_a_row + 1, now + backoff.delay(in_a_row + 1)
-        # Keys that are not asked for any more are forgotten, or they would pile up.
-        while self._by_key:
-            first = next(iter(self._by_key))
-            if self._by_key[first][1] + backoff.maximum >= now:
-                break
+        # Keys that are not asked for any more are forgotten, or they would pile up. This one is not among them.
+        while self._by_key[first := next(iter(self._by_key))][1] + backoff.maximum < now:
             del self._by_key[first]
 
     def wait(self, key: Hashable) -> float:

@@ -92,9 +92,8 @@ class DelayedRestarts:
         if is_wanted:
             delayed.over.set()  # first: if it fails, the shutdown that follows does it
             child.delayed_restart = None
+        self._by_last_life.pop(last.ref, None)
         # The child may have been terminated, started by hand, and be waiting again: then that is another wait.
-        if child.delayed_restart is None or child.cell is not last:
-            self._by_last_life.pop(last.ref, None)
         name = child.spec.name
         if child.delayed_restart is None and name is not None and self._by_name.get(name) is child:
             del self._by_name[name]

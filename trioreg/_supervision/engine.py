@@ -262,9 +262,7 @@ class Engine:
         for engine in todo:
             for child in list(engine.children.values()):
                 cell = child.cell
-                if cell is None:
-                    continue
-                if cell.state == ENDING:
+                if cell is not None and cell.state == ENDING:
                     yield cell  # if it is a supervisor, it knows what its end waits for
                 elif (below := engine_of(child)) is not None:
                     todo.append(below)

@@ -92,8 +92,8 @@ class Lifecycle:
 
     def end_top(self, supervisor: object) -> None:
         """It is over. Nothing, if the run does not know it."""
-        if self._run is not None:
-            self._run.supervisors.pop(supervisor, None)
+        assert self._run is not None
+        self._run.supervisors.pop(supervisor, None)
 
     def now(self) -> float:
         """`trio.current_time`, from any thread. 0 before the supervisor has begun."""

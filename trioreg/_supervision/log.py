@@ -45,12 +45,12 @@ class SupervisionLog:
         self.is_enabled_for = logger.isEnabledFor
 
     def starting(self, child: Child, cell: Cell) -> None:
-        if self.is_enabled_for(logging.DEBUG):
-            count = f", restart {child.restarts}" if child.restarts else ""
-            message = "%s: child %s: starting as %r%s"
-            args = (self._label, child, cell.ref, count)
-            fields = child.log_fields(cell.ref)
-            cell.ref._run.after_step(partial(self._logger.debug, "actor_starting", message, *args, **fields))
+        """At DEBUG. Its callers ask `is_enabled_for` first: most starts do not come here."""
+        count = f", restart {child.restarts}" if child.restarts else ""
+        message = "%s: child %s: starting as %r%s"
+        args = (self._label, child, cell.ref, count)
+        fields = child.log_fields(cell.ref)
+        cell.ref._run.after_step(partial(self._logger.debug, "actor_starting", message, *args, **fields))
 
     def not_started(self, child: Child, cell: Cell, exit: Exit) -> None:
         """At DEBUG: the task that started it gets the error."""
@@ -79,9 +79,10 @@ class SupervisionLog:
         """It was ended for a group restart, and is started again."""
         if self.is_enabled_for(logging.INFO):
             message = "%s: child %s is restarted with another: restart %d"
+            exit = last.life.exit
+            assert exit is not None  # it has ended
             fields = child.log_fields(last.ref)
-            if last.life.exit is not None:
-                fields["exit"] = last.life.exit.reason
+            fields["exit"] = exit.reason
             self._logger.info("restarted", message, self._label, child, child.restarts, **fields)
 
     def drops(self, child: Child, cell: Cell, exit: Exit, limit: str) -> None:

@@ -136,7 +136,7 @@ class Lives:
         child = cast("Child", cell.life.child)
         entry = self._table.get(key)
         if (None if entry is None else entry[0]._cell) is not older:
-            raise RuntimeError(f"{key!r} of {self._settings.name!r} was used by its own __eq__ or __hash__")
+            raise self._used_by_its_key(key)
         require_room_for_launch()  # Trio can't undo the start of a task
         ref = cast("ActorRef[Any]", cell.ref)
         try:
@@ -146,13 +146,19 @@ class Lives:
             self._children.adopt(child, cell)
             cell.stage = WAITING
             self._lifecycle.lives += 1
-            if older is not None:
+            if older is None:
+                self._get_ready(cell, is_wanted=True)
+            elif older.newer is None:
                 older.newer = cell
             else:
-                self._get_ready(cell, is_wanted=True)
+                entry = (cast("ActorRef[Any]", older.newer.ref),)
+                raise self._used_by_its_key(key)
         except BaseException:
             self._undo(cell, entry)
             raise
+
+    def _used_by_its_key(self, key: Hashable) -> RuntimeError:
+        return RuntimeError(f"{key!r} of {self._settings.name!r} was used by its own __eq__ or __hash__")
 
     def _undo(self, cell: PassingCell, entry: Any) -> None:
         if self._table.get(cell.key, (None,))[0] is cell.ref:
@@ -326,12 +332,12 @@ class Lives:
             with trio.move_on_at(math.inf if first is None else self._deadlines[first]):
                 await self._changed.wait()
                 continue
-            if first is not None:
-                self._deadlines.pop(first, None)
-                if first.state != ENDED:
-                    child = _child(first)
-                    first.end(KILLED)
-                    child.parent.shutdown_timed_out(child, first)
+            assert first is not None  # without one there is no deadline
+            self._deadlines.pop(first, None)
+            if first.state != ENDED:
+                child = _child(first)
+                first.end(KILLED)
+                child.parent.shutdown_timed_out(child, first)
 
     def forget(self, cell: PassingCell) -> None:
         """The last step of a life has failed half-way: it must not stay among the living."""

@@ -125,8 +125,7 @@ class OnDemandEngine(Engine):
 
     def child_ended(self, child: Child, cell: Cell) -> None:
         super().child_ended(child, cell)
-        if self._lives is None or not isinstance(cell, PassingCell):
-            return
+        assert self._lives is not None and isinstance(cell, PassingCell)  # only messages start children here
         try:
             self._lives.ended(cell)
         except BaseException as error:

@@ -139,9 +139,9 @@ class Starting:
 
     @enable_ki_protection
     async def start_listed_child(self, spec: ChildSpec) -> None:
-        """The same, for the supervisor's own list: that does not wait for a restart of several, which comes after."""
-        if not self._lifecycle.is_accepting:
-            await self._lifecycle.refuse()
+        """The same, for the supervisor's own list: that does not wait for a restart of several, which comes after.
+
+        Only while the supervisor is open, and not closing."""
         child, cell = self._begin_new(spec)
         try:
             self._group.wait_for(starting=cell)  # a restart of several may be requested already

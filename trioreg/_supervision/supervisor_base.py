@@ -64,16 +64,17 @@ class SupervisorBase(Actor, Identity):
             finally:
                 started.set()
 
+        cell = self.ref._cell
+        assert cell is not None
         # This task waits for the children. A child that calls this supervisor in its own start would wait for this
         # task, so the starts have to know it: that call is refused as a cycle.
         self._engine.starting.opener = current_task()
-        own = None if self._trioreg_cell is None else self._trioreg_cell.life.child
+        own = cell.life.child
         self._engine.own_child = own if isinstance(own, Child) else None
-        if (cell := self._trioreg_cell) is not None:
-            cell.life.end_waits = {}
-            cell.waits = {} if cell.waits is None else cell.waits
-            for waits in (cell.waits, cell.life.end_waits):
-                EndsBelow(cell.ref, waits, self._engine.ends_below, self._engine.is_closing)
+        cell.life.end_waits = {}
+        cell.waits = {} if cell.waits is None else cell.waits
+        for waits in (cell.waits, cell.life.end_waits):
+            EndsBelow(cell.ref, waits, self._engine.ends_below, self._engine.is_closing)
         self.start_soon(run)
         try:
             await started.wait()

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
 import trio
-from trio.lowlevel import enable_ki_protection
+from trio.lowlevel import enable_ki_protection, in_trio_run
 
 from .._runtime import AsyncBlock, RestartLimitExceeded
 from .failures import as_one_group
@@ -43,6 +43,8 @@ class SupervisorBlock(AsyncBlock, AbstractAsyncContextManager[S], Generic[S]):
     async def __aenter__(self) -> S:
         if self._nursery is not None:
             raise RuntimeError("this supervisor's block is already entered: open another one")
+        if not in_trio_run():  # Trio's own error would say nothing of that
+            raise RuntimeError(f"{self._written} needs Trio: run your program with trio.run(main), not with asyncio")
         supervisor = self._supervisor
         engine = supervisor._engine
         self._nursery = trio.open_nursery()

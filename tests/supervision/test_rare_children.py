@@ -1,0 +1,79 @@
+"""Children that are rarely asked for like this: made-up ids in the way, and references of lives that are over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from support.children import Failing, ref_of
+from support.supervisors import supervising
+from support.workers import Worker
+from trio.testing import MockClock
+
+from trioreg import Backoff, ChildNotFound, ChildSpec, Event, Registered, Registry
+from trioreg._supervision.children import Children
+
+
+def fail(*_: object, **__: object) -> Any:
+    raise MemoryError
+
+
+async def test_an_id_that_is_made_up_passes_over_those_that_are_taken(autojump_clock: MockClock) -> None:
+    async with supervising() as supervisor:
+        for id in (None, "Worker 2", None, "Worker 4", None):
+            await supervisor.start_child(Worker, [], "a", id=id)
+        ids = [child.id for child in supervisor.which_children()]
+        assert ids == ["Worker", "Worker 2", "Worker 3", "Worker 4", "Worker 5"]
+
+
+async def test_the_reference_of_a_life_that_could_not_begin_leads_to_no_child_even_if_that_is_undone_half_way(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    lives: list[Any] = []
+
+    def note(event: Event[str, None]) -> None:
+        if isinstance(event, Registered):
+            lives.append(event.owner)
+
+    names: Registry[str, None] = Registry("names", listeners=[note])
+    async with supervising() as supervisor:
+        first = await supervisor.start_child(Worker, [], "a", name=names.via("a"), id="a")
+        await supervisor.terminate_child("a")
+        with monkeypatch.context() as patch:
+            patch.setattr(supervisor._engine._lifecycle.nursery, "start_soon", fail)
+            patch.setattr(Children, "undo_life", fail)
+            with pytest.raises(MemoryError):
+                await supervisor.restart_child("a")
+        assert lives[0] is first
+        with pytest.raises(ChildNotFound):
+            supervisor.which_child(lives[1])
+        assert supervisor.which_child("a").state == "ended"
+        again = await supervisor.restart_child("a")
+        assert lives == [first, lives[1], again]
+        assert supervisor.which_child(again).state == "running"
+
+
+async def test_a_child_that_has_to_wait_once_more_is_still_found_when_its_first_wait_is_over(
+    autojump_clock: MockClock,
+) -> None:
+    names: Registry[str, None] = Registry("names")
+    log: list[str] = []
+    children = [
+        ChildSpec(Failing, (log, "a"), id="a", name=names.via("a"), backoff=Backoff(initial=10, maximum=100)),
+        ChildSpec(Failing, (log, "b"), id="b"),
+    ]
+    async with supervising(children, strategy="one_for_all") as supervisor:
+        last = ref_of(supervisor, "a")
+        last.cast_nowait(Failing.bang)
+        await last.wait()
+        names.register("a")  # so its next life can not begin
+        b = ref_of(supervisor, "b")
+        b.cast_nowait(Failing.bang)
+        await trio.sleep(1)
+        assert supervisor.which_child(last).restarts == 2
+        assert supervisor.which_child(last).state == "restarting"
+        names.unregister("a")
+        await trio.sleep(100)
+        assert supervisor.which_child("a").state == supervisor.which_child("b").state == "running"
+        assert log == ["+a", "+b", "-a", "-b", "+a", "+b"]
