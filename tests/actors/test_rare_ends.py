@@ -27,8 +27,8 @@ from trioreg._supervision.child import Child
 class Worker(Actor):
     """Notes what it handles."""
 
-    def __init__(self, log: list[str]) -> None:
-        self.log = log
+    def __init__(self, log: list[str] | None = None) -> None:
+        self.log = [] if log is None else log
 
     def note(self, text: str) -> None:
         self.log.append(text)
@@ -130,7 +130,7 @@ async def test_an_actor_without_background_tasks_whose_end_fails_half_way_has_cr
     refuse = failing_once(life._refuse_unanswered)
     monkeypatch.setattr(life, "_refuse_unanswered", refuse)
     async with supervised() as supervisor:
-        ref = await supervisor.start_child(Worker, [], restart="temporary")
+        ref = await supervisor.start_child(Worker, restart="temporary")
         async with trio.open_nursery() as nursery:
 
             async def call() -> None:
@@ -196,7 +196,7 @@ async def test_an_end_inside_of_a_step_is_told_with_the_rest_of_that_step(autoju
 
     ends = Ends()
     async with supervised() as supervisor:
-        ref = await supervisor.start_child(Worker, [], restart="temporary")
+        ref = await supervisor.start_child(Worker, restart="temporary")
         trioreg.add_instrument(ends)
         run = current_run()
         assert run.begin_step()
@@ -227,7 +227,7 @@ def test_code_of_an_actor_that_python_closes_is_no_crash() -> None:
 
     async def main() -> None:
         async with supervised() as supervisor:
-            ref = await supervisor.start_child(Worker, [])
+            ref = await supervisor.start_child(Worker)
             cell = cell_of(ref)
             coroutine = cell.run_or_fail(work)
             coroutine.send(None)
@@ -253,7 +253,7 @@ def test_an_actor_that_fails_when_python_closes_it_waits_for_nothing_more(monkey
 
     async def main() -> None:
         async with supervised() as supervisor:
-            first = cell_of(await supervisor.start_child(Worker, []))
+            first = cell_of(await supervisor.start_child(Worker))
             cell = Cell(first.ref, first.life.child, Blueprint(None, first.handlers, first.hooks))
             cell.life.background = Background()
             monkeypatch.setattr(life, "end_background_tasks", fail_when_closed)
@@ -324,8 +324,8 @@ async def test_a_handler_that_is_too_slow_to_end_is_no_crash_of_an_actor_that_is
 class Idle(Actor):
     idle_timeout: Any = 10
 
-    def __init__(self, log: list[float]) -> None:
-        self.log = log
+    def __init__(self, log: list[float] | None = None) -> None:
+        self.log = [] if log is None else log
 
     async def on_started(self) -> None:
         await trio.sleep(3)
@@ -356,7 +356,7 @@ async def test_a_worker_that_is_not_ready_when_it_is_claimed_is_idle_from_the_en
 async def test_a_worker_whose_idle_timeout_is_no_number_at_the_end_of_a_claim_crashes(
     autojump_clock: MockClock,
 ) -> None:
-    async with open_pool(Idle, [], size=1) as pool:
+    async with open_pool(Idle, size=1) as pool:
         async with pool.claim() as worker:
             ref = worker
             await worker.call(Idle.spoil)

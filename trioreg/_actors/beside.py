@@ -94,7 +94,7 @@ async def _run(
     message: Watch | None,
     call: Call | None,
 ) -> None:
-    task = turn.task = current_task()
+    task = current_task()
     turns.by_task[task] = turn
     try:
         if before is not None:

@@ -36,27 +36,35 @@ WaitKind: TypeAlias = Literal["call", "room", "start", "end", "name", "worker"]
 
 
 class Node(Protocol):
-    """An actor as a node of the graph: its `Cell`. Or a message that it handles beside the others: a `Turn`.
+    """A node of the graph: an actor, or a message that an actor handles beside the others (a `Turn`).
 
     Attributes:
-        ref: Its reference.
-        task: The task that handles its messages.
-        title: What its supervisor calls it.
+        ref: The reference of the actor.
+        title: What the supervisor of the actor calls it.
         waits: Its open waits for other actors; None if there was none yet.
     """
 
     @property
     def ref(self) -> Owner: ...
     @property
-    def task(self) -> Task | None: ...
-    @property
     def title(self) -> str: ...
+
+    waits: dict[Wait, None] | None
+
+
+class ActorNode(Node, Protocol):
+    """An actor as a node of the graph: its `Cell`.
+
+    Attributes:
+        task: The task that handles its messages.
+    """
+
+    @property
+    def task(self) -> Task | None: ...
     @property
     def is_starting(self) -> bool: ...
     @property
     def is_ending(self) -> bool: ...
-
-    waits: dict[Wait, None] | None
 
     def owns(self, task: Task) -> bool:
         """Whether a task runs its code, its background tasks included."""
@@ -173,7 +181,7 @@ class EndWait(Wait):
 
     @property
     def node(self) -> Node | None:
-        node = super().node
+        node = cast("ActorNode | None", super().node)
         return node if node is not None and node.is_ending else None
 
 
@@ -201,7 +209,7 @@ class EndsBelow(Wait):
         return None
 
     def nodes(self, goal: Node | None, *, possible: bool) -> Iterable[Node]:
-        owner = super().node
+        owner = cast("ActorNode | None", super().node)
         if owner is None:
             return ()
         waits_for_ends = owner.is_ending or (owner.is_starting and (possible or self._is_closing()))
@@ -223,7 +231,7 @@ class PossibleWaits(Wait):
 
     @property
     def are_over(self) -> bool:
-        owner = super().node
+        owner = cast("ActorNode | None", super().node)
         return owner is None or not owner.is_starting
 
     def nodes(self, goal: Node | None, *, possible: bool) -> Iterable[Node]:
@@ -279,7 +287,7 @@ def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
 
 def _node_of(task: Task) -> tuple[Node | None, bool]:
     """What a task keeps busy: its actor, or one message of it. And whether it only may do so: a background task."""
-    node: Node | None = getattr(current_actor.get(None), "_cell", None)
+    node: ActorNode | None = getattr(current_actor.get(None), "_cell", None)
     if node is None or is_within(task, node.task):
         return node, False
     turn = node.turn_of(task)
@@ -304,7 +312,7 @@ def waiting_for(target: Node, task: Task, kind: type[Wait] = Wait) -> Wait:
     return kind(target.ref, check_for_cycle(target, task))
 
 
-def waiting_for_end(target: Node, task: Task) -> EndWait:
+def waiting_for_end(target: ActorNode, task: Task) -> EndWait:
     """A block in which ``task`` waits for the end of an actor that something else ends. Raises `CallCycle` if the
     actor is ending, and waits for ``task``."""
     if target.is_ending:
@@ -334,7 +342,7 @@ def yielding_wait(target: Node, task: Task, may_give_way: Callable[[], bool]) ->
 def waiting_for_name(names: object, key: object, task: Task) -> NameWait | nullcontext[None]:
     """A block in which ``task`` waits for a name that has no owner. Raises `CallCycle` if it waits for an actor that
     starts later."""
-    node = cast("Node | None", getattr(current_actor.get(None), "_cell", None))
+    node = cast("ActorNode | None", getattr(current_actor.get(None), "_cell", None))
     is_possible = node is not None and not is_within(task, node.task)
     if node is None or (is_possible and not (node.is_starting and node.owns(task))):
         return nullcontext()

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .deadlock import is_within
-
 if TYPE_CHECKING:
     from trio.lowlevel import Task
 
@@ -61,35 +59,14 @@ class Turn:
 
     Attributes:
         ref, title: Those of its actor.
-        task: Its task; None until that has begun.
         waits: What it waits for now; None if there was nothing yet.
         begun: Set when the coroutine has begun, or never will.
     """
 
-    __slots__ = ("begun", "ref", "task", "title", "waits")
+    __slots__ = ("begun", "ref", "title", "waits")
 
     def __init__(self, ref: Owner, title: str) -> None:
         self.ref: Owner = ref
         self.title: str = title
-        self.task: Task | None = None
         self.waits: dict[Wait, None] | None = None
         self.begun: trio.Event = trio.Event()
-
-    @property
-    def is_starting(self) -> bool:
-        """The actor of a turn has started."""
-        return False
-
-    @property
-    def is_ending(self) -> bool:
-        return False
-
-    def owns(self, task: Task) -> bool:
-        return is_within(task, self.task)
-
-    def turn_of(self, task: Task) -> None:
-        """A turn has no turns in it."""
-
-    def starts_before(self, names: object, key: object) -> bool:
-        """The actor of a turn has started."""
-        return False
