@@ -11,6 +11,7 @@ is a task that watches them. At shutdown the server takes no new connections, an
 import argparse
 import logging
 import math
+import os
 import re
 import sys
 import unicodedata
@@ -362,17 +363,23 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     port: int | None = arguments.serve
-    if port is None:
-        trio.run(story)
-        return 0
-    if not 0 <= port < 65536:
+    if port is None and arguments.observe:
+        parser.error("--observe needs --serve: the story is too short to be watched")
+    if port is not None and not 0 <= port < 65536:
         parser.error(f"PORT must be from 0 to 65535, not {port}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     status = 0
     try:
-        trioreg.run([*tree(arguments.host, port), ChildSpec(announce)], name="chat", observe=arguments.observe)
+        if port is None:
+            trio.run(story)
+            print(end="", flush=True)  # here, and not when Python ends: a closed pipe is no failure
+        else:
+            trioreg.run([*tree(arguments.host, port), ChildSpec(announce)], name="chat", observe=arguments.observe)
     except* KeyboardInterrupt:
         status = 130
+    except* BrokenPipeError:
+        # The reader has closed the pipe (`| head`): no failure. Python's last flush must not write to it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except* (OSError, ValueError, ImportError) as errors:
         print(f"{parser.prog}: {errors.exceptions[0]}", file=sys.stderr)
         status = 2

@@ -9,6 +9,8 @@ task or actor are gone in the step in which it ends.
 
 import argparse
 import logging
+import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
@@ -152,11 +154,20 @@ async def story() -> None:
     print("   handlers:", dispatch("order placed", Order(6, "tea", 1)))
 
 
-def main() -> None:
+def main() -> int:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     logging.getLogger().addHandler(Log())
-    trio.run(story)
+    status = 0
+    try:
+        trio.run(story)
+        print(end="", flush=True)  # here, and not when Python ends: a closed pipe is no failure
+    except* KeyboardInterrupt:
+        status = 130
+    except* BrokenPipeError:
+        # The reader has closed the pipe (`| head`): no failure. Python's last flush must not write to it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return status
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

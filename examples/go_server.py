@@ -10,6 +10,7 @@ It shows actors on demand, a store that outlives them, topics for all who watch,
 
 import argparse
 import logging
+import os
 import sqlite3
 import sys
 from typing import cast
@@ -130,6 +131,7 @@ def main() -> int:
     try:
         if arguments.serve is None and arguments.web is None:
             trio.run(story)
+            print(end="", flush=True)  # here, and not when Python ends: a closed pipe is no failure
         else:
             tree = game.tree(arguments.games)
             if arguments.serve is not None:
@@ -140,6 +142,9 @@ def main() -> int:
             trioreg.run(tree, name="go", observe=arguments.observe)
     except* KeyboardInterrupt:
         status = 130
+    except* BrokenPipeError:
+        # The reader has closed the pipe (`| head`): no failure. Python's last flush must not write to it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except* (ImportError, OSError, ValueError, sqlite3.Error) as group:  # it did not start
         status = complain(group)
     return status

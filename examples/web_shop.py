@@ -111,7 +111,7 @@ def main() -> int:
         trioreg.run(children, auto_shutdown="any_significant", name="shop")
     except* KeyboardInterrupt:
         status = 130
-    except* (OSError, sqlite3.Error) as errors:
+    except* (OSError, UnicodeError, sqlite3.Error) as errors:  # `--host a..b` is a UnicodeError
         print("web_shop.py: cannot start:", *errors.exceptions, file=sys.stderr)
         status = 2
     return status

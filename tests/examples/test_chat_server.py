@@ -477,9 +477,10 @@ def test_port_that_is_in_use_gets_one_line_and_status_2(capsys: pytest.CaptureFi
     [
         ("--serve=70000", "PORT must be from 0 to 65535, not 70000"),
         ("--serve=chat", "argument --serve: invalid int value: 'chat'"),
+        ("--observe", "--observe needs --serve: the story is too short to be watched"),
     ],
 )
-def test_port_that_is_none_gets_the_usage_and_status_2(
+def test_wrong_argument_gets_the_usage_and_status_2(
     argument: str, report: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, error = refused(argument, capsys=capsys)

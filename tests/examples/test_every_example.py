@@ -9,10 +9,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from importlib import import_module
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
+import trio
 from attrs import frozen
 from support.processes import SECONDS, running
 
@@ -85,6 +87,32 @@ def test_example_without_arguments_prints_what_is_expected(script: Path) -> None
 
 def test_every_expected_output_belongs_to_an_example() -> None:
     assert {path.stem for path in (EXAMPLES / "expected").iterdir()} == {path.stem for path in EXAMPLES.glob("*.py")}
+
+
+@pytest.mark.parametrize("name", ["chat_server", "dispatcher", "go_server"])
+def test_closed_pipe_ends_a_story_quietly(name: str) -> None:
+    with talking(EXAMPLES / f"{name}.py") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 0
+
+
+@pytest.mark.parametrize("name", ["chat_server", "dispatcher", "go_server"])
+def test_ctrl_c_in_a_story_ends_it_quietly(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = import_module(name)
+
+    async def interrupted() -> None:
+        async with trio.open_nursery():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(example, "story", interrupted)
+    monkeypatch.setattr(sys, "argv", [f"{name}.py"])
+    assert example.main() == 130
+    assert capsys.readouterr() == ("", "")
 
 
 def test_the_story_counts_thousands_of_look_ups() -> None:

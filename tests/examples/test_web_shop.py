@@ -332,6 +332,13 @@ def test_an_address_where_it_can_not_listen_gets_one_line_and_status_2(
     assert printed.out == ""
 
 
+def test_a_host_that_is_none_gets_one_line_and_status_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--serve", "0", "--host", "a..b") == 2
+    assert re.fullmatch(r"web_shop.py: cannot start: .*label empty.*\n", capsys.readouterr().err)
+
+
 def test_a_database_that_can_not_be_opened_gets_one_line_and_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
