@@ -31,6 +31,8 @@ async def test_a_change_that_raises_system_exit_is_undone_and_ends_the_program(a
             await ref.call(Cart.add, "tea")
             await debug.replace_state(ref, leave)
     assert SystemExit in {type(error) for error in leaves(caught.value)}
+    assert ref.exit is not None
+    assert isinstance(ref.exit.error, SystemExit)
     assert kept[0].items == ["tea"]
 
 

@@ -157,10 +157,10 @@ async def test_a_sender_that_could_not_be_woken_at_once_has_sent_its_message_eve
             await ref.cast(Clerk.note, "second")
             sent.append(True)
 
-        trioreg.add_instrument(left)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(send)
             await wait_all_tasks_blocked()
+            trioreg.add_instrument(left)
             failing_once(monkeypatch, mailbox, "wake")
         await ref.wait()
         trioreg.remove_instrument(left)
@@ -218,7 +218,7 @@ async def test_a_publication_whose_instrument_ends_the_actor_is_not_lost(
 
 
 async def test_an_answer_that_could_not_be_noted_is_not_given_a_second_time(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     answers: list[object] = []
     async with supervised() as supervisor:
@@ -232,6 +232,7 @@ async def test_an_answer_that_could_not_be_noted_is_not_given_a_second_time(
                 call.answer("first")
         call.answer("second")
     assert answers == [("first", None)]
+    assert not caplog.records
 
 
 # Messages that are handled beside the others

@@ -167,13 +167,15 @@ async def test_a_cast_to_all_by_a_finalizer_is_sent_after_the_collection(autojum
     counts: list[int] = []
     names: Registry[str, int] = Registry("names", keys="duplicate")
     async with supervised() as supervisor:
-        for _ in range(2):
-            names.register("clerks", 1, owner=await supervisor.start_child(Clerk))
+        clerks = [await supervisor.start_child(Clerk) for _ in range(2)]
+        for clerk in clerks:
+            names.register("clerks", 1, owner=clerk)
         await wait_all_tasks_blocked()
         Cyclic(lambda: counts.append(names.cast_all("clerks", Clerk.note, "collected")))
         before = runnable()
         gc.collect()
         assert runnable() == before
         assert counts == [2]
+        assert [clerk.statistics().queued for clerk in clerks] == [0, 0]
         await wait_all_tasks_blocked()
         assert noted == ["collected", "collected"]

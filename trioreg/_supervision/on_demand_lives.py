@@ -135,8 +135,6 @@ class Lives:
         key, older = cell.key, cell.older
         child = cast("Child", cell.life.child)
         entry = self._table.get(key)
-        if (None if entry is None else entry[0]._cell) is not older:
-            raise self._used_by_its_key(key)
         require_room_for_launch()  # Trio can't undo the start of a task
         ref = cast("ActorRef[Any]", cell.ref)
         try:
@@ -150,15 +148,12 @@ class Lives:
                 self._get_ready(cell, is_wanted=True)
             elif older.newer is None:
                 older.newer = cell
-            else:
+            else:  # a message came while the key was compared, and that life was first
                 entry = (cast("ActorRef[Any]", older.newer.ref),)
-                raise self._used_by_its_key(key)
+                raise RuntimeError(f"{key!r} of {self._settings.name!r} was used by its own __eq__ or __hash__")
         except BaseException:
             self._undo(cell, entry)
             raise
-
-    def _used_by_its_key(self, key: Hashable) -> RuntimeError:
-        return RuntimeError(f"{key!r} of {self._settings.name!r} was used by its own __eq__ or __hash__")
 
     def _undo(self, cell: PassingCell, entry: Any) -> None:
         if self._table.get(cell.key, (None,))[0] is cell.ref:

@@ -284,6 +284,10 @@ async def test_a_handler_that_begins_as_its_actor_ends_has_the_end_for_its_limit
     class Limited(Worker):
         handler_timeout = 5
 
+        async def work(self, seconds: float = 1) -> None:
+            log.append("begun")
+            await super().work(seconds)
+
     log: list[str] = []
     ending = Ending()
     async with supervised() as supervisor:
@@ -294,7 +298,7 @@ async def test_a_handler_that_begins_as_its_actor_ends_has_the_end_for_its_limit
         trioreg.remove_instrument(ending)
     assert ref.exit is not None
     assert ref.exit.reason == "shutdown"
-    assert not log
+    assert log == ["begun"]
 
 
 async def test_a_handler_that_is_too_slow_to_end_is_no_crash_of_an_actor_that_is_ending(
