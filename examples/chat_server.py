@@ -237,9 +237,15 @@ def text_of(line: bytes) -> str:
         text = line.decode().replace("\t", " ").strip()
     except UnicodeDecodeError:
         raise Refused("That is not UTF-8.") from None
-    if any(unicodedata.category(character) == "Cc" for character in text):  # they could change a terminal
+    if any(is_control(character) for character in text):
         raise Refused("Control characters are not sent.")
     return text
+
+
+def is_control(character: str) -> bool:
+    """Such a character could change a terminal, begin another line, or turn the direction of the text."""
+    turns = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    return unicodedata.category(character) in {"Cc", "Zl", "Zp"} or unicodedata.bidirectional(character) in turns
 
 
 def word_of(text: str) -> str:

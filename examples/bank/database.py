@@ -55,7 +55,8 @@ async def open_database(path: str | os.PathLike[str]) -> AsyncGenerator[Database
 
 def take_lock(path: str | os.PathLike[str]) -> sqlite3.Connection:
     """A lock on a file beside the database. The system frees it when this program ends, also by ``kill -9``."""
-    lock = sqlite3.connect(f"{os.fspath(path)}.lock", timeout=0, isolation_level=None, check_same_thread=False)
+    beside = f"{os.path.realpath(path)}.lock"  # a link to the database is the same bank
+    lock = sqlite3.connect(beside, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.Error as error:

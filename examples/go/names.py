@@ -1,6 +1,7 @@
 """What players may call themselves and their games."""
 
 import re
+import unicodedata
 
 LONGEST = 20
 
@@ -10,14 +11,14 @@ class BadName(ValueError):
 
 
 def player_name(text: str) -> str:
-    """The name without spaces around it.
+    """The name without needless spaces, and with each accent in its letter: the same from a terminal and a browser.
 
     There are no passwords: a player who knows a name has its seats.
 
     Raises:
         BadName: It is empty, too long, or has characters that can't be printed.
     """
-    name = text.strip()
+    name = unicodedata.normalize("NFC", re.sub(" +", " ", text.strip()))
     if not name:
         raise BadName("a name has at least one character")
     if len(name) > LONGEST or not name.isprintable():

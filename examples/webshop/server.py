@@ -1,11 +1,16 @@
 """The server: Hypercorn as an actor, which ends in order."""
 
 import logging
+import socket
+import sys
 from typing import Any, cast
 
 import trio
+from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType]  # it has a bare `dict`
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework, ConnectionState
 
 from trioreg import Actor
 
@@ -14,6 +19,8 @@ from .site import site
 
 LAST_SECONDS = 5  # for running requests when the shop closes
 
+logger = logging.getLogger("webshop")
+
 
 class Web(Actor):
     """The server. It has started when it listens, and it ends when the running requests have their answers."""
@@ -21,35 +28,43 @@ class Web(Actor):
     def __init__(self, host: str, port: int) -> None:
         self.host = host
         self.port = port
+        self.site = ASGIWrapper(cast("ASGIFramework", site))  # two libraries, two sets of types
         self.config = Config()
-        self.config.graceful_timeout = LAST_SECONDS
-        self.config.errorlog = logging.getLogger("hypercorn.error")
+        self.config.errorlog = logger
+        self.context = WorkerContext(None)  # tells the connections when the shop closes
 
     async def on_start(self) -> None:
         listeners = await trio.open_tcp_listeners(self.port, host=self.host)
         self.port = listeners[0].socket.getsockname()[1]
-        self.config.bind = [f"fd://{listener.socket.detach()}" for listener in listeners]
-        self.start_soon(self.serve)
+        self.start_soon(self.serve, listeners)
 
-    async def serve(self) -> None:
-        """When this is cancelled, Hypercorn is not: it is told to close, and gets `LAST_SECONDS` for that."""
-        cancelled = trio.Event()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(set_when_cancelled, cancelled)
-            application = cast(Any, site)  # Hypercorn and Starlette have other types for the same ASGI
-            with trio.CancelScope(shield=True):
-                await serve(application, self.config, shutdown_trigger=cancelled.wait)
+    async def serve(self, listeners: list[trio.SocketListener]) -> None:
+        """When this is cancelled, the connections are not: they are told to close, and get `LAST_SECONDS` for that."""
+        async with trio.open_nursery() as nursery, trio.open_nursery() as connections:
+            connections.cancel_scope.shield = True
+            nursery.start_soon(self.accept, listeners, connections)
+            await self.context.terminated.wait()
+
+    async def accept(self, listeners: list[trio.SocketListener], connections: trio.Nursery) -> None:
+        try:
+            await trio.serve_listeners(self.talk, listeners, handler_nursery=connections)
+        finally:  # it is cancelled
+            await self.context.terminated.set()
+            connections.cancel_scope.deadline = trio.current_time() + LAST_SECONDS
+
+    async def talk(self, stream: trio.SocketStream) -> None:
+        """One connection. Bytes that Hypercorn does not expect end it. With Hypercorn's own `serve`, they end all."""
+        if sys.platform == "linux":
+            # Hypercorn shields what it sends from cancellation: a client that reads nothing would hold up the end.
+            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(LAST_SECONDS * 1000))
+        try:
+            await TCPServer(self.site, self.config, self.context, ConnectionState({}), cast("Any", stream))
+        except* Exception as errors:
+            logger.info("a connection has ended: %s", errors.exceptions[0])
 
     def address(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
-
-
-async def set_when_cancelled(event: trio.Event) -> None:
-    try:
-        await trio.sleep_forever()
-    finally:
-        event.set()
 
 
 web = names.via("web", of=Web)

@@ -12,13 +12,14 @@ from support.held import Cart, items
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, debug
+from trioreg import Actor, ActorRef, debug
 from trioreg._actors import control
 from trioreg._actors.at_work import own_frames
 
 
 async def test_a_change_that_raises_system_exit_is_undone_and_ends_the_program(autojump_clock: MockClock) -> None:
     kept: list[Cart] = []
+    refs: list[ActorRef[Cart]] = []
 
     def leave(cart: Cart) -> None:
         kept.append(cart)
@@ -28,11 +29,13 @@ async def test_a_change_that_raises_system_exit_is_undone_and_ends_the_program(a
     with pytest.raises(BaseExceptionGroup) as caught:
         async with supervised() as supervisor:
             ref = await supervisor.start_child(Cart, restart="temporary")
+            refs.append(ref)
             await ref.call(Cart.add, "tea")
             await debug.replace_state(ref, leave)
     assert SystemExit in {type(error) for error in leaves(caught.value)}
-    assert ref.exit is not None
-    assert isinstance(ref.exit.error, SystemExit)
+    exit = refs[0].exit
+    assert exit is not None
+    assert isinstance(exit.error, SystemExit)
     assert kept[0].items == ["tea"]
 
 

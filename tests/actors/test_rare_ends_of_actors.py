@@ -11,6 +11,8 @@ import attrs
 import pytest
 import trio
 from support.errors import Bang, leaves
+from support.faults import fail_once
+from support.inside import cell_of
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -41,28 +43,11 @@ class Worker(Actor):
         return self.work()
 
 
-def cell_of(ref: ActorRef[Any]) -> Cell:
-    assert ref._cell is not None
-    return ref._cell
-
-
 @attrs.define
 class Blueprint:
     mailbox_size: int | None
     handlers: Handlers
     hooks: Hooks | None
-
-
-def failing_once(function: Any) -> Any:
-    """The function, but its first call raises `MemoryError`."""
-    failures: list[BaseException] = [MemoryError()]
-
-    def called(*args: Any, **kwargs: Any) -> Any:
-        if failures:
-            raise failures.pop()
-        return function(*args, **kwargs)
-
-    return called
 
 
 # Before it has started
@@ -116,7 +101,7 @@ async def test_an_end_that_fails_leaves_the_messages_of_the_actor_as_they_were(
         await wait_all_tasks_blocked()
         for text in ("one", "two"):
             ref.cast_nowait(Worker.note, text)
-        monkeypatch.setattr(Cell, "_interrupt", failing_once(Cell._interrupt))
+        fail_once(monkeypatch, Cell, "_interrupt")
         with pytest.raises(MemoryError):
             cell_of(ref).end(KILLED)
         assert ref.statistics().queued == 2
@@ -127,8 +112,7 @@ async def test_an_end_that_fails_leaves_the_messages_of_the_actor_as_they_were(
 async def test_an_actor_without_background_tasks_whose_end_fails_half_way_has_crashed(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    refuse = failing_once(life._refuse_unanswered)
-    monkeypatch.setattr(life, "_refuse_unanswered", refuse)
+    fail_once(monkeypatch, life, "_refuse_unanswered")
     async with supervised() as supervisor:
         ref = await supervisor.start_child(Worker, restart="temporary")
         async with trio.open_nursery() as nursery:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trio
 from support.errors import Bang
+from support.faults import fail_once
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -60,19 +61,6 @@ def fail(*_: object, **__: object) -> Any:
     raise MemoryError
 
 
-def failing_once(monkeypatch: pytest.MonkeyPatch, holder: Any, name: str) -> None:
-    """The next call of a function raises `MemoryError`."""
-    original = getattr(holder, name)
-    failures: list[BaseException] = [MemoryError()]
-
-    def called(*args: Any) -> Any:
-        if failures:
-            raise failures.pop()
-        return original(*args)
-
-    monkeypatch.setattr(holder, name, called)
-
-
 # Room in a mailbox
 
 
@@ -115,7 +103,7 @@ async def test_a_message_whose_sender_could_not_be_woken_at_once_gets_in_once(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(send)
         await wait_all_tasks_blocked()
-        failing_once(monkeypatch, mailbox, "wake")
+        fail_once(monkeypatch, mailbox, "wake")
         with pytest.raises(MemoryError):
             box.take()
         assert [box.take(), box.take(), box.take()] == [("kind", 1), ("kind", 2), None]
@@ -161,7 +149,7 @@ async def test_a_sender_that_could_not_be_woken_at_once_has_sent_its_message_eve
             nursery.start_soon(send)
             await wait_all_tasks_blocked()
             trioreg.add_instrument(left)
-            failing_once(monkeypatch, mailbox, "wake")
+            fail_once(monkeypatch, mailbox, "wake")
         await ref.wait()
         trioreg.remove_instrument(left)
     assert ref.exit is not None

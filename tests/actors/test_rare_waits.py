@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import trio
+from support.inside import cell_of
 from support.supervisors import supervised
 from trio.testing import MockClock
 
 from trioreg import Actor, ActorRef, CallCycle
 from trioreg._actors.any_wait import AnyWait
 from trioreg._actors.call import Call
-from trioreg._actors.cell import Cell
 from trioreg._actors.deadlock import EndsBelow, NameWait, Wait, needs_name
 from trioreg._actors.waiting import waits_for
 
@@ -37,11 +37,6 @@ class Peer(Actor):
 
     def how_it_ended(self) -> list[str]:
         return self.ended
-
-
-def cell_of(ref: ActorRef[Any]) -> Cell:
-    assert ref._cell is not None
-    return ref._cell
 
 
 async def test_a_background_task_may_wait_beside_a_start_that_waits_too(autojump_clock: MockClock) -> None:

@@ -577,6 +577,15 @@ def test_a_bank_that_is_open_is_not_opened_again(path: Path, run: Run) -> None:
     lock.close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights of their own")
+def test_a_bank_that_is_open_is_not_opened_again_through_a_link(path: Path, run: Run) -> None:
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+    lock = take_lock(path)
+    assert run("--database", link) == (2, "", f"accounts.py: another program has {link}\n")
+    lock.close()
+
+
 def no_database(path: Path) -> None:
     path.write_text("Dear diary, " * 100)
 

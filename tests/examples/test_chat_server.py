@@ -246,8 +246,20 @@ async def test_client_that_only_ends_its_own_side_gets_all_its_answers() -> None
         (b"\xff\xfb\x01", "That is not UTF-8."),
         ("clear \x1b[2J", "Control characters are not sent."),
         (b"a\0b", "Control characters are not sent."),
+        ("a\u2028[lobby] Ann: forged", "Control characters are not sent."),
+        ("a \u202eegassem", "Control characters are not sent."),
     ],
-    ids=["command", "two words", "long name", "long line", "not UTF-8", "terminal", "zero"],
+    ids=[
+        "command",
+        "two words",
+        "long name",
+        "long line",
+        "not UTF-8",
+        "terminal",
+        "zero",
+        "another line",
+        "direction",
+    ],
 )
 async def test_line_that_makes_no_sense_is_answered_and_the_chat_goes_on(line: str | bytes, answer: str) -> None:
     async with chatting("Ann") as (ann,):

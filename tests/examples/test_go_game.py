@@ -249,6 +249,11 @@ def test_a_player_may_have_any_short_name(text: str, name: str) -> None:
     assert player_name(text) == name
 
 
+@pytest.mark.parametrize(("text", "name"), [("Ann  Lee", "Ann Lee"), ("Ame\u0301lie", "Am\u00e9lie")])
+def test_names_that_look_the_same_are_the_same(text: str, name: str) -> None:
+    assert player_name(text) == name
+
+
 @pytest.mark.parametrize("text", ["", "  ", "A" * 21, "An\nn", "An\x00n", "\u202eAnn", "\ud800"])
 def test_what_cannot_be_printed_is_no_name(text: str) -> None:
     with pytest.raises(BadName, match="a name has at"):

@@ -201,6 +201,29 @@ async def test_a_client_that_leaves_in_the_middle_is_no_crash(sent: bytes, caplo
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
+# A request of HTTP/2 that has no path: Hypercorn has an error of its own then.
+CONNECT = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex(
+    "00000004000000000000000c0105000000014287bdab4e9c17b7ff4181f3"
+)
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nhello"
+)
+
+
+@pytest.mark.parametrize("sent", [CONNECT, UPGRADE], ids=["connect", "upgrade with a body"])
+async def test_bytes_that_hypercorn_does_not_expect_end_their_own_connection_only(sent: bytes) -> None:
+    async with shop() as supervisor, await connect() as other:
+        async with await connect() as client:
+            await client.send_all(sent)
+            with trio.fail_after(SECONDS):
+                async for _ in client:
+                    pass
+        await other.send_all(b"GET /api/carts/ann HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await other.receive_some()).startswith(b"HTTP/1.1 200 ")
+        assert supervisor.which_child("web").restarts == 0
+
+
 # The page
 
 

@@ -69,6 +69,7 @@ async def test_a_child_that_has_to_wait_once_more_is_still_found_when_its_first_
         last = ref_of(supervisor, "a")
         last.cast_nowait(Failing.bang)
         await last.wait()
+        assert supervisor.which_child(last).state == "restarting"
         names.register("a")  # so its next life can not begin
         b = ref_of(supervisor, "b")
         b.cast_nowait(Failing.bang)

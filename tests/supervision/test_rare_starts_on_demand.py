@@ -37,6 +37,18 @@ async def test_after_a_life_as_long_as_the_longest_wait_the_waits_begin_anew(aut
         assert trio.current_time() - began == 1
 
 
+async def test_a_key_that_has_crashed_is_forgotten_at_the_next_crash_of_another_one_after_its_longest_wait(
+    autojump_clock: MockClock,
+) -> None:
+    carts: Any = Shop().carts(backoff=Backoff(initial=1, maximum=10))
+    async with open_on_demand(carts):
+        for key, at, kept in (("a", 0, ["a"]), ("b", 11, ["a", "b"]), ("c", 12, ["b", "c"])):
+            await trio.sleep_until(at)
+            await crash(carts.via(key))
+            await wait_all_tasks_blocked()
+            assert list(carts._lives._crashes._by_key) == kept
+
+
 @pytest.mark.parametrize("how", ["kill", "cancel"])
 async def test_a_life_that_waits_for_a_backoff_can_be_ended_and_does_not_begin(
     how: str, autojump_clock: MockClock

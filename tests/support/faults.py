@@ -164,6 +164,19 @@ def fails_at_every_call(kind: Callable[[int], Fault], scenario: Callable[[Fault]
     raise AssertionError("the change still fails")
 
 
+def fail_once(monkeypatch: pytest.MonkeyPatch, holder: Any, name: str) -> None:
+    """The next call of a function raises `MemoryError`. Later ones are as before."""
+    original = getattr(holder, name)
+    failures: list[BaseException] = [MemoryError()]
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(holder, name, called)
+
+
 @contextmanager
 def inside(holder: Any, name: str, fault: Fault, *, of: Callable[..., bool] = lambda *_: True) -> Generator[None]:
     """The next call of a function in the runtime goes through a fault, if ``of`` says so of its arguments.

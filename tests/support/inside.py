@@ -47,6 +47,7 @@ __all__ = [
     "assert_nothing_left_behind",
     "assert_no_subscription",
     "assert_nothing_waits",
+    "cell_of",
     "coroutine_of",
     "do_before_sleep",
     "end_idle_time",
@@ -240,6 +241,12 @@ def number_actors_from_one(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = count(1)
     for module in (_owner, _birth):
         monkeypatch.setattr(module, "owner_numbers", numbers)
+
+
+def cell_of(ref: ActorRef[Any]) -> Cell:
+    """The cell of an actor that has not ended."""
+    assert ref._cell is not None
+    return ref._cell
 
 
 def is_idle(ref: ActorRef[Any]) -> bool:
