@@ -324,7 +324,7 @@ def waiting_for_end(target: ActorNode, task: Task) -> EndWait:
 def begin_wait(target: Node, task: Task, kind: type[Wait] = Wait) -> Wait | None:
     """`waiting_for` without a block, for the waits that each start and each stop has: call `Wait.end_wait` at the end.
 
-    None if there is no edge. Do not call it where no actor's context is: most starts and stops are asked for there.
+    None if there is no edge. To save the call, ask first for `current_actor`: most starts and stops have none.
     """
     waits = check_for_cycle(target, task)
     return None if waits is None else kind(target.ref, waits)
