@@ -62,6 +62,22 @@ async def test_a_second_entry_of_a_key_that_can_not_be_counted_leaves_the_first_
     assert names.total("a") == 3
 
 
+@pytest.mark.parametrize("keys", ["unique", "duplicate"])
+async def test_a_removal_that_can_not_be_counted_leaves_the_name(
+    keys: Any, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    names: Registry[str, int] = Registry("names", keys=keys, totals=True)
+    names.register("a", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Totals, "subtract", fail)
+        with pytest.raises(MemoryError):
+            names.unregister("a")
+    assert names.values("a", current_owner()) == [1]
+    assert names.total("a") == 1
+    names.unregister("a")
+    assert (names.count(), names.total("a")) == (0, 0)
+
+
 async def test_an_entry_is_removed_once(autojump_clock: MockClock) -> None:
     names: Registry[str, int] = Registry("names", keys="duplicate")
     owner = current_owner()
