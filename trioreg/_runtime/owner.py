@@ -146,7 +146,8 @@ class Owner(Identity):
         held = self._held
         if isinstance(held, tuple):
             self._held = (registry, held[1], token)
-        elif held is not None:
+        else:
+            assert held is not None  # it has this key
             held[registry][key] = token
 
     @staticmethod
