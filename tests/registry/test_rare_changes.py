@@ -101,8 +101,14 @@ async def test_a_task_that_waits_for_a_name_and_gets_it_by_a_transfer_is_woken_e
         got.append(await names.acquire("leader"))
 
     wake = AcquireQueues[Any, Any].wake
-    failures = iter([fail])
-    monkeypatch.setattr(AcquireQueues, "wake", lambda *args: next(failures, wake)(*args))
+    failures = [MemoryError()]
+
+    def fails_once(self: Any, queue: Any, owner: Any) -> None:
+        if failures:
+            raise failures.pop()
+        wake(self, queue, owner)
+
+    monkeypatch.setattr(AcquireQueues, "wake", fails_once)
     async with trio.open_nursery() as nursery:
         waiting: Any = await nursery.start(wait)
         await wait_all_tasks_blocked()
@@ -202,7 +208,10 @@ async def test_a_change_and_one_that_is_undone_are_counted_each(
         names.update_value("a", lambda value: value + 1)
         names.unregister("a")
         assert removals.count == 2
-        names._names._undo_record("a", *[names._names.entry("a")] * 2)  # type: ignore[arg-type]
+        names.register("a", 2)
+        entry = names._names.entry("a")
+        assert entry is not None
+        names._names._undo_record("a", entry, entry)
         assert removals.count == 3
 
 

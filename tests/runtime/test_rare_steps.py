@@ -348,9 +348,12 @@ async def test_a_task_that_seems_to_run_but_whose_thread_does_not_show_it_has_th
         task_status.started(trio.lowlevel.current_task())
         await trio.sleep(1)
 
+    def seems_to_run(task: trio.lowlevel.Task) -> bool:
+        return True
+
     async with trio.open_nursery() as nursery:
         task = await nursery.start(sleep)
-        monkeypatch.setattr(standing, "is_running", lambda _: True)
+        monkeypatch.setattr(standing, "is_running", seems_to_run)
         assert next(frame.f_code.co_name for frame, _ in standing.frames_of(task, thread=0)) == "sleep"
 
 
