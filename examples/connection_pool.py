@@ -91,7 +91,7 @@ async def check(path: Path, connections: int, lose_at: set[int]) -> list[Stateme
 @contextmanager
 def showing_progress(total: int) -> Generator[Callable[[int], None]]:
     """A function to call when a job is done, and a bar or lines that show it."""
-    if not sys.stdout.isatty():
+    if sys.stdout is None or not sys.stdout.isatty():  # None: the program was started without one
         yield lambda done: print_each_tenth(done, total)
         return
     with Progress(

@@ -145,6 +145,12 @@ async def test_a_pool_without_a_database_does_not_start(tmp_path: Path) -> None:
 # The program
 
 
+def test_without_an_output_the_work_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)  # as Python has it if the program is started without one
+    with connection_pool.showing_progress(1) as show:
+        show(1)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
 def test_in_a_terminal_the_progress_is_a_bar_and_the_cursor_comes_back(path: Path) -> None:
     terminal, inside = os.openpty()
