@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Awaitable, Generator
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
@@ -353,3 +354,38 @@ async def test_a_worker_whose_idle_timeout_is_no_number_at_the_end_of_a_claim_cr
     assert ref.exit is not None
     assert isinstance(ref.exit.error, TypeError)
     assert "idle_timeout" in str(ref.exit.error)
+
+
+@pytest.mark.parametrize("has_started", [True, False])
+async def test_on_stop_runs_once_if_a_step_of_the_end_fails_for_want_of_memory(
+    has_started: bool, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    stopped: list[str] = []
+
+    class Connected(Worker):
+        async def on_start(self) -> None:
+            with trio.CancelScope(shield=True):  # as a thread that opens a connection
+                await trio.sleep(1)
+
+        async def on_stop(self, exit: Exit) -> None:
+            stopped.append(exit.reason)
+
+    names: trioreg.Registry[str, None] = trioreg.Registry("names")
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+
+        async def start() -> None:
+            with suppress(ActorExited, MemoryError):
+                await supervisor.start_child(Connected, name=names.via("a"), restart="temporary")
+
+        nursery.start_soon(start)
+        await trio.sleep(2 if has_started else 0.5)
+        ref = names.whereis("a", of=Connected)
+        assert ref is not None
+        ref.cast_nowait(Worker.work)
+        ref.cast_nowait(Worker.note, "never handled")
+        await wait_all_tasks_blocked()
+        fail_once(monkeypatch, life, "_refuse_unanswered")
+        ref.cancel()
+        exit = await ref.wait()
+        assert (exit.reason, type(exit.error)) == ("crashed", MemoryError)
+        assert stopped == ["shutdown"]  # the error came after that was decided

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,7 @@ from support.observed import Plain, Raising, Slow, Steps, look
 from trioreg import ChildSpec, Entry, PubSub, Registry, open_dynamic_supervisor, open_pool, open_supervisor
 from trioreg._observer import BadParam, NotThere, Observation, pace
 from trioreg._observer import table as table_page
+from trioreg._observer.owner_tables import _share_of
 from trioreg._observer.page import PAGE_ROWS
 from trioreg._observer.registries import PAGE
 from trioreg._observer.table import PAGE as TABLE
@@ -325,3 +327,12 @@ async def test_rows_that_come_and_go_during_a_look_do_no_harm() -> None:
             page = await rows_of(observation, "KeyPartition0", q="1")
             assert 0 < page["matched"] <= 2001
         done.set()
+
+
+async def test_the_bytes_of_one_of_many_keys_are_its_share_of_the_dict_that_they_are_in() -> None:
+    names: Registry[int, None] = Registry("names")
+    for key in range(100):
+        names.register(key)
+    (entry,) = names.lookup(7)
+    together = sys.getsizeof(dict.fromkeys(range(100)))
+    assert together // 200 <= _share_of(entry.owner, names._names) <= together // 50

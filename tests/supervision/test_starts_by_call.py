@@ -85,13 +85,18 @@ async def test_starts_by_call_run_side_by_side(autojump_clock: MockClock) -> Non
         async def start(number: int) -> None:
             await rooms.call(Rooms.start_child, ChildSpec(Room, (3,), name=names.via(f"{number}")))
 
+        async def start_or_get(number: int) -> None:
+            method: Any = Rooms.start_or_get  # mypy does not see its overloads through a call's
+            await rooms.call(method, Room, 3, name=names.via(f"perhaps {number}"))
+
         began = trio.current_time()
         async with trio.open_nursery() as nursery:
             for number in range(10):
                 nursery.start_soon(rooms.call, Rooms.open, f"own {number}", 3)
                 nursery.start_soon(start, number)
+                nursery.start_soon(start_or_get, number)
         counts = await rooms.call(Rooms.count_children)
-        assert (counts.specs, counts.active) == (20, 20)
+        assert (counts.specs, counts.active) == (30, 30)
         assert trio.current_time() - began == 3
 
 

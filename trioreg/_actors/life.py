@@ -145,7 +145,7 @@ async def run_actor(cell: Cell, factory: Callable[..., Any], args: tuple[object,
     except (MemoryError, RecursionError) as error:
         if is_being_closed(cell.task):
             raise
-        await _end_after(error, cell, is_stopped=is_stopped)
+        await _end_after(error, cell, is_set_up=is_set_up, is_stopped=is_stopped)
     finally:
         del factory, args  # the traceback of a crash may keep this frame
         _finish(cell)
@@ -169,7 +169,7 @@ def _take(cell: Cell, made: object) -> None:
     cast("Behaviour", made)._trioreg_take(cell)
 
 
-async def _end_after(error: BaseException, cell: Cell, *, is_stopped: bool) -> None:
+async def _end_after(error: BaseException, cell: Cell, *, is_set_up: bool, is_stopped: bool) -> None:
     """A step of the end has failed half-way, for want of memory: that is a crash of the actor, and its end goes on.
 
     Each step can be done again from its beginning. Only `on_stop` can't: it is not run twice.
@@ -181,7 +181,7 @@ async def _end_after(error: BaseException, cell: Cell, *, is_stopped: bool) -> N
     if cell.life.background is not None:
         await end_background_tasks(cell.life.background)
     hooks = cell.hooks
-    if hooks is not None and hooks.has_on_stop and cell.life.has_started and not is_stopped:
+    if hooks is not None and hooks.has_on_stop and (cell.life.has_started or is_set_up) and not is_stopped:
         await _run_on_stop(cell)
 
 
