@@ -31,7 +31,13 @@ SWEEPS = ("--ignore-glob=tests/*/test_inside_*.py", MACHINES)
 """Leaves out the faults at each call, Ctrl-C at each line and the state machines: a third of the time of all tests."""
 
 EXAMPLES = "--ignore=tests/examples"
-"""Leaves out the examples."""
+"""Leaves out the examples: the session of that name runs them."""
+
+AROUND = tuple(
+    f"--ignore=tests/{name}"
+    for name in ("observer", "program", "testing", "differential", "mutation", "soak", "test_docs.py")
+)
+"""Leaves out what is around the runtime."""
 
 
 def group(name: str) -> tuple[str, ...]:
@@ -134,8 +140,8 @@ def left_out(python: str) -> tuple[str, ...]:
     if oldest == newest:
         return ()
     if python == oldest:
-        return (MACHINES,)
-    return (EXAMPLES,) if python == newest else (*SWEEPS, EXAMPLES)
+        return MACHINES, EXAMPLES
+    return (EXAMPLES,) if python == newest else (*SWEEPS, EXAMPLES, *AROUND)
 
 
 @nox.session

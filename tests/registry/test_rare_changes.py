@@ -13,6 +13,7 @@ from trioreg import Event, Registered, Registry, current_owner
 from trioreg._registry import Removals, Selection, keys_of, watching
 from trioreg._registry.acquire_queue import AcquireQueues
 from trioreg._registry.totals import Totals
+from trioreg._runtime import Run, current_run
 
 
 class Touchy:
@@ -42,6 +43,27 @@ def touchy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def fail(*_: object, **__: object) -> Any:
     raise MemoryError
+
+
+@pytest.mark.parametrize("is_watched", [False, True])
+def test_a_registry_whose_run_broke_down_can_be_used_in_the_next_one(is_watched: bool) -> None:
+    names: Registry[str, None] = Registry("names")
+
+    async def first() -> Run:
+        names.register("a")
+        return current_run()
+
+    broken = trio.run(first)
+    assert broken.is_over
+
+    async def second() -> int:
+        names.register("a")
+        return names.count()
+
+    if is_watched:
+        names._names.watch()
+    names._names._run = broken  # as if the end of that run had failed
+    assert trio.run(second) == 1
 
 
 def test_the_signature_of_meta_shows_that_the_default_may_be_missing() -> None:

@@ -35,6 +35,33 @@ async def test_a_change_of_many_names_inside_of_another_is_a_part_of_that() -> N
         run.end_step()
 
 
+@pytest.mark.parametrize("forgets_itself", [False, True])
+async def test_each_holder_is_told_of_the_end_of_its_task_once(forgets_itself: bool, autojump_clock: MockClock) -> None:
+    run = current_run()
+    told: list[str] = []
+
+    class Holder:
+        def __init__(self, name: str, coro: Any) -> None:
+            self.name = name
+            self.coro = coro
+
+        def _task_ended(self) -> None:
+            told.append(self.name)
+            if forgets_itself:
+                del run.holders[self.coro]
+
+    async def hold(name: str) -> None:
+        coro = trio.lowlevel.current_task().coro
+        run.hold(coro, Holder(name, coro))
+        await wait_all_tasks_blocked()
+
+    async with trio.open_nursery() as nursery:
+        for name in ("a", "b"):
+            nursery.start_soon(hold, name)
+    assert sorted(told) == ["a", "b"]
+    assert not run.holders
+
+
 async def test_a_second_task_that_holds_a_name_needs_no_second_instrument(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
     names.register("a")

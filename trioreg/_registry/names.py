@@ -153,10 +153,15 @@ class Names(Tables[K, V]):
         can only meet here.
         """
         with _binding:
-            if self._run is not run and self._run is not None:  # a run that ends lets its registries go
-                raise RuntimeError(
-                    f"registry {self.name!r} is in use by another Trio run ({self._run!r}) until that run ends"
-                )
+            if self._run is not run and self._run is not None:
+                if not self._run.is_over:
+                    raise RuntimeError(
+                        f"registry {self.name!r} is in use by another Trio run ({self._run!r}) until that run ends"
+                    )
+                # If that run broke down, its tasks still seem to wait.
+                self.queues.by_key.clear()
+                if self.notifier is not None:
+                    self.notifier.forget_tasks()
             self._run = run
             run.registries.add(self)
             if run.instruments is not None and run.instruments.see_names:

@@ -101,9 +101,10 @@ class Run(trio.abc.Instrument):
         return f"<trio run in thread {self.thread}>"
 
     def hold(self, coro: CoroutineType[Any, Any, Any], holder: Holder) -> None:
-        """A task holds a name now, the first one: call ``holder._task_ended`` in the step in which the task ends."""
-        add_instrument(self)
-        self.sees_ends = True
+        """A task holds a name now: call ``holder._task_ended`` in the step in which the task ends."""
+        if not self.sees_ends:
+            add_instrument(self)
+            self.sees_ends = True
         self.holders[coro] = holder
 
     def begin_step(self) -> bool:
@@ -164,7 +165,8 @@ class Run(trio.abc.Instrument):
                 holder._task_ended()
             except (MemoryError, RecursionError):
                 do_later(self.token, holder._task_ended)
-            del self.holders[coro]  # no call, so it can't fail
+            if coro in self.holders:
+                del self.holders[coro]
         if not self.holders and self.sees_ends:
             self.sees_ends = False
             remove_instrument(self)
