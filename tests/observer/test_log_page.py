@@ -330,3 +330,27 @@ async def test_a_look_at_the_log_is_a_checkpoint() -> None:
         scope.cancel()
         await look(PAGE)
     assert scope.cancelled_caught
+
+
+def test_a_handler_behind_a_ring_that_goes_in_the_middle_of_a_line_gets_the_line() -> None:
+    got: list[str] = []
+
+    class Drops(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            rings.clear()  # as the garbage collector does, at any moment
+
+    class Notes(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            got.append(record.getMessage())
+
+    logger = logging.getLogger("trioreg")
+    rings = [LogRing()]
+    others = [Drops(), Notes()]
+    for handler in others:
+        logger.addHandler(handler)
+    try:
+        logger.error("the line")
+    finally:
+        for handler in others:
+            logger.removeHandler(handler)
+    assert got == ["the line"]

@@ -76,7 +76,7 @@ class LogRing:
         self._lines: deque[LogLine] = deque(maxlen=LINES)
         self._handler = _RingHandler(self)
         self.attach()
-        finalize(self, logging.getLogger(_LOGGER).removeHandler, self._handler)
+        finalize(self, _remove, self._handler)
 
     def attach(self) -> None:
         """Take the lines from now on, also if the program has set up its logging anew. Nothing, if it does so."""
@@ -84,7 +84,7 @@ class LogRing:
 
     def detach(self) -> None:
         """Take no more lines, until the next `attach`. What is kept stays."""
-        logging.getLogger(_LOGGER).removeHandler(self._handler)
+        _remove(self._handler)
 
     def lines(self) -> list[LogLine]:
         """What is kept, the newest first. Not a checkpoint."""
@@ -171,6 +171,12 @@ def _message_of(record: logging.LogRecord) -> str:
 
 def _field(record: logging.LogRecord, name: str) -> str:
     return text_of(vars(record).get(name)) or ""
+
+
+def _remove(handler: _RingHandler) -> None:
+    """Into a new list: `logging` may be going through the old one, and would pass by the handler behind this one."""
+    logger = logging.getLogger(_LOGGER)
+    logger.handlers = [each for each in logger.handlers if each is not handler]
 
 
 def _pass_on(handler: _RingHandler, record: logging.LogRecord) -> None:
