@@ -4,7 +4,7 @@ No actor ever waits for another one. So a transfer from A to B and one from B to
 
 1. The payer's actor gets the message. It makes one transfer after the other.
 2. The database makes the transfer, in one transaction. This is the moment when the money moves.
-3. The payee's actor is told to forget the balance that it has in memory, and nobody waits for that.
+3. The payee's actor is told to forget the balance that it has in memory, and no actor waits for that.
 
 All that an actor knows is in the database too. So it may end at any time, and its next life loses nothing.
 """

@@ -30,7 +30,7 @@ class Store(trioreg.Actor):
         await trio.to_thread.run_sync(self._append, game, number, entry)
 
     async def read(self, game: str) -> list[str]:
-        """All entries of a game. A game that nobody has played has none."""
+        """All entries of a game. A game without moves has none."""
         return await trio.to_thread.run_sync(self._read, game)
 
     def _open(self) -> sqlite3.Connection:

@@ -82,7 +82,7 @@ class Cart(Actor):
         return self.contents()
 
     def share(self, people: int) -> int:
-        return self.contents()["total"] // people  # the bug that we have left in: nobody checks for 0 people
+        return self.contents()["total"] // people  # the bug that we have left in: there is no check for 0 people
 
     @raises(Declined)
     async def pay(self) -> Contents:

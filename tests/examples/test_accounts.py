@@ -515,7 +515,7 @@ def test_kill_9_in_the_middle_of_transfers_loses_nothing_that_was_acknowledged(p
             return await traffic.make_all(bank, wanted)
 
     assert trio.run(make_the_rest) == len(wanted) + traffic.ACCOUNTS - len(made)
-    assert in_file(path)[0] == after([*traffic.opening(), *wanted])  # each was made once, whoever made it
+    assert in_file(path)[0] == after([*traffic.opening(), *wanted])  # each was made once, before the kill or after it
 
 
 def id_of(line: str) -> str:

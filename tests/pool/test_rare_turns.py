@@ -71,27 +71,17 @@ def test_a_caller_that_comes_back_stands_behind_those_that_came_before_it() -> N
     assert [person.number for person in line] == [0, 1, 2, 3, 5]
 
 
-async def test_a_claim_that_can_not_be_noted_gives_its_worker_back_even_if_that_fails_at_first(
-    site: Site, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(TaskOwner, "_take"), (desk_module, "cancel_shielded_checkpoint")],
+    ids=["when it is noted", "at its checkpoint"],
+)
+async def test_a_claim_that_fails_gives_its_worker_back_even_if_that_fails_at_first(
+    owner: Any, name: str, site: Site, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     async with open_pool(Hand, site, size=1) as pool:
         with monkeypatch.context() as patch:
-            fails_once(patch, TaskOwner, "_take", Bang)
-            failed = fails_once(patch, Desk, "give_back")
-            with pytest.raises(Bang):
-                async with pool.claim():
-                    raise AssertionError("it must not begin")
-            await wait_all_tasks_blocked()
-        assert failed
-        assert await all_are_free(pool)
-
-
-async def test_a_claim_that_fails_at_its_checkpoint_gives_its_worker_back_even_if_that_fails_at_first(
-    site: Site, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
-    async with open_pool(Hand, site, size=1) as pool:
-        with monkeypatch.context() as patch:
-            fails_once(patch, desk_module, "cancel_shielded_checkpoint", Bang)
+            fails_once(patch, owner, name, Bang)
             failed = fails_once(patch, Desk, "give_back")
             with pytest.raises(Bang):
                 async with pool.claim():
