@@ -29,7 +29,7 @@ S = TypeVar("S", bound=SupervisorBase)
 FIXTURES = ("supervisor", "dynamic_supervisor")
 
 
-class TestUnderWatch:
+class WatchedTest:
     """What the fixtures know of one test.
 
     Attributes:
@@ -38,8 +38,6 @@ class TestUnderWatch:
         problems: What went wrong, apart from the error of the test itself.
         has_run: Whether pytest-trio has run the fixtures.
     """
-
-    __test__ = False
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -59,7 +57,7 @@ class TestUnderWatch:
             print(f"\n{text}", file=sys.stderr, flush=True)
 
 
-_WATCHED = pytest.StashKey[TestUnderWatch]()
+_WATCHED = pytest.StashKey[WatchedTest]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -140,7 +138,7 @@ def _asked_for(item: Any) -> str:
 # The fixtures
 
 
-def _trioreg_test(request: pytest.FixtureRequest) -> TestUnderWatch:
+def _trioreg_test(request: pytest.FixtureRequest) -> WatchedTest:
     """What went wrong with a test. It refuses a test in which a fixture of pytest-trio does not work."""
     item: Any = request.node
     if item.get_closest_marker("trio") is None:
@@ -157,7 +155,7 @@ def _trioreg_test(request: pytest.FixtureRequest) -> TestUnderWatch:
             " supervisor in the test: async with checked(), open_supervisor(at_end='stop') as supervisor: ...",
             pytrace=False,
         )
-    watched = item.stash[_WATCHED] = TestUnderWatch(item.config)
+    watched = item.stash[_WATCHED] = WatchedTest(item.config)
     for each in FIXTURES:
         for marker in reversed(list(item.iter_markers(each))):  # that of the test comes last, and wins
             if marker.args:
@@ -166,7 +164,7 @@ def _trioreg_test(request: pytest.FixtureRequest) -> TestUnderWatch:
     return watched
 
 
-async def _trioreg_check(_trioreg_test: TestUnderWatch) -> AsyncIterator[TestUnderWatch]:
+async def _trioreg_check(_trioreg_test: WatchedTest) -> AsyncIterator[WatchedTest]:
     """The check of a whole test. The supervisors of the other fixtures end before it does."""
     watched = _trioreg_test
     watched.has_run = True
@@ -182,7 +180,7 @@ async def _trioreg_check(_trioreg_test: TestUnderWatch) -> AsyncIterator[TestUnd
         watched.problems += leaks
 
 
-async def supervisor(_trioreg_check: TestUnderWatch) -> AsyncIterator[Supervisor]:
+async def supervisor(_trioreg_check: WatchedTest) -> AsyncIterator[Supervisor]:
     """A trioreg Supervisor that runs during the test: start what you test with ``await supervisor.start_child(...)``.
     At the end of the test it stops its children, the newest first. The test fails, and says why, if an actor crashes
     (also one that is restarted), unless you expect it with ``async with trioreg.testing.expect_crash(ValueError):``. It
@@ -194,7 +192,7 @@ async def supervisor(_trioreg_check: TestUnderWatch) -> AsyncIterator[Supervisor
         yield opened
 
 
-async def dynamic_supervisor(_trioreg_check: TestUnderWatch) -> AsyncIterator[DynamicSupervisor]:
+async def dynamic_supervisor(_trioreg_check: WatchedTest) -> AsyncIterator[DynamicSupervisor]:
     """A trioreg DynamicSupervisor that runs during the test, for children that come and go.
     At the end of the test it stops its children side by side. What fails the test is the same as for ``supervisor``.
 

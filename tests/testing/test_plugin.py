@@ -175,6 +175,11 @@ async def test_deaf(supervisor, autojump_clock):
     await supervisor.start_child(Deaf)
 
 
+async def test_two_that_stay(supervisor, dynamic_supervisor, autojump_clock):
+    for each in (supervisor, dynamic_supervisor):
+        await each.start_child(Slow)
+
+
 async def test_sour(supervisor, autojump_clock):
     await supervisor.start_child(Sour)
 
@@ -318,6 +323,10 @@ def test_an_actor_that_would_never_stop_is_killed(output: str, name: str) -> Non
     assert outcome(output, f"test_{name}").startswith("FAILED - Failed: <")
 
 
+def test_two_actors_that_do_not_stop_are_both_named(output: str) -> None:
+    assert len(re.findall(r"<Slow #\d+> did not stop within its 5 seconds", text(output, "test_two_that_stay"))) == 2
+
+
 def test_what_does_not_heed_its_kill_is_said_at_once_past_the_capture_of_pytest(output: str) -> None:
     stderr = output.rpartition("short test summary info")[2]
     assert "\ntrioreg: supervisor does not end, although all is killed:\n<Deaf #" in stderr
@@ -343,6 +352,8 @@ def test_a_test_that_a_fixture_does_not_suit_says_what_to_write(output: str) -> 
     assert sync in text(output, "test_sync")
     assert "async with checked(), open_supervisor(at_end='stop') as supervisor" in text(output, "test_hypothesis")
     assert "takes options by name, not (10,)" in text(output, "test_wrong_options")
+    for name in ("sync", "hypothesis", "wrong_options"):
+        assert "pytest_plugin.py" not in text(output, f"test_{name}"), "the code of the plugin helps nobody"
 
 
 def test_a_test_may_skip_and_fail_as_expected(output: str) -> None:
@@ -393,6 +404,7 @@ def test_without_pytest_trio_a_fixture_says_what_to_install_and_other_tests_go_o
     assert outcome(output, "test_plain") == "PASSED"
     needs = "the fixture 'dynamic_supervisor' needs pytest-trio: pip install 'trioreg[testing]'"
     assert needs in text(output, "test_marked")
+    assert "pytest_plugin.py" not in text(output, "test_marked"), "the code of the plugin helps nobody"
 
 
 def test_the_list_of_fixtures_explains_each(marked: pytest.Pytester) -> None:
