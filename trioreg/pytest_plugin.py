@@ -54,7 +54,7 @@ class WatchedTest:
         """Show a text at once: what pytest captures is not seen if the test never ends."""
         capture: Any = self._config.pluginmanager.get_plugin("capturemanager")
         with capture.global_and_fixture_disabled():
-            print(f"\n{text}", file=sys.stderr, flush=True)
+            print(f"\n{text}", file=sys.stderr)
 
 
 _WATCHED = pytest.StashKey[WatchedTest]()

@@ -13,6 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 from trioreg import open_on_demand
 
 
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")  # it was made, and then no task
 @pytest.mark.parametrize("kind", [AtCall, WithRoom])
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_first_message_that_fails_on_its_way_leaves_a_life_with_a_task_or_none(kind: Any, is_first: bool) -> None:
