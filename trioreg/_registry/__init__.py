@@ -7,11 +7,12 @@ name). Below them are the tables (`tables.py`, `partition.py`), queries and patt
 This wing never starts or ends an actor. Other wings import from here, not from the files.
 """
 
+from .bound_tables import Purpose
 from .changes import Removals, Selection
 from .entry import Entry
 from .events import Event, Follower, Listener, Registered, Unregistered
 from .holders import holders_of, keys_of
-from .names import Names, Purpose
+from .names import Names
 from .pattern import ANY, Is, Var
 from .registry import Registry, Via
 from .table_viewer import Table, dump_of, tables_of
