@@ -71,6 +71,40 @@ async def test_a_stream_ends_with_the_program_and_says_so(autojump_clock: MockCl
     assert client.events[1:] == [("end", {})]
 
 
+async def test_the_mounting_server_ends_the_open_streams_and_later_ones_may_open(autojump_clock: MockClock) -> None:
+    app, first, later = app_of(page_with("x")), Listener(), Listener()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(first.listen, app)
+        await trio.sleep(1)
+        app.end_live_pages()
+        await wait_all_tasks_blocked()
+        assert first.events[1:] == [("end", {})]
+        nursery.start_soon(later.listen, app)
+        await trio.sleep(1)
+        assert not later.is_over
+        app.end_live_pages()
+    assert later.events[1:] == [("end", {})]
+
+
+async def test_a_stream_ends_that_is_at_its_first_look_when_the_mounting_server_ends(autojump_clock: MockClock) -> None:
+    def look(params: object) -> dict[str, object]:
+        app.end_live_pages()
+        return {"text": "x"}
+
+    app, client = app_of(page_of(look)), Listener()
+    await client.listen(app)
+    assert client.events[-1] == ("end", {})
+
+
+async def test_without_a_request_there_are_no_live_pages_to_end() -> None:
+    app_of().end_live_pages()
+
+
+def test_live_pages_are_ended_in_a_trio_run_only() -> None:
+    with pytest.raises(RuntimeError):
+        app_of().end_live_pages()
+
+
 async def test_a_stream_that_is_cancelled_says_that_it_ends(autojump_clock: MockClock) -> None:
     client = Listener()
     async with trio.open_nursery() as nursery:

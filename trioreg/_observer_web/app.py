@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route, Router
 
 from .._observer import PAGES, BadParam, NotThere, Page, Params
-from .._runtime import Identity
+from .._runtime import Identity, current_run
 from .act import answer, question
 from .addresses import Hosts
 from .answers import Refused, plain, refused
@@ -80,6 +80,28 @@ class ObserverApp(Identity):
         if not isinstance(base, str) or not base.startswith(("http://", "https://")):
             raise ValueError(f'base must be an address as in "http://127.0.0.1:8000/observer", not {base!r}')
         return f"{base.rstrip('/')}/?token={self.token}"
+
+    def end_live_pages(self) -> None:
+        """End the live pages that are open in this Trio run. Each shows that the program is over, and asks no more.
+
+        A live page is a request without an end, so a server that waits for its running requests would wait for it.
+        Call this when the server into which you have mounted the application begins to shut down::
+
+            try:
+                await trio.serve_listeners(talk, listeners, handler_nursery=connections)
+            finally:
+                pages.end_live_pages()
+
+        `trioreg.observer.serve` and `trioreg.observer.Observer` do it by themselves. Not a checkpoint; it costs as much
+        as there are live pages, at most 32.
+
+        Raises:
+            RuntimeError: It is not called in a Trio run.
+        """
+        current_run()
+        state = self._state_of_run.get(None)
+        if state is not None:
+            state.end_open_streams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI interface."""

@@ -52,6 +52,11 @@ class State:
             self.observation.log.detach()
         self.ending.set()
 
+    def end_open_streams(self) -> None:
+        """End the live streams that are open now. More may be opened after that."""
+        self.ending.set()
+        self.ending = trio.Event()
+
     @contextmanager
     def one_stream(self) -> Generator[None]:
         """A live stream. `Refused` if there are too many."""

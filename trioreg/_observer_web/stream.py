@@ -51,6 +51,7 @@ class Stream:
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Send looks until the client goes, or the program ends."""
+        ending = self._state.ending
         # The first look comes before the headers: a page that is not there is an error with its status.
         first = await self._next_look()
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
@@ -65,7 +66,7 @@ class Stream:
             nursery.cancel_scope.cancel()
 
         async def end_with_program() -> None:
-            await self._state.ending.wait()
+            await ending.wait()
             nursery.cancel_scope.cancel()
 
         try:
