@@ -18,8 +18,13 @@ from sphinx.util.inspect import stringify_signature
 from sphinx.util.logging import getLogger
 from trioreg._actors import WaitingKind, WhyLeft
 from trioreg._pool.strategy import StrategyName
+from trioreg._registry.names import Purpose
+from trioreg._supervision.child import ChildState
+from trioreg._supervision.child_spec import Factory, Restart
+from trioreg._supervision.restart_limit import Then
 from trioreg._supervision.strategy import AutoShutdown, Strategy
 from trioreg._supervision.tree import NodeState
+from trioreg._testing.chaos import ChaosKind
 
 logger = getLogger(__name__)
 
@@ -45,6 +50,8 @@ MESSAGES = {
     "cast": ("(method: Callable[[A, ...], object], /, *args, **kwargs)", "None"),
     "cast_nowait": ("(method: Callable[[A, ...], object], /, *args, **kwargs)", "None"),
     "on": ("(method: Callable[[A, ...], R], /)", "Answers[..., R]"),
+    "cast_after": ("(seconds: float, method: Callable[[Self, ...], object], /, *args, **kwargs)", "Timer"),
+    "cast_every": ("(seconds: float, method: Callable[[Self, ...], object], /, *args, **kwargs)", "Timer"),
     "sent": ("(method: Callable[[A, ...], object], /, *args, **kwargs)", "Sent"),
 }
 
@@ -54,26 +61,34 @@ READABLE = {
     "SupervisorBase": "Supervisor",
     "T_co": "T",
     "R_co": "R",
+    "*_: object": "*args: object",
+    "**__: object": "**kwargs: object",
     "= MISSING": "= ...",
     "= NO_KEY": "= ...",
     "= _KINDS": "= ('crash', 'kill', 'cancel', 'delay')",
     "= trio.TASK_STATUS_IGNORED": "= ...",
 }
 ALIASES = {
-    name: str(alias).replace("typing.", "")
+    name: re.sub(r"\b(typing|collections\.abc|trioreg(\.\w+)*)\.", "", str(alias))
     for name, alias in {
         "ActorState": trioreg.ActorState,
         "AutoShutdown": AutoShutdown,
+        "ChaosKind": ChaosKind,
+        "ChildState": ChildState,
+        "Factory": Factory,
         "NodeState": NodeState,
+        "Purpose": Purpose,
+        "Restart": Restart,
         "Strategy": Strategy,
         "StrategyName": StrategyName,
+        "Then": Then,
         "WaitingKind": WaitingKind,
         "WhyLeft": WhyLeft,
     }.items()
 }
 ALIAS = re.compile(rf"(?<![\w.])(?:{'|'.join(ALIASES)})\b")
 NOT_PUBLIC = re.compile(r"~(?!trioreg\.[A-Za-z])(?:[\w.]+\.)?(\w+)")
-PRIVATE = re.compile(r"trioreg\._|\b_[a-z]|\w+Base\b|= (?!ANY)[A-Z_]{3,}\b")
+PRIVATE = re.compile(r"trioreg\._|\*_|\b_[a-z]|\w+Base\b|= (?!ANY)[A-Z_]{3,}\b")
 UNPACKED = re.compile(r"Unpack\[(\w+)\]")
 MEMBERS: dict[str, list[str]] = {}
 """The members of each class, in the order of its page."""
@@ -149,6 +164,30 @@ def _readable(text: str) -> str:
     return text
 
 
+def mend_fields(_: Sphinx, what: str, name: str, obj: Any, options: object, lines: list[str]) -> None:
+    """Put right what napoleon makes of our docstrings.
+
+    The type of an attribute stands beside its name, as a reader expects, and not below its description. And a colon in
+    the first sentence is a colon: napoleon takes what is before it for a type. But a type is in the signature.
+    """
+    shown: list[str] = []
+    place = 0  # of the attribute, or of what is returned
+    for line in lines:
+        indent, _, field = line.partition(":")
+        kind, _, said = field.partition(": ")
+        if line.startswith((".. attribute::", ":returns:")) or not shown:
+            place = len(shown)
+        if kind == "type" and indent == "   ":
+            shown.insert(place + 1, f"{indent}:type: {_readable(said)}")
+        elif kind == "type" and what == "property":
+            shown[0] = f"{said}: {shown[0]}"
+        elif kind == "rtype" and not indent:
+            shown[place] = shown[place].replace(":returns: ", f":returns: {said}: ")
+        else:
+            shown.append(line)
+    lines[:] = shown
+
+
 def show_inherited(_: Sphinx, what: str, name: str, obj: Any, options: object, lines: list[str]) -> None:
     """Below a class: what it has from another public class, each with its signature, its first sentence and a link."""
     if what != "class" or not name.startswith("trioreg."):
@@ -186,5 +225,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", prepare_overloads)
     app.connect("builder-inited", order_members)
     app.connect("autodoc-process-signature", readable)
+    app.connect("autodoc-process-docstring", mend_fields)
     app.connect("autodoc-process-docstring", show_inherited)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
