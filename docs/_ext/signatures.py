@@ -58,9 +58,12 @@ MESSAGES = {
 # What stands in a signature, and what a reader needs to see there.
 READABLE = {
     "Callable[[...]": "Callable[...",
+    "Callable[[P], ": "Callable[P, ",
+    "= inf": "= math.inf",
     "SupervisorBase": "Supervisor",
     "T_co": "T",
     "R_co": "R",
+    "SpanAttributes": "Callable[[Message], Attributes]",
     "*_: object": "*args: object",
     "**__: object": "**kwargs: object",
     "= MISSING": "= ...",
@@ -109,11 +112,12 @@ def prepare_overloads(_: Sphinx) -> None:
 
 def order_members(app: Sphinx) -> None:
     """Autodoc sorts by the lines of the source, which say nothing here: a class takes its methods from many files."""
-    analyzer = ModuleAnalyzer.for_module("trioreg")
-    analyzer.analyze()
     pages = sorted((Path(app.confdir) / "reference").glob("*.md"))
     page = "\n".join(page.read_text(encoding="utf-8") for page in pages)
-    for name, members in re.findall(r"^\.\. autoclass:: trioreg\.(\w+)\n +:members: (.+)$", page, re.MULTILINE):
+    listed = re.compile(r"^\.\. autoclass:: (trioreg(?:\.[a-z]+)?)\.(\w+)(?:\(\))?\n +:members: (.+)$", re.MULTILINE)
+    for module, name, members in listed.findall(page):
+        analyzer = ModuleAnalyzer.for_module(module)
+        analyzer.analyze()
         MEMBERS[name] = members.split(", ")
         for place, member in enumerate(MEMBERS[name]):
             analyzer.tagorder[f"{name}.{member}"] = place
@@ -147,6 +151,12 @@ def readable(
             return _readable(signature), None
     if short in MESSAGES and what in ("method", "function"):
         return MESSAGES[short]
+    if obj is trioreg.open_pool:  # its options are those of the class, and `name` is one of them
+        made = stringify_signature(inspect.signature(trioreg.Pool), show_return_annotation=False)
+        options = made.replace("(name: str, factory", "(factory").replace(
+            "size: int,", "size: int, name: str | None = None,"
+        )
+        return _readable(options.replace("[[*Ts], A]", "[[*Ts], A] | Pool[A]")), result and _readable(result)
     if signature is None:
         return None
     if "= SHOWN" in signature:
