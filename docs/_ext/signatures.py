@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,38 @@ MESSAGES = {
     "sent": ("(method: Callable[[A, ...], object], /, *args, **kwargs)", "Sent"),
 }
 
+# What type checkers read in the overloads, in a line. What is replaced has to be there.
+STARTS = (
+    ("factory: Callable[..., Any] | ", "factory: Callable[[*Ts], A] | "),
+    ("*args: Any", "*args: *Ts"),
+    ("ActorRef[Any]", "ActorRef[A]"),
+)
+STREAM = (("TaskStream[Any]", "TaskStream[R] | TaskStream[Outcome[T, R]]"),)
+EXACT = {
+    "start_child": STARTS,
+    "start_or_get": STARTS,
+    "open_partition_supervisor": (
+        *STARTS[:2],
+        ("Partitions[Any]", "Partitions[A]"),
+        ("Supervisor[Any]", "Supervisor[A]"),
+    ),
+    "child": (
+        ("factory: Callable[..., Any]", "factory: Callable[P, A]"),
+        ("*args: Any, **kwargs: Any", "*args: P.args, **kwargs: P.kwargs"),
+        ("ChildSpec[Any]", "ChildSpec[A]"),
+    ),
+    "open_pool": (("Pool[Any]", "Pool[A]"),),
+    "open_stream": STREAM,
+    "Pool.map": (
+        ("Callable[[A, T], Any]", "Callable[[A, T], R]"),
+        ("Callable[[Any], Hashable]", "Callable[[T], Hashable]"),
+        *STREAM,
+    ),
+    "Registry.via": (("of: type[Any]", "of: type[A]"), ("Via[K, V, Any]", "Via[K, V, A]")),
+    "Registry.whereis": (("of: type[Any]", "of: type[A]"),),
+    "Registry.refs": (("of: type[Any]", "of: type[A]"), ("ActorRef[Any]", "ActorRef[A]")),
+}
+
 # What stands in a signature, and what a reader needs to see there.
 READABLE = {
     "Callable[[...]": "Callable[...",
@@ -92,6 +125,7 @@ ALIASES = {
 ALIAS = re.compile(rf"(?<![\w.])(?:{'|'.join(ALIASES)})\b")
 NOT_PUBLIC = re.compile(r"~(?!trioreg\.[A-Za-z])(?:[\w.]+\.)?(\w+)")
 PRIVATE = re.compile(r"trioreg\._|\*_|\b_[a-z]|\w+Base\b|= (?!ANY)[A-Z_]{3,}\b")
+PARAMETER = re.compile(r":param (\S+): (.*)")
 UNPACKED = re.compile(r"Unpack\[(\w+)\]")
 MEMBERS: dict[str, list[str]] = {}
 """The members of each class, in the order of its page."""
@@ -156,12 +190,24 @@ def readable(
         options = made.replace("(name: str, factory", "(factory").replace(
             "size: int,", "size: int, name: str | None = None,"
         )
-        return _readable(options.replace("[[*Ts], A]", "[[*Ts], A] | Pool[A]")), result and _readable(result)
+        return _exact(name, _readable(options.replace("[[*Ts], A]", "[[*Ts], A] | Pool[A]")), _readable(result or ""))
     if signature is None:
         return None
     if "= SHOWN" in signature:
         signature = signature.replace("= SHOWN", f"= {obj.__kwdefaults__['limit']}")
-    return _readable(signature), result and _readable(result)
+    return _exact(name, _readable(signature), _readable(result or ""))
+
+
+def _exact(name: str, signature: str, result: str) -> tuple[str, str | None]:
+    """Both with the types that the overloads have."""
+    *_, above, short = name.split(".")
+    for found, shown in EXACT.get(f"{above}.{short}") or EXACT.get(short) or ():
+        if result == "Never":
+            break
+        if found not in signature + result:
+            logger.warning("%s has no %s any more: see EXACT", name, found)
+        signature, result = signature.replace(found, shown), result.replace(found, shown)
+    return signature, result or None
 
 
 def _readable(text: str) -> str:
@@ -195,7 +241,29 @@ def mend_fields(_: Sphinx, what: str, name: str, obj: Any, options: object, line
             shown[place] = shown[place].replace(":returns: ", f":returns: {said}: ")
         else:
             shown.append(line)
-    lines[:] = shown
+    lines[:] = _together(shown)
+
+
+def _together(lines: list[str]) -> list[str]:
+    """Parameters that a docstring describes together stand together: napoleon repeats the text for each of them."""
+    parts: list[tuple[list[str], list[str]]] = []  # names of parameters, and the lines of their text
+    for line in lines:
+        if found := PARAMETER.match(line):
+            parts.append(([found[1]], [found[2]]))
+        elif parts and parts[-1][0] and line.startswith(" "):
+            parts[-1][1].append(line)
+        else:
+            parts.append(([], [line]))
+    shown: list[str] = []
+    for (is_parameter, _), same in groupby(parts, key=lambda part: (bool(part[0]), [line.strip() for line in part[1]])):
+        together = list(same)
+        first, *more = together[0][1]
+        if is_parameter:
+            # Sphinx takes what is before a blank for a type, so there is none behind a comma.
+            shown += [f":param {','.join(name for names, _ in together for name in names)}: {first}", *more]
+        else:
+            shown += [line for _, text in together for line in text]
+    return shown
 
 
 def show_inherited(_: Sphinx, what: str, name: str, obj: Any, options: object, lines: list[str]) -> None:
