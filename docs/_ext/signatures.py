@@ -76,7 +76,11 @@ EXACT = {
         ("*args: Any, **kwargs: Any", "*args: P.args, **kwargs: P.kwargs"),
         ("ChildSpec[Any]", "ChildSpec[A]"),
     ),
-    "open_pool": (("Pool[Any]", "Pool[A]"),),
+    "open_pool": (
+        ("name: str, factory: Callable[[*Ts], A]", "factory: Callable[[*Ts], A] | Pool[A]"),
+        ("size: int,", "size: int, name: str | None = None,"),
+        ("Pool[Any]", "Pool[A]"),
+    ),
     "open_stream": STREAM,
     "Pool.map": (
         ("Callable[[A, T], Any]", "Callable[[A, T], R]"),
@@ -185,12 +189,8 @@ def readable(
             return _readable(signature), None
     if short in MESSAGES and what in ("method", "function"):
         return MESSAGES[short]
-    if obj is trioreg.open_pool:  # its options are those of the class, and `name` is one of them
-        made = stringify_signature(inspect.signature(trioreg.Pool), show_return_annotation=False)
-        options = made.replace("(name: str, factory", "(factory").replace(
-            "size: int,", "size: int, name: str | None = None,"
-        )
-        return _exact(name, _readable(options.replace("[[*Ts], A]", "[[*Ts], A] | Pool[A]")), _readable(result or ""))
+    if obj is trioreg.open_pool:  # its options are those of the class
+        signature = stringify_signature(inspect.signature(trioreg.Pool), show_return_annotation=False)
     if signature is None:
         return None
     if "= SHOWN" in signature:
@@ -229,8 +229,8 @@ def mend_fields(_: Sphinx, what: str, name: str, obj: Any, options: object, line
     shown: list[str] = []
     place = 0  # of the attribute, or of what is returned
     for line in lines:
-        indent, _, field = line.partition(":")
-        kind, _, said = field.partition(": ")
+        indent, field = line.partition(":")[::2]
+        kind, said = field.partition(": ")[::2]
         if line.startswith((".. attribute::", ":returns:")) or not shown:
             place = len(shown)
         if kind == "type" and indent == "   ":
