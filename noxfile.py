@@ -126,8 +126,10 @@ def examples(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("python", [nox.param(path, id=version) for version, path in PYTHONS.items()])
 def tests(session: nox.Session) -> None:
-    """Run the tests on every supported Python of this machine. Without arguments, what costs minutes does not run on
-    each of them; `nox -s "tests(3.12)" -- tests` runs everything."""
+    """Run the tests on every supported Python of this machine; `nox -s "tests(3.12)" -- tests` runs all of them.
+
+    Without arguments, what costs minutes does not run on each Python.
+    """
     if MISSING:
         session.warn(f"not tested on {', '.join(MISSING)}: no such Python found on this machine")
     session.install("-e", ".", *group("test"))

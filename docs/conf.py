@@ -26,6 +26,7 @@ html_theme = "furo"
 pygments_dark_style = "github-dark"
 html_static_path = ["_static"]
 html_css_files = ["narrow.css"]
+html_favicon = "../trioreg/_observer_web/static/icon.svg"
 html_title = f"trioreg {release}"
 
 # `ActorRef.stop` in a docstring is a reference, as in Trio's docs; what is no name is

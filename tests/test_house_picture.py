@@ -1,4 +1,4 @@
-"""The docs' picture of the package is drawn from the package: it shows each wing, each file and each import."""
+"""The docs' pictures of the package are drawn from the package: they show each wing, each file and each import."""
 
 from __future__ import annotations
 
@@ -28,15 +28,20 @@ def copied(tmp_path: Path) -> Path:
     return Path(shutil.copytree(PACKAGE, tmp_path / "trioreg", ignore=shutil.ignore_patterns("__pycache__")))
 
 
+def pictures(package: Path) -> list[str]:
+    """The picture of the wings, then a picture of the files of each wing."""
+    return [drawing.draw(package), *map(drawing.draw_files, house.read(package))]
+
+
 def parts(package: Path, attribute: str) -> set[str]:
-    """The values of an attribute in the picture of a package."""
-    picture = ElementTree.fromstring(drawing.draw(package))
-    return {value for element in picture.iter() if (value := element.get(attribute))}
+    """The values of an attribute in the pictures of a package."""
+    elements = (element for text in pictures(package) for element in ElementTree.fromstring(text).iter())
+    return {value for element in elements if (value := element.get(attribute))}
 
 
 def arrows(package: Path) -> set[tuple[str, str]]:
-    picture = ElementTree.fromstring(drawing.draw(package))
-    return {(a, b) for element in picture.iter() if (a := element.get("data-from")) and (b := element.get("data-to"))}
+    elements = (element for text in pictures(package) for element in ElementTree.fromstring(text).iter())
+    return {(a, b) for element in elements if (a := element.get("data-from")) and (b := element.get("data-to"))}
 
 
 def files() -> set[str]:
@@ -44,11 +49,11 @@ def files() -> set[str]:
     return {str(path.relative_to(PACKAGE)) for path in PACKAGE.glob("*/*.py") if path.name != "__init__.py"}
 
 
-def test_every_wing_is_in_the_picture() -> None:
+def test_every_wing_is_in_a_picture() -> None:
     assert parts(PACKAGE, "data-wing") == {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 
 
-def test_every_file_is_in_the_picture() -> None:
+def test_every_file_is_in_a_picture() -> None:
     assert parts(PACKAGE, "data-file") == files()
     assert len(files()) > 30
 
@@ -71,18 +76,39 @@ def test_an_import_inside_a_wing_shows_up_as_an_arrow(copied: Path) -> None:
 def test_the_arrow_between_two_wings_names_what_is_imported(copied: Path) -> None:
     with (copied / "_tasks" / "stream.py").open("a") as stream:
         stream.write("\nfrom .._registry import Registry, Entry\n")
-    picture = drawing.draw(copied)
-    assert "_tasks imports from _registry: Entry, Registry" in picture
-    assert "imports 2 names" in picture
+    assert "_tasks imports from _registry: Entry, Registry" in drawing.draw(copied)
 
 
 def test_an_arrow_is_left_out_if_a_longer_way_says_the_same() -> None:
     assert house.without_shortcuts({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == {"a": {"b"}, "b": {"c"}, "c": set()}
 
 
-def test_the_picture_has_no_colour_of_its_own() -> None:
+def test_a_picture_has_no_colour_of_its_own() -> None:
     # Else it could not be read on a page that is light or dark.
-    assert not re.search(r"#[0-9a-fA-F]{3,6}\b|rgb|black|white", drawing.draw(PACKAGE))
+    for picture in pictures(PACKAGE):
+        assert not re.search(r"#[0-9a-fA-F]{3,6}\b|rgb|black|white", picture)
+
+
+def test_what_is_in_a_picture_is_inside_its_frame() -> None:
+    for picture in map(ElementTree.fromstring, pictures(PACKAGE)):
+        svg = next(element for element in picture.iter() if element.get("viewBox"))
+        _, _, width, height = map(float, svg.attrib["viewBox"].split())
+        boxes = [element.attrib for element in picture.iter() if element.tag.endswith("rect")]
+        assert boxes
+        for box in boxes:
+            x, y, wide, tall = (float(box[side]) for side in ("x", "y", "width", "height"))
+            assert 0 <= x <= x + wide <= width
+            assert 0 <= y <= y + tall <= height
+
+
+def test_the_picture_of_the_wings_fits_on_a_phone() -> None:
+    assert float(drawing.draw(PACKAGE).partition('viewBox="0 0 ')[2].split()[0]) <= 360
+
+
+def test_a_picture_that_does_not_fit_fails() -> None:
+    wing = house.Wing("_wide", "Wide.", {f"{'long' * 200}.py": "One file."}, {f"{'long' * 200}.py": set()})
+    with pytest.raises(house.HouseError, match="does not fit"):
+        drawing.draw_files(wing)
 
 
 def test_places_in_a_row_do_not_overlap_and_each_is_above_what_it_uses() -> None:
@@ -126,7 +152,7 @@ def test_imports_in_a_circle_fail(copied: Path) -> None:
 
 
 def test_the_table_of_files_has_every_file_and_its_first_sentence() -> None:
-    text = house.tables(PACKAGE)
+    text = "\n".join(map(house.table, house.read(PACKAGE)))
     assert set(re.findall(r"^\| `(\w+\.py)` \| .", text, re.MULTILINE)) == {Path(file).name for file in files()}
 
 

@@ -140,12 +140,12 @@ def without_shortcuts(graph: Graph) -> dict[str, set[str]]:
     }
 
 
-def tables(package: Path) -> str:
-    """What each wing and each file is for, in its own words: Markdown, from the docstrings, the top wing first."""
-    parts: list[str] = []
-    for wing in reversed(read(package)):
-        rows = [f"| `{file}` | {sentence.replace('|', chr(92) + '|')} |" for file, sentence in wing.files.items()]
-        parts.append(
-            "\n".join([f"**`{wing.name}`**. {wing.doc.strip()}", "", "| file | what it is for |", "|---|---|", *rows])
-        )
-    return "\n\n".join(parts)
+def description(wing: Wing) -> str:
+    """What a wing is for, in its own words: Markdown."""
+    return f"**`{wing.name}`**. {wing.doc.strip()}"
+
+
+def table(wing: Wing) -> str:
+    """What each file of a wing is for, in its own words: Markdown."""
+    rows = [f"| `{file}` | {sentence.replace('|', chr(92) + '|')} |" for file, sentence in wing.files.items()]
+    return "\n".join(["| file | what it is for |", "|---|---|", *rows])

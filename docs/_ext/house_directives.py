@@ -1,4 +1,4 @@
-"""``{house}`` and ``{house-files}`` for the docs: the picture of the package, and its files in their own words."""
+"""``{house}`` and ``{house-files}`` for the docs: pictures of the package, and its files in their own words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _OfThePackage(SphinxDirective):
 
 
 class Picture(_OfThePackage):
-    """The picture, as an SVG in the page itself: so it has the colours of the page's theme."""
+    """The wings, as an SVG in the page itself: so it has the colours of the page's theme."""
 
     def run(self) -> list[nodes.Node]:
         try:
@@ -34,14 +34,18 @@ class Picture(_OfThePackage):
 
 
 class Files(_OfThePackage):
-    """A table of the files of each wing."""
+    """Each wing, the top one first: what it is for, its files as a picture and as a table."""
 
     def run(self) -> list[nodes.Node]:
+        shown: list[nodes.Node] = []
         try:
-            text = house.tables(self.package())
+            for wing in reversed(house.read(self.package())):
+                shown += self.parse_text_to_nodes(house.description(wing))
+                shown.append(nodes.raw("", drawing.draw_files(wing), format="html"))
+                shown += self.parse_text_to_nodes(house.table(wing))
         except house.HouseError as error:
             raise ExtensionError(f"{{house-files}}: {error}") from error
-        return self.parse_text_to_nodes(text)
+        return shown
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -111,3 +111,10 @@ async def test_a_table_shows_as_many_rows_as_you_say(autojump_clock: MockClock) 
 def test_a_limit_of_a_dump_is_a_whole_number(limit: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="limit must be"):
         Registry("agents").dump(limit=limit)
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5, "2"])
+def test_a_limit_of_a_table_is_a_whole_number(limit: Any) -> None:
+    (table, _) = Registry("agents").tables()
+    with pytest.raises((TypeError, ValueError), match="limit must be"):
+        table.format(limit=limit)

@@ -93,11 +93,13 @@ def open_pool(  # type: ignore[misc]  # mypy does not see that *args: Any takes 
         factory: An `Actor` class, or a ``functools.partial`` of one. Or a `Pool` that you have made, with nothing
             beside it.
         args: Its arguments, the same for each worker.
-        size, options: As for `Pool`, with ``name=`` as an option: by default the name of the class.
+        size: The number of workers, at least 1.
+        options: As for `Pool`. The option ``name=`` is the name of the class by default.
 
     Raises:
         ExceptionGroup: It gave up (a `RestartLimitExceeded` and the errors that led to it are in the group).
-        ExceptionGroup: A worker did not start, or the block raised, as in a nursery.
+        ExceptionGroup: A worker did not start, or the block raised, as in a nursery. With a `RuntimeError` in it:
+            another supervisor runs the pool.
         TypeError, ValueError: An argument is not what is said above.
     """
     if isinstance(factory, Pool):

@@ -18,10 +18,12 @@ class Entry(NamedTuple, Generic[V]):
         for owner, value in registry.lookup("topic"):
             ...
 
+    Attributes:
+        owner: The owner: an `ActorRef`, or a `TaskOwner` for a plain Trio task.
+        value: The value that it is registered with.
     """
 
     owner: Owner
-    """The owner: an `ActorRef`, or a `TaskOwner` for a plain Trio task."""
     value: V
     """The value that was passed to `Registry.register` or `Registry.via`."""
 

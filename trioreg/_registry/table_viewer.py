@@ -50,7 +50,11 @@ class Table:
 
         Args:
             limit: How many rows are shown.
+
+        Raises:
+            TypeError, ValueError: ``limit`` is not a whole number, at least 0, or ``math.inf``.
         """
+        require_count("limit", limit, 0, infinite=True)
         noun = "object" if self.objects == 1 else "objects"
         lines = [f"{self.name}: {self.objects:,} {noun}, {self.size:,} bytes"]
         shown = self.rows if limit == math.inf else self.rows[: int(limit)]

@@ -117,7 +117,7 @@ class ActorExited(TrioregError):
 
 
 class MailboxFull(TrioregError, trio.WouldBlock):
-    """The actor's bounded mailbox has no room. Only the ``_nowait`` methods raise this; the others wait.
+    """The actor's bounded mailbox has no room. The ``_nowait`` methods and `Registry.cast_all` raise this.
 
     Attributes:
         ref: The reference of the actor.

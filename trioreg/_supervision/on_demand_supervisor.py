@@ -66,8 +66,8 @@ def open_on_demand(
         name: What the supervisor is called in the tree and in the log; by default what the actors are called.
 
     Raises:
-        RuntimeError: Another supervisor runs these actors.
-        ExceptionGroup: The block raised, as in a nursery.
+        ExceptionGroup: The block raised, as in a nursery. With a `RuntimeError` in it: another supervisor runs these
+            actors.
         TypeError: An argument is not what is said above.
     """
     return SupervisorBlock(OnDemandSupervisor(on_demand, name=name), "open_on_demand(...)", "stop")
