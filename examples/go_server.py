@@ -9,6 +9,7 @@ It shows actors on demand, a store that outlives them, topics for all who watch,
 """
 
 import argparse
+import errno
 import logging
 import os
 import sqlite3
@@ -16,19 +17,27 @@ import sys
 from typing import cast
 
 import trio
-from go import game, lines
+from go import game, lines, store
 from go.game import games, services
 
 import trioreg
 from trioreg import ChildSpec
 
 
-async def announce(host: str) -> None:
-    if services.lookup("lines"):
-        print(f"for players with a terminal: nc {host} {port_of('lines')}", flush=True)
-    if services.lookup("web"):
-        name = f"[{host}]" if ":" in host else host  # an IPv6 address
-        print(f"for players with a browser: http://{name}:{port_of('web')}", flush=True)
+class Announcement(trioreg.Actor):
+    """It says where the servers listen. If that can't be printed, the program does not start."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+
+    async def on_start(self) -> None:
+        if services.lookup("lines"):
+            print(f"for players with a terminal: nc {self.host} {port_of('lines')}")
+        if services.lookup("web"):
+            name = f"[{self.host}]" if ":" in self.host else self.host  # an IPv6 address
+            print(f"for players with a browser: http://{name}:{port_of('web')}")
+        print(end="", flush=True)
+        self.stop()
 
 
 def port_of(service: str) -> int:
@@ -120,7 +129,7 @@ def main() -> int:
     parser.add_argument("--web", metavar="PORT", type=port, nargs="?", const=3620, help="the port for browsers")
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine only)")
     parser.add_argument(
-        "--games", metavar="FILE", default=":memory:", help="keep the games in a file (default: in memory)"
+        "--games", metavar="FILE", type=file, default=":memory:", help="keep the games in a file (default: in memory)"
     )
     parser.add_argument("--observe", metavar="ADDRESS", nargs="?", const="127.0.0.1:4001", help="see it in a browser")
     arguments = parser.parse_args()
@@ -131,23 +140,28 @@ def main() -> int:
     try:
         if arguments.serve is None and arguments.web is None:
             trio.run(story)
-            print(end="", flush=True)  # here, and not when Python ends: a closed pipe is no failure
+            print(end="", flush=True)  # here, and not when Python ends: then an error would have a traceback
         else:
             tree = game.tree(arguments.games)
             if arguments.serve is not None:
                 tree += lines.tree(arguments.host, arguments.serve)
             if arguments.web is not None:
                 tree += web_tree(arguments.host, arguments.web)
-            tree.append(ChildSpec(announce, (arguments.host,)))
-            trioreg.run(tree, name="go", observe=arguments.observe)
+            tree.append(ChildSpec(Announcement, (arguments.host,), restart="temporary"))
+            with store.alone(arguments.games):
+                trioreg.run(tree, name="go", observe=arguments.observe)
     except* KeyboardInterrupt:
         status = 130
     except* BrokenPipeError:
-        # The reader has closed the pipe (`| head`): no failure. Python's last flush must not write to it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        mute()  # the reader has closed the pipe (`| head`): no failure
     except* (ImportError, OSError, ValueError, sqlite3.Error) as group:  # it did not start
         status = complain(group)
     return status
+
+
+def mute() -> None:
+    """Nothing can be printed any more. Python's last flush must not fail, too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def web_tree(host: str, port: int) -> list[ChildSpec]:
@@ -165,9 +179,18 @@ def port(text: str) -> int:
     return number
 
 
+def file(text: str) -> str:
+    if not text or os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no file")
+    return text
+
+
 def complain(error: BaseException) -> int:
     while isinstance(error, BaseExceptionGroup):
         error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        mute()
+        error = OSError("can't print: the output is full. Send it elsewhere")
     print(f"go_server.py: {error}", file=sys.stderr)
     return 2
 

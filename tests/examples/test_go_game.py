@@ -229,6 +229,15 @@ async def test_an_entry_that_makes_no_sense_closes_its_game_only(server: Path) -
     assert (await started()).version == 3
 
 
+async def test_a_game_goes_on_when_its_store_is_killed(server: Path) -> None:
+    await started()
+    killed = services.whereis("store", of=Store)
+    assert killed is not None
+    killed.kill()
+    await play("D4")
+    assert await store.call(Store.read, "a-17") == ["size 9", "black is Ann", "white is Bob", "black D4"]
+
+
 async def test_games_outlive_the_program(tmp_path: Path) -> None:
     states = list[State]()
     for _ in range(2):
