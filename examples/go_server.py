@@ -49,10 +49,17 @@ def port_of(service: str) -> int:
 
 
 class Player:
-    """A player at a terminal."""
+    """A player at a terminal. In the block, the player is there."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    async def __aenter__(self) -> "Player":
+        await self.come()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.leave()
 
     async def come(self) -> None:
         self.stream = await trio.open_tcp_stream("127.0.0.1", port_of("lines"))
@@ -76,10 +83,9 @@ class Player:
 
 
 async def story() -> None:
-    async with trioreg.open_supervisor([*game.tree(":memory:"), *lines.tree("127.0.0.1", 0)]) as supervisor:
-        ann, bob = Player("Ann"), Player("Bob")
+    tree = [*game.tree(":memory:"), *lines.tree("127.0.0.1", 0)]
+    async with trioreg.open_supervisor(tree, at_end="stop"), Player("Ann") as ann, Player("Bob") as bob:
         for player in (ann, bob):
-            await player.come()
             print(f"{player.name} reads: {(await player.say('game a-17'))[0]}")
         await ann.hear()  # Bob is white
 
@@ -109,9 +115,6 @@ async def story() -> None:
         await bob.say("pass")
         await ann.hear()
         print("\n".join(["\nBoth pass. Ann reads:", *await ann.say("pass"), *await ann.say("score")]))
-        supervisor.stop()
-    for player in (ann, bob):
-        await player.leave()
 
 
 async def play(player: Player, move: str, other: Player) -> None:
@@ -139,7 +142,7 @@ def main() -> int:
     status = 0
     try:
         if arguments.serve is None and arguments.web is None:
-            trio.run(story)
+            trio.run(story, restrict_keyboard_interrupt_to_checkpoints=True)  # of the story: no actor crashes by Ctrl-C
             print(end="", flush=True)  # here, and not when Python ends: then an error would have a traceback
         else:
             tree = game.tree(arguments.games)

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from pathlib import Path
 from typing import Any
 
+import go_server
 import pytest
 import trio
 from go import game, lines
@@ -416,6 +417,20 @@ def test_ctrl_c_ends_the_server_quietly() -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     assert (out, err, process.returncode) == ("", "go: SIGINT: shutting down; a second signal ends it at once\n", 130)
+
+
+def test_ctrl_c_while_an_actor_of_the_story_runs_ends_it_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def show(self: game.Game) -> game.State:
+        signal.raise_signal(signal.SIGINT)
+        return show_game(self)
+
+    show_game = game.Game.show
+    monkeypatch.setattr(game.Game, "show", show)
+    monkeypatch.setattr(sys, "argv", ["go_server.py"])
+    assert go_server.main() == 130
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("option", ["--serve", "--web"])
