@@ -29,6 +29,7 @@ game ID [SIZE]    take a seat in a game, such as "game a-17 9"; the first player
 watch ID          watch a game
 play POINT        place a stone, such as "play D4"; there is no column I
 pass, resign      pass your turn, or give the game up; two passes in a row end it
+                  (all stones on the board then count as alive: capture dead ones first)
 board, score      show the board, or the points if the game ended now
 quit              leave; come back under the same name, and your seat is still yours"""
 
@@ -204,7 +205,7 @@ class Listener(Actor):
 
 
 def tree(host: str, port: int) -> list[ChildSpec]:
-    """The sessions come first, so they end last: each says goodbye before its stream is closed."""
+    """The listener ends first, and with it each session, which says goodbye within its own time: so it has no limit."""
     return [
         ChildSpec(DynamicSupervisor, name=sessions),
         ChildSpec(Listener, (host, port), shutdown=math.inf),
