@@ -128,13 +128,19 @@ async def play(player: Player, move: str, other: Player) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--serve", metavar="PORT", type=port, nargs="?", const=3619, help="the port for terminals")
-    parser.add_argument("--web", metavar="PORT", type=port, nargs="?", const=3620, help="the port for browsers")
+    parser.add_argument(
+        "--serve", metavar="PORT", type=port, nargs="?", const=3619, help="serve terminals (port: 3619; 0: a free one)"
+    )
+    parser.add_argument(
+        "--web", metavar="PORT", type=port, nargs="?", const=3620, help="serve browsers (port: 3620; 0: a free one)"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine only)")
     parser.add_argument(
         "--games", metavar="FILE", type=file, default=":memory:", help="keep the games in a file (default: in memory)"
     )
-    parser.add_argument("--observe", metavar="ADDRESS", nargs="?", const="127.0.0.1:4001", help="see it in a browser")
+    parser.add_argument(
+        "--observe", metavar="ADDRESS", nargs="?", const="127.0.0.1:4001", help="see the program in the observer"
+    )
     arguments = parser.parse_args()
     if arguments.observe and arguments.serve is None and arguments.web is None:
         parser.error("--observe needs --serve or --web: the story is too short to be watched")
