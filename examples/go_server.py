@@ -9,6 +9,7 @@ It shows actors on demand, a store that outlives them, topics for all who watch,
 """
 
 import argparse
+import errno
 import logging
 import os
 import sqlite3
@@ -16,19 +17,27 @@ import sys
 from typing import cast
 
 import trio
-from go import game, lines
+from go import game, lines, store
 from go.game import games, services
 
 import trioreg
 from trioreg import ChildSpec
 
 
-async def announce(host: str) -> None:
-    if services.lookup("lines"):
-        print(f"for players with a terminal: nc {host} {port_of('lines')}", flush=True)
-    if services.lookup("web"):
-        name = f"[{host}]" if ":" in host else host  # an IPv6 address
-        print(f"for players with a browser: http://{name}:{port_of('web')}", flush=True)
+class Announcement(trioreg.Actor):
+    """It says where the servers listen. If that can't be printed, the program does not start."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+
+    async def on_start(self) -> None:
+        if services.lookup("lines"):
+            print(f"for players with a terminal: nc {self.host} {port_of('lines')}")
+        if services.lookup("web"):
+            name = f"[{self.host}]" if ":" in self.host else self.host  # an IPv6 address
+            print(f"for players with a browser: http://{name}:{port_of('web')}")
+        print(end="", flush=True)
+        self.stop()
 
 
 def port_of(service: str) -> int:
@@ -40,10 +49,17 @@ def port_of(service: str) -> int:
 
 
 class Player:
-    """A player at a terminal."""
+    """A player at a terminal. In the block, the player is there."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    async def __aenter__(self) -> "Player":
+        await self.come()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.leave()
 
     async def come(self) -> None:
         self.stream = await trio.open_tcp_stream("127.0.0.1", port_of("lines"))
@@ -67,10 +83,9 @@ class Player:
 
 
 async def story() -> None:
-    async with trioreg.open_supervisor([*game.tree(":memory:"), *lines.tree("127.0.0.1", 0)]) as supervisor:
-        ann, bob = Player("Ann"), Player("Bob")
+    tree = [*game.tree(":memory:"), *lines.tree("127.0.0.1", 0)]
+    async with trioreg.open_supervisor(tree, at_end="stop"), Player("Ann") as ann, Player("Bob") as bob:
         for player in (ann, bob):
-            await player.come()
             print(f"{player.name} reads: {(await player.say('game a-17'))[0]}")
         await ann.hear()  # Bob is white
 
@@ -100,9 +115,6 @@ async def story() -> None:
         await bob.say("pass")
         await ann.hear()
         print("\n".join(["\nBoth pass. Ann reads:", *await ann.say("pass"), *await ann.say("score")]))
-        supervisor.stop()
-    for player in (ann, bob):
-        await player.leave()
 
 
 async def play(player: Player, move: str, other: Player) -> None:
@@ -116,13 +128,19 @@ async def play(player: Player, move: str, other: Player) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--serve", metavar="PORT", type=port, nargs="?", const=3619, help="the port for terminals")
-    parser.add_argument("--web", metavar="PORT", type=port, nargs="?", const=3620, help="the port for browsers")
+    parser.add_argument(
+        "--serve", metavar="PORT", type=port, nargs="?", const=3619, help="serve terminals (port: 3619; 0: a free one)"
+    )
+    parser.add_argument(
+        "--web", metavar="PORT", type=port, nargs="?", const=3620, help="serve browsers (port: 3620; 0: a free one)"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine only)")
     parser.add_argument(
-        "--games", metavar="FILE", default=":memory:", help="keep the games in a file (default: in memory)"
+        "--games", metavar="FILE", type=file, default=":memory:", help="keep the games in a file (default: in memory)"
     )
-    parser.add_argument("--observe", metavar="ADDRESS", nargs="?", const="127.0.0.1:4001", help="see it in a browser")
+    parser.add_argument(
+        "--observe", metavar="ADDRESS", nargs="?", const="127.0.0.1:4001", help="see the program in the observer"
+    )
     arguments = parser.parse_args()
     if arguments.observe and arguments.serve is None and arguments.web is None:
         parser.error("--observe needs --serve or --web: the story is too short to be watched")
@@ -130,24 +148,29 @@ def main() -> int:
     status = 0
     try:
         if arguments.serve is None and arguments.web is None:
-            trio.run(story)
-            print(end="", flush=True)  # here, and not when Python ends: a closed pipe is no failure
+            trio.run(story, restrict_keyboard_interrupt_to_checkpoints=True)  # of the story: no actor crashes by Ctrl-C
+            print(end="", flush=True)  # here, and not when Python ends: then an error would have a traceback
         else:
             tree = game.tree(arguments.games)
             if arguments.serve is not None:
                 tree += lines.tree(arguments.host, arguments.serve)
             if arguments.web is not None:
                 tree += web_tree(arguments.host, arguments.web)
-            tree.append(ChildSpec(announce, (arguments.host,)))
-            trioreg.run(tree, name="go", observe=arguments.observe)
+            tree.append(ChildSpec(Announcement, (arguments.host,), restart="temporary"))
+            with store.alone(arguments.games):
+                trioreg.run(tree, name="go", observe=arguments.observe)
     except* KeyboardInterrupt:
         status = 130
     except* BrokenPipeError:
-        # The reader has closed the pipe (`| head`): no failure. Python's last flush must not write to it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        mute()  # the reader has closed the pipe (`| head`): no failure
     except* (ImportError, OSError, ValueError, sqlite3.Error) as group:  # it did not start
         status = complain(group)
     return status
+
+
+def mute() -> None:
+    """Nothing can be printed any more. Python's last flush must not fail, too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def web_tree(host: str, port: int) -> list[ChildSpec]:
@@ -165,9 +188,18 @@ def port(text: str) -> int:
     return number
 
 
+def file(text: str) -> str:
+    if not text or os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no file")
+    return text
+
+
 def complain(error: BaseException) -> int:
     while isinstance(error, BaseExceptionGroup):
         error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        mute()
+        error = OSError("can't print: the output is full. Send it elsewhere")
     print(f"go_server.py: {error}", file=sys.stderr)
     return 2
 

@@ -6,6 +6,7 @@ does a client that does not read.
 """
 
 import math
+import re
 from contextlib import suppress
 
 import trio
@@ -20,6 +21,7 @@ from .rules import IllegalMove
 
 LONGEST_LINE = 200  # bytes
 PATIENCE = 10  # seconds that a client may take to read an answer
+HTTP = re.compile(rb"[A-Z]+ .* HTTP/")  # a page of another site could send moves in the body of a request
 
 HELP = """\
 name NAME         say who you are
@@ -27,6 +29,7 @@ game ID [SIZE]    take a seat in a game, such as "game a-17 9"; the first player
 watch ID          watch a game
 play POINT        place a stone, such as "play D4"; there is no column I
 pass, resign      pass your turn, or give the game up; two passes in a row end it
+                  (all stones on the board then count as alive: capture dead ones first)
 board, score      show the board, or the points if the game ended now
 quit              leave; come back under the same name, and your seat is still yours"""
 
@@ -59,6 +62,9 @@ class Session(Actor):
     async def read(self) -> None:
         try:
             async for line in Lines(self.stream):
+                if HTTP.match(line):
+                    await self.ref.cast(Session.tell, "This is no web server. Goodbye.")
+                    break
                 await self.ref.cast(Session.hear, line)
         except LineTooLong:
             await self.ref.cast(Session.tell, f"A line has at most {LONGEST_LINE} bytes. Goodbye.")
@@ -86,6 +92,8 @@ class Session(Actor):
                 await self.tell(HELP)
             case ["name", *name]:
                 self.player = player_name(" ".join(name))
+                if self.game:
+                    self.go_to(self.game)  # here under the new name
                 await self.tell(f"Hello, {self.player}.")
             case ["game", id]:
                 await self.sit_down(game_id(id), 9)
@@ -117,7 +125,8 @@ class Session(Actor):
         if self.game:
             watchers.leave(self.game)
         watchers.join(id, Session.show, value=self.player, buffer=5, overflow="drop_oldest")
-        self.game, self.version = id, 0
+        if id != self.game:
+            self.game, self.version = id, 0
 
     def who(self) -> str:
         if not self.player:
@@ -189,13 +198,14 @@ class Listener(Actor):
         try:
             self.listeners = await trio.open_tcp_listeners(self.port, host=self.host)
         except OSError as error:
-            raise OSError(f"can't listen on {self.host}, port {self.port}: {error.strerror}") from error
+            where = f"{self.host}, port {self.port}: {error.strerror}"
+            raise OSError(f"can't listen on {where}. Choose another --host, or --serve PORT (0: a free one)") from error
         services.register("lines", self.listeners[0].socket.getsockname()[1])
         self.start_soon(trio.serve_listeners, trioreg.connection_handler(sessions, Session), self.listeners)
 
 
 def tree(host: str, port: int) -> list[ChildSpec]:
-    """The sessions come first, so they end last: each says goodbye before its stream is closed."""
+    """The listener ends first, and with it each session, which says goodbye within its own time: so it has no limit."""
     return [
         ChildSpec(DynamicSupervisor, name=sessions),
         ChildSpec(Listener, (host, port), shutdown=math.inf),

@@ -4,13 +4,36 @@ An entry is a line of text, such as "black is Ann" or "black D4". The store does
 has returned, the entry is on disk. SQLite runs in a thread, so a slow disk does not hold up the rest of the program.
 """
 
+import os
 import sqlite3
+from collections.abc import Generator
+from contextlib import ExitStack, closing, contextmanager
 
 import trio
 
 import trioreg
 
 TABLE = "CREATE TABLE IF NOT EXISTS entries (game TEXT, number INTEGER, entry TEXT, PRIMARY KEY (game, number))"
+
+
+@contextmanager
+def alone(path: str) -> Generator[None]:
+    """In the block, this program alone has the games: two of them would show different boards of the same game.
+
+    It locks a file beside the database. The system frees the lock when this program ends, also by ``kill -9``.
+
+    Raises:
+        sqlite3.Error: Another program has the games, or the folder can't be written.
+    """
+    beside = path if path == ":memory:" else f"{os.path.realpath(path)}.lock"  # a link to the games is the same games
+    with ExitStack() as stack:
+        try:
+            lock = stack.enter_context(closing(sqlite3.connect(beside, timeout=0, isolation_level=None)))
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            reason = "another program has them" if error.sqlite_errorcode == sqlite3.SQLITE_BUSY else error
+            raise sqlite3.OperationalError(f"can't keep games in {path}: {reason}") from error
+        yield
 
 
 class Store(trioreg.Actor):
@@ -20,7 +43,10 @@ class Store(trioreg.Actor):
         self.path = path
 
     async def on_start(self) -> None:
-        self.database = await trio.to_thread.run_sync(self._open)
+        try:
+            self.database = await trio.to_thread.run_sync(self._open)
+        except sqlite3.Error as error:
+            raise sqlite3.OperationalError(f"can't keep games in {self.path}: {error}") from error
 
     async def on_stop(self, exit: trioreg.Exit) -> None:
         await trio.to_thread.run_sync(self.database.close)

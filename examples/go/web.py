@@ -68,7 +68,8 @@ class WebServer(Actor):
         try:
             listeners = await trio.open_tcp_listeners(self.port, host=self.host)
         except OSError as error:
-            raise OSError(f"can't listen on {self.host}, port {self.port}: {error.strerror}") from error
+            where = f"{self.host}, port {self.port}: {error.strerror}"
+            raise OSError(f"can't listen on {where}. Choose another --host, or --web PORT (0: a free one)") from error
         services.register("web", listeners[0].socket.getsockname()[1])
         self.start_soon(trio.serve_listeners, self.serve, listeners)
 

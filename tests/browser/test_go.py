@@ -90,6 +90,8 @@ def test_two_browsers_play_a_game_with_a_capture_to_its_score(sits: Sits) -> Non
         expect(page.locator("#here")).to_contain_text("Watching: 1")
     expect(watcher.locator("#here")).to_contain_text("You watch this game.")
     expect(watcher.get_by_role("button", name="Pass")).to_be_hidden()
+    expect(watcher.locator("#ending")).to_be_hidden()
+    expect(bob.locator("#ending")).to_contain_text("all stones count as alive")
     bob.get_by_role("button", name="Pass").click()
     expect(watcher.locator("#last")).to_have_text("Move 8: Bob passes")
     ann.get_by_role("button", name="Pass").click()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
@@ -14,7 +17,7 @@ from go.names import BadName, game_id, player_name
 from go.rules import IllegalMove
 from go.store import Store
 
-from trioreg import ActorExited, open_supervisor
+from trioreg import ActorExited, debug, open_supervisor
 from trioreg.testing import checked, crash, expect_crash
 
 KO = ["D6", "E6", "C5", "F5", "D4", "E4", "J9", "D5", "E5"]  # black has just taken D5
@@ -50,6 +53,18 @@ async def test_the_first_two_players_have_the_seats_and_all_others_watch(server:
     await started()
     assert await games.via("a-17").call(Game.join, "Cyd") is None
     assert (await games.via("a-17").call(Game.show)).players == {"black": "Ann", "white": "Bob"}
+
+
+async def test_of_many_players_who_come_at_once_each_seat_has_one(server: Path) -> None:
+    seats = list[str | None]()
+
+    async def join(player: str) -> None:
+        seats.append(await games.via("a-17").call(Game.join, player))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(10):
+            nursery.start_soon(join, f"player {number}")
+    assert Counter(seats) == {"black": 1, "white": 1, None: 8}
 
 
 async def test_a_player_who_comes_back_has_the_same_seat(server: Path) -> None:
@@ -227,6 +242,17 @@ async def test_an_entry_that_makes_no_sense_closes_its_game_only(server: Path) -
     async with expect_crash(ValueError, match="has an entry that makes no sense: 'nonsense'"):
         await games.via("b-2").call(Game.show)
     assert (await started()).version == 3
+
+
+async def test_a_game_goes_on_when_its_store_is_killed(server: Path) -> None:
+    await started()
+    killed = services.whereis("store", of=Store)
+    assert killed is not None
+    database = cast("sqlite3.Connection", debug.state(killed)["database"])
+    killed.kill()
+    await play("D4")
+    database.close()  # an actor that is killed closes nothing
+    assert await store.call(Store.read, "a-17") == ["size 9", "black is Ann", "white is Bob", "black D4"]
 
 
 async def test_games_outlive_the_program(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -11,7 +12,9 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
+import go_server
 import pytest
 import trio
 from go import game, lines
@@ -24,6 +27,7 @@ from trioreg import connection_handler, open_supervisor
 from trioreg.testing import checked, hang
 
 SERVER = Path(__file__).parents[2] / "examples" / "go_server.py"
+FULL = Path("/dev/full")
 
 
 class Client:
@@ -166,6 +170,13 @@ async def test_a_player_hears_of_one_game_at_a_time(server: None) -> None:
         await ann.ask("play D4")
         assert (await bob.ask("play N13"))[0] == "Bob plays N13."
         assert [name for _, name in watchers.members("a-17")] == ["Ann"]
+
+
+async def test_a_player_who_takes_another_name_is_no_more_here_under_the_old_one(server: None) -> None:
+    async with playing() as (ann, _):
+        await ann.ask("name Zoe")
+        assert {name for _, name in watchers.members("a-17")} == {"Bob", "Zoe"}
+        assert await ann.ask("play D4") == ["No: Zoe has no seat in this game."]
 
 
 # The commands
@@ -315,6 +326,16 @@ async def test_a_thousand_watchers_read_of_a_move(server: None) -> None:
             await watcher.stream.aclose()
 
 
+@pytest.mark.parametrize("head", ["POST / HTTP/1.1", "GET /?name HTTP/1.0"])
+async def test_a_web_page_can_not_play_through_the_port_for_terminals(server: None, head: str) -> None:
+    """A page of any site can send a POST to this machine, and write what it likes into the body."""
+    async with playing() as (ann, _), connected() as page:
+        await page.send(f"{head}\r\nHost: 127.0.0.1:3619\r\n\r\nname Ann\ngame a-17\nresign\n")
+        assert await page.read() == ["This is no web server. Goodbye."]
+        assert await page.read() == []
+        assert (await ann.ask("play D4"))[0] == "Ann plays D4."
+
+
 # Crashes, and the end
 
 
@@ -345,8 +366,8 @@ async def test_at_the_shutdown_each_client_is_told_before_its_connection_is_clos
 # The program
 
 
-def serving(*arguments: str | Path) -> AbstractContextManager[subprocess.Popen[str]]:
-    return running([sys.executable, str(SERVER), *map(str, arguments)])
+def serving(*arguments: str | Path, **options: Any) -> AbstractContextManager[subprocess.Popen[str]]:
+    return running([sys.executable, str(SERVER), *map(str, arguments)], **options)
 
 
 def port_of(process: subprocess.Popen[str]) -> int:
@@ -398,18 +419,75 @@ def test_ctrl_c_ends_the_server_quietly() -> None:
     assert (out, err, process.returncode) == ("", "go: SIGINT: shutting down; a second signal ends it at once\n", 130)
 
 
-def test_a_port_that_is_taken_gets_one_line_and_status_2() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, serving("--serve", str(taken.getsockname()[1])) as process:
-        out, err = process.communicate()
-    assert re.fullmatch(r"go_server.py: can't listen on 127.0.0.1, port \d+: .+\n", err)
+def test_ctrl_c_while_an_actor_of_the_story_runs_ends_it_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def show(self: game.Game) -> game.State:
+        signal.raise_signal(signal.SIGINT)
+        return show_game(self)
+
+    show_game = game.Game.show
+    monkeypatch.setattr(game.Game, "show", show)
+    monkeypatch.setattr(sys, "argv", ["go_server.py"])
+    assert go_server.main() == 130
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("option", ["--serve", "--web"])
+def test_a_port_that_is_taken_is_named_with_what_to_do_and_gets_status_2(option: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with serving(option, str(port)) as process:
+            out, err = process.communicate()
+    what_to_do = rf"Choose another --host, or {option} PORT \(0: a free one\)"
+    assert re.fullmatch(rf"go_server.py: can't listen on 127.0.0.1, port {port}: .+\. {what_to_do}\n", err)
     assert (out, process.returncode) == ("", 2)
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("options", [(), ("--serve", "0")], ids=["story", "server"])
+def test_an_output_that_is_full_gets_one_line_and_status_2(options: tuple[str, ...]) -> None:
+    with FULL.open("w") as full, serving(*options, stdout=full) as process:
+        _, err = process.communicate()
+    assert (err, process.returncode) == ("go_server.py: can't print: the output is full. Send it elsewhere\n", 2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no closed pipe of this kind")
+def test_a_server_whose_addresses_no_one_reads_ends_quietly() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with serving("--serve", "0", stdout=write) as process:
+        os.close(write)
+        _, err = process.communicate()
+    assert (err, process.returncode) == ("", 0)
+
+
+def test_a_file_that_has_no_games_is_named(tmp_path: Path) -> None:
+    (file := tmp_path / "notes.txt").write_text("This is not a database, but it is as long as one. " * 10)
+    with serving("--serve", "0", "--games", file) as process:
+        out, err = process.communicate()
+    assert err == f"go_server.py: can't keep games in {file}: file is not a database\n"
+    assert (out, process.returncode) == ("", 2)
+
+
+def test_a_file_of_games_belongs_to_one_server_at_a_time(tmp_path: Path) -> None:
+    """Two of them would show two different boards of the same game."""
+    options = ("--serve", "0", "--games", tmp_path / "go.db")
+    with serving(*options) as first:
+        port_of(first)  # it has started
+        with serving(*options) as second:
+            out, err = second.communicate()
+    assert err == f"go_server.py: can't keep games in {tmp_path / 'go.db'}: another program has them\n"
+    assert (out, second.returncode) == ("", 2)
 
 
 @pytest.mark.parametrize(
     ("arguments", "report"),
     [
         (("--serve", "65536"), "argument --serve: a port is a number from 0 to 65535, not 65536"),
-        (("--serve", "0", "--games", "/"), "unable to open database file"),
+        (("--serve", "0", "--games", "/"), "argument --games: '/' is no file"),
+        (("--serve", "0", "--games", "no/folder"), "can't keep games in no/folder: unable to open database file"),
+        (("--serve", "0", "--games", ""), "argument --games: '' is no file"),
         (("--observe",), "--observe needs --serve or --web: the story is too short to be watched"),
     ],
 )

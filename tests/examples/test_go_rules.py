@@ -140,6 +140,22 @@ def test_sending_two_and_returning_one_is_forbidden() -> None:
         played(game, "B9")
 
 
+def test_eternal_life_ends_when_the_board_would_come_back() -> None:
+    """Black takes two stones, white takes two, each throws one in: then all would be as before."""
+    game = match("OX.OOX...", "OOOXXX...", *["..OX....."] * 7)
+    game = played(game, "C9", "D9", "B9")
+    assert game.captures == {"black": 2, "white": 2}
+    with pytest.raises(IllegalMove, match="E9 is forbidden by ko"):
+        played(game, "E9")
+
+
+def test_a_pass_lifts_no_superko() -> None:
+    game = match(*KO, "....", *TAKEN)  # two kos, at rows 8 and 4
+    game = played(game, "C8", "B4", "pass", "B8")
+    with pytest.raises(IllegalMove, match="C4 is forbidden by ko"):  # a ko that white has not taken in the last move
+        played(game, "C4")
+
+
 # The end
 
 
@@ -168,6 +184,17 @@ def test_area_is_the_stones_and_what_only_they_surround() -> None:
 def test_points_that_both_players_touch_belong_to_neither() -> None:
     wall = [".XO.O....", *["XX.OO...."] * 8]
     assert board(*wall).area() == {"black": 1 + 1 + 16, "white": 81 - 18 - 8}
+
+
+def test_in_a_seki_an_eye_counts_and_the_shared_liberty_counts_for_neither() -> None:
+    seki = board(".X.O.OX..", "XXXOOOX..", "OOOXXXX..", *["..OX....."] * 6)  # C9 kills the chain of who plays there
+    assert seki.area() == {"black": 53, "white": 27}
+
+
+def test_in_a_seki_without_eyes_both_shared_liberties_count_for_neither() -> None:
+    """A player who takes A9 or A4 loses the chain at the other."""
+    seki = board(".OX", *["XOX"] * 4, ".OX", "OOX", "XXX")
+    assert seki.area() == {"black": 71, "white": 8}
 
 
 def test_on_an_empty_board_white_has_the_komi_only() -> None:

@@ -114,6 +114,23 @@ async def test_message_without_a_move_is_answered_and_the_game_goes_on(data: str
         await shown(ann, moves=1)
 
 
+async def test_message_may_come_in_fragments() -> None:
+    async with site() as (_, port), await connect(port, ANN) as ann:
+        for fragment in ('{"mo', "", 've": "D'):
+            await ann.send_data(fragment, finished=False)
+        await ann.send_data('4"}')
+        await shown(ann, moves=1, last_move="D4")
+
+
+async def test_fragments_that_are_too_long_together_end_their_own_connection_only() -> None:
+    async with site() as (_, port), await connect(port, ANN) as ann, await connect(port, BOB) as bob:
+        for _ in range(3):
+            await bob.send_data("x" * (web.LONGEST_MESSAGE // 2), finished=False)
+        assert (await close_of(bob)).code == 1009
+        await ann.send({"move": "D4"})
+        await shown(ann, moves=1)
+
+
 @pytest.mark.parametrize("move", ["", "Z1", "D4 ", "d", "\N{SNOWMAN}", "D99999999999999999999", "\x00"])
 async def test_move_that_is_none_is_explained_or_understood(move: str) -> None:
     async with site() as (_, port), await connect(port, ANN) as ann:

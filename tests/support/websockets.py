@@ -56,8 +56,13 @@ class WebSocketClient:
         """Send an object as JSON."""
         await self.send_data(json.dumps(message))
 
-    async def send_data(self, data: str | bytes) -> None:
-        event = TextMessage(data) if isinstance(data, str) else BytesMessage(data)
+    async def send_data(self, data: str | bytes, *, finished: bool = True) -> None:
+        """Send a message, or with ``finished=False`` a fragment that others follow."""
+        event: TextMessage | BytesMessage
+        if isinstance(data, str):
+            event = TextMessage(data, message_finished=finished)
+        else:
+            event = BytesMessage(data, message_finished=finished)
         await self._stream.send_all(self._protocol.send(event))
 
     async def receive(self) -> Any:

@@ -79,7 +79,7 @@ function showTable({ player, size }) {
     find("turn").textContent = sentence(mine);
     document.title = mayPlay ? `● ${game} · Go` : `${game} · Go`;
     for (const color of COLORS) showPlayer(color, mine);
-    find("moves").hidden = !mine || Boolean(state.result);
+    for (const id of ["moves", "ending"]) find(id).hidden = !mine || Boolean(state.result);
     find("pass").disabled = !mayPlay;
     find("resign").disabled = !isLive;
     find("last").textContent = state.moves ? `Move ${state.moves}: ${state.news}` : state.news;
