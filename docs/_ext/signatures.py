@@ -19,7 +19,7 @@ from sphinx.util.inspect import stringify_signature
 from sphinx.util.logging import getLogger
 from trioreg._actors import WaitingKind, WhyLeft
 from trioreg._pool.strategy import StrategyName
-from trioreg._registry.names import Purpose
+from trioreg._registry.bound_tables import Purpose
 from trioreg._supervision.child import ChildState
 from trioreg._supervision.child_spec import Factory, Restart
 from trioreg._supervision.restart_limit import Then
