@@ -109,22 +109,22 @@ def main() -> int:
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="which transfers these are (default: 0)")
     arguments = parser.parse_args()
     status = 0
-    with TemporaryDirectory() as folder:
-        path: Path = arguments.database or Path(folder) / "bank.db"
-        try:
+    try:
+        with TemporaryDirectory() as folder:
+            path: Path = arguments.database or Path(folder) / "bank.db"
             if arguments.transfers is None:
                 logging.getLogger("trioreg").setLevel(logging.CRITICAL)  # the story kills actors, and each is a warning
                 trio.run(story, path)
             else:
                 trio.run(make_transfers, path, arguments.transfers, arguments.seed)
-        except* (BankIsOpen, sqlite3.Error) as group:
-            print(f"{parser.prog}: {first(group)}", file=sys.stderr)
+    except* (BankIsOpen, OSError, sqlite3.Error) as group:
+        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
+        if not isinstance(error := first(group), BrokenPipeError):
+            print(f"{parser.prog}: {error}", file=sys.stderr)
             status = 2
-        except* KeyboardInterrupt:
-            status = 130
-        except* BrokenPipeError:
-            # The reader has closed the pipe (`| head`): no failure. Python's last flush must not write to it again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except* KeyboardInterrupt:
+        status = 130
     return status
 
 

@@ -34,7 +34,11 @@ class Web(Actor):
         self.context = WorkerContext(None)  # tells the connections when the shop closes
 
     async def on_start(self) -> None:
-        listeners = await trio.open_tcp_listeners(self.port, host=self.host)
+        try:
+            listeners = await trio.open_tcp_listeners(self.port, host=self.host)
+        except OSError as error:
+            where = f"{self.host}, port {self.port}: {error.strerror}"
+            raise OSError(f"can't listen on {where}. Choose another --host, or --serve PORT (0: a free one)") from error
         self.port = listeners[0].socket.getsockname()[1]
         self.start_soon(self.serve, listeners)
 

@@ -345,13 +345,15 @@ def test_a_signal_closes_the_shop(signum: signal.Signals, status: int) -> None:
     assert process.returncode == status
 
 
-def test_an_address_where_it_can_not_listen_gets_one_line_and_status_2(
+def test_an_address_that_is_in_use_is_named_with_what_to_do_and_gets_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert run(monkeypatch, "--serve", str(taken.getsockname()[1])) == 2
+        port = taken.getsockname()[1]
+        assert run(monkeypatch, "--serve", str(port)) == 2
     printed = capsys.readouterr()
-    assert re.fullmatch(r"web_shop.py: cannot start: .*in use.*\n", printed.err)
+    said = rf"web_shop.py: can't listen on 127.0.0.1, port {port}: .*in use.*\. Choose another .*--serve.*\n"
+    assert re.fullmatch(said, printed.err)
     assert printed.out == ""
 
 
@@ -359,14 +361,14 @@ def test_a_host_that_is_none_gets_one_line_and_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "--serve", "0", "--host", "a..b") == 2
-    assert re.fullmatch(r"web_shop.py: cannot start: .*label empty.*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"web_shop.py: .*label empty.*\n", capsys.readouterr().err)
 
 
 def test_a_database_that_can_not_be_opened_gets_one_line_and_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert run(monkeypatch, "--serve", "0", "--database", str(tmp_path)) == 2
-    assert capsys.readouterr() == ("", "web_shop.py: cannot start: unable to open database file\n")
+    assert capsys.readouterr() == ("", "web_shop.py: unable to open database file\n")
 
 
 @pytest.mark.parametrize("arguments", [("--serve", "tea"), ("--serve", "65536"), ("elephant",)])
