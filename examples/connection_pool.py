@@ -95,6 +95,7 @@ async def check(path: Path, connections: int, lose_at: set[int]) -> list[Stateme
 
 
 @contextmanager
+@trio.lowlevel.enable_ki_protection  # a second Ctrl-C would leave the terminal without its cursor
 def showing_progress(total: int) -> Generator[Callable[[int], None]]:
     """A function to call when a job is done, and a bar or lines that show it."""
     if sys.stdout is None or not sys.stdout.isatty():  # None: the program was started without one

@@ -55,6 +55,7 @@ class Cracker(Actor):
 
 
 @contextmanager
+@trio.lowlevel.enable_ki_protection  # a second Ctrl-C would leave the terminal without its cursor
 def showing_progress() -> Generator[Callable[[int, int | None], None]]:
     """A function for `Pool.map` to call when an item is done, and a bar or lines that show it."""
     if sys.stdout is None or not sys.stdout.isatty():  # None: the program was started without one

@@ -30,12 +30,12 @@ except ModuleNotFoundError as error:
     sys.exit(2)
 
 
-def tree(host: str, port: int, path: str = ":memory:") -> list[ChildSpec]:
+def tree(host: str, port: int, path: str = ":memory:", name: str = "localhost") -> list[ChildSpec]:
     """They end in reverse order: first the server, then the carts, which may need the store until their end."""
     return [
         ChildSpec(Store, (path,), name=store),
         ChildSpec(OnDemandSupervisor, (carts,), id="carts"),
-        ChildSpec(Web, (host, port), name=web, shutdown=LAST_SECONDS + 1),
+        ChildSpec(Web, (host, port, name), name=web, shutdown=LAST_SECONDS + 1),
     ]
 
 
@@ -100,6 +100,7 @@ def main() -> int:
     parser.add_argument("--serve", metavar="PORT", type=int, nargs="?", const=8000, help=says)
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s: this machine only)")
     parser.add_argument("--database", metavar="FILE", default=":memory:", help="keeps the carts (default: in memory)")
+    parser.add_argument("--name", default="localhost", help="the name in the address bar (default: %(default)s)")
     arguments = parser.parse_args()
     if arguments.serve is not None and not 0 <= arguments.serve <= 65535:
         parser.error(f"PORT must be from 0 to 65535, not {arguments.serve}")
@@ -111,7 +112,7 @@ def main() -> int:
             trio.run(story)
             print(end="", flush=True)  # here, and not when Python ends: then an error would have a traceback
         else:
-            children = tree(arguments.host, arguments.serve, arguments.database)
+            children = tree(arguments.host, arguments.serve, arguments.database, arguments.name)
             trioreg.run([*children, ChildSpec(Announcement, restart="temporary")], name="shop")
     except* KeyboardInterrupt:
         status = 130

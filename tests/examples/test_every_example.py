@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 import pytest
 import trio
 from attrs import frozen
+from rich.progress import Progress
 from support.processes import SECONDS, running
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -140,6 +141,28 @@ def test_without_rich_an_example_says_what_to_install(
     done = run(EXAMPLES / f"{name}.py")
     assert done.stderr == f"{name}.py needs rich for its progress bar: python -m pip install rich\n"
     assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("name", ["connection_pool", "safe_crackers"])
+def test_ctrl_c_while_the_progress_bar_goes_away_does_not_stop_that(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = import_module(name)
+    seen: list[str] = []
+
+    class Interrupted(Progress):
+        def stop(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+            seen.append("the cursor is back")
+            super().stop()
+
+    async def show() -> None:
+        with example.showing_progress(*[1] if name == "connection_pool" else []):
+            pass
+
+    monkeypatch.setattr(example, "Progress", Interrupted)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(show)
+    assert seen == ["the cursor is back"]
 
 
 @pytest.mark.parametrize("name", ["carts", "chat_server", "dispatcher", "go_server", "web_shop"])
