@@ -25,6 +25,8 @@ from bank.ledger import Ledger
 from bank.refusals import Refused
 from bank.transfer import Transfer
 
+from trioreg import TrioregError
+
 TRANSFERS = 100
 KILLS = 20
 
@@ -112,19 +114,21 @@ def main() -> int:
     try:
         with TemporaryDirectory() as folder:
             path: Path = arguments.database or Path(folder) / "bank.db"
+            # The story kills actors, and each is a warning. An error that ends the program is printed below.
+            logging.getLogger("trioreg").setLevel(logging.CRITICAL)
             if arguments.transfers is None:
-                logging.getLogger("trioreg").setLevel(logging.CRITICAL)  # the story kills actors, and each is a warning
                 trio.run(story, path)
             else:
                 trio.run(make_transfers, path, arguments.transfers, arguments.seed)
-    except* (BankIsOpen, OSError, sqlite3.Error) as group:
-        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
-        if not isinstance(error := first(group), BrokenPipeError):
-            print(f"{parser.prog}: {error}", file=sys.stderr)
-            status = 2
     except* KeyboardInterrupt:
         status = 130
+    except* (BankIsOpen, OSError, sqlite3.Error, TrioregError) as group:
+        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
+        error = first(group)
+        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
+            print(f"{parser.prog}: {error}", file=sys.stderr)
+            status = 2
     return status
 
 

@@ -16,7 +16,7 @@ import sys
 import trio
 
 import trioreg
-from trioreg import Actor, ChildSpec, Exit, OnDemand, OnDemandSupervisor
+from trioreg import Actor, ChildSpec, Exit, OnDemand, OnDemandSupervisor, TrioregError
 
 CUSTOMERS = 300
 THINGS = ("tea", "milk", "bread")
@@ -78,10 +78,11 @@ def main() -> int:
         trio.run(story)
     except* KeyboardInterrupt:
         status = 130
-    except* OSError as group:
+    except* (OSError, TrioregError) as group:
         # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
-        if not isinstance(error := group.exceptions[0], BrokenPipeError):
+        error = group.exceptions[0]
+        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
             print(f"{parser.prog}: {error}", file=sys.stderr)
             status = 2
     return status

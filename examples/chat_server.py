@@ -392,10 +392,11 @@ def main() -> int:
             trioreg.run(children, name="chat", observe=arguments.observe)
     except* KeyboardInterrupt:
         status = 130
-    except* (OSError, ValueError, ImportError) as group:
+    except* (ImportError, OSError, trioreg.TrioregError, ValueError) as group:
         # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
-        if not isinstance(error := first(group), BrokenPipeError):
+        error = first(group)
+        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
             print(f"{parser.prog}: {error}", file=sys.stderr)
             status = 2
     return status

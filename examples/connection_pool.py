@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 import trio
 from bank.ledger import STATEMENT, Ledger, Statement
 
-from trioreg import Actor, Exit, open_pool
+from trioreg import Actor, Exit, TrioregError, open_pool
 
 try:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -153,15 +153,16 @@ def main() -> int:
             if not wrong:
                 print("the books are right")
             print(end="", flush=True)  # here, and not when Python ends: then an error would have a traceback
-    except* (OSError, sqlite3.Error) as group:
-        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
-        if not isinstance(error := first(group), BrokenPipeError):
-            print(f"{parser.prog}: {error}", file=sys.stderr)
-            status = 2
     except* KeyboardInterrupt:
         print("stopped, and all connections are closed", file=sys.stderr)
         status = 130
+    except* (OSError, sqlite3.Error, TrioregError) as group:
+        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
+        error = first(group.subgroup(sqlite3.Error) or group)  # the cause, if the pool has given up
+        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
+            print(f"{parser.prog}: {error}", file=sys.stderr)
+            status = 2
     return status
 
 

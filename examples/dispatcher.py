@@ -19,7 +19,7 @@ import attrs
 import trio
 
 import trioreg
-from trioreg import Actor, Entry, Is, Registry
+from trioreg import Actor, Entry, Is, Registry, TrioregError
 
 logger = logging.getLogger("dispatcher")
 
@@ -164,10 +164,11 @@ def main() -> int:
         print(end="", flush=True)  # here, and not when Python ends: then an error would have a traceback
     except* KeyboardInterrupt:
         status = 130
-    except* OSError as group:
+    except* (OSError, TrioregError) as group:
         # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
-        if not isinstance(error := first(group), BrokenPipeError):
+        error = first(group)
+        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
             print(f"{parser.prog}: {error}", file=sys.stderr)
             status = 2
     return status

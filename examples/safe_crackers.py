@@ -18,7 +18,7 @@ from contextlib import contextmanager
 
 import trio
 
-from trioreg import Actor, open_pool
+from trioreg import Actor, TrioregError, open_pool
 
 try:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -115,10 +115,11 @@ def main() -> int:
     except* KeyboardInterrupt:
         print("stopped, and the safe is still shut", file=sys.stderr)
         status = 130
-    except* OSError as group:
+    except* (OSError, TrioregError) as group:
         # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
-        if not isinstance(error := first(group), BrokenPipeError):
+        error = first(group)
+        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
             print(f"{parser.prog}: {error}", file=sys.stderr)
             status = 2
     return status

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import trio
 
 import trioreg
-from trioreg import Actor, ChildSpec, OnDemandSupervisor
+from trioreg import Actor, ChildSpec, OnDemandSupervisor, TrioregError
 
 try:
     from webshop.carts import Store, carts, store
@@ -116,10 +116,11 @@ def main() -> int:
             trioreg.run([*children, ChildSpec(Announcement, restart="temporary")], name="shop")
     except* KeyboardInterrupt:
         status = 130
-    except* (OSError, UnicodeError, sqlite3.Error) as group:  # `--host a..b` is a UnicodeError
+    except* (OSError, sqlite3.Error, TrioregError, UnicodeError) as group:  # `--host a..b` is a UnicodeError
         # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
-        if not isinstance(error := first(group), BrokenPipeError):
+        error = first(group)
+        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
             print(f"{parser.prog}: {error}", file=sys.stderr)
             status = 2
     return status

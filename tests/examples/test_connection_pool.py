@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import connection_pool
@@ -208,9 +209,16 @@ def no_bank(path: Path) -> None:
     sqlite3.connect(path).close()
 
 
+def half_a_bank(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE accounts (number, balance)")
+        connection.executemany("INSERT INTO accounts VALUES (?, 0)", ((number,) for number in range(100)))
+
+
 @pytest.mark.parametrize(
     ("make", "report"),
     [
+        (half_a_bank, "no such table: transfers"),
         (Path.exists, "unable to open database file"),
         (no_database, "file is not a database"),
         (no_bank, "no such table: accounts"),

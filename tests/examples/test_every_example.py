@@ -19,6 +19,8 @@ from attrs import frozen
 from rich.progress import Progress
 from support.processes import SECONDS, running
 
+from trioreg import NotRunning
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 AGENTS = EXAMPLES / "secret_agents.py"
 CASINO = EXAMPLES / "data" / "casino_royale.txt"
@@ -141,6 +143,23 @@ def test_without_rich_an_example_says_what_to_install(
     done = run(EXAMPLES / f"{name}.py")
     assert done.stderr == f"{name}.py needs rich for its progress bar: python -m pip install rich\n"
     assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("name", [name for name in STORIES if name != "program"])
+def test_ctrl_c_in_an_actor_is_no_error_of_those_that_call_it(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = import_module(name)
+
+    def interrupted(*arguments: object) -> None:
+        raise BaseExceptionGroup("a supervisor", [NotRunning("a pool"), KeyboardInterrupt()])
+
+    monkeypatch.setattr(trio, "run", interrupted)
+    monkeypatch.setattr(os, "dup2", lambda *descriptors: None)
+    monkeypatch.setattr(sys, "argv", [f"{name}.py"])
+    assert example.main() == 130
+    out, err = capsys.readouterr()
+    assert (out, "a pool" in err) == ("", False)
 
 
 @pytest.mark.parametrize("name", ["connection_pool", "safe_crackers"])
