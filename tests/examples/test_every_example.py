@@ -121,6 +121,16 @@ def test_full_disk_ends_a_story_with_one_line_and_status_2(name: str, unbuffered
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no disk that is full")
+@pytest.mark.parametrize("name", ["chat_server", "web_shop"])
+def test_server_that_can_not_print_where_it_is_does_not_start(name: str) -> None:
+    script = EXAMPLES / f"{name}.py"
+    with open("/dev/full", "w") as full, running(command(script, "--serve", "0"), stdout=full) as done:
+        assert done.stderr is not None
+        assert re.fullmatch(rf"{name}\.py: \[Errno \d+\] No space left on device\n", done.stderr.read())
+        assert done.wait() == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no disk that is full")
 def test_service_goes_on_if_nothing_can_be_printed() -> None:
     with open("/dev/full", "w") as full, running(command(PROGRAM), stdout=full, env=ENVIRONMENT) as done:
         assert done.stderr is not None
@@ -155,7 +165,7 @@ def test_ctrl_c_in_an_actor_is_no_error_of_those_that_call_it(
         raise BaseExceptionGroup("a supervisor", [NotRunning("a pool"), KeyboardInterrupt()])
 
     monkeypatch.setattr(trio, "run", interrupted)
-    monkeypatch.setattr(os, "dup2", lambda *descriptors: None)
+    monkeypatch.setattr(os, "dup2", min)  # stdout of this process stays
     monkeypatch.setattr(sys, "argv", [f"{name}.py"])
     assert example.main() == 130
     out, err = capsys.readouterr()

@@ -137,14 +137,6 @@ async def test_a_database_that_fails_costs_requests_and_not_the_shop() -> None:
         assert (await api("GET", "ann"))[1]["items"] == {"tea": 2}
 
 
-async def test_a_store_that_is_killed_opens_its_file_again(tmp_path: Path) -> None:
-    async with shop(str(tmp_path / "carts.db")) as supervisor:
-        await api("POST", "ann", TEA)
-        store.kill()
-        assert (await api("POST", "ann", TEA))[1]["items"] == {"tea": 4}
-        assert supervisor.which_child("store").restarts == 1
-
-
 async def test_what_is_paid_leaves_the_cart_and_an_empty_cart_can_not_be_paid() -> None:
     async with shop():
         await api("POST", "ann", TEA)
