@@ -392,7 +392,7 @@ def main() -> int:
             trioreg.run(children, name="chat", observe=arguments.observe)
     except* KeyboardInterrupt:
         status = 130
-    except* (ImportError, OSError, trioreg.TrioregError, ValueError) as group:
+    except* (ImportError, OSError, trio.BrokenResourceError, trioreg.TrioregError, ValueError) as group:
         # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
         error = first(group)

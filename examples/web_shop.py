@@ -13,7 +13,7 @@ import os
 import sqlite3
 import sys
 from contextlib import closing
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
 import trio
@@ -116,7 +116,7 @@ def main() -> int:
             trioreg.run([*children, ChildSpec(Announcement, restart="temporary")], name="shop")
     except* KeyboardInterrupt:
         status = 130
-    except* (OSError, sqlite3.Error, TrioregError, UnicodeError) as group:  # `--host a..b` is a UnicodeError
+    except* (HTTPException, OSError, sqlite3.Error, TrioregError, UnicodeError) as group:  # UnicodeError: --host a..b
         # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
         error = first(group)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from http.client import IncompleteRead
 from importlib import import_module
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -155,14 +156,22 @@ def test_without_rich_an_example_says_what_to_install(
     assert (done.returncode, done.stdout) == (2, "")
 
 
-@pytest.mark.parametrize("name", [name for name in STORIES if name != "program"])
-def test_ctrl_c_in_an_actor_is_no_error_of_those_that_call_it(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        *((name, NotRunning("a pool")) for name in STORIES if name != "program"),
+        ("chat_server", trio.BrokenResourceError("a pool")),
+        ("web_shop", IncompleteRead(b"a pool")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_ctrl_c_in_an_actor_is_no_error_of_those_that_talk_to_it(
+    name: str, error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     example = import_module(name)
 
     def interrupted(*arguments: object) -> None:
-        raise BaseExceptionGroup("a supervisor", [NotRunning("a pool"), KeyboardInterrupt()])
+        raise BaseExceptionGroup("a supervisor", [error, KeyboardInterrupt()])
 
     monkeypatch.setattr(trio, "run", interrupted)
     monkeypatch.setattr(os, "dup2", min)  # stdout of this process stays
