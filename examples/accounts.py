@@ -25,6 +25,8 @@ from bank.ledger import Ledger
 from bank.refusals import Refused
 from bank.transfer import Transfer
 
+from trioreg import TrioregError
+
 TRANSFERS = 100
 KILLS = 20
 
@@ -109,22 +111,24 @@ def main() -> int:
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="which transfers these are (default: 0)")
     arguments = parser.parse_args()
     status = 0
-    with TemporaryDirectory() as folder:
-        path: Path = arguments.database or Path(folder) / "bank.db"
-        try:
+    try:
+        with TemporaryDirectory() as folder:
+            path: Path = arguments.database or Path(folder) / "bank.db"
+            # The story kills actors, and each is a warning. An error that ends the program is printed below.
+            logging.getLogger("trioreg").setLevel(logging.CRITICAL)
             if arguments.transfers is None:
-                logging.getLogger("trioreg").setLevel(logging.CRITICAL)  # the story kills actors, and each is a warning
                 trio.run(story, path)
             else:
                 trio.run(make_transfers, path, arguments.transfers, arguments.seed)
-        except* (BankIsOpen, sqlite3.Error) as group:
-            print(f"{parser.prog}: {first(group)}", file=sys.stderr)
+    except* KeyboardInterrupt:
+        status = 130
+    except* (BankIsOpen, OSError, sqlite3.Error, TrioregError) as group:
+        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
+        error = first(group)
+        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
+            print(f"{parser.prog}: {error}", file=sys.stderr)
             status = 2
-        except* KeyboardInterrupt:
-            status = 130
-        except* BrokenPipeError:
-            # The reader has closed the pipe (`| head`): no failure. Python's last flush must not write to it again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return status
 
 

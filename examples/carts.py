@@ -6,14 +6,17 @@ Three hundred customers shop, at most thirty carts are in memory, and each cart 
 At the end the database has what all customers have put into their carts, each thing once.
 """
 
+import argparse
 import json
+import os
 import random
 import sqlite3
+import sys
 
 import trio
 
 import trioreg
-from trioreg import Actor, ChildSpec, Exit, OnDemand, OnDemandSupervisor
+from trioreg import Actor, ChildSpec, Exit, OnDemand, OnDemandSupervisor, TrioregError
 
 CUSTOMERS = 300
 THINGS = ("tea", "milk", "bread")
@@ -51,7 +54,7 @@ async def shop(customer: int, most: list[int]) -> None:
         most[0] = max(most[0], sum(ref.state == "running" for _, ref in carts.items()))
 
 
-async def main() -> None:
+async def story() -> None:
     database.execute("CREATE TABLE carts (customer PRIMARY KEY, items, lives)")
     most = [0]
     async with trioreg.open_supervisor([ChildSpec(OnDemandSupervisor, (carts,))]) as supervisor:
@@ -64,7 +67,26 @@ async def main() -> None:
     (lives,) = database.execute("SELECT sum(lives) FROM carts").fetchone()
     print(f"{len(saved)} carts were saved, each with what its customer wanted: {is_right}")
     print("at most 30 were in memory:", most[0] <= 30)
-    print("carts were loaded again:", lives > CUSTOMERS)
+    print("carts were loaded again:", lives > CUSTOMERS, flush=True)
 
 
-trio.run(main)
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
+    status = 0
+    try:
+        trio.run(story)
+    except* KeyboardInterrupt:
+        status = 130
+    except* (OSError, TrioregError) as group:
+        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
+        error = group.exceptions[0]
+        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
+            print(f"{parser.prog}: {error}", file=sys.stderr)
+            status = 2
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -285,7 +285,11 @@ class Server(Actor):
         self.port = port
 
     async def on_start(self) -> None:
-        listeners = await trio.open_tcp_listeners(self.port, host=self.host)
+        try:
+            listeners = await trio.open_tcp_listeners(self.port, host=self.host)
+        except OSError as error:
+            where = f"{self.host}, port {self.port}: {error.strerror}"
+            raise OSError(f"can't listen on {where}. Choose another --host, or --serve PORT (0: a free one)") from error
         self.port = listeners[0].socket.getsockname()[1]
         self.start_soon(trio.serve_listeners, trioreg.connection_handler(sessions, Session), listeners)
 
@@ -305,8 +309,12 @@ def tree(host: str, port: int) -> list[ChildSpec]:
     ]
 
 
-async def announce() -> None:
-    print(f"the chat is open on port {await server.call(Server.where)}", flush=True)
+class Announcement(Actor):
+    """Says where the server listens. If that can't be printed, the program does not start."""
+
+    async def on_start(self) -> None:
+        print(f"the chat is open on port {await server.call(Server.where)}", flush=True)
+        self.stop()
 
 
 # The story: two clients in the same program.
@@ -378,18 +386,25 @@ def main() -> int:
     try:
         if port is None:
             trio.run(story)
-            print(end="", flush=True)  # here, and not when Python ends: a closed pipe is no failure
+            print(end="", flush=True)  # here, and not when Python ends: then an error would have a traceback
         else:
-            trioreg.run([*tree(arguments.host, port), ChildSpec(announce)], name="chat", observe=arguments.observe)
+            children = [*tree(arguments.host, port), ChildSpec(Announcement, restart="temporary")]
+            trioreg.run(children, name="chat", observe=arguments.observe)
     except* KeyboardInterrupt:
         status = 130
-    except* BrokenPipeError:
-        # The reader has closed the pipe (`| head`): no failure. Python's last flush must not write to it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    except* (OSError, ValueError, ImportError) as errors:
-        print(f"{parser.prog}: {errors.exceptions[0]}", file=sys.stderr)
-        status = 2
+    except* (ImportError, OSError, trio.BrokenResourceError, trioreg.TrioregError, ValueError) as group:
+        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
+        error = first(group)
+        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
+            print(f"{parser.prog}: {error}", file=sys.stderr)
+            status = 2
     return status
+
+
+def first(group: BaseExceptionGroup[Exception]) -> Exception:
+    error = group.exceptions[0]
+    return first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 if __name__ == "__main__":

@@ -22,12 +22,18 @@ from tempfile import TemporaryDirectory
 
 import trio
 from bank.ledger import STATEMENT, Ledger, Statement
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from trioreg import Actor, Exit, open_pool
+from trioreg import Actor, Exit, TrioregError, open_pool
+
+try:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+except ModuleNotFoundError:
+    print("connection_pool.py needs rich for its progress bar: python -m pip install rich", file=sys.stderr)
+    sys.exit(2)
 
 ACCOUNTS = 10_000
 WRONG = 4711
+MOST_CONNECTIONS = 40  # each query is in a thread, and Trio runs 40 of them at a time
 
 
 class Connection(Actor):
@@ -89,6 +95,7 @@ async def check(path: Path, connections: int, lose_at: set[int]) -> list[Stateme
 
 
 @contextmanager
+@trio.lowlevel.enable_ki_protection  # a second Ctrl-C would leave the terminal without its cursor
 def showing_progress(total: int) -> Generator[Callable[[int], None]]:
     """A function to call when a job is done, and a bar or lines that show it."""
     if sys.stdout is None or not sys.stdout.isatty():  # None: the program was started without one
@@ -120,23 +127,23 @@ def make_bank(path: Path) -> None:
 # The command line
 
 
-def at_least_one(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+def size(text: str) -> int:
+    if not 1 <= (number := int(text)) <= MOST_CONNECTIONS:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {MOST_CONNECTIONS}, not {number}")
     return number
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", metavar="FILE", type=Path, help="the accounts (default: a new bank)")
-    parser.add_argument("--connections", metavar="N", type=at_least_one, default=4, help="how many (default: 4)")
+    parser.add_argument("--connections", metavar="N", type=size, default=4, help="how many (default: 4)")
     arguments = parser.parse_args()
     status = 0
-    with TemporaryDirectory() as folder:
-        path: Path = arguments.database or Path(folder) / "bank.db"
-        lose_at = set[int]() if arguments.database else {ACCOUNTS // 4, ACCOUNTS // 2}
-        logging.getLogger("trioreg").setLevel(logging.CRITICAL)  # each lost connection is an error in the log
-        try:
+    try:
+        with TemporaryDirectory() as folder:
+            path: Path = arguments.database or Path(folder) / "bank.db"
+            lose_at = set[int]() if arguments.database else {ACCOUNTS // 4, ACCOUNTS // 2}
+            logging.getLogger("trioreg").setLevel(logging.CRITICAL)  # each lost connection is an error in the log
             if arguments.database is None:
                 make_bank(path)
             wrong = trio.run(check, path, arguments.connections, lose_at)
@@ -145,15 +152,17 @@ def main() -> int:
                 print(f"account {statement.number} has {statement.balance} cents, and should have {by_transfers}")
             if not wrong:
                 print("the books are right")
-        except* sqlite3.Error as group:
-            print(f"{parser.prog}: {first(group)}", file=sys.stderr)
+            print(end="", flush=True)  # here, and not when Python ends: then an error would have a traceback
+    except* KeyboardInterrupt:
+        print("stopped, and all connections are closed", file=sys.stderr)
+        status = 130
+    except* (OSError, sqlite3.Error, TrioregError) as group:
+        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
+        error = first(group.subgroup(sqlite3.Error) or group)  # the cause, if the pool has given up
+        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
+            print(f"{parser.prog}: {error}", file=sys.stderr)
             status = 2
-        except* KeyboardInterrupt:
-            print("stopped, and all connections are closed")
-            status = 130
-        except* BrokenPipeError:
-            # The reader has closed the pipe (`| head`): no failure. Python's last flush must not write to it again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return status
 
 

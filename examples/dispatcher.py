@@ -19,7 +19,7 @@ import attrs
 import trio
 
 import trioreg
-from trioreg import Actor, Entry, Is, Registry
+from trioreg import Actor, Entry, Is, Registry, TrioregError
 
 logger = logging.getLogger("dispatcher")
 
@@ -155,18 +155,28 @@ async def story() -> None:
 
 
 def main() -> int:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
     logging.getLogger().addHandler(Log())
     status = 0
     try:
         trio.run(story)
-        print(end="", flush=True)  # here, and not when Python ends: a closed pipe is no failure
+        print(end="", flush=True)  # here, and not when Python ends: then an error would have a traceback
     except* KeyboardInterrupt:
         status = 130
-    except* BrokenPipeError:
-        # The reader has closed the pipe (`| head`): no failure. Python's last flush must not write to it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except* (OSError, TrioregError) as group:
+        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
+        error = first(group)
+        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
+            print(f"{parser.prog}: {error}", file=sys.stderr)
+            status = 2
     return status
+
+
+def first(group: BaseExceptionGroup[Exception]) -> Exception:
+    error = group.exceptions[0]
+    return first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 if __name__ == "__main__":

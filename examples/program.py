@@ -4,13 +4,15 @@ python program.py REPORTS    files that many reports (6 by default), then ends b
 python program.py --serve    runs until Ctrl-C or SIGTERM
 
 In each case the station ends first, then the agents, and the archive last. So an agent can still file a report
-while it shuts down. The exit status is 0 if the program ended by itself or by SIGTERM. After Ctrl-C the program dies of
-that signal, and a shell shows 130. A second signal ends the program at once.
+while it shuts down. The exit status is 0 if the program ended by itself or by SIGTERM, and 130 after Ctrl-C. A second
+signal ends the program at once.
 """
 
 import argparse
 import logging
 import math
+import os
+import sys
 from itertools import cycle
 
 import trio
@@ -71,10 +73,14 @@ def tree(reports: float) -> list[ChildSpec]:
 
 
 def say(text: str) -> None:
-    print(text, flush=True)
+    """A full disk or a closed pipe is no reason for a service to end: it goes on, and says no more."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description="A service that shuts down in order.")
     parser.add_argument("reports", nargs="?", type=int, default=6, help="how many reports to file (default: 6)")
     parser.add_argument("--serve", action="store_true", help="run until Ctrl-C or SIGTERM")
@@ -83,9 +89,14 @@ def main() -> None:
         parser.error(f"REPORTS must be at least 1, not {arguments.reports}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     reports = math.inf if arguments.serve else arguments.reports
-    received = trioreg.run(tree(reports), auto_shutdown="any_significant", name="service")
+    try:
+        received = trioreg.run(tree(reports), auto_shutdown="any_significant", name="service")
+    except KeyboardInterrupt:
+        say("ended by SIGINT")
+        return 130
     say("ended by itself" if received is None else f"ended by {received.name}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -17,9 +17,14 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import trio
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from trioreg import Actor, open_pool
+from trioreg import Actor, TrioregError, open_pool
+
+try:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+except ModuleNotFoundError:
+    print("safe_crackers.py needs rich for its progress bar: python -m pip install rich", file=sys.stderr)
+    sys.exit(2)
 
 CODES = 10_000
 AT_ONCE = 100
@@ -50,9 +55,10 @@ class Cracker(Actor):
 
 
 @contextmanager
+@trio.lowlevel.enable_ki_protection  # a second Ctrl-C would leave the terminal without its cursor
 def showing_progress() -> Generator[Callable[[int, int | None], None]]:
     """A function for `Pool.map` to call when an item is done, and a bar or lines that show it."""
-    if not sys.stdout.isatty():
+    if sys.stdout is None or not sys.stdout.isatty():  # None: the program was started without one
         yield print_each_tenth
         return
     with Progress(
@@ -85,31 +91,43 @@ def code_of_safe(text: str) -> str:
     return text
 
 
-def at_least_one(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+def up_to(most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not 1 <= (value := int(text)) <= most:
+            raise argparse.ArgumentTypeError(f"must be from 1 to {most}, not {value}")
+        return value
+
     return number
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("code", metavar="CODE", nargs="?", type=code_of_safe, default="7547", help="the code to find")
-    parser.add_argument("--crackers", metavar="N", type=at_least_one, default=4, help="how many workers (default: 4)")
+    parser.add_argument("--crackers", metavar="N", type=up_to(40), default=4, help="how many workers (default: 4)")
     parser.add_argument(
-        "--rounds", metavar="N", type=at_least_one, default=100, help="how slow a try is (default: 100)"
+        "--rounds", metavar="N", type=up_to(100_000), default=100, help="how slow a try is (default: 100)"
     )
     arguments = parser.parse_args()
     status = 0
     try:
         code = trio.run(crack, Safe(arguments.code, arguments.rounds), arguments.crackers)
-        print(f"the safe is open: {code}")
+        print(f"the safe is open: {code}", flush=True)  # here, and not when Python ends: an error is caught here
     except* KeyboardInterrupt:
-        print("stopped, and the safe is still shut")
+        print("stopped, and the safe is still shut", file=sys.stderr)
         status = 130
-    except* BrokenPipeError:
-        # The reader has closed the pipe (`| head`): no failure. Python's last flush must not write to the pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except* (OSError, TrioregError) as group:
+        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
+        error = first(group)
+        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
+            print(f"{parser.prog}: {error}", file=sys.stderr)
+            status = 2
     return status
+
+
+def first(group: BaseExceptionGroup[Exception]) -> Exception:
+    error = group.exceptions[0]
+    return first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 if __name__ == "__main__":

@@ -9,16 +9,17 @@ shop closes, it takes no new connections; running requests get their answers; th
 
 import argparse
 import logging
+import os
 import sqlite3
 import sys
 from contextlib import closing
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
 import trio
 
 import trioreg
-from trioreg import ChildSpec, OnDemandSupervisor
+from trioreg import Actor, ChildSpec, OnDemandSupervisor, TrioregError
 
 try:
     from webshop.carts import Store, carts, store
@@ -29,12 +30,12 @@ except ModuleNotFoundError as error:
     sys.exit(2)
 
 
-def tree(host: str, port: int, path: str = ":memory:") -> list[ChildSpec]:
+def tree(host: str, port: int, path: str = ":memory:", name: str = "localhost") -> list[ChildSpec]:
     """They end in reverse order: first the server, then the carts, which may need the store until their end."""
     return [
         ChildSpec(Store, (path,), name=store),
         ChildSpec(OnDemandSupervisor, (carts,), id="carts"),
-        ChildSpec(Web, (host, port), name=web, shutdown=LAST_SECONDS + 1),
+        ChildSpec(Web, (host, port, name), name=web, shutdown=LAST_SECONDS + 1),
     ]
 
 
@@ -58,34 +59,39 @@ async def tell(who: str, method: str, path: str, body: str | None = None) -> Non
 
 
 async def story() -> None:
-    await tell("Ann takes two teas", "POST", "ann", '{"thing": "tea", "count": 2}')
-    await tell("Bob's cart is another one", "GET", "bob")
-    async with trio.open_nursery() as nursery:
-        for _ in range(20):
-            nursery.start_soon(ask, "POST", "/api/carts/bob", '{"thing": "milk", "count": 1}')
-    await tell("Bob, after 20 requests at once", "GET", "bob")
-    print("carts that run:", sorted(customer for customer, _ in carts.items()))
+    async with trioreg.open_supervisor(tree("127.0.0.1", 0), at_end="stop"):
+        await tell("Ann takes two teas", "POST", "ann", '{"thing": "tea", "count": 2}')
+        await tell("Bob's cart is another one", "GET", "bob")
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(ask, "POST", "/api/carts/bob", '{"thing": "milk", "count": 1}')
+        await tell("Bob, after 20 requests at once", "GET", "bob")
+        print("carts that run:", sorted(customer for customer, _ in carts.items()))
 
-    await tell("An elephant", "POST", "ann", '{"thing": "elephant", "count": 1}')
-    await tell("No teas at all", "POST", "ann", '{"thing": "tea", "count": -1}')
-    await tell("No JSON", "POST", "ann", "two teas, please")
-    await tell("A very long body", "POST", "ann", "x" * 100_000)
+        await tell("An elephant", "POST", "ann", '{"thing": "elephant", "count": 1}')
+        await tell("No teas at all", "POST", "ann", '{"thing": "tea", "count": -1}')
+        await tell("No JSON", "POST", "ann", "two teas, please")
+        await tell("A very long body", "POST", "ann", "x" * 100_000)
 
-    await tell("Ann shares with nobody", "GET", "ann/share?people=0")
-    await tell("Ann shares with Bob", "GET", "ann/share?people=2")
+        await tell("Ann shares with nobody", "GET", "ann/share?people=0")
+        await tell("Ann shares with Bob", "GET", "ann/share?people=2")
 
-    status, _ = await ask("GET", "/observer/")
-    print("The observer, without its token:", status)
-    status, text = await ask("GET", "/observer/api/actors", token=pages.token)
-    print("The observer, with it:", status, [name for name in ("ann", "bob", "store", "web") if name in text])
+        status, _ = await ask("GET", "/observer/")
+        print("The observer, without its token:", status)
+        status, text = await ask("GET", "/observer/api/actors", token=pages.token)
+        print("The observer, with it:", status, [name for name in ("ann", "bob", "store", "web") if name in text])
 
-    await tell("Ann pays", "POST", "ann/pay")
-    await tell("Ann pays again", "POST", "ann/pay")
+        await tell("Ann pays", "POST", "ann/pay")
+        await tell("Ann pays again", "POST", "ann/pay")
 
 
-async def announce() -> None:
-    address = await web.call(Web.address)
-    print(f"the shop: {address}/\nthe observer: {pages.url(address + '/observer')}", flush=True)
+class Announcement(Actor):
+    """Says where the shop is. If that can't be printed, the program does not start."""
+
+    async def on_start(self) -> None:
+        address = await web.call(Web.address)
+        print(f"the shop: {address}/\nthe observer: {pages.url(address + '/observer')}", flush=True)
+        self.stop()
 
 
 def main() -> int:
@@ -94,27 +100,35 @@ def main() -> int:
     parser.add_argument("--serve", metavar="PORT", type=int, nargs="?", const=8000, help=says)
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s: this machine only)")
     parser.add_argument("--database", metavar="FILE", default=":memory:", help="keeps the carts (default: in memory)")
+    parser.add_argument("--name", default="localhost", help="the name in the address bar (default: %(default)s)")
     arguments = parser.parse_args()
     if arguments.serve is not None and not 0 <= arguments.serve <= 65535:
         parser.error(f"PORT must be from 0 to 65535, not {arguments.serve}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    if arguments.serve is None:
-        logging.disable()  # the story has a crash on purpose
-        children = [*tree("127.0.0.1", 0), ChildSpec(story, restart="temporary", significant=True)]
-    else:
-        children = [
-            *tree(arguments.host, arguments.serve, arguments.database),
-            ChildSpec(announce, restart="temporary"),
-        ]
     status = 0
     try:
-        trioreg.run(children, auto_shutdown="any_significant", name="shop")
+        if arguments.serve is None:
+            logging.disable()  # the story has a crash on purpose
+            trio.run(story)
+            print(end="", flush=True)  # here, and not when Python ends: then an error would have a traceback
+        else:
+            children = tree(arguments.host, arguments.serve, arguments.database, arguments.name)
+            trioreg.run([*children, ChildSpec(Announcement, restart="temporary")], name="shop")
     except* KeyboardInterrupt:
         status = 130
-    except* (OSError, UnicodeError, sqlite3.Error) as errors:  # `--host a..b` is a UnicodeError
-        print("web_shop.py: cannot start:", *errors.exceptions, file=sys.stderr)
-        status = 2
+    except* (HTTPException, OSError, sqlite3.Error, TrioregError, UnicodeError) as group:  # UnicodeError: --host a..b
+        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
+        error = first(group)
+        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
+            print(f"{parser.prog}: {error}", file=sys.stderr)
+            status = 2
     return status
+
+
+def first(group: BaseExceptionGroup[Exception]) -> Exception:
+    error = group.exceptions[0]
+    return first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 if __name__ == "__main__":

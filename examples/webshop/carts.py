@@ -14,7 +14,10 @@ names: Registry[str, None] = Registry("names")
 
 
 class Store(Actor):
-    """What is in the carts, in SQLite. It works in a thread: a disk may be slow, and nothing else must wait for it."""
+    """What is in the carts, in SQLite. It works in a thread: a disk may be slow, and nothing else must wait for it.
+
+    An error of the database, such as a full disk, is an answer: it costs one request, and not the shop.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -22,13 +25,16 @@ class Store(Actor):
     async def on_start(self) -> None:
         self.database = await trio.to_thread.run_sync(open_database, self.path)
 
+    @raises(sqlite3.Error)
     async def load(self, customer: str) -> dict[str, int]:
         query = "SELECT thing, count FROM items WHERE customer = ? ORDER BY thing"
         return dict(await trio.to_thread.run_sync(self.run, query, (customer,)))
 
+    @raises(sqlite3.Error)
     async def save(self, customer: str, thing: str, count: int) -> None:
         await trio.to_thread.run_sync(self.run, "REPLACE INTO items VALUES (?, ?, ?)", (customer, thing, count))
 
+    @raises(sqlite3.Error)
     async def clear(self, customer: str) -> None:
         await trio.to_thread.run_sync(self.run, "DELETE FROM items WHERE customer = ?", (customer,))
 
@@ -42,7 +48,12 @@ class Store(Actor):
 
 def open_database(path: str) -> sqlite3.Connection:
     database = sqlite3.connect(path, check_same_thread=False)  # one thread at a time, as the store is one actor
-    database.execute("CREATE TABLE IF NOT EXISTS items (customer, thing, count, PRIMARY KEY (customer, thing))")
+    try:
+        database.execute("CREATE TABLE IF NOT EXISTS items (customer, thing, count, PRIMARY KEY (customer, thing))")
+        database.execute("SELECT customer, thing, count FROM items LIMIT 1")
+    except sqlite3.Error:  # it is no database, or it has other things
+        database.close()
+        raise
     return database
 
 

@@ -15,6 +15,7 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 from trioreg import Actor
 
 from .carts import names
+from .guard import Guard
 from .site import site
 
 LAST_SECONDS = 5  # for running requests when the shop closes
@@ -25,16 +26,21 @@ logger = logging.getLogger("webshop")
 class Web(Actor):
     """The server. It has started when it listens, and it ends when the running requests have their answers."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, name: str) -> None:
         self.host = host
         self.port = port
-        self.site = ASGIWrapper(cast("ASGIFramework", site))  # two libraries, two sets of types
+        guarded = Guard(site, names={host, name})
+        self.site = ASGIWrapper(cast("ASGIFramework", guarded))  # two libraries, two sets of types
         self.config = Config()
         self.config.errorlog = logger
         self.context = WorkerContext(None)  # tells the connections when the shop closes
 
     async def on_start(self) -> None:
-        listeners = await trio.open_tcp_listeners(self.port, host=self.host)
+        try:
+            listeners = await trio.open_tcp_listeners(self.port, host=self.host)
+        except OSError as error:
+            where = f"{self.host}, port {self.port}: {error.strerror}"
+            raise OSError(f"can't listen on {where}. Choose another --host, or --serve PORT (0: a free one)") from error
         self.port = listeners[0].socket.getsockname()[1]
         self.start_soon(self.serve, listeners)
 

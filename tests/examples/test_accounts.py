@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -598,6 +599,18 @@ def test_a_file_that_is_no_database_gets_one_line(
 ) -> None:
     make(path)
     assert run("--database", path) == (2, "", f"accounts.py: {report}\n")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--transfers", "50")], ids=["story", "transfers"])
+def test_a_database_that_fails_in_the_middle_gets_one_line(path: Path, run: Run, arguments: tuple[str, ...]) -> None:
+    run("--database", path, "--transfers", "5")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "CREATE TRIGGER fault BEFORE INSERT ON transfers BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    status, _, err = run("--database", path, *arguments)
+    assert re.fullmatch(r"accounts.py: <Account #\d+> has crashed: IntegrityError\('disk full'\)\n", err)
+    assert status == 2
 
 
 @pytest.mark.parametrize("arguments", [("--transfers", "0"), ("--transfers", "many"), ("one",), ("--seed", "x")])

@@ -477,11 +477,13 @@ def test_a_signal_ends_the_server_and_its_clients_read_a_goodbye(signum: signal.
     assert process.returncode == status
 
 
-def test_port_that_is_in_use_gets_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_port_that_is_in_use_is_named_with_what_to_do_and_gets_status_2(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        status, error = refused("--serve", str(taken.getsockname()[1]), capsys=capsys)
-    assert (status, error.count("\n")) == (2, 1)
-    assert re.match(r"chat_server.py: \[Errno \d+\] .*in use", error)
+        port = taken.getsockname()[1]
+        status, error = refused("--serve", str(port), capsys=capsys)
+    assert status == 2
+    said = rf"chat_server.py: can't listen on 127.0.0.1, port {port}: .*in use.*\. Choose another .*--serve.*\n"
+    assert re.fullmatch(said, error)
 
 
 @pytest.mark.parametrize(

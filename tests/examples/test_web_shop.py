@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -127,6 +127,16 @@ async def test_while_the_store_restarts_a_request_waits(monkeypatch: pytest.Monk
     assert answers == [200]
 
 
+async def test_a_database_that_fails_costs_requests_and_not_the_shop() -> None:
+    async with shop() as supervisor:
+        await api("POST", "ann", TEA)
+        await store.call(Store.run, "ALTER TABLE items RENAME TO lost", ())
+        assert [(await api("POST", who, TEA))[0] for who in ("ann", "bob", "eve", "joe", "max")] == [500] * 5
+        assert supervisor.which_child("store").restarts == 0
+        await store.call(Store.run, "ALTER TABLE lost RENAME TO items", ())
+        assert (await api("GET", "ann"))[1]["items"] == {"tea": 2}
+
+
 async def test_what_is_paid_leaves_the_cart_and_an_empty_cart_can_not_be_paid() -> None:
     async with shop():
         await api("POST", "ann", TEA)
@@ -182,12 +192,12 @@ async def test_a_cart_has_room_for_a_thousand_of_each_thing() -> None:
 async def test_a_body_that_does_not_come_gets_408(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(site, "BODY_SECONDS", 0.01)
     async with shop(), await connect() as client:
-        await client.send_all(b"POST /api/carts/ann HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        await client.send_all(b"POST /api/carts/ann HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
         assert (await client.receive_some()).startswith(b"HTTP/1.1 408 ")
 
 
 @pytest.mark.parametrize(
-    "sent", [b"POST /api/carts/ann HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{", b"\xff\x00"]
+    "sent", [b"POST /api/carts/ann HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{", b"\xff\x00"]
 )
 async def test_a_client_that_leaves_in_the_middle_is_no_crash(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
     async with shop():
@@ -206,7 +216,7 @@ CONNECT = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex(
     "00000004000000000000000c0105000000014287bdab4e9c17b7ff4181f3"
 )
 UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n"
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nhello"
 )
 
@@ -219,7 +229,7 @@ async def test_bytes_that_hypercorn_does_not_expect_end_their_own_connection_onl
             with trio.fail_after(SECONDS):
                 async for _ in client:
                     pass
-        await other.send_all(b"GET /api/carts/ann HTTP/1.1\r\nHost: x\r\n\r\n")
+        await other.send_all(b"GET /api/carts/ann HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert (await other.receive_some()).startswith(b"HTTP/1.1 200 ")
         assert supervisor.which_child("web").restarts == 0
 
@@ -254,6 +264,78 @@ async def test_a_form_that_is_wrong_gets_a_page_with_a_sentence(form: str) -> No
         assert "<b>" not in text
 
 
+# Other sites
+
+
+async def answer_of(method: str, path: str, *headers: str, body: str = "") -> int:
+    """The status of the answer to a request that has these headers and no others."""
+    lines = [f"{method} {path} HTTP/1.1", *headers, f"Content-Length: {len(body)}", "Connection: close", "", body]
+    async with await connect() as client:
+        await client.send_all("\r\n".join(lines).encode())
+        answer = b""
+        with trio.fail_after(SECONDS):
+            async for chunk in client:
+                answer += chunk
+    return int(answer.split()[1])
+
+
+@pytest.mark.parametrize("path", ["/carts/ann", "/api/carts/ann"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "", "http://127.0.0.1", "http://127.0.0.1:8001", "http://localhost:8000"]
+)
+async def test_a_form_of_another_site_is_refused(path: str, origin: str) -> None:
+    async with shop():
+        sent = "thing=tea&count=2" if path == "/carts/ann" else TEA
+        assert await answer_of("POST", path, "Host: 127.0.0.1:8000", f"Origin: {origin}", body=sent) == 403
+        assert len(carts) == 0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ["Host: 127.0.0.1:8000", "Origin: http://127.0.0.1:8000"],
+        ["Host: LOCALHOST:8000", "Origin: http://localhost:8000"],
+        ["Host: [::1]:8000", "Origin: http://[::1]:8000"],
+        ["Host: 127.0.0.1"],  # curl says no origin
+    ],
+)
+async def test_a_form_of_the_shop_and_a_program_are_served(headers: list[str]) -> None:
+    async with shop():
+        assert await answer_of("POST", "/api/carts/ann", *headers, body=TEA) == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.", "", "[", "[::1", "a:b:c"]
+)
+async def test_a_name_that_another_site_has_pointed_here_is_refused(host: str) -> None:
+    async with shop():
+        assert await answer_of("GET", "/api/carts/ann", f"Host: {host}") == 403
+        assert len(carts) == 0
+
+
+async def test_the_observer_is_behind_the_same_guard() -> None:
+    token = f"Authorization: Bearer {site.pages.token}"
+    async with shop():
+        ours = await answer_of("GET", "/observer/api/actors", "Host: localhost", token)
+        of_another_name = await answer_of("GET", "/observer/api/actors", "Host: evil.example", token)
+        of_another_site = await answer_of("GET", "/observer/", "Host: localhost", token, "Origin: http://evil.example")
+    assert (ours, of_another_name, of_another_site) == (200, 403, 403)
+
+
+async def test_a_websocket_of_another_site_is_refused() -> None:
+    upgrade = ["Connection: upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: aGVsbG8="]
+    async with shop():
+        assert await answer_of("GET", "/", "Host: localhost", "Origin: http://evil.example", *upgrade) == 403
+
+
+async def test_behind_a_proxy_the_shop_has_the_name_that_is_given() -> None:
+    children = web_shop.tree("127.0.0.1", 0, name="shop.example.org")
+    async with trioreg.open_supervisor(children, at_end="stop"):
+        origin = "Origin: https://shop.example.org"  # the proxy speaks HTTPS
+        assert await answer_of("POST", "/api/carts/ann", "Host: shop.example.org", origin, body=TEA) == 200
+        assert await answer_of("GET", "/api/carts/ann", "Host: evil.example") == 403
+
+
 # The observer
 
 
@@ -285,7 +367,7 @@ async def test_the_shop_closes_after_the_answers_and_takes_no_new_customers(monk
             await api("POST", "ann", TEA)
             idle, late = await connect(), await connect()
             port = late.socket.getpeername()[1]
-            await idle.send_all(b"GET /api/carts/ann HTTP/1.1\r\nHost: x\r\n\r\n")
+            await idle.send_all(b"GET /api/carts/ann HTTP/1.1\r\nHost: localhost\r\n\r\n")
             await idle.receive_some()
             nursery.start_soon(pay)
             await at_the_bank.wait()
@@ -314,7 +396,7 @@ async def test_a_request_that_takes_too_long_does_not_hold_up_the_end(monkeypatc
     async with shop() as supervisor:
         await api("POST", "ann", TEA)
         async with await connect() as client:
-            await client.send_all(b"POST /api/carts/ann/pay HTTP/1.1\r\nHost: x\r\n\r\n")
+            await client.send_all(b"POST /api/carts/ann/pay HTTP/1.1\r\nHost: localhost\r\n\r\n")
             await at_the_bank.wait()
             supervisor.stop()
             assert await client.receive_some() == b""  # without an answer
@@ -345,13 +427,15 @@ def test_a_signal_closes_the_shop(signum: signal.Signals, status: int) -> None:
     assert process.returncode == status
 
 
-def test_an_address_where_it_can_not_listen_gets_one_line_and_status_2(
+def test_an_address_that_is_in_use_is_named_with_what_to_do_and_gets_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert run(monkeypatch, "--serve", str(taken.getsockname()[1])) == 2
+        port = taken.getsockname()[1]
+        assert run(monkeypatch, "--serve", str(port)) == 2
     printed = capsys.readouterr()
-    assert re.fullmatch(r"web_shop.py: cannot start: .*in use.*\n", printed.err)
+    said = rf"web_shop.py: can't listen on 127.0.0.1, port {port}: .*in use.*\. Choose another .*--serve.*\n"
+    assert re.fullmatch(said, printed.err)
     assert printed.out == ""
 
 
@@ -359,14 +443,23 @@ def test_a_host_that_is_none_gets_one_line_and_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "--serve", "0", "--host", "a..b") == 2
-    assert re.fullmatch(r"web_shop.py: cannot start: .*label empty.*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"web_shop.py: .*label empty.*\n", capsys.readouterr().err)
 
 
 def test_a_database_that_can_not_be_opened_gets_one_line_and_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert run(monkeypatch, "--serve", "0", "--database", str(tmp_path)) == 2
-    assert capsys.readouterr() == ("", "web_shop.py: cannot start: unable to open database file\n")
+    assert capsys.readouterr() == ("", "web_shop.py: unable to open database file\n")
+
+
+def test_a_database_of_something_else_gets_one_line_and_status_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "other.db")) as other:
+        other.execute("CREATE TABLE items (name)")
+    assert run(monkeypatch, "--serve", "0", "--database", str(tmp_path / "other.db")) == 2
+    assert capsys.readouterr() == ("", "web_shop.py: no such column: customer\n")
 
 
 @pytest.mark.parametrize("arguments", [("--serve", "tea"), ("--serve", "65536"), ("elephant",)])
