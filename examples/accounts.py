@@ -10,10 +10,10 @@ The accounts are in an SQLite file. `bank/accounts.py` has the actors, and docs/
 
 import argparse
 import logging
-import os
 import sqlite3
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,8 +24,7 @@ from bank.database import BankIsOpen
 from bank.ledger import Ledger
 from bank.refusals import Refused
 from bank.transfer import Transfer
-
-from trioreg import TrioregError
+from ending import exit_status
 
 TRANSFERS = 100
 KILLS = 20
@@ -110,31 +109,18 @@ def main() -> int:
     parser.add_argument("--transfers", metavar="N", type=at_least_one, help="make N transfers, and print each")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="which transfers these are (default: 0)")
     arguments = parser.parse_args()
-    status = 0
-    try:
-        with TemporaryDirectory() as folder:
-            path: Path = arguments.database or Path(folder) / "bank.db"
-            # The story kills actors, and each is a warning. An error that ends the program is printed below.
-            logging.getLogger("trioreg").setLevel(logging.CRITICAL)
-            if arguments.transfers is None:
-                trio.run(story, path)
-            else:
-                trio.run(make_transfers, path, arguments.transfers, arguments.seed)
-    except* KeyboardInterrupt:
-        status = 130
-    except* (BankIsOpen, OSError, sqlite3.Error, TrioregError) as group:
-        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
-        error = first(group)
-        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
-            print(f"{parser.prog}: {error}", file=sys.stderr)
-            status = 2
-    return status
+    return exit_status(partial(run, arguments), BankIsOpen, sqlite3.Error)
 
 
-def first(group: BaseExceptionGroup[Exception]) -> Exception:
-    error = group.exceptions[0]
-    return first(error) if isinstance(error, BaseExceptionGroup) else error
+def run(arguments: argparse.Namespace) -> None:
+    with TemporaryDirectory() as folder:
+        path: Path = arguments.database or Path(folder) / "bank.db"
+        # The story kills actors, and each is a warning. An error that ends the program is printed at the end.
+        logging.getLogger("trioreg").setLevel(logging.CRITICAL)
+        if arguments.transfers is None:
+            trio.run(story, path)
+        else:
+            trio.run(make_transfers, path, arguments.transfers, arguments.seed)
 
 
 if __name__ == "__main__":

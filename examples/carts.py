@@ -8,15 +8,16 @@ At the end the database has what all customers have put into their carts, each t
 
 import argparse
 import json
-import os
 import random
 import sqlite3
 import sys
+from functools import partial
 
 import trio
+from ending import exit_status
 
 import trioreg
-from trioreg import Actor, ChildSpec, Exit, OnDemand, OnDemandSupervisor, TrioregError
+from trioreg import Actor, ChildSpec, Exit, OnDemand, OnDemandSupervisor
 
 CUSTOMERS = 300
 THINGS = ("tea", "milk", "bread")
@@ -73,19 +74,7 @@ async def story() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args()
-    status = 0
-    try:
-        trio.run(story)
-    except* KeyboardInterrupt:
-        status = 130
-    except* (OSError, TrioregError) as group:
-        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
-        error = group.exceptions[0]
-        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
-            print(f"{parser.prog}: {error}", file=sys.stderr)
-            status = 2
-    return status
+    return exit_status(partial(trio.run, story))
 
 
 if __name__ == "__main__":

@@ -11,15 +11,16 @@ is a task that watches them. At shutdown the server takes no new connections, an
 import argparse
 import logging
 import math
-import os
 import re
 import sys
 import unicodedata
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 import trio
+from ending import exit_status
 
 import trioreg
 from trioreg import Actor, ActorExited, AlreadyRegistered, ChildSpec, DynamicSupervisor, Exit, PubSub, Registry
@@ -382,29 +383,11 @@ def main() -> int:
     if port is not None and not 0 <= port < 65536:
         parser.error(f"PORT must be from 0 to 65535, not {port}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    status = 0
-    try:
-        if port is None:
-            trio.run(story)
-            print(end="", flush=True)  # here, and not when Python ends: then an error would have a traceback
-        else:
-            children = [*tree(arguments.host, port), ChildSpec(Announcement, restart="temporary")]
-            trioreg.run(children, name="chat", observe=arguments.observe)
-    except* KeyboardInterrupt:
-        status = 130
-    except* (ImportError, OSError, trio.BrokenResourceError, trioreg.TrioregError, ValueError) as group:
-        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
-        error = first(group)
-        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
-            print(f"{parser.prog}: {error}", file=sys.stderr)
-            status = 2
-    return status
-
-
-def first(group: BaseExceptionGroup[Exception]) -> Exception:
-    error = group.exceptions[0]
-    return first(error) if isinstance(error, BaseExceptionGroup) else error
+    if port is None:
+        return exit_status(partial(trio.run, story), trio.BrokenResourceError)
+    children = [*tree(arguments.host, port), ChildSpec(Announcement, restart="temporary")]
+    serve = partial(trioreg.run, children, name="chat", observe=arguments.observe)
+    return exit_status(serve, ImportError, ValueError)
 
 
 if __name__ == "__main__":

@@ -12,18 +12,19 @@ The exit status is 0 if the check came to its end, and 130 after Ctrl-C: each co
 
 import argparse
 import logging
-import os
 import sqlite3
 import sys
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import trio
 from bank.ledger import STATEMENT, Ledger, Statement
+from ending import exit_status
 
-from trioreg import Actor, Exit, TrioregError, open_pool
+from trioreg import Actor, Exit, open_pool
 
 try:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -138,37 +139,25 @@ def main() -> int:
     parser.add_argument("--database", metavar="FILE", type=Path, help="the accounts (default: a new bank)")
     parser.add_argument("--connections", metavar="N", type=size, default=4, help="how many (default: 4)")
     arguments = parser.parse_args()
-    status = 0
-    try:
-        with TemporaryDirectory() as folder:
-            path: Path = arguments.database or Path(folder) / "bank.db"
-            lose_at = set[int]() if arguments.database else {ACCOUNTS // 4, ACCOUNTS // 2}
-            logging.getLogger("trioreg").setLevel(logging.CRITICAL)  # each lost connection is an error in the log
-            if arguments.database is None:
-                make_bank(path)
-            wrong = trio.run(check, path, arguments.connections, lose_at)
-            for statement in wrong:
-                by_transfers = statement.paid_in - statement.paid_out
-                print(f"account {statement.number} has {statement.balance} cents, and should have {by_transfers}")
-            if not wrong:
-                print("the books are right")
-            print(end="", flush=True)  # here, and not when Python ends: then an error would have a traceback
-    except* KeyboardInterrupt:
+    status = exit_status(partial(run, arguments), sqlite3.Error)
+    if status == 130:
         print("stopped, and all connections are closed", file=sys.stderr)
-        status = 130
-    except* (OSError, sqlite3.Error, TrioregError) as group:
-        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
-        error = first(group.subgroup(sqlite3.Error) or group)  # the cause, if the pool has given up
-        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
-            print(f"{parser.prog}: {error}", file=sys.stderr)
-            status = 2
     return status
 
 
-def first(group: BaseExceptionGroup[Exception]) -> Exception:
-    error = group.exceptions[0]
-    return first(error) if isinstance(error, BaseExceptionGroup) else error
+def run(arguments: argparse.Namespace) -> None:
+    with TemporaryDirectory() as folder:
+        path: Path = arguments.database or Path(folder) / "bank.db"
+        lose_at = set[int]() if arguments.database else {ACCOUNTS // 4, ACCOUNTS // 2}
+        logging.getLogger("trioreg").setLevel(logging.CRITICAL)  # each lost connection is an error in the log
+        if arguments.database is None:
+            make_bank(path)
+        wrong = trio.run(check, path, arguments.connections, lose_at)
+        for statement in wrong:
+            by_transfers = statement.paid_in - statement.paid_out
+            print(f"account {statement.number} has {statement.balance} cents, and should have {by_transfers}")
+        if not wrong:
+            print("the books are right")
 
 
 if __name__ == "__main__":

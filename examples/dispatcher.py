@@ -9,7 +9,6 @@ task or actor are gone in the step in which it ends.
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -17,9 +16,10 @@ from typing import TypeAlias
 
 import attrs
 import trio
+from ending import exit_status
 
 import trioreg
-from trioreg import Actor, Entry, Is, Registry, TrioregError
+from trioreg import Actor, Entry, Is, Registry
 
 logger = logging.getLogger("dispatcher")
 
@@ -158,25 +158,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args()
     logging.getLogger().addHandler(Log())
-    status = 0
-    try:
-        trio.run(story)
-        print(end="", flush=True)  # here, and not when Python ends: then an error would have a traceback
-    except* KeyboardInterrupt:
-        status = 130
-    except* (OSError, TrioregError) as group:
-        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
-        error = first(group)
-        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
-            print(f"{parser.prog}: {error}", file=sys.stderr)
-            status = 2
-    return status
-
-
-def first(group: BaseExceptionGroup[Exception]) -> Exception:
-    error = group.exceptions[0]
-    return first(error) if isinstance(error, BaseExceptionGroup) else error
+    return exit_status(partial(trio.run, story))
 
 
 if __name__ == "__main__":

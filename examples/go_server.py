@@ -9,14 +9,14 @@ It shows actors on demand, a store that outlives them, topics for all who watch,
 """
 
 import argparse
-import errno
 import logging
 import os
 import sqlite3
 import sys
-from typing import cast
+from functools import partial
 
 import trio
+from ending import exit_status
 from go import game, lines, store
 from go.game import games, services
 
@@ -145,32 +145,21 @@ def main() -> int:
     if arguments.observe and arguments.serve is None and arguments.web is None:
         parser.error("--observe needs --serve or --web: the story is too short to be watched")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    status = 0
-    try:
-        if arguments.serve is None and arguments.web is None:
-            trio.run(story, restrict_keyboard_interrupt_to_checkpoints=True)  # of the story: no actor crashes by Ctrl-C
-            print(end="", flush=True)  # here, and not when Python ends: then an error would have a traceback
-        else:
-            tree = game.tree(arguments.games)
-            if arguments.serve is not None:
-                tree += lines.tree(arguments.host, arguments.serve)
-            if arguments.web is not None:
-                tree += web_tree(arguments.host, arguments.web)
-            tree.append(ChildSpec(Announcement, (arguments.host,), restart="temporary"))
-            with store.alone(arguments.games):
-                trioreg.run(tree, name="go", observe=arguments.observe)
-    except* KeyboardInterrupt:
-        status = 130
-    except* BrokenPipeError:
-        mute()  # the reader has closed the pipe (`| head`): no failure
-    except* (ImportError, OSError, ValueError, sqlite3.Error) as group:  # it did not start
-        status = complain(group)
-    return status
+    if arguments.serve is None and arguments.web is None:
+        # Ctrl-C is for the story, and not for an actor that runs at that moment: its players would get an error.
+        return exit_status(partial(trio.run, story, restrict_keyboard_interrupt_to_checkpoints=True))
+    return exit_status(partial(serve, arguments), ImportError, ValueError, sqlite3.Error)
 
 
-def mute() -> None:
-    """Nothing can be printed any more. Python's last flush must not fail, too."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def serve(arguments: argparse.Namespace) -> None:
+    tree = game.tree(arguments.games)
+    if arguments.serve is not None:
+        tree += lines.tree(arguments.host, arguments.serve)
+    if arguments.web is not None:
+        tree += web_tree(arguments.host, arguments.web)
+    tree.append(ChildSpec(Announcement, (arguments.host,), restart="temporary"))
+    with store.alone(arguments.games):
+        trioreg.run(tree, name="go", observe=arguments.observe)
 
 
 def web_tree(host: str, port: int) -> list[ChildSpec]:
@@ -192,16 +181,6 @@ def file(text: str) -> str:
     if not text or os.path.isdir(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no file")
     return text
-
-
-def complain(error: BaseException) -> int:
-    while isinstance(error, BaseExceptionGroup):
-        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        mute()
-        error = OSError("can't print: the output is full. Send it elsewhere")
-    print(f"go_server.py: {error}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

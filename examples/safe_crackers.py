@@ -11,14 +11,14 @@ The exit status is 0 if the safe is open, and 130 after Ctrl-C: each cracker fin
 
 import argparse
 import hashlib
-import os
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import trio
+from ending import exit_status
 
-from trioreg import Actor, TrioregError, open_pool
+from trioreg import Actor, open_pool
 
 try:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -108,26 +108,11 @@ def main() -> int:
         "--rounds", metavar="N", type=up_to(100_000), default=100, help="how slow a try is (default: 100)"
     )
     arguments = parser.parse_args()
-    status = 0
-    try:
-        code = trio.run(crack, Safe(arguments.code, arguments.rounds), arguments.crackers)
-        print(f"the safe is open: {code}", flush=True)  # here, and not when Python ends: an error is caught here
-    except* KeyboardInterrupt:
+    safe = Safe(arguments.code, arguments.rounds)
+    status = exit_status(lambda: print("the safe is open:", trio.run(crack, safe, arguments.crackers)))
+    if status == 130:
         print("stopped, and the safe is still shut", file=sys.stderr)
-        status = 130
-    except* (OSError, TrioregError) as group:
-        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
-        error = first(group)
-        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
-            print(f"{parser.prog}: {error}", file=sys.stderr)
-            status = 2
     return status
-
-
-def first(group: BaseExceptionGroup[Exception]) -> Exception:
-    error = group.exceptions[0]
-    return first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 if __name__ == "__main__":

@@ -9,17 +9,18 @@ shop closes, it takes no new connections; running requests get their answers; th
 
 import argparse
 import logging
-import os
 import sqlite3
 import sys
 from contextlib import closing
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
 import trio
+from ending import exit_status
 
 import trioreg
-from trioreg import Actor, ChildSpec, OnDemandSupervisor, TrioregError
+from trioreg import Actor, ChildSpec, OnDemandSupervisor
 
 try:
     from webshop.carts import Store, carts, store
@@ -105,30 +106,12 @@ def main() -> int:
     if arguments.serve is not None and not 0 <= arguments.serve <= 65535:
         parser.error(f"PORT must be from 0 to 65535, not {arguments.serve}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    status = 0
-    try:
-        if arguments.serve is None:
-            logging.disable()  # the story has a crash on purpose
-            trio.run(story)
-            print(end="", flush=True)  # here, and not when Python ends: then an error would have a traceback
-        else:
-            children = tree(arguments.host, arguments.serve, arguments.database, arguments.name)
-            trioreg.run([*children, ChildSpec(Announcement, restart="temporary")], name="shop")
-    except* KeyboardInterrupt:
-        status = 130
-    except* (HTTPException, OSError, sqlite3.Error, TrioregError, UnicodeError) as group:  # UnicodeError: --host a..b
-        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
-        error = first(group)
-        if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
-            print(f"{parser.prog}: {error}", file=sys.stderr)
-            status = 2
-    return status
-
-
-def first(group: BaseExceptionGroup[Exception]) -> Exception:
-    error = group.exceptions[0]
-    return first(error) if isinstance(error, BaseExceptionGroup) else error
+    if arguments.serve is None:
+        logging.disable()  # the story has a crash on purpose
+        return exit_status(partial(trio.run, story), HTTPException, sqlite3.Error)
+    children = tree(arguments.host, arguments.serve, arguments.database, arguments.name)
+    serve = partial(trioreg.run, [*children, ChildSpec(Announcement, restart="temporary")], name="shop")
+    return exit_status(serve, sqlite3.Error, UnicodeError)  # UnicodeError: --host a..b
 
 
 if __name__ == "__main__":

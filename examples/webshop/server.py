@@ -16,7 +16,7 @@ from trioreg import Actor
 
 from .carts import names
 from .guard import Guard
-from .site import site
+from .site import pages, site
 
 LAST_SECONDS = 5  # for running requests when the shop closes
 
@@ -55,6 +55,7 @@ class Web(Actor):
         try:
             await trio.serve_listeners(self.talk, listeners, handler_nursery=connections)
         finally:  # it is cancelled
+            pages.end_live_pages()
             await self.context.terminated.set()
             connections.cancel_scope.deadline = trio.current_time() + LAST_SECONDS
 

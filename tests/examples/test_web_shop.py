@@ -21,6 +21,7 @@ import trio
 import trio.lowlevel
 import web_shop
 from support.processes import SECONDS, running
+from trio.testing import MockClock
 from web_shop import ask
 from webshop import carts as shelf
 from webshop import server, site
@@ -401,6 +402,21 @@ async def test_a_request_that_takes_too_long_does_not_hold_up_the_end(monkeypatc
             supervisor.stop()
             assert await client.receive_some() == b""  # without an answer
         may_go_on.set()
+
+
+async def test_an_open_page_of_the_observer_does_not_hold_up_the_end(mock_clock: MockClock) -> None:
+    mock_clock.rate = 1
+    async with shop() as supervisor, await connect() as client:
+        token = f"Authorization: Bearer {site.pages.token}"
+        await client.send_all(f"GET /observer/live/overview HTTP/1.1\r\nHost: localhost\r\n{token}\r\n\r\n".encode())
+        shown = b""
+        while b"event: look" not in shown:
+            shown += await client.receive_some()
+        mock_clock.rate = 0  # the clock stands still: the last seconds of the running requests are never over
+        supervisor.stop()
+        async for chunk in client:
+            shown += chunk
+        assert b"event: end" in shown
 
 
 # The program

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
@@ -99,9 +100,8 @@ class ObserverApp(Identity):
             RuntimeError: It is not called in a Trio run.
         """
         current_run()
-        state = self._state_of_run.get(None)
-        if state is not None:
-            state.end_open_streams()
+        with suppress(LookupError):  # there was no request yet
+            self._state_of_run.get().end_open_streams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI interface."""
