@@ -9,7 +9,7 @@ import pytest
 from rich.text import Text
 from support.answering import node, pages, row
 
-from trioreg._observer_terminal.lines import shares, top_of
+from trioreg._observer_terminal.lines import Column, shares, table, top_of
 from trioreg._observer_terminal.pages import SHOWN, actors, happened, log, overview, registries, topics, tree
 from trioreg._observer_terminal.plain import count, plain, seconds, size, sparkline
 from trioreg._observer_terminal.record import Record
@@ -34,6 +34,15 @@ NASTY = {
 
 def text_of(lines: list[Text]) -> str:
     return "\n".join(line.plain.rstrip() for line in lines)
+
+
+# Tables
+
+
+def test_a_table_that_has_too_little_room_uses_all_of_it() -> None:
+    columns = [Column(name, lambda row, name=name: Text(row.text(name)), least=2) for name in ("a", "b")]
+    lines = table(columns, [Record({"a": "x" * 50, "b": "y" * 50})], 40, "none")
+    assert [line.cell_len for line in lines] == [40, 40]
 
 
 # Pages

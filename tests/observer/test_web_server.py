@@ -294,6 +294,17 @@ async def test_a_client_that_sends_much_has_the_loop_for_a_little_of_it_at_a_tim
         assert len(await tested.receive_some(10)) == 10
 
 
+async def test_a_client_that_has_closed_its_side_keeps_its_connection_until_it_has_its_answer() -> None:
+    ours, theirs = map(trio.SocketStream, trio.socket.socketpair())
+    async with ours, theirs:
+        tested = connection.Connection(ours)
+        with tested.one_request():
+            await theirs.send_eof()
+            assert await tested.receive_some() == b""
+            assert not tested.scope.cancel_called
+        assert tested.scope.cancel_called
+
+
 # The end
 
 

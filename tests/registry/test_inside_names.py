@@ -156,6 +156,19 @@ async def test_wait_for_and_add_look_at_one_entry(monkeypatch: pytest.MonkeyPatc
     assert load.total("key") == 14
 
 
+def test_removing_an_entry_copies_the_others_only_if_nearly_all_are_gone() -> None:
+    partition: DuplicatePartition[str, int] = DuplicatePartition()
+    owner: Any = None
+    for number in range(1000):
+        partition.add("key", number, Entry(owner, number))
+    group = partition.table["key"]
+    partition.remove("key", [0])
+    assert partition.table["key"] is group
+    partition.remove("key", [*range(1, 990)])
+    assert partition.table["key"] is not group
+    assert [*partition.table["key"]] == [*range(990, 1000)]
+
+
 # The first entries of a key, read in a thread while another one changes them
 
 

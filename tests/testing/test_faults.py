@@ -617,6 +617,10 @@ class TestSlow:
             with pytest.raises(TypeError, match=r"^seconds must be a number, not '3'"):
                 slow(ref, cast("Any", "3"))
 
+    def test_what_is_no_actor_is_refused_before_the_block(self) -> None:
+        with pytest.raises(TypeError, match=r"^ref must be the address of an actor \(.*\), not 'a'$"):
+            slow(cast("Any", "a"), 1)
+
     async def test_no_time_at_all_changes_nothing(self) -> None:
         async with supervised() as supervisor:
             ref = await supervisor.start_child(Cart)

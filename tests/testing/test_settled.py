@@ -127,6 +127,19 @@ class TestItWaits:
             assert log == ["back"]
             assert trio.current_time() == 0
 
+    async def test_until_a_thread_is_back_even_if_something_is_due_in_virtual_time(
+        self, autojump_clock: MockClock
+    ) -> None:
+        may_end = threading.Event()
+        async with trio.open_nursery() as nursery, supervised() as supervisor:
+            nursery.start_soon(trio.sleep, 10)
+            ref = await supervisor.start_child(Worker, [])
+            await ref.cast(Worker.in_thread, may_end)
+            threading.Timer(0.05, may_end.set).start()
+            await settled()
+            assert trio.current_time() == 0
+            nursery.cancel_scope.cancel()
+
     async def test_until_the_thread_of_a_background_task_is_back(self) -> None:
         log: list[object] = []
         may_end = threading.Event()

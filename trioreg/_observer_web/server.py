@@ -124,7 +124,7 @@ class _OneRequest:
         async def receive_and_see() -> Message:
             nonlocal is_complete
             message = await receive()
-            is_complete = is_complete or not message.get("more_body", False)
+            is_complete = is_complete or not message.get("more_body")
             return message
 
         async def send_and_say(message: Message) -> None:
