@@ -42,6 +42,7 @@ from trioreg import (
     open_stream,
     open_supervisor,
 )
+from trioreg.testing import explore
 
 
 def logged_errors(caplog: pytest.LogCaptureFixture) -> list[BaseException]:
@@ -250,6 +251,22 @@ async def test_ctrl_c_leaves_nested_supervisors(error: type[BaseException], auto
         left = {type(leaf) for leaf in leaves(group)}
     assert left == {error}
     assert lives == ["life"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_it_leaves_nested_supervisors_once_in_whatever_order_their_tasks_end(error: type[BaseException]) -> None:
+    async def function() -> None:
+        raise error
+
+    async def scenario() -> None:
+        inner = ChildSpec(Supervisor, args=([ChildSpec(function)],), id="inner")
+        try:
+            async with open_supervisor([ChildSpec(Supervisor, args=([inner],), id="outer")]):
+                await trio.sleep_forever()
+        except BaseException as group:
+            assert len(leaves(group)) == 1
+
+    explore(scenario, runs=30, seed=0)
 
 
 async def test_a_transient_child_is_restarted_after_a_crash_and_not_after_its_return(
