@@ -174,7 +174,6 @@ def test_ctrl_c_in_an_actor_is_no_error_of_those_that_talk_to_it(
         raise BaseExceptionGroup("a supervisor", [error, KeyboardInterrupt()])
 
     monkeypatch.setattr(trio, "run", interrupted)
-    monkeypatch.setattr(os, "dup2", min)  # stdout of this process stays
     monkeypatch.setattr(sys, "argv", [f"{name}.py"])
     assert example.main() == 130
     out, err = capsys.readouterr()
