@@ -108,7 +108,7 @@ def test_closed_pipe_ends_a_story_quietly(name: str) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no disk that is full")
-@pytest.mark.parametrize("name", [name for name in STORIES if name != "program"])
+@pytest.mark.parametrize("name", [*(name for name in STORIES if name != "program"), "go_server", "secret_agents"])
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "at the first line"])
 def test_full_disk_ends_a_story_with_one_line_and_status_2(name: str, unbuffered: str) -> None:
     environment = {**ENVIRONMENT, "PYTHONUNBUFFERED": unbuffered}
