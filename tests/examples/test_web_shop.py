@@ -466,7 +466,8 @@ def test_a_database_that_can_not_be_opened_gets_one_line_and_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert run(monkeypatch, "--serve", "0", "--database", str(tmp_path)) == 2
-    assert capsys.readouterr() == ("", "web_shop.py: unable to open database file\n")
+    report = f"web_shop.py: can't keep carts in {tmp_path}: unable to open database file\n"
+    assert capsys.readouterr() == ("", report)
 
 
 def test_a_database_of_something_else_gets_one_line_and_status_2(
@@ -475,7 +476,8 @@ def test_a_database_of_something_else_gets_one_line_and_status_2(
     with closing(sqlite3.connect(tmp_path / "other.db")) as other:
         other.execute("CREATE TABLE items (name)")
     assert run(monkeypatch, "--serve", "0", "--database", str(tmp_path / "other.db")) == 2
-    assert capsys.readouterr() == ("", "web_shop.py: no such column: customer\n")
+    report = f"web_shop.py: can't keep carts in {tmp_path / 'other.db'}: no such column: customer\n"
+    assert capsys.readouterr() == ("", report)
 
 
 @pytest.mark.parametrize("arguments", [("--serve", "tea"), ("--serve", "65536"), ("elephant",)])
