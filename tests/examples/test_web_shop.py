@@ -494,5 +494,6 @@ def test_without_what_it_needs_it_says_what_to_install(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     with running([sys.executable, str(SCRIPT)], env=environment) as process:
         printed = process.communicate()
-    assert printed == ("", 'web_shop.py needs hypercorn: python -m pip install "trioreg[observer]"\n')
+    report = 'web_shop.py needs hypercorn. In the source of trioreg, type: python -m pip install ".[observer]"\n'
+    assert printed == ("", report)
     assert process.returncode == 2
