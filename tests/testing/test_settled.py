@@ -133,7 +133,7 @@ class TestItWaits:
         may_end = threading.Event()
         async with trio.open_nursery() as nursery, supervised() as supervisor:
             nursery.start_soon(trio.sleep, 10)
-            ref = await supervisor.start_child(Worker, [])
+            ref = await supervisor.start_child(Worker, list[object]())
             await ref.cast(Worker.in_thread, may_end)
             threading.Timer(0.05, may_end.set).start()
             await settled()
