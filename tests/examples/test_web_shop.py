@@ -314,6 +314,28 @@ async def test_a_name_that_another_site_has_pointed_here_is_refused(host: str) -
         assert len(carts) == 0
 
 
+@pytest.mark.parametrize("place", ["cross-site", "same-site"])
+@pytest.mark.parametrize("kind", ["image", "iframe", "empty"])
+async def test_what_a_page_of_another_site_loads_is_refused(place: str, kind: str) -> None:
+    async with shop():
+        fetched = [f"Sec-Fetch-Site: {place}", f"Sec-Fetch-Dest: {kind}"]
+        assert await answer_of("GET", "/carts/ann/share?people=0", "Host: 127.0.0.1:8000", *fetched) == 403
+        assert len(carts) == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"), [("cross-site", "document"), ("same-origin", "empty"), ("none", "document")]
+)
+async def test_a_link_of_another_site_and_what_the_shop_loads_are_served(place: str, kind: str) -> None:
+    async with shop():
+        fetched = [f"Sec-Fetch-Site: {place}", f"Sec-Fetch-Dest: {kind}"]
+        assert await answer_of("GET", "/carts/ann", "Host: 127.0.0.1:8000", *fetched) == 200
+
+
+def test_no_site_can_show_a_page_of_the_shop_in_a_frame() -> None:
+    assert site.page("A page", "").headers["content-security-policy"] == "frame-ancestors 'none'"
+
+
 async def test_the_observer_is_behind_the_same_guard() -> None:
     token = f"Authorization: Bearer {site.pages.token}"
     async with shop():
