@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ from support.topics import Reader
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import PubSub
-from trioreg._pubsub import core, pubsub, subscribing
+from trioreg import ActorRef, DynamicSupervisor, PubSub
+from trioreg._pubsub import core, publishing, pubsub, subscribing
 from trioreg._registry.names import Names
 from trioreg._runtime import feed
 
@@ -43,42 +44,50 @@ async def test_the_ways_to_more_topics_than_are_kept_are_found_anew(
         assert await reader.call(Reader.all) == [(topic, message) for message in range(3) for topic in range(5)]
 
 
-async def test_a_plain_message_that_can_not_wake_its_actor_is_not_sent(
-    ticks: PubSub[Any, Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+@pytest.mark.parametrize(("count", "module"), [(1, pubsub), (2, publishing)])
+async def test_a_message_that_can_not_wake_an_actor_is_not_sent(
+    ticks: PubSub[Any, Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, count: int, module: ModuleType
 ) -> None:
     def fail(*_: object) -> None:
         raise MemoryError
 
     async with supervised() as supervisor:
-        reader = await supervisor.start_child(Reader)
-        ticks.join("a", Reader.take, owner=reader)
-        ticks.publish_nowait("a", "known")  # the next one goes the short way
-        await wait_all_tasks_blocked()
+        readers = await readers_of(ticks, supervisor, count)
         with monkeypatch.context() as patch:
-            patch.setattr(pubsub, "reschedule", fail)
+            patch.setattr(module, "reschedule", fail)
             with pytest.raises(MemoryError):
                 ticks.publish_nowait("a", "lost")
         await wait_all_tasks_blocked()
         ticks.publish_nowait("a", "next")
-        assert await reader.call(Reader.all) == ["known", "next"]
+        for reader in readers:
+            assert await reader.call(Reader.all) == ["known", "next"]
 
 
-async def test_a_plain_message_reaches_its_actor_if_waking_it_fails_at_the_last_step(
-    ticks: PubSub[Any, Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+@pytest.mark.parametrize(("count", "module"), [(1, pubsub), (2, publishing)])
+async def test_a_message_reaches_an_actor_if_waking_it_fails_at_the_last_step(
+    ticks: PubSub[Any, Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, count: int, module: ModuleType
 ) -> None:
     def reschedule(task: Any, value: Any) -> None:
         trio.lowlevel.reschedule(task, value)
         raise RecursionError
 
     async with supervised() as supervisor:
-        reader = await supervisor.start_child(Reader)
-        ticks.join("a", Reader.take, owner=reader)
-        ticks.publish_nowait("a", "known")
-        await wait_all_tasks_blocked()
+        readers = await readers_of(ticks, supervisor, count)
         with monkeypatch.context() as patch:
-            patch.setattr(pubsub, "reschedule", reschedule)
-            assert ticks.publish_nowait("a", "sent") == 1
-        assert await reader.call(Reader.all) == ["known", "sent"]
+            patch.setattr(module, "reschedule", reschedule)
+            assert ticks.publish_nowait("a", "sent") == count
+        for reader in readers:
+            assert await reader.call(Reader.all) == ["known", "sent"]
+
+
+async def readers_of(ticks: PubSub[Any, Any], supervisor: DynamicSupervisor, count: int) -> list[ActorRef[Reader]]:
+    """Actors that have joined the topic "a", and have got one message: the next one finds them waiting."""
+    readers = [await supervisor.start_child(Reader) for _ in range(count)]
+    for reader in readers:
+        ticks.join("a", Reader.take, owner=reader)
+    ticks.publish_nowait("a", "known")
+    await wait_all_tasks_blocked()
+    return readers
 
 
 async def test_a_message_is_not_retained_if_the_choice_of_its_audience_fails(
