@@ -44,7 +44,10 @@ class Connection(Actor):
         self.path = path
 
     async def on_start(self) -> None:
-        self.connection = await trio.to_thread.run_sync(connect, self.path)
+        try:
+            self.connection = await trio.to_thread.run_sync(connect, self.path)
+        except sqlite3.Error as error:
+            raise sqlite3.OperationalError(f"can't read the accounts in {self.path}: {error}") from error
 
     async def on_stop(self, exit: Exit) -> None:
         self.connection.close()
@@ -68,7 +71,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """A connection that works. Its queries run in threads of Trio, and not always in the same one."""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
     try:
-        connection.execute("SELECT number FROM accounts LIMIT 1")
+        connection.execute(f"{STATEMENT} LIMIT 1")
     except sqlite3.Error:  # it is no bank
         connection.close()
         raise

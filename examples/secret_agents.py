@@ -35,6 +35,7 @@ from io import TextIOWrapper
 from typing import BinaryIO, cast
 
 import trio
+from ending import first
 
 from trioreg import Actor, AlreadyRegistered, DynamicSupervisor, NotRegistered, Owner, Registry, open_dynamic_supervisor
 
@@ -289,9 +290,10 @@ def main() -> int:
             trio.run(story)
         else:
             status = run_dialogue(path)
-    except* BrokenPipeError:
-        # The reader has closed the pipe (`| head`): no failure. Python's last flush must not write to the pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except* OSError as group:  # nothing can be printed: a full disk, or a closed pipe (`| head`), which is no failure
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
+        error = first(group)
+        status = 0 if isinstance(error, BrokenPipeError) else complain(f"{error}")
     except* KeyboardInterrupt:
         status = 130
     return status

@@ -27,7 +27,8 @@ try:
     from webshop.server import LAST_SECONDS, Web, web
     from webshop.site import pages
 except ModuleNotFoundError as error:
-    print(f'web_shop.py needs {error.name}: python -m pip install "trioreg[observer]"', file=sys.stderr)
+    install = 'In the source of trioreg, type: python -m pip install ".[observer]"'
+    print(f"web_shop.py needs {error.name}. {install}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -8,7 +8,7 @@ first served. A caller that is cancelled in the line has done nothing. When the 
 import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Concatenate, ParamSpec, TypeVar
 
 import trio
@@ -41,16 +41,27 @@ async def open_database(path: str | os.PathLike[str]) -> AsyncGenerator[Database
         BankIsOpen: Another program has it.
         sqlite3.Error: It cannot be opened, or it is no database.
     """
-    lock = await trio.to_thread.run_sync(take_lock, path)
     try:
-        database = Database(await trio.to_thread.run_sync(Ledger, path))
+        lock, ledger = await trio.to_thread.run_sync(lock_and_open, path)
+    except sqlite3.Error as error:
+        raise sqlite3.OperationalError(f"can't keep accounts in {os.fspath(path)}: {error}") from error
+    database = Database(ledger)
+    with closing(lock):
         try:
             yield database
         finally:
             with trio.CancelScope(shield=True):
                 await database.run(Ledger.close)
-    finally:
+
+
+def lock_and_open(path: str | os.PathLike[str]) -> tuple[sqlite3.Connection, Ledger]:
+    """The lock, and then the ledger: both, or none of them."""
+    lock = take_lock(path)
+    try:
+        return lock, Ledger(path)
+    except sqlite3.Error:  # it is no database
         lock.close()
+        raise
 
 
 def take_lock(path: str | os.PathLike[str]) -> sqlite3.Connection:

@@ -14,20 +14,23 @@ def exit_status(program: Callable[[], object], *errors: type[Exception]) -> int:
     ``errors`` are the errors that are expected beside `OSError` and those of trioreg. Another one has its traceback.
     """
     expected: tuple[type[Exception], ...] = (OSError, TrioregError, *errors)
-    status = 0
+    status, report = 0, ""
     try:
         program()
-        print(end="", flush=True)  # here, and not when Python ends: then an error would have a traceback
+        print(end="", flush=True)  # here, too: if that is an error, the program has failed
     except* KeyboardInterrupt:
         status = 130
     except* expected as group:
-        # Perhaps nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush must not fail, too
         _, causes = group.split(TrioregError)
         error = first(causes or group)  # if a supervisor has given up, the error that led to it
         if status == 0 and not isinstance(error, BrokenPipeError):  # if Ctrl-C ends an actor, its callers get an error
-            print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
-            status = 2
+            status, report = 2, f"{Path(sys.argv[0]).name}: {error}"
+    try:
+        print(end="", flush=True)  # the lines before an error, or before Ctrl-C
+    except OSError:  # nothing can be printed any more: a full disk, or a closed pipe (`| head`), which is no failure
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's last flush would have a traceback
+    if report:
+        print(report, file=sys.stderr)
     return status
 
 

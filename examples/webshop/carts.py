@@ -23,7 +23,10 @@ class Store(Actor):
         self.path = path
 
     async def on_start(self) -> None:
-        self.database = await trio.to_thread.run_sync(open_database, self.path)
+        try:
+            self.database = await trio.to_thread.run_sync(open_database, self.path)
+        except sqlite3.Error as error:
+            raise sqlite3.OperationalError(f"can't keep carts in {self.path}: {error}") from error
 
     @raises(sqlite3.Error)
     async def load(self, customer: str) -> dict[str, int]:

@@ -11,7 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 class Guard:
     """An application that answers its own pages, and programs, but no other site.
 
-    Any site can send a form to any address. Browsers say in the header ``Origin`` which site it is. And a site can give
+    Any site can send a form to any address. Browsers say in the header ``Origin`` which site it is. A site can load a
+    page of ours, as a picture or in a frame: ``Sec-Fetch-Site`` says so. It may have a link to us. And a site can give
     its own name the address 127.0.0.1 (DNS rebinding), so ``Host`` must be an IP address or one of our names.
     """
 
@@ -30,7 +31,9 @@ class Guard:
         host = headers.get("host", "").lower()
         name = re.sub(r":\d+$", "", host).strip("[]")
         own = (None, f"http://{host}", f"https://{host}")  # None: a program, or a page that is only read
-        return (name in self.names or is_address(name)) and headers.get("origin") in own
+        is_own = headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+        is_link = headers.get("sec-fetch-dest") == "document"
+        return (name in self.names or is_address(name)) and headers.get("origin") in own and (is_own or is_link)
 
 
 def is_address(name: str) -> bool:

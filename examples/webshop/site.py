@@ -147,7 +147,9 @@ async def refuse(request: Request, error: Exception) -> Response:
 def page(title: str, body: str, status: int = 200) -> Response:
     style = "body { font: 1.1rem system-ui; margin: 3rem } td, th { padding: 0.2rem 1rem; text-align: left }"
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{style}</style>'
-    return HTMLResponse(f"{head}<h1>{escape(title)}</h1>{body}<p><a href='/'>Another customer</a></p>", status)
+    text = f"{head}<h1>{escape(title)}</h1>{body}<p><a href='/'>Another customer</a></p>"
+    # In a frame of another site, you would not see what you pay for.
+    return HTMLResponse(text, status, {"content-security-policy": "frame-ancestors 'none'"})
 
 
 pages = observer.app()

@@ -598,7 +598,7 @@ def test_a_file_that_is_no_database_gets_one_line(
     path: Path, run: Run, make: Callable[[Path], object], report: str
 ) -> None:
     make(path)
-    assert run("--database", path) == (2, "", f"accounts.py: {report}\n")
+    assert run("--database", path) == (2, "", f"accounts.py: can't keep accounts in {path}: {report}\n")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--transfers", "50")], ids=["story", "transfers"])

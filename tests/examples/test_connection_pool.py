@@ -234,7 +234,8 @@ def test_a_file_that_is_no_database_gets_one_line(
     make(tmp_path / "bank.db")
     assert run(monkeypatch, "--database", tmp_path / "bank.db") == 2
     captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", f"connection_pool.py: {report}\n")
+    expected = f"connection_pool.py: can't read the accounts in {tmp_path / 'bank.db'}: {report}\n"
+    assert (captured.out, captured.err) == ("", expected)
 
 
 @pytest.mark.parametrize("arguments", [("--connections", "few"), ("one",)])

@@ -314,6 +314,28 @@ async def test_a_name_that_another_site_has_pointed_here_is_refused(host: str) -
         assert len(carts) == 0
 
 
+@pytest.mark.parametrize("place", ["cross-site", "same-site"])
+@pytest.mark.parametrize("kind", ["image", "iframe", "empty"])
+async def test_what_a_page_of_another_site_loads_is_refused(place: str, kind: str) -> None:
+    async with shop():
+        fetched = [f"Sec-Fetch-Site: {place}", f"Sec-Fetch-Dest: {kind}"]
+        assert await answer_of("GET", "/carts/ann/share?people=0", "Host: 127.0.0.1:8000", *fetched) == 403
+        assert len(carts) == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"), [("cross-site", "document"), ("same-origin", "empty"), ("none", "document")]
+)
+async def test_a_link_of_another_site_and_what_the_shop_loads_are_served(place: str, kind: str) -> None:
+    async with shop():
+        fetched = [f"Sec-Fetch-Site: {place}", f"Sec-Fetch-Dest: {kind}"]
+        assert await answer_of("GET", "/carts/ann", "Host: 127.0.0.1:8000", *fetched) == 200
+
+
+def test_no_site_can_show_a_page_of_the_shop_in_a_frame() -> None:
+    assert site.page("A page", "").headers["content-security-policy"] == "frame-ancestors 'none'"
+
+
 async def test_the_observer_is_behind_the_same_guard() -> None:
     token = f"Authorization: Bearer {site.pages.token}"
     async with shop():
@@ -466,7 +488,8 @@ def test_a_database_that_can_not_be_opened_gets_one_line_and_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert run(monkeypatch, "--serve", "0", "--database", str(tmp_path)) == 2
-    assert capsys.readouterr() == ("", "web_shop.py: unable to open database file\n")
+    report = f"web_shop.py: can't keep carts in {tmp_path}: unable to open database file\n"
+    assert capsys.readouterr() == ("", report)
 
 
 def test_a_database_of_something_else_gets_one_line_and_status_2(
@@ -475,7 +498,8 @@ def test_a_database_of_something_else_gets_one_line_and_status_2(
     with closing(sqlite3.connect(tmp_path / "other.db")) as other:
         other.execute("CREATE TABLE items (name)")
     assert run(monkeypatch, "--serve", "0", "--database", str(tmp_path / "other.db")) == 2
-    assert capsys.readouterr() == ("", "web_shop.py: no such column: customer\n")
+    report = f"web_shop.py: can't keep carts in {tmp_path / 'other.db'}: no such column: customer\n"
+    assert capsys.readouterr() == ("", report)
 
 
 @pytest.mark.parametrize("arguments", [("--serve", "tea"), ("--serve", "65536"), ("elephant",)])
@@ -492,5 +516,6 @@ def test_without_what_it_needs_it_says_what_to_install(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     with running([sys.executable, str(SCRIPT)], env=environment) as process:
         printed = process.communicate()
-    assert printed == ("", 'web_shop.py needs hypercorn: python -m pip install "trioreg[observer]"\n')
+    report = 'web_shop.py needs hypercorn. In the source of trioreg, type: python -m pip install ".[observer]"\n'
+    assert printed == ("", report)
     assert process.returncode == 2

@@ -119,7 +119,7 @@ def check_files(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         packed = {name.partition("/")[2] for name in archive.getnames()}
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    check(packed - {"PKG-INFO"}, set(listed.splitlines()))
+    check(sorted((packed - {"PKG-INFO"}) ^ set(listed.splitlines())), [])
 
 
 def environment(folder: Path, *requirements: str) -> str:

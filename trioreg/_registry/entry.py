@@ -20,12 +20,11 @@ class Entry(NamedTuple, Generic[V]):
 
     Attributes:
         owner: The owner: an `ActorRef`, or a `TaskOwner` for a plain Trio task.
-        value: The value that it is registered with.
+        value: The value that was passed to `Registry.register` or `Registry.via`.
     """
 
     owner: Owner
     value: V
-    """The value that was passed to `Registry.register` or `Registry.via`."""
 
 
 # `Entry(...)` without the Python function that a named tuple has around it.
