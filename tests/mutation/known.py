@@ -6,6 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -29,16 +30,26 @@ class Change:
 
 @attrs.frozen
 class Survivor:
-    """A mutant that may survive, and the reason."""
+    """A mutant that may survive, and the reason.
+
+    Attributes:
+        change: What it changes.
+        reason: Why no test should kill it.
+        is_equivalent: Whether it does what the code does, so that no test can kill it. A score does not count it.
+    """
 
     change: Change
     reason: str
+    is_equivalent: bool
 
 
 def known_survivors(file: Path = SURVIVORS) -> list[Survivor]:
     """The entries of the file."""
-    entries: list[dict[str, str]] = tomllib.loads(file.read_text()).get("survivor", [])
-    return [Survivor(Change(each["file"], each["line"], each["becomes"]), each["reason"]) for each in entries]
+    entries: list[dict[str, Any]] = tomllib.loads(file.read_text()).get("survivor", [])
+    return [
+        Survivor(Change(each["file"], each["line"], each["becomes"]), each["reason"], each.get("equivalent", False))
+        for each in entries
+    ]
 
 
 def change_between(file: str, before: str, after: str) -> Change:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mutation.known import change_between, joined, known_survivors
+import pytest
+from mutation.known import Change, Survivor, change_between, joined, known_survivors
+from mutation.report import percent_of
+from mutation.results import Result
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,3 +34,14 @@ def test_a_change_is_found_whatever_stands_around_it() -> None:
     change = change_between("f.py", before, before.replace("raise Wrong(\n        1,\n    )", "pass\n\n"))
     assert change.line == "raise Wrong( 1, )"
     assert change.becomes == "pass"
+
+
+def test_a_score_does_not_count_what_no_test_can_kill() -> None:
+    same, promised_by_nobody, fell = (Change("f.py", str(number), "pass") for number in range(3))
+    explained = {
+        same: Survivor(same, "it does the same", is_equivalent=True),
+        promised_by_nobody: Survivor(promised_by_nobody, "a number", is_equivalent=False),
+    }
+    results = [Result("survived", "", same), Result("survived", "", promised_by_nobody), Result("killed", "", fell)]
+    assert percent_of(results, explained) == pytest.approx(50)
+    assert percent_of(results[:1], explained) == 100

@@ -260,11 +260,10 @@ def test_it_leaves_nested_supervisors_once_in_whatever_order_their_tasks_end(err
 
     async def scenario() -> None:
         inner = ChildSpec(Supervisor, args=([ChildSpec(function)],), id="inner")
-        try:
+        with pytest.raises(BaseExceptionGroup) as left:
             async with open_supervisor([ChildSpec(Supervisor, args=([inner],), id="outer")]):
                 await trio.sleep_forever()
-        except BaseException as group:
-            assert len(leaves(group)) == 1
+        assert len(leaves(left.value)) == 1
 
     explore(scenario, runs=30, seed=0)
 

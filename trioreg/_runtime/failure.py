@@ -88,8 +88,8 @@ def combine(errors: list[BaseException], label: str) -> BaseException:
 def flat(errors: Iterable[BaseException]) -> list[BaseException]:
     """The errors, and instead of each plain group its members: for one group with no group in it.
 
-    A subclass of a group means something to those who wrote it, and stays whole. One Ctrl-C may come on several ways, as
-    the end of a child and out of a nursery: it counts once.
+    A subclass of a group means something to those who wrote it, and stays whole. One Ctrl-C may come on several ways,
+    as the end of a child and out of a nursery: it counts once.
     """
     found: list[BaseException] = []
     todo = list(errors)[::-1]
