@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from mutation.known import Change, Survivor, change_between, joined, known_survivors
 from mutation.report import percent_of
 from mutation.results import Result
