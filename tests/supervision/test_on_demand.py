@@ -34,6 +34,7 @@ from trioreg import (
     open_supervisor,
 )
 from trioreg._supervision.on_demand_lives import Lives
+from trioreg.testing import explore
 
 LIVES = "trioreg._supervision.on_demand_supervisor.Lives"
 
@@ -843,3 +844,20 @@ async def test_inside_a_handler_the_current_actor_is_the_life() -> None:
     carts: Any = Shop().carts(Own)
     async with open_on_demand(carts):
         assert await carts.via("a").call(Own.own)
+
+
+def test_a_call_whose_actor_is_stopped_at_its_checkpoint_is_handled_by_the_next_life_in_any_order() -> None:
+    lives: set[int] = set()
+
+    async def scenario() -> None:
+        shop = Shop()
+        carts = shop.carts()
+        async with open_on_demand(carts), trio.open_nursery() as nursery:
+            await carts.via("a").call(Cart.note, 1)
+            nursery.start_soon(carts.via("a").stop)
+            assert await carts.via("a").call(Cart.note, 2) == 2
+        assert shop.handled == {"a": [1, 2]}
+        lives.add(shop.lives["a"])
+
+    explore(scenario, runs=20)
+    assert lives == {1, 2}  # it was stopped before, and behind
