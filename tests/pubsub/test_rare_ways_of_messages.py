@@ -14,9 +14,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
 from trioreg import ActorRef, DynamicSupervisor, PubSub
-from trioreg._pubsub import core, publishing, pubsub, subscribing
+from trioreg._pubsub import core, pubsub, subscribing
 from trioreg._registry.names import Names
-from trioreg._runtime import feed
+from trioreg._runtime import feed, sleeping
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def test_the_ways_to_more_topics_than_are_kept_are_found_anew(
         assert await reader.call(Reader.all) == [(topic, message) for message in range(3) for topic in range(5)]
 
 
-@pytest.mark.parametrize(("count", "module"), [(1, pubsub), (2, publishing)])
+@pytest.mark.parametrize(("count", "module"), [(1, pubsub), (2, sleeping)])
 async def test_a_message_that_can_not_wake_an_actor_is_not_sent(
     ticks: PubSub[Any, Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, count: int, module: ModuleType
 ) -> None:
@@ -63,7 +63,7 @@ async def test_a_message_that_can_not_wake_an_actor_is_not_sent(
             assert await reader.call(Reader.all) == ["known", "next"]
 
 
-@pytest.mark.parametrize(("count", "module"), [(1, pubsub), (2, publishing)])
+@pytest.mark.parametrize(("count", "module"), [(1, pubsub), (2, sleeping)])
 async def test_a_message_reaches_an_actor_if_waking_it_fails_at_the_last_step(
     ticks: PubSub[Any, Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, count: int, module: ModuleType
 ) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import trio
-from trio.lowlevel import cancel_shielded_checkpoint, reschedule
+from trio.lowlevel import cancel_shielded_checkpoint
 
 from .._actors import INFO
 from .._registry import Entry
-from .._runtime import UNUSUAL, WOKEN, Owner, Place, finish_waking, require_room, run_user, sync_result
+from .._runtime import UNUSUAL, Owner, Place, require_room, run_user, sync_result
 from .subscription import Subscription
 
 Audience: TypeAlias = list[Entry[Subscription]]
@@ -50,28 +50,14 @@ def tell_now(subscriptions: Sequence[Subscription], message: object) -> int:
     if len(subscriptions) > 1:
         require_room()  # a message can't be taken back when the next one fails
     reached = 0
-    arguments = (message,)
+    arguments = (message,)  # one for all: the garbage collector would have to go through as many as there are actors
     for subscription in subscriptions:
-        # `Intake.put` and `Mailbox.put`, written out for an actor that waits for a message, as most of them do.
         cell = subscription.cell
-        if cell is not None and not UNUSUAL:
-            task = cell.taker
-            if task is not None and task.custom_sleep_data is cell and cell.is_open:
-                kind = cell.kind = subscription.kind
-                cell.payload = message if kind is INFO else arguments
-                # `wake`, written out.
-                task.custom_sleep_data = WOKEN
-                try:
-                    reschedule(task, WOKEN)
-                except BaseException:
-                    if task.custom_sleep_data is WOKEN:
-                        task.custom_sleep_data = cell
-                        cell.kind = cell.payload = None
-                        raise
-                    finish_waking(task)
-                reached += 1
-                continue
-        if subscription.put(message):
+        if cell is not None and cell.is_open and not UNUSUAL:
+            # `Intake.put`, written out.
+            cell.put(subscription.kind, message if subscription.kind is INFO else arguments)
+            reached += 1
+        elif subscription.put(message):
             reached += 1
     return reached
 
