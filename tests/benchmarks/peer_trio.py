@@ -72,12 +72,17 @@ async def two_switches(sampler: Sampler) -> list[float]:
 
 async def reschedule_many(sampler: Sampler) -> list[float]:
     """Wake many parked tasks; only the waking counts."""
-    return await _reschedule(sampler, is_counted_to_the_end=False)
+    return await _reschedule(sampler, ACTORS, is_counted_to_the_end=False)
+
+
+async def reschedule_hundred(sampler: Sampler) -> list[float]:
+    """Wake a hundred parked tasks; only the waking counts."""
+    return await _reschedule(sampler, 100, is_counted_to_the_end=False)
 
 
 async def reschedule_and_run(sampler: Sampler) -> list[float]:
     """Wake many parked tasks, and wait until each has run and is parked again."""
-    return await _reschedule(sampler, is_counted_to_the_end=True)
+    return await _reschedule(sampler, ACTORS, is_counted_to_the_end=True)
 
 
 async def channels(sampler: Sampler) -> list[float]:
@@ -123,7 +128,7 @@ async def limiter(sampler: Sampler) -> list[float]:
     return await sampler.wait(run)
 
 
-async def _reschedule(sampler: Sampler, *, is_counted_to_the_end: bool) -> list[float]:
+async def _reschedule(sampler: Sampler, number: int, *, is_counted_to_the_end: bool) -> list[float]:
     main = current_task()
     tasks: list[Task] = []
     left = 0
@@ -150,10 +155,10 @@ async def _reschedule(sampler: Sampler, *, is_counted_to_the_end: bool) -> list[
         return None if is_counted_to_the_end else counted
 
     async with trio.open_nursery() as nursery:
-        for _ in range(ACTORS):
+        for _ in range(number):
             nursery.start_soon(park)
         await wait_all_tasks_blocked()
-        samples = await sampler.wait(run, ACTORS)
+        samples = await sampler.wait(run, number)
         nursery.cancel_scope.cancel()
     return samples
 
@@ -217,6 +222,7 @@ FLOORS: dict[str, Callable[[Sampler], Awaitable[list[float]]]] = {
     "checkpoint": one_checkpoint,
     "two_switches": two_switches,
     "reschedule": reschedule_many,
+    "reschedule_hundred": reschedule_hundred,
     "reschedule_and_run": reschedule_and_run,
     "channels": channels,
     "limiter": limiter,

@@ -128,8 +128,8 @@ OPERATIONS = (
     Operation("dispatch_handled", "… until handled, by `on_message`", (floor(),), floor="reschedule_and_run"),
     Operation("dispatch_cast_handled", "… until handled, as a cast", (floor(),), floor="reschedule_and_run"),
     Operation("publish_one", "publish to one actor", (elixir(1.5),)),
-    Operation("publish_hundred", "… to 100 actors, each", (elixir(1.5),)),
-    Operation("publish", "… to 10,000 actors, each", (elixir(1.5),)),
+    Operation("publish_hundred", "… to 100 actors, each", (elixir(1.5), floor(1.2)), floor="reschedule_hundred"),
+    Operation("publish", "… to 10,000 actors, each", (elixir(1.5), floor(1.2)), floor="reschedule"),
     Operation(
         "publish_handled", "… to 10,000 actors, until handled", (elixir(None), floor()), floor="reschedule_and_run"
     ),
