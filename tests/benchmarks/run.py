@@ -469,8 +469,8 @@ def footnotes(results: Results, rounds: int) -> str:
     else:
         kind = f"{'The best' if results.takes_best else 'Medians'} of {rounds} rounds"
         ratio = (
-            "A ratio is the median of the rounds, in parentheses the lowest and the highest. Each of them is the median "
-            "of many pairs of pieces, measured in turns."
+            "A ratio is the median of the rounds, in parentheses the lowest and the highest. Each of them is the "
+            "median of many pairs of pieces, measured in turns."
         )
     lines = [f"{kind}; {machine()}; {known}.", ratio]
     if results.load > 0.25 * (os.cpu_count() or 1):
