@@ -93,7 +93,7 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
         """Send a message to each subscriber of a topic, without waiting.
 
         If this raises, no subscriber gets the message. Not a checkpoint. The cost grows with the subscribers that the
-        topic has, and with those of the patterns that it matches. With many thousands of subscribers, use `publish`: it
+        topic has, and with the subscribers of the patterns that it matches. With many thousands of subscribers, use `publish`: it
         lets other tasks run on the way.
 
         Args:
