@@ -212,7 +212,7 @@ class RestartGroup:
         return wait.has_given_way and self.starting is not None
 
     def _may_give_way(self) -> bool:
-        """Another wait would close a cycle with the wait of a start. That start goes on, if it is not too early for it."""
+        """Another wait would close a cycle with the wait of a start. That start goes on, unless it is too early."""
         if self.starting is None:
             return False
         self.wake_waiters()
