@@ -402,7 +402,7 @@ def main() -> None:
             print(operation, file=sys.stderr)
             answers.setdefault(operation, []).append(ask(peer, operation))
     data = {operation: best(operation, found) for operation, found in answers.items()}
-    shown = f"{tables(data, sizes)}\n\nThe least of {rounds} rounds; {machine()}."
+    shown = f"{tables(data, sizes)}\n\n{'One round' if rounds == 1 else f'The least of {rounds} rounds'}; {machine()}."
     print(shown)
     if arguments.json:
         whole: dict[str, Any] = {"machine": machine(), "rounds": rounds, "figures": answers}

@@ -1,4 +1,4 @@
-"""TriOTP's side of the benchmarks. It runs in a venv of its own, because TriOTP pins Trio 0.19."""
+"""TriOTP's side of the benchmarks. It runs in a venv of its own, because TriOTP 0.2 pins Trio 0.19."""
 
 from __future__ import annotations
 

@@ -464,12 +464,15 @@ def footnotes(results: Results, rounds: int) -> str:
         ("Pykka", versions.get("pykka's pykka")),
     ]
     known = ", ".join(f"{name} {version}" for name, version in parts if version is not None)
-    kind = "The best" if results.takes_best else "Medians"
-    lines = [
-        f"{kind} of {rounds} rounds; {machine()}; {known}.",
-        "A ratio is the median of the rounds, in parentheses the lowest and the highest. Each of them is the median of "
-        "many pairs of pieces, measured in turns.",
-    ]
+    if rounds == 1:
+        kind, ratio = "One round", "A ratio is the median of many pairs of pieces, measured in turns."
+    else:
+        kind = f"{'The best' if results.takes_best else 'Medians'} of {rounds} rounds"
+        ratio = (
+            "A ratio is the median of the rounds, in parentheses the lowest and the highest. Each of them is the "
+            "median of many pairs of pieces, measured in turns."
+        )
+    lines = [f"{kind}; {machine()}; {known}.", ratio]
     if results.load > 0.25 * (os.cpu_count() or 1):
         lines.append(f"The machine was not idle (load average before the run: {results.load:.1f}).")
     lines += [f"Not measured: {reason}." for reason in results.left_out]

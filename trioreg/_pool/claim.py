@@ -1,7 +1,7 @@
 """A worker for the time of a block: `Pool.claim`.
 
 A claim ends with its block. If its holder ends first, because the block was entered by hand and never left, the claim
-ends with the holder: it is leased to that, as a name is.
+ends with the holder, as a name ends with its owner.
 """
 
 from __future__ import annotations

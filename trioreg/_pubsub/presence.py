@@ -1,5 +1,5 @@
-"""Presence: who is subscribed to a topic, who comes and who goes. The registry's look-ups and events, with the value
-that the subscriber has given.
+"""Presence: who is subscribed to a topic, who comes and who goes. These are the look-ups and events of a
+registry, with the value that the subscriber has given.
 """
 
 from __future__ import annotations

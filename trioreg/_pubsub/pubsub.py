@@ -92,9 +92,9 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
     ) -> int:
         """Send a message to each subscriber of a topic, without waiting.
 
-        If this raises, no subscriber gets the message. Not a checkpoint. The cost grows with the subscribers that the
-        topic has, and with those of the patterns that it matches. With many thousands of subscribers, use `publish`: it
-        lets other tasks run on the way.
+        If this raises, no subscriber gets the message. Not a checkpoint. The cost grows with the subscribers of the
+        topic and of the patterns that it matches. With many thousands of subscribers, use `publish`: it lets other
+        tasks run on the way.
 
         Args:
             topic: The topic.

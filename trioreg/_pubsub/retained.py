@@ -1,4 +1,4 @@
-"""The last message of each topic, for those who come later: ``publish(..., retain=True)``."""
+"""The last message of each topic, for later subscribers: ``publish(..., retain=True)``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trie of wildcards: those that a topic matches are found without a look at the others.
+"""A trie of wildcards. It finds the wildcards that match a topic, and does not look at the others.
 
 Each node stands for the words on the way to it. A search follows all nodes that the words of the topic can lead to, a
 word at a time, so its cost grows with the words and the matches, and not with the wildcards in the trie.

@@ -61,7 +61,8 @@ class Wildcard:
     def matches(self, topic: object) -> bool:
         """Whether a topic matches.
 
-        Not a checkpoint; safe from any thread. The cost grows with the words of the topic times those of the pattern.
+        Not a checkpoint; safe from any thread. The cost grows with the words of the topic, times the words of the
+        pattern.
         """
         if not isinstance(topic, str):
             return False

@@ -1,7 +1,7 @@
 """The tasks that wait for a unique name: the queues behind `Registry.acquire`.
 
-A place in a queue is leased to an owner, as a name is (`owner.py`). So a task that waits is woken in the step in which
-its owner ends, and a plain Trio task that waits has the same owner that will hold the name. The queues know nothing of
+A place in a queue is leased to an owner, as a name is (`owner.py`). When the owner ends, the waiting
+task is woken in that step. A plain Trio task waits under the owner that will hold the name. The queues know nothing of
 names: `Names` gives a name to the waiter that `wake_next` returns.
 """
 

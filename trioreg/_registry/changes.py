@@ -1,4 +1,4 @@
-"""The changes to a registry since a selection began: a selection lets other tasks run."""
+"""The changes to a registry since a selection began. (A selection lets other tasks run, and they may make changes.)"""
 
 from __future__ import annotations
 

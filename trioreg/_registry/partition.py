@@ -42,8 +42,8 @@ class UniquePartition(Generic[K, V]):
     def purge(self, owner: Owner) -> tuple[Rows[K, V], Rows[K, V]]:
         """Remove all entries of an owner without looking up a key, as a key may be impossible to find.
 
-        The cost grows with the table. Returns the owner's entries, and those of other owners that are lost: their keys
-        can't be put back.
+        The cost grows with the table. Returns the owner's entries, and the entries of other owners that are lost:
+        their keys can't be put back.
         """
         rows = list(self.table.items())
         purged = [(key, entry) for key, entry in rows if entry.owner is owner]

@@ -95,7 +95,7 @@ class Query(Generic[K, V]):
     async def run(self) -> list[object]:
         """All results. Lets other tasks run on the way.
 
-        The results are those of the registry when this returns: an entry that has gone is not among them, and an entry
+        The results show the registry as it is when this returns: an entry that has gone is not among them, and an entry
         that has changed is matched again. In another run than the registry's, the results are from the moment in
         which the last row was looked at.
         """

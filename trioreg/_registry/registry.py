@@ -240,7 +240,7 @@ VIAS_KEPT = 4096
 class Via(NameAddress[K, V, A], Generic[K, V, A]):
     """An address by name, from `Registry.via`. It finds its actor each time you use it.
 
-    Two are equal if their registry and key are the same. Hashable. Its type parameters are those of the registry, and
+    Two are equal if their registry and key are the same. Hashable. Its type parameters are the two of the registry, and
     the class that was given as ``of=``: ``Via[str, None, SecretAgent]``. Without the last one any method passes.
 
     Attributes:

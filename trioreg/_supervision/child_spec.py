@@ -123,7 +123,7 @@ class ChildSpec(Generic[T_co]):
         significant: Whether its end counts for the supervisor's ``auto_shutdown``. Not for a permanent child.
         backoff: How long to wait before each restart. None means not at all.
         limit: How many restarts it may have, and what follows from one more. None means that its restarts count with
-            those of its supervisor's other children.
+            the restarts of its supervisor's other children.
 
     Raises:
         TypeError, ValueError: An argument is not what is said above.

@@ -128,7 +128,7 @@ class Children:
     def begin_life(self, child: Child, cell: Cell) -> None:
         """A child has a new life. Until that has started, the reference of the last one leads to the child too.
 
-        So does that of the last one that had started: no one may know those that have failed in between.
+        So does the reference of the last life that had started: user code may not know the lives that failed since.
         """
         last = child.cell
         if last is not None:

@@ -1,7 +1,7 @@
 """The `RestartLimit` of actors on demand: which keys have crashed too often lately, and for how long that holds.
 
-Nobody restarts an actor on demand. The next message does, so the limit is one of messages: which of them may start an
-actor. A key without a crash costs nothing here, and a key whose last crash is old is forgotten.
+No supervisor restarts an actor on demand: the next message starts it. So this limits messages: which of them may
+start an actor. A key without a crash costs nothing here, and a key whose last crash is old is forgotten.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The lifecycle of a supervisor: when it closes, and which errors leave it.
 
-Every part of a supervisor asks here whether the supervisor still starts children, and tells here what is to end it.
+Every part of a supervisor asks here whether the supervisor still starts children, and tells here what has to end it.
 A `Lifecycle` decides nothing about a single child.
 
 Must never happen: a supervisor that closes while a child still has a life to come; an error that is told here and does

@@ -122,7 +122,7 @@ class SupervisionLog:
         self._logger.error("start_failed", message, *args, exc_info=error, about=about, exit="crashed")
 
     def not_started_too_late(self, error: BaseException) -> None:
-        """A child of the list did not start, and nobody gets the error any more."""
+        """A child of the list did not start, and no caller gets the error any more."""
         message = "%s: a child did not start, and the supervisor is ending"
         self._logger.error("start_failed", message, self._label, exc_info=error, supervisor=self._label)
 

@@ -40,19 +40,19 @@ class OnDemand(Identity, Generic[K, A]):
         async with open_on_demand(carts):  # or in a tree, with OnDemandSupervisor
             await carts.via("a-17").call(Cart.add, "tea", 2)
 
-    The factory gets the key as its first argument. An address from `via` is always good, and nobody ever meets the gap
-    between two lives:
+    The factory gets the key as its first argument. An address from `via` is always good, and no message ever meets the
+    gap between two lives:
 
     - There are never two actors for one key. Ten thousand first messages at once start one.
     - A message that comes while the actor retires, or while it stops, goes to its next life. It is handled exactly
       once, and the messages of each sender stay in order. The next life begins when the last one has ended.
     - If an actor does not start, every caller that waits for it gets `ActorExited`, and nothing is left behind. If it
-      crashes, so do the callers that wait then, as with any actor. It is not restarted: the next message starts it
-      anew.
+      crashes, the callers that wait then get `ActorExited`, too, as with any actor. It is not restarted: the next
+      message starts it anew.
 
     An actor is idle while no message waits, no handler runs, and it owes no answer (`Reply`). Its background tasks, its
     timers and ``on_idle`` do not keep it: they end with the life. What must outlast a life, you save in ``on_stop`` and
-    load in ``on_start``. The idea is that of the virtual actors of Orleans.
+    load in ``on_start``. The idea comes from the virtual actors of Orleans.
 
     Args:
         name: What the actors are called in errors, in the tree and in the log.

@@ -1,7 +1,7 @@
 """Room for actors on demand: at most `max_running` lives have a task at once.
 
-Where so many have one, the next life waits in line, and the actor that was used the longest time ago is asked to stop.
-If none is idle, each of them is asked to say when it has handled what it has.
+If `max_running` lives have one, the next life waits in line, and the idle actor that was used the longest time ago is
+asked to stop. If no actor is idle, each gets one more message: when it comes to that, it has handled what it had.
 
 It does not know what is sent to which key, and which life comes next: that is in `on_demand_lives.py`.
 

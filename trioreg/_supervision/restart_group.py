@@ -212,7 +212,7 @@ class RestartGroup:
         return wait.has_given_way and self.starting is not None
 
     def _may_give_way(self) -> bool:
-        """Another wait would close a cycle with that of a start. The start goes on, if it would not come too early."""
+        """Another wait would close a cycle with the wait of a start. That start goes on, unless it is too early."""
         if self.starting is None:
             return False
         self.wake_waiters()

@@ -333,7 +333,7 @@ class Starting:
         raise ActorExited(cell.ref, exit)
 
     def abandon(self, child: Child, cell: Cell) -> None:
-        """A start has failed. If that was no end of the child, nobody waits for it: it is ended, and not restarted."""
+        """A start has failed. If the child has not ended, no task waits for it: it is ended, and not restarted."""
         if cell.state != ENDED and not is_being_closed(current_task()):
             child.is_ending = True
             self._lifecycle.end_start(child, cell)

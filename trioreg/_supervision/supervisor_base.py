@@ -34,9 +34,9 @@ Ts = TypeVarTuple("Ts")
 class SupervisorBase(Actor, Identity):
     """What every supervisor can do. It is an actor, so another supervisor can start it: that makes a tree.
 
-    Every method declares every error (`raises`), those of a subclass too. An actor crashes to get rid of a state that
-    may be wrong. What a supervisor keeps is its children, and no method can make that wrong: a crash would cost the
-    children, and mend nothing.
+    Every method declares every error (`raises`), the methods of a subclass too. An actor crashes to get rid of a state
+    that may be wrong. The state of a supervisor is its children, and no method can make that wrong: a crash would cost
+    the children, and mend nothing.
     """
 
     _trioreg_is_supervisor = True

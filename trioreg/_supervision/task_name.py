@@ -4,8 +4,8 @@ Trio shows that in each tool that shows tasks. It is a plain string, and every s
 of a named actor. (A string that is put together when it is first shown has been measured, too. To make that object
 costs as much, and it is another string for code that does not ask for its ``str``.)
 
-Of a name only a key is shown that Python shows by itself. The `repr` of any other key is the user's code: it may be
-slow, or raise.
+A key is shown only if its type is one of Python's own. The `repr` of any other key is the user's code: it may be slow,
+or raise.
 """
 
 from __future__ import annotations

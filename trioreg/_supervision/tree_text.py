@@ -1,8 +1,8 @@
 """The supervision tree as text for people: one line for each child, the busiest first where there are too many.
 
 Of a supervisor with more children than the limit, these are shown: those with the longest queues and those whose
-handlers run the longest, in turn; then those that are not running. A supervisor counts as busy as the busiest of what
-is below it, so that a stuck actor shows however deep it is.
+handlers run the longest, in turn; then those that are not running. A supervisor counts as busy as the busiest actor
+below it, so that a stuck actor shows however deep it is.
 """
 
 from __future__ import annotations
