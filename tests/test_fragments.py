@@ -16,8 +16,6 @@ from configparser import ConfigParser
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
-from urllib.request import Request as PlainRequest
-from urllib.request import urlopen
 
 import httpx
 import pytest
@@ -557,22 +555,3 @@ def test_a_container_runs_the_command_of_the_unit(program: Block) -> None:
 def test_the_expected_error_on_the_page_for_contributors_is_in_the_tests_of_types(program: Block) -> None:
     tests = "".join(file.read_text("utf-8") for file in (ROOT / "tests" / "typing").glob("*.py"))
     assert f"\n    {program.code}" in tests
-
-
-SHOP = block("docs/how-to/web-frameworks.md", "import httpx")
-HYPERCORN = block("docs/how-to/web-frameworks.md", "hypercorn --worker-class trio --bind 127.0.0.1:8000 shop:site")
-
-
-@fragment("docs/how-to/web-frameworks.md", "from collections.abc import AsyncGenerator")
-def test_hypercorn_starts_the_program_with_its_tree(tmp_path: Path, program: Block) -> None:
-    (tmp_path / "shop.py").write_text(SHOP.code + program.code, encoding="utf-8")
-    command = [sys.executable, "-m", *HYPERCORN.code.replace(":8000", ":0").split()]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    with running(command, cwd=tmp_path, env=environment) as process:
-        assert process.stderr is not None
-        said = next(line for line in process.stderr if "Running on" in line)
-        [url] = re.findall(r"http://\S+", said)
-        with urlopen(PlainRequest(f"{url}/ann/tea", method="POST"), timeout=SECONDS) as answer:
-            assert json.load(answer) == ["tea"]
-        process.send_signal(signal.SIGINT)
-        assert process.wait(SECONDS) == 0

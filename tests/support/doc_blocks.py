@@ -59,7 +59,7 @@ class Block:
     @property
     def printed(self) -> str:
         """What it prints: the sentence below the block says so, in which each line stands in backticks."""
-        said = re.match(r"It prints .*?(?=: the|With trioreg|The same with)", self.after)
+        said = re.match(r"It prints .*?(?=With trioreg|The same with)", self.after)
         assert said is not None, self.place
         return "".join(f"{line}\n" for line in re.findall(r"`([^`]+)`", said[0]))
 
@@ -164,7 +164,7 @@ RUNNERS: Mapping[str, Callable[[Block], bool]] = {
     "tests/test_foreign_programs.py": lambda block: (
         block.tag in ("elixir", "scala")
         or (block.page.startswith("docs/coming-from/") and block.tag == "py")
-        or block.start == "from quart_trio import QuartTrio"
+        or (block.page == "docs/how-to/web-frameworks.md" and block.tag == "py")
     ),
 }
 """Who runs which blocks. The blocks that are not here are the fragments of `tests/test_fragments.py`."""
