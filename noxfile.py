@@ -33,9 +33,9 @@ SWEEPS = ("--ignore-glob=tests/*/test_inside_*.py", MACHINES)
 EXAMPLES = ("--ignore=tests/examples", "--ignore=tests/test_foreign_programs.py")
 """Leaves out the examples, and the programs of other libraries: the sessions of these names run them."""
 
+DOCS = ("test_docs.py", "test_doc_commands.py", "test_fragments.py", "test_start_page.py")
 AROUND = tuple(
-    f"--ignore=tests/{name}"
-    for name in ("observer", "program", "testing", "differential", "mutation", "soak", "test_docs.py", "test_doc_commands.py", "test_fragments.py")
+    f"--ignore=tests/{name}" for name in ("observer", "program", "testing", "differential", "mutation", "soak", *DOCS)
 )
 """Leaves out what is around the runtime."""
 

@@ -58,7 +58,17 @@ FOLLOWERS = re.compile(r"support\.(faults|interrupts)")
 HAS_RUN = (0, 1, 5)
 """How pytest ends if it has run the tests that there are. Some may have failed: they are asked nothing."""
 
-COPIED = ("trioreg", "tests", "examples", "docs", "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+COPIED = (
+    "trioreg",
+    "tests",
+    "examples",
+    "docs",
+    "pyproject.toml",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+)
 
 
 def main(arguments: Sequence[str]) -> int:
