@@ -108,8 +108,9 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 def block(page: str, start: str) -> Block:
     """The block of that page that begins with that line."""
-    [found] = [block for block in BLOCKS if (block.page, block.start) == (page, start)]
-    return found
+    found = [block for block in BLOCKS if (block.page, block.start) == (page, start)]
+    assert len(found) == 1, f"{len(found)} blocks of {page} begin with {start!r}"
+    return found[0]
 
 
 IS_SAVED = re.compile(r"# \w+\.py")
