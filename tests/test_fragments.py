@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging.config
+import logging
 import math
 import os
 import re
@@ -379,32 +379,82 @@ async def test_an_observer_is_under_its_prefix_beside_your_own_pages(program: Bl
 # Code that one of trioreg's tools replaces
 
 
-@pytest.mark.parametrize("ending", [None, Actor.stop, "kill"])
+@fragment(
+    "docs/applications/accounts.md",
+    "async def transfer(self, payee: int, amount: int) -> None:  # in the payer's actor",
+)
+async def test_two_accounts_that_pay_each_other_in_their_actors_are_a_cycle_of_calls(program: Block) -> None:
+    accounts: Registry[int, None] = Registry("accounts")
+    errors: list[BaseException | None] = []
+
+    class Account(Actor):
+        balance = 10
+
+        def credit(self, amount: int) -> None:
+            self.balance += amount
+
+        async def pay(self, payee: int) -> None:
+            await ready.wait()
+            await transfer(self, payee, 5)
+
+    async def pay(payer: int, payee: int) -> None:
+        try:
+            await accounts.via(payer, of=Account).call(Account.pay, payee)
+        except ActorExited as error:
+            errors.append(error.__cause__)
+
+    transfer = cast("Callable[[Account, int, int], Any]", program.run(accounts=accounts, Account=Account)["transfer"])
+    ready = trio.Event()
+    async with open_dynamic_supervisor(at_end="stop") as supervisor:
+        for number in (1, 2):
+            await supervisor.start_child(Account, name=accounts.via(number), restart="temporary")
+        async with trio.open_nursery() as payers:
+            payers.start_soon(pay, 1, 2)
+            payers.start_soon(pay, 2, 1)
+            await wait_all_tasks_blocked()
+            ready.set()
+    assert any(isinstance(error, trioreg.CallCycle) for error in errors)
+
+
 @fragment("docs/on-demand.md", 'name = names.via("a-17")')
-async def test_the_loop_without_on_demand_begins_again_with_an_actor_that_ends(
-    ending: Callable[[Actor], None] | str | None, program: Block
-) -> None:
+async def test_the_loop_without_on_demand_repeats_only_what_was_not_sent(program: Block) -> None:
     names: Registry[str, None] = Registry("names")
     lives: list[Actor] = []
+    totals: list[object] = []
+    lost: list[bool] = []
 
     class Cart(Actor):
+        mailbox_size = 1
+
         def __init__(self, key: str) -> None:
             lives.append(self)
             self.items = 0
 
-        def add(self, what: str, count: int) -> int:
+        async def add(self, what: str, count: int) -> int:
+            if len(lives) == 1:
+                await trio.sleep_forever()
             self.items += count
             return self.items
 
+    async def use() -> None:
+        try:
+            total = await program.run_in_function(
+                names=names, supervisor=supervisor, Cart=Cart, ActorExited=ActorExited
+            )
+            totals.append(total)
+        except ActorExited as error:
+            lost.append(error.was_sent)
+
     async with open_dynamic_supervisor(at_end="stop") as supervisor:
-        run = partial(program.run_in_function, names=names, supervisor=supervisor, Cart=Cart, ActorExited=ActorExited)
-        assert await run() == 2
-        if ending == "kill":
+        async with trio.open_nursery() as users:
+            for _ in range(3):  # one is handled, one is in the mailbox, and one waits for room
+                users.start_soon(use)
+                await wait_all_tasks_blocked()
             lives[0].ref.kill()
-        elif callable(ending):
-            ending(lives[0])
-        assert await run() == (2 if ending else 4)
-    assert len(lives) == (2 if ending else 1)
+        await use()
+    assert lost == [True, True]
+    assert totals == [2, 4]
+    assert len(lives) == 2
 
 
 @fragment("docs/registry.md", "former = sessions.whereis(self.user)")
@@ -525,8 +575,7 @@ UNIT = shown("docs/how-to/systemd-and-containers.md", "[Service]")
 
 
 def test_the_unit_has_sections_and_keys_each_once() -> None:
-    unit = ConfigParser(interpolation=None)
-    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit = ConfigParser(interpolation=None)  # a key or a section that comes again is an error
     unit.read_string(UNIT.code)
     assert unit.sections() == ["Service"]
     assert float(unit["Service"]["WatchdogSec"]) > 0

@@ -114,9 +114,9 @@ async def test_the_page_shows_what_a_client_reads_and_types() -> None:
                 await ann.say(line)
                 continue
             if line == "[lobby] * Bob has come":
-                bob = await entered("Bob")
+                await entered("Bob")
             if line == "Bob to you: psst":
-                await bob.say("/msg Ann psst")
+                await OPENED[-1].say("/msg Ann psst")
             assert await ann.hear() == line
 
 

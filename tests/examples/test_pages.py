@@ -12,10 +12,6 @@ BLOCKS = ran_by("tests/examples/test_pages.py")
 CODE_BLOCKS = [block for block in BLOCKS if block.tag == "py"]
 
 OWN = {
-    # what people write first, and what is wrong with it
-    "async def transfer(self, payee: int, amount: int) -> None:  # in the payer's actor",
-    "self.balance -= amount",
-    "await accounts.via(payee).call(Account.credit, amount)",
     # values for a reader, in the place of variables
     'await games.via("lunch").call(Game.play, "Ann", "D4")',
     "async with open_pool(Connection, path, size=4) as pool:",
