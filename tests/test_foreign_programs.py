@@ -50,7 +50,7 @@ def python_with(library: str) -> str:
 def run(command: list[str], folder: Path) -> str:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=SECONDS, check=False
+        command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=4 * SECONDS, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

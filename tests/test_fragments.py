@@ -23,7 +23,7 @@ import trio
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount
-from support.doc_blocks import BLOCKS, PAGES, ROOT, RUNNERS, Block, block
+from support.doc_blocks import BLOCKS, FENCE, PAGES, ROOT, RUNNERS, Block, block
 from support.inside import number_actors_from_one
 from support.processes import SECONDS, running
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -75,6 +75,7 @@ def test_each_file_that_runs_blocks_takes_them_from_the_list(runner: str) -> Non
 def test_a_page_has_code_in_no_other_form(page: Path) -> None:
     text = page.read_text("utf-8")
     assert re.findall(r"^ *(?:~~~|```\{(?:code|literal)|\.\. (?:code|doctest|literal)|>>> ).*", text, re.M) == []
+    assert re.findall(r"^ *```.*", FENCE.sub("", text), re.M) == []  # a fence that the list does not see
 
 
 # Programs
