@@ -17,7 +17,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - nox itself runs on older Pythons
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "typing", "docs", "examples", "tests", "watched", "browser"]
+nox.options.sessions = ["lint", "typing", "docs", "foreign", "examples", "tests", "watched", "browser"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 SUPPORTED = ("3.11", "3.12", "3.13")
@@ -30,12 +30,12 @@ MACHINES = "--ignore-glob=tests/*/test_*_machine.py"
 SWEEPS = ("--ignore-glob=tests/*/test_inside_*.py", MACHINES)
 """Leaves out the faults at each call, Ctrl-C at each line and the state machines: a third of the time of all tests."""
 
-EXAMPLES = "--ignore=tests/examples"
-"""Leaves out the examples: the session of that name runs them."""
+EXAMPLES = ("--ignore=tests/examples", "--ignore=tests/test_foreign_programs.py")
+"""Leaves out the examples, and the programs of other libraries: the sessions of these names run them."""
 
+DOCS = ("test_docs.py", "test_doc_commands.py", "test_fragments.py", "test_start_page.py")
 AROUND = tuple(
-    f"--ignore=tests/{name}"
-    for name in ("observer", "program", "testing", "differential", "mutation", "soak", "test_docs.py")
+    f"--ignore=tests/{name}" for name in ("observer", "program", "testing", "differential", "mutation", "soak", *DOCS)
 )
 """Leaves out what is around the runtime."""
 
@@ -85,6 +85,7 @@ def find_pythons() -> dict[str, str]:
 
 
 PYTHONS = find_pythons()
+NEWEST = max(PYTHONS, key=lambda version: [*map(int, version.split("."))])
 MISSING = [version for version in SUPPORTED if version not in PYTHONS]
 
 
@@ -116,6 +117,16 @@ def docs(session: nox.Session) -> None:
     session.run("sphinx-build", *strict, "-E", "-b", "html", "docs", "docs/_build/html")
 
 
+@nox.session(python=PYTHONS[NEWEST])
+def foreign(session: nox.Session) -> None:
+    """Run the programs of other libraries in the docs: Pykka, Quart-Trio, and on Python 3.13 TriOTP."""
+    session.install("-e", ".", *group("foreign"))
+    has_triotp = NEWEST not in ("3.11", "3.12")
+    libraries = ["pykka", "quart_trio", *["triotp"] * has_triotp]
+    env = {"TRIOREG_FOREIGN": " ".join(libraries)}
+    session.run("pytest", "tests/test_foreign_programs.py", *session.posargs, env=env)
+
+
 @nox.session
 def examples(session: nox.Session) -> None:
     """Test every example on the built package, as a user installs it."""
@@ -142,8 +153,8 @@ def left_out(python: str) -> tuple[str, ...]:
     if oldest == newest:
         return ()
     if python == oldest:
-        return MACHINES, EXAMPLES
-    return (EXAMPLES,) if python == newest else (*SWEEPS, EXAMPLES, *AROUND)
+        return MACHINES, *EXAMPLES
+    return EXAMPLES if python == newest else (*SWEEPS, *EXAMPLES, *AROUND)
 
 
 @nox.session
@@ -194,7 +205,7 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "report")
 
 
-@nox.session(python=max(PYTHONS.items(), key=lambda item: [*map(int, item[0].split("."))])[1])
+@nox.session(python=PYTHONS[NEWEST])
 def mutation(session: nox.Session) -> None:
     """Make the runtime wrong in one place after the other: a test has to fail. `-- --sample 300 --seed 1`"""
     session.install("-e", ".", *group("mutation"))

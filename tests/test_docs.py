@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import FunctionType
 
 import pytest
 import trio
 from attrs import frozen
+from support.doc_blocks import BLOCKS, ran_by
 from support.inside import number_actors_from_one
 from support.processes import running
 from trio.testing import MockClock
@@ -43,14 +45,12 @@ GUIDES = {
 
 RUN = trio.run
 
-FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
 
 def fenced(language: str) -> list[str]:
-    return [code for tag, code in FENCE.findall(README.read_text(encoding="utf-8")) if tag == language]
+    return [block.code for block in ran_by("tests/test_docs.py, README") if block.tag == language]
 
 
-SAVED = re.compile(r"Save (?:this|it) as `\w+\.py`:\n\n\Z")
+SAVED = re.compile(r"Save (?:this|it) as `\w+\.py`:\Z")
 """Before a block that is a program of its own. A block without it goes on where the one before it has ended."""
 
 
@@ -65,13 +65,12 @@ class Example:
 
 
 def examples(page: Path) -> Iterator[Example]:
-    text = page.read_text(encoding="utf-8")
-    blocks = list(FENCE.finditer(text))
-    for number, block in enumerate(blocks, 1):
-        if block[1] == "python":
-            output = "".join(after[2] for after in blocks[number : number + 1] if after[1] == "text")
-            is_program = SAVED.search(text, 0, block.start()) is not None
-            yield Example(text.count("\n", 0, block.start(2)), block[2], output, is_program)
+    name = page.relative_to(ROOT).as_posix()
+    blocks = [block for block in ran_by("tests/test_docs.py, pages") if block.page == name]
+    for block, after in pairwise([*blocks, None]):
+        if block is not None and block.tag == "python":
+            output = after.code if after is not None and after.tag == "text" else ""
+            yield Example(block.line, block.code, output, SAVED.search(block.before) is not None)
 
 
 WIDTH = 88
@@ -108,7 +107,7 @@ def test_the_readme_program_prints_what_the_readme_says(tmp_path: Path) -> None:
 
 
 def test_the_readme_names_two_commands() -> None:
-    assert len(fenced("sh")) == 2
+    assert len([block for block in BLOCKS if (block.page, block.tag) == ("README.md", "sh")]) == 2
 
 
 def test_the_readme_shows_six_lines_that_go_wrong_and_three_that_do_not() -> None:
@@ -171,9 +170,6 @@ def test_the_examples_of_a_page_run_in_order_and_print_its_output(
         assert capsys.readouterr().out == block.output, f"{page.name}, line {block.line + 1}"
 
 
-PROGRAM = re.compile(r"^```py\n(# (\w+\.py)\n.*?)^```$(.*?)(?=^```py\n|^##+ )", re.MULTILINE | re.DOTALL)
-"""A program that a reader saves as a file: it, its name, and what stands below it."""
-
 MARKS = re.compile(r"^[ ~^]+\n", re.MULTILINE)
 """The marks below a line of a traceback. They differ from one version of Python to the next."""
 
@@ -183,10 +179,19 @@ def words(text: str) -> str:
     return " ".join(MARKS.sub("", text).split())
 
 
+SAVED_PROGRAMS = ran_by("tests/test_docs.py, programs in which something is wrong")
+
 CASES = {
-    name: (program, [out for tag, out in FENCE.findall(below) if tag == "none"])
-    for page in (DOCS / "seeing.md", DOCS / "how-to" / "debug-a-hang.md")
-    for program, name, below in PROGRAM.findall(page.read_text(encoding="utf-8") + "\n## the end\n")
+    program.start.removeprefix("# "): (
+        program.code,
+        [
+            output.code
+            for output in SAVED_PROGRAMS
+            if output.tag == "none" and (output.page, output.section) == (program.page, program.section)
+        ],
+    )
+    for program in SAVED_PROGRAMS
+    if program.tag == "py"
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
+from support.doc_blocks import Block, ran_by
 
 from trioreg import Owner, Registry
 
@@ -47,13 +48,26 @@ def test_each_difference_of_the_list_is_on_the_parity_page(difference: Differenc
     assert not rows[0].endswith("| same |")
 
 
+VALUES = Registry[Any, Any].values
+
+
+def faulty_values(self: Registry[Any, Any], key: object, owner: Owner) -> list[Any]:
+    """It gives two values at most."""
+    return VALUES(self, key, owner)[:2]
+
+
+@pytest.mark.parametrize("shown", ran_by("tests/differential/test_differential.py"))
+def test_the_docs_show_how_the_session_reports_a_fault(
+    elixir: Elixir, monkeypatch: pytest.MonkeyPatch, shown: Block
+) -> None:
+    monkeypatch.setattr(Registry, "values", faulty_values)
+    program = Program.random(13, 2000)
+    short, found = shrink(program, lambda program: compare(program, elixir))
+    assert f"{report(short, found, each=2000)}\n" == shown.code
+
+
 def test_a_fault_is_found_and_made_short(elixir: Elixir, monkeypatch: pytest.MonkeyPatch) -> None:
-    values = Registry[Any, Any].values
-
-    def faulty(self: Registry[Any, Any], key: object, owner: Owner) -> list[Any]:
-        return values(self, key, owner)[:2]
-
-    monkeypatch.setattr(Registry, "values", faulty)
+    monkeypatch.setattr(Registry, "values", faulty_values)
     seed = next(seed for seed in range(100) if compare(Program.random(seed, 100), elixir))
     short, found = shrink(Program.random(seed, 100), lambda program: compare(program, elixir))
     assert [operation.name for operation in short.steps()] == ["register", "register", "register", "values"]

@@ -16,6 +16,7 @@ import chat_server
 import pytest
 import trio
 from chat_server import PATIENCE, WAITING, Server, Session, people, presence, rooms, server, tree
+from support.doc_blocks import ran_by
 from support.processes import SECONDS, running
 from trio.testing import MockClock, lockstep_stream_pair, wait_all_tasks_blocked
 
@@ -99,6 +100,24 @@ async def entered(name: str) -> Client:
     client = await connected()
     assert await client.ask(name) == f"Welcome, {name}. /help shows what you can do."
     return client
+
+
+[SHOWN] = ran_by("tests/examples/test_chat_server.py")
+
+
+async def test_the_page_shows_what_a_client_reads_and_types() -> None:
+    async with chatting():
+        ann = Client(await trio.open_tcp_stream("127.0.0.1", await server.call(Server.where)))
+        OPENED.append(ann)
+        for line in SHOWN.code.splitlines():
+            if line in ("Ann", "Hello, Bob."):
+                await ann.say(line)
+                continue
+            if line == "[lobby] * Bob has come":
+                await entered("Bob")
+            if line == "Bob to you: psst":
+                await OPENED[-1].say("/msg Ann psst")
+            assert await ann.hear() == line
 
 
 # Names

@@ -18,6 +18,7 @@ from bank import ledger, traffic
 from bank.accounts import open_bank
 from bank.ledger import Statement
 from connection_pool import Connection
+from support.doc_blocks import ran_by
 from support.processes import running
 
 from trioreg import open_pool
@@ -255,5 +256,5 @@ def test_a_wrong_number_of_connections_is_refused(
 
 
 def test_the_page_shows_what_it_prints() -> None:
-    page = (SCRIPT.parents[1] / "docs" / "applications" / "connection-pool.md").read_text(encoding="utf-8")
-    assert (SCRIPT.parent / "expected" / "connection_pool.txt").read_text(encoding="utf-8") in page
+    [shown] = ran_by("tests/examples/test_connection_pool.py")
+    assert shown.code == (SCRIPT.parent / "expected" / "connection_pool.txt").read_text(encoding="utf-8")

@@ -20,6 +20,7 @@ import trio
 from go import game, lines
 from go.game import games, services, watchers
 from go.lines import HELP, LONGEST_LINE, PATIENCE, Lines, Session, sessions
+from support.doc_blocks import ran_by
 from support.processes import SECONDS, running
 from trio.testing import lockstep_stream_pair, memory_stream_pair
 
@@ -63,10 +64,14 @@ async def server() -> AsyncIterator[None]:
         yield
 
 
+def address() -> tuple[str, int]:
+    ((_, port),) = services.lookup("lines")
+    return "127.0.0.1", port
+
+
 @asynccontextmanager
 async def connected() -> AsyncGenerator[Client]:
-    ((_, port),) = services.lookup("lines")
-    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+    async with await trio.open_tcp_stream(*address()) as stream:
         client = Client(stream)
         assert (await client.read())[0].startswith("This is Go.")
         yield client
@@ -81,6 +86,24 @@ async def playing() -> AsyncGenerator[tuple[Client, Client]]:
             await player.ask("game a-17")
         assert (await ann.read())[0] == "Bob is white."
         yield ann, bob
+
+
+ADDRESSES, TERMINAL = ran_by("tests/examples/test_go_lines.py")
+
+
+async def test_the_page_shows_what_a_player_reads_and_types(server: None) -> None:
+    typed, *said = TERMINAL.code.split("\n\n")
+    command, hello = typed.split("\n")
+    assert command == "$ nc 127.0.0.1 3619"
+    async with connected() as ann, await trio.open_tcp_stream(*address()) as stream:
+        await ann.ask("name Ann")
+        await ann.ask("game lunch")
+        bob = Client(stream)
+        assert await bob.read() == [hello]
+        for part in said:
+            command, *answer = part.splitlines()
+            heard = await bob.ask(command)
+            assert heard == answer or (answer.pop() == "…" and heard[: len(answer)] == answer)
 
 
 # Two players
@@ -408,6 +431,13 @@ def test_a_killed_server_loses_no_move_that_it_has_answered(tmp_path: Path) -> N
             assert said(ann, "", end="kept.").strip() == "The server closes. Your games are kept."
         out, err = process.communicate()
     assert (out, err, process.returncode) == ("", "go: SIGTERM: shutting down; a second signal ends it at once\n", 0)
+
+
+def test_the_page_shows_the_addresses_that_the_server_prints() -> None:
+    with serving("--serve", "0", "--web", "0") as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in ADDRESSES.code.splitlines()]
+    assert re.sub(r"\d+$", "N", "".join(lines), flags=re.M) == re.sub(r"\d+$", "N", ADDRESSES.code, flags=re.M)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals for a single process")

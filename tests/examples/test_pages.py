@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from support.doc_blocks import ROOT, Block, ran_by
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs" / "applications").glob("*.md"))
-BLOCK = re.compile(r"^```py\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = ran_by("tests/examples/test_pages.py")
+CODE_BLOCKS = [block for block in BLOCKS if block.tag == "py"]
 
 OWN = {
-    # what people write first, and what is wrong with it
-    "async def transfer(self, payee: int, amount: int) -> None:  # in the payer's actor",
-    "self.balance -= amount",
-    "await accounts.via(payee).call(Account.credit, amount)",
     # values for a reader, in the place of variables
     'await games.via("lunch").call(Game.play, "Ann", "D4")',
     "async with open_pool(Connection, path, size=4) as pool:",
@@ -32,16 +27,23 @@ def without_blanks(text: str) -> str:
 CODE = without_blanks("".join(file.read_text(encoding="utf-8") for file in (ROOT / "examples").rglob("*.py")))
 
 
-def lines_of(page: Path) -> Iterator[str]:
+def lines_of(block: Block) -> Iterator[str]:
     """The lines of code that a page shows. Where it leaves something out, it has three dots."""
-    for block in BLOCK.findall(page.read_text(encoding="utf-8")):
-        yield from (line for text in block.splitlines() if (line := text.strip()) and not line.startswith("..."))
+    yield from (line for text in block.code.splitlines() if (line := text.strip()) and not line.startswith("..."))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_each_line_of_code_that_a_page_shows_is_in_the_examples(page: Path) -> None:
-    assert [line for line in lines_of(page) if without_blanks(line) not in CODE and line not in OWN] == []
+@pytest.mark.parametrize("block", CODE_BLOCKS, ids=lambda block: block.place)
+def test_each_line_of_code_that_a_page_shows_is_in_the_examples(block: Block) -> None:
+    assert [line for line in lines_of(block) if without_blanks(line) not in CODE and line not in OWN] == []
 
 
 def test_each_line_that_is_on_a_page_only_is_on_a_page() -> None:
-    assert OWN - {line for page in PAGES for line in lines_of(page)} == set()
+    assert OWN - {line for block in CODE_BLOCKS for line in lines_of(block)} == set()
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.tag != "py"], ids=lambda block: block.place)
+def test_each_class_and_method_in_a_drawing_is_in_the_examples(block: Block) -> None:
+    """A drawing is no output. Its names are those of the code, and of people."""
+    code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "examples").rglob("*.py"))
+    names = set(re.findall(r"\b[A-Z][a-z]\w+\b|\b\w+\.\w+(?=\()|\b\w+(?=:)", block.code))
+    assert {name for name in names if not re.search(rf"\b{re.escape(name)}\b", code)} == set()

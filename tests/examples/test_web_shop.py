@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -20,6 +21,7 @@ import pytest
 import trio
 import trio.lowlevel
 import web_shop
+from support.doc_blocks import block
 from support.processes import SECONDS, running
 from trio.testing import MockClock
 from web_shop import ask
@@ -368,6 +370,46 @@ async def test_the_observer_is_in_the_same_application_and_wants_its_token() -> 
         assert (await ask("GET", "/observer/"))[0] == 401
         status, text = await ask("GET", "/observer/api/actors", token=site.pages.token)
         assert (status, "ann" in text) == (200, True)
+
+
+# The commands of the pages
+
+
+async def curl(command: str, token: str = "") -> str:
+    """What a shell prints for a command of a page. The shop is on another port, and the observer has a prefix here."""
+    address = await server.web.call(server.Web.address)
+    command = command.replace("http://127.0.0.1:8000", address.rstrip("/"))
+    command = command.replace("http://127.0.0.1:4001", f"{address.rstrip('/')}/observer")
+    environment = os.environ | {"TOKEN": token}
+    done = await trio.run_process(
+        ["sh", "-c", command], capture_stdout=True, capture_stderr=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode()
+
+
+NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no `curl` on PATH")
+CURL = "curl http://127.0.0.1:8000/api/carts/ann"
+
+
+@NEEDS_CURL
+async def test_the_commands_of_the_page_shop_for_ann(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with shop():
+        commands = block("docs/applications/web-shop.md", CURL).code.splitlines()
+        empty, tea, elephant, share, paid = [json.loads(await curl(command)) for command in commands]
+    assert empty == {"items": {}, "total": 0}
+    assert tea == {"items": {"tea": 2}, "total": 950}
+    assert elephant["error"].startswith("there is no such thing")
+    assert share == {"each": 475}
+    assert paid == tea
+
+
+@NEEDS_CURL
+async def test_the_command_of_the_page_asks_the_observer_for_the_actors() -> None:
+    async with shop():
+        await api("GET", "ann")
+        command = block("docs/observer.md", 'curl -H "Authorization: Bearer $TOKEN" \\').code
+        assert "ann" in await curl(command, site.pages.token)
 
 
 # The end

@@ -44,14 +44,31 @@ TESTED = (
 )
 """The folders of tests that are run against mutants, and the tests beside them. The docs and examples are not."""
 
-LEFT_OUT = ("test_docs.py", "test_every_example.py", "test_layering.py", "test_house_picture.py")
+LEFT_OUT = (
+    "test_docs.py",
+    "test_doc_commands.py",
+    "test_every_example.py",
+    "test_foreign_programs.py",
+    "test_house_picture.py",
+    "test_layering.py",
+)
 FOLLOWERS = re.compile(r"support\.(faults|interrupts)")
 """Test files that use these helpers follow each call, or each line, of what they test."""
 
 HAS_RUN = (0, 1, 5)
 """How pytest ends if it has run the tests that there are. Some may have failed: they are asked nothing."""
 
-COPIED = ("trioreg", "tests", "examples", "docs", "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md")
+COPIED = (
+    "trioreg",
+    "tests",
+    "examples",
+    "docs",
+    "pyproject.toml",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -6,30 +6,36 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
+from configparser import ConfigParser
 from importlib.metadata import entry_points
-from pathlib import Path
 
 import pytest
+from support.doc_blocks import BLOCKS as all_blocks
+from support.doc_blocks import IS_SAVED, ROOT, TESTING, Block, ran_by
 
-ROOT = Path(__file__).parents[2]
-TUTORIAL = ROOT / "docs" / "tutorial"
-PAGES = ("testing.md", "how-to/testing.md", "tutorial/9-tested.md")
-PAGE = "".join((ROOT / "docs" / page).read_text("utf-8") for page in PAGES)
-BLOCK = re.compile(r"^```(py|python|none)\n(?:# (\w+\.py)\n)?(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = ran_by("tests/testing/test_testing_page.py")
+SAVED = {
+    block.start.removeprefix("# "): block.code
+    for block in all_blocks
+    if block.page in TESTING and IS_SAVED.fullmatch(block.start)
+}
+[AUCTION] = [
+    block.code for block in all_blocks if (block.page, block.tag) == ("docs/tutorial/7-a-program.md", "python")
+]
+[INI] = [block.code for block in BLOCKS if block.tag == "ini"]
+[TOML] = [block.code for block in BLOCKS if block.tag == "toml"]
 FAILS = {"test_crash.py", "test_stop.py", "test_leak.py", "test_each_evening.py", "test_again.py"}
 
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("page")
-    for _, name, code in BLOCK.findall(PAGE):
-        if name:
-            (folder / name).write_text(f"# {name}\n{code}", encoding="utf-8")
-    (auction,) = re.findall(r"^```python\n(.*?)^```$", (TUTORIAL / "7-a-program.md").read_text("utf-8"), re.M | re.S)
-    (folder / "auction.py").write_text(auction, encoding="utf-8")
+    for name, code in {**SAVED, "auction.py": AUCTION, "pytest.ini": INI}.items():
+        (folder / name).write_text(code, encoding="utf-8")
     is_installed = bool(entry_points(group="pytest11", name="trioreg"))
     plugin = [] if is_installed else ["-p", "trioreg.pytest_plugin"]
-    options = ["-rA", "--color=no", "-p", "no:cacheprovider", "-o", "trio_mode=true", "-W", "error", *plugin]
+    options = ["-rA", "--color=no", "-p", "no:cacheprovider", "-W", "error", *plugin]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT), *sys.path])}
     command = [sys.executable, "-m", "pytest", *options]
     done = subprocess.run(
@@ -53,14 +59,27 @@ def test_each_test_of_the_page_has_the_outcome_that_the_page_says(output: str) -
         re.findall(r"^(?:\w+) (test_\w+\.py)::", output, re.MULTILINE)
         and [(name, outcome) for outcome, name in re.findall(r"^(\w+) (test_\w+\.py)::", output, re.MULTILINE)]
     )
-    files = {name for tag, name, _ in BLOCK.findall(PAGE) if tag == "py" and name.startswith("test_")}
+    files = {name for name in SAVED if name.startswith("test_")}
     assert outcomes == {name: "FAILED" if name in FAILS else "PASSED" for name in files}, output
 
 
 def test_as_many_tests_of_the_auction_house_pass_as_the_tutorial_says(output: str) -> None:
-    assert f"```text\n{output.count('PASSED test_auction.py::')} passed\n```" in PAGE
+    [passed] = [block.code for block in BLOCKS if block.tag == "text"]
+    assert f"{output.count('PASSED test_auction.py::')} passed\n" == passed
 
 
-@pytest.mark.parametrize("shown", [text for tag, _, text in BLOCK.findall(PAGE) if tag == "none"])
+def test_pytest_has_the_same_setting_in_both_of_its_files() -> None:
+    ini = ConfigParser()
+    ini.read_string(INI)
+    assert tomllib.loads(TOML) == {"tool": {"pytest": {"ini_options": {"trio_mode": True}}}}
+    assert {name: dict(ini[name]) for name in ini.sections()} == {"pytest": {"trio_mode": "true"}}
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.tag == "py"], ids=lambda block: block.place)
+def test_each_program_of_the_pages_is_saved_as_a_file(block: Block) -> None:
+    assert block.code in SAVED.values()
+
+
+@pytest.mark.parametrize("shown", [block.code for block in BLOCKS if block.tag == "none"])
 def test_a_failure_is_shown_as_on_the_page(output: str, shown: str) -> None:
     assert without_numbers(shown) in without_numbers(output)
