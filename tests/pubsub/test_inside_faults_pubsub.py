@@ -68,10 +68,8 @@ def test_an_update_that_fails_changes_a_value_with_its_events_or_not_at_all(topi
                 present: list[Any] = []
                 assert ticks.leave("nothing") == 0  # it tells what was posted before a failure
                 for event in messages(events):
-                    if isinstance(event, Registered):
-                        present.append(event.value)
-                    else:
-                        present.remove(event.value)
+                    change = present.append if type(event) is Registered else present.remove
+                    change(event.value)
                 values: list[Any] = [value for _, value in ticks.members(topic)]
                 assert sorted(present) == sorted(values)
                 assert values in ([1, 2], [10, 2], [10, 20])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ def rooms() -> PubSub[Any, Any]:
     return PubSub("rooms", partitions=2)
 
 
-def to(value: object) -> Any:
+def to(value: object) -> Callable[[object], object]:
     return lambda _: value
 
 
@@ -124,6 +125,15 @@ async def test_a_publisher_that_waits_for_room_waits_on(rooms: PubSub[Any, int],
         assert [await feed.receive(), await feed.receive()] == [1, 2]
 
 
+async def test_publishers_wait_for_room_as_before(rooms: PubSub[Any, int]) -> None:
+    async with rooms.subscribe("lobby", buffer=1, overflow="wait") as feed:
+        rooms.update_value("lobby", to("new"))
+        rooms.publish_nowait("lobby", 1)
+        with pytest.raises(trio.WouldBlock):
+            rooms.publish_nowait("lobby", 2)
+        assert messages(feed) == [1]
+
+
 # Watchers
 
 
@@ -182,6 +192,21 @@ async def test_a_function_that_leaves_brings_nothing_back(rooms: PubSub[Any, Any
         assert_no_subscription(rooms)
 
 
+async def test_a_subscription_that_the_function_begins_keeps_its_own_value(
+    rooms: PubSub[Any, Any], autojump_clock: MockClock
+) -> None:
+    async with staged() as stage:
+        ref = await stage.actor()
+        rooms.join("lobby", owner=ref, value=1)
+
+        def begin_another(value: int) -> int:
+            rooms.join("lobby", owner=ref, value=5)
+            return value * 10
+
+        assert rooms.update_value("lobby", begin_another, owner=ref) == 1
+        assert values(rooms, "lobby") == [10, 5]
+
+
 async def test_a_function_that_updates_is_the_last_to_write(rooms: PubSub[Any, Any]) -> None:
     async with rooms.subscribe("lobby", value=1):
         with rooms.watch("lobby") as events:
@@ -195,6 +220,8 @@ async def test_what_can_not_be_updated_is_refused(rooms: PubSub[Any, Any], autoj
     async def later(value: object) -> object:
         return value
 
+    refused: list[Callable[[object], object]] = [later, lambda value: later(value)]
+
     async with staged() as stage, rooms.subscribe("lobby", value=1):
         ended = await stage.actor()
         await stage.end(ended)
@@ -203,7 +230,7 @@ async def test_what_can_not_be_updated_is_refused(rooms: PubSub[Any, Any], autoj
             rooms.update_value([], to(2))
         with pytest.raises(TypeError, match="fn must be"):
             rooms.update_value("lobby", wrong)
-        for function in (later, lambda value: later(value)):
+        for function in refused:
             with pytest.raises(TypeError, match="fn must be a sync function"):
                 rooms.update_value("lobby", function)
         with pytest.raises(TypeError, match="owner must be"):
@@ -223,23 +250,25 @@ async def test_a_subscriber_whose_value_changes_while_an_audience_is_told_is_tol
     rooms: PubSub[str, int] = PubSub("rooms")
     async with supervised() as supervisor, trio.open_nursery() as nursery:
         refs = [await supervisor.start_child(Reader) for _ in range(4)]
-        for ref in refs:
-            rooms.join("lobby", Reader.take, owner=ref)
         reached: list[int] = []
 
         async def publish() -> None:
             reached.append(await rooms.publish("lobby", 1))
 
-        nursery.start_soon(publish)
-        while not await refs[0].call(Reader.all):
-            pass
-        for _ in range(3):
-            rooms.update_value("lobby", to("new"), owner=refs[2])
-        rooms.update_value("lobby", to("new"), owner=refs[3])
-        rooms.leave("lobby", owner=refs[3])
-        await wait_all_tasks_blocked()
-        assert [await ref.call(Reader.all) for ref in refs] == [[1], [1], [1], []]
-        assert reached == [3]
+        async with rooms.subscribe("lobby") as first:
+            for ref in refs:
+                rooms.join("lobby", Reader.take, owner=ref)
+            nursery.start_soon(publish)
+            while not first.statistics().buffered:
+                await trio.lowlevel.checkpoint()
+            for _ in range(3):
+                rooms.update_value("lobby", to("new"), owner=refs[2])
+            rooms.update_value("lobby", to("new"), owner=refs[3])
+            rooms.leave("lobby", owner=refs[3])
+            assert reached == []
+            await wait_all_tasks_blocked()
+            assert [await ref.call(Reader.all) for ref in refs] == [[1], [1], [1], []]
+            assert reached == [4]
 
 
 async def test_a_condition_of_a_publisher_that_changes_the_value_excludes_nobody(rooms: PubSub[Any, int]) -> None:
