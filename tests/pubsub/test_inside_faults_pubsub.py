@@ -15,7 +15,7 @@ from support.supervisors import supervised
 from support.topics import Reader, messages
 from trio.testing import wait_all_tasks_blocked
 
-from trioreg import ANY, ActorRef, PubSub, Registered, Wildcard
+from trioreg import ANY, ActorRef, PubSub, Registered, Unregistered, Wildcard
 from trioreg._pubsub.core import _EndOfSubscriptions
 from trioreg._runtime import waking as _waking
 
@@ -67,9 +67,12 @@ def test_an_update_that_fails_changes_a_value_with_its_events_or_not_at_all(topi
                 await wait_all_tasks_blocked()  # what there was no memory for is done a little later
                 present: list[Any] = []
                 assert ticks.leave("nothing") == 0  # it tells what was posted before a failure
-                for event in messages(events):
-                    change = present.append if type(event) is Registered else present.remove
-                    change(event.value)
+                told: list[Registered[Any, Any] | Unregistered[Any, Any]] = messages(events)
+                for event in told:
+                    if isinstance(event, Registered):
+                        present.append(event.value)
+                    else:
+                        present.remove(event.value)
                 values: list[Any] = [value for _, value in ticks.members(topic)]
                 assert sorted(present) == sorted(values)
                 assert values in ([1, 2], [10, 2], [10, 20])

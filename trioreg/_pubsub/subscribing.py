@@ -209,9 +209,9 @@ class Subscribing(PubSubCore[K, M]):
 
             rooms.update_value("lobby", lambda old: "Ann (away)")
 
-        No message is lost, and none comes twice: only the value changes. Watchers get an `Unregistered` with the old
-        value and, right behind it, a `Registered` with the new one. If ``fn`` raises, nothing has changed. Not a
-        checkpoint; the cost grows with the owner's subscriptions to the topic.
+        No message is lost, and none comes twice: only the value changes. Watchers and instruments get an `Unregistered`
+        with the old value and, right behind it, a `Registered` with the new one. If ``fn`` raises, nothing has changed.
+        Not a checkpoint; the cost grows with the owner's subscriptions to the topic.
 
         Args:
             topic: The topic, or the `Wildcard` that was subscribed to.
