@@ -161,7 +161,7 @@ class Session(Actor):
             case "/leave":
                 self.leave(rest or self.room())
             case "/rooms":
-                found = sorted((-len(rooms.members(room)), str(room)) for room in rooms.topics())
+                found = sorted((-rooms.count(room), str(room)) for room in rooms.topics())
                 self.hear(f"rooms: {listed([f'{room} ({-count})' for count, room in found])}")
             case "/who":
                 self.who(rest or self.room())

@@ -181,6 +181,7 @@ FIRST = {
     ),
     "trioreg.Pool.map": "pool = renderers; await supervisor.start_child(PoolSupervisor, pool)",
     "trioreg.PubSub.members": 'rooms = PubSub("rooms")',
+    "trioreg.PubSub.update_value": 'rooms = PubSub("rooms")',
     "trioreg.Registry.take": 'sessions = Registry("sessions")',
     "trioreg.Registry.via": BOND,
     "trioreg.Registry.whereis": BOND,

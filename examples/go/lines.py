@@ -93,7 +93,7 @@ class Session(Actor):
             case ["name", *name]:
                 self.player = player_name(" ".join(name))
                 if self.game:
-                    self.go_to(self.game)  # here under the new name
+                    watchers.update_value(self.game, lambda _: self.player)  # here under the new name
                 await self.tell(f"Hello, {self.player}.")
             case ["game", id]:
                 await self.sit_down(game_id(id), 9)

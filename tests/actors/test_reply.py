@@ -206,6 +206,66 @@ async def test_a_reply_to_a_cancelled_caller_does_nothing(join: Join, autojump_c
         assert ref.is_alive
 
 
+@joins
+async def test_a_reply_is_abandoned_from_the_step_in_which_its_caller_is_cancelled(
+    join: Join, autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        ref = await supervisor.start_child(Lobby)
+        nursery.start_soon(ref.call, join, "a")
+        await wait_all_tasks_blocked()
+        (reply,) = await ref.call(Lobby.give)
+        assert not reply.is_abandoned
+        nursery.cancel_scope.cancel()
+        assert reply.is_abandoned
+        assert not reply.is_answered
+        reply.send("too late")
+        assert not reply.is_abandoned
+
+
+async def test_a_reply_is_abandoned_if_its_caller_was_cancelled_before_the_handler_returned_it(
+    autojump_clock: MockClock,
+) -> None:
+    class Slow(Lobby):
+        async def join_late(self) -> Reply[str]:
+            reply = self.join("a")
+            await trio.sleep(2)
+            assert not reply.is_abandoned  # nobody knows yet which call it is for
+            return reply
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Slow)
+        with trio.move_on_after(1):
+            await ref.call(Slow.join_late)
+        (reply,) = await ref.call(Lobby.give)
+        assert reply.is_abandoned
+
+
+async def test_a_reply_is_abandoned_when_its_actor_has_ended(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        ref = await supervisor.start_child(Lobby, restart="temporary")
+
+        async def call() -> None:
+            with pytest.raises(ActorExited):
+                await ref.call(Lobby.join, "a")
+
+        nursery.start_soon(call)
+        await wait_all_tasks_blocked()
+        (reply,) = await ref.call(Lobby.give)
+        ref.kill()
+        await ref.wait()
+        assert reply.is_abandoned
+
+
+async def test_a_reply_that_no_call_waits_for_is_never_abandoned(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Lobby)
+        await ref.cast(Lobby.join, "a")
+        (reply,) = await ref.call(Lobby.give)
+        assert not reply.is_abandoned
+    assert not reply.is_abandoned
+
+
 async def test_a_reply_after_the_end_of_its_actor_does_nothing(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor, trio.open_nursery() as nursery:
         ref = await supervisor.start_child(Lobby, restart="temporary")

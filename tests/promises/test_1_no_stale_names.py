@@ -351,11 +351,14 @@ async def test_no_topic_shows_a_subscriber_that_has_ended(end: End, autojump_clo
     def subscribers() -> list[object]:
         members = [member.owner for member in topics.members("topic")]
         assert topics.topics() == (["topic"] if members else [])
+        assert topics.count("topic") == len(members)
+        assert [ref for ref in refs if topics.topics_of(ref)] == members
         return [*members]
 
+    refs: list[ActorRef[Agent]] = []
     with looking(subscribers):
         async with supervised() as supervisor:
-            refs = [await supervisor.start_child(Agent, restart="temporary") for _ in range(3)]
+            refs += [await supervisor.start_child(Agent, restart="temporary") for _ in range(3)]
             for ref in refs:
                 topics.join("topic", owner=ref)
             for ref in refs:

@@ -64,7 +64,7 @@ async def test_each_subscriber_costs_a_publication_the_same_whatever_their_numbe
 
 
 @audiences
-async def test_to_join_and_to_leave_cost_the_same_whatever_the_number_of_subscribers(
+async def test_to_join_update_count_and_leave_cost_the_same_whatever_the_number_of_subscribers(
     audience: Any, autojump_clock: MockClock
 ) -> None:
     costs: list[int] = []
@@ -76,6 +76,9 @@ async def test_to_join_and_to_leave_cost_the_same_whatever_the_number_of_subscri
             topics.leave("a", owner=ref)
             with counted_calls() as calls:
                 topics.join("a", Reader.take, owner=ref)
+                topics.update_value("a", str, owner=ref)
+                assert topics.count("a") == size + 1
+                topics.dropped("a", ref)
                 topics.leave("a", owner=ref)
             costs.append(calls.count)
     assert max(costs) <= min(costs) + 5

@@ -43,6 +43,8 @@ async def a_presence(ticks: Ticks) -> None:
     with ticks.watch("a", initial=True) as events:
         async with ticks.subscribe("a"):
             await events.receive()
+            ticks.update_value("a", str)
+            await events.receive()
         await events.receive()
 
 

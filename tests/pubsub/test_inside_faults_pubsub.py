@@ -15,7 +15,7 @@ from support.supervisors import supervised
 from support.topics import Reader, messages
 from trio.testing import wait_all_tasks_blocked
 
-from trioreg import ActorRef, PubSub, Wildcard
+from trioreg import ANY, ActorRef, PubSub, Registered, Unregistered, Wildcard
 from trioreg._pubsub.core import _EndOfSubscriptions
 from trioreg._runtime import waking as _waking
 
@@ -50,6 +50,34 @@ def test_a_subscription_that_fails_as_it_begins_leaves_nothing(topic: Any, kind:
             assert ticks.publish_nowait("a", 2) == 1
             assert messages(feed) == [2]
             await block.__aexit__(None, None, None)
+        assert_no_subscription(ticks)
+
+    fails_at_every_call(kind, scenario)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("topic", TOPICS, ids=str)
+def test_an_update_that_fails_changes_a_value_with_its_events_or_not_at_all(topic: Any, kind: Kind) -> None:
+    async def scenario(fault: Fault) -> None:
+        ticks: PubSub[Any, Any] = PubSub("ticks")
+        async with ticks.subscribe(topic, value=1) as feed, ticks.subscribe(topic, value=2) as second:
+            with ticks.watch(ANY, initial=True) as events:
+                fault(lambda: ticks.update_value(topic, lambda value: value * 10))
+                assert_consistent(ticks)
+                await wait_all_tasks_blocked()  # what there was no memory for is done a little later
+                present: list[Any] = []
+                assert ticks.leave("nothing") == 0  # it tells what was posted before a failure
+                told: list[Registered[Any, Any] | Unregistered[Any, Any]] = messages(events)
+                for event in told:
+                    if isinstance(event, Registered):
+                        present.append(event.value)
+                    else:
+                        present.remove(event.value)
+                values: list[Any] = [value for _, value in ticks.members(topic)]
+                assert sorted(present) == sorted(values)
+                assert values in ([1, 2], [10, 2], [10, 20])
+            assert ticks.publish_nowait("a", 1) == 2
+            assert messages(feed) == messages(second) == [1]
         assert_no_subscription(ticks)
 
     fails_at_every_call(kind, scenario)

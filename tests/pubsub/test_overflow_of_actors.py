@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from support.supervisors import supervised
 from support.topics import Reader
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import ActorRef, CallCycle, Overflow, PubSub
+from trioreg import ActorRef, CallCycle, Overflow, PubSub, current_owner
 
 BUFFERS = [1, 2, 5]
 
@@ -53,6 +53,49 @@ async def test_a_buffer_takes_exactly_as_many_messages_as_it_says(
         until.set()
         await wait_all_tasks_blocked()
         assert await ref.call(Reader.all) == [*range(buffer)]
+
+
+@pytest.mark.parametrize("cls", [Reader, BoundedReader])
+@pytest.mark.parametrize("buffer", BUFFERS)
+@pytest.mark.parametrize("overflow", ["error", "drop_oldest", "drop_newest", "wait"])
+async def test_dropped_counts_each_message_that_is_lost_from_the_first_one_on(
+    ticks: PubSub[str, int], buffer: int, overflow: Any, cls: type[Reader], autojump_clock: MockClock
+) -> None:
+    async with held(ticks, buffer, overflow, cls) as (ref, until):
+        lost: list[int] = []
+        for message in range(buffer + 3):
+            with suppress(trio.WouldBlock):
+                ticks.publish_nowait("a", message)
+            lost.append(ticks.dropped("a", ref))
+        assert lost == [0] * buffer + ([0, 0, 0] if overflow == "wait" else [1, 2, 3])
+        until.set()
+        await wait_all_tasks_blocked()
+        assert ticks.dropped("a", ref) == (0 if overflow == "error" else lost[-1])  # with "error" it has crashed
+        if ref.is_alive:
+            ticks.leave("a", owner=ref)
+        assert ticks.dropped("a", ref) == 0
+
+
+async def test_dropped_is_the_sum_of_the_subscriptions_of_one_owner_to_one_topic(
+    ticks: PubSub[str, int], autojump_clock: MockClock
+) -> None:
+    async with (
+        held(ticks, 1, "drop_newest") as (ref, _),
+        ticks.subscribe("a", buffer=0, overflow="drop_oldest") as feed,
+        ticks.subscribe("b", buffer=0, overflow="drop_oldest"),
+    ):
+        ticks.join("a", Reader.take, owner=ref, buffer=2, overflow="drop_oldest")
+        ticks.join("a", Reader.take, owner=ref)
+        for message in range(4):
+            ticks.publish_nowait("a", message)
+        assert ticks.dropped("a", ref) == 3 + 2
+        assert ticks.dropped("a", current_owner()) == feed.dropped == 4
+        assert ticks.dropped("b", current_owner()) == ticks.dropped("b", ref) == 0
+        unhashable: Any = []
+        with pytest.raises(TypeError, match="topic must be hashable"):
+            ticks.dropped(unhashable, ref)
+        with pytest.raises(TypeError, match="owner must be an ActorRef or a TaskOwner, not None"):
+            ticks.dropped("a", None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("buffer", BUFFERS)

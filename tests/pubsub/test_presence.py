@@ -36,6 +36,41 @@ async def test_members_are_the_owners_with_the_values_that_they_have_given(
     assert_no_subscription(rooms)
 
 
+async def test_count_is_how_many_members_exactly_this_topic_has(
+    rooms: PubSub[Any, Any], autojump_clock: MockClock
+) -> None:
+    assert rooms.count("lobby") == 0
+    async with staged() as stage, rooms.subscribe("lobby"), rooms.subscribe(Wildcard("#")):
+        refs = [await stage.actor() for _ in range(5)]  # in both partitions
+        for ref in refs:
+            rooms.join("lobby", owner=ref)
+        rooms.join("lobby", owner=refs[0])
+        assert rooms.count("lobby") == len(rooms.members("lobby")) == 7
+        assert rooms.count(Wildcard("#")) == 1
+        assert rooms.count("elsewhere") == 0
+        await stage.end(refs[0])
+        assert rooms.count("lobby") == 5
+    unhashable: Any = []
+    with pytest.raises(TypeError, match="topic must be hashable"):
+        rooms.count(unhashable)
+
+
+async def test_topics_of_an_owner_are_those_that_it_is_subscribed_to_each_once(
+    rooms: PubSub[Any, Any], autojump_clock: MockClock
+) -> None:
+    async with staged() as stage, rooms.subscribe("lobby"), rooms.subscribe("kitchen"):
+        ref = await stage.actor()
+        for topic in ("lobby", "lobby", Wildcard("#")):
+            rooms.join(topic, owner=ref)
+        assert set(rooms.topics_of(ref)) == {"lobby", Wildcard("#")}
+        assert len(rooms.topics_of(ref)) == 2
+        assert set(rooms.topics_of(current_owner())) == {"lobby", "kitchen"}
+        await stage.end(ref)
+        assert rooms.topics_of(ref) == []
+        with pytest.raises(TypeError, match="owner must be an ActorRef or a TaskOwner, not None"):
+            rooms.topics_of(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 async def test_a_watcher_sees_who_comes_and_who_goes_in_order(
     rooms: PubSub[Any, Any], autojump_clock: MockClock
 ) -> None:

@@ -72,6 +72,7 @@ class PubSubMachine(RuleBasedStateMachine):
         self.watching = self.pubsub.watch(ANY)
         self.events = self.do_now(self.watching.__enter__)
         self.present: list[tuple[Any, int, Any]] = []
+        self.late_watch: Any = None
         self.stage = self.guest.stage
         self.subscribed: list[Subscribed] = []
         self.publications: list[Publication] = []
@@ -85,6 +86,8 @@ class PubSubMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "guest"):
             self.do_now(lambda: self.watching.__exit__(None, None, None))
+            if self.late_watch is not None:
+                self.watch_to_the_end()
             self.guest.close()
             self.patch.undo()
             assert_no_subscription(self.pubsub)
@@ -208,6 +211,40 @@ class PubSubMachine(RuleBasedStateMachine):
         self.guest.do(lambda: self.stage.end(owner, how))
         for sub in subs:
             sub.end()
+
+    # Presence
+
+    @has()
+    @rule(number=some)
+    def update_value(self, number: int) -> None:
+        sub = self.pick(number)
+        if sub is None or not sub.owner.is_alive:
+            return
+        updated = [
+            other
+            for other in self.subscribed
+            if other.is_open and other.owner is sub.owner and other.topic == sub.topic
+        ]
+        update = lambda: self.pubsub.update_value(sub.topic, lambda value: 1 - value, owner=sub.owner)  # noqa: E731
+        assert self.do_now(update) == len(updated)
+        for other in updated:
+            other.value = 1 - other.value
+
+    @precondition(lambda self: self.late_watch is None)
+    @rule()
+    def watch_from_now(self) -> None:
+        """Nothing is received yet."""
+        watch = self.pubsub.watch(ANY, initial=True)
+        self.late_watch = watch, self.do_now(watch.__enter__)
+
+    @precondition(lambda self: self.late_watch is not None)
+    @rule()
+    def watch_to_the_end(self) -> None:
+        watch, events = self.late_watch
+        self.late_watch = None
+        present: list[tuple[Any, int, Any]] = []
+        self.follow(events, present)
+        self.do_now(lambda: watch.__exit__(None, None, None))
 
     # Actors
 
@@ -452,6 +489,13 @@ class PubSubMachine(RuleBasedStateMachine):
         for topic in TOPICS + PATTERNS:
             members = [(id(owner), value) for owner, value in self.pubsub.members(topic)]
             assert sorted(members) == sorted((id(sub.owner), sub.value) for sub in is_open if sub.topic == topic)
+            assert self.pubsub.count(topic) == len(members)
+        for owner in {*self.owners, *(sub.owner for sub in self.subscribed)}:
+            its_own = [sub for sub in is_open if sub.owner is owner]
+            assert sorted(map(str, self.pubsub.topics_of(owner))) == sorted({str(sub.topic) for sub in its_own})
+            for topic in TOPICS + PATTERNS:
+                dropped = sum(sub.dropped for sub in its_own if sub.topic == topic)
+                assert self.pubsub.dropped(topic, owner) == dropped
         for sub in self.subscribed:
             assert sub.got == sub.handled
             if sub.feed is not None and not sub.is_dead:
@@ -463,14 +507,18 @@ class PubSubMachine(RuleBasedStateMachine):
 
     @invariant()
     def events_agree_with_the_model(self) -> None:
-        for event in messages(self.events):
+        self.follow(self.events, self.present)
+
+    def follow(self, events: Any, present: list[tuple[Any, int, Any]]) -> None:
+        """Do to a list what the events say. Then it has what there is."""
+        for event in messages(events):
             row = event.key, id(event.owner), event.value
             if isinstance(event, Registered):
-                self.present.append(row)
+                present.append(row)
             else:
-                self.present.remove(row)
+                present.remove(row)
         is_open = [(sub.topic, id(sub.owner), sub.value) for sub in self.subscribed if sub.is_open]
-        assert sorted(self.present, key=str) == sorted(is_open, key=str)
+        assert sorted(present, key=str) == sorted(is_open, key=str)
 
     @invariant()
     def retained_messages_agree_with_the_model(self) -> None:

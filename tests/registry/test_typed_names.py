@@ -226,6 +226,35 @@ async def test_refs_refuse_a_holder_that_is_no_such_actor(
             topics.refs("desk")
 
 
+async def test_take_of_a_class_gives_the_former_owner_as_an_actor_of_that_class(
+    names: Registry[str, None], autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        first, second = [await supervisor.start_child(HeadClerk) for _ in range(2)]
+        assert names.take("desk", owner=first, of=Clerk) is None  # it was free
+        assert names.take("desk", owner=first, of=Screen) is None  # it was the taker's own
+        assert names.take("desk", owner=second, of=Clerk) is first
+        assert names.whereis("desk") is second
+
+
+async def test_take_of_a_class_leaves_the_name_with_a_holder_of_another_class(
+    names: Registry[str, None], autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        screen = await supervisor.start_child(Screen, name=names.via("desk"))
+        clerk = await supervisor.start_child(Clerk)
+        with names.watch() as events:
+            with pytest.raises(TypeError, match=NOT_A_CLERK):
+                names.take("desk", owner=clerk, of=Clerk)
+            assert events.statistics().buffered == 0
+        assert names.whereis("desk") is screen
+        assert names.keys(clerk) == []
+        task = names.register("task")
+        with pytest.raises(TypeError, match=r"^'task' in 'names' is held by .*, which is not an actor$"):
+            names.take("task", owner=clerk, of=Clerk)
+        assert names.whereis("task") is task
+
+
 @pytest.mark.parametrize("of", ["Clerk", 7, len, Clerk | Screen, Clerk | None, Annotated[Clerk, 1]], ids=str)
 async def test_of_has_to_be_a_class(registry: Registry[str, int], of: Any, autojump_clock: MockClock) -> None:
     with pytest.raises(TypeError, match=r"^of must be the class of an actor, not "):
@@ -235,6 +264,9 @@ async def test_of_has_to_be_a_class(registry: Registry[str, int], of: Any, autoj
             registry.via("desk", 1, of=of)
         with pytest.raises(TypeError, match=r"^of must be the class of an actor, not "):
             registry.whereis("desk", of=of)
+        with pytest.raises(TypeError, match=r"^of must be the class of an actor, not "):
+            registry.take("desk", 1, of=of)
+        assert registry.count() == 0
 
 
 async def test_a_class_with_type_arguments_is_that_class(names: Registry[str, None], autojump_clock: MockClock) -> None:

@@ -59,9 +59,16 @@ async def publishing(ref: ActorRef[Screen]) -> None:
     assert_type(ticks.retained("nyse.ibm"), list[Tick])
 
 
-async def presence() -> None:
+async def presence(ref: ActorRef[Screen]) -> None:
     assert_type(ticks.members("nyse.ibm"), list[Entry[object]])
     assert_type(ticks.topics(), list[str | Wildcard])
+    assert_type(ticks.count("nyse.ibm"), int)
+    assert_type(ticks.topics_of(ref), list[str | Wildcard])
+    assert_type(ticks.dropped("nyse.ibm", ref), int)
+    assert_type(ticks.update_value("nyse.ibm", lambda old: 7), int)
+    ticks.count(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ticks.topics_of(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ticks.update_value("nyse.ibm", 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with ticks.watch("nyse.ibm", initial=True) as events:
         async for event in events:
             assert_type(event, Registered[str | Wildcard, object] | Unregistered[str | Wildcard, object])

@@ -219,9 +219,12 @@ async def values_left_out(
     assert_type(maybe.register("James Bond", 7), Owner)
     for registry in (maybe, names, anything, objects):
         assert_type(registry.register("James Bond", None), Owner)
-    ranks.take("James Bond")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    ranks.take("James Bond")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     assert_type(ranks.take("James Bond", 7), Owner | None)
     assert_type(names.take("James Bond"), Owner | None)
+    ranks.take("James Bond", of=Agent)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    assert_type(ranks.take("James Bond", 7, of=Agent), ActorRef[Agent] | None)
+    assert_type(names.take("James Bond", of=Agent), ActorRef[Agent] | None)
     assert_type(maybe.register("James Bond"), Owner)
     assert_type(names.register("James Bond"), Owner)
     assert_type(anything.register("James Bond"), Owner)

@@ -149,6 +149,16 @@ class Reply(Identity, Generic[R]):
         """Whether `send` or `fail` has been called."""
         return self._is_answered
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether an answer would come too late: the caller waits no longer. It was cancelled, or the actor has ended.
+
+        Look at it before you compute a costly answer. It is False before the handler has returned the reply, and once
+        the reply is answered. If no call waits for the reply, as after a cast, it stays False. Constant time.
+        """
+        call = self._call
+        return call is not None and call.is_done
+
     @enable_ki_protection
     def send(self, value: R) -> None:
         """Answer with a value. Not a checkpoint; constant time. If the caller is gone, nothing happens.

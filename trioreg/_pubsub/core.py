@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from trio.lowlevel import in_trio_run
 
-from .._registry import Entry, Event, Follower, Names, Registry, Unregistered
+from .._registry import Entry, Event, Follower, Names, Registered, Registry, Unregistered
 from .._runtime import Identity, Owner, current_run, require_room
 from .retained import Retained
 from .subscription import Subscription
@@ -87,6 +87,22 @@ class PubSubCore(Identity, Generic[K, M]):
         if isinstance(topic, Wildcard) and topic not in self._registry:
             self._wildcards.remove(topic)
 
+    def _replace(
+        self, owner: Owner, topic: K | Wildcard, changes: Sequence[tuple[int, Subscription, Subscription]]
+    ) -> None:
+        """Put other subscriptions in the place of some: each with its number. Watchers see an end and a beginning."""
+        names = self._names
+        assert names.notifier is not None  # it has the listener that ends subscriptions
+        require_room()  # to tell of it
+        try:
+            for number, old, new in changes:
+                events = Unregistered(self.name, topic, owner, old), Registered(self.name, topic, owner, new)
+                names.replace(owner, topic, number, new)
+                old.successor = new  # before the event of its end: the feed goes on
+                names.notifier.posted += events
+        finally:
+            names.deliver_posted()  # only now: an instrument is the user's code, and may end some
+
     def _require_run(self) -> None:
         """Bind the PubSub to the current Trio run. `RuntimeError` outside of Trio, and while another run uses it."""
         bound = self._names._run
@@ -118,6 +134,8 @@ class _EndOfSubscriptions(Follower[K | Wildcard, Subscription]):
         if isinstance(event, Unregistered):
             event.value.end()
             self._core._direct.clear()  # it is out of date, and is to keep no owner that has ended
+            if event.value.successor is not None:
+                return
             if isinstance(event.key, Wildcard) and event.key not in self._core._registry:
                 self._core._wildcards.remove(event.key)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from .._registry import Entry, Event, Table
-from .._runtime import Feed, OnOverflow
+from .._runtime import Feed, OnOverflow, Owner
 from .core import PubSubCore, require_topic
 from .subscription import Subscription
 from .wildcard import Wildcard
@@ -41,14 +41,59 @@ class Presence(PubSubCore[K, M]):
         require_topic(topic)
         return [Entry(owner, subscription.value) for owner, subscription in self._registry.lookup(topic)]
 
+    def count(self, topic: K | Wildcard) -> int:
+        """How many subscriptions to exactly this topic there are: ``len(rooms.members("lobby"))`` in constant time.
+
+        For a topic, those that reach it by a pattern do not count. Not a checkpoint; safe from any thread; one step for
+        each partition.
+
+        Raises:
+            TypeError: ``topic`` is not hashable.
+        """
+        require_topic(topic)
+        names = self._names
+        return sum([len(names.duplicate[number].table.get(topic, ())) for number in names.partitions_with(topic)])
+
+    def topics_of(self, owner: Owner) -> list[K | Wildcard]:
+        """The topics, and the patterns, that an owner is subscribed to, each once: Elixir's ``Registry.keys``.
+
+        ::
+
+            ticks.topics_of(trioreg.current_owner())  # your own
+
+        An owner that has ended has none. Not a checkpoint; safe from any thread. The cost grows with the owner's
+        subscriptions.
+
+        Raises:
+            TypeError: ``owner`` is not an owner.
+        """
+        return list(dict.fromkeys(self._registry.keys(owner)))
+
+    def dropped(self, topic: K | Wildcard, owner: Owner) -> int:
+        """How many messages an owner has lost because its buffer was full, in its subscriptions to exactly this topic.
+
+        ::
+
+            missing = ticks.dropped("nyse.ibm", ref)
+
+        For a task, this is `Feed.dropped`. A subscription that has ended does not count. Not a checkpoint; safe from
+        any thread. The cost grows with the owner's subscriptions to the topic.
+
+        Raises:
+            TypeError: ``topic`` is not hashable, or ``owner`` is not an owner.
+        """
+        require_topic(topic)
+        feeds = [subscription.feed for subscription in self._registry.values(topic, owner)]
+        return sum([feed.dropped for feed in feeds if feed is not None])
+
     def watch(
         self, topic: K | Wildcard, *, initial: bool = False, buffer: float = math.inf, overflow: OnOverflow = "error"
     ) -> AbstractContextManager[Feed[Event[K | Wildcard, object]]]:
         """Watch who comes and goes: ``with rooms.watch("lobby", initial=True) as events: async for event in events``.
 
         The feed gives a `Registered` for each new subscription to exactly this topic, and an `Unregistered` for each
-        that has ended, in order. The topic is the event's ``key``. All else is as for `Registry.watch`: arguments,
-        errors and cost. To watch all topics, pass `ANY`. Not a checkpoint.
+        that has ended, in order. `update_value` gives both. The topic is the event's ``key``. All else is as for
+        `Registry.watch`: arguments, errors and cost. To watch all topics, pass `ANY`. Not a checkpoint.
         """
         require_topic(topic)
         feed_class = cast("type[Feed[Event[K | Wildcard, Subscription]]]", PresenceFeed)

@@ -36,7 +36,7 @@ def chosen(entries: Sequence[Entry[Subscription]], exclude: Owner | None, where:
         if owner is not exclude and (where is None or sync_result("where", where, run_user(where, subscription.value)))
     ]
     # `where` is the user's code: it may have ended some.
-    return found if where is None else [subscription for subscription in found if subscription.is_open]
+    return found if where is None else [each for each in found if each.is_open or each.lives_on()]
 
 
 def tell_now(subscriptions: Sequence[Subscription], message: object) -> int:
@@ -91,7 +91,7 @@ async def tell(audience: Audience, message: object, exclude: Owner | None) -> in
                 await cancel_shielded_checkpoint()
             require_room()
             for owner, subscription in audience[begin : begin + SLICE]:
-                if owner is exclude or not subscription.is_open:
+                if owner is exclude or not (subscription.is_open or subscription.lives_on()):
                     continue
                 if subscription.waits and not subscription.has_room():
                     place = subscription.place_for(message)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, ove
 from trio.lowlevel import checkpoint, current_trio_token, enable_ki_protection
 
 from .._actors import ActorRef, Intake
-from .._runtime import AsyncBlock, Feed, Owner, do_later, require_count
+from .._runtime import AsyncBlock, Feed, Owner, do_later, require_count, require_sync, run_user, sync_result
 from .core import PubSubCore, require_topic
 from .subscription import Subscription
 from .wildcard import Wildcard
@@ -79,7 +79,8 @@ class Subscribing(PubSubCore[K, M]):
                 `Overflow` at its place. ``"drop_oldest"``: the oldest message in the buffer is lost. ``"drop_newest"``:
                 the new message is lost. ``"wait"``: `publish` waits until there is room, and `publish_nowait` raises
                 `trio.WouldBlock`. `Feed.dropped` counts the messages that were lost.
-            value: What `members` shows for you, and what ``where=`` of a publisher is asked with.
+            value: What `members` shows for you, and what ``where=`` of a publisher is asked with. `update_value`
+                changes it.
             once: Whether to do nothing if the owner has a subscription to this topic when you enter the block. You get
                 None then instead of a feed, and leaving the block ends nothing.
             owner: The owner of the subscription. By default the actor whose code is running, or else the current task.
@@ -139,7 +140,8 @@ class Subscribing(PubSubCore[K, M]):
                 or to ``receive()`` of a function actor.
             buffer: How many messages of this subscription may wait for the actor, at least 1.
             overflow: What happens if the buffer is full, as for `subscribe`. ``"error"``: the actor crashes with
-                `Overflow` when it comes to the place where messages are missing.
+                `Overflow` when it comes to the place where messages are missing. `dropped` counts the messages that
+                were lost.
             value: As for `subscribe`.
             once: Whether to do nothing if the actor has a subscription to this topic.
             owner: The actor. By default the one whose code is running.
@@ -198,6 +200,48 @@ class Subscribing(PubSubCore[K, M]):
         """
         require_topic(topic)
         return self._registry.unregister(topic, owner=owner)
+
+    @enable_ki_protection
+    def update_value(self, topic: K | Wildcard, fn: Callable[[Any], object], *, owner: Owner | None = None) -> int:
+        """Change the ``value`` of all subscriptions of an owner to a topic: Phoenix's ``Presence.update``.
+
+        ::
+
+            rooms.update_value("lobby", lambda old: "Ann (away)")
+
+        No message is lost, and none comes twice: only the value changes. Watchers and instruments get an `Unregistered`
+        with the old value and, right behind it, a `Registered` with the new one. If ``fn`` raises, nothing has changed.
+        Not a checkpoint; the cost grows with the owner's subscriptions to the topic.
+
+        Args:
+            topic: The topic, or the `Wildcard` that was subscribed to.
+            fn: A function that takes the old value and returns the new one.
+            owner: The subscriber. By default the actor whose code is running, or else the current task.
+
+        Returns:
+            How many subscriptions have a new value: 0 if there was none.
+
+        Raises:
+            ActorExited: ``owner`` was given and has ended.
+            TypeError: ``topic`` is not hashable, ``fn`` is not callable, is async or returns a coroutine, or ``owner``
+                is not an owner.
+            RuntimeError: As for `join`.
+        """
+        require_topic(topic)
+        require_sync("fn", fn)
+        names = self._names
+        owner = names.writable_owner(owner)
+        values = {
+            number: sync_result("fn", fn, run_user(fn, entry.value.value))
+            for number, entry in names.entries_of(owner, topic)
+        }
+        changes = [
+            (number, entry.value, entry.value.with_value(values[number]))
+            for number, entry in names.entries_of(owner, topic)
+            if number in values  # `fn` is the user's code: it may have ended some, or begun others
+        ]
+        self._replace(owner, topic, changes)
+        return len(changes)
 
 
 class SubscribedBlock(AsyncBlock, AbstractAsyncContextManager[Feed[M] | None], Generic[M]):

@@ -19,14 +19,16 @@ class Subscription:
         feed: What the messages wait in; None if they go straight into an actor's mailbox.
         waits: Whether a publisher that can wait does so when there is no room.
         is_open: Whether it is still in the tables.
+        successor: The one that has taken its place in the tables, with another value; else None.
     """
 
-    __slots__ = ("_intake", "cell", "feed", "is_open", "kind", "put", "value", "waits")
+    __slots__ = ("_intake", "cell", "feed", "is_open", "kind", "put", "successor", "value", "waits")
 
     def __init__(self, to: Feed[Any] | Intake, value: object, waits: bool) -> None:
         self.value = value
         self.waits = waits
         self.is_open = True
+        self.successor: Subscription | None = None
         self._intake = to if isinstance(to, Intake) else None
         self.cell = None if self._intake is None else self._intake.cell
         self.kind = None if self._intake is None else self._intake.kind
@@ -63,8 +65,21 @@ class Subscription:
         """Wait until there was room. False if the subscription ended first. A checkpoint only if it waits."""
         return await (place.wait() if self._intake is None else self._intake.wait_for(place))
 
+    def with_value(self, value: object) -> Subscription:
+        """The same subscription with another value. This one keeps its own: a watcher may still have to show it."""
+        to = self._intake or self.feed
+        assert to is not None
+        return Subscription(to, value, self.waits)
+
+    def lives_on(self) -> bool:
+        """Whether another one has taken its place, and is still in the tables."""
+        latest = self
+        while latest.successor is not None:
+            latest = latest.successor
+        return latest.is_open
+
     def end(self) -> None:
         """It is out of the tables: nothing more comes. What has come before can still be received."""
         self.is_open = False
-        if self.feed is not None:
+        if self.feed is not None and self.successor is None:
             self.feed._end()

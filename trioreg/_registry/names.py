@@ -149,12 +149,12 @@ class Names(BoundTables[K, V]):
         token = owner._token(self, key)
         if isinstance(token, dict) and len(token) > 1:
             if number not in token:
-                self._deliver_rest()
+                self.deliver_posted()  # it may have been removed, by a call that failed before this
                 return False
             self._remove_from_tables(owner, key, number, None)
             del token[number]
         elif token is None or number not in numbers_in(token):
-            self._deliver_rest()
+            self.deliver_posted()
             return False
         else:
             self._remove_all(owner, key, token)
@@ -167,7 +167,7 @@ class Names(BoundTables[K, V]):
         token = owner._token(self, key)
         if token is None:
             hash(key)  # raises if the key is not hashable: nothing has looked at it yet
-            self._deliver_rest()
+            self.deliver_posted()
             return 0
         removed = self._remove_all(owner, key, token)
         if self.notifier is not None:
@@ -407,8 +407,8 @@ class Names(BoundTables[K, V]):
             if self.entry(key) is None:
                 self._give_to_next(key, queue)
 
-    def _deliver_rest(self) -> None:
-        """Nothing is to be removed: it may have been, by a call that failed before its events were delivered."""
+    def deliver_posted(self) -> None:
+        """Deliver what is posted and not told yet. Nothing happens if there is none."""
         if self.notifier is not None and self.notifier.posted:
             self._deliver_events(self.notifier)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TypeVar, cast, overload
+from typing import Any, TypeVar, cast, overload
 
 import trio
 from trio.lowlevel import checkpoint_if_cancelled, enable_ki_protection
 
+from .._actors import ActorRef
 from .._runtime import (
     AlreadyRegistered,
     NotRegistered,
@@ -19,6 +20,7 @@ from .._runtime import (
     sync_result,
 )
 from .arguments import AcceptsNone, as_owner, require_hashable, unhashable
+from .class_of_holder import as_actor, as_class
 from .core import RegistryCore
 from .entry import Entry, new_entry
 from .names import entry_numbers
@@ -27,6 +29,7 @@ from .totals import require_number
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+A = TypeVar("A")
 
 
 class Registration(RegistryCore[K, V]):
@@ -320,7 +323,11 @@ class Registration(RegistryCore[K, V]):
     @overload
     def take(self: AcceptsNone, key: K, *, owner: Owner | None = ...) -> Owner | None: ...
     @overload
+    def take(self: AcceptsNone, key: K, *, owner: Owner | None = ..., of: type[A]) -> ActorRef[A] | None: ...
+    @overload
     def take(self, key: K, value: V, *, owner: Owner | None = ...) -> Owner | None: ...
+    @overload
+    def take(self, key: K, value: V, *, owner: Owner | None = ..., of: type[A]) -> ActorRef[A] | None: ...
     @enable_ki_protection
     def take(  # pyright: ignore[reportInconsistentOverload]  # it does not see that the default is a V there
         self,
@@ -328,12 +335,13 @@ class Registration(RegistryCore[K, V]):
         value: V = None,  # type: ignore[assignment]
         *,
         owner: Owner | None = None,
+        of: type[Any] | None = None,
     ) -> Owner | None:
         """Register a unique ``key``, and take it from any owner that has it: for a client that connects again.
 
         ::
 
-            former = sessions.take(user)
+            former = sessions.take(user, of=Session)  # an ActorRef, or None
             if former is not None: ...  # an older session of this user: tell it, or end it
 
         It happens in one step: at every moment the name has exactly one owner. The former owner is not told and lives
@@ -346,6 +354,8 @@ class Registration(RegistryCore[K, V]):
 
         Args:
             key, value, owner: As for `register`.
+            of: The class of the actor that you expect to have the key. A type checker then knows the class of the
+                reference that you get.
 
         Returns:
             The former owner. None if the key was free, or if the same owner had it already: then only the value
@@ -354,10 +364,13 @@ class Registration(RegistryCore[K, V]):
         Raises:
             ActorExited: ``owner`` has ended.
             ValueError: The keys of this registry are not unique.
-            TypeError, RuntimeError: As for `register`.
+            TypeError: As for `register`. Or ``of`` is not a class, or another owner that is not an actor of that class
+                has the key.
+            RuntimeError: As for `register`.
         """
         self._require_unique("take")
         require_hashable("key", key)
+        cls = None if of is None else as_class(of)
         names = self._names
         owner = names.writable_owner(owner)
         if names.totals is not None:
@@ -371,6 +384,8 @@ class Registration(RegistryCore[K, V]):
                 for number, _ in names.entries_of(owner, key):
                     names.replace(owner, key, number, value)
                 return None
+            if cls is not None:
+                as_actor(entry.owner, cls, key, self.name)  # before anything changes
             if names.hand_over(key, entry.owner, owner, value):
                 return entry.owner
             # The key's own `__eq__` has changed the registry in between: look again.
