@@ -29,6 +29,7 @@ from webshop.carts import Cart, Store, carts, open_database, store
 
 import trioreg
 from trioreg import Supervisor
+from trioreg.testing import crash
 
 SCRIPT = Path(web_shop.__file__)
 TEA = '{"thing": "tea", "count": 2}'
@@ -426,11 +427,16 @@ async def test_a_request_that_takes_too_long_does_not_hold_up_the_end(monkeypatc
         may_go_on.set()
 
 
+def live_page() -> bytes:
+    """The request of a page of the observer that is open."""
+    token = f"Authorization: Bearer {site.pages.token}"
+    return f"GET /observer/live/overview HTTP/1.1\r\nHost: localhost\r\n{token}\r\n\r\n".encode()
+
+
 async def test_an_open_page_of_the_observer_does_not_hold_up_the_end(mock_clock: MockClock) -> None:
     mock_clock.rate = 1
     async with shop() as supervisor, await connect() as client:
-        token = f"Authorization: Bearer {site.pages.token}"
-        await client.send_all(f"GET /observer/live/overview HTTP/1.1\r\nHost: localhost\r\n{token}\r\n\r\n".encode())
+        await client.send_all(live_page())
         shown = b""
         while b"event: look" not in shown:
             shown += await client.receive_some()
@@ -439,6 +445,24 @@ async def test_an_open_page_of_the_observer_does_not_hold_up_the_end(mock_clock:
         async for chunk in client:
             shown += chunk
         assert b"event: end" in shown
+
+
+async def test_an_open_page_of_the_observer_waits_for_the_next_server_if_one_crashes() -> None:
+    async with shop():
+        for _ in range(2):
+            web = shelf.names.whereis("web", of=server.Web)
+            assert web is not None
+            async with await connect() as client:
+                await client.send_all(live_page())
+                shown = b""
+                while b"event: look" not in shown:
+                    shown += await client.receive_some()
+                crash(web, OSError("the network is gone"))
+                async for chunk in client:
+                    shown += chunk
+                assert b"event: end" not in shown
+            await web.wait()
+            await shelf.names.wait_for("web")
 
 
 # The program
