@@ -511,9 +511,29 @@ def test_a_host_that_is_none_gets_one_line_and_status_2(
 def test_a_database_that_can_not_be_opened_gets_one_line_and_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert run(monkeypatch, "--serve", "0", "--database", str(tmp_path)) == 2
-    report = f"web_shop.py: can't keep carts in {tmp_path}: unable to open database file\n"
+    path = tmp_path / "no folder" / "carts.db"
+    assert run(monkeypatch, "--serve", "0", "--database", str(path)) == 2
+    report = f"web_shop.py: can't keep carts in {path}: unable to open database file\n"
     assert capsys.readouterr() == ("", report)
+
+
+def test_a_second_shop_can_not_have_the_same_database(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path, link = tmp_path / "carts.db", tmp_path / "link.db"
+    link.symlink_to(path)
+    with shelf.alone(str(path)):
+        for each in (path, link):
+            assert run(monkeypatch, "--serve", "0", "--database", str(each)) == 2
+            report = f"web_shop.py: can't keep carts in {each}: another program has them\n"
+            assert capsys.readouterr() == ("", report)
+    with shelf.alone(str(path)):
+        pass
+
+
+def test_shops_that_keep_nothing_do_not_disturb_each_other() -> None:
+    with shelf.alone(":memory:"), shelf.alone(":memory:"):
+        pass
 
 
 def test_a_database_of_something_else_gets_one_line_and_status_2(
@@ -526,7 +546,9 @@ def test_a_database_of_something_else_gets_one_line_and_status_2(
     assert capsys.readouterr() == ("", report)
 
 
-@pytest.mark.parametrize("arguments", [("--serve", "tea"), ("--serve", "65536"), ("elephant",)])
+@pytest.mark.parametrize(
+    "arguments", [("--serve", "tea"), ("--serve", "65536"), ("elephant",), ("--database", "."), ("--database", "")]
+)
 def test_wrong_arguments_get_the_usage_and_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ) -> None:
