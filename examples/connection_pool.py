@@ -7,7 +7,8 @@ A connection is an actor. It has one caller at a time, and if it breaks, the poo
 In a terminal you see a progress bar, made with `rich` (pip install rich). In a file or a pipe you get a line for each
 tenth of the accounts.
 
-The exit status is 0 if the check came to its end, and 130 after Ctrl-C: each connection is closed first.
+The exit status is 0 if the check came to its end, 130 after Ctrl-C, and 143 after SIGTERM: each connection is
+closed first.
 """
 
 import argparse
@@ -143,7 +144,7 @@ def main() -> int:
     parser.add_argument("--connections", metavar="N", type=size, default=4, help="how many (default: 4)")
     arguments = parser.parse_args()
     status = exit_status(partial(run, arguments), sqlite3.Error)
-    if status == 130:
+    if status > 128:  # Ctrl-C or SIGTERM
         print("stopped, and all connections are closed", file=sys.stderr)
     return status
 

@@ -94,10 +94,21 @@ def test_every_expected_output_belongs_to_an_example() -> None:
     assert {path.stem for path in (EXAMPLES / "expected").iterdir()} == {path.stem for path in EXAMPLES.glob("*.py")}
 
 
-STORIES = ["accounts", "carts", "chat_server", "connection_pool", "dispatcher", "program", "safe_crackers", "web_shop"]
+STORIES = [
+    "accounts",
+    "carts",
+    "chat_server",
+    "connection_pool",
+    "dispatcher",
+    "go_server",
+    "nursery_and_dict",
+    "program",
+    "safe_crackers",
+    "web_shop",
+]
 
 
-@pytest.mark.parametrize("name", [*STORIES, "go_server"])
+@pytest.mark.parametrize("name", STORIES)
 def test_closed_pipe_ends_a_story_quietly(name: str) -> None:
     with talking(EXAMPLES / f"{name}.py") as process:
         assert process.stdout is not None
@@ -108,7 +119,7 @@ def test_closed_pipe_ends_a_story_quietly(name: str) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no disk that is full")
-@pytest.mark.parametrize("name", [*(name for name in STORIES if name != "program"), "go_server", "secret_agents"])
+@pytest.mark.parametrize("name", [*(name for name in STORIES if name != "program"), "secret_agents"])
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "at the first line"])
 def test_full_disk_ends_a_story_with_one_line_and_status_2(name: str, unbuffered: str) -> None:
     environment = {**ENVIRONMENT, "PYTHONUNBUFFERED": unbuffered}
@@ -138,7 +149,7 @@ def test_service_goes_on_if_nothing_can_be_printed() -> None:
         assert (done.stderr.read(), done.wait()) == ("", 0)
 
 
-@pytest.mark.parametrize("name", [*STORIES, "go_server"])
+@pytest.mark.parametrize("name", STORIES)
 def test_help_says_what_the_example_shows(name: str) -> None:
     done = run(EXAMPLES / f"{name}.py", "--help")
     assert done.stdout.startswith(f"usage: {name}.py")
@@ -170,7 +181,7 @@ def test_ctrl_c_in_an_actor_is_no_error_of_those_that_talk_to_it(
 ) -> None:
     example = import_module(name)
 
-    def interrupted(*arguments: object) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
         raise BaseExceptionGroup("a supervisor", [error, KeyboardInterrupt()])
 
     monkeypatch.setattr(trio, "run", interrupted)
