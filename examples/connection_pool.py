@@ -132,16 +132,22 @@ def make_bank(path: Path) -> None:
 # The command line
 
 
-def size(text: str) -> int:
-    if not 1 <= (number := int(text)) <= MOST_CONNECTIONS:
-        raise argparse.ArgumentTypeError(f"must be from 1 to {MOST_CONNECTIONS}, not {number}")
-    return number
+def number(text: str) -> int:
+    if not 1 <= (value := int(text)) <= MOST_CONNECTIONS:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {MOST_CONNECTIONS}, not {value}")
+    return value
+
+
+def file(text: str) -> Path:
+    if not text or (path := Path(text)).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no file")
+    return path
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--database", metavar="FILE", type=Path, help="the accounts (default: a new bank)")
-    parser.add_argument("--connections", metavar="N", type=size, default=4, help="how many (default: 4)")
+    parser.add_argument("--database", metavar="FILE", type=file, help="the accounts (default: a new bank)")
+    parser.add_argument("--connections", metavar="N", type=number, default=4, help="how many (default: 4)")
     arguments = parser.parse_args()
     status = exit_status(partial(run, arguments), sqlite3.Error)
     if status > 128:  # Ctrl-C or SIGTERM

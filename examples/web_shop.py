@@ -108,6 +108,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.serve is not None and not 0 <= arguments.serve <= 65535:
         parser.error(f"PORT must be from 0 to 65535, not {arguments.serve}")
+    if arguments.serve is None and arguments.database != ":memory:":
+        parser.error("--database needs --serve: the story keeps its carts in memory")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if arguments.serve is None:
         logging.disable()  # the story has a crash on purpose

@@ -608,12 +608,21 @@ def test_the_live_story_shows_james_bond_in_the_observer_until_ctrl_c() -> None:
 
 @pytest.mark.parametrize(
     ("address", "report"),
-    [("agents", "bind must be an address and a port"), ("192.0.2.1:4001", "bind must be a loopback address")],
+    [
+        ("agents", "--observe: bind must be an address and a port"),
+        ("192.0.2.1:4001", "--observe: bind must be a loopback address"),
+    ],
 )
 def test_the_live_story_refuses_an_address_that_is_none(address: str, report: str) -> None:
     done = run(AGENTS, "--observe", address)
     assert done.stderr.startswith(f"secret_agents.py: {report}")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+def test_service_has_a_number_of_reports_or_no_end() -> None:
+    done = run(PROGRAM, "3", "--serve")
+    assert done.stderr.endswith("program.py: error: give either REPORTS or --serve, not both\n")
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_the_live_story_says_how_to_install_the_observer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -510,6 +510,7 @@ def test_a_file_of_games_belongs_to_one_server_at_a_time(tmp_path: Path) -> None
         (("--serve", "0", "--games", "no/folder"), "can't keep games in no/folder: unable to open database file"),
         (("--serve", "0", "--games", ""), "argument --games: '' is no file"),
         (("--observe",), "--observe needs --serve or --web: the story is too short to be watched"),
+        (("--games", "go.db"), "--games needs --serve or --web: the story keeps its game in memory"),
     ],
 )
 def test_wrong_arguments_get_one_line_and_status_2(arguments: tuple[str, ...], report: str) -> None:

@@ -547,7 +547,15 @@ def test_a_database_of_something_else_gets_one_line_and_status_2(
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--serve", "tea"), ("--serve", "65536"), ("elephant",), ("--database", "."), ("--database", "")]
+    "arguments",
+    [
+        ("--serve", "tea"),
+        ("--serve", "65536"),
+        ("elephant",),
+        ("--database", "."),
+        ("--database", ""),
+        ("--database", "x.db"),
+    ],
 )
 def test_wrong_arguments_get_the_usage_and_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
