@@ -34,7 +34,7 @@ board, score      show the board, or the points if the game ended now
 quit              leave; come back under the same name, and your seat is still yours"""
 
 # What is in brackets may be left out.
-FORMS = {"name": "name NAME", "game": "game ID [SIZE]", "watch": "watch ID", "play": "play POINT"}
+FORMS: dict[str, str] = {"name": "name NAME", "game": "game ID [SIZE]", "watch": "watch ID", "play": "play POINT"}
 FORMS |= {command: command for command in ("help", "pass", "resign", "board", "score", "quit")}
 
 sessions = services.via("sessions", 0)
