@@ -33,9 +33,9 @@ pass, resign      pass your turn, or give the game up; two passes in a row end i
 board, score      show the board, or the points if the game ended now
 quit              leave; come back under the same name, and your seat is still yours"""
 
-# What is in brackets may be left out.
-FORMS: dict[str, str] = {"name": "name NAME", "game": "game ID [SIZE]", "watch": "watch ID", "play": "play POINT"}
-FORMS |= {command: command for command in ("help", "pass", "resign", "board", "score", "quit")}
+WITH_ARGUMENTS = ("name NAME", "game ID [SIZE]", "watch ID", "play POINT")  # what is in brackets may be left out
+ALONE = ("pass", "resign", "board", "score", "quit", "help")
+FORMS = {form.split()[0]: form for form in (*WITH_ARGUMENTS, *ALONE)}
 
 sessions = services.via("sessions", 0)
 
