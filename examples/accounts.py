@@ -97,18 +97,26 @@ async def make_transfers(path: Path, count: int, seed: int) -> None:
 # The command line
 
 
-def at_least_one(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
-    return number
+def number(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
+def file(text: str) -> Path:
+    if not text or (path := Path(text)).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no file")
+    return path
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--database", metavar="FILE", type=Path, help="the accounts (default: a temporary file)")
-    parser.add_argument("--transfers", metavar="N", type=at_least_one, help="make N transfers, and print each")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="which transfers these are (default: 0)")
+    parser.add_argument("--database", metavar="FILE", type=file, help="the accounts (default: a temporary file)")
+    parser.add_argument("--transfers", metavar="N", type=number, help="make N transfers, and print each")
+    parser.add_argument("--seed", metavar="N", type=int, help="which transfers these are (default: 0)")
     arguments = parser.parse_args()
+    if arguments.seed is not None and arguments.transfers is None:
+        parser.error("--seed needs --transfers: the story has its own")
     return exit_status(partial(run, arguments), BankIsOpen, sqlite3.Error)
 
 
@@ -120,7 +128,7 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.transfers is None:
             trio.run(story, path)
         else:
-            trio.run(make_transfers, path, arguments.transfers, arguments.seed)
+            trio.run(make_transfers, path, arguments.transfers, arguments.seed or 0)
 
 
 if __name__ == "__main__":

@@ -157,7 +157,7 @@ class Session(Actor):
             case "/help":
                 self.hear(HELP)
             case "/join":
-                self.join(rest)
+                self.join(needed(rest, "Write /join ROOM."))
             case "/leave":
                 self.leave(rest or self.room())
             case "/rooms":
@@ -169,12 +169,12 @@ class Session(Actor):
                 name, _, said = rest.partition(" ")
                 self.whisper(name, said.strip())
             case "/nick":
-                self.rename(rest)
+                self.rename(needed(rest, "Write /nick NAME."))
             case "/quit":
                 self.hear(f"Goodbye, {self.person}.")
                 self.stop()
             case _ if word.startswith("/"):
-                raise Refused("There is no such command. /help shows all.")
+                raise Refused(f"{shown(word)} is no command. /help shows all.")
             case _ if text:
                 rooms.publish_nowait(self.room(), f"[{self.room()}] {self.person}: {text}")
             case _:
@@ -208,9 +208,8 @@ class Session(Actor):
         self.hear(f"[{room}] here: {listed([person for _, person in rooms.members(room)])}")
 
     def whisper(self, word: str, text: str) -> None:
+        needed(text, "Write /msg NAME TEXT.")
         name = word_of(word)
-        if not text:
-            raise Refused("Write /msg NAME TEXT.")
         try:
             people.via(name.casefold(), of=Session).cast_nowait(Session.hear, f"{self.person} to you: {text}")
         except (trioreg.NotRegistered, ActorExited):
@@ -238,8 +237,8 @@ def text_of(line: bytes) -> str:
         text = line.decode().replace("\t", " ").strip()
     except UnicodeDecodeError:
         raise Refused("That is not UTF-8.") from None
-    if any(is_control(character) for character in text):
-        raise Refused("Control characters are not sent.")
+    if controls := [character for character in text if is_control(character)]:
+        raise Refused(f"Control characters are not sent, such as {controls[0]!r}.")
     return text
 
 
@@ -251,8 +250,20 @@ def is_control(character: str) -> bool:
 
 def word_of(text: str) -> str:
     if not WORD.fullmatch(text):
-        raise Refused("A name has 1 to 20 letters, digits, - or _.")
+        raise Refused(f"A name has 1 to 20 letters, digits, - or _, not {shown(text)}.")
     return text
+
+
+def needed(text: str, otherwise: str) -> str:
+    if not text:
+        raise Refused(otherwise)
+    return text
+
+
+def shown(text: str) -> str:
+    """What a client has written, in an answer: not too long."""
+    quoted = repr(text)
+    return quoted if len(quoted) <= 22 else f"{quoted[:21]}…"
 
 
 def listed(things: Sequence[object]) -> str:

@@ -7,7 +7,8 @@ A connection is an actor. It has one caller at a time, and if it breaks, the poo
 In a terminal you see a progress bar, made with `rich` (pip install rich). In a file or a pipe you get a line for each
 tenth of the accounts.
 
-The exit status is 0 if the check came to its end, and 130 after Ctrl-C: each connection is closed first.
+The exit status is 0 if the check came to its end, 130 after Ctrl-C, and 143 after SIGTERM: each connection is
+closed first.
 """
 
 import argparse
@@ -131,19 +132,25 @@ def make_bank(path: Path) -> None:
 # The command line
 
 
-def size(text: str) -> int:
-    if not 1 <= (number := int(text)) <= MOST_CONNECTIONS:
-        raise argparse.ArgumentTypeError(f"must be from 1 to {MOST_CONNECTIONS}, not {number}")
-    return number
+def number(text: str) -> int:
+    if not 1 <= (value := int(text)) <= MOST_CONNECTIONS:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {MOST_CONNECTIONS}, not {value}")
+    return value
+
+
+def file(text: str) -> Path:
+    if not text or (path := Path(text)).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no file")
+    return path
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--database", metavar="FILE", type=Path, help="the accounts (default: a new bank)")
-    parser.add_argument("--connections", metavar="N", type=size, default=4, help="how many (default: 4)")
+    parser.add_argument("--database", metavar="FILE", type=file, help="the accounts (default: a new bank)")
+    parser.add_argument("--connections", metavar="N", type=number, default=4, help="how many (default: 4)")
     arguments = parser.parse_args()
     status = exit_status(partial(run, arguments), sqlite3.Error)
-    if status == 130:
+    if status > 128:  # Ctrl-C or SIGTERM
         print("stopped, and all connections are closed", file=sys.stderr)
     return status
 

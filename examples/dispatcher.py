@@ -11,6 +11,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
 
@@ -110,7 +111,8 @@ class Log(logging.Handler):
     """Show each line of the log, without its traceback."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(f"   log: {record.getMessage()}")
+        with suppress(OSError):  # a full disk or a closed pipe: the next line of the story ends it
+            print(f"   log: {record.getMessage()}")
 
 
 def discount(order: Order) -> None:

@@ -142,10 +142,13 @@ def main() -> int:
         "--observe", metavar="ADDRESS", nargs="?", const="127.0.0.1:4001", help="see the program in the observer"
     )
     arguments = parser.parse_args()
-    if arguments.observe and arguments.serve is None and arguments.web is None:
+    is_story = arguments.serve is None and arguments.web is None
+    if is_story and arguments.observe:
         parser.error("--observe needs --serve or --web: the story is too short to be watched")
+    if is_story and arguments.games != ":memory:":
+        parser.error("--games needs --serve or --web: the story keeps its game in memory")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    if arguments.serve is None and arguments.web is None:
+    if is_story:
         # Ctrl-C is for the story, and not for an actor that runs at that moment: its players would get an error.
         return exit_status(partial(trio.run, story, restrict_keyboard_interrupt_to_checkpoints=True))
     return exit_status(partial(serve, arguments), ImportError, ValueError, sqlite3.Error)

@@ -7,9 +7,12 @@ task removes the entry of the new one. With a registry, a name belongs to its ta
 """
 
 import argparse
+import sys
 from collections.abc import Awaitable, Callable, Container
+from functools import partial
 
 import trio
+from ending import exit_status
 from trio.testing import wait_all_tasks_blocked  # let all tasks run
 
 from trioreg import Registry
@@ -64,7 +67,7 @@ async def story(agent: Callable[[str], Awaitable[None]], names: Container[str]) 
     print("No error at the end")
 
 
-async def main() -> None:
+async def both() -> None:
     print("With a dict")
     try:
         await story(with_a_dict, tasks)
@@ -74,5 +77,11 @@ async def main() -> None:
     await story(with_a_registry, agents)
 
 
-argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-trio.run(main)
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
+    return exit_status(partial(trio.run, both))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -82,13 +82,15 @@ def say(text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="A service that shuts down in order.")
-    parser.add_argument("reports", nargs="?", type=int, default=6, help="how many reports to file (default: 6)")
+    parser.add_argument("reports", metavar="REPORTS", nargs="?", type=int, help="how many reports to file (default: 6)")
     parser.add_argument("--serve", action="store_true", help="run until Ctrl-C or SIGTERM")
     arguments = parser.parse_args()
-    if arguments.reports < 1:
+    if arguments.serve and arguments.reports is not None:
+        parser.error("give either REPORTS or --serve, not both")
+    if arguments.reports is not None and arguments.reports < 1:
         parser.error(f"REPORTS must be at least 1, not {arguments.reports}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    reports = math.inf if arguments.serve else arguments.reports
+    reports = math.inf if arguments.serve else arguments.reports or 6
     try:
         received = trioreg.run(tree(reports), auto_shutdown="any_significant", name="service")
     except KeyboardInterrupt:

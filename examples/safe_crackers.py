@@ -6,7 +6,8 @@ python safe_crackers.py 0815     opens another one
 The crackers try a hundred codes at a time, and stop when one of them has found the right code. In a terminal you see a
 progress bar, made with `rich` (pip install rich). In a file or a pipe you get a line for each tenth of the codes.
 
-The exit status is 0 if the safe is open, and 130 after Ctrl-C: each cracker finishes what it tries, and goes home.
+The exit status is 0 if the safe is open, 130 after Ctrl-C, and 143 after SIGTERM: each cracker finishes what it tries,
+and goes home.
 """
 
 import argparse
@@ -110,7 +111,7 @@ def main() -> int:
     arguments = parser.parse_args()
     safe = Safe(arguments.code, arguments.rounds)
     status = exit_status(lambda: print("the safe is open:", trio.run(crack, safe, arguments.crackers)))
-    if status == 130:
+    if status > 128:  # Ctrl-C or SIGTERM
         print("stopped, and the safe is still shut", file=sys.stderr)
     return status
 

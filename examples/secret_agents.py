@@ -244,8 +244,10 @@ async def live(address: str) -> int:
     async with trio.open_nursery() as nursery:
         try:
             await nursery.start(partial(observer.serve, address, read_only=False))
-        except (OSError, ValueError) as error:
+        except OSError as error:
             return complain(f"{error}")
+        except ValueError as error:
+            return complain(f"--observe: {error}")
         print(f"James Bond is killed every {SECONDS} seconds: look at the tree and at the registries. Ctrl-C ends it.")
         await live_and_let_die()
     return 0

@@ -9,6 +9,7 @@ shop closes, it takes no new connections; running requests get their answers; th
 
 import argparse
 import logging
+import os
 import sqlite3
 import sys
 from contextlib import closing
@@ -23,7 +24,7 @@ import trioreg
 from trioreg import Actor, ChildSpec, OnDemandSupervisor
 
 try:
-    from webshop.carts import Store, carts, store
+    from webshop.carts import Store, alone, carts, store
     from webshop.server import LAST_SECONDS, Web, web
     from webshop.site import pages
 except ModuleNotFoundError as error:
@@ -101,18 +102,31 @@ def main() -> int:
     says = "serve until Ctrl-C or SIGTERM (PORT is 8000 if you give none; 0 is any free port)"
     parser.add_argument("--serve", metavar="PORT", type=int, nargs="?", const=8000, help=says)
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s: this machine only)")
-    parser.add_argument("--database", metavar="FILE", default=":memory:", help="keeps the carts (default: in memory)")
+    says = "keep the carts in a file (default: in memory)"
+    parser.add_argument("--database", metavar="FILE", type=file, default=":memory:", help=says)
     parser.add_argument("--name", default="localhost", help="the name in the address bar (default: %(default)s)")
     arguments = parser.parse_args()
     if arguments.serve is not None and not 0 <= arguments.serve <= 65535:
         parser.error(f"PORT must be from 0 to 65535, not {arguments.serve}")
+    if arguments.serve is None and arguments.database != ":memory:":
+        parser.error("--database needs --serve: the story keeps its carts in memory")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if arguments.serve is None:
         logging.disable()  # the story has a crash on purpose
         return exit_status(partial(trio.run, story), HTTPException, sqlite3.Error)
+    return exit_status(partial(serve, arguments), sqlite3.Error, UnicodeError)  # UnicodeError: --host a..b
+
+
+def serve(arguments: argparse.Namespace) -> None:
     children = tree(arguments.host, arguments.serve, arguments.database, arguments.name)
-    serve = partial(trioreg.run, [*children, ChildSpec(Announcement, restart="temporary")], name="shop")
-    return exit_status(serve, sqlite3.Error, UnicodeError)  # UnicodeError: --host a..b
+    with alone(arguments.database):
+        trioreg.run([*children, ChildSpec(Announcement, restart="temporary")], name="shop")
+
+
+def file(text: str) -> str:
+    if not text or os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no file")
+    return text
 
 
 if __name__ == "__main__":

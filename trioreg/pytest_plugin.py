@@ -87,7 +87,7 @@ def _missing() -> dict[str, object]:
 
     def refusal(function: Callable[..., Any]) -> object:
         def refuse() -> None:
-            text = f"the fixture {function.__name__!r} needs pytest-trio: pip install 'trioreg[testing]'"
+            text = f'the fixture {function.__name__!r} needs pytest-trio: pip install "trioreg[testing]"'
             pytest.fail(text, pytrace=False)
 
         refuse.__doc__ = function.__doc__

@@ -15,9 +15,9 @@ import trioreg
 from trioreg import Actor, ActorExited, ChildSpec, DynamicSupervisor, Exit, NotRunning
 
 from .game import Game, State, games, services, watchers
-from .names import BadName, game_id, player_name
+from .names import BadName, game_id, player_name, shown
 from .picture import picture, score
-from .rules import IllegalMove
+from .rules import SIZES, IllegalMove
 
 LONGEST_LINE = 200  # bytes
 PATIENCE = 10  # seconds that a client may take to read an answer
@@ -32,6 +32,10 @@ pass, resign      pass your turn, or give the game up; two passes in a row end i
                   (all stones on the board then count as alive: capture dead ones first)
 board, score      show the board, or the points if the game ended now
 quit              leave; come back under the same name, and your seat is still yours"""
+
+WITH_ARGUMENTS = ("name NAME", "game ID [SIZE]", "watch ID", "play POINT")  # what is in brackets may be left out
+ALONE = ("pass", "resign", "board", "score", "quit", "help")
+FORMS = {form.split()[0]: form for form in (*WITH_ARGUMENTS, *ALONE)}
 
 sessions = services.via("sessions", 0)
 
@@ -90,15 +94,15 @@ class Session(Actor):
                 pass
             case ["help"]:
                 await self.tell(HELP)
-            case ["name", *name]:
-                self.player = player_name(" ".join(name))
+            case ["name", _, *_] as name:
+                self.player = player_name(" ".join(name[1:]))
                 if self.game:
                     watchers.update_value(self.game, lambda _: self.player)  # here under the new name
                 await self.tell(f"Hello, {self.player}.")
             case ["game", id]:
                 await self.sit_down(game_id(id), 9)
-            case ["game", id, "9" | "13" | "19" as size]:
-                await self.sit_down(game_id(id), int(size))
+            case ["game", id, size]:
+                await self.sit_down(game_id(id), size_of(size))
             case ["watch", id]:
                 self.go_to(game_id(id))
                 await self.tell_board(f"You watch {self.game}.")
@@ -111,8 +115,8 @@ class Session(Actor):
             case ["quit"]:
                 await self.tell("Goodbye.")
                 self.stop()
-            case _:
-                raise BadCommand('I do not understand that. "help" lists the commands')
+            case wrong:
+                raise BadCommand(what_is_wrong(wrong))
 
     async def sit_down(self, id: str, size: int) -> None:
         player = self.who()
@@ -158,6 +162,23 @@ class Session(Actor):
     async def on_stop(self, exit: Exit) -> None:
         if exit.reason == "shutdown":
             await self.tell("The server closes. Your games are kept.", patience=1)
+
+
+def size_of(text: str) -> int:
+    if text not in map(str, SIZES):
+        raise BadCommand(f"SIZE must be 9, 13 or 19, not {shown(text)}")
+    return int(text)
+
+
+def what_is_wrong(words: list[str]) -> str:
+    """Why these words are none of the `FORMS`."""
+    command, *arguments = words
+    if command not in FORMS:
+        return f'{shown(command)} is no command. "help" lists all'
+    _, *names = FORMS[command].split()
+    if len(arguments) > len(names):
+        return f'{shown(arguments[len(names)])} is too much: write "{FORMS[command]}"'
+    return f'{names[len(arguments)]} is missing: write "{FORMS[command]}"'
 
 
 class Lines:

@@ -22,7 +22,8 @@ def player_name(text: str) -> str:
     if not name:
         raise BadName("a name has at least one character")
     if len(name) > LONGEST or not name.isprintable():
-        raise BadName(f"a name has at most {LONGEST} characters, and all of them can be printed")
+        rule = f"a name has at most {LONGEST} characters, and all of them can be printed"
+        raise BadName(f"{rule}, not {shown(name)}")
     return name
 
 
@@ -34,5 +35,12 @@ def game_id(text: str) -> str:
     """
     id = text.strip().lower()
     if not re.fullmatch(f"[a-z0-9-]{{1,{LONGEST}}}", id):
-        raise BadName(f'a game has a name such as a-17: at most {LONGEST} of the characters a-z, 0-9 and "-"')
+        rule = f'a game has a name such as a-17: at most {LONGEST} of the characters a-z, 0-9 and "-"'
+        raise BadName(f"{rule}, not {shown(text)}")
     return id
+
+
+def shown(text: str) -> str:
+    """What a player has written, in an answer: not too long, and without characters that change a terminal."""
+    quoted = repr(text)
+    return quoted if len(quoted) <= LONGEST + 2 else f"{quoted[: LONGEST + 1]}…"

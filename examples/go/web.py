@@ -36,10 +36,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from trioreg import Actor, ChildSpec, Feed, TrioregError
 
 from .game import Game, State, games, services, watchers
-from .names import BadName, game_id, player_name
+from .names import BadName, game_id, player_name, shown
 from .rules import SIZES, IllegalMove
 
 LONGEST_MESSAGE = 200  # characters
+LONGEST_REASON = 123  # bytes, says the protocol
 PATIENCE = 5.0  # seconds that a client may take to read
 
 REFUSED = 1008  # closes a WebSocket, and the browser does not come back
@@ -108,7 +109,7 @@ async def visit(websocket: WebSocket) -> None:
     try:
         visitor = Visitor(websocket)
     except BadName as error:
-        await websocket.close(REFUSED, f"{error}")
+        await websocket.close(REFUSED, f"{error}".encode()[:LONGEST_REASON].decode(errors="ignore"))
         return
     try:
         await visitor.stay()
@@ -137,7 +138,7 @@ class Visitor:
         self.player = player_name(query["player"]) if "player" in query else ""
         self.size = query.get("size", "9")
         if self.size not in map(str, SIZES):
-            raise BadName("a board has the size 9, 13 or 19")
+            raise BadName(f"a board has the size 9, 13 or 19, not {shown(self.size)}")
 
     async def stay(self) -> None:
         """Until the browser goes. A browser that is slow misses states, and gets the newest one."""

@@ -1,6 +1,9 @@
 """The shop: a store, and a cart for each customer. It knows nothing of the web."""
 
+import os
 import sqlite3
+from collections.abc import Generator
+from contextlib import ExitStack, closing, contextmanager
 from typing import TypedDict
 
 import trio
@@ -11,6 +14,26 @@ PRICES = {"bread": 320, "milk": 150, "tea": 475}  # in cents
 MOST = 1000  # of one thing in a cart
 
 names: Registry[str, None] = Registry("names")
+
+
+@contextmanager
+def alone(path: str) -> Generator[None]:
+    """In the block, this program alone has the carts: two of them would sell the same cart twice.
+
+    It locks a file beside the database. The system frees the lock when this program ends, also by ``kill -9``.
+
+    Raises:
+        sqlite3.Error: Another program has the carts, or the folder can't be written.
+    """
+    beside = path if path == ":memory:" else f"{os.path.realpath(path)}.lock"  # a link to the carts is the same carts
+    with ExitStack() as stack:
+        try:
+            lock = stack.enter_context(closing(sqlite3.connect(beside, timeout=0, isolation_level=None)))
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            reason = "another program has them" if error.sqlite_errorcode == sqlite3.SQLITE_BUSY else error
+            raise sqlite3.OperationalError(f"can't keep carts in {path}: {reason}") from error
+        yield
 
 
 class Store(Actor):

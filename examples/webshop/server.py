@@ -53,9 +53,9 @@ class Web(Actor):
 
     async def accept(self, listeners: list[trio.SocketListener], connections: trio.Nursery) -> None:
         try:
-            await trio.serve_listeners(self.talk, listeners, handler_nursery=connections)
+            with pages.while_serving():
+                await trio.serve_listeners(self.talk, listeners, handler_nursery=connections)
         finally:  # it is cancelled
-            pages.end_live_pages()
             await self.context.terminated.set()
             connections.cancel_scope.deadline = trio.current_time() + LAST_SECONDS
 

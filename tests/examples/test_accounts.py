@@ -593,12 +593,12 @@ def no_database(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "report"), [(Path.mkdir, "unable to open database file"), (no_database, "file is not a database")]
+    ("name", "report"), [("no/bank.db", "unable to open database file"), ("diary.txt", "file is not a database")]
 )
-def test_a_file_that_is_no_database_gets_one_line(
-    path: Path, run: Run, make: Callable[[Path], object], report: str
-) -> None:
-    make(path)
+def test_a_file_that_is_no_database_gets_one_line(path: Path, run: Run, name: str, report: str) -> None:
+    path = path.parent / name
+    if path.parent.exists():
+        no_database(path)
     assert run("--database", path) == (2, "", f"accounts.py: can't keep accounts in {path}: {report}\n")
 
 
@@ -619,6 +619,19 @@ def test_wrong_arguments_get_the_usage(run: Run, arguments: tuple[str, ...]) -> 
     status, out, err = run(*arguments)
     assert err.startswith("usage: accounts.py")
     assert (status, out) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "report"),
+    [
+        (("--transfers", "many"), "argument --transfers: invalid number value: 'many'"),
+        (("--database", ""), "argument --database: '' is no file"),
+        (("--database", "/"), "argument --database: '/' is no file"),
+        (("--seed", "7"), "--seed needs --transfers: the story has its own"),
+    ],
+)
+def test_a_wrong_argument_is_named(run: Run, arguments: tuple[str, ...], report: str) -> None:
+    assert run(*arguments)[2].endswith(f"accounts.py: error: {report}\n")
 
 
 def test_help_says_what_it_shows(run: Run) -> None:

@@ -156,7 +156,9 @@ async def test_name_can_change_its_capital_letters() -> None:
 async def test_name_that_is_no_name_is_refused(name: str) -> None:
     async with chatting():
         client = await connected()
-        assert await client.ask(name) == "A name has 1 to 20 letters, digits, - or _. Who are you?"
+        shown = f"'{name}'" if len(name) < 20 else "'xxxxxxxxxxxxxxxxxxxx…"
+        shown = shown.replace("\N{ZERO WIDTH SPACE}", r"\u200b")
+        assert await client.ask(name) == f"A name has 1 to 20 letters, digits, - or _, not {shown}. Who are you?"
 
 
 # Rooms and private messages
@@ -217,7 +219,8 @@ async def test_private_message_goes_to_one_person() -> None:
     [
         ("/msg Bob hello", "Bob is not here."),
         ("/msg Ann", "Write /msg NAME TEXT."),
-        ("/msg", "A name has 1 to 20 letters, digits, - or _."),
+        ("/msg", "Write /msg NAME TEXT."),
+        ("/msg B.b hello", "A name has 1 to 20 letters, digits, - or _, not 'B.b'."),
     ],
 )
 async def test_private_message_to_nobody_is_refused(line: str, answer: str) -> None:
@@ -258,19 +261,29 @@ async def test_client_that_only_ends_its_own_side_gets_all_its_answers() -> None
 @pytest.mark.parametrize(
     ("line", "answer"),
     [
-        ("/sing", "There is no such command. /help shows all."),
-        ("/join two rooms", "A name has 1 to 20 letters, digits, - or _."),
-        ("/join " + "x" * 21, "A name has 1 to 20 letters, digits, - or _."),
+        ("/sing a song", "'/sing' is no command. /help shows all."),
+        ("/" + "x" * 100, f"'/{'x' * 19}… is no command. /help shows all."),
+        ("/join", "Write /join ROOM."),
+        ("/nick", "Write /nick NAME."),
+        ("/join two rooms", "A name has 1 to 20 letters, digits, - or _, not 'two rooms'."),
+        ("/who two rooms", "A name has 1 to 20 letters, digits, - or _, not 'two rooms'."),
+        ("/leave two rooms", "A name has 1 to 20 letters, digits, - or _, not 'two rooms'."),
+        ("/join " + "x" * 21, f"A name has 1 to 20 letters, digits, - or _, not '{'x' * 20}…."),
         ("x" * 1001, "A line has at most 1000 bytes."),
         (b"\xff\xfb\x01", "That is not UTF-8."),
-        ("clear \x1b[2J", "Control characters are not sent."),
-        (b"a\0b", "Control characters are not sent."),
-        ("a\u2028[lobby] Ann: forged", "Control characters are not sent."),
-        ("a \u202eegassem", "Control characters are not sent."),
+        ("clear \x1b[2J", r"Control characters are not sent, such as '\x1b'."),
+        (b"a\0b", r"Control characters are not sent, such as '\x00'."),
+        ("a\u2028[lobby] Ann: forged", r"Control characters are not sent, such as '\u2028'."),
+        ("a \u202eegassem", r"Control characters are not sent, such as '\u202e'."),
     ],
     ids=[
         "command",
+        "long command",
+        "no room",
+        "no name",
         "two words",
+        "two rooms",
+        "two other rooms",
         "long name",
         "long line",
         "not UTF-8",

@@ -247,6 +247,14 @@ def test_wrong_arguments_get_the_usage(
     assert capsys.readouterr().err.startswith("usage: connection_pool.py")
 
 
+@pytest.mark.parametrize("path", ["", "/"])
+def test_what_is_no_file_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], path: str
+) -> None:
+    assert run(monkeypatch, "--database", path) == 2
+    assert capsys.readouterr().err.endswith(f"argument --database: '{path}' is no file\n")
+
+
 @pytest.mark.parametrize("count", [-1, 0, 41, 10**30])
 def test_a_wrong_number_of_connections_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], count: int

@@ -104,3 +104,14 @@ def test_help_says_what_it_shows(capsys: pytest.CaptureFixture[str], monkeypatch
         dispatcher.main()
     assert exit.value.code == 0
     assert "an event goes to each handler" in capsys.readouterr().out
+
+
+def test_line_of_the_log_that_can_not_be_printed_does_not_disturb_the_story(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write(text: str) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(sys.stdout, "write", write)
+    dispatcher.Log().handle(logging.makeLogRecord({"msg": "a line"}))
+    assert capsys.readouterr().err == ""

@@ -94,10 +94,21 @@ def test_every_expected_output_belongs_to_an_example() -> None:
     assert {path.stem for path in (EXAMPLES / "expected").iterdir()} == {path.stem for path in EXAMPLES.glob("*.py")}
 
 
-STORIES = ["accounts", "carts", "chat_server", "connection_pool", "dispatcher", "program", "safe_crackers", "web_shop"]
+STORIES = [
+    "accounts",
+    "carts",
+    "chat_server",
+    "connection_pool",
+    "dispatcher",
+    "go_server",
+    "nursery_and_dict",
+    "program",
+    "safe_crackers",
+    "web_shop",
+]
 
 
-@pytest.mark.parametrize("name", [*STORIES, "go_server"])
+@pytest.mark.parametrize("name", STORIES)
 def test_closed_pipe_ends_a_story_quietly(name: str) -> None:
     with talking(EXAMPLES / f"{name}.py") as process:
         assert process.stdout is not None
@@ -108,7 +119,7 @@ def test_closed_pipe_ends_a_story_quietly(name: str) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no disk that is full")
-@pytest.mark.parametrize("name", [*(name for name in STORIES if name != "program"), "go_server", "secret_agents"])
+@pytest.mark.parametrize("name", [*(name for name in STORIES if name != "program"), "secret_agents"])
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "at the first line"])
 def test_full_disk_ends_a_story_with_one_line_and_status_2(name: str, unbuffered: str) -> None:
     environment = {**ENVIRONMENT, "PYTHONUNBUFFERED": unbuffered}
@@ -138,7 +149,7 @@ def test_service_goes_on_if_nothing_can_be_printed() -> None:
         assert (done.stderr.read(), done.wait()) == ("", 0)
 
 
-@pytest.mark.parametrize("name", [*STORIES, "go_server"])
+@pytest.mark.parametrize("name", STORIES)
 def test_help_says_what_the_example_shows(name: str) -> None:
     done = run(EXAMPLES / f"{name}.py", "--help")
     assert done.stdout.startswith(f"usage: {name}.py")
@@ -170,7 +181,7 @@ def test_ctrl_c_in_an_actor_is_no_error_of_those_that_talk_to_it(
 ) -> None:
     example = import_module(name)
 
-    def interrupted(*arguments: object) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
         raise BaseExceptionGroup("a supervisor", [error, KeyboardInterrupt()])
 
     monkeypatch.setattr(trio, "run", interrupted)
@@ -597,12 +608,21 @@ def test_the_live_story_shows_james_bond_in_the_observer_until_ctrl_c() -> None:
 
 @pytest.mark.parametrize(
     ("address", "report"),
-    [("agents", "bind must be an address and a port"), ("192.0.2.1:4001", "bind must be a loopback address")],
+    [
+        ("agents", "--observe: bind must be an address and a port"),
+        ("192.0.2.1:4001", "--observe: bind must be a loopback address"),
+    ],
 )
 def test_the_live_story_refuses_an_address_that_is_none(address: str, report: str) -> None:
     done = run(AGENTS, "--observe", address)
     assert done.stderr.startswith(f"secret_agents.py: {report}")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+def test_service_has_a_number_of_reports_or_no_end() -> None:
+    done = run(PROGRAM, "3", "--serve")
+    assert done.stderr.endswith("program.py: error: give either REPORTS or --serve, not both\n")
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_the_live_story_says_how_to_install_the_observer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

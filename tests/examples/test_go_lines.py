@@ -219,26 +219,41 @@ async def test_quit_closes_the_connection(server: None) -> None:
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "answer"),
     [
-        "castle",
-        "play",
-        "play D4 E5",
-        "game",
-        "game a b",
-        "game a 10",
-        "game a 9 9",
-        "watch",
-        "board a-17",
-        "\x00",
-        "🦜",
+        ("castle", "'castle' is no command. \"help\" lists all"),
+        ("\x00", "'\\x00' is no command. \"help\" lists all"),
+        ("🦜 D4", "'🦜' is no command. \"help\" lists all"),
+        ("x" * 100, f'\'{"x" * 20}… is no command. "help" lists all'),
+        ("name", 'NAME is missing: write "name NAME"'),
+        ("game", 'ID is missing: write "game ID [SIZE]"'),
+        ("game a b", "SIZE must be 9, 13 or 19, not 'b'"),
+        ("game a-1 21", "SIZE must be 9, 13 or 19, not '21'"),
+        ("game a ٩", "SIZE must be 9, 13 or 19, not '٩'"),
+        ("game a 9 13", "'13' is too much: write \"game ID [SIZE]\""),
+        ("watch", 'ID is missing: write "watch ID"'),
+        ("watch a b", "'b' is too much: write \"watch ID\""),
+        ("PLAY", 'POINT is missing: write "play POINT"'),
+        ("play D4 E5", "'E5' is too much: write \"play POINT\""),
+        ("pass D4", "'D4' is too much: write \"pass\""),
+        ("resign now", "'now' is too much: write \"resign\""),
+        ("board a-17", "'a-17' is too much: write \"board\""),
+        ("score a-17", "'a-17' is too much: write \"score\""),
+        ("help me", "'me' is too much: write \"help\""),
+        ("quit now", "'now' is too much: write \"quit\""),
     ],
 )
-async def test_a_line_that_makes_no_sense_is_answered(server: None, line: str) -> None:
+async def test_a_line_that_makes_no_sense_is_answered_with_what_is_wrong(server: None, line: str, answer: str) -> None:
     async with connected() as client:
         await client.ask("name Ann")
-        assert await client.ask(line) == ['No: I do not understand that. "help" lists the commands.']
+        assert await client.ask(line) == [f"No: {answer}."]
         assert await client.ask("name Bob") == ["Hello, Bob."]
+
+
+async def test_each_command_of_the_help_has_a_form_of_its_own(server: None) -> None:
+    async with connected() as client:
+        commands = [text for line in await client.ask("help") for text in re.split(r"  +", line)[0].split(", ") if text]
+        assert sorted(commands) == sorted(form for form in lines.FORMS.values() if form != "help")
 
 
 @pytest.mark.parametrize("line", ["board", "score", "play D4", "pass", "resign"])
@@ -257,9 +272,15 @@ async def test_a_player_without_a_name_gets_no_seat(server: None) -> None:
 @pytest.mark.parametrize(
     ("line", "answer"),
     [
-        ("name", "No: a name has at least one character."),
-        ("name \x07", "No: a name has at most 20 characters, and all of them can be printed."),
-        ("watch ../x", 'No: a game has a name such as a-17: at most 20 of the characters a-z, 0-9 and "-".'),
+        ("name \x07", r"No: a name has at most 20 characters, and all of them can be printed, not '\x07'."),
+        (
+            "name " + "x" * 21,
+            f"No: a name has at most 20 characters, and all of them can be printed, not '{'x' * 20}….",
+        ),
+        (
+            "watch ../x",
+            "No: a game has a name such as a-17: at most 20 of the characters a-z, 0-9 and \"-\", not '../x'.",
+        ),
         (b"name \xff\xfe", "That is not UTF-8."),
     ],
 )
@@ -519,6 +540,7 @@ def test_a_file_of_games_belongs_to_one_server_at_a_time(tmp_path: Path) -> None
         (("--serve", "0", "--games", "no/folder"), "can't keep games in no/folder: unable to open database file"),
         (("--serve", "0", "--games", ""), "argument --games: '' is no file"),
         (("--observe",), "--observe needs --serve or --web: the story is too short to be watched"),
+        (("--games", "go.db"), "--games needs --serve or --web: the story keeps its game in memory"),
     ],
 )
 def test_wrong_arguments_get_one_line_and_status_2(arguments: tuple[str, ...], report: str) -> None:

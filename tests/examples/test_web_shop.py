@@ -31,6 +31,7 @@ from webshop.carts import Cart, Store, carts, open_database, store
 
 import trioreg
 from trioreg import Supervisor
+from trioreg.testing import crash
 
 SCRIPT = Path(web_shop.__file__)
 TEA = '{"thing": "tea", "count": 2}'
@@ -468,11 +469,16 @@ async def test_a_request_that_takes_too_long_does_not_hold_up_the_end(monkeypatc
         may_go_on.set()
 
 
+def live_page() -> bytes:
+    """The request of a page of the observer that is open."""
+    token = f"Authorization: Bearer {site.pages.token}"
+    return f"GET /observer/live/overview HTTP/1.1\r\nHost: localhost\r\n{token}\r\n\r\n".encode()
+
+
 async def test_an_open_page_of_the_observer_does_not_hold_up_the_end(mock_clock: MockClock) -> None:
     mock_clock.rate = 1
     async with shop() as supervisor, await connect() as client:
-        token = f"Authorization: Bearer {site.pages.token}"
-        await client.send_all(f"GET /observer/live/overview HTTP/1.1\r\nHost: localhost\r\n{token}\r\n\r\n".encode())
+        await client.send_all(live_page())
         shown = b""
         while b"event: look" not in shown:
             shown += await client.receive_some()
@@ -481,6 +487,24 @@ async def test_an_open_page_of_the_observer_does_not_hold_up_the_end(mock_clock:
         async for chunk in client:
             shown += chunk
         assert b"event: end" in shown
+
+
+async def test_an_open_page_of_the_observer_waits_for_the_next_server_if_one_crashes() -> None:
+    async with shop():
+        for _ in range(2):
+            web = shelf.names.whereis("web", of=server.Web)
+            assert web is not None
+            async with await connect() as client:
+                await client.send_all(live_page())
+                shown = b""
+                while b"event: look" not in shown:
+                    shown += await client.receive_some()
+                crash(web, OSError("the network is gone"))
+                async for chunk in client:
+                    shown += chunk
+                assert b"event: end" not in shown
+            await web.wait()
+            await shelf.names.wait_for("web")
 
 
 # The program
@@ -529,9 +553,29 @@ def test_a_host_that_is_none_gets_one_line_and_status_2(
 def test_a_database_that_can_not_be_opened_gets_one_line_and_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert run(monkeypatch, "--serve", "0", "--database", str(tmp_path)) == 2
-    report = f"web_shop.py: can't keep carts in {tmp_path}: unable to open database file\n"
+    path = tmp_path / "no folder" / "carts.db"
+    assert run(monkeypatch, "--serve", "0", "--database", str(path)) == 2
+    report = f"web_shop.py: can't keep carts in {path}: unable to open database file\n"
     assert capsys.readouterr() == ("", report)
+
+
+def test_a_second_shop_can_not_have_the_same_database(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path, link = tmp_path / "carts.db", tmp_path / "link.db"
+    link.symlink_to(path)
+    with shelf.alone(str(path)):
+        for each in (path, link):
+            assert run(monkeypatch, "--serve", "0", "--database", str(each)) == 2
+            report = f"web_shop.py: can't keep carts in {each}: another program has them\n"
+            assert capsys.readouterr() == ("", report)
+    with shelf.alone(str(path)):
+        pass
+
+
+def test_shops_that_keep_nothing_do_not_disturb_each_other() -> None:
+    with shelf.alone(":memory:"), shelf.alone(":memory:"):
+        pass
 
 
 def test_a_database_of_something_else_gets_one_line_and_status_2(
@@ -544,7 +588,17 @@ def test_a_database_of_something_else_gets_one_line_and_status_2(
     assert capsys.readouterr() == ("", report)
 
 
-@pytest.mark.parametrize("arguments", [("--serve", "tea"), ("--serve", "65536"), ("elephant",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--serve", "tea"),
+        ("--serve", "65536"),
+        ("elephant",),
+        ("--database", "."),
+        ("--database", ""),
+        ("--database", "x.db"),
+    ],
+)
 def test_wrong_arguments_get_the_usage_and_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, cast
 
 import pytest
 import trio
+from support.errors import Bang
+from support.supervisors import supervising
 from support.web import BEARER, Listener, app_of, ask, page_of, page_with, scope_of
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from trioreg import ChildSpec
 from trioreg._observer import NotThere
 from trioreg._observer_web.guard import SEND_SECONDS
 from trioreg._observer_web.state import MOST_STREAMS
@@ -71,38 +75,93 @@ async def test_a_stream_ends_with_the_program_and_says_so(autojump_clock: MockCl
     assert client.events[1:] == [("end", {})]
 
 
-async def test_the_mounting_server_ends_the_open_streams_and_later_ones_may_open(autojump_clock: MockClock) -> None:
-    app, first, later = app_of(page_with("x")), Listener(), Listener()
+async def test_a_live_page_ends_with_the_server_that_the_application_is_mounted_in(autojump_clock: MockClock) -> None:
+    app, client = app_of(page_with("x")), Listener()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(first.listen, app)
-        await trio.sleep(1)
-        app.end_live_pages()
-        await wait_all_tasks_blocked()
-        assert first.events[1:] == [("end", {})]
-        nursery.start_soon(later.listen, app)
-        await trio.sleep(1)
-        assert not later.is_over
-        app.end_live_pages()
-    assert later.events[1:] == [("end", {})]
+        with app.while_serving():
+            nursery.start_soon(client.listen, app)
+            await trio.sleep(1)
+            assert not client.is_over
+    assert client.events == [("look", html("x")), ("end", {})]
 
 
-async def test_a_stream_ends_that_is_at_its_first_look_when_the_mounting_server_ends(autojump_clock: MockClock) -> None:
-    def look(params: object) -> dict[str, object]:
-        app.end_live_pages()
-        return {"text": "x"}
-
-    app, client = app_of(page_of(look)), Listener()
+async def test_a_live_page_that_comes_after_the_end_of_its_server_ends_at_once(autojump_clock: MockClock) -> None:
+    app, client = app_of(page_with("x")), Listener()
+    with app.while_serving():
+        pass
     await client.listen(app)
     assert client.events[-1] == ("end", {})
 
 
-async def test_without_a_request_there_are_no_live_pages_to_end() -> None:
-    app_of().end_live_pages()
+async def test_a_live_page_ends_that_is_at_its_first_look_when_its_server_ends(autojump_clock: MockClock) -> None:
+    def look(params: object) -> dict[str, object]:
+        block.__exit__(None, None, None)
+        return {"text": "x"}
+
+    app, client = app_of(page_of(look)), Listener()
+    block = app.while_serving()
+    block.__enter__()
+    await client.listen(app)
+    assert client.events[-1] == ("end", {})
 
 
-def test_live_pages_are_ended_in_a_trio_run_only() -> None:
+async def test_live_pages_stay_open_again_when_the_server_runs_again(autojump_clock: MockClock) -> None:
+    app, client = app_of(page_with("x")), Listener()
+    with app.while_serving():
+        pass
+    async with trio.open_nursery() as nursery:
+        with app.while_serving():
+            nursery.start_soon(client.listen, app)
+            await trio.sleep(1)
+            assert not client.is_over
+
+
+async def test_live_pages_may_be_opened_while_another_server_of_the_application_runs(autojump_clock: MockClock) -> None:
+    app, first, second = app_of(page_with("x")), Listener(), Listener()
+    async with trio.open_nursery() as nursery:
+        with app.while_serving():
+            with app.while_serving():
+                nursery.start_soon(first.listen, app)
+                await trio.sleep(1)
+            await trio.sleep(1)
+            assert first.is_over
+            nursery.start_soon(second.listen, app)
+            await trio.sleep(1)
+            assert not second.is_over
+
+
+@pytest.mark.parametrize("cancels", [True, False], ids=["cancelled", "told"])
+async def test_a_live_page_of_a_server_that_is_restarted_is_not_told_that_the_program_is_over(
+    cancels: bool, autojump_clock: MockClock
+) -> None:
+    async def serve() -> None:
+        client = Listener()
+        clients.append(client)
+        async with trio.open_nursery() as nursery:
+            with nullcontext() if cancels else app.while_serving():
+                nursery.start_soon(client.listen, app)
+                await trio.sleep(1)
+                if len(clients) == 1:
+                    raise Bang
+                supervisor.stop()
+
+    app, clients = app_of(page_with("x")), list[Listener]()
+    async with supervising([ChildSpec(serve)]) as supervisor:
+        await trio.sleep(10)
+    assert [[name for name, _ in client.events] for client in clients] == [["look"], ["look", "end"]]
+
+
+def test_live_pages_are_opened_in_a_trio_run_only() -> None:
+    block = app_of().while_serving()
     with pytest.raises(RuntimeError):
-        app_of().end_live_pages()
+        block.__enter__()
+
+
+async def test_the_block_of_a_server_says_how_it_is_written() -> None:
+    block = app_of().while_serving()
+    assert repr(block) == "<pages.while_serving()>"
+    with pytest.raises(TypeError, match=r"write 'with pages.while_serving\(\)', not 'async with"):
+        await cast("Any", block).__aenter__()
 
 
 async def test_a_stream_that_is_cancelled_says_that_it_ends(autojump_clock: MockClock) -> None:

@@ -8,6 +8,7 @@ import pytest
 import trio
 from attrs import define
 from support.errors import Bang
+from support.faults import fail_once
 from support.pools import Hand, Site
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -17,21 +18,6 @@ from trioreg._pool.desk import Desk
 from trioreg._pool.line import Line
 from trioreg._pool.place import Place, Ticket
 from trioreg._pool.pool_engine import PoolEngine
-
-
-def fails_once(patch: pytest.MonkeyPatch, owner: Any, name: str, error: type[BaseException] = MemoryError) -> list[str]:
-    """Have the next call of a function raise. Returns a list that says so when it has."""
-    real = getattr(owner, name)
-    failed: list[str] = []
-
-    def function(*args: Any, **kwargs: Any) -> Any:
-        if not failed:
-            failed.append(name)
-            raise error
-        return real(*args, **kwargs)
-
-    patch.setattr(owner, name, function)
-    return failed
 
 
 def engine_of(pool: Pool[Any]) -> PoolEngine:
@@ -81,8 +67,8 @@ async def test_a_claim_that_fails_gives_its_worker_back_even_if_that_fails_at_fi
 ) -> None:
     async with open_pool(Hand, site, size=1) as pool:
         with monkeypatch.context() as patch:
-            fails_once(patch, owner, name, Bang)
-            failed = fails_once(patch, Desk, "give_back")
+            fail_once(patch, owner, name, Bang)
+            failed = fail_once(patch, Desk, "give_back")
             with pytest.raises(Bang):
                 async with pool.claim():
                     raise AssertionError("it must not begin")
@@ -106,7 +92,7 @@ async def test_a_caller_that_is_cancelled_before_it_could_be_woken_gives_its_wor
             nursery.start_soon(claim)
             await wait_all_tasks_blocked()
             with monkeypatch.context() as patch:
-                failed = fails_once(patch, Ticket, "wake")
+                failed = fail_once(patch, Ticket, "wake")
                 desk = engine_of(pool).desk
                 worker = desk.places[0].worker
                 assert worker is not None
@@ -206,7 +192,7 @@ async def test_a_caller_that_can_not_line_up_again_gets_the_error(
         place = desk.places[0]
         assert place.worker is not None
         with monkeypatch.context() as patch:
-            fails_once(patch, Desk, "_line_up_again", Bang)
+            fail_once(patch, Desk, "_line_up_again", Bang)
             with pytest.raises(Bang):
                 desk.ended(place, place.worker.cell)
         await wait_all_tasks_blocked()
@@ -225,7 +211,7 @@ async def test_a_caller_that_is_refused_gets_its_error_even_if_it_can_not_be_wok
         assert ticket is not None
         ticket.worker = place.worker.ticket = None
         with monkeypatch.context() as patch:
-            failed = fails_once(patch, Ticket, "wake")
+            failed = fail_once(patch, Ticket, "wake")
             desk._refuse(ticket, Bang())
             await wait_all_tasks_blocked()
         assert failed
@@ -305,7 +291,7 @@ class Panic(BaseException):
 async def test_a_worker_whose_end_fails_ends_the_pool_with_that_error(
     error: type[BaseException], site: Site, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    failed = fails_once(monkeypatch, Place, "wait_free", error)
+    failed = fail_once(monkeypatch, Place, "wait_free", error)
     with pytest.raises(BaseExceptionGroup) as raised:
         async with open_pool(Hand, site, size=2) as pool:
             await pool.resize(1)

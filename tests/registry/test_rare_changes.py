@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from support.faults import fail_once
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import Event, Registered, Registry, current_owner
@@ -122,21 +123,14 @@ async def test_a_task_that_waits_for_a_name_and_gets_it_by_a_transfer_is_woken_e
         task_status.started(current_owner())
         got.append(await names.acquire("leader"))
 
-    wake = AcquireQueues[Any, Any].wake
-    failures = [MemoryError()]
-
-    def fails_once(self: Any, queue: Any, owner: Any) -> None:
-        if failures:
-            raise failures.pop()
-        wake(self, queue, owner)
-
-    monkeypatch.setattr(AcquireQueues, "wake", fails_once)
+    failed = fail_once(monkeypatch, AcquireQueues, "wake")
     async with trio.open_nursery() as nursery:
         waiting: Any = await nursery.start(wait)
         await wait_all_tasks_blocked()
         names.transfer("leader", waiting)
         assert names.whereis("leader") == waiting
         await wait_all_tasks_blocked()
+        assert failed
         assert got == [waiting]
 
 

@@ -169,17 +169,19 @@ def fails_at_every_call(kind: Callable[[int], Fault], scenario: Callable[[Fault]
     raise AssertionError("the change still fails")
 
 
-def fail_once(monkeypatch: pytest.MonkeyPatch, holder: Any, name: str) -> None:
-    """The next call of a function raises `MemoryError`. Later ones are as before."""
+def fail_once(patch: pytest.MonkeyPatch, holder: Any, name: str, error: type[BaseException] = MemoryError) -> list[str]:
+    """The next call of a function raises. Later ones are as before. Returns a list that says so when it has raised."""
     original = getattr(holder, name)
-    failures: list[BaseException] = [MemoryError()]
+    failed: list[str] = []
 
     def called(*args: Any, **kwargs: Any) -> Any:
-        if failures:
-            raise failures.pop()
+        if not failed:
+            failed.append(name)
+            raise error
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(holder, name, called)
+    patch.setattr(holder, name, called)
+    return failed
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from support.watcher import rows
 from trioreg import Actor, ActorExited, ActorRef, Exit, Registry
 
 
-def assert_empty(*registries: Registry[Any, Any]) -> None:
-    for registry in registries:
+def assert_empty(first: Registry[Any, Any], *others: Registry[Any, Any]) -> None:
+    for registry in (first, *others):
         assert registry.count() == 0
         assert rows(registry) == []
 

@@ -406,7 +406,7 @@ def test_pytest_trio_may_be_loaded_by_the_name_of_its_module(marked: pytest.Pyte
 def test_without_pytest_trio_a_fixture_says_what_to_install_and_other_tests_go_on(marked: pytest.Pytester) -> None:
     output = str(marked.runpytest_inprocess(*PLAIN, "-p", "no:trio").stdout)
     assert outcome(output, "test_plain") == "PASSED"
-    needs = "the fixture 'dynamic_supervisor' needs pytest-trio: pip install 'trioreg[testing]'"
+    needs = "the fixture 'dynamic_supervisor' needs pytest-trio: pip install \"trioreg[testing]\""
     assert needs in text(output, "test_marked")
     assert "pytest_plugin.py" not in output
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route, Router
 
 from .._observer import PAGES, BadParam, NotThere, Page, Params
-from .._runtime import Identity, current_run
+from .._runtime import Identity
 from .act import answer, question
 from .addresses import Hosts
 from .answers import Refused, plain, refused
@@ -24,6 +24,7 @@ from .sessions import Sessions, require_token
 from .state import State
 from .static_files import file_of
 from .stream import Stream
+from .while_serving import WhileServing
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -82,26 +83,26 @@ class ObserverApp(Identity):
             raise ValueError(f'base must be an address as in "http://127.0.0.1:8000/observer", not {base!r}')
         return f"{base.rstrip('/')}/?token={self.token}"
 
-    def end_live_pages(self) -> None:
-        """End the live pages that are open in this Trio run. Each shows that the program is over, and asks no more.
+    def while_serving(self) -> AbstractContextManager[None]:
+        """A block for your server: the live pages in this Trio run end at its end.
 
         A live page is a request without an end, so a server that waits for its running requests would wait for it.
-        Call this when the server into which you have mounted the application begins to shut down::
+        Leave the block when your server begins to shut down::
 
-            try:
+            with pages.while_serving():
                 await trio.serve_listeners(talk, listeners, handler_nursery=connections)
-            finally:
-                pages.end_live_pages()
 
-        `trioreg.observer.serve` and `trioreg.observer.Observer` do it by themselves. Not a checkpoint; it costs as much
-        as there are live pages, at most 32.
+        If your server is an actor, or runs in one, and only this actor is restarted, the pages ask again until the next
+        server answers. Otherwise they show that the program is over. A live page that is asked for later, through a
+        connection that is still open, ends at once, until the block is entered again.
+
+        `trioreg.observer.serve` and `trioreg.observer.Observer` do it by themselves. Entering and leaving are not
+        checkpoints. Leaving costs as much as there are live pages, at most 32.
 
         Raises:
-            RuntimeError: It is not called in a Trio run.
+            RuntimeError: It is not entered in a Trio run.
         """
-        current_run()
-        with suppress(LookupError):  # there was no request yet
-            self._state_of_run.get().end_open_streams()
+        return WhileServing(lambda: self.state)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI interface."""

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
 
 from .._actors import Actor
-from .._supervision import Child
+from .program_end import is_program_over
 from .serving import open_listeners, settings_of
-
-if TYPE_CHECKING:
-    from .._supervision import Engine
 
 
 class Observer(Actor):
@@ -41,14 +37,4 @@ class Observer(Actor):
 
     async def on_start(self) -> None:
         opened = await open_listeners(self._settings)
-        self.start_soon(opened.run, self._is_program_over)
-
-    def _is_program_over(self) -> bool:
-        """Whether the whole tree ends. Its own exit can't say it: it is shut down to be restarted, too."""
-        cell = self.ref._cell
-        child = None if cell is None else getattr(cell.life, "child", None)
-        is_closing = True
-        while isinstance(child, Child):
-            engine = cast("Engine", child.parent)
-            is_closing, child = engine.is_closing(), engine.own_child
-        return is_closing
+        self.start_soon(opened.run, is_program_over)

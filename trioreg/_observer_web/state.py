@@ -26,7 +26,7 @@ class State:
     Attributes:
         observation: What is observed.
         sessions: Who may look.
-        ending: Set when the streams are to end.
+        ending: Set when the streams are to end. A stream that is opened then ends at once.
         says_goodbye: Whether a stream that ends, or is cancelled, tells its page that the program is over. While a
             server of ours runs, it does not: if the server fails, the program goes on.
     """
@@ -37,6 +37,7 @@ class State:
         self.ending: trio.Event = trio.Event()
         self.says_goodbye: bool = True
         self._streams = 0
+        self._servers = 0
 
     def begin(self) -> None:
         """A server of ours starts, or starts again: live streams may be opened until `end`."""
@@ -52,10 +53,18 @@ class State:
             self.observation.log.detach()
         self.ending.set()
 
-    def end_open_streams(self) -> None:
-        """End the live streams that are open now. More may be opened after that."""
+    def begin_serving(self) -> None:
+        """A server of the user's that has this application in it starts, or starts again."""
+        self._servers += 1
+        if self.ending.is_set():
+            self.ending = trio.Event()
+
+    def end_serving(self) -> None:
+        """It ends: so do all live streams, and those that are opened later, until a server starts."""
+        self._servers -= 1
         self.ending.set()
-        self.ending = trio.Event()
+        if self._servers:  # the pages of the other server open new streams
+            self.ending = trio.Event()
 
     @contextmanager
     def one_stream(self) -> Generator[None]:

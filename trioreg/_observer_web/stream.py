@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from .program_end import is_program_over
+
 if TYPE_CHECKING:
     from starlette.types import Receive, Send
 
@@ -38,7 +40,7 @@ class Stream:
         look: Gives the HTML of the page as it is now.
         page: The page.
         watch: Says when it is time for a look.
-        state: It has an event for the end of the program.
+        state: It has an event for the end of the server.
     """
 
     def __init__(self, look: Callable[[], Awaitable[str]], page: Page, watch: Watch, state: State) -> None:
@@ -50,7 +52,7 @@ class Stream:
         self._silent_since = 0.0
 
     async def run(self, receive: Receive, send: Send) -> None:
-        """Send looks until the client goes, or the program ends."""
+        """Send looks until the client goes, or the server ends."""
         ending = self._state.ending
         # The first look comes before the headers: a page that is not there is an error with its status.
         first = await self._next_look()
@@ -65,14 +67,14 @@ class Stream:
             says_goodbye = False
             nursery.cancel_scope.cancel()
 
-        async def end_with_program() -> None:
+        async def end_with_server() -> None:
             await ending.wait()
             nursery.cancel_scope.cancel()
 
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(end_with_client)
-                nursery.start_soon(end_with_program)
+                nursery.start_soon(end_with_server)
                 try:
                     await self._send_looks(first, send)
                 except (trio.Cancelled, GeneratorExit):
@@ -84,7 +86,7 @@ class Stream:
                 raise error
         finally:
             error = None  # its traceback leads here: no cycle
-            if says_goodbye and self._state.says_goodbye:
+            if says_goodbye and self._state.says_goodbye and is_program_over():
                 # Also if this task is cancelled: the page shows that the program is over, and does not ask again.
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + GOODBYE_SECONDS):
                     await send(_body(event_of("end", {}), more=False))
