@@ -20,9 +20,9 @@ from contextlib import nullcontext
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias, cast
 
-from trio.lowlevel import enable_ki_protection
+from trio.lowlevel import current_task, enable_ki_protection
 
-from .._runtime import CallCycle, current_actor
+from .._runtime import WOKEN, CallCycle, current_actor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -134,11 +134,24 @@ class StartWait(Wait):
 
 
 class RoomWait(Wait):
-    """A wait for room in the mailbox of an actor."""
+    """A wait of the current task for room in the mailbox of an actor, or in the buffer of one of its subscriptions.
 
-    __slots__ = ()
+    The actor makes room as it takes a message, and may wait for the sender in the same step. So the wait is over when
+    the sender is woken, and not only when it has its turn.
+    """
+
+    __slots__ = ("_task",)
 
     kind = "room"
+
+    def __init__(self, target: Owner, waits: dict[Wait, None] | None) -> None:
+        super().__init__(target, waits)
+        self._task = current_task()
+
+    @property
+    def node(self) -> Node | None:
+        sleeper = self._task.custom_sleep_data
+        return None if sleeper is None or sleeper is WOKEN else super().node
 
 
 class YieldingWait(Wait):
