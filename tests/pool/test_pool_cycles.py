@@ -427,6 +427,35 @@ async def test_a_task_that_has_claimed_the_worker_of_its_key_is_refused(autojump
             await use(pool, "call", key="a")
 
 
+async def test_a_task_that_has_claimed_the_worker_that_is_to_leave_is_refused_and_nothing_has_changed(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pool(Asker, NO_POOLS, size=3, name="askers") as pool:
+        async with pool.claim(), pool.claim() as second:
+            with trio.fail_after(1), pytest.raises(CallCycle) as caught:
+                await pool.resize(1)
+            assert caught.value.path == (current_owner(), second, current_owner())
+            assert "'askers'" in caught.value.__notes__[0]
+            assert (len(pool), pool.statistics().idle) == (3, 1)
+            await pool.resize(2)
+        await pool.resize(1)
+
+
+async def test_a_task_that_has_claimed_a_worker_that_is_leaving_may_not_wait_for_its_place(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pool(Asker, NO_POOLS, size=2) as pool, pool.claim(), pool.claim():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pool.resize, 1)
+            await wait_all_tasks_blocked()
+            with trio.fail_after(1), pytest.raises(CallCycle):
+                await pool.resize(2)  # its turn would never come
+            nursery.cancel_scope.cancel()
+        with trio.fail_after(1), pytest.raises(CallCycle):
+            await pool.resize(2)
+        assert len(pool) == 1
+
+
 @pytest.mark.parametrize("end", ["is given back", "is killed", "has crashed", "is joined by a new one"])
 async def test_a_task_with_claims_waits_for_a_worker_that_can_become_free(end: str, autojump_clock: MockClock) -> None:
     async with open_pool(Asker, NO_POOLS, size=2) as pool, trio.open_nursery() as nursery:

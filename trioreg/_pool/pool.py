@@ -257,7 +257,7 @@ class Pool(PoolMap[A]):
         Two tasks that change the size take turns.
 
         Raises:
-            CallCycle: The worker that is to leave waits for the caller.
+            CallCycle: A worker that is to leave waits for the caller, or the task that makes the call has claimed it.
             NotRunning: No supervisor runs the pool (any more).
             TypeError, ValueError: ``size`` is not an int of at least 1.
             Exception: What the ``__init__`` or ``on_start`` of a new worker raised.
