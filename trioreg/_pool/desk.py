@@ -197,7 +197,7 @@ class Desk:
                     # A place that comes serves the callers of any worker, and a key may move to it.
                     others_come = self._is_growing and (ticket.place is None or self._settings.strategy == "by_key")
                     places = partial(self._places_of, ticket)
-                    ticket.wait = begin_wait(places, self._settings.name, others_come=others_come)
+                    ticket.wait = begin_wait(ticket, places, self._settings.name, others_come=others_come)
                     try:
                         ticket.task = current_task()
                         ticket.task.custom_sleep_data = ticket

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from .._actors import Cell, Wait
-    from .place import Place
+    from .place import Place, Ticket
 
 
-def begin_wait(places: Callable[[], Sequence[Place]], pool: str, *, others_come: bool) -> Wait | None:
+def begin_wait(ticket: Ticket, places: Callable[[], Sequence[Place]], pool: str, *, others_come: bool) -> Wait | None:
     """The current task waits for a worker of any of these places. Call `Wait.end_wait` at the end.
 
     Args:
+        ticket: It stands for the task in the line.
         places: The places.
         pool: The name of the pool.
         others_come: Whether there may be more places soon, without this task.
@@ -49,7 +50,7 @@ def begin_wait(places: Callable[[], Sequence[Place]], pool: str, *, others_come:
             )
             raise error
     note = f"all workers of the pool {pool!r} wait: give this work a pool of its own"
-    return begin_wait_for_any(lambda: [place.blocker for place in places()], task, note)
+    return begin_wait_for_any(lambda: [None] if ticket.is_woken else [p.blocker for p in places()], task, note)
 
 
 def cycle_of_claims(places: Sequence[Place], task: Task) -> CallCycle | None:
