@@ -133,16 +133,14 @@ class StartWait(Wait):
     kind = "start"
 
 
-class RoomWait(Wait):
-    """A wait of the current task for room in the mailbox of an actor, or in the buffer of one of its subscriptions.
+class SleepingWait(Wait):
+    """A wait of the current task, which has something in its ``custom_sleep_data`` while it is asleep.
 
-    The actor makes room as it takes a message, and may wait for the sender in the same step. So the wait is over when
-    the sender is woken, and not only when it has its turn.
+    The wait is over when the task is woken, and not only when it has its turn: what has woken it may be the actor that
+    is waited for, and that may wait for this task in the same step.
     """
 
     __slots__ = ("_task",)
-
-    kind = "room"
 
     def __init__(self, target: Owner, waits: dict[Wait, None] | None) -> None:
         super().__init__(target, waits)
@@ -152,6 +150,14 @@ class RoomWait(Wait):
     def node(self) -> Node | None:
         sleeper = self._task.custom_sleep_data
         return None if sleeper is None or sleeper is WOKEN else super().node
+
+
+class RoomWait(SleepingWait):
+    """A wait for room in the mailbox of an actor, or in the buffer of one of its subscriptions."""
+
+    __slots__ = ()
+
+    kind = "room"
 
 
 class YieldingWait(Wait):
