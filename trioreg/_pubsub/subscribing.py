@@ -225,23 +225,27 @@ class SubscribedBlock(AsyncBlock, AbstractAsyncContextManager[Feed[M] | None], G
     async def __aenter__(self) -> Feed[M] | None:
         if self._is_entered:
             raise RuntimeError(f"this subscribe({self._topic!r}) is already entered: make another one")
-        await checkpoint()
-        topic = self._topic
-        kept = self._retained.all() if isinstance(topic, Wildcard) else None
-        feed = self._begin()  # in the same step: what is published after it waits in the buffer
-        if kept and feed is not None:
-            try:
-                first = await those_that_match(cast("Wildcard", topic), kept)
-                if first:
-                    feed._begin_with(first)
-            except BaseException:
-                try:
-                    feed.close()
-                except (MemoryError, RecursionError):
-                    do_later(current_trio_token(), feed.close)
-                raise
-        self._feed = feed
         self._is_entered = True
+        try:
+            await checkpoint()
+            topic = self._topic
+            kept = self._retained.all() if isinstance(topic, Wildcard) else None
+            feed = self._begin()  # in the same step: what is published after it waits in the buffer
+            if kept and feed is not None:
+                try:
+                    first = await those_that_match(cast("Wildcard", topic), kept)
+                    if first:
+                        feed._begin_with(first)
+                except BaseException:
+                    try:
+                        feed.close()
+                    except (MemoryError, RecursionError):
+                        do_later(current_trio_token(), feed.close)
+                    raise
+        except BaseException:
+            self._is_entered = False
+            raise
+        self._feed = feed
         return feed
 
     @enable_ki_protection
