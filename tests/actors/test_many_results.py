@@ -166,6 +166,40 @@ async def test_other_references_are_refused_with_their_place(wait: Callable[[Any
             await wait(job)
 
 
+@pytest.mark.parametrize("end", ["is won", "is cancelled"])
+async def test_a_function_may_wait_for_an_actor_whose_race_is_over_before_that_has_its_turn(
+    end: str, autojump_clock: MockClock
+) -> None:
+    class Racer(Actor):
+        async def race(self, refs: list[ActorRef[Function[Any]]]) -> None:
+            with scope:
+                await race(refs)
+
+        def answer(self) -> str:
+            return "here"
+
+    async def winner() -> None:
+        await go.wait()
+        if end == "is cancelled":
+            scope.cancel()
+            await trio.sleep(1)
+
+    async def loser() -> str:
+        await go.wait()
+        await trio.lowlevel.checkpoint()
+        return await racer.call(Racer.answer)
+
+    for _ in range(20):  # the order of the tasks in one pass is random
+        go, scope = trio.Event(), trio.CancelScope()
+        async with supervised() as supervisor:
+            racer = await supervisor.start_child(Racer)
+            refs: list[Any] = [await supervisor.start_child(each, restart="temporary") for each in (winner, loser)]
+            racer.cast_nowait(Racer.race, refs)
+            await wait_all_tasks_blocked()
+            go.set()
+            assert await refs[1].result() == "here"
+
+
 async def test_a_function_that_waits_for_itself_gets_a_call_cycle(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
 

@@ -132,6 +132,63 @@ async def test_a_wait_for_room_that_is_over_is_not_part_of_a_cycle(autojump_cloc
         assert await slow.call(Slow.ask, eager) == "here"
 
 
+async def test_an_actor_may_wait_for_a_sender_in_the_step_in_which_it_lets_its_message_in(
+    autojump_clock: MockClock,
+) -> None:
+    class Narrower(SecretAgent):
+        mailbox_size = 1
+
+        async def hold(self, until: trio.Event) -> None:
+            await until.wait()
+
+        async def ask(self, other: ActorRef[SecretAgent]) -> None:
+            self.note(await other.call(SecretAgent.read))
+
+    class Sender(SecretAgent):
+        async def tell(self, narrow: ActorRef[Narrower]) -> None:
+            await narrow.cast(Narrower.note, "told")
+            self.note("sent")
+
+    async with supervised() as supervisor:
+        narrow = await supervisor.start_child(Narrower, restart="temporary")
+        sender = await supervisor.start_child(Sender, restart="temporary")
+        until = trio.Event()
+        narrow.cast_nowait(Narrower.hold, until)
+        await wait_all_tasks_blocked()
+        narrow.cast_nowait(Narrower.ask, sender)
+        sender.cast_nowait(Sender.tell, narrow)
+        await wait_all_tasks_blocked()
+        until.set()
+        await wait_all_tasks_blocked()
+        assert await narrow.call(SecretAgent.read) == [["sent"], "told"]
+
+
+@pytest.mark.parametrize("how", ["stop", "wait"])
+async def test_an_actor_may_wait_for_one_whose_wait_for_its_end_is_cancelled_in_this_step(
+    how: str, autojump_clock: MockClock
+) -> None:
+    class Impatient(SecretAgent):
+        async def end(self, other: ActorRef[Last]) -> None:
+            with scope:
+                await (other.stop() if how == "stop" else other.wait())
+
+    class Last(SecretAgent):
+        async def ask(self, other: ActorRef[SecretAgent]) -> None:
+            await trio.sleep(1)
+            scope.cancel()
+            got.append(await other.call(SecretAgent.echo, "here"))
+
+    scope = trio.CancelScope()
+    got: list[str] = []
+    async with supervised() as supervisor:
+        impatient = await supervisor.start_child(Impatient, restart="temporary")
+        last = await supervisor.start_child(Last, restart="temporary")
+        last.cast_nowait(Last.ask, impatient)
+        await impatient.call(Impatient.end, last)
+        await wait_all_tasks_blocked()
+    assert got == ['James Bond says: "here"']
+
+
 async def test_a_background_task_may_wait_for_room_in_the_mailbox_of_its_actor(autojump_clock: MockClock) -> None:
     class Beside(SecretAgent):
         mailbox_size = 1

@@ -29,3 +29,6 @@ async def test_map_is_for_a_method_of_the_workers(autojump_clock: MockClock) -> 
         with pytest.raises(TypeError, match=r"^method must be a method of the workers' class, not 'work'$"):
             async with pool.map("work", [1]):
                 pass
+        for method in (len, Hand.crash):  # no method of that class, and one that takes no item
+            with pytest.raises(TypeError):
+                pool.map(method, [1], on_error="return")

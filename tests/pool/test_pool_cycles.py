@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import AsyncExitStack, nullcontext
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from trioreg import (
     ActorExited,
     ActorRef,
     CallCycle,
+    NotRunning,
     Pool,
     current_owner,
     open_pool,
@@ -369,6 +371,48 @@ async def test_a_worker_that_is_leaving_may_not_wait_for_its_own_place(autojump_
         assert (got, len(pool)) == (["refused"], 1)
 
 
+@pytest.mark.parametrize("end", ["is cancelled", "is refused"])
+async def test_a_worker_may_wait_for_an_actor_whose_wait_for_the_pool_ends_in_this_step(
+    end: str, autojump_clock: MockClock
+) -> None:
+    """The actor goes on when it has its turn: it does not wait for the worker any more."""
+
+    class Patient(Actor):
+        async def wait_for(self, pool: Pool[Any]) -> None:
+            with scope:
+                await pool.call(Asker.answer)
+
+        @raises(NotRunning)
+        async def wait_for_the_end_of(self, pool: Pool[Any]) -> None:
+            await pool.call(Asker.answer)
+
+        def answer(self) -> str:
+            return "answered"
+
+    class Busy(Asker):
+        async def end_and_ask(self, function: Callable[[], object], patient: ActorRef[Patient]) -> None:
+            await trio.sleep(1)
+            function()
+            got.append(await patient.call(Patient.answer))
+
+    got: list[str] = []
+    scope = trio.CancelScope()
+    async with open_pool(Busy, NO_POOLS, size=1) as pool, open_supervisor() as supervisor:
+        patient = await supervisor.start_child(Patient)
+        engine = pool._engine
+        assert engine is not None
+        function = engine.desk.close if end == "is refused" else scope.cancel
+        await pool.cast(Busy.end_and_ask, function, patient)
+        if end == "is refused":
+            with pytest.raises(NotRunning):
+                await patient.call(Patient.wait_for_the_end_of, pool)
+        else:
+            await patient.call(Patient.wait_for, pool)
+        await wait_all_tasks_blocked()
+        assert got == ["answered"]
+        supervisor.stop()
+
+
 # A task with claims
 
 
@@ -425,6 +469,35 @@ async def test_a_task_that_has_claimed_the_worker_of_its_key_is_refused(autojump
     async with open_pool(Asker, NO_POOLS, size=5, strategy="by_key") as pool, pool.claim(key="a"):
         with trio.fail_after(1), pytest.raises(CallCycle):
             await use(pool, "call", key="a")
+
+
+async def test_a_task_that_has_claimed_the_worker_that_is_to_leave_is_refused_and_nothing_has_changed(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pool(Asker, NO_POOLS, size=3, name="askers") as pool:
+        async with pool.claim(), pool.claim() as second:
+            with trio.fail_after(1), pytest.raises(CallCycle) as caught:
+                await pool.resize(1)
+            assert caught.value.path == (current_owner(), second, current_owner())
+            assert "'askers'" in caught.value.__notes__[0]
+            assert (len(pool), pool.statistics().idle) == (3, 1)
+            await pool.resize(2)
+        await pool.resize(1)
+
+
+async def test_a_task_that_has_claimed_a_worker_that_is_leaving_may_not_wait_for_its_place(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pool(Asker, NO_POOLS, size=2) as pool, pool.claim(), pool.claim():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pool.resize, 1)
+            await wait_all_tasks_blocked()
+            with trio.fail_after(1), pytest.raises(CallCycle):
+                await pool.resize(2)  # its turn would never come
+            nursery.cancel_scope.cancel()
+        with trio.fail_after(1), pytest.raises(CallCycle):
+            await pool.resize(2)
+        assert len(pool) == 1
 
 
 @pytest.mark.parametrize("end", ["is given back", "is killed", "has crashed", "is joined by a new one"])

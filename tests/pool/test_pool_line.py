@@ -125,6 +125,29 @@ async def test_a_caller_that_was_given_a_worker_in_the_step_in_which_the_pool_en
         assert (refused, site.done, site.stopped) == (["refused"], [], 1)
 
 
+@pytest.mark.parametrize("is_claim", [False, True])
+async def test_a_caller_in_line_that_is_cancelled_in_the_step_in_which_the_pool_ends_is_cancelled(
+    is_claim: bool, autojump_clock: MockClock
+) -> None:
+    site = Site()
+    async with open_pool(Hand, site, size=1) as pool, trio.open_nursery() as nursery:
+
+        async def ask() -> None:
+            if is_claim:
+                async with pool.claim():
+                    site.done.append("too late")
+            else:
+                await pool.call(Hand.note, "too late")
+
+        async with pool.claim():
+            nursery.start_soon(ask)
+            await wait_all_tasks_blocked()
+            assert pool._engine is not None
+            pool._engine.desk.close()
+            nursery.cancel_scope.cancel()  # `NotRunning` would leave the nursery
+    assert (nursery.cancel_scope.cancelled_caught, site.done) == (True, [])
+
+
 @pytest.mark.parametrize("strategy", ["idle_first", "round_robin", "least_loaded"])
 async def test_all_callers_in_line_are_refused_when_the_pool_ends(strategy: Any, autojump_clock: MockClock) -> None:
     site = Site()

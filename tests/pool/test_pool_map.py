@@ -224,3 +224,9 @@ async def test_the_arguments_of_map_are_checked(autojump_clock: MockClock) -> No
             wrong: Any = options
             with pytest.raises((TypeError, ValueError), match=error):
                 hands.map(Hand.note, [1], **wrong)
+
+
+async def test_with_by_key_a_map_needs_a_function_for_the_keys(autojump_clock: MockClock) -> None:
+    async with open_pool(Hand, Site(), size=1, strategy="by_key") as pool:
+        with pytest.raises(TypeError, match=r"^key is missing"):  # it would be the failure of each item
+            pool.map(Hand.note, [1], on_error="return")

@@ -302,8 +302,10 @@ async def test_a_key_whose_hash_raises_costs_only_its_own_caller_the_place_in_li
 async def test_a_change_of_the_size_that_is_cancelled_goes_on(autojump_clock: MockClock) -> None:
     async with open_pool(Hand, Site(), size=2) as pool:
         async with pool.claim(), pool.claim():
-            with trio.move_on_after(1):
-                await pool.resize(1)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(pool.resize, 1)
+                await wait_all_tasks_blocked()
+                nursery.cancel_scope.cancel()
             assert (len(pool), len(pool.workers())) == (1, 2)
         await wait_all_tasks_blocked()
         assert (len(pool), len(pool.workers())) == (1, 1)

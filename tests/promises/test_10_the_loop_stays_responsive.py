@@ -26,6 +26,7 @@ from trioreg import (
     OnDemandSupervisor,
     PubSub,
     Registry,
+    Wildcard,
     open_dynamic_supervisor,
 )
 
@@ -125,6 +126,18 @@ async def publish_to_tasks(size: int) -> int:
     return most
 
 
+async def subscribe_to_a_pattern(size: int) -> int:
+    topics: PubSub[str, int] = PubSub("topics")
+    for number in range(size):
+        topics.publish_nowait(f"topic.{number}", number, retain=True)
+
+    async def work() -> None:
+        async with topics.subscribe(Wildcard("*.*")) as feed:
+            assert await feed.receive() == 0
+
+    return await longest_pass(work)
+
+
 async def end_a_supervisor(size: int) -> int:
     async with open_dynamic_supervisor() as outer:
         inner = await outer.start_child(DynamicSupervisor, restart="temporary")
@@ -204,6 +217,7 @@ STORIES: list[Story] = [
     select_and_count,
     publish_to_actors,
     publish_to_tasks,
+    subscribe_to_a_pattern,
     end_a_supervisor,
     retire_on_demand,
     end_on_demand,

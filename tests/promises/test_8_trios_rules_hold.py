@@ -23,10 +23,12 @@ import trioreg
 from trioreg import (
     Actor,
     ActorRef,
+    Address,
     ChildSpec,
     DynamicSupervisor,
     Feed,
     Function,
+    NotRunning,
     OnDemand,
     Partitions,
     PartitionSupervisor,
@@ -294,6 +296,32 @@ async def test_a_shutdown_that_cancels_an_actor_swallows_no_cancellation_of_the_
             await trio.lowlevel.checkpoint()
     assert scope.cancelled_caught
     assert len(ended) == 1
+
+
+NOT_RUNNING: dict[str, Callable[[Pool[Quick], Address[Quick]], Awaitable[object]]] = {
+    "Pool.call": lambda pool, _: pool.call(Quick.work),
+    "Pool.cast": lambda pool, _: pool.cast(Quick.work),
+    "Pool.claim": lambda pool, _: pool.claim().__aenter__(),
+    "Pool.resize": lambda pool, _: pool.resize(2),
+    "Address.call": lambda _, address: address.call(Quick.work),
+    "Address.cast": lambda _, address: address.cast(Quick.work),
+    "Address.send": lambda _, address: address.send("hello"),
+}
+
+
+@pytest.mark.parametrize("which", NOT_RUNNING)
+async def test_who_is_cancelled_does_not_learn_that_a_pool_or_an_actor_on_demand_does_not_run(
+    which: str, autojump_clock: MockClock
+) -> None:
+    on_demand: OnDemand[str, Quick] = OnDemand("none", Quick)
+    use = NOT_RUNNING[which]
+    pool = Pool("none", Quick, size=1)
+    with pytest.raises(NotRunning):
+        await use(pool, on_demand.via("key"))
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await use(pool, on_demand.via("key"))
+    assert scope.cancelled_caught
 
 
 FROM_ANOTHER_RUN: dict[str, Callable[[World], object]] = {

@@ -227,6 +227,32 @@ async def test_an_actor_whose_message_has_got_in_may_wait_for_the_publisher(
         assert await ref.call(Reader.all) == [0, 1, 2]
 
 
+async def test_an_actor_may_wait_for_a_publisher_in_the_step_in_which_it_lets_its_message_in(
+    ticks: PubSub[Any, Any], autojump_clock: MockClock
+) -> None:
+    class Publisher(Reader):
+        async def publish(self) -> None:
+            self.got.append(await ticks.publish("a", self.ref))
+
+    class Asking(Reader):
+        async def ask(self, publisher: ActorRef[Publisher]) -> None:
+            self.got.append(await publisher.call(Publisher.all))
+
+    async with supervised() as supervisor:
+        publisher = await supervisor.start_child(Publisher, restart="temporary")
+        ref = await supervisor.start_child(Asking, restart="temporary")
+        ticks.join("a", Asking.ask, owner=ref, buffer=1, overflow="wait")
+        until = trio.Event()
+        ref.cast_nowait(Reader.hold, until)
+        await wait_all_tasks_blocked()
+        ticks.publish_nowait("a", publisher)
+        publisher.cast_nowait(Publisher.publish)
+        await wait_all_tasks_blocked()
+        until.set()  # the actor takes a message, which wakes the publisher, and asks it before it has its turn
+        await wait_all_tasks_blocked()
+        assert await ref.call(Reader.all) == [[1], [1]]
+
+
 async def test_an_actor_that_waits_for_room_with_itself_is_a_cycle(
     ticks: PubSub[Any, Any], autojump_clock: MockClock
 ) -> None:

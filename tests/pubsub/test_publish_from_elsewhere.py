@@ -53,6 +53,24 @@ async def test_a_message_that_is_dropped_may_publish_when_it_goes(autojump_clock
         assert feed.dropped == 3
 
 
+async def test_a_message_that_is_dropped_and_publishes_takes_none_from_those_for_which_publishers_wait(
+    autojump_clock: MockClock,
+) -> None:
+    ticks: PubSub[Any, Any] = PubSub("ticks")
+    async with supervised() as supervisor, ticks.subscribe("a", buffer=1, overflow="drop_oldest") as lossy:
+        ref = await supervisor.start_child(Reader)
+        ticks.join("a", Reader.take, owner=ref, buffer=1, overflow="wait")
+        async with ticks.subscribe("a", buffer=1, overflow="wait") as feed:
+            ticks.publish_nowait("a", Farewell(ticks))
+            await wait_all_tasks_blocked()
+            (await ref.call(Reader.all)).clear()
+            messages(feed)
+            assert ticks.publish_nowait("a", 1) == 3  # the first feed drops the farewell, which publishes in between
+            await wait_all_tasks_blocked()
+            assert (messages(feed), await ref.call(Reader.all)) == (["farewell", 1], ["farewell", 1])
+            assert lossy.dropped == 2
+
+
 async def test_another_thread_publishes_through_trio_from_thread(autojump_clock: MockClock) -> None:
     ticks: PubSub[Any, Any] = PubSub("ticks")
 

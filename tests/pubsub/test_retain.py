@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import trio
-from support.inside import assert_no_subscription, slices_of
+from support.inside import assert_no_subscription, retained_at_a_time, slices_of
 from support.supervisors import supervised
 from support.topics import Reader, messages
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -44,6 +44,71 @@ async def test_a_pattern_gets_the_retained_message_of_each_topic_that_it_matches
     async with ticks.subscribe(Wildcard("a.*")) as some, ticks.subscribe(Wildcard("#")) as every:
         assert messages(some) == ["a.1", "a.2"]
         assert messages(every) == ["a.1", "a.2", "b.1"]
+
+
+async def test_a_pattern_gets_many_retained_messages_as_they_were_when_it_came_and_then_what_is_published(
+    ticks: PubSub[Any, Any], autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retained_at_a_time(monkeypatch, 2)
+    for number in range(10):
+        ticks.publish_nowait(f"a.{number}", number, retain=True)
+    got: list[Any] = []
+
+    async def subscribe() -> None:
+        async with ticks.subscribe(Wildcard("a.#")) as feed:
+            got.extend(messages(feed))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(subscribe)
+        while not len(ticks):
+            await trio.lowlevel.checkpoint()
+        assert not got  # other tasks run on the way
+        assert ticks.publish_nowait("a.9", "more", retain=True) == 1
+        ticks.forget("a.8")
+    assert got == [*range(10), "more"]
+
+
+async def test_a_task_that_waits_gets_a_message_though_its_pattern_matches_no_retained_one(
+    ticks: PubSub[Any, Any], autojump_clock: MockClock
+) -> None:
+    ticks.publish_nowait("b", 0, retain=True)
+    got: list[Any] = []
+    is_there = False
+
+    async def subscribe() -> None:
+        nonlocal is_there
+        async with ticks.subscribe(Wildcard("a.#"), buffer=0) as feed:
+            is_there = True
+            got.append(await feed.receive())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(subscribe)
+        while not is_there:
+            await trio.lowlevel.checkpoint()
+        assert ticks.publish_nowait("a", 1) == 1
+    assert got == [1]
+
+
+async def test_a_pattern_whose_entry_is_cancelled_at_any_step_leaves_no_subscription(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retained_at_a_time(monkeypatch, 2)
+    for steps in range(8):
+        ticks: PubSub[Any, Any] = PubSub("ticks")
+        for number in range(10):
+            ticks.publish_nowait(f"a.{number}", number, retain=True)
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+
+                async def subscribe(ticks: PubSub[Any, Any] = ticks) -> None:
+                    async with ticks.subscribe(Wildcard("a.#")):
+                        await trio.sleep_forever()
+
+                nursery.start_soon(subscribe)
+                for _ in range(steps):
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                scope.cancel()
+        assert_no_subscription(ticks)
 
 
 async def test_forget_drops_it(ticks: PubSub[Any, Any]) -> None:

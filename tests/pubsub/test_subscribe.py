@@ -182,6 +182,30 @@ async def test_a_block_is_entered_once() -> None:
     assert_no_subscription(ticks)
 
 
+async def test_a_block_that_one_task_is_entering_can_not_be_entered_by_another_one(autojump_clock: MockClock) -> None:
+    ticks: PubSub[str, int] = PubSub("ticks")
+    block = ticks.subscribe("a")
+    refused: list[str] = []
+
+    async def enter() -> None:
+        try:
+            async with block:
+                await trio.sleep(1)
+        except RuntimeError as error:
+            refused.append(str(error))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(enter)
+        nursery.start_soon(enter)
+    assert len(refused) == 1 and "already entered" in refused[0]
+    assert_no_subscription(ticks)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await enter()
+    await enter()  # an entry that was cancelled is none
+    assert len(refused) == 1
+
+
 async def test_a_block_that_raises_ends_the_subscription() -> None:
     ticks: PubSub[str, int] = PubSub("ticks")
     with pytest.raises(ZeroDivisionError):

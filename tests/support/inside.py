@@ -24,6 +24,7 @@ from trioreg._actors.call import Call
 from trioreg._actors.cell import Cell
 from trioreg._actors.deadlock import Wait
 from trioreg._pubsub import publishing as _publishing
+from trioreg._pubsub import retained as _retained
 from trioreg._registry import query as _query
 from trioreg._registry.registry import WaitingVia
 from trioreg._runtime import owner as _owner
@@ -64,6 +65,7 @@ __all__ = [
     "owner_of_this_task",
     "patterns_in",
     "plain_holders",
+    "retained_at_a_time",
     "rows_per_turn",
     "slices_of",
     "table_of",
@@ -185,6 +187,11 @@ def slices_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(_publishing, "SLICE", size)
 
 
+def retained_at_a_time(monkeypatch: pytest.MonkeyPatch, messages: int) -> None:
+    """Have the entry of a pattern let other tasks run after each so many retained messages."""
+    monkeypatch.setattr(_retained, "KEPT_PER_TURN", messages)
+
+
 def wake_at_once(monkeypatch: pytest.MonkeyPatch, tasks: int) -> None:
     """Have at most that many tasks woken in each pass of the scheduler, where very many wait for the same."""
     monkeypatch.setattr(_waking, "PER_PASS", tasks)
@@ -203,6 +210,7 @@ def rows_per_turn(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
 _AT_A_TIME = (
     "BATCH",
     "CHILDREN_PER_TURN",
+    "KEPT_PER_TURN",
     "LOOKS_PER_TURN",
     "PER_PASS",
     "PER_TURN",

@@ -20,9 +20,9 @@ from contextlib import nullcontext
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias, cast
 
-from trio.lowlevel import enable_ki_protection
+from trio.lowlevel import current_task, enable_ki_protection
 
-from .._runtime import CallCycle, current_actor
+from .._runtime import WOKEN, CallCycle, current_actor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -133,8 +133,27 @@ class StartWait(Wait):
     kind = "start"
 
 
-class RoomWait(Wait):
-    """A wait for room in the mailbox of an actor."""
+class SleepingWait(Wait):
+    """A wait of the current task, which has something in its ``custom_sleep_data`` while it is asleep.
+
+    The wait is over when the task is woken, and not only when it has its turn: what has woken it may be the actor that
+    is waited for, and that may wait for this task in the same step.
+    """
+
+    __slots__ = ("_task",)
+
+    def __init__(self, target: Owner, waits: dict[Wait, None] | None) -> None:
+        super().__init__(target, waits)
+        self._task = current_task()
+
+    @property
+    def node(self) -> Node | None:
+        sleeper = self._task.custom_sleep_data
+        return None if sleeper is None or sleeper is WOKEN else super().node
+
+
+class RoomWait(SleepingWait):
+    """A wait for room in the mailbox of an actor, or in the buffer of one of its subscriptions."""
 
     __slots__ = ()
 

@@ -22,15 +22,22 @@ class Ends:
     Attributes:
         left: How many actors have not ended yet.
         ends_with: The end of the actor that ended the wait early: the first one, or the first one without a result.
+        has_slept: Whether the task has gone to sleep. While it sleeps, it has this in its ``custom_sleep_data``.
     """
 
-    __slots__ = ("_takes_first", "_task", "ends_with", "left")
+    __slots__ = ("_takes_first", "_task", "ends_with", "has_slept", "left")
 
     def __init__(self, task: Task, left: int, *, takes_first: bool) -> None:
         self._task = task
         self._takes_first = takes_first
         self.left = left
         self.ends_with: tuple[Owner, Exit] | None = None
+        self.has_slept = False
+
+    @property
+    def is_woken(self) -> bool:
+        """Whether the task goes on, by the end of an actor or by a cancellation, and may not have had its turn yet."""
+        return self.is_over or (self.has_slept and self._task.custom_sleep_data is not self)
 
     @property
     def is_over(self) -> bool:

@@ -19,12 +19,13 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, TypeVarTuple, cast, overload
 
 import trio
-from trio.lowlevel import checkpoint, enable_ki_protection, reschedule
+from trio.lowlevel import checkpoint, checkpoint_if_cancelled, enable_ki_protection, reschedule
 
 from .._runtime import (
     UNUSUAL,
     WOKEN,
     MailboxFull,
+    NotRunning,
     do_later,
     finish_waking,
     is_finalizing,
@@ -311,9 +312,13 @@ class MessagePaths(Generic[A]):
             TypeError: The actor has no such method, or the arguments do not fit. The actor lives on.
             Exception: The method raised an error that it declares with `raises`.
         """
-        cell = self._cell or self._find()
-        if cell is None or cell.state >= STOPPING:
-            cell = self._instead_of(cell)
+        try:
+            cell = self._cell or self._find()
+            if cell is None or cell.state >= STOPPING:
+                cell = self._instead_of(cell)
+        except NotRunning:
+            await checkpoint_if_cancelled()  # who is cancelled together with what runs the actors does not learn that
+            raise
         if get_ident() != cell.thread:
             cell.ref._require_thread()
         # `Handlers.find`, written out, for a method and a count of arguments that are known to fit.

@@ -28,6 +28,7 @@ class Sender:
 
     Attributes:
         task: The task to wake when the message gets in. None for a call, whose caller goes on waiting for the answer.
+            While it sleeps, it has this in its ``custom_sleep_data``.
         admitted: Whether the message got in.
     """
 
@@ -183,7 +184,8 @@ class Mailbox:
             return True
         if UNUSUAL:
             kind, payload = self.observed(kind, payload)
-        sender = Sender(kind, payload, current_task())
+        task = current_task()
+        sender = Sender(kind, payload, task)
         self._line_up(id(sender), sender)
 
         def abort(_: RaiseCancelT) -> Abort:
@@ -191,6 +193,7 @@ class Mailbox:
             del self.overflow[id(sender)]
             return Abort.SUCCEEDED
 
+        task.custom_sleep_data = sender
         try:
             await wait_task_rescheduled(abort)
         except BaseException:

@@ -31,7 +31,7 @@ from .._runtime import (
 )
 from .at_work import handling, own_frames
 from .cell import ENDING, STOPPING, Reference
-from .deadlock import RoomWait, begin_wait, waiting_for
+from .deadlock import RoomWait, SleepingWait, begin_wait, waiting_for
 from .function_actor import Function
 from .hot_paths import MessagePaths
 from .message import CAST, INFO
@@ -139,7 +139,7 @@ class Address(MessagePaths[A], Identity):
         else:
             ref._require_thread()
             # If that actor waits for this one too, neither could ever go on: `waiting_for` refuses it.
-            with waiting_for(cell, current_task()):
+            with waiting_for(cell, current_task(), SleepingWait):
                 await cell.wait_ended()
         assert ref._exit is not None
         return ref._exit
@@ -168,7 +168,7 @@ class Address(MessagePaths[A], Identity):
         task = current_task()
         if cell.owns(task):
             raise CallCycle([ref, ref], [cell.title, cell.title])
-        wait = None if current_actor.get(None) is None else begin_wait(cell, task)
+        wait = None if current_actor.get(None) is None else begin_wait(cell, task, SleepingWait)
         try:
             cell.stop()
             # `Cell.wait_ended`, written out.

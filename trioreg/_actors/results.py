@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint, current_task, enable_ki_protection
 
 from .._runtime import ActorExited, sleep_until_woken
-from .deadlock import waiting_for
+from .deadlock import Node, Wait, check_for_cycle
 from .ends import Ends
 from .ref import ActorRef, FunctionRef
 
 if TYPE_CHECKING:
     from trio.lowlevel import Task
 
-    from .._runtime import Exit
-    from .deadlock import Wait
+    from .._runtime import Exit, Owner
     from .function_actor import Function
 
 R = TypeVar("R")
@@ -139,11 +138,12 @@ async def _wait(refs: list[ActorRef[Any]], *, takes_first: bool) -> tuple[ActorR
             watchers = cell.life.watchers
             if watchers is None:
                 watchers = cell.life.watchers = {}
-            waits.append((watchers, waiting_for(cell, task)))
+            waits.append((watchers, _EndOfOne(cell.ref, check_for_cycle(cell, task), ends)))
             watchers[task] = ends
             if number % PER_TURN == 0:
                 await checkpoint()
         if not ends.is_over:
+            ends.has_slept = True
             task.custom_sleep_data = ends
             await sleep_until_woken()
     finally:
@@ -153,3 +153,21 @@ async def _wait(refs: list[ActorRef[Any]], *, takes_first: bool) -> tuple[ActorR
             if number % PER_TURN == 0:
                 await cancel_shielded_checkpoint()
     return cast("tuple[ActorRef[Any], Exit] | None", ends.ends_with)
+
+
+class _EndOfOne(Wait):
+    """A wait for the end of one of several actors.
+
+    It is over when the task is woken, and not only when it has its turn. In between, another of these actors may wait
+    for the task.
+    """
+
+    __slots__ = ("_ends",)
+
+    def __init__(self, target: Owner, waits: dict[Wait, None] | None, ends: Ends) -> None:
+        super().__init__(target, waits)
+        self._ends = ends
+
+    @property
+    def node(self) -> Node | None:
+        return None if self._ends.is_woken else super().node

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from trio.lowlevel import current_task, enable_ki_protection
+from trio.lowlevel import checkpoint_if_cancelled, current_task, enable_ki_protection
 
 from .._actors import Actor
 from .._runtime import AsyncBlock, current_owner, do_later
@@ -46,6 +46,7 @@ class Claim(AsyncBlock, AbstractAsyncContextManager["ActorRef[A]"], Generic[A]):
         if self._is_entered:
             raise RuntimeError("this claim is already entered: make another one")
         self._is_entered = True
+        await checkpoint_if_cancelled()
         self._desk = self._find_desk()
         worker = await self._desk.check_out_at_checkpoint(self._key)
         self._worker = worker

@@ -92,33 +92,41 @@ class Desk:
 
         Before the caller waits, ``check`` may raise an error of its arguments.
         """
-        place = self._place_for(key)
-        worker = self._take_idle(place)
-        if worker is not None:
-            return worker
-        if check is not None:
-            check()
-        return await self._wait(self._new_ticket(key, place), self._line_up)
+        try:
+            place = self._place_for(key)
+            worker = self._take_idle(place)
+            if worker is not None:
+                return worker
+            if check is not None:
+                check()
+            return await self._wait(self._new_ticket(key, place), self._line_up)
+        except Exception:
+            # Who is cancelled together with the pool does not learn that there is no worker.
+            await checkpoint_if_cancelled()
+            raise
 
     async def check_out_at_checkpoint(self, key: Hashable) -> Worker:
-        """The same, and always a checkpoint."""
-        await checkpoint_if_cancelled()
-        place = self._place_for(key)
-        number = next(numbers)
-        worker = self._take_idle(place)
-        if worker is None:
-            return await self._wait(self._new_ticket(key, place), self._line_up)
+        """The same, and a checkpoint. Call `checkpoint_if_cancelled` first."""
         try:
-            await cancel_shielded_checkpoint()
-            if worker.state is BUSY and worker.is_running:
-                return worker
-            # It has ended at the checkpoint. The caller is older than all that have come to the line since.
-            self.give_back(worker)
-        except BaseException:
-            self.give_back_surely(worker)
+            place = self._place_for(key)
+            number = next(numbers)
+            worker = self._take_idle(place)
+            if worker is None:
+                return await self._wait(self._new_ticket(key, place), self._line_up)
+            try:
+                await cancel_shielded_checkpoint()
+                if worker.state is BUSY and worker.is_running:
+                    return worker
+                # It has ended at the checkpoint. The caller is older than all that have come to the line since.
+                self.give_back(worker)
+            except BaseException:
+                self.give_back_surely(worker)
+                raise
+            ticket = Ticket(number, key, place, trio.current_time())
+            return await self._wait(ticket, self._line_up_again)
+        except Exception:
+            await checkpoint_if_cancelled()
             raise
-        ticket = Ticket(number, key, place, trio.current_time())
-        return await self._wait(ticket, self._line_up_again)
 
     def _place_for(self, key: Hashable) -> Place | None:
         if self.is_closed or not self._is_accepting():
@@ -189,7 +197,7 @@ class Desk:
                     # A place that comes serves the callers of any worker, and a key may move to it.
                     others_come = self._is_growing and (ticket.place is None or self._settings.strategy == "by_key")
                     places = partial(self._places_of, ticket)
-                    ticket.wait = begin_wait(places, self._settings.name, others_come=others_come)
+                    ticket.wait = begin_wait(ticket, places, self._settings.name, others_come=others_come)
                     try:
                         ticket.task = current_task()
                         ticket.task.custom_sleep_data = ticket

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, U
 from .._actors import Actor
 from .._runtime import require_sync, run_user, sync_result
 from .._tasks import Outcome, TaskStream, open_stream
-from .call_options import take_options
+from .call_options import NO_KEY, take_options
 from .core import PoolCore
 
 A = TypeVar("A", bound=Actor)
@@ -121,7 +121,7 @@ class PoolMap(PoolCore[A]):
             buffer: How many results may wait while other items are in work, as for `open_stream`.
             max_concurrency: How many items may be in work or in line at once; by default as many as there are workers
                 now.
-            key: With the strategy ``"by_key"``: a function that takes an item and returns its key.
+            key: A function that takes an item and returns its key: with the strategy ``"by_key"``, which needs it.
             retries, idempotent: As for `call`.
             on_progress: A plain function, called as ``on_progress(done, total)`` when an item is done, also one that
                 has failed. ``done`` counts from 1, whatever the order of the results. ``total`` is ``len(items)``, or
@@ -136,13 +136,15 @@ class PoolMap(PoolCore[A]):
             raise TypeError(f"method must be a method of the workers' class, not {method!r}")
         options = {"retries": retries, "idempotent": idempotent}
         take_options(dict(options))  # it checks them
-        if key is not None and self._settings.strategy != "by_key":
-            self._check_key(key)
+        if (key is None) == (self._settings.strategy == "by_key"):
+            self._check_key(NO_KEY if key is None else key)
+        places = self._running_desk().places
+        self._settings.handlers.find(method, (None,), {})  # a wrong one would be the failure of each item
         call: Callable[..., Awaitable[Any]] = self.call
         return _open_map(
             partial(call, method, **options),
             items,
-            max_concurrency=len(self._running_desk().places) if max_concurrency is None else max_concurrency,
+            max_concurrency=len(places) if max_concurrency is None else max_concurrency,
             ordered=ordered,
             on_error=on_error,
             buffer=buffer,

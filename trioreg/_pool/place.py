@@ -99,6 +99,11 @@ class Ticket:
         self.task: Task | None = None
         self.wait: Wait | None = None
 
+    @property
+    def is_woken(self) -> bool:
+        """Whether the caller has been woken, by the desk or by a cancellation, and has not had its turn yet."""
+        return self.task is not None and self.task.custom_sleep_data is not self
+
     def wake(self) -> None:
         """Wake the caller, if it is asleep. It is woken once, whatever it is given before its turn."""
         task = self.task

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar,
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled, enable_ki_protection
 
 from .._actors import CAST, Actor, ActorRef, Reply
-from .._runtime import ActorExited, show_methods_as
+from .._runtime import ActorExited, NotRunning, show_methods_as
 from .call_options import NO_KEY, take_options
 from .claim import Claim
 from .mapping import PoolMap
@@ -170,7 +170,11 @@ class Pool(PoolMap[A]):
         key, retries, idempotent = NO_KEY, 0, False
         if kwargs:
             key, retries, idempotent = take_options(kwargs)
-        desk = self._desk(key)
+        try:
+            desk = self._desk(key)
+        except NotRunning:
+            await checkpoint_if_cancelled()
+            raise
         while True:
             worker = await desk.check_out(key, partial(self._settings.handlers.find, method, args, kwargs))
             try:
@@ -253,12 +257,13 @@ class Pool(PoolMap[A]):
         Two tasks that change the size take turns.
 
         Raises:
-            CallCycle: The worker that is to leave waits for the caller.
+            CallCycle: A worker that is to leave waits for the caller, or the task that makes the call has claimed it.
             NotRunning: No supervisor runs the pool (any more).
             TypeError, ValueError: ``size`` is not an int of at least 1.
             Exception: What the ``__init__`` or ``on_start`` of a new worker raised.
         """
         require_size(size)
+        await checkpoint_if_cancelled()
         await self._running_engine().resize(size)
 
     # What there is

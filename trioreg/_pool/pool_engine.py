@@ -16,6 +16,7 @@ from .._runtime import KILLED, SafeLogger, Turnstile, current_run
 from .._supervision import Engine, RestartIntensity
 from .desk import Desk
 from .place import Place
+from .stuck import cycle_of_claims
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -48,6 +49,7 @@ class PoolEngine(Engine):
         self._resizing = trio.Lock()
         self._ends = Turnstile()  # very many workers that leave end a few at a time
         self._resizer: Node | None = None  # the actor that changes the size now
+        self._awaited: list[Place] = []  # the places whose workers that change waits for
         self.desk = Desk(settings, lambda: self._lifecycle.is_accepting)
 
     async def _keep_children(self, specs: list[ChildSpec], on_started: Callable[[], object]) -> None:
@@ -145,7 +147,10 @@ class PoolEngine(Engine):
 
     @asynccontextmanager
     async def _turn_to_resize(self) -> AsyncGenerator[None]:
-        """One change of the size at a time. A worker that is to leave gets `CallCycle`: its turn would never come."""
+        """One change of the size at a time. A worker that is to leave, or the task that has claimed it, gets
+        `CallCycle`: its turn would never come."""
+        for place in self._awaited:
+            self._refuse_own_claim(place)
         note = f"the size of the pool {self._pool.name!r} is being changed, and that waits for this worker to leave"
         wait = begin_wait_for_any(lambda: [self._resizer], current_task(), note)
         try:
@@ -158,6 +163,7 @@ class PoolEngine(Engine):
             yield
         finally:
             self._resizer = None
+            self._awaited.clear()
             self._resizing.release()
 
     async def _grow(self, size: int) -> None:
@@ -170,6 +176,7 @@ class PoolEngine(Engine):
                     self.desk.set_growing(False)
                     with self._waiting_for(leaving):
                         await leaving.gone.wait()
+                    self._awaited.clear()
                 place, spec = Place(number), self._settings.spec(number)
                 begun.append((place, spec))
                 self.desk.set_growing(True)
@@ -220,8 +227,20 @@ class PoolEngine(Engine):
 
     def _waiting_for(self, place: Place) -> AbstractContextManager[None]:
         """A block in which the caller waits until the worker of a place has left. `CallCycle` if that could not end."""
+        self._refuse_own_claim(place)
         life = None if place.child is None else place.child.life
-        return nullcontext() if life is None else waiting_for(life, current_task())
+        wait = nullcontext() if life is None else waiting_for(life, current_task())
+        self._awaited.append(place)
+        return wait
+
+    def _refuse_own_claim(self, place: Place) -> None:
+        error = cycle_of_claims((place,), current_task())
+        if error is not None:
+            error.add_note(
+                f"this task has claimed a worker of the pool {self._pool.name!r} that leaves when the claim is over:"
+                " leave its block first"
+            )
+            raise error
 
     def _let_go(self, place: Place) -> None:
         """End the worker of a place when it is not busy any more."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
+
+from trio.lowlevel import checkpoint
 
 from .._runtime import Run
 from .wildcard import Wildcard
 
 K = TypeVar("K", bound=Hashable)
 M = TypeVar("M")
+
+
+KEPT_PER_TURN = 200
+"""How many retained messages the entry of a pattern looks at before other tasks run."""
 
 
 class Retained(Generic[K, M]):
@@ -49,13 +55,27 @@ class Retained(Generic[K, M]):
         """The messages of a run, by their topics. Only to be read."""
         return self._messages if self._run is run and not run.is_over else {}
 
+    def all(self) -> list[tuple[K, M]]:
+        """All messages with their topics, as they are now."""
+        return [] if self._run is None or self._run.is_over else list(self._messages.items())
+
     def of(self, topic: K | Wildcard) -> list[M]:
         """The messages for a new subscriber. For a pattern, the cost grows with all topics that have one."""
+        if isinstance(topic, Wildcard):
+            return [message for kept, message in self.all() if topic.matches(kept)]
         if self._run is None or self._run.is_over:
             return []
-        if isinstance(topic, Wildcard):
-            return [message for kept, message in list(self._messages.items()) if topic.matches(kept)]
         try:
             return [self._messages[topic]]
         except KeyError:
             return []
+
+
+async def those_that_match(pattern: Wildcard, kept: Sequence[tuple[object, M]]) -> list[M]:
+    """The messages whose topics match a pattern. It begins in the caller's turn. Other tasks run on the way."""
+    found: list[M] = []
+    for begin in range(0, len(kept), KEPT_PER_TURN):
+        if begin:
+            await checkpoint()
+        found += [message for topic, message in kept[begin : begin + KEPT_PER_TURN] if pattern.matches(topic)]
+    return found

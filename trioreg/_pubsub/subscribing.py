@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable, Hashable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
 from trio.lowlevel import checkpoint, current_trio_token, enable_ki_protection
 
 from .._actors import ActorRef, Intake
 from .._runtime import AsyncBlock, Feed, Owner, do_later, require_count, require_sync, run_user, sync_result
 from .core import PubSubCore, require_topic
+from .retained import Retained, those_that_match
 from .subscription import Subscription
 from .wildcard import Wildcard
 
@@ -70,7 +71,8 @@ class Subscribing(PubSubCore[K, M]):
 
         The feed gives each message that is published while the block runs. First come the retained messages, if there
         are any. `Feed.close` ends the subscription earlier. Entering and leaving the block are checkpoints; constant
-        time.
+        time. To enter with a `Wildcard` costs as much as there are retained messages, and lets other tasks run on the
+        way.
 
         Args:
             topic: The topic; or a `Wildcard`, for all topics that match it.
@@ -95,7 +97,8 @@ class Subscribing(PubSubCore[K, M]):
         require_topic(topic)
         require_count("buffer", buffer, 0, infinite=True)
         _check_overflow(overflow)
-        return SubscribedBlock(topic, partial(self._subscribe, topic, buffer, overflow, value, once, owner))
+        begin = partial(self._subscribe, topic, buffer, overflow, value, once, owner)
+        return SubscribedBlock(topic, self._retained, begin)
 
     def _subscribe(
         self, topic: K | Wildcard, buffer: float, overflow: str, value: object, once: bool, owner: Owner | None
@@ -104,9 +107,10 @@ class Subscribing(PubSubCore[K, M]):
         if once and self._names.entries_of(owner, topic, 1):
             return None
         feed: Feed[M] = Feed(buffer, overflow)
-        retained = self._retained.of(topic)
-        if retained:
-            feed._begin_with(retained)
+        if not isinstance(topic, Wildcard):  # else the block finds them, and lets other tasks run on the way
+            retained = self._retained.of(topic)
+            if retained:
+                feed._begin_with(retained)
         subscription = Subscription(feed, value, overflow == "wait")
         number = self._insert(owner, topic, subscription)
         try:
@@ -132,7 +136,7 @@ class Subscribing(PubSubCore[K, M]):
 
         Each message runs the method, as a cast does. The retained messages come first, and do not count as waiting. The
         subscription ends with the actor, or by `leave`; so a restarted actor joins again in its ``on_start``. Not a
-        checkpoint; constant time.
+        checkpoint; constant time. With a `Wildcard`, the cost grows with the retained messages of all topics.
 
         Args:
             topic: The topic; or a `Wildcard`, for all topics that match it.
@@ -250,12 +254,13 @@ class SubscribedBlock(AsyncBlock, AbstractAsyncContextManager[Feed[M] | None], G
     ``begin`` puts a feed into the tables, and ``feed.close`` takes it out. It returns None if ``once`` finds one there.
     """
 
-    __slots__ = ("_begin", "_feed", "_is_entered", "_topic")
+    __slots__ = ("_begin", "_feed", "_is_entered", "_retained", "_topic")
 
     _written = "pubsub.subscribe(...)"
 
-    def __init__(self, topic: object, begin: Callable[[], Feed[M] | None]) -> None:
+    def __init__(self, topic: object, retained: Retained[Any, M], begin: Callable[[], Feed[M] | None]) -> None:
         self._topic = topic
+        self._retained = retained
         self._begin = begin
         self._is_entered = False
         self._feed: Feed[M] | None = None
@@ -264,10 +269,27 @@ class SubscribedBlock(AsyncBlock, AbstractAsyncContextManager[Feed[M] | None], G
     async def __aenter__(self) -> Feed[M] | None:
         if self._is_entered:
             raise RuntimeError(f"this subscribe({self._topic!r}) is already entered: make another one")
-        await checkpoint()
-        feed = self._begin()
-        self._feed = feed
         self._is_entered = True
+        try:
+            await checkpoint()
+            topic = self._topic
+            kept = self._retained.all() if isinstance(topic, Wildcard) else None
+            feed = self._begin()  # in the same step: what is published after it waits in the buffer
+            if kept and feed is not None:
+                try:
+                    first = await those_that_match(cast("Wildcard", topic), kept)
+                    if first:
+                        feed._begin_with(first)
+                except BaseException:
+                    try:
+                        feed.close()
+                    except (MemoryError, RecursionError):
+                        do_later(current_trio_token(), feed.close)
+                    raise
+        except BaseException:
+            self._is_entered = False
+            raise
+        self._feed = feed
         return feed
 
     @enable_ki_protection

@@ -396,7 +396,9 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         if buffer is None:
             buffer = self._buffer = deque()
         oldest = _NOTHING
-        if len(buffer) - self._gaps >= self._limit:
+        # With "wait", the sender has looked for room. If there is none any more, a `__del__` or an instrument has just
+        # sent something, too: better one too many than one that is lost.
+        if len(buffer) - self._gaps >= self._limit and self._overflow != "wait":
             self._dropped += 1
             if self._overflow == "error":
                 if self._gap is None:
