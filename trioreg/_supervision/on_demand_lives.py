@@ -203,7 +203,10 @@ class Lives:
     # What a life asks of its home, about room
 
     def came_round(self, cell: PassingCell) -> None:
-        self._room.came_round(cell)
+        if cell.place is self._room.running and cell.has_been_unused_until_round(LOOKS):
+            cell.stop()
+        else:
+            self._room.came_round(cell)
 
     def blockers_of(self, cell: PassingCell) -> Iterable[Owner]:
         return self._room.blockers_of(cell)
@@ -290,7 +293,7 @@ class Lives:
                 await room.woken.wait()
             await trio.sleep(pause)
             for number, cell in enumerate(list(room.running), 1):
-                if cell.place is room.running and cell.has_been_unused() >= LOOKS:
+                if cell.place is room.running and cell.has_been_unused(LOOKS):
                     cell.stop()
                 if number % LOOKS_PER_TURN == 0:
                     await checkpoint()

@@ -140,7 +140,7 @@ class Room:
             cell.stop()
         elif cell.deferred and not cell.has_messages:
             cell.watch_answers()
-        else:
+        elif not cell.rounds:  # else there is another one behind it: it was looked at, too
             cell.ask_round()
 
     # Cycles of calls
