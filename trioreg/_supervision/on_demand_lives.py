@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
     from .._actors import ActorRef
-    from .._registry import Via
     from .._runtime import Owner, Run
     from .children import Children
     from .lifecycle import Lifecycle
@@ -137,23 +136,31 @@ class Lives:
         entry = self._table.get(key)
         require_room_for_launch()  # Trio can't undo the start of a task
         ref = cast("ActorRef[Any]", cell.ref)
+        new = (ref,)
         try:
-            if older is None:
-                cast("Via[Any, Any, Any]", child.spec.name)._claim(ref, None)
-            self._table[key] = (ref,)
+            if entry is not None:
+                self._table[key] = new
+            elif self._table.setdefault(key, new) is not new:
+                raise self._was_used(key)
             self._children.adopt(child, cell)
             cell.stage = WAITING
             self._lifecycle.lives += 1
             if older is None:
-                self._get_ready(cell, is_wanted=True)
+                # Here: a listener of the registry that is told of the name may send to the actor, or end it.
+                _claim(cell, None)
+                if cell.stage == WAITING:
+                    self._get_ready(cell, is_wanted=True)
             elif older.newer is None:
                 older.newer = cell
             else:  # a message came while the key was compared, and that life was first
                 entry = (cast("ActorRef[Any]", older.newer.ref),)
-                raise RuntimeError(f"{key!r} of {self._settings.name!r} was used by its own __eq__ or __hash__")
+                raise self._was_used(key)
         except BaseException:
             self._undo(cell, entry)
             raise
+
+    def _was_used(self, key: Hashable) -> RuntimeError:
+        return RuntimeError(f"{key!r} of {self._settings.name!r} was used by its own __eq__ or __hash__")
 
     def _undo(self, cell: PassingCell, entry: Any) -> None:
         if self._table.get(cell.key, (None,))[0] is cell.ref:
