@@ -137,7 +137,7 @@ async def test_what_is_no_message_starts_nothing() -> None:
 async def test_without_its_supervisor_a_message_is_refused(autojump_clock: MockClock) -> None:
     carts = Shop().carts()
     for _ in range(2):
-        with pytest.raises(NotRunning, match="carts"):
+        with pytest.raises(NotRunning, match=r"^carts is not running: send messages while open_on_demand\(\.\.\.\) or"):
             await carts.via("a").call(Cart.note, 1)
         async with open_on_demand(carts):
             await carts.via("a").call(Cart.note, 1)

@@ -26,6 +26,7 @@ from .crash_limit import CrashLimit
 from .crashes import Crashes
 from .log import logger
 from .on_demand_room import Room
+from .on_demand_settings import CLOSING
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -112,7 +113,7 @@ class Lives:
         while life is not None and not life.is_sent_by_itself():
             life = life.older
         if life is None:
-            raise NotRunning(self._settings.name)
+            raise NotRunning(self._settings.name, CLOSING)
         return life
 
     def _refusal(self, key: Hashable) -> Exception | None:
