@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, Type
 from trio.lowlevel import current_task
 
 from .._actors import STOPPING, Actor, ActorRef, Address, RoomWait, waiting_for
-from .._runtime import Identity, NotRegistered, NotRunning, items_of, show_methods_as
+from .._runtime import Identity, NotRegistered, NotRunning, items_of, show_methods_as, shown_whole
 from .on_demand_settings import CLOSING, NOT_OPEN, Settings
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class _Address(Address[A_co]):
         return self._key
 
     def __repr__(self) -> str:
-        return f"<via {self._on_demand.name} {self._key!r}>"
+        return f"<via {self._on_demand.name} {shown_whole(self._key)}>"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Address):

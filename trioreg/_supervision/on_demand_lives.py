@@ -20,7 +20,7 @@ import trio
 from trio.lowlevel import checkpoint, enable_ki_protection
 
 from .._actors import ENDED, LAUNCHED, STARTING, STOPPING, WAITING, PassingCell, new_passing_life
-from .._runtime import KILLED, NORMAL, SHUTDOWN, NotRunning, require_room_for_launch
+from .._runtime import KILLED, NORMAL, SHUTDOWN, NotRunning, require_room_for_launch, shown_whole
 from .child import Child
 from .crash_limit import CrashLimit
 from .crashes import Crashes
@@ -161,7 +161,7 @@ class Lives:
             raise
 
     def _was_used(self, key: Hashable) -> RuntimeError:
-        return RuntimeError(f"{key!r} of {self._settings.name!r} was used by its own __eq__ or __hash__")
+        return RuntimeError(f"{shown_whole(key)} of {self._settings.name!r} was used by its own __eq__ or __hash__")
 
     def _undo(self, cell: PassingCell, entry: Any) -> None:
         if self._table.get(cell.key, (None,))[0] is cell.ref:
@@ -189,7 +189,7 @@ class Lives:
         seconds = 0.0 if self._lifecycle.is_closing else self._crashes.wait(cell.key)
         if seconds:
             scope = self.delayed[cell] = trio.CancelScope()
-            name = f"{self._lifecycle.label}, backoff of {cell.key!r}"
+            name = f"{self._lifecycle.label}, backoff of {shown_whole(cell.key)}"
             self._lifecycle.nursery.start_soon(self._get_ready_after, cell, seconds, scope, name=name)
         else:
             self._room.line_up(cell)
