@@ -91,6 +91,21 @@ async def test_an_error_that_is_frozen_leaves_a_start_as_it_is(autojump_clock: M
             await supervisor.start_child(Start)
 
 
+@pytest.mark.parametrize("value", [None, 5])
+async def test_an_error_with_odd_notes_ends_no_supervisor(value: object, autojump_clock: MockClock) -> None:
+    class Odd(Exception):
+        __notes__ = value
+
+    class Start(Actor):
+        async def on_start(self) -> None:
+            raise Odd
+
+    async with supervised() as supervisor:
+        with pytest.raises(Odd):
+            await supervisor.start_child(Start)
+        assert (await supervisor.start_child(Quiet)).is_alive
+
+
 # What a supervisor is called
 
 
