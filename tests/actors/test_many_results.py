@@ -200,6 +200,54 @@ async def test_a_function_may_wait_for_an_actor_whose_race_is_over_before_that_h
             assert await refs[1].result() == "here"
 
 
+@pytest.mark.parametrize("wait", ["wait", "await_many", "race"])
+@pytest.mark.parametrize("is_racer_first", [True, False])
+async def test_one_of_a_race_may_wait_for_the_racer_while_another_one_can_end(
+    is_racer_first: bool, wait: str, autojump_clock: MockClock
+) -> None:
+    refs: list[Any] = []
+
+    async def racer() -> float:
+        await trio.sleep(1 if is_racer_first else 2)
+        return await race(refs[1:])
+
+    async def waits_for_racer() -> None:
+        await trio.sleep(2 if is_racer_first else 1)
+        if wait == "wait":
+            await refs[0].wait()
+        else:
+            await (await_many if wait == "await_many" else race)(refs[:1])
+
+    async with supervised() as supervisor:
+        refs.append(await supervisor.start_child(racer))
+        refs.append(await supervisor.start_child(waits_for_racer))
+        refs += await start(supervisor, Job(3))
+        assert await race(refs[:1]) == 3
+        assert (await refs[1].wait()).error is None
+
+
+@pytest.mark.parametrize("is_racer_last", [True, False])
+async def test_a_race_of_which_all_wait_for_the_racer_is_a_call_cycle(
+    is_racer_last: bool, autojump_clock: MockClock
+) -> None:
+    refs: list[Any] = []
+
+    async def racer() -> None:
+        await trio.sleep(3 if is_racer_last else 0.5)
+        await race(refs[1:])
+
+    async def waits_for_racer(after: float) -> None:
+        await trio.sleep(after)
+        await refs[0].wait()
+
+    async with supervised() as supervisor:
+        refs.append(await supervisor.start_child(racer, restart="temporary"))
+        for after in (1, 2):
+            refs.append(await supervisor.start_child(waits_for_racer, after, restart="temporary"))
+        exits = [await ref.wait() for ref in refs]
+    assert isinstance(exits[0 if is_racer_last else 2].error, CallCycle)
+
+
 async def test_a_function_that_waits_for_itself_gets_a_call_cycle(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
 

@@ -137,7 +137,7 @@ async def test_what_is_no_message_starts_nothing() -> None:
 async def test_without_its_supervisor_a_message_is_refused(autojump_clock: MockClock) -> None:
     carts = Shop().carts()
     for _ in range(2):
-        with pytest.raises(NotRunning, match="carts"):
+        with pytest.raises(NotRunning, match=r"^carts is not running: send messages while open_on_demand\(\.\.\.\) or"):
             await carts.via("a").call(Cart.note, 1)
         async with open_on_demand(carts):
             await carts.via("a").call(Cart.note, 1)
@@ -381,6 +381,74 @@ async def test_what_an_actor_does_by_itself_does_not_keep_it(how: str, autojump_
         ref = carts.whereis("a")
         with trio.fail_after(20):
             await ref.wait()
+
+
+class AtWork(Cart):
+    idle_seconds = 0.0
+
+    async def on_idle(self) -> None:
+        await self.work(self.idle_seconds)
+
+    def begin(self, how: str, seconds: float) -> None:
+        if how == "cast_every":
+            self.cast_every(1, AtWork.work, seconds)
+        elif how == "send_every":
+            self.send_every(1, seconds)
+        else:
+            self.idle_timeout = 1 - seconds
+            self.idle_seconds = seconds
+
+    async def work(self, seconds: float) -> None:
+        if seconds:
+            await trio.sleep(seconds)
+
+    async def on_message(self, message: Any) -> None:
+        await self.work(message)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.6])
+@pytest.mark.parametrize("how", ["cast_every", "send_every", "on_idle"])
+async def test_an_actor_that_is_at_work_by_itself_each_time_it_is_looked_at_is_retired(
+    how: str, seconds: float, autojump_clock: MockClock
+) -> None:
+    # It is looked at once a second, too.
+    shop = Shop()
+    carts: Any = shop.carts(AtWork, retire_after=10)
+    async with open_on_demand(carts):
+        await carts.via("a").call(AtWork.begin, how, seconds)
+        ref = carts.whereis("a")
+        with trio.fail_after(12 + seconds + 0.1):
+            await ref.wait()
+
+
+async def test_an_actor_whose_own_work_takes_several_looks_is_retired(autojump_clock: MockClock) -> None:
+    class Slow(AtWork):
+        idle_timeout = 1
+        idle_seconds = 4.5
+
+    shop = Shop()
+    carts: Any = shop.carts(Slow, retire_after=10)
+    async with open_on_demand(carts):
+        await carts.via("a").call(Slow.note, "x")
+        ref = carts.whereis("a")
+        with trio.fail_after(30):
+            await ref.wait()
+
+
+async def test_an_actor_that_is_sent_messages_beside_its_own_work_is_not_retired(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts: Any = shop.carts(AtWork, retire_after=10)
+    async with open_on_demand(carts):
+        await carts.via("a").call(AtWork.begin, "cast_every", 0.6)
+        ref = carts.whereis("a")
+        for _ in range(10):
+            await trio.sleep(9.5)
+            carts.via("a").cast_nowait(AtWork.note, "x")
+        assert ref.is_alive
+        sent_last = trio.current_time()
+        with trio.fail_after(13):
+            await ref.wait()
+        assert trio.current_time() - sent_last >= 10
 
 
 async def test_two_thousand_are_retired_and_started_again(autojump_clock: MockClock) -> None:

@@ -13,6 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trioreg import (
     Actor,
     ActorExited,
+    Backoff,
     CallCycle,
     MailboxFull,
     OnDemand,
@@ -263,6 +264,42 @@ async def test_a_call_that_waits_for_the_room_of_its_own_caller_is_a_cycle(autoj
             await carts.via("a").call(Caller.ask_in_turn, "b", "c")
         assert is_cycle(caught.value)
         await carts.via("x").call(Caller.note, 1)
+
+
+async def test_a_call_to_a_life_in_its_backoff_is_a_cycle_if_there_is_no_room_for_it(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts: Any = shop.carts(Caller, max_running=1, backoff=Backoff(initial=5, maximum=5))
+    async with open_on_demand(carts):
+        with pytest.raises(ActorExited):
+            await carts.via("a").call(Caller.crash)
+        carts.via("a").cast_nowait(Caller.note, 1)
+        with pytest.raises(ActorExited) as caught, trio.fail_after(4):
+            await carts.via("b").call(Caller.ask, "a")
+        assert is_cycle(caught.value)
+    assert shop.handled == {"a": [1]}
+
+
+async def test_a_cycle_through_a_life_in_its_backoff_is_found_when_the_last_room_is_taken(
+    autojump_clock: MockClock,
+) -> None:
+    shop = Shop()
+    carts: Any = shop.carts(Caller, max_running=2, backoff=Backoff(initial=5, maximum=5))
+    answers: list[object] = []
+
+    async def ask() -> None:
+        answers.append(await carts.via("b").call(Caller.ask, "a"))
+
+    async with open_on_demand(carts), trio.open_nursery() as nursery:
+        with pytest.raises(ActorExited):
+            await carts.via("a").call(Caller.crash)
+        carts.via("a").cast_nowait(Caller.note, 1)
+        nursery.start_soon(ask)  # there is room for "a"
+        await wait_all_tasks_blocked()
+        with pytest.raises(ActorExited) as caught, trio.fail_after(4):
+            await carts.via("c").call(Caller.ask, "b")
+        assert is_cycle(caught.value)
+    assert answers == ["from b"]
+    assert shop.handled == {"a": [1, "from b"]}
 
 
 async def test_a_cycle_through_room_and_another_actor_is_found(autojump_clock: MockClock) -> None:

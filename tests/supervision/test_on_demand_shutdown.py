@@ -51,7 +51,7 @@ class Sender(Cart):
 
     async def ask(self, key: str) -> None:
         await trio.sleep(1)
-        with pytest.raises(NotRunning, match="carts"):
+        with pytest.raises(NotRunning, match=r"^carts is not running: it shuts down, and starts no more actors$"):
             await self.shop.on_demand.via(key).call(Cart.note, 1)
         self.note("refused")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -89,6 +89,21 @@ async def test_an_error_that_is_frozen_leaves_a_start_as_it_is(autojump_clock: M
     async with supervised() as supervisor:
         with pytest.raises(Frozen):
             await supervisor.start_child(Start)
+
+
+@pytest.mark.parametrize("value", [None, 5])
+async def test_an_error_with_odd_notes_ends_no_supervisor(value: object, autojump_clock: MockClock) -> None:
+    class Odd(Exception):
+        __notes__ = cast("Any", value)
+
+    class Start(Actor):
+        async def on_start(self) -> None:
+            raise Odd
+
+    async with supervised() as supervisor:
+        with pytest.raises(Odd):
+            await supervisor.start_child(Start)
+        assert (await supervisor.start_child(Quiet)).is_alive
 
 
 # What a supervisor is called

@@ -1,4 +1,5 @@
-"""A wait for any one of several actors: an `AnyWait` in the wait-for graph, as of a caller for a worker of a pool.
+"""A wait for any one of several actors: an `AnyWait` in the wait-for graph, as of a caller for a worker of a pool, or
+of `race`.
 
 Such a wait is over as soon as one of the actors is free. So it is part of a cycle only if every one of them waits, and
 none of these waits can end before it.
@@ -6,7 +7,7 @@ none of these waits can end before it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from .._runtime import CallCycle, current_actor
 from .deadlock import Node, Wait, _node_of, _waits_of, check_for_cycle
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from .._runtime import Owner
+    from .deadlock import WaitKind
 
     Candidates = Callable[[], list[Node | None]]
 
@@ -27,7 +29,7 @@ class AnyWait(Wait):
 
     __slots__ = ("candidates",)
 
-    kind = "worker"
+    kind: ClassVar[WaitKind] = "worker"
 
     def __init__(self, owner: Owner, waits: dict[Wait, None], candidates: Candidates) -> None:
         super().__init__(owner, waits)
@@ -44,7 +46,15 @@ class AnyWait(Wait):
         return _stuck(candidates, goal, possible=possible)
 
 
-def begin_wait_for_any(candidates: Candidates, task: Task, note: str) -> AnyWait | None:
+class FirstEnd(AnyWait):
+    """A wait for the first end of several actors: `race`."""
+
+    __slots__ = ()
+
+    kind = "end"
+
+
+def begin_wait_for_any(candidates: Candidates, task: Task, note: str, kind: type[AnyWait] = AnyWait) -> AnyWait | None:
     """``task`` waits for any one of several actors. Call `Wait.end_wait` at the end. The cost grows with their number.
 
     Returns:
@@ -64,7 +74,7 @@ def begin_wait_for_any(candidates: Candidates, task: Task, note: str) -> AnyWait
         except CallCycle as error:
             error.add_note(note)
             raise
-    return AnyWait(node.ref, _waits_of(node, is_possible=False), candidates)
+    return kind(node.ref, _waits_of(node, is_possible=False), candidates)
 
 
 def kept_busy_by(task: Task) -> Node | None:

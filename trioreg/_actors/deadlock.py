@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias, cast
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._runtime import WOKEN, CallCycle, current_actor
+from .._runtime import WOKEN, CallCycle, current_actor, shown_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -367,7 +367,7 @@ def waiting_for_name(names: object, key: object, task: Task) -> NameWait | nullc
         return nullcontext()
     if node.starts_before(names, key) and not is_possible:
         error = CallCycle([node.ref, node.ref], [node.title, node.title])
-        error.add_note(f"{key!r} is the name of a child that starts when {node.title} has started")
+        error.add_note(f"{shown_whole(key)} is the name of a child that starts when {node.title} has started")
         raise error
     return NameWait(node.ref, _waits_of(node, is_possible=is_possible), names, key)
 

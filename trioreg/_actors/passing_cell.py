@@ -64,8 +64,8 @@ class PassingCell(Cell):
         place: The table of its home that it is in.
         own: How many messages have come from no sender: those of its timers, and `on_idle`.
         noted: How many messages its home knows of.
-        seen: How many messages it had handled at the last look (`uses`), and
-        looks: at how many looks since then it had nothing to do.
+        seen: How many messages of senders it had handled (`uses`) when that was last asked, and
+        looks: how many looks there were since then.
         rounds: How many messages of `ask_round` are in the mailbox. They take up no room, and are not counted.
     """
 
@@ -191,16 +191,29 @@ class PassingCell(Cell):
     def restart_idle_time(self) -> None:
         self.seen = -1
 
-    def has_been_unused(self) -> int:
-        """One look at it. Returns at how many looks it had nothing to do since its last message; 0 if it has now."""
-        if self.uses != self.seen:
-            self.seen = self.uses
-            self.looks = 0
-        elif not self.is_unused:
-            return 0
-        else:
-            self.looks += 1
-        return self.looks
+    def has_been_unused(self, looks: int) -> bool:
+        """One look at it: whether it had nothing to do since its last message, for so many looks.
+
+        If it is at work, it is not known for whom: it may be a timer's message or `on_idle`, which do not count. So
+        its home is told when it has done that: `Home.came_round`, and `has_been_unused_until_round`.
+        """
+        self.looks += 1
+        if self.is_unused:
+            return self._is_unused_for(looks, self.uses, 0)
+        if self.state == RUNNING and not self.rounds:
+            self.ask_round()
+        return False
+
+    def has_been_unused_until_round(self, looks: int) -> bool:
+        """The same, for a look that came while it was at work: to be asked in `Home.came_round` only."""
+        # The message of the round is not counted as handled yet. The next look may come soon: it does not count.
+        return self.has_come_round and self._is_unused_for(looks, self.uses + 1, -1)
+
+    def _is_unused_for(self, looks: int, uses: int, first: int) -> bool:
+        if uses != self.seen:
+            self.seen = uses
+            self.looks = first
+        return self.looks >= looks
 
     def ask_round(self) -> None:
         """Have `Home.came_round` called when it has handled what is in its mailbox now."""

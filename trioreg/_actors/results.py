@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint, current_task, enable_ki_protection
 
-from .._runtime import ActorExited, sleep_until_woken
+from .._runtime import ActorExited, current_actor, sleep_until_woken
+from .any_wait import FirstEnd, begin_wait_for_any
 from .deadlock import Node, Wait, check_for_cycle
 from .ends import Ends
 from .ref import ActorRef, FunctionRef
@@ -83,7 +84,7 @@ async def race(refs: Iterable[ActorRef[Function[R]]], /) -> R:
 
     Raises:
         ActorExited: The first one did not return. It crashed (its error is the ``__cause__``) or was ended.
-        CallCycle: As `Address.wait`.
+        CallCycle: Each of them waits for the actor that calls this. Or that is one of them.
         TypeError: ``refs`` has something else in it than the reference of a function actor.
         ValueError: ``refs`` is empty.
     """
@@ -124,8 +125,11 @@ async def _wait(refs: list[ActorRef[Any]], *, takes_first: bool) -> tuple[ActorR
         if ref._exit is not None and not ends.is_over:
             ends.note(ref, ref._exit)
     living = [ref for ref in different if ref._cell is not None]
-    waits: list[tuple[dict[Task, Ends | None], Wait]] = []
+    waits: list[tuple[dict[Task, Ends | None], Wait | None]] = []
+    first = None
     try:
+        if takes_first and not ends.is_over:
+            first = _begin_race(different, ends, task)
         for number, ref in enumerate(living, 1):
             if ends.is_over:
                 break
@@ -138,7 +142,7 @@ async def _wait(refs: list[ActorRef[Any]], *, takes_first: bool) -> tuple[ActorR
             watchers = cell.life.watchers
             if watchers is None:
                 watchers = cell.life.watchers = {}
-            waits.append((watchers, _EndOfOne(cell.ref, check_for_cycle(cell, task), ends)))
+            waits.append((watchers, None if takes_first else _EndOfOne(cell.ref, check_for_cycle(cell, task), ends)))
             watchers[task] = ends
             if number % PER_TURN == 0:
                 await checkpoint()
@@ -147,8 +151,11 @@ async def _wait(refs: list[ActorRef[Any]], *, takes_first: bool) -> tuple[ActorR
             task.custom_sleep_data = ends
             await sleep_until_woken()
     finally:
+        if first is not None:
+            first.end_wait()
         for number, (watchers, wait) in enumerate(waits, 1):
-            wait.end_wait()
+            if wait is not None:
+                wait.end_wait()
             watchers.pop(task, None)
             if number % PER_TURN == 0:
                 await cancel_shielded_checkpoint()
@@ -171,3 +178,17 @@ class _EndOfOne(Wait):
     @property
     def node(self) -> Node | None:
         return None if self._ends.is_woken else super().node
+
+
+def _begin_race(refs: list[ActorRef[Any]], ends: Ends, task: Task) -> Wait | None:
+    """One wait for all of them: as long as one can end, it does no harm that others wait for this task."""
+    own: Any = current_actor.get(None)
+    if own in refs and own._cell is not None:
+        check_for_cycle(own._cell, task)
+
+    def candidates() -> list[Node | None]:
+        # A race that is won waits for none of them, even before the task has had its turn.
+        return [None] if ends.is_woken else [ref._cell for ref in refs]
+
+    note = "it waits for the first of several actors to end, and all of them wait"
+    return begin_wait_for_any(candidates, task, note, FirstEnd)

@@ -98,7 +98,7 @@ def _targets(wait: Wait) -> Iterator[Waiting]:
     elif isinstance(wait, AnyWait):
         for node in islice(wait.candidates(), LOOKED_AT):
             if node is not None:
-                yield Waiting("worker", _WHAT["worker"], _ref(node.ref))
+                yield Waiting(wait.kind, _WHAT[wait.kind], _ref(node.ref))
     else:
         node = wait.node
         nodes = wait.nodes(None, possible=True) if node is None else (node,)

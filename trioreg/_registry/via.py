@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import STOPPING, Address, waiting_for
-from .._runtime import ActorExited, NotRegistered
+from .._runtime import ActorExited, NotRegistered, shown_whole
 from .class_of_holder import as_actor
 from .watching import wait_for_holder
 
@@ -53,7 +53,7 @@ class NameAddress(Address[A], Generic[K, V, A]):
         return self._key
 
     def __repr__(self) -> str:
-        return f"<via {self._names.name} {self.key!r}>"
+        return f"<via {self._names.name} {shown_whole(self.key)}>"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, NameAddress):
@@ -90,7 +90,7 @@ class WaitingNameAddress(NameAddress[K, V, A]):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"<via {self._names.name} {self.key!r}, waiting>"
+        return f"<via {self._names.name} {shown_whole(self.key)}, waiting>"
 
     if not TYPE_CHECKING:  # the types are those of `Address`
 

@@ -28,7 +28,7 @@ from .errors import (
     RestartLimitExceeded,
     TrioregError,
 )
-from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason, shown_error
+from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason, shown_error, shown_whole
 from .failure import (
     as_crash,
     combine,
@@ -151,6 +151,7 @@ __all__ = [
     "show_methods_as",
     "shown_error",
     "shown_safely",
+    "shown_whole",
     "split",
     "stack_of",
     "sync_result",

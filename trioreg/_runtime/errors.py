@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from .counted import counted
-from .exit import shown_error
+from .exit import shown_error, shown_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 class TrioregError(Exception):
     """The base class of trioreg's own errors."""
+
+    def __repr__(self) -> str:
+        # One of the arguments may be a user's key, whose `repr` may raise.
+        return f"{type(self).__name__}({', '.join(map(shown_whole, self.args))})"
 
 
 class AlreadyRegistered(TrioregError):
@@ -44,7 +48,7 @@ class AlreadyRegistered(TrioregError):
         self.value = value
 
     def __str__(self) -> str:
-        return f"{self.key!r} is already registered in {self.registry!r}: held by {self.holder!r}"
+        return f"{shown_whole(self.key)} is already registered in {self.registry!r}: held by {self.holder!r}"
 
 
 class NotRegistered(TrioregError, LookupError):
@@ -64,8 +68,8 @@ class NotRegistered(TrioregError, LookupError):
 
     def __str__(self) -> str:
         if self.owner is None:
-            return f"{self.key!r} is not registered in {self.registry!r}"
-        return f"{self.owner!r} is not registered as {self.key!r} in {self.registry!r}"
+            return f"{shown_whole(self.key)} is not registered in {self.registry!r}"
+        return f"{self.owner!r} is not registered as {shown_whole(self.key)} in {self.registry!r}"
 
 
 _SHOWN_ENDS = 2
@@ -228,7 +232,7 @@ class ChildNotFound(TrioregError, LookupError):
         self.child = child
 
     def __str__(self) -> str:
-        return f"{self.supervisor} has no child {self.child!r}"
+        return f"{self.supervisor} has no child {shown_whole(self.child)}"
 
 
 class ChildNotEnded(TrioregError):
@@ -247,7 +251,7 @@ class ChildNotEnded(TrioregError):
         self.state = state
 
     def __str__(self) -> str:
-        return f"child {self.child!r} of {self.supervisor} is {self.state}: call terminate_child first"
+        return f"child {shown_whole(self.child)} of {self.supervisor} is {self.state}: call terminate_child first"
 
 
 class NotRunning(TrioregError, RuntimeError):
@@ -325,7 +329,7 @@ class CrashedTooOften(TrioregError):
     def __str__(self) -> str:
         limit = f"more than {counted(self.max_restarts, 'restart')} in {counted(self.max_seconds, 'second')}"
         return (
-            f"{self.key!r} of {self.on_demand!r} has crashed too often ({limit}): "
+            f"{shown_whole(self.key)} of {self.on_demand!r} has crashed too often ({limit}): "
             f"it can be started again in {counted(ceil(self.retry_after), 'second')}"
         )
 
@@ -364,5 +368,5 @@ class RestartLimitExceeded(TrioregError):
 
     def __str__(self) -> str:
         if self.is_of_child:
-            return f"{self.supervisor} gave up: child {self.child!r} had {self._limit}"
-        return f"{self.supervisor} gave up: {self._limit}, the last one of child {self.child!r}"
+            return f"{self.supervisor} gave up: child {shown_whole(self.child)} had {self._limit}"
+        return f"{self.supervisor} gave up: {self._limit}, the last one of child {shown_whole(self.child)}"

@@ -53,10 +53,18 @@ def shown_error(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         return f"{type(group).__name__}: {group}"
+    return shown_whole(error)
+
+
+def shown_whole(value: object) -> str:
+    """The `repr` of a user's object, for an error or the log. Never raises, even if that `repr` does.
+
+    Trio shows each error that leaves a nursery, and the run fails if that raises.
+    """
     try:
-        return repr(error)
+        return repr(value)
     except Exception as failure:
-        return f"<{type(error).__name__}, whose repr raises {type(failure).__name__}>"
+        return f"<{type(value).__name__}, whose repr raises {type(failure).__name__}>"
 
 
 # Always the same, so there is no need to make them for each end.

@@ -12,7 +12,7 @@ import trio
 from trio.lowlevel import Abort
 
 from .._actors import ENDED, STARTING
-from .._runtime import require_room, shown_safely
+from .._runtime import require_room, shown_whole
 from .task_name import task_name
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class Child:
     def title(self) -> str:
         """Its name, or else its id, or else what it is."""
         if self.spec.name is not None:
-            return repr(self.spec.name.key)
+            return shown_whole(self.spec.name.key)
         return self.spec.kind.label if self.id is None else str(self.id)
 
     @property
@@ -236,10 +236,10 @@ class Child:
     def __str__(self) -> str:
         """For the log: its id (or what it is, where it has none), and its name where that is not the same."""
         name = self.spec.name
-        text = self.spec.kind.label if self.id is None else _shown(self.id)
+        text = self.spec.kind.label if self.id is None else shown_whole(self.id)
         if name is None or (self.id is not None and _are_same(self.id, name.key)):
             return text
-        return f"{text} named {_shown(name.key)}"
+        return f"{text} named {shown_whole(name.key)}"
 
 
 def new_child(parent: Parent, number: int, spec: ChildSpec) -> Child:
@@ -259,13 +259,6 @@ def new_child(parent: Parent, number: int, spec: ChildSpec) -> Child:
 _new = object.__new__
 
 # The log must not end a supervisor because a key's own methods raise.
-
-
-def _shown(key: object) -> str:
-    try:
-        return repr(key)
-    except Exception:
-        return shown_safely(key)
 
 
 def _are_same(id: object, key: object) -> bool:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, Type
 from trio.lowlevel import current_task
 
 from .._actors import STOPPING, Actor, ActorRef, Address, RoomWait, waiting_for
-from .._runtime import Identity, NotRegistered, NotRunning, items_of, show_methods_as
-from .on_demand_settings import Settings
+from .._runtime import Identity, NotRegistered, NotRunning, items_of, show_methods_as, shown_whole
+from .on_demand_settings import CLOSING, NOT_OPEN, Settings
 
 if TYPE_CHECKING:
     from .._actors import Cell
@@ -156,7 +156,7 @@ class OnDemand(Identity, Generic[K, A]):
     def _accepting(self, key: Hashable) -> Cell:
         lives = self._lives
         if lives is None:
-            raise NotRunning(self.name)
+            raise NotRunning(self.name, NOT_OPEN)
         return lives.accepting(key)
 
 
@@ -182,7 +182,7 @@ class _Address(Address[A_co]):
         return self._key
 
     def __repr__(self) -> str:
-        return f"<via {self._on_demand.name} {self._key!r}>"
+        return f"<via {self._on_demand.name} {shown_whole(self._key)}>"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Address):
@@ -212,7 +212,7 @@ class _Address(Address[A_co]):
     def _instead_of(self, cell: Cell | None) -> Cell:
         found = self._find()
         if found.state >= STOPPING:  # at the shutdown the caller itself: it can't answer any more
-            raise NotRunning(self._on_demand.name)
+            raise NotRunning(self._on_demand.name, CLOSING)
         return found
 
     def _instead_of_closed(self, cell: Cell) -> Cell:
@@ -246,7 +246,7 @@ class _RankedAddress(_Address[A_co]):
     def _find(self) -> Cell:
         lives = self._on_demand._lives
         if lives is None:
-            raise NotRunning(self._on_demand.name)
+            raise NotRunning(self._on_demand.name, NOT_OPEN)
         cell = lives.accepting(self._key)
         lives.touch(cell)
         return cell

@@ -20,18 +20,18 @@ import trio
 from trio.lowlevel import checkpoint, enable_ki_protection
 
 from .._actors import ENDED, LAUNCHED, STARTING, STOPPING, WAITING, PassingCell, new_passing_life
-from .._runtime import KILLED, NORMAL, SHUTDOWN, NotRunning, require_room_for_launch
+from .._runtime import KILLED, NORMAL, SHUTDOWN, NotRunning, require_room_for_launch, shown_whole
 from .child import Child
 from .crash_limit import CrashLimit
 from .crashes import Crashes
 from .log import logger
 from .on_demand_room import Room
+from .on_demand_settings import CLOSING
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
     from .._actors import ActorRef
-    from .._registry import Via
     from .._runtime import Owner, Run
     from .children import Children
     from .lifecycle import Lifecycle
@@ -113,7 +113,7 @@ class Lives:
         while life is not None and not life.is_sent_by_itself():
             life = life.older
         if life is None:
-            raise NotRunning(self._settings.name)
+            raise NotRunning(self._settings.name, CLOSING)
         return life
 
     def _refusal(self, key: Hashable) -> Exception | None:
@@ -137,23 +137,31 @@ class Lives:
         entry = self._table.get(key)
         require_room_for_launch()  # Trio can't undo the start of a task
         ref = cast("ActorRef[Any]", cell.ref)
+        new = (ref,)
         try:
-            if older is None:
-                cast("Via[Any, Any, Any]", child.spec.name)._claim(ref, None)
-            self._table[key] = (ref,)
+            if entry is not None:
+                self._table[key] = new
+            elif self._table.setdefault(key, new) is not new:
+                raise self._was_used(key)
             self._children.adopt(child, cell)
             cell.stage = WAITING
             self._lifecycle.lives += 1
             if older is None:
-                self._get_ready(cell, is_wanted=True)
+                # Here: a listener of the registry that is told of the name may send to the actor, or end it.
+                _claim(cell, None)
+                if cell.stage == WAITING:
+                    self._get_ready(cell, is_wanted=True)
             elif older.newer is None:
                 older.newer = cell
             else:  # a message came while the key was compared, and that life was first
                 entry = (cast("ActorRef[Any]", older.newer.ref),)
-                raise RuntimeError(f"{key!r} of {self._settings.name!r} was used by its own __eq__ or __hash__")
+                raise self._was_used(key)
         except BaseException:
             self._undo(cell, entry)
             raise
+
+    def _was_used(self, key: Hashable) -> RuntimeError:
+        return RuntimeError(f"{shown_whole(key)} of {self._settings.name!r} was used by its own __eq__ or __hash__")
 
     def _undo(self, cell: PassingCell, entry: Any) -> None:
         if self._table.get(cell.key, (None,))[0] is cell.ref:
@@ -181,7 +189,7 @@ class Lives:
         seconds = 0.0 if self._lifecycle.is_closing else self._crashes.wait(cell.key)
         if seconds:
             scope = self.delayed[cell] = trio.CancelScope()
-            name = f"{self._lifecycle.label}, backoff of {cell.key!r}"
+            name = f"{self._lifecycle.label}, backoff of {shown_whole(cell.key)}"
             self._lifecycle.nursery.start_soon(self._get_ready_after, cell, seconds, scope, name=name)
         else:
             self._room.line_up(cell)
@@ -203,7 +211,10 @@ class Lives:
     # What a life asks of its home, about room
 
     def came_round(self, cell: PassingCell) -> None:
-        self._room.came_round(cell)
+        if cell.place is self._room.running and cell.has_been_unused_until_round(LOOKS):
+            cell.stop()
+        else:
+            self._room.came_round(cell)
 
     def blockers_of(self, cell: PassingCell) -> Iterable[Owner]:
         return self._room.blockers_of(cell)
@@ -290,7 +301,7 @@ class Lives:
                 await room.woken.wait()
             await trio.sleep(pause)
             for number, cell in enumerate(list(room.running), 1):
-                if cell.place is room.running and cell.has_been_unused() >= LOOKS:
+                if cell.place is room.running and cell.has_been_unused(LOOKS):
                     cell.stop()
                 if number % LOOKS_PER_TURN == 0:
                     await checkpoint()

@@ -140,38 +140,42 @@ class Room:
             cell.stop()
         elif cell.deferred and not cell.has_messages:
             cell.watch_answers()
-        else:
+        elif not cell.rounds:  # else there is another one behind it: it was looked at, too
             cell.ask_round()
 
     # Cycles of calls
 
     def blockers_of(self, cell: PassingCell) -> Iterable[Owner]:
-        """The lives that have to end before its task is started, if it waits in line and none of them can end first.
+        """The lives that have to end before its task is started, if it lacks room and none of them can end first.
 
         One life that can end is enough, so this is no simple path in the wait-for graph.
         """
-        if self._is_asking or not (cell in self.waiting or (cell.stage < WAITING and self._would_line_up)):
+        if self._is_asking or not self._lacks_room(cell):
             return ()
         self._is_asking = True
         try:
             busy: list[PassingCell] = [*self.leaving, *self.asked, *self.running]
             stuck: set[object] = {current_actor.get(None)}
-            return [each.ref for each in busy] if all(self._is_stuck(each.ref, stuck) for each in busy) else ()
+            return (
+                [each.ref for each in busy] if all(self._is_stuck(each.ref, stuck, cell.home) for each in busy) else ()
+            )
         finally:
             self._is_asking = False
 
-    @property
-    def _would_line_up(self) -> bool:
-        return bool(self.waiting) or not self.is_there
+    def _lacks_room(self, cell: PassingCell) -> bool:
+        """Whether a life waits in line, or would if it came to that now: it is new, or it waits for a backoff."""
+        if cell in self.waiting:
+            return True
+        return cell.stage < LAUNCHED and cell.older is None and (bool(self.waiting) or not self.is_there)
 
-    def _is_stuck(self, actor: Owner, stuck: set[object]) -> bool:
-        """Whether an actor waits, directly or not, for one of which that is known, or for a life that waits in line."""
+    def _is_stuck(self, actor: Owner, stuck: set[object], home: object) -> bool:
+        """Whether an actor waits, directly or not, for one of which that is known, or for a life that lacks room."""
         came_from: dict[Owner, Owner | None] = {actor: None}
         todo = [actor]
         while todo:
             each = todo.pop()
             cell: Cell | None = getattr(each, "_cell", None)
-            if each in stuck or (isinstance(cell, PassingCell) and cell in self.waiting):
+            if each in stuck or (isinstance(cell, PassingCell) and cell.home is home and self._lacks_room(cell)):
                 step: Owner | None = each
                 while step is not None:
                     stuck.add(step)

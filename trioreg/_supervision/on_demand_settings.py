@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from .._actors import ActorRef
     from .restart_limit import RestartLimit
 
+# Why a message is refused: `NotRunning`.
+NOT_OPEN = "send messages while open_on_demand(...) or an OnDemandSupervisor runs its actors"
+CLOSING = "it shuts down, and starts no more actors"
+
 
 class Settings:
     """The settings of one `OnDemand`, and the table of its lives.

@@ -15,7 +15,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import STARTING, STOPPING, Actor, ActorRef, Address, Function, StartWait, waiting_for
 from .._registry import Registry, Via
-from .._runtime import Identity, NotRegistered, require_count, require_sync, show_methods_as, sync_result
+from .._runtime import Identity, NotRegistered, require_count, require_sync, show_methods_as, shown_whole, sync_result
 from .backoff import Backoff
 from .child_options import ChildOptions, LifeOptions
 from .child_spec import ChildSpec, Restart, spec_of
@@ -347,7 +347,7 @@ class _KeyAddress(Address[T_co]):
         self.key = key
 
     def __repr__(self) -> str:
-        return f"<via {self._partitions.name} {self.key!r}>"
+        return f"<via {self._partitions.name} {shown_whole(self.key)}>"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _KeyAddress):
@@ -371,7 +371,7 @@ class _WaitingKeyAddress(_KeyAddress[T_co]):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"<via {self._partitions.name} {self.key!r}, waiting>"
+        return f"<via {self._partitions.name} {shown_whole(self.key)}, waiting>"
 
     @property
     def _name(self) -> Via[int, None]:

@@ -342,11 +342,10 @@ class Starting:
 def say_whose(error: BaseException, child: Child) -> None:
     """Note with an error of a start whose start it was."""
     note = f"starting child {child} of {child.parent.label}"
-    known = getattr(error, "__notes__", ())
     # An error of a start below a supervisor has such a note already, and the path in it leads through this child.
     below = f" of {child.parent.label}/" if child.spec.kind.is_supervisor else None
-    for each in map(str, known):
-        if each == note or (below is not None and each.startswith("starting child ") and below in each):
-            return
-    with suppress(Exception):  # of an error that is frozen
+    with suppress(Exception):  # of an error that is frozen, or whose notes are something else
+        for each in map(str, getattr(error, "__notes__", ())):
+            if each == note or (below is not None and each.startswith("starting child ") and below in each):
+                return
         error.add_note(note)
