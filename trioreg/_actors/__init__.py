@@ -17,7 +17,7 @@ from .beside import beside
 from .birth import new_life, new_passing_life
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
-from .control import ask, is_suspended, resume
+from .control import ask_to_change, ask_to_suspend, is_suspended, resume
 from .crash_details import CrashDetails, crash_details
 from .deadlock import (
     EndsBelow,
@@ -97,7 +97,8 @@ __all__ = [
     "Wait",
     "YieldingWait",
     "EndsBelow",
-    "ask",
+    "ask_to_change",
+    "ask_to_suspend",
     "ask_round",
     "begin_use",
     "begin_wait",

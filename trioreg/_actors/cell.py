@@ -43,7 +43,7 @@ from .deadlock import is_within
 from .handler import RuntimeHandler
 from .mailbox import Mailbox
 from .message import STOP
-from .observed import left, observed
+from .observed import observed, tell_left
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -325,7 +325,7 @@ class Cell(Mailbox):
         return observed(self, kind, payload)
 
     def gave_up(self, kind: object, payload: object) -> None:
-        left(self, kind, payload, "withdrawn")
+        tell_left(self, kind, payload, "withdrawn")
 
     def set_started(self) -> None:
         """The actor has started: wake all tasks that wait for that."""
@@ -484,7 +484,7 @@ class Cell(Mailbox):
             sender.admitted = True
         else:
             refuse(sender.payload, self.ref, exit, was_sent=False)
-            left(self, sender.kind, sender.payload, "exited")
+            tell_left(self, sender.kind, sender.payload, "exited")
         self.remove_sender(key)
         return True
 

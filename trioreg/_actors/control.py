@@ -200,11 +200,21 @@ def is_suspended(cell: Cell) -> bool:
     return control is not None and control.is_suspended
 
 
-def ask(cell: Cell, change: Change | None) -> Call:
-    """Ask an actor to change its state, or, without a change, to be suspended. Wait for the answer as for any call.
+def ask_to_suspend(cell: Cell) -> Call:
+    """Ask an actor to handle nothing more, until `resume`. Wait for the answer as for any call: `wait_answer`.
 
     The actor must not be a function, and not be stopping. Raises `CallCycle` if it waits for the current task.
     """
+    return _ask(cell, None)
+
+
+def ask_to_change(cell: Cell, change: Change) -> Call:
+    """Ask an actor to change its state between two messages. The answer is its attributes. Otherwise as for
+    `ask_to_suspend`."""
+    return _ask(cell, change)
+
+
+def _ask(cell: Cell, change: Change | None) -> Call:
     waits = check_for_cycle(cell, current_task())
     control = control_of(cell)
     is_new = control is None
