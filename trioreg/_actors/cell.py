@@ -293,6 +293,7 @@ class Cell(Mailbox):
 
     @property
     def is_ending(self) -> bool:
+        """Whether it is decided how it ends."""
         return self.state >= ENDING
 
     def starts_before(self, names: object, key: object) -> bool:

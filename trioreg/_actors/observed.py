@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 from .._runtime import await_user
 from .call import Reply
 from .handler import Handler, RuntimeHandler, Timed
-from .message import CALL, CAST, INFO, TICK, Tick
+from .message import CALL, CAST, INFO, NO_KWARGS, TICK, Tick
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 MessageKind: TypeAlias = Literal["call", "cast", "send", "timer", "publication", "idle"]
 WhyLeft: TypeAlias = Literal["withdrawn", "exited", "dropped"]
 
-NO_KWARGS: Mapping[str, object] = {}
 COROUTINE: type[object] = CoroutineType
+"""What the call of an async function gives. By this name, type checkers do not narrow to it."""
 
 
 class Receiver(Protocol):
