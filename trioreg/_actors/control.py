@@ -32,7 +32,8 @@ from .call import Call, refuse
 from .cell import ENDING, STOPPING
 from .deadlock import check_for_cycle
 from .handler import runtime_handler
-from .message import CALL
+from .message import CALL, NO_KWARGS
+from .runtime_call import RuntimeCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,24 +44,20 @@ if TYPE_CHECKING:
     Change = Callable[[Any], object]
 
 
-class Control(Call):
-    """What is asked of one actor: a message of the runtime's own. It is a call, so it is never counted as unhandled.
+class Control(RuntimeCall):
+    """What is asked of one actor.
 
     Attributes:
-        cell: The actor's cell.
         requests: The requests that are not answered yet, oldest first.
         is_suspended: Whether the actor handles nothing until it is released.
-        longest: `Mailbox.longest` before it was put in.
     """
 
-    __slots__ = ("cell", "is_suspended", "longest", "requests")
+    __slots__ = ("is_suspended", "requests")
 
     def __init__(self, cell: Cell) -> None:
-        super().__init__(cell.ref, None, _HANDLER, (), {})
-        self.cell = cell
+        super().__init__(cell, _HANDLER)
         self.requests: dict[Request, None] = {}
         self.is_suspended = False
-        self.longest = cell.longest
 
     def fail(self, error: BaseException) -> None:
         """The actor ends before all are answered."""
@@ -97,10 +94,6 @@ class Control(Call):
             self.correct_peak()
             _set_control(self.cell, None)
 
-    def correct_peak(self) -> None:
-        """It is not in the mailbox any more. While it was, it counted in the peak, but it is no message of a user's."""
-        self.cell.longest = max(self.longest, self.cell.longest - 2)
-
 
 class Request(Call):
     """One thing that a task asks of an actor. The task waits as for a call.
@@ -113,7 +106,7 @@ class Request(Call):
     __slots__ = ("change", "control")
 
     def __init__(self, control: Control, waits: dict[Wait, None] | None, change: Change | None) -> None:
-        super().__init__(control.target, waits, _HANDLER if change is None else _CHANGE, (), {})
+        super().__init__(control.target, waits, _HANDLER if change is None else _CHANGE, (), NO_KWARGS)
         self.control = control
         self.change = change
         self.has_begun = True  # it is not in the mailbox itself, so it is not withdrawn from there
