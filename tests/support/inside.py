@@ -22,7 +22,7 @@ from trioreg._actors import hot_paths as _hot_paths
 from trioreg._actors import mailbox as _mailbox
 from trioreg._actors.call import Call
 from trioreg._actors.cell import Cell
-from trioreg._actors.deadlock import Wait
+from trioreg._actors.wait_graph import Wait
 from trioreg._pubsub import publishing as _publishing
 from trioreg._registry import query as _query
 from trioreg._registry.registry import WaitingVia

@@ -11,7 +11,7 @@ from .actor import Actor, current, receive, send_after, send_every
 from .actor_type import ActorType, type_of
 from .agent import Agent
 from .answers import wait_answer
-from .any_wait import begin_wait_for_any, kept_busy_by
+from .any_wait import begin_wait_for_any
 from .at_work import handling, other_tasks, own_frames
 from .beside import beside
 from .birth import new_life, new_passing_life
@@ -20,14 +20,8 @@ from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
 from .control import ask_to_change, ask_to_suspend, is_suspended, resume
 from .crash_details import CrashDetails, crash_details
 from .deadlock import (
-    EndsBelow,
-    Node,
-    RoomWait,
-    StartWait,
-    Wait,
-    WaitKind,
-    YieldingWait,
     begin_wait,
+    kept_busy_by,
     needs_name,
     waiting_for,
     waiting_for_end,
@@ -50,6 +44,7 @@ from .ref import ActorRef, ActorState, ActorStatistics, Address
 from .results import await_many, race
 from .round import ask_round
 from .timer import Timer
+from .wait_graph import EndsBelow, Node, RoomWait, StartWait, Wait, WaitKind, YieldingWait
 from .waiting import Waiting, WaitingKind, waiting_for_actor, waits_for
 from .watched_message import Message
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .._runtime import CallCycle, current_actor
-from .deadlock import Node, Wait, _node_of, _waits_of, check_for_cycle
+from .deadlock import check_for_cycle, kept_busy_by, waits_of
+from .wait_graph import Node, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,13 +65,7 @@ def begin_wait_for_any(candidates: Candidates, task: Task, note: str) -> AnyWait
         except CallCycle as error:
             error.add_note(note)
             raise
-    return AnyWait(node.ref, _waits_of(node, is_possible=False), candidates)
-
-
-def kept_busy_by(task: Task) -> Node | None:
-    """The actor, or the one message of it, that a task keeps busy until it is done. None if there is none."""
-    node, is_possible = _node_of(task)
-    return None if is_possible else node
+    return AnyWait(node.ref, waits_of(node, is_possible=False), candidates)
 
 
 def _stuck(candidates: list[Node | None], goal: Node, *, possible: bool) -> list[Node]:

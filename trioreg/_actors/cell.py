@@ -54,9 +54,9 @@ if TYPE_CHECKING:
     from .._runtime import Fields
     from .background import Background
     from .call import Call
-    from .deadlock import Node, Wait
     from .ends import Ends
     from .handler import Handlers, Hooks
+    from .wait_graph import Node, Wait
 
 STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .cell import Cell
-    from .deadlock import Wait
+    from .wait_graph import Wait
 
     Change = Callable[[Any], object]
 

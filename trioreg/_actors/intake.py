@@ -15,10 +15,11 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._runtime import UNUSUAL, Feed, Place, require_room
 from .cell import STOPPING
-from .deadlock import RoomWait, waiting_for
+from .deadlock import waiting_for
 from .handler import Handler
 from .message import CAST, INFO
 from .observed import BufferedMessage, buffered, publication, run_buffered, tell_buffered_left
+from .wait_graph import RoomWait
 
 if TYPE_CHECKING:
     from .cell import Cell

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .._runtime import UNUSUAL, require_room
 from .call import Call
 from .cell import RUNNING, STOPPING, Cell
-from .deadlock import Wait
 from .gate import steps_in_mailbox
 from .handler import runtime_handler
 from .message import CALL, CAST, NO_KWARGS
+from .wait_graph import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator

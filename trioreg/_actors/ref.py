@@ -31,10 +31,11 @@ from .._runtime import (
 )
 from .at_work import handling, own_frames
 from .cell import ENDING, STOPPING, Reference
-from .deadlock import RoomWait, begin_wait, waiting_for
+from .deadlock import begin_wait, waiting_for
 from .function_actor import Function
 from .hot_paths import MessagePaths
 from .message import CAST, INFO
+from .wait_graph import RoomWait
 
 if TYPE_CHECKING:
     from traceback import StackSummary

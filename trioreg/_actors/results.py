@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from .._runtime import Exit
-    from .deadlock import Wait
     from .function_actor import Function
+    from .wait_graph import Wait
 
 R = TypeVar("R")
 

@@ -73,7 +73,7 @@ class RestartGroup:
         self._strategy = strategy
         # The starts that wait, in the order in which they were asked for.
         self._line: dict[Place, None] = {}
-        # The waits in the graph of `_actors/deadlock.py`, and whether there is a start that waits and has none there.
+        # The waits in the graph of `_actors/wait_graph.py`, and whether there is a start that waits and has none there.
         self._waits: set[YieldingWait] = set()
         self._some_have_no_wait = False
         # For each child in the group whether this restart of it has been counted.
