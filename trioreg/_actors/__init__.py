@@ -7,7 +7,7 @@ This wing never decides about a restart, and never knows a registry or a supervi
 from the files.
 """
 
-from .actor import Actor, current, receive, send_after, send_every
+from .actor import Actor
 from .actor_type import ActorType, type_of
 from .agent import Agent
 from .answers import wait_answer
@@ -19,6 +19,7 @@ from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
 from .control import ask_to_change, ask_to_suspend, is_suspended, resume
 from .crash_details import CrashDetails, crash_details
+from .current import current, current_cell, receive, send_after, send_every
 from .deadlock import (
     begin_wait,
     kept_busy_by,
@@ -103,6 +104,7 @@ __all__ = [
     "cast_to_all",
     "crash_details",
     "current",
+    "current_cell",
     "end_use",
     "hold_up",
     "is_held_up",

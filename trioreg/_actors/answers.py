@@ -163,7 +163,7 @@ def go_on(
     A call may be refused instead if the actor ends first; a cast to an ending actor is dropped. The message is counted
     as handled when the coroutine is done. An actor whose turns are side by side runs it beside them.
     """
-    if cell.actor is not None and cell.actor._trioreg_is_side_by_side:
+    if cell.is_side_by_side:
         go_on_beside(cell, coroutine, handler, call)
         return
     cell.handled -= 1

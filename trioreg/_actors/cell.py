@@ -296,6 +296,12 @@ class Cell(Mailbox):
         """Whether it is decided how it ends."""
         return self.state >= ENDING
 
+    @property
+    def is_side_by_side(self) -> bool:
+        """Whether it handles some of its messages beside the others: `beside.py`."""
+        actor = self.actor  # once: another thread may ask
+        return actor is not None and actor._trioreg_is_side_by_side
+
     def starts_before(self, names: object, key: object) -> bool:
         """Whether that name is to go to an actor that starts only when this one has started."""
         return self.life.child.starts_before(names, key)

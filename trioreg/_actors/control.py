@@ -20,7 +20,6 @@ from .._runtime import (
     ActorExited,
     Kept,
     attributes_of,
-    current_actor,
     run_user,
     shown_safely,
     sleep_until_woken,
@@ -30,6 +29,7 @@ from .._runtime import (
 from .background import Background
 from .call import Call, refuse
 from .cell import ENDING, STOPPING
+from .current import current_cell
 from .deadlock import check_for_cycle
 from .handler import runtime_handler
 from .message import CALL, NO_KWARGS
@@ -148,7 +148,8 @@ class Request(Call):
 
 async def _attend(_actor: object) -> None:
     """The handler of a `Control`."""
-    cell = cast("Cell", getattr(current_actor.get(None), "_cell", None))
+    cell = current_cell()
+    assert cell is not None  # this is its code
     control, task = control_of(cell), cell.task
     assert control is not None and task is not None
     control.has_begun = True

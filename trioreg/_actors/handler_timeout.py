@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import HandlerTimeout, current_actor, stack_of
+from .._runtime import HandlerTimeout, stack_of
 from .cell import ENDING
+from .current import current_cell
 from .start_soon import start_background_task
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def limit_of(seconds: float) -> Limit:
 
     def limit(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         async def run(actor: object, /, *args: object, **kwargs: object) -> object:
-            cell = cast("Cell", getattr(current_actor.get(None), "_cell", None))
+            cell = current_cell()
+            assert cell is not None  # this is its code
             watchdog = _watchdog_of(cell, seconds)
             if watchdog is None:
                 return await function(actor, *args, **kwargs)

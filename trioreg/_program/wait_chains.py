@@ -83,7 +83,7 @@ class WaitGraph:
             for task, frames in other_tasks(cell):
                 turn = cell.turn_of(task)
                 self._add(ref, list(waits_for(None if turn is None else turn.waits, frames)))
-            if not waits_itself and ref in self.targets and not _is_side_by_side(cell):
+            if not waits_itself and ref in self.targets and not cell.is_side_by_side:
                 self.beside.add(ref)
         tasks = [(f"task {wait.task}", wait.what) for wait in _tasks_that_wait_for(ref)]
         if tasks:
@@ -178,10 +178,6 @@ class WaitGraph:
 def _is_parked(cell: Cell) -> bool:
     """Whether it may wait for a lock: only then its frames are worth the time."""
     return cell.task is not None and isinstance(cell.task.custom_sleep_data, ParkingLot)
-
-
-def _is_side_by_side(cell: Cell) -> bool:
-    return cell.actor is not None and cell.actor._trioreg_is_side_by_side
 
 
 def _holds_up(wait: Waiting) -> bool:

@@ -6,20 +6,20 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import trio
 from trio.lowlevel import checkpoint_if_cancelled, current_task
 
-from .._actors import ENDING, Reference, needs_name, yielding_wait
-from .._runtime import CallCycle, current_actor, require_room
+from .._actors import ENDING, current_cell, needs_name, yielding_wait
+from .._runtime import CallCycle, require_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trio.lowlevel import Task
 
-    from .._actors import ActorRef, Cell, YieldingWait
+    from .._actors import Cell, YieldingWait
     from .._registry import Via
     from .child import Child
     from .lifecycle import Lifecycle
@@ -219,14 +219,9 @@ class RestartGroup:
         return True
 
 
-def _current_cell() -> Cell | None:
-    actor = current_actor.get(None)
-    return cast("ActorRef[Any]", actor)._cell if isinstance(actor, Reference) else None
-
-
 def _waiting_task() -> Task:
     """The task that waits if the current one does: an actor's end waits for all its tasks."""
-    cell = _current_cell()
+    cell = current_cell()
     if cell is not None and cell.state == ENDING and cell.task is not None:
         return cell.task
     return current_task()
