@@ -7,8 +7,7 @@ from typing import Any, TypeVar, cast
 
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import NotRegistered, Owner
-from .arguments import require_hashable
+from .._runtime import NotRegistered, Owner, require_hashable
 from .core import RegistryCore
 from .totals import Totals, require_number
 

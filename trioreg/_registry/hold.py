@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import Owner, SyncBlock
-from .arguments import AcceptsNone, unhashable
+from .._runtime import Owner, SyncBlock, unhashable
+from .arguments import AcceptsNone
 from .core import RegistryCore
 from .names import Names
 from .totals import require_number

@@ -13,12 +13,14 @@ from .._runtime import (
     NotRegistered,
     Owner,
     current_owner,
+    require_hashable,
     require_room,
     require_sync,
     run_user,
     sync_result,
+    unhashable,
 )
-from .arguments import AcceptsNone, as_owner, require_hashable, unhashable
+from .arguments import AcceptsNone, as_owner
 from .core import RegistryCore
 from .entry import Entry, new_entry
 from .names import entry_numbers

@@ -12,8 +12,8 @@ from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeAlias, TypeVar, cast, overload
 
 from .._actors import Address
-from .._runtime import require_count, require_sync, show_methods_as
-from .arguments import AcceptsNone, require_hashable
+from .._runtime import require_count, require_hashable, require_sync, show_methods_as
+from .arguments import AcceptsNone
 from .class_of_holder import as_class, is_actor_of
 from .core import RegistryCore
 from .counters import Counters

@@ -28,19 +28,20 @@ from .errors import (
     RestartLimitExceeded,
     TrioregError,
 )
-from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason, shown_error
+from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
 from .failure import (
     as_crash,
     combine,
     flat,
     is_being_closed,
     refuse_foreign_cancelled,
-    shown_safely,
     split,
     without_runtime_frames,
 )
 from .feed import Feed, FeedStatistics, OnOverflow
 from .finalizers import COLLECTING, UNUSUAL, do_later, is_finalizing
+from .frames import Frames, frames_of, is_of_trio, is_running, local_in, running_from, stack_of, users_part
+from .hashable import require_hashable, unhashable
 from .identity import Identity
 from .install import install, uninstall
 from .instruments import Instruments
@@ -48,13 +49,12 @@ from .ki_protection import await_user, run_user, without_ki_protection
 from .line import Place
 from .log import SafeLogger
 from .log_fields import EventName, Fields, text_of
-from .one_line import one_line
 from .owner import Owner, Token, owner_numbers
 from .public_names import show_methods_as
+from .shown import one_line, shown_error, shown_safely
 from .sleeping import WOKEN, finish_waking, sleep_until_woken, sleep_with, wake
 from .snapshot import items_of
-from .stack import require_room, require_room_for_launch, require_room_for_task
-from .standing import Frames, frames_of, is_of_trio, is_running, local_in, running_from, stack_of, users_part
+from .stack_room import require_room, require_room_for_launch, require_room_for_task
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
 from .trio_run import Run, current_run
@@ -139,6 +139,7 @@ __all__ = [
     "owner_numbers",
     "refuse_foreign_cancelled",
     "require_count",
+    "require_hashable",
     "require_number",
     "require_room",
     "require_room_for_launch",
@@ -155,6 +156,7 @@ __all__ = [
     "stack_of",
     "sync_result",
     "text_of",
+    "unhashable",
     "without_ki_protection",
     "wake",
     "wake_in_slices",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from .counted import counted
-from .exit import shown_error
+from .shown import shown_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

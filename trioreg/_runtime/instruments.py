@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from .finalizers import UNUSUAL
 from .log import SafeLogger
-from .stack import require_room
+from .stack_room import require_room
 
 logger = SafeLogger("trioreg.runtime")
 

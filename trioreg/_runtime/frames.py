@@ -72,7 +72,7 @@ def is_of_trio(frame: FrameType) -> bool:
 
 
 def running_from(is_outermost: Callable[[FrameType], bool], thread: int) -> Frames:
-    """The frames that a thread runs, from the innermost one that this is true of. None if there is none such."""
+    """The frames that a thread runs, from the innermost one on that this is true of. Empty if there is none such."""
     frame = sys._current_frames().get(thread)
     frames: Frames = []
     while frame is not None:
