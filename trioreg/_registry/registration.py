@@ -25,7 +25,7 @@ from .core import RegistryCore
 from .entry import Entry, new_entry
 from .names import entry_numbers
 from .query import value_query
-from .totals import require_number
+from .totals import require_summand
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -78,7 +78,7 @@ class Registration(RegistryCore[K, V]):
             owner = names.writable_owner(owner)
         if names.plain is None:
             if names.totals is not None:
-                require_number("value", value)
+                require_summand("value", value)
             try:
                 names.insert(owner, key, value)
             except TypeError as error:
@@ -229,7 +229,7 @@ class Registration(RegistryCore[K, V]):
         self._require_unique("acquire")
         require_hashable("key", key)
         if self._names.totals is not None:
-            require_number("value", value)
+            require_summand("value", value)
         owner = self._names.writable_owner(owner)
         await checkpoint_if_cancelled()
         owner = self._names.writable_owner(owner)
@@ -283,7 +283,7 @@ class Registration(RegistryCore[K, V]):
         for number, entry in names.entries_of(owner, key):
             new = sync_result("fn", fn, run_user(fn, entry.value))
             if names.totals is not None:
-                require_number("value", new)
+                require_summand("value", new)
             if owner._token(names, key) == number:
                 old = cast("Entry[V]", names.entry(key)).value
                 names.replace(owner, key, number, new)
@@ -363,7 +363,7 @@ class Registration(RegistryCore[K, V]):
         names = self._names
         owner = names.writable_owner(owner)
         if names.totals is not None:
-            require_number("value", value)
+            require_summand("value", value)
         while True:
             entry = names.entry(key)
             if entry is None:

@@ -135,6 +135,7 @@ class Run(trio.abc.Instrument):
             names.watch()
 
     def end_step(self) -> None:
+        """End the change of many names: write the log lines that were put off, then deliver the events."""
         undelivered, self.undelivered = self.undelivered, None
         if self.reports:
             reports, self.reports = self.reports, []
