@@ -171,11 +171,12 @@ def _stack(ref: ActorRef[Any], indent: str) -> list[str]:
         stack = ref.stack()
     except Exception:
         return []
-    return [f"{indent}{line}" for line in _lines_of(stack)]
+    return [f"{indent}{line}" for line in lines_of(stack[-FRAMES:])]
 
 
-def _lines_of(stack: Sequence[FrameSummary]) -> list[str]:
-    return [f"at {each.filename}:{each.lineno}, in {each.name}: {each.line}" for each in stack[-FRAMES:]]
+def lines_of(stack: Sequence[FrameSummary]) -> list[str]:
+    """A line for each frame of a stack."""
+    return [f"at {each.filename}:{each.lineno}, in {each.name}: {each.line}" for each in stack]
 
 
 def _oldest_handlers(tree: Tree, found: Iterable[Found], most: int) -> list[str]:
@@ -214,7 +215,7 @@ def _pools(run: Run, most: int) -> list[str]:
         for worker, task in claims[:most]:
             lines.append(f"  {worker!r} is claimed by task {task.name}")
             stack = users_part(frames_of(task, run.thread))
-            lines += [f"    {line}" for line in _lines_of(stack)]
+            lines += [f"    {line}" for line in lines_of(stack[-FRAMES:])]
         lines += [f"  ... {len(claims) - most:,} more claims"] if len(claims) > most else []
     return [*lines, *_rest(len(pools), most)]
 

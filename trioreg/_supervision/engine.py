@@ -304,9 +304,8 @@ class Engine:
                 say_whose(exit.error, child)
             self.restarts.decide(child, cell, exit)
             if exit.error is not None:
-                cell.life.crashed_in = (
-                    None  # it is logged; the child keeps this life for long, but not the last message
-                )
+                # It is logged. The child keeps this life for long, but not the last message.
+                cell.life.crashed_in = None
             lifecycle.close_if_done()
         except Exception as error:
             # Nothing here is to raise. If it does, as with a stack that is full, neither that nor the crash is lost.

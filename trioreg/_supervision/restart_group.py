@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from .strategy import Strategy
 
 
-class Place:
-    """The place of a start that waits, in the line of those."""
+class WaitingStart:
+    """A start that waits until the restart is over: its place in the line."""
 
     __slots__ = ("look_again",)
 
@@ -72,7 +72,7 @@ class RestartGroup:
         self.starting: Cell | None = None
         self._strategy = strategy
         # The starts that wait, in the order in which they were asked for.
-        self._line: dict[Place, None] = {}
+        self._line: dict[WaitingStart, None] = {}
         # The waits in the graph of `_actors/wait_graph.py`, and whether there is a start that waits and has none there.
         self._waits: set[YieldingWait] = set()
         self._some_have_no_wait = False
@@ -172,7 +172,7 @@ class RestartGroup:
         this one does not wait: all that the restart ends has ended. If it waits for an end, this start would come too
         early: that is a cycle.
         """
-        place = Place()
+        place = WaitingStart()
         self._line[place] = None
         try:
             while lifecycle.is_accepting and (self.is_busy or not self._is_first(place)):
@@ -189,10 +189,10 @@ class RestartGroup:
             if not self.is_busy:
                 self.wake_waiters()
 
-    def _is_first(self, place: Place) -> bool:
+    def _is_first(self, place: WaitingStart) -> bool:
         return next(iter(self._line)) is place
 
-    async def _wait_for_life(self, life: Cell, place: Place, name: Via[Any, Any, Any] | None) -> bool:
+    async def _wait_for_life(self, life: Cell, place: WaitingStart, name: Via[Any, Any, Any] | None) -> bool:
         """Wait while the supervisor's task waits for this life. Whether that start or end needs the one that waits."""
         if self.ending is None and name is not None and needs_name(life, name._names, name.key):
             return True
