@@ -146,7 +146,7 @@ class Reply(Identity, Generic[R]):
 
     @property
     def is_answered(self) -> bool:
-        """Whether `send` or `fail` has been called."""
+        """Whether `send` or `fail` has been called. Not a checkpoint; constant time."""
         return self._is_answered
 
     @enable_ki_protection

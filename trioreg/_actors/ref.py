@@ -223,6 +223,7 @@ class Address(MessagePaths[A], Identity):
                 cell.end(exit)
 
     def _accepting(self) -> Cell:
+        """The cell that takes a message now; raises if there is none. Only for the thread of the Trio run."""
         cell = self._find()
         if cell is None or (cell.state >= STOPPING and not cell.is_sent_by_itself()):
             raise self._exited(cell)
@@ -238,6 +239,7 @@ class Address(MessagePaths[A], Identity):
         return error
 
     async def _deliver(self, cell: Cell, kind: object, payload: object) -> None:
+        """Put a message in, and wait for room first if there is none. Raises if the actor ends before there is."""
         if cell.put_if_room(kind, payload):
             return
         # There is room when the actor takes its next message. So this waits for its handler, as a call does.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint, current_task, enable_ki_protection
 
-from .._runtime import ActorExited, sleep_until_woken
+from .._runtime import sleep_until_woken
 from .deadlock import waiting_for
 from .ends import Ends
 from .ref import ActorRef, FunctionRef
@@ -58,7 +58,7 @@ async def await_many(refs: Iterable[ActorRef[Function[R]]], /) -> list[R]:
     listed = _checked(refs)
     end = await _wait(listed, takes_first=False)
     if end is not None:
-        raise _failure(*end)
+        raise end[0]._exited(None)
     return [cast("R", cast("Exit", ref._exit).value) for ref in listed]
 
 
@@ -95,7 +95,7 @@ async def race(refs: Iterable[ActorRef[Function[R]]], /) -> R:
     assert end is not None
     ref, exit = end
     if not exit.has_returned:
-        raise _failure(ref, exit)
+        raise ref._exited(None)
     return cast("R", exit.value)
 
 
@@ -107,12 +107,6 @@ def _checked(refs: Iterable[ActorRef[Any]]) -> list[ActorRef[Any]]:
         if not isinstance(ref, FunctionRef):
             raise TypeError(f"refs[{place}] must be the reference of a function actor, not {ref!r}")
     return listed
-
-
-def _failure(ref: ActorRef[Any], exit: Exit) -> ActorExited:
-    error = ActorExited(ref, exit, was_sent=False)
-    error.__cause__ = exit.error
-    return error
 
 
 async def _wait(refs: list[ActorRef[Any]], *, takes_first: bool) -> tuple[ActorRef[Any], Exit] | None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 import trio
 from trio.lowlevel import current_task
 
+from .frames import TRIOREG
+
 if TYPE_CHECKING:
     from trio.lowlevel import Task
-
-# The folder of the whole package: all its frames are the runtime's.
-_RUNTIME = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def split(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
@@ -107,6 +105,6 @@ def flat(errors: Iterable[BaseException]) -> list[BaseException]:
 def without_runtime_frames(error: BaseException) -> BaseException:
     """The exception, with a traceback that begins where the runtime calls the user's code."""
     tb = error.__traceback__
-    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_RUNTIME):
+    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(TRIOREG):
         tb = tb.tb_next
     return error if tb is None else error.with_traceback(tb)

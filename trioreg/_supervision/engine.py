@@ -55,7 +55,8 @@ class Engine:
         task: The supervisor's own task; None before `run`.
         own_child: The supervisor itself as a child of the one above it; None if there is none.
         failure: What left `run`, or None.
-        book, starting, restarts, termination: The parts that do the work.
+        book: The list of children: their ids, and how a child is found.
+        starting, restarts, termination: The parts that do the work.
     """
 
     def __init__(
