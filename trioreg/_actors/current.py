@@ -11,7 +11,7 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._runtime import current_actor
 from .cell import Cell, Reference
-from .function_actor import receive as receive_next
+from .function_actor import receive_next
 from .ref import ActorRef
 from .timer import Timer, message_timer
 
