@@ -27,7 +27,7 @@ import attrs
 import trio
 from trio.lowlevel import checkpoint, enable_ki_protection
 
-from ._actors import Actor, ActorRef, Address, Message, MessageKind, PassingCell, ask, wait_answer
+from ._actors import Actor, ActorRef, Address, Message, MessageKind, PassingCell, ask_to_suspend, wait_answer
 from ._actors import is_suspended as is_suspended_now
 from ._actors import resume as resume_now
 from ._program import Instrument, accepting, hooks_of, replace_state, require_address, state
@@ -82,7 +82,7 @@ async def suspend(ref: Address[Actor], /) -> None:
     await checkpoint()
     cell = accepting(ref)
     if not is_suspended_now(cell):
-        await wait_answer(ask(cell, None))
+        await wait_answer(ask_to_suspend(cell))
 
 
 @enable_ki_protection

@@ -12,7 +12,8 @@ from trio.testing import MockClock
 from trioreg import Actor, ActorRef, CallCycle
 from trioreg._actors.any_wait import AnyWait
 from trioreg._actors.call import Call
-from trioreg._actors.deadlock import EndsBelow, NameWait, Wait, needs_name
+from trioreg._actors.deadlock import needs_name
+from trioreg._actors.wait_graph import EndsBelow, NameWait, Wait
 from trioreg._actors.waiting import waits_for
 
 

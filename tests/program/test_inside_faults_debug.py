@@ -13,7 +13,7 @@ from support.supervisors import supervised
 from trio.testing import wait_all_tasks_blocked
 
 from trioreg import debug
-from trioreg._actors import ask, resume, wait_answer
+from trioreg._actors import ask_to_suspend, resume, wait_answer
 
 KINDS = [AtCall, WithRoom]
 
@@ -30,7 +30,7 @@ def test_a_suspension_that_can_not_be_asked_for_is_not_asked_for(is_busy: bool, 
                 ref.cast_nowait(Cart.pay)
             await wait_all_tasks_blocked()
             asked: list[Any] = []
-            if fault(lambda: asked.append(ask(cell, None))):
+            if fault(lambda: asked.append(ask_to_suspend(cell))):
                 await wait_answer(asked[0])
             await trio.sleep(2)
             assert debug.is_suspended(ref) is bool(asked)

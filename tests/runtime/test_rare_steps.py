@@ -14,7 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
 from trioreg import Actor, Instrument, PubSub, Registry, current_owner
-from trioreg._runtime import UNUSUAL, current_run, finalizers, instruments, sleeping, standing, trio_run, turnstile
+from trioreg._runtime import UNUSUAL, current_run, finalizers, frames, instruments, sleeping, trio_run, turnstile
 from trioreg._runtime.attributes import Kept
 from trioreg._runtime.log import SafeLogger
 from trioreg._runtime.sleeping import WOKEN, finish_waking, sleep_until_woken, wake
@@ -380,8 +380,8 @@ async def test_a_task_that_seems_to_run_but_whose_thread_does_not_show_it_has_th
 
     async with trio.open_nursery() as nursery:
         task = await nursery.start(sleep)
-        monkeypatch.setattr(standing, "is_running", seems_to_run)
-        assert next(frame.f_code.co_name for frame, _ in standing.frames_of(task, thread=0)) == "sleep"
+        monkeypatch.setattr(frames, "is_running", seems_to_run)
+        assert next(frame.f_code.co_name for frame, _ in frames.frames_of(task, thread=0)) == "sleep"
 
 
 def test_nothing_is_left_of_the_collections_of_these_tests() -> None:

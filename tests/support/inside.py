@@ -22,7 +22,7 @@ from trioreg._actors import hot_paths as _hot_paths
 from trioreg._actors import mailbox as _mailbox
 from trioreg._actors.call import Call
 from trioreg._actors.cell import Cell
-from trioreg._actors.deadlock import Wait
+from trioreg._actors.wait_graph import Wait
 from trioreg._pubsub import publishing as _publishing
 from trioreg._pubsub import retained as _retained
 from trioreg._registry import query as _query
@@ -44,16 +44,16 @@ __all__ = [
     "ROWS_PER_TURN",
     "WOKEN_PER_PASS",
     "ask_to_stop",
+    "assert_no_subscription",
     "assert_nothing_left",
     "assert_nothing_left_behind",
-    "assert_no_subscription",
     "assert_nothing_waits",
     "cell_of",
     "coroutine_of",
     "do_before_sleep",
     "end_idle_time",
-    "few_at_a_time",
     "exact_totals",
+    "few_at_a_time",
     "following_via",
     "interrupted_at",
     "is_candidate_waiting",

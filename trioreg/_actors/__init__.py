@@ -7,27 +7,22 @@ This wing never decides about a restart, and never knows a registry or a supervi
 from the files.
 """
 
-from .actor import Actor, current, receive, send_after, send_every
+from .actor import Actor
 from .actor_type import ActorType, type_of
 from .agent import Agent
 from .answers import wait_answer
-from .any_wait import begin_wait_for_any, kept_busy_by
+from .any_wait import begin_wait_for_any
 from .at_work import handling, other_tasks, own_frames
 from .beside import beside
 from .birth import new_life, new_passing_life
 from .call import Reply
 from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
-from .control import ask, is_suspended, resume
+from .control import ask_to_change, ask_to_suspend, is_suspended, resume
 from .crash_details import CrashDetails, crash_details
+from .current import current, current_cell, receive, send_after, send_every
 from .deadlock import (
-    EndsBelow,
-    Node,
-    RoomWait,
-    StartWait,
-    Wait,
-    WaitKind,
-    YieldingWait,
     begin_wait,
+    kept_busy_by,
     needs_name,
     waiting_for,
     waiting_for_end,
@@ -43,17 +38,27 @@ from .intake import Intake
 from .life import run_actor
 from .message import CAST, INFO
 from .method import signature_of
-from .observed import MessageKind, WhyLeft, publication
+from .observed import MessageKind, WhyLeft
 from .passing_cell import LAUNCHED, WAITING, PassingCell
 from .post import post
 from .ref import ActorRef, ActorState, ActorStatistics, Address
 from .results import await_many, race
 from .round import ask_round
 from .timer import Timer
+from .wait_graph import EndsBelow, Node, RoomWait, StartWait, Wait, YieldingWait
 from .waiting import Waiting, WaitingKind, waiting_for_actor, waits_for
 from .watched_message import Message
 
 __all__ = [
+    "CAST",
+    "ENDED",
+    "ENDING",
+    "INFO",
+    "LAUNCHED",
+    "RUNNING",
+    "STARTING",
+    "STOPPING",
+    "WAITING",
     "Actor",
     "ActorRef",
     "ActorState",
@@ -61,74 +66,65 @@ __all__ = [
     "ActorType",
     "Address",
     "Agent",
-    "CAST",
     "Cell",
     "CrashDetails",
-    "ENDED",
-    "ENDING",
+    "EndsBelow",
     "Function",
-    "LAUNCHED",
-    "Node",
-    "PassingCell",
     "Handlers",
-    "INFO",
     "Intake",
     "Message",
     "MessageKind",
-    "WhyLeft",
-    "publication",
-    "RUNNING",
+    "Node",
+    "PassingCell",
     "Reference",
     "Reply",
-    "STARTING",
-    "STOPPING",
     "RoomWait",
     "StartWait",
-    "WaitKind",
     "Timer",
-    "WAITING",
+    "Wait",
     "Waiting",
     "WaitingKind",
-    "handling",
-    "other_tasks",
-    "own_frames",
-    "waiting_for_actor",
-    "waits_for",
-    "Wait",
+    "WhyLeft",
     "YieldingWait",
-    "EndsBelow",
-    "ask",
     "ask_round",
+    "ask_to_change",
+    "ask_to_suspend",
+    "await_many",
     "begin_use",
     "begin_wait",
     "begin_wait_for_any",
     "beside",
-    "await_many",
     "cast_to_all",
     "crash_details",
     "current",
+    "current_cell",
     "end_use",
+    "handling",
     "hold_up",
     "is_held_up",
-    "let_through",
     "is_suspended",
     "kept_busy_by",
+    "let_through",
     "needs_name",
     "new_life",
     "new_passing_life",
+    "other_tasks",
+    "own_frames",
     "post",
     "race",
     "raises",
     "receive",
     "resume",
     "run_actor",
-    "signature_of",
     "send_after",
     "send_every",
+    "signature_of",
     "type_of",
     "wait_answer",
     "waiting_for",
+    "waiting_for_actor",
     "waiting_for_end",
     "waiting_for_name",
+    "waits_for",
     "yielding_wait",
 ]

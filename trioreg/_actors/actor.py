@@ -1,6 +1,7 @@
-"""What a user writes: `Actor` classes, and the functions that a function actor calls.
+"""What a user writes: `Actor` classes.
 
-The runtime's side of an actor is its `Cell`. What is here is a thin layer over that.
+The runtime's side of an actor is its `Cell`. What is here is a thin layer over that. The functions that a function
+actor calls are in `current.py`.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVarTuple, cast
 from weakref import WeakValueDictionary
 
-from trio.lowlevel import current_task, enable_ki_protection
+from trio.lowlevel import enable_ki_protection
 
-from .._runtime import async_result, current_actor, do_later, is_finalizing
+from .._runtime import async_result, do_later, is_finalizing
 from .cell import ENDED, ENDING, NOTHING, Cell
-from .function_actor import receive as receive_next
+from .current import current_cell
 from .log import log_unexpected
-from .ref import ActorRef
 from .start_soon import start_background_task
 from .timer import Timer, cast_timer, message_timer
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from .._runtime import Exit
+    from .ref import ActorRef
 
 P = ParamSpec("P")
 Ts = TypeVarTuple("Ts")
@@ -80,7 +81,7 @@ class Actor:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        refuse_taken_names(cls)
+        _refuse_taken_names(cls)
 
     if not TYPE_CHECKING:  # a type checker takes the arguments from `__init__`
 
@@ -93,8 +94,7 @@ class Actor:
             else:
                 self = new(cls)
             # The first instance of its class that an actor's own code makes is the actor. Any other is a plain object.
-            ref = current_actor.get(None)
-            cell = ref._cell if isinstance(ref, ActorRef) else None
+            cell = current_cell()
             if cell is not None and cell.takes_instance_of(cls):
                 self._trioreg_bind(cell)
             elif _cells_by_id:
@@ -108,7 +108,7 @@ class Actor:
         Raises:
             RuntimeError: No supervisor has started this instance.
         """
-        return cast("ActorRef[Self]", living(self).ref)
+        return cast("ActorRef[Self]", _require_cell(self).ref)
 
     @enable_ki_protection
     def stop(self, value: object = None, /) -> None:
@@ -123,7 +123,7 @@ class Actor:
         Raises:
             RuntimeError: This is not the thread of the Trio run.
         """
-        cell = writable(self)
+        cell = _require_writable_cell(self)
         if is_finalizing():
             do_later(cell.ref._run.token, self.stop, value)
             return
@@ -142,7 +142,7 @@ class Actor:
             TypeError: ``async_fn`` can't be called. (If it can be called but is not async, the actor crashes.)
             RuntimeError: This is not the thread of the Trio run.
         """
-        start_background_task(writable(self), async_fn, *args)
+        start_background_task(_require_writable_cell(self), async_fn, *args)
 
     def send_after(self, seconds: float, message: object) -> Timer:
         """Send ``message`` to this actor's `on_message` after ``seconds``: ``Process.send_after(self(), ...)``.
@@ -154,7 +154,7 @@ class Actor:
             ActorExited: The actor is ending.
             RuntimeError: This is not the thread of the Trio run.
         """
-        return message_timer(writable(self), seconds, message, repeats=False)
+        return message_timer(_require_writable_cell(self), seconds, message, repeats=False)
 
     def send_every(self, seconds: float, message: object) -> Timer:
         """Send ``message`` to this actor's `on_message` every ``seconds``, the first time after ``seconds``.
@@ -167,7 +167,7 @@ class Actor:
             ActorExited: The actor is ending.
             RuntimeError: This is not the thread of the Trio run.
         """
-        return message_timer(writable(self), seconds, message, repeats=True)
+        return message_timer(_require_writable_cell(self), seconds, message, repeats=True)
 
     def cast_after(
         self, seconds: float, method: Callable[Concatenate[Self, P], object], /, *args: P.args, **kwargs: P.kwargs
@@ -191,7 +191,7 @@ class Actor:
             ActorExited: The actor is ending.
             RuntimeError: This is not the thread of the Trio run.
         """
-        return cast_timer(writable(self), seconds, method, args, kwargs, repeats=False)
+        return cast_timer(_require_writable_cell(self), seconds, method, args, kwargs, repeats=False)
 
     def cast_every(
         self, seconds: float, method: Callable[Concatenate[Self, P], object], /, *args: P.args, **kwargs: P.kwargs
@@ -212,7 +212,7 @@ class Actor:
             ActorExited: The actor is ending.
             RuntimeError: This is not the thread of the Trio run.
         """
-        return cast_timer(writable(self), seconds, method, args, kwargs, repeats=True)
+        return cast_timer(_require_writable_cell(self), seconds, method, args, kwargs, repeats=True)
 
     def _trioreg_bind(self, cell: Cell) -> None:
         """The runtime's own hook: this instance is the actor."""
@@ -278,15 +278,15 @@ class Actor:
         # With slots it is a tuple: the attributes, and what is in the slots.
         if isinstance(state, tuple):
             attributes, slots = cast("tuple[object, object]", state)
-            return without_cell(attributes), slots
-        return without_cell(state)
+            return _without_cell(attributes), slots
+        return _without_cell(state)
 
 
 _OWN = {name: value for name, value in vars(Actor).items() if not name.startswith(("__", "on_"))}
 _SETTINGS = {name for name, value in _OWN.items() if not (callable(value) or isinstance(value, property))}
 
 
-def refuse_taken_names(cls: type[Actor]) -> None:
+def _refuse_taken_names(cls: type[Actor]) -> None:
     """Raise `TypeError` if a class has a method in the place of one that the runtime needs, or of a setting."""
     for name in _OWN:
         base = next(base for base in cls.__mro__ if name in vars(base))
@@ -305,24 +305,23 @@ _cells_by_id: WeakValueDictionary[int, Cell] = WeakValueDictionary()
 """The cells of the actors that have no `__dict__`, by the id of the actor."""
 
 
-def cell_of(actor: Actor) -> Cell | None:
+def _find_cell(actor: Actor) -> Cell | None:
     """The cell of an actor. None if the object is no actor."""
     cell = actor._trioreg_cell
     if cell is None:
         cell = _cells_by_id.get(id(actor))
     if cell is None:
         # A base like `dict` has made the object without a call of `Actor.__new__`, and its `__init__` asks for it.
-        ref = current_actor.get(None)
-        cell = ref._cell if isinstance(ref, ActorRef) else None
+        cell = current_cell()
         if cell is None or not cell.takes_instance_of(type(actor)):
             return None
         actor._trioreg_bind(cell)
     return cell
 
 
-def living(actor: Actor) -> Cell:
+def _require_cell(actor: Actor) -> Cell:
     """The cell of an actor. `RuntimeError` if the object is no actor."""
-    cell = cell_of(actor)
+    cell = _find_cell(actor)
     if cell is None:
         raise RuntimeError(
             f"this {type(actor).__name__} was not started by a supervisor, so it is no actor: use start_child()"
@@ -330,77 +329,15 @@ def living(actor: Actor) -> Cell:
     return cell
 
 
-def writable(actor: Actor) -> Cell:
+def _require_writable_cell(actor: Actor) -> Cell:
     """The cell, to change something. `RuntimeError` in a worker thread, where nothing can be woken or started."""
-    cell = living(actor)
+    cell = _require_cell(actor)
     cell.ref._require_thread()
     return cell
 
 
-def without_cell(state: object) -> object:
+def _without_cell(state: object) -> object:
     if not isinstance(state, dict):
         return state
     attributes = cast("dict[str, object]", state)
     return {name: value for name, value in attributes.items() if name != "_trioreg_cell"}
-
-
-def _current(caller: str) -> ActorRef[Any]:
-    owner = current_actor.get(None)
-    if owner is None or not owner._owns(current_task()):
-        raise RuntimeError(f"{caller} was called outside of an actor")
-    return cast("ActorRef[Any]", owner)
-
-
-def current() -> ActorRef[Any]:
-    """The reference of the actor whose code calls this: ``self()``. Not a checkpoint; constant time.
-
-    Raises:
-        RuntimeError: The caller is not an actor's code.
-    """
-    return _current("current()")
-
-
-@enable_ki_protection
-async def receive() -> object:
-    """Wait for the next message to the function actor that calls this: ``receive do ... end``.
-
-    If the actor was asked to stop and has received every message from before, this does not return: the actor is
-    cancelled here. A checkpoint; constant time.
-
-    Raises:
-        RuntimeError: The caller is not a function actor, or another task of the actor already waits here.
-    """
-    return await receive_next(_current_cell("receive"))
-
-
-def send_after(seconds: float, message: object) -> Timer:
-    """Send ``message`` to the actor that calls this after ``seconds``: ``Process.send_after(self(), ...)``.
-
-    For function actors: the message comes to `receive`. (An `Actor` has `Actor.send_after`.) It does not come
-    if you cancel the `Timer`, or if the actor ends first. Not a checkpoint; constant time.
-
-    Raises:
-        TypeError, ValueError: ``seconds`` is not a number of at least 0.
-        RuntimeError: The caller is not an actor's code.
-        ActorExited: The actor is ending.
-    """
-    return message_timer(_current_cell("send_after"), seconds, message, repeats=False)
-
-
-def send_every(seconds: float, message: object) -> Timer:
-    """Send ``message`` to the actor that calls this every ``seconds``, the first time after ``seconds``.
-
-    For function actors: the messages come to `receive`. As with `Actor.send_every`, late messages do not pile up. Not a
-    checkpoint; constant time.
-
-    Raises:
-        TypeError, ValueError: ``seconds`` is not a number of more than 0.
-        RuntimeError, ActorExited: As `send_after`.
-    """
-    return message_timer(_current_cell("send_every"), seconds, message, repeats=True)
-
-
-def _current_cell(asked: str) -> Cell:
-    cell = _current(f"{asked}()")._cell
-    assert cell is not None  # an actor that has ended has no task
-    return cell

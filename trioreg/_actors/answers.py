@@ -18,7 +18,7 @@ from .cell import ENDING
 from .deadlock import check_for_cycle
 from .idle import idle_deadline
 from .message import CALL, CAST
-from .observed import COROUTINE, end_early, left, observed_call, watch_of
+from .observed import COROUTINE, end_early, observed_call, tell_left, watched_message_of
 from .resumed import Resumed
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _abandon(call: Call) -> None:
     call.abandon()
     if is_waiting and cell.state < ENDING:
         cell.withdraw(call)
-        left(cell, CALL, call, "withdrawn")
+        tell_left(cell, CALL, call, "withdrawn")
 
 
 def answer_in_callers_turn(
@@ -123,7 +123,7 @@ def answer_in_callers_turn(
         except BaseException as error:
             # The stack is full, or the memory: leave no wait and no coroutine behind.
             discard(cast("Any", result))
-            end_early(watch_of(handler))
+            end_early(watched_message_of(handler))
             handler.answered(None, error)
             if later is not None:
                 later.end_wait()
@@ -163,7 +163,7 @@ def go_on(
     A call may be refused instead if the actor ends first; a cast to an ending actor is dropped. The message is counted
     as handled when the coroutine is done. An actor whose turns are side by side runs it beside them.
     """
-    if cell.actor is not None and cell.actor._trioreg_is_side_by_side:
+    if cell.is_side_by_side:
         go_on_beside(cell, coroutine, handler, call)
         return
     cell.handled -= 1

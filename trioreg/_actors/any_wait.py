@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from .._runtime import CallCycle, current_actor
-from .deadlock import Node, Wait, _node_of, _waits_of, check_for_cycle
+from .deadlock import check_for_cycle, kept_busy_by, waits_of
+from .wait_graph import Node, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from .._runtime import Owner
-    from .deadlock import WaitKind
+    from .wait_graph import WaitKind
 
     Candidates = Callable[[], list[Node | None]]
 
@@ -74,13 +75,7 @@ def begin_wait_for_any(candidates: Candidates, task: Task, note: str, kind: type
         except CallCycle as error:
             error.add_note(note)
             raise
-    return kind(node.ref, _waits_of(node, is_possible=False), candidates)
-
-
-def kept_busy_by(task: Task) -> Node | None:
-    """The actor, or the one message of it, that a task keeps busy until it is done. None if there is none."""
-    node, is_possible = _node_of(task)
-    return None if is_possible else node
+    return kind(node.ref, waits_of(node, is_possible=False), candidates)
 
 
 def _stuck(candidates: list[Node | None], goal: Node, *, possible: bool) -> list[Node]:

@@ -93,8 +93,7 @@ def other_tasks(cell: Cell, at_most: int | None = None) -> Iterator[tuple[Task, 
     ``at_most`` is how many tasks of one nursery are given at most; None: all.
     """
     background = cell.life.background
-    actor = cell.actor
-    if actor is not None and actor._trioreg_is_side_by_side:
+    if cell.is_side_by_side:
         # What is below a supervisor is its children, which are no tasks of its own.
         turns = None if background is None else background.turns
         for task in () if turns is None else list(turns.by_task):

@@ -31,10 +31,10 @@ class Background:
         gone: Set when the last task has ended; None until the actor waits for that.
         turns: The messages that are handled beside the others; None if there was none yet.
         control: What is asked of the actor from outside, or holds it; None if there is nothing.
-        watch: What limits the time of the actor's handlers; None if nothing does, or none has run yet.
+        watchdog: What limits the time of the actor's handlers; None if nothing does, or none has run yet.
     """
 
-    __slots__ = ("control", "gone", "scopes", "tasks", "turns", "watch")
+    __slots__ = ("control", "gone", "scopes", "tasks", "turns", "watchdog")
 
     def __init__(self) -> None:
         self.scopes: set[trio.CancelScope] = set()
@@ -42,7 +42,7 @@ class Background:
         self.gone: trio.Event | None = None
         self.turns: Turns | None = None
         self.control: Holding | None = None
-        self.watch: object = None
+        self.watchdog: object = None
 
 
 async def end_background_tasks(background: Background) -> None:

@@ -19,7 +19,7 @@ from .cell import ENDING
 from .handler import Timed
 from .log import log_declared
 from .method import BESIDE
-from .observed import Watch, end_early, plain, rest_of, watch_of
+from .observed import WatchedMessage, end_early, plain, rest_of, watched_message_of
 from .start_soon import start_background_task
 from .turns import Turn, Turns
 
@@ -40,7 +40,7 @@ def beside(function: F) -> F:
 
 def go_on_beside(cell: Cell, coroutine: Coroutine[Any, Any, object], handler: Handler, call: Call | None) -> None:
     """A handler returned a coroutine: run that in a task of its own, and give its result to the caller, if any."""
-    message = watch_of(handler)
+    message = watched_message_of(handler)
     if cell.state >= ENDING:
         discard(coroutine)
         end_early(message)
@@ -91,7 +91,7 @@ async def _run(
     before: Turn | None,
     coroutine: Coroutine[Any, Any, object],
     handler: Handler,
-    message: Watch | None,
+    message: WatchedMessage | None,
     call: Call | None,
 ) -> None:
     task = current_task()

@@ -13,7 +13,7 @@ import trio
 from trio.lowlevel import enable_ki_protection
 
 from .._runtime import UNUSUAL, ActorExited, Identity, NoReply, do_later, is_finalizing, wake
-from .deadlock import Wait
+from .wait_graph import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from .._runtime import Exit, Owner
-    from .deadlock import WaitKind
     from .handler import Handler
+    from .wait_graph import WaitKind
 
 R = TypeVar("R")
 
@@ -146,7 +146,7 @@ class Reply(Identity, Generic[R]):
 
     @property
     def is_answered(self) -> bool:
-        """Whether `send` or `fail` has been called."""
+        """Whether `send` or `fail` has been called. Not a checkpoint; constant time."""
         return self._is_answered
 
     @property

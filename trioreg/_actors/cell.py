@@ -43,7 +43,7 @@ from .deadlock import is_within
 from .handler import RuntimeHandler
 from .mailbox import Mailbox
 from .message import STOP
-from .observed import left, observed
+from .observed import observed, tell_left
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -54,9 +54,9 @@ if TYPE_CHECKING:
     from .._runtime import Fields
     from .background import Background
     from .call import Call
-    from .deadlock import Node, Wait
     from .ends import Ends
     from .handler import Handlers, Hooks
+    from .wait_graph import Node, Wait
 
 STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
 
@@ -293,7 +293,14 @@ class Cell(Mailbox):
 
     @property
     def is_ending(self) -> bool:
+        """Whether it is decided how it ends."""
         return self.state >= ENDING
+
+    @property
+    def is_side_by_side(self) -> bool:
+        """Whether it handles some of its messages beside the others: `beside.py`."""
+        actor = self.actor  # once: another thread may ask
+        return actor is not None and actor._trioreg_is_side_by_side
 
     def starts_before(self, names: object, key: object) -> bool:
         """Whether that name is to go to an actor that starts only when this one has started."""
@@ -325,7 +332,7 @@ class Cell(Mailbox):
         return observed(self, kind, payload)
 
     def gave_up(self, kind: object, payload: object) -> None:
-        left(self, kind, payload, "withdrawn")
+        tell_left(self, kind, payload, "withdrawn")
 
     def set_started(self) -> None:
         """The actor has started: wake all tasks that wait for that."""
@@ -484,7 +491,7 @@ class Cell(Mailbox):
             sender.admitted = True
         else:
             refuse(sender.payload, self.ref, exit, was_sent=False)
-            left(self, sender.kind, sender.payload, "exited")
+            tell_left(self, sender.kind, sender.payload, "exited")
         self.remove_sender(key)
         return True
 

@@ -20,7 +20,6 @@ from .._runtime import (
     ActorExited,
     Kept,
     attributes_of,
-    current_actor,
     run_user,
     shown_safely,
     sleep_until_woken,
@@ -30,37 +29,35 @@ from .._runtime import (
 from .background import Background
 from .call import Call, refuse
 from .cell import ENDING, STOPPING
+from .current import current_cell
 from .deadlock import check_for_cycle
 from .handler import runtime_handler
-from .message import CALL
+from .message import CALL, NO_KWARGS
+from .runtime_call import RuntimeCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .cell import Cell
-    from .deadlock import Wait
+    from .wait_graph import Wait
 
     Change = Callable[[Any], object]
 
 
-class Control(Call):
-    """What is asked of one actor: a message of the runtime's own. It is a call, so it is never counted as unhandled.
+class Control(RuntimeCall):
+    """What is asked of one actor.
 
     Attributes:
-        cell: The actor's cell.
         requests: The requests that are not answered yet, oldest first.
         is_suspended: Whether the actor handles nothing until it is released.
-        longest: `Mailbox.longest` before it was put in.
     """
 
-    __slots__ = ("cell", "is_suspended", "longest", "requests")
+    __slots__ = ("is_suspended", "requests")
 
     def __init__(self, cell: Cell) -> None:
-        super().__init__(cell.ref, None, _HANDLER, (), {})
-        self.cell = cell
+        super().__init__(cell, _HANDLER)
         self.requests: dict[Request, None] = {}
         self.is_suspended = False
-        self.longest = cell.longest
 
     def fail(self, error: BaseException) -> None:
         """The actor ends before all are answered."""
@@ -97,10 +94,6 @@ class Control(Call):
             self.correct_peak()
             _set_control(self.cell, None)
 
-    def correct_peak(self) -> None:
-        """It is not in the mailbox any more. While it was, it counted in the peak, but it is no message of a user's."""
-        self.cell.longest = max(self.longest, self.cell.longest - 2)
-
 
 class Request(Call):
     """One thing that a task asks of an actor. The task waits as for a call.
@@ -113,7 +106,7 @@ class Request(Call):
     __slots__ = ("change", "control")
 
     def __init__(self, control: Control, waits: dict[Wait, None] | None, change: Change | None) -> None:
-        super().__init__(control.target, waits, _HANDLER if change is None else _CHANGE, (), {})
+        super().__init__(control.target, waits, _HANDLER if change is None else _CHANGE, (), NO_KWARGS)
         self.control = control
         self.change = change
         self.has_begun = True  # it is not in the mailbox itself, so it is not withdrawn from there
@@ -155,7 +148,8 @@ class Request(Call):
 
 async def _attend(_actor: object) -> None:
     """The handler of a `Control`."""
-    cell = cast("Cell", getattr(current_actor.get(None), "_cell", None))
+    cell = current_cell()
+    assert cell is not None  # this is its code
     control, task = control_of(cell), cell.task
     assert control is not None and task is not None
     control.has_begun = True
@@ -200,11 +194,21 @@ def is_suspended(cell: Cell) -> bool:
     return control is not None and control.is_suspended
 
 
-def ask(cell: Cell, change: Change | None) -> Call:
-    """Ask an actor to change its state, or, without a change, to be suspended. Wait for the answer as for any call.
+def ask_to_suspend(cell: Cell) -> Call:
+    """Ask an actor to handle nothing more, until `resume`. Wait for the answer as for any call: `wait_answer`.
 
     The actor must not be a function, and not be stopping. Raises `CallCycle` if it waits for the current task.
     """
+    return _ask(cell, None)
+
+
+def ask_to_change(cell: Cell, change: Change) -> Call:
+    """Ask an actor to change its state between two messages. The answer is its attributes. Otherwise as for
+    `ask_to_suspend`."""
+    return _ask(cell, change)
+
+
+def _ask(cell: Cell, change: Change | None) -> Call:
     waits = check_for_cycle(cell, current_task())
     control = control_of(cell)
     is_new = control is None

@@ -1,14 +1,6 @@
-"""Deadlock detection: the wait-for graph of the actors.
+"""Deadlock detection: a wait that would close a cycle in the wait-for graph (`wait_graph.py`) is refused.
 
-An actor handles one message at a time. While its handler waits for another actor, it answers no other caller, so its
-callers wait for that actor too. The actors are the nodes of the graph, and each `Wait` is an edge. A wait that would
-close a cycle could never end: it is refused before it begins.
-
-Some waits are only possible: an `on_start` may wait for a background task of its actor, and nobody can see whether it
-does. No wait is refused because of them, but a `YieldingWait` gives way.
-
-An actor that is told to end stops waiting: its open waits leave the graph, as they are being cancelled. What it waits
-for after that, in its `on_stop`, delays its end.
+Such a wait could never end. No wait is refused because of waits that are only possible, but a `YieldingWait` gives way.
 
 Must never happen: an edge that outlives its wait; an edge for a task that does not keep its actor from the next
 message.
@@ -18,258 +10,17 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, cast
 
-from trio.lowlevel import current_task, enable_ki_protection
-
-from .._runtime import WOKEN, CallCycle, current_actor, shown_whole
+from .._runtime import CallCycle, current_actor, shown_whole
+from .wait_graph import EndWait, NameWait, PossibleWaits, Wait, YieldingWait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from trio.lowlevel import Task
 
-    from .._runtime import Owner
-
-
-WaitKind: TypeAlias = Literal["call", "room", "start", "end", "name", "worker"]
-
-
-class Node(Protocol):
-    """A node of the graph: an actor, or a message that an actor handles beside the others (a `Turn`).
-
-    Attributes:
-        ref: The reference of the actor.
-        title: What the supervisor of the actor calls it.
-        waits: Its open waits for other actors; None if there was none yet.
-    """
-
-    @property
-    def ref(self) -> Owner: ...
-    @property
-    def title(self) -> str: ...
-
-    waits: dict[Wait, None] | None
-
-
-class ActorNode(Node, Protocol):
-    """An actor as a node of the graph: its `Cell`.
-
-    Attributes:
-        task: The task that handles its messages.
-    """
-
-    @property
-    def task(self) -> Task | None: ...
-    @property
-    def is_starting(self) -> bool: ...
-    @property
-    def is_ending(self) -> bool: ...
-
-    def owns(self, task: Task) -> bool:
-        """Whether a task runs its code, its background tasks included."""
-        ...
-
-    def turn_of(self, task: Task) -> Node | None:
-        """The message, handled beside the others, that a task works for."""
-        ...
-
-    def starts_before(self, names: object, key: object) -> bool:
-        """Whether that name is to go to an actor that starts only when this one has started."""
-        ...
-
-
-class Wait:
-    """One wait for an actor: an edge of the graph until `end_wait`. Used as a block, it ends with the block.
-
-    Attributes:
-        kind: What it waits for: the end of the actor, if no subclass says otherwise. For people only.
-        target: The actor that is waited for.
-        waits: The open waits of the actor that waits. None if no actor waits, or if the wait has ended.
-        turn: The message of the target that is waited for, if that is handled beside the others. Else it is not set:
-            most waits never need it.
-    """
-
-    __slots__ = ("target", "turn", "waits")
-
-    kind: ClassVar[WaitKind] = "end"
-    turn: Node
-
-    def __init__(self, target: Owner, waits: dict[Wait, None] | None) -> None:
-        self.target: Owner = target
-        self.waits = waits
-        if waits is not None:
-            waits[self] = None
-
-    def __enter__(self) -> None:
-        pass
-
-    @enable_ki_protection
-    def __exit__(self, *_: object) -> None:
-        self.end_wait()
-
-    @property
-    def node(self) -> Node | None:
-        """What is waited for, in the graph. None if it has ended."""
-        turn = getattr(self, "turn", None)
-        return cast("Node | None", getattr(self.target, "_cell", None) if turn is None else turn)
-
-    def nodes(self, goal: Node | None, *, possible: bool) -> Iterable[Node]:
-        """What is waited for, if that is not one `node`. ``goal`` is what a path is looked for to, if it is one."""
-        return ()
-
-    def end_wait(self) -> None:
-        """The actor does not wait for the target any more."""
-        if self.waits is not None:
-            self.waits.pop(self, None)
-            self.waits = None
-
-
-class StartWait(Wait):
-    """A wait for the start of an actor."""
-
-    __slots__ = ()
-
-    kind = "start"
-
-
-class SleepingWait(Wait):
-    """A wait of the current task, which has something in its ``custom_sleep_data`` while it is asleep.
-
-    The wait is over when the task is woken, and not only when it has its turn: what has woken it may be the actor that
-    is waited for, and that may wait for this task in the same step.
-    """
-
-    __slots__ = ("_task",)
-
-    def __init__(self, target: Owner, waits: dict[Wait, None] | None) -> None:
-        super().__init__(target, waits)
-        self._task = current_task()
-
-    @property
-    def node(self) -> Node | None:
-        sleeper = self._task.custom_sleep_data
-        return None if sleeper is None or sleeper is WOKEN else super().node
-
-
-class RoomWait(SleepingWait):
-    """A wait for room in the mailbox of an actor, or in the buffer of one of its subscriptions."""
-
-    __slots__ = ()
-
-    kind = "room"
-
-
-class YieldingWait(Wait):
-    """A wait that can do without its target: it gives way to a later wait that would close a cycle with it.
-
-    Attributes:
-        may_give_way: Whether it can do without its target now.
-        has_given_way: Whether it has given way, and so is over.
-        has_target: Whether it waits for its target now, or only until there is another one.
-    """
-
-    __slots__ = ("has_given_way", "has_target", "may_give_way")
-
-    def __init__(self, target: Owner, waits: dict[Wait, None] | None, may_give_way: Callable[[], bool]) -> None:
-        super().__init__(target, waits)
-        self.may_give_way = may_give_way
-        self.has_given_way = False
-        self.has_target = True
-
-    @property
-    def node(self) -> Node | None:
-        return super().node if self.has_target else None
-
-    def give_way(self) -> bool:
-        """Give way if it may. Whether it has done so."""
-        if not self.may_give_way():
-            return False
-        self.has_given_way = True
-        self.end_wait()
-        return True
-
-
-class EndWait(Wait):
-    """A wait for the end of an actor that something else ends: an edge only once the actor has been told to end.
-
-    Before that, the actor may wait for the task that ends it. It is cancelled then, so that is no cycle.
-    """
-
-    __slots__ = ()
-
-    @property
-    def node(self) -> Node | None:
-        node = cast("ActorNode | None", super().node)
-        return node if node is not None and node.is_ending else None
-
-
-class EndsBelow(Wait):
-    """What the end of a supervisor waits for: the actors below it that are ending.
-
-    Its start waits for them too if it has failed, ``is_closing``. Before that it may still fail: a possible wait.
-    """
-
-    __slots__ = ("_ends", "_is_closing")
-
-    def __init__(
-        self,
-        owner: Owner,
-        waits: dict[Wait, None],
-        ends: Callable[[], Iterable[Node]],
-        is_closing: Callable[[], bool],
-    ) -> None:
-        super().__init__(owner, waits)
-        self._ends = ends
-        self._is_closing = is_closing
-
-    @property
-    def node(self) -> None:
-        return None
-
-    def nodes(self, goal: Node | None, *, possible: bool) -> Iterable[Node]:
-        owner = cast("ActorNode | None", super().node)
-        if owner is None:
-            return ()
-        waits_for_ends = owner.is_ending or (owner.is_starting and (possible or self._is_closing()))
-        return self._ends() if waits_for_ends else ()
-
-
-class PossibleWaits(Wait):
-    """The waits of an actor's background tasks while its `on_start` runs, which may wait for these tasks."""
-
-    __slots__ = ("of_tasks",)
-
-    def __init__(self, owner: Owner, waits: dict[Wait, None]) -> None:
-        super().__init__(owner, waits)
-        self.of_tasks: dict[Wait, None] = {}
-
-    @property
-    def node(self) -> None:
-        return None
-
-    @property
-    def are_over(self) -> bool:
-        owner = cast("ActorNode | None", super().node)
-        return owner is None or not owner.is_starting
-
-    def nodes(self, goal: Node | None, *, possible: bool) -> Iterable[Node]:
-        if not possible or self.are_over:
-            return ()
-        return [node for wait in self.of_tasks if (node := wait.node) is not None]
-
-
-class NameWait(Wait):
-    """A wait for a name that has no owner: an edge to the actor that waits, as there is no other yet."""
-
-    __slots__ = ("key", "names")
-
-    kind = "name"
-
-    def __init__(self, owner: Owner, waits: dict[Wait, None], names: object, key: object) -> None:
-        super().__init__(owner, waits)
-        self.names = names
-        self.key = key
+    from .wait_graph import ActorNode, Node
 
 
 def is_within(task: Task, whole: Task | None, parts: Collection[Task] = ()) -> bool:
@@ -290,7 +41,7 @@ def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
         The open waits of the actor that ``task`` works for: add the new `Wait` to these. None if ``task`` works for no
         actor, or does not keep its actor from the next message.
     """
-    node, is_possible = _node_of(task)
+    node, is_possible = node_of(task)
     if node is None:
         return None
     while path := _path(target, node, possible=True):
@@ -301,10 +52,10 @@ def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
             raise CallCycle([step.ref for step in sure], [step.title for step in sure])
         if not _is_opened(path):
             break
-    return _waits_of(node, is_possible=is_possible)
+    return waits_of(node, is_possible=is_possible)
 
 
-def _node_of(task: Task) -> tuple[Node | None, bool]:
+def node_of(task: Task) -> tuple[Node | None, bool]:
     """What a task keeps busy: its actor, or one message of it. And whether it only may do so: a background task."""
     node: ActorNode | None = getattr(current_actor.get(None), "_cell", None)
     if node is None or is_within(task, node.task):
@@ -313,7 +64,13 @@ def _node_of(task: Task) -> tuple[Node | None, bool]:
     return (node, True) if turn is None and node.is_starting and node.owns(task) else (turn, False)
 
 
-def _waits_of(node: Node, *, is_possible: bool) -> dict[Wait, None]:
+def kept_busy_by(task: Task) -> Node | None:
+    """The actor, or the one message of it, that a task keeps busy until it is done. None if there is none."""
+    node, is_possible = node_of(task)
+    return None if is_possible else node
+
+
+def waits_of(node: Node, *, is_possible: bool) -> dict[Wait, None]:
     """Where a new wait belongs."""
     waits = node.waits
     if waits is None:
@@ -336,8 +93,8 @@ def waiting_for_end(target: ActorNode, task: Task) -> EndWait:
     actor is ending, and waits for ``task``."""
     if target.is_ending:
         return EndWait(target.ref, check_for_cycle(target, task))
-    node, is_possible = _node_of(task)
-    return EndWait(target.ref, None if node is None else _waits_of(node, is_possible=is_possible))
+    node, is_possible = node_of(task)
+    return EndWait(target.ref, None if node is None else waits_of(node, is_possible=is_possible))
 
 
 def begin_wait(target: Node, task: Task, kind: type[Wait] = Wait) -> Wait | None:
@@ -352,7 +109,7 @@ def begin_wait(target: Node, task: Task, kind: type[Wait] = Wait) -> Wait | None
 def yielding_wait(target: Node, task: Task, may_give_way: Callable[[], bool]) -> YieldingWait:
     """The same as `waiting_for`, for a wait that may give way. Its target may be changed: that checks nothing."""
     wait = YieldingWait(target.ref, check_for_cycle(target, task), may_give_way)
-    node, _ = _node_of(task)
+    node, _ = node_of(task)
     if node is not None and _path(target, node, possible=True):
         wait.give_way()
     return wait
@@ -369,7 +126,7 @@ def waiting_for_name(names: object, key: object, task: Task) -> NameWait | nullc
         error = CallCycle([node.ref, node.ref], [node.title, node.title])
         error.add_note(f"{shown_whole(key)} is the name of a child that starts when {node.title} has started")
         raise error
-    return NameWait(node.ref, _waits_of(node, is_possible=is_possible), names, key)
+    return NameWait(node.ref, waits_of(node, is_possible=is_possible), names, key)
 
 
 def needs_name(start: Node, names: object, key: object) -> bool:

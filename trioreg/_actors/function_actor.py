@@ -1,6 +1,6 @@
 """Function actors: any async function, started under a supervisor. It has no methods and no hooks.
 
-`run_function` runs it, `receive` gives it the next message, and `Function` is its type.
+`run_function` runs it, `receive_next` gives it the next message, and `Function` is its type.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ async def run_function(cell: Cell, function: Callable[..., object], args: tuple[
             end_received(cell)
 
 
-async def receive(cell: Cell) -> object:
+async def receive_next(cell: Cell) -> object:
     """The next plain message. A checkpoint."""
     if cell.hooks is not None:
         raise RuntimeError(f"{cell.ref!r} is an Actor: its messages come to on_message(), not to receive()")

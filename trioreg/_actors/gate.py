@@ -21,13 +21,14 @@ import trio
 from trio.lowlevel import checkpoint
 
 from .._runtime import sleep_until_woken, wake
-from .call import Call
 from .cell import ENDING
 from .handler import Handler, Handlers, RuntimeHandler, runtime_handler
 from .hot_paths import wait_for_message_or_idle
 from .message import CALL, CAST, STOP
+from .runtime_call import RuntimeCall
 
 if TYPE_CHECKING:
+    from .call import Call
     from .cell import Cell
 
 
@@ -213,23 +214,13 @@ async def _sleep(gate: _Gate, /) -> bool:
     return await gate.sleep()
 
 
-class _Step(Call):
-    """One step of a gate. It is a call, so it is never counted as unhandled.
+class _Step(RuntimeCall):
+    """One step of a gate."""
 
-    Attributes:
-        longest: `Mailbox.longest` before it was put in.
-    """
-
-    __slots__ = ("_cell", "longest")
+    __slots__ = ()
 
     def __init__(self, cell: Cell, gate: _Gate) -> None:
-        super().__init__(cell.ref, None, _HANDLER, (gate, self), {})
-        self._cell = cell
-        self.longest = cell.longest
-
-    def correct_peak(self) -> None:
-        """It is not in the mailbox any more. While it was, it counted in the peak, but it is no message of a user's."""
-        self._cell.longest = max(self.longest, self._cell.longest - 2)
+        super().__init__(cell, _HANDLER, (gate, self))
 
     def _done(self) -> None:
         super()._done()

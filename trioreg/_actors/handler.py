@@ -211,7 +211,6 @@ class Handlers:
         cls: The class; None for function actors.
         by_count: ``by_count[n]`` has the handlers that are known to take *n* arguments, by method. A message without
             keyword arguments looks here first. `find` looks for all others, and refuses what is wrong.
-        cls: The actor class; None for functions.
     """
 
     __slots__ = ("_handlers", "_hooks", "_limit", "by_count", "cls")

@@ -1,8 +1,9 @@
 """The limit for handlers: `Actor.handler_timeout`.
 
-An actor with a limit has a background task, its `Watch`, from its first async handler on. It sleeps until the time of
-the handler is up. Then it notes where the handler stands, and crashes the actor: at once, even if the handler shields
-itself or waits for a thread. A task beside the handler can do that; a cancel scope around the handler could not.
+An actor with a limit has a background task, its `Watchdog`, from its first async handler on. It sleeps until the time
+of the handler is up. Then it notes where the handler stands, and crashes the actor: at once, even if the handler
+shields itself or waits for a thread. A task beside the handler can do that; a cancel scope around the handler could
+not.
 
 A sync handler runs in one step: nothing can stop it, so it has no limit. Classes without a limit pay for none of this.
 """
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import HandlerTimeout, current_actor, stack_of
+from .._runtime import HandlerTimeout, stack_of
 from .cell import ENDING
+from .current import current_cell
 from .start_soon import start_background_task
 
 if TYPE_CHECKING:
@@ -32,37 +34,38 @@ def limit_of(seconds: float) -> Limit:
 
     def limit(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         async def run(actor: object, /, *args: object, **kwargs: object) -> object:
-            cell = cast("Cell", getattr(current_actor.get(None), "_cell", None))
-            watch = _watch_of(cell, seconds)
-            if watch is None:
+            cell = current_cell()
+            assert cell is not None  # this is its code
+            watchdog = _watchdog_of(cell, seconds)
+            if watchdog is None:
                 return await function(actor, *args, **kwargs)
-            watch.begin(name, args, kwargs)
+            watchdog.begin(name, args, kwargs)
             try:
                 return await function(actor, *args, **kwargs)
             finally:
-                watch.end()
+                watchdog.end()
 
         return run
 
     return limit
 
 
-def _watch_of(cell: Cell, seconds: float) -> Watch | None:
-    """The watch of an actor: it is made for its first async handler. None if the actor is ending: that is the limit."""
+def _watchdog_of(cell: Cell, seconds: float) -> Watchdog | None:
+    """The watchdog of an actor, made for its first async handler. None if the actor is ending: that is the limit."""
     background = cell.life.background
-    watch = None if background is None else background.watch
-    if watch is None:
+    watchdog = None if background is None else background.watchdog
+    if watchdog is None:
         if cell.state >= ENDING:
             return None
-        watch = Watch(cell, seconds)
-        start_background_task(cell, watch.keep, what="handler_timeout")
+        watchdog = Watchdog(cell, seconds)
+        start_background_task(cell, watchdog.keep, what="handler_timeout")
         background = cell.life.background
         assert background is not None
-        background.watch = watch
-    return cast("Watch", watch)
+        background.watchdog = watchdog
+    return cast("Watchdog", watchdog)
 
 
-class Watch:
+class Watchdog:
     """The time of one actor's handlers, one at a time."""
 
     __slots__ = ("_cell", "_deadline", "_handling", "_scope", "_seconds")

@@ -44,7 +44,7 @@ from .cell import ENDING, STOPPING
 from .handler import Handler
 from .idle import idle_deadline
 from .log import log_declared
-from .message import CALL, CAST, INFO, STOP, TICK
+from .message import CALL, CAST, INFO, NO_KWARGS, STOP, TICK
 from .observed import COROUTINE
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ R = TypeVar("R")
 P = ParamSpec("P")
 Ts = TypeVarTuple("Ts")
 
-NO_KWARGS: dict[str, object] = {}
 NOTHING_QUEUED = ()
 
 BATCH = 256

@@ -15,14 +15,15 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._runtime import UNUSUAL, Feed, Place, require_room
 from .cell import STOPPING
-from .deadlock import RoomWait, waiting_for
+from .deadlock import waiting_for
 from .handler import Handler
 from .message import CAST, INFO
-from .observed import Waiting, left_waiting, publication, run_waiting, waiting
+from .observed import BufferedMessage, buffered, publication, run_buffered, tell_buffered_left
+from .wait_graph import RoomWait
 
 if TYPE_CHECKING:
     from .cell import Cell
-    from .observed import Watch, WhyLeft
+    from .observed import WatchedMessage, WhyLeft
     from .ref import ActorRef
 
 
@@ -190,10 +191,10 @@ class Buffer(Feed[object]):
 
     def watched(self, message: object) -> object:
         """The message as it goes into the buffer: somebody may watch it."""
-        return waiting(self._cell, self._handler, message)
+        return buffered(self._cell, self._handler, message)
 
     def _lost(self, item: object, why: WhyLeft = "dropped") -> None:
-        left_waiting(self._cell, self._handler, item, why)
+        tell_buffered_left(self._cell, self._handler, item, why)
 
     def _throw_away(self) -> int:
         if UNUSUAL:
@@ -219,14 +220,14 @@ class Next(Handler):
         self.is_async, self.has_own_turn = inner.is_async, inner.has_own_turn
         self._inner = inner
         self.intake = intake
-        self.message: Watch | None = None
+        self.message: WatchedMessage | None = None
         self.function = self._begin
 
     @enable_ki_protection
     def _begin(self, actor: object, /) -> Any:
         message = self.intake.begin_next()
-        if type(message) is Waiting:
+        if type(message) is BufferedMessage:
             self.message = message.message
-            return run_waiting(message, self._inner, actor)
+            return run_buffered(message, self._inner, actor)
         self.message = None
         return self._inner.function(actor, message)

@@ -38,7 +38,7 @@ from .hot_paths import serve
 from .intake import Next
 from .log import log_left
 from .message import CALL, CAST, STOP
-from .observed import left
+from .observed import tell_left
 from .resumed import Resumed
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> int:
         if isinstance(call.handler, Resumed):
             call.handler.discard()
         else:
-            left(cell, kind, call, "exited")
+            tell_left(cell, kind, call, "exited")
         refuse(call, cell.ref, exit, was_begun=call.has_begun)
         return 0
     if kind is CAST:
@@ -247,7 +247,7 @@ def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> int:
             return 1
     if kind is STOP:
         return 0
-    left(cell, kind, payload, "exited")
+    tell_left(cell, kind, payload, "exited")
     return 1
 
 

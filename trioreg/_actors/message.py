@@ -6,6 +6,8 @@ method's `Handler`, and the payload is the tuple of arguments.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 CALL = object()
 """A call. The payload is the `Call`."""
 
@@ -20,6 +22,9 @@ TICK = object()
 
 STOP = object()
 """The actor was asked to stop: it takes no message behind this one."""
+
+NO_KWARGS: Mapping[str, object] = {}
+"""The keyword arguments of a message that has none."""
 
 
 class Tick:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 from .._runtime import await_user
 from .call import Reply
 from .handler import Handler, RuntimeHandler, Timed
-from .message import CALL, CAST, INFO, TICK, Tick
+from .message import CALL, CAST, INFO, NO_KWARGS, TICK, Tick
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 MessageKind: TypeAlias = Literal["call", "cast", "send", "timer", "publication", "idle"]
 WhyLeft: TypeAlias = Literal["withdrawn", "exited", "dropped"]
 
-NO_KWARGS: Mapping[str, object] = {}
 COROUTINE: type[object] = CoroutineType
+"""What the call of an async function gives. By this name, type checkers do not narrow to it."""
 
 
 class Receiver(Protocol):
@@ -43,7 +43,7 @@ class Receiver(Protocol):
     def hooks(self) -> Hooks | None: ...
 
 
-class Watch(Protocol):
+class WatchedMessage(Protocol):
     """One message that is watched: a `Message`."""
 
     def _begin(self) -> None:
@@ -69,7 +69,7 @@ class Observed(Handler):
 
     __slots__ = ("inner", "message")
 
-    def __init__(self, inner: Handler, message: Watch) -> None:
+    def __init__(self, inner: Handler, message: WatchedMessage) -> None:
         self.name, self.declared, self.limit = inner.name, inner.declared, inner.limit
         self.is_async, self.has_own_turn = inner.is_async, inner.has_own_turn
         self.inner = inner
@@ -81,7 +81,7 @@ class Observed(Handler):
         self.message._answer(value, error)
 
 
-def _run(message: Watch, inner: Handler, actor: object, /, *args: object, **kwargs: object) -> Any:
+def _run(message: WatchedMessage, inner: Handler, actor: object, /, *args: object, **kwargs: object) -> Any:
     message._begin()
     try:
         result = inner.function(actor, *args, **kwargs)
@@ -93,7 +93,7 @@ def _run(message: Watch, inner: Handler, actor: object, /, *args: object, **kwar
     return result
 
 
-def _run_and_answer(message: Watch, inner: Handler, actor: object, /, *args: object, **kwargs: object) -> Any:
+def _run_and_answer(message: WatchedMessage, inner: Handler, actor: object, /, *args: object, **kwargs: object) -> Any:
     """The same in the turn of a caller, who has the result at once: no `Call` tells of that."""
     result: object = _run(message, inner, actor, *args, **kwargs)
     if type(result) not in (COROUTINE, Reply):
@@ -101,7 +101,7 @@ def _run_and_answer(message: Watch, inner: Handler, actor: object, /, *args: obj
     return result
 
 
-async def _run_async(message: Watch, inner: Handler, actor: object, /, *args: object, **kwargs: object) -> Any:
+async def _run_async(message: WatchedMessage, inner: Handler, actor: object, /, *args: object, **kwargs: object) -> Any:
     message._begin()
     try:
         result = await inner.function(actor, *args, **kwargs)
@@ -112,12 +112,12 @@ async def _run_async(message: Watch, inner: Handler, actor: object, /, *args: ob
     return result
 
 
-def rest_of(message: Watch | None, coroutine: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object]:
+def rest_of(message: WatchedMessage | None, coroutine: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object]:
     """The second half of a sync handler that returned a coroutine. With it, the message is handled."""
     return await_user(coroutine) if message is None else _run_rest(message, coroutine)
 
 
-async def _run_rest(message: Watch, coroutine: Coroutine[Any, Any, object]) -> object:
+async def _run_rest(message: WatchedMessage, coroutine: Coroutine[Any, Any, object]) -> object:
     try:
         result = await await_user(coroutine)
     except BaseException as error:
@@ -127,13 +127,13 @@ async def _run_rest(message: Watch, coroutine: Coroutine[Any, Any, object]) -> o
     return result
 
 
-def end_early(message: Watch | None) -> None:
+def end_early(message: WatchedMessage | None) -> None:
     """The second half of a handler is not run."""
     if message is not None:
         message._end(None, None)
 
 
-def watch_of(handler: Handler) -> Watch | None:
+def watched_message_of(handler: Handler) -> WatchedMessage | None:
     """The message that a handler runs, if somebody watches it: of an `Observed`, or of the `Next` of an intake.
 
     Ask when it returns its coroutine: a `Next` may run other messages before that is done.
@@ -151,7 +151,7 @@ class Item:
 
     __slots__ = ("kind", "message", "payload")
 
-    def __init__(self, message: Watch, kind: object, payload: object) -> None:
+    def __init__(self, message: WatchedMessage, kind: object, payload: object) -> None:
         self.message = message
         self.kind = kind
         self.payload = payload
@@ -170,7 +170,7 @@ def end_received(cell: Receiver, error: BaseException | None = None) -> None:
     """A function actor is done with the message that it received last."""
     instruments = cell.ref._run.instruments
     if instruments is not None:
-        message = cast("Watch | None", instruments.received.pop(cell, None))
+        message = cast("WatchedMessage | None", instruments.received.pop(cell, None))
         if message is not None:
             message._end(None, error)
 
@@ -232,32 +232,32 @@ def publication(cell: Receiver, kind: object, payload: Any) -> tuple[object, obj
     return CAST, (_watched(cell, instruments, "publication", handler, args, NO_KWARGS), args, NO_KWARGS)
 
 
-class Waiting:
+class BufferedMessage:
     """A publication that instruments watch, while it waits in the buffer of a subscription."""
 
     __slots__ = ("message", "payload")
 
-    def __init__(self, message: Watch, payload: object) -> None:
+    def __init__(self, message: WatchedMessage, payload: object) -> None:
         self.message = message
         self.payload = payload
 
 
-def waiting(cell: Receiver, handler: Handler, payload: object) -> object:
+def buffered(cell: Receiver, handler: Handler, payload: object) -> object:
     """`observed`, for a message as it goes into the buffer of a subscription."""
     instruments = cell.ref._run.instruments
     if instruments is None or instruments.new_message is None:
         return payload
-    return Waiting(_message(cell, instruments, "publication", handler, (payload,)), payload)
+    return BufferedMessage(_message(cell, instruments, "publication", handler, (payload,)), payload)
 
 
-def run_waiting(item: Waiting, handler: Handler, actor: object) -> Any:
+def run_buffered(item: BufferedMessage, handler: Handler, actor: object) -> Any:
     """Run the handler of a message that comes out of the buffer."""
     return (_run_async if handler.is_async else _run)(item.message, handler, actor, item.payload)
 
 
-def left_waiting(cell: Receiver, handler: Handler, item: object, why: WhyLeft) -> None:
-    """`left`, for a message in the buffer of a subscription."""
-    if type(item) is Waiting:
+def tell_buffered_left(cell: Receiver, handler: Handler, item: object, why: WhyLeft) -> None:
+    """`tell_left`, for a message in the buffer of a subscription."""
+    if type(item) is BufferedMessage:
         item.message._leave(why)
         return
     instruments = cell.ref._run.instruments
@@ -265,7 +265,7 @@ def left_waiting(cell: Receiver, handler: Handler, item: object, why: WhyLeft) -
         instruments.new_message(instruments, "publication", cell.ref, handler.name, (item,), NO_KWARGS)._leave(why)
 
 
-def left(cell: Receiver, kind: object, payload: object, why: WhyLeft) -> None:
+def tell_left(cell: Receiver, kind: object, payload: object, why: WhyLeft) -> None:
     """A message is never handled. One that was sent before there was an instrument is told, too."""
     if isinstance(payload, Item):
         payload.message._leave(why)
@@ -329,9 +329,9 @@ def _message(
     handler: Handler | None,
     args: tuple[object, ...],
     kwargs: Mapping[str, object] = NO_KWARGS,
-) -> Watch:
+) -> WatchedMessage:
     assert instruments.new_message is not None
     method, declared = (None, ()) if handler is None else (handler.name, handler.declared)
-    message: Watch = instruments.new_message(instruments, kind, cell.ref, method, args, kwargs, declared)
+    message: WatchedMessage = instruments.new_message(instruments, kind, cell.ref, method, args, kwargs, declared)
     instruments.tell("message_sent", message)
     return message

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .._runtime import UNUSUAL, require_room
 from .call import Call
-from .cell import ENDING, RUNNING, STOPPING, Cell
-from .deadlock import Wait
+from .cell import RUNNING, STOPPING, Cell
 from .gate import steps_in_mailbox
 from .handler import runtime_handler
-from .message import CALL, CAST
+from .message import CALL, CAST, NO_KWARGS
+from .wait_graph import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from .cell import Blueprint, Child, Reference
 
 BLANK, WAITING, LAUNCHED = range(3)
-
-NO_KWARGS: dict[str, object] = {}
 
 
 class Home(Protocol):
@@ -266,11 +264,6 @@ class PassingCell(Cell):
                     self.remove_sender(key)
                     return True
         return super().refuse_sender(exit)
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether it is decided how it ends."""
-        return self.state >= ENDING
 
 
 class _Round:

@@ -31,10 +31,11 @@ from .._runtime import (
 )
 from .at_work import handling, own_frames
 from .cell import ENDING, STOPPING, Reference
-from .deadlock import RoomWait, SleepingWait, begin_wait, waiting_for
+from .deadlock import begin_wait, waiting_for
 from .function_actor import Function
 from .hot_paths import MessagePaths
 from .message import CAST, INFO
+from .wait_graph import RoomWait, SleepingWait
 
 if TYPE_CHECKING:
     from traceback import StackSummary
@@ -222,6 +223,7 @@ class Address(MessagePaths[A], Identity):
                 cell.end(exit)
 
     def _accepting(self) -> Cell:
+        """The cell that takes a message now; raises if there is none. Only for the thread of the Trio run."""
         cell = self._find()
         if cell is None or (cell.state >= STOPPING and not cell.is_sent_by_itself()):
             raise self._exited(cell)
@@ -237,6 +239,7 @@ class Address(MessagePaths[A], Identity):
         return error
 
     async def _deliver(self, cell: Cell, kind: object, payload: object) -> None:
+        """Put a message in, and wait for room first if there is none. Raises if the actor ends before there is."""
         if cell.put_if_room(kind, payload):
             return
         # There is room when the actor takes its next message. So this waits for its handler, as a call does.

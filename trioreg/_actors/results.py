@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint, current_task, enable_ki_protection
 
-from .._runtime import ActorExited, current_actor, sleep_until_woken
+from .._runtime import current_actor, sleep_until_woken
 from .any_wait import FirstEnd, begin_wait_for_any
-from .deadlock import Node, Wait, check_for_cycle
+from .deadlock import check_for_cycle
 from .ends import Ends
 from .ref import ActorRef, FunctionRef
+from .wait_graph import Node, Wait
 
 if TYPE_CHECKING:
     from trio.lowlevel import Task
@@ -58,7 +59,7 @@ async def await_many(refs: Iterable[ActorRef[Function[R]]], /) -> list[R]:
     listed = _checked(refs)
     end = await _wait(listed, takes_first=False)
     if end is not None:
-        raise _failure(*end)
+        raise end[0]._exited(None)
     return [cast("R", cast("Exit", ref._exit).value) for ref in listed]
 
 
@@ -95,7 +96,7 @@ async def race(refs: Iterable[ActorRef[Function[R]]], /) -> R:
     assert end is not None
     ref, exit = end
     if not exit.has_returned:
-        raise _failure(ref, exit)
+        raise ref._exited(None)
     return cast("R", exit.value)
 
 
@@ -107,12 +108,6 @@ def _checked(refs: Iterable[ActorRef[Any]]) -> list[ActorRef[Any]]:
         if not isinstance(ref, FunctionRef):
             raise TypeError(f"refs[{place}] must be the reference of a function actor, not {ref!r}")
     return listed
-
-
-def _failure(ref: ActorRef[Any], exit: Exit) -> ActorExited:
-    error = ActorExited(ref, exit, was_sent=False)
-    error.__cause__ = exit.error
-    return error
 
 
 async def _wait(refs: list[ActorRef[Any]], *, takes_first: bool) -> tuple[ActorRef[Any], Exit] | None:

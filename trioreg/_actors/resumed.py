@@ -8,7 +8,7 @@ from typing import Any
 
 from .._runtime import discard
 from .handler import Handler
-from .observed import Watch, end_early, rest_of, watch_of
+from .observed import WatchedMessage, end_early, rest_of, watched_message_of
 
 
 class Resumed(Handler):
@@ -23,7 +23,7 @@ class Resumed(Handler):
         self.name, self.declared = first.name, first.declared
         self._first = first
         self._coroutine = coroutine
-        self._message = watch_of(first)
+        self._message = watched_message_of(first)
         function = partial(_go_on, self._message, coroutine)  # a method of this object would refer back to it: a circle
         self.function = function if first.limit is None else first.limit(function, first.name)
         self.is_async = self.has_own_turn = True
@@ -38,6 +38,11 @@ class Resumed(Handler):
 
 
 def _go_on(
-    message: Watch | None, coroutine: Coroutine[Any, Any, object], _actor: object, /, *_args: object, **_kwargs: object
+    message: WatchedMessage | None,
+    coroutine: Coroutine[Any, Any, object],
+    _actor: object,
+    /,
+    *_args: object,
+    **_kwargs: object,
 ) -> Coroutine[Any, Any, object]:
     return rest_of(message, coroutine)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .call import Call
 from .handler import runtime_handler
 from .message import CALL
+from .runtime_call import RuntimeCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,13 +23,13 @@ def ask_round(cell: Cell, came_round: Callable[[], object]) -> None:
     cell.put(CALL, _Round(cell, came_round))
 
 
-class _Round(Call):
-    """It is a call, because a call that is left in the mailbox of an ended actor is not counted as unhandled."""
+class _Round(RuntimeCall):
+    """The message. Its answer is that the actor has come to it."""
 
     __slots__ = ("_came_round",)
 
     def __init__(self, cell: Cell, came_round: Callable[[], object]) -> None:
-        super().__init__(cell.ref, None, _HANDLER, (cell,), {})
+        super().__init__(cell, _HANDLER, (cell,))
         self._came_round: Callable[[], object] | None = came_round
 
     def _done(self) -> None:

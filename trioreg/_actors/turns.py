@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trio.lowlevel import Task
 
     from .._runtime import Owner
-    from .deadlock import Wait
+    from .wait_graph import Wait
 
 
 class Turns:

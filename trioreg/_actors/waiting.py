@@ -1,7 +1,7 @@
 """Who waits for whom, as facts: what an actor waits for, and what waits for an actor.
 
-The first is the wait-for graph (`deadlock.py`), and the calls in which the actor's tasks are parked. The second is what
-the actor itself knows: its calls, its mailbox, and the tasks that wait for its start or its end.
+The first is the wait-for graph (`wait_graph.py`), and the calls in which the actor's tasks are parked. The second is
+what the actor itself knows: its calls, its mailbox, and the tasks that wait for its start or its end.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from .any_wait import AnyWait
 from .at_work import awaited_call, holder_of_awaited_lock
 from .call import Call
 from .control import control_of
-from .deadlock import NameWait, PossibleWaits
 from .message import CALL
 from .post import Posted
+from .wait_graph import NameWait, PossibleWaits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from .._runtime import Frames
     from .cell import Cell
-    from .deadlock import Wait
     from .ref import ActorRef
+    from .wait_graph import Wait
 
 LOOKED_AT = 100
 """How many messages of a mailbox, and how many tasks of each kind, are looked at for those that wait."""

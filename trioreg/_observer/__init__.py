@@ -14,4 +14,4 @@ from .page import NotThere, Page, View
 from .pages import PAGES
 from .params import BadParam, Params
 
-__all__ = ["BadParam", "NotThere", "Observation", "PAGES", "Pace", "Page", "Params", "View", "Watch", "act"]
+__all__ = ["PAGES", "BadParam", "NotThere", "Observation", "Pace", "Page", "Params", "View", "Watch", "act"]

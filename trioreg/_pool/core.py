@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
 from .._actors import Actor
-from .._runtime import Identity, NotRunning
+from .._runtime import Identity, NotRunning, require_hashable
 from .call_options import NO_KEY
 from .settings import Settings
 
@@ -51,10 +51,7 @@ class PoolCore(Identity, Generic[A]):
         if self._settings.strategy == "by_key":
             if key is NO_KEY:
                 raise TypeError(f"key is missing: the strategy of the pool {self.name!r} is 'by_key'")
-            try:
-                hash(key)
-            except TypeError as error:
-                raise TypeError(f"key must be hashable: {key!r} ({error})") from None
+            require_hashable("key", key)
         elif key is not NO_KEY:
             strategy = self._settings.strategy
             raise TypeError(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .._pool import claims_of, pools_of
 from .._registry import keys_of
 from .._runtime import counted, current_run, duration, frames_of, one_line, require_count, shown_safely, users_part
-from .._supervision import text_of
+from .._supervision import line_of
 from .registries import info_of, names_of
 from .tree import tree_of_run
 from .wait_chains import WaitGraph
@@ -162,7 +162,7 @@ def _described(found: Found | None, ref: ActorRef[Any], now: float) -> str:
     """The line of an actor in a list: what the tree says of it, and where it is in the tree."""
     if found is None:
         return repr(ref)  # no supervisor of this run has it
-    return f"{text_of(found[1], now)}  under {found[0].path}"
+    return f"{line_of(found[1], now)}  under {found[0].path}"
 
 
 def _stack(ref: ActorRef[Any], indent: str) -> list[str]:
@@ -171,18 +171,19 @@ def _stack(ref: ActorRef[Any], indent: str) -> list[str]:
         stack = ref.stack()
     except Exception:
         return []
-    return [f"{indent}{line}" for line in _lines_of(stack)]
+    return [f"{indent}{line}" for line in lines_of(stack[-FRAMES:])]
 
 
-def _lines_of(stack: Sequence[FrameSummary]) -> list[str]:
-    return [f"at {each.filename}:{each.lineno}, in {each.name}: {each.line}" for each in stack[-FRAMES:]]
+def lines_of(stack: Sequence[FrameSummary]) -> list[str]:
+    """A line for each frame of a stack."""
+    return [f"at {each.filename}:{each.lineno}, in {each.name}: {each.line}" for each in stack]
 
 
 def _oldest_handlers(tree: Tree, found: Iterable[Found], most: int) -> list[str]:
     busy = [each for each in found if each[1].handling_since is not None]
     lines: list[str] = []
     for supervisor, child in nsmallest(most, busy, lambda each: each[1].handling_since or 0.0):
-        lines.append(f"{text_of(child, tree.taken_at)}  under {supervisor.path}")
+        lines.append(f"{line_of(child, tree.taken_at)}  under {supervisor.path}")
         lines += [] if child.ref is None else _stack(child.ref, "  ")
     return [*lines, *_rest(len(busy), most)]
 
@@ -191,7 +192,7 @@ def _longest_queues(tree: Tree, found: Iterable[Found], most: int) -> list[str]:
     queues = [each for each in found if each[1].queued]
     top = nlargest(most, queues, lambda each: each[1].queued)
     return [
-        *(f"{text_of(child, tree.taken_at)}  under {above.path}" for above, child in top),
+        *(f"{line_of(child, tree.taken_at)}  under {above.path}" for above, child in top),
         *_rest(len(queues), most),
     ]
 
@@ -199,7 +200,7 @@ def _longest_queues(tree: Tree, found: Iterable[Found], most: int) -> list[str]:
 def _most_restarts(tree: Tree, found: Iterable[Found], most: int) -> list[str]:
     some = [each for each in found if each[1].restarts]
     top = nlargest(most, some, lambda each: each[1].restarts)
-    return [*(f"{text_of(child, tree.taken_at)}  under {above.path}" for above, child in top), *_rest(len(some), most)]
+    return [*(f"{line_of(child, tree.taken_at)}  under {above.path}" for above, child in top), *_rest(len(some), most)]
 
 
 def _pools(run: Run, most: int) -> list[str]:
@@ -214,7 +215,7 @@ def _pools(run: Run, most: int) -> list[str]:
         for worker, task in claims[:most]:
             lines.append(f"  {worker!r} is claimed by task {task.name}")
             stack = users_part(frames_of(task, run.thread))
-            lines += [f"    {line}" for line in _lines_of(stack)]
+            lines += [f"    {line}" for line in lines_of(stack[-FRAMES:])]
         lines += [f"  ... {len(claims) - most:,} more claims"] if len(claims) > most else []
     return [*lines, *_rest(len(pools), most)]
 

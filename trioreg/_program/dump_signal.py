@@ -21,11 +21,10 @@ import trio
 
 from .._actors import ActorRef, handling
 from .._runtime import current_actor, frames_of, is_of_trio, is_running, running_from, users_part
-from .dump import SHOWN, dump_of_run
+from .dump import SHOWN, dump_of_run, lines_of
 from .signals import SIGNALS
 
 if TYPE_CHECKING:
-    from traceback import StackSummary
     from types import FrameType
     from typing import Self
 
@@ -117,7 +116,7 @@ def _now_in_the_loop() -> list[str]:
             return ["waits for something to happen: no code blocks it"]
         return [
             "runs code that belongs to no task",
-            *_lines_of(stack),
+            *lines_of(stack),
             "Nothing else runs until that code returns.",
             _IF_AGAIN,
         ]
@@ -132,14 +131,10 @@ def _now_in_the_loop() -> list[str]:
     stack = users_part(frames_of(task, thread))
     return [
         f"runs {who}",
-        *_lines_of(stack),
+        *lines_of(stack),
         "Nothing else runs until that code waits.",
         _IF_AGAIN,
     ]
-
-
-def _lines_of(stack: StackSummary) -> list[str]:
-    return [f"at {each.filename}:{each.lineno}, in {each.name}: {each.line}" for each in stack]
 
 
 def _write(text: str) -> None:

@@ -86,7 +86,7 @@ def info_of(names: Names[Any, Any]) -> RegistryInfo:
     registry = names.registry() if names.purpose == "names" else None
     return RegistryInfo(
         name=names.name,
-        kind="unique" if names.unique else "duplicate",
+        kind=names.kind,
         purpose=names.purpose,
         partitions=names.n,
         names=names.count(),

@@ -78,7 +78,6 @@ def run(
         name: What the supervisor is called in the log.
         clock: As in ``trio.run``.
         instruments: What watches the program from before its first child starts: an `Instrument`, or one of Trio's.
-
         dump_on: A signal, such as ``signal.SIGUSR1``, at which the program prints its `dump` to stderr, and goes on. It
             does so also while a handler blocks the loop, and shows where that code stands.
         observe: Where the `~trioreg.observer` of the program listens, as in ``"127.0.0.1:4001"``: on this machine only,
@@ -128,6 +127,7 @@ def run(
 
 
 def specs_of(tree: ChildSpec | Iterable[ChildSpec]) -> tuple[ChildSpec, ...]:
+    """The specs of a tree that is given as one or as several. `TypeError` if there is something else."""
     if isinstance(tree, ChildSpec):
         return (tree,)
     if not isinstance(tree, Iterable):
@@ -161,6 +161,7 @@ async def main(
     instruments: Iterable[Instrument],
     open_observer: Callable[[], Awaitable[Opened | None]],
 ) -> None:
+    """The main function of the Trio run: the supervisor, the observer beside it, and the wait for a signal."""
     dump_signal.run = current_run()
     for instrument in instruments:
         add_instrument(instrument)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from trio.lowlevel import checkpoint, enable_ki_protection
 
-from .._actors import STOPPING, Actor, Address, ask, wait_answer
+from .._actors import STOPPING, Actor, Address, ask_to_change, wait_answer
 from .._runtime import attributes_of, require_sync, shown_safely
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ async def replace_state(ref: Address[A], fn: Callable[[A], None], /) -> dict[str
     require_address(ref)
     require_sync("fn", fn)
     await checkpoint()
-    return cast("dict[str, object]", await wait_answer(ask(accepting(ref), fn)))
+    return cast("dict[str, object]", await wait_answer(ask_to_change(accepting(ref), fn)))
 
 
 # `trioreg.testing` has both, too. A traceback shows them as those of the module for debugging.

@@ -6,7 +6,7 @@ the end of a chain, and where it stands shows what it waits for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 from trio.lowlevel import ParkingLot
@@ -20,8 +20,21 @@ if TYPE_CHECKING:
 
     Edges = dict[ActorRef[Any], list[tuple[ActorRef[Any], str]]]
 
-    # What it is, more about it, the end of a chain that leads to it, and the first worker of a pool.
-    Other = tuple[str, str, str, ActorRef[Any] | None]
+
+class Other(NamedTuple):
+    """What is waited for, if it is no actor: a name that has no owner, a lock that a task has, a pool.
+
+    Attributes:
+        what: What it is.
+        more: More about it, as in ", which task main has".
+        end: The end of a chain of waits that leads to it.
+        worker: Of a pool that has several workers: the first one.
+    """
+
+    what: str
+    more: str
+    end: str
+    worker: ActorRef[Any] | None
 
 
 @attrs.frozen(eq=False)
@@ -50,7 +63,7 @@ class WaitGraph:
 
     Attributes:
         targets: What each actor waits for: the actor on the other side, and what is waited for as text.
-        others: The actors that wait for what is no actor, by what that is. A wait for any one of several workers is one
+        others: The actors that wait for what is no actor, by that. A wait for any one of several workers is one
             of these: it is no edge to each of them, since one that becomes free is enough.
         cycles: Cycles of waits: each actor with what it waits for. Of several that share an actor, one.
         beside: The actors with waits of their background tasks only. Their own code stands elsewhere.
@@ -83,7 +96,7 @@ class WaitGraph:
             for task, frames in other_tasks(cell):
                 turn = cell.turn_of(task)
                 self._add(ref, list(waits_for(None if turn is None else turn.waits, frames)))
-            if not waits_itself and ref in self.targets and not _is_side_by_side(cell):
+            if not waits_itself and ref in self.targets and not cell.is_side_by_side:
                 self.beside.add(ref)
         tasks = [(f"task {wait.task}", wait.what) for wait in _tasks_that_wait_for(ref)]
         if tasks:
@@ -92,13 +105,13 @@ class WaitGraph:
     def _add(self, ref: ActorRef[Any], waits: list[Waiting]) -> None:
         workers = [wait.ref for wait in waits if wait.kind == "worker" and wait.ref is not None]
         if len(workers) > 1:
-            self.others.setdefault(("a free worker", "", "any worker", workers[0]), []).append(ref)
+            self.others.setdefault(Other("a free worker", "", "any worker", workers[0]), []).append(ref)
         for wait in waits:
             if wait.ref is None:
                 state, end = ("has no owner", "nobody")
                 if wait.kind == "lock":
                     state, end = f"task {wait.task} has", f"task {wait.task}"
-                self.others.setdefault((wait.what, f", which {state}", end, None), []).append(ref)
+                self.others.setdefault(Other(wait.what, f", which {state}", end, None), []).append(ref)
             # One of its own tasks waits for another one: that is no cycle, and its stack says more.
             elif wait.ref is not ref and _holds_up(wait) and (wait.kind != "worker" or len(workers) == 1):
                 self.targets.setdefault(ref, []).append((wait.ref, wait.what))
@@ -148,9 +161,9 @@ class WaitGraph:
         end: ActorRef[Any] | None,
         first: list[ActorRef[Any]],
         reverse: Edges,
-        other: Other = ("", "", "", None),
+        other: Other | None = None,
     ) -> Blocker:
-        what, more, end_of_chain, worker = other
+        what, more, end_of_chain, worker = other or Other("", "", "", None)
         # Backwards from the end, the nearest first: the last one found is the farthest.
         steps: dict[ActorRef[Any], tuple[ActorRef[Any] | None, str]] = dict.fromkeys(first, (None, what))
         todo = list(first) if end is None else [end]
@@ -178,10 +191,6 @@ class WaitGraph:
 def _is_parked(cell: Cell) -> bool:
     """Whether it may wait for a lock: only then its frames are worth the time."""
     return cell.task is not None and isinstance(cell.task.custom_sleep_data, ParkingLot)
-
-
-def _is_side_by_side(cell: Cell) -> bool:
-    return cell.actor is not None and cell.actor._trioreg_is_side_by_side
 
 
 def _holds_up(wait: Waiting) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from trio.lowlevel import in_trio_run
 
 from .._registry import Entry, Event, Follower, Names, Registered, Registry, Unregistered
-from .._runtime import Identity, Owner, current_run, require_room
+from .._runtime import Identity, Owner, current_run, require_hashable, require_room
 from .retained import Retained
 from .subscription import Subscription
 from .trie import Trie
@@ -142,7 +142,4 @@ class _EndOfSubscriptions(Follower[K | Wildcard, Subscription]):
 
 def require_topic(topic: object) -> None:
     """Raises `TypeError` if a topic can't be one."""
-    try:
-        hash(topic)
-    except TypeError as error:
-        raise TypeError(f"topic must be hashable: {topic!r} ({error})") from None
+    require_hashable("topic", topic)

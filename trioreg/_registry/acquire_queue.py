@@ -109,9 +109,7 @@ class AcquireQueues(Generic[K, V]):
             except BaseException as error:
                 for waiter in list(queue.values()):
                     waiter.error = error
-                    wake(waiter.task)
-                    del queue[waiter.number]  # no call in between: it must not be woken twice
-                    self._remove(waiter)
+                    self._wake(waiter)
         return found
 
     def wake_next(self, queue: AcquireQueue[V] | None) -> Waiter[V] | None:
@@ -121,9 +119,7 @@ class AcquireQueues(Generic[K, V]):
             is_alive = waiter.owner.is_alive
             if is_alive:
                 waiter.error = MemoryError()  # until it has the name: a failure on the way must not look like success
-            wake(waiter.task)
-            del queue[waiter.number]  # no call in between: it must not be woken twice
-            self._remove(waiter)
+            self._wake(waiter)
             if is_alive:
                 return waiter
         return None
@@ -132,12 +128,17 @@ class AcquireQueues(Generic[K, V]):
         """If an owner is in a queue, take it out and wake its task: it has the name already."""
         for waiter, _ in owner._keys(self):
             if queue is not None and waiter.queue is queue:
-                wake(waiter.task)
-                del queue[waiter.number]  # no call in between: it must not be woken twice
-                self._remove(waiter)
+                self._wake(waiter)
                 return
 
+    def _wake(self, waiter: Waiter[V]) -> None:
+        """Wake the task of a waiter, and take it out of its queue. If the task can't be woken, nothing has changed."""
+        wake(waiter.task)
+        del waiter.queue[waiter.number]  # no call in between: it must not be woken twice
+        self._remove(waiter)
+
     def _remove(self, waiter: Waiter[V]) -> None:
+        """Take a waiter out of its queue, if it is there, and out of its owner's lease."""
         if waiter.number in waiter.queue:
             del waiter.queue[waiter.number]
         if not waiter.queue:
@@ -150,6 +151,4 @@ class AcquireQueues(Generic[K, V]):
         """Wake the waiters of an owner that has ended (`Lessor`)."""
         for waiter, _ in keys:
             if waiter.number in waiter.queue:
-                wake(waiter.task)
-                del waiter.queue[waiter.number]
-                self._remove(waiter)
+                self._wake(waiter)

@@ -27,6 +27,7 @@ MISSING = _Missing()
 
 
 def as_owner(argument: str, owner: object) -> Owner:
+    """The owner that a user has given as ``argument``. `TypeError` if it is something else."""
     if not isinstance(owner, Owner):
         raise TypeError(f"{argument} must be an ActorRef or a TaskOwner, not {owner!r}")
     return owner._canonical()
@@ -53,14 +54,3 @@ def needs_owner(usage: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return checked
 
     return decorate
-
-
-def require_hashable(argument: str, value: object) -> None:
-    try:
-        hash(value)
-    except TypeError as error:
-        raise unhashable(argument, value, error) from None
-
-
-def unhashable(argument: str, value: object, error: TypeError) -> TypeError:
-    return TypeError(f"{argument} must be hashable: {value!r} ({error})")

@@ -33,6 +33,7 @@ class BoundTables(Tables[K, V]):
     """The tables of a registry in the hands of one run, and what follows their changes.
 
     Attributes:
+        name: The name of the registry.
         notifier: Delivers events; None until there is a listener, a watcher or a waiting task. (`follow` sets it.)
         plain: The only table of unique keys, while a new name concerns nothing else: no totals, no notifier. Else None.
         queues: The tasks that wait for a unique name in `Registry.acquire`.

@@ -14,11 +14,10 @@ V = TypeVar("V")
 
 
 class RegistryCore(Identity, Generic[K, V]):
-    """The names of one registry, and their kind."""
+    """The names of one registry."""
 
     _instead_of_pickling: ClassVar[str] = "make one at import time in each process"
 
-    _kind: str
     _names: Names[K, V]
     # If keys are unique, for look-ups, which are the hottest path: the `get` of each table, and how many there are.
     # `_sole` is the only table, or None.

@@ -7,10 +7,9 @@ from typing import Any, TypeVar, cast
 
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import NotRegistered, Owner
-from .arguments import require_hashable
+from .._runtime import NotRegistered, Owner, require_hashable
 from .core import RegistryCore
-from .totals import Totals, require_number
+from .totals import Totals, require_summand
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -53,14 +52,14 @@ class Counters(RegistryCore[K, V]):
         """
         self._totals("add")
         require_hashable("key", key)
-        require_number("amount", amount)
+        require_summand("amount", amount)
         owner = self._names.writable_owner(owner)
         for number, entry in self._names.entries_of(owner, key, at_most=1):
             try:
                 new = cast("V", cast("Any", entry.value) + amount)
             except OverflowError:
                 raise ValueError(f"the new value must be finite: {entry.value!r} + {amount!r} is too large") from None
-            require_number("value", new)
+            require_summand("value", new)
             self._names.replace(owner, key, number, new)
             return new
         raise NotRegistered(self.name, key, owner)

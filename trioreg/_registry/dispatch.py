@@ -8,8 +8,7 @@ from typing import TypeVar
 import trio
 from trio.lowlevel import checkpoint
 
-from .._runtime import refuse_foreign_cancelled, require_sync, sync_result
-from .arguments import require_hashable
+from .._runtime import refuse_foreign_cancelled, require_hashable, require_sync, sync_result
 from .core import RegistryCore
 from .entry import Entry
 

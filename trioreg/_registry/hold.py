@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
 from trio.lowlevel import enable_ki_protection
 
-from .._runtime import Owner, SyncBlock
-from .arguments import AcceptsNone, unhashable
+from .._runtime import Owner, SyncBlock, unhashable
+from .arguments import AcceptsNone
 from .core import RegistryCore
 from .names import Names
-from .totals import require_number
+from .totals import require_summand
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -65,7 +65,7 @@ class Hold(SyncBlock, AbstractContextManager[None], Generic[K, V]):
         names = self._names
         owner = names.writable_owner(owner)
         if names.totals is not None:
-            require_number("value", value)
+            require_summand("value", value)
         try:
             self._entered = owner, names.insert(owner, key, value)
         except TypeError as error:

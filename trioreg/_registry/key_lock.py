@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from .._runtime import AsyncBlock, Run, current_run, require_room
-from .arguments import require_hashable
+from .._runtime import AsyncBlock, Run, current_run, require_hashable, require_room
 from .core import RegistryCore
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Hashable
 from typing import Any, TypeVar, cast, overload
 
 from .._actors import ActorRef
-from .._runtime import Owner
-from .arguments import as_owner, needs_owner, require_hashable, unhashable
+from .._runtime import Owner, require_hashable, unhashable
+from .arguments import as_owner, needs_owner
 from .class_of_holder import as_actor, as_class
 from .core import RegistryCore
 from .entry import Entry

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, TypeVar, overload
 
-from .arguments import MISSING, require_hashable
+from .._runtime import require_hashable
+from .arguments import MISSING
 from .core import RegistryCore
 
 K = TypeVar("K", bound=Hashable)

@@ -30,7 +30,7 @@ from .entry import Entry, new_entry
 from .events import Event, Registered, Unregistered
 from .notifier import Notifier
 from .tables import numbers_in
-from .totals import require_number
+from .totals import require_summand
 
 logger = SafeLogger("trioreg.registry")
 
@@ -115,7 +115,7 @@ class Names(BoundTables[K, V]):
             self.bind_to_run(owner._run)
         if self.plain is None or owner._held is not None:
             if self.totals is not None:
-                require_number("value", value)
+                require_summand("value", value)
             self.insert(owner, key, value)
             return
         # `insert`, written out for names in one table that nothing follows, and an owner without another name.

@@ -115,6 +115,7 @@ class DuplicatePartition(Generic[K, V]):
         return removed
 
     def entries(self, key: K, at_most: int | None = None) -> list[Entry[V]]:
+        """The entries of a key, oldest first."""
         group = self.table.get(key)
         if group is None:
             return []
@@ -129,6 +130,7 @@ class DuplicatePartition(Generic[K, V]):
                 continue  # another thread changed the group since the iterator was made
 
     def rows(self) -> Iterator[tuple[K, Entry[V]]]:
+        """All entries, one key after the other. Each group is a snapshot: the table may change meanwhile."""
         for key, group in items_of(self.table):
             for entry in list(group.values()):
                 yield key, entry

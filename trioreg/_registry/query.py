@@ -67,7 +67,7 @@ class Query(Generic[K, V]):
                 for entry in group:
                     yield key, entry
         elif self._owner is not None:
-            for key in keys_of(names, self._owner):
+            for key, _ in self._owner._keys(names):
                 for _, entry in names.entries_of(self._owner, key):
                     yield key, entry
         else:
@@ -187,11 +187,6 @@ class _Results:
 
 def _nothing_at_all(bound: object) -> None:
     """The shape of results that are only counted."""
-
-
-def keys_of(names: Names[K, V], owner: Owner) -> list[K]:
-    """The keys of an owner, each once."""
-    return [key for key, _ in owner._keys(names)]
 
 
 def value_query(pattern: object, where: Callable[..., object] | None) -> Callable[[Entry[Any]], bool]:

@@ -14,18 +14,20 @@ from .._runtime import (
     NotRegistered,
     Owner,
     current_owner,
+    require_hashable,
     require_room,
     require_sync,
     run_user,
     sync_result,
+    unhashable,
 )
-from .arguments import AcceptsNone, as_owner, require_hashable, unhashable
+from .arguments import AcceptsNone, as_owner
 from .class_of_holder import as_actor, as_class
 from .core import RegistryCore
 from .entry import Entry, new_entry
 from .names import entry_numbers
 from .query import value_query
-from .totals import require_number
+from .totals import require_summand
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -79,7 +81,7 @@ class Registration(RegistryCore[K, V]):
             owner = names.writable_owner(owner)
         if names.plain is None:
             if names.totals is not None:
-                require_number("value", value)
+                require_summand("value", value)
             try:
                 names.insert(owner, key, value)
             except TypeError as error:
@@ -230,7 +232,7 @@ class Registration(RegistryCore[K, V]):
         self._require_unique("acquire")
         require_hashable("key", key)
         if self._names.totals is not None:
-            require_number("value", value)
+            require_summand("value", value)
         owner = self._names.writable_owner(owner)
         await checkpoint_if_cancelled()
         owner = self._names.writable_owner(owner)
@@ -284,7 +286,7 @@ class Registration(RegistryCore[K, V]):
         for number, entry in names.entries_of(owner, key):
             new = sync_result("fn", fn, run_user(fn, entry.value))
             if names.totals is not None:
-                require_number("value", new)
+                require_summand("value", new)
             if owner._token(names, key) == number:
                 old = cast("Entry[V]", names.entry(key)).value
                 names.replace(owner, key, number, new)
@@ -374,7 +376,7 @@ class Registration(RegistryCore[K, V]):
         names = self._names
         owner = names.writable_owner(owner)
         if names.totals is not None:
-            require_number("value", value)
+            require_summand("value", value)
         while True:
             entry = names.entry(key)
             if entry is None:

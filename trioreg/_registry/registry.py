@@ -1,4 +1,4 @@
-"""`Registry` and `Via`: names for actors and tasks, and addresses by name.
+"""`Registry` and `Via`: names for actors and tasks, and addresses by name. Each needs the other, so they share a file.
 
 `Registry` is put together from parts, one file for each use: `lookup.py`, `registration.py`, `hold.py`, `matching.py`,
 `watching.py`, `dispatch.py`, `group_cast.py`, `key_lock.py`, `counters.py`, `meta.py`, `table_viewer.py`. Each part
@@ -12,8 +12,8 @@ from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeAlias, TypeVar, cast, overload
 
 from .._actors import Address
-from .._runtime import require_count, require_sync, show_methods_as
-from .arguments import AcceptsNone, require_hashable
+from .._runtime import require_count, require_hashable, require_sync, show_methods_as
+from .arguments import AcceptsNone
 from .class_of_holder import as_class, is_actor_of
 from .core import RegistryCore
 from .counters import Counters
@@ -25,11 +25,11 @@ from .key_lock import KeyLocks, Locking
 from .lookup import Lookup
 from .matching import Matching
 from .meta import Meta
+from .name_address import NameAddress, WaitingNameAddress
 from .names import Names
 from .notifier import Notifier
 from .registration import Registration
 from .table_viewer import TableViewer
-from .via import NameAddress, WaitingNameAddress
 from .watching import Watching
 
 if TYPE_CHECKING:
@@ -129,7 +129,6 @@ class Registry(
                 raise TypeError(f"listeners must be callables or addresses of actors, not {listener!r}")
             if not isinstance(listener, Address):
                 require_sync("listeners", listener)
-        self._kind = kind
         self._names: Names[K, V] = Names(name, kind, partitions, by_owner=keys != ("duplicate", "key"), totals=totals)
         self._names.registry = weakref.ref(self)
         self._locks = KeyLocks(self._names.bind_to_run)
@@ -143,7 +142,7 @@ class Registry(
             self._names.follow(Notifier(listeners))
 
     def __repr__(self) -> str:
-        return f"<Registry {self.name!r}, {self._kind} keys, {self.count()} registered>"
+        return f"<Registry {self.name!r}, {self._names.kind} keys, {self.count()} registered>"
 
     @overload
     def via(self: AcceptsNone, key: K, *, wait: bool = ...) -> Via[K, V]: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Literal, TypeVar
+from typing import TypeVar
 from unicodedata import combining, east_asian_width
 
 import attrs
@@ -55,8 +55,7 @@ class Table:
             TypeError, ValueError: ``limit`` is not a whole number, at least 0, or ``math.inf``.
         """
         require_count("limit", limit, 0, infinite=True)
-        noun = "object" if self.objects == 1 else "objects"
-        lines = [f"{self.name}: {self.objects:,} {noun}, {self.size:,} bytes"]
+        lines = [f"{self.name}: {counted(self.objects, 'object')}, {self.size:,} bytes"]
         shown = self.rows if limit == math.inf else self.rows[: int(limit)]
         if shown:
             lines.append(format_rows(self.columns, shown, indent="  "))
@@ -92,7 +91,7 @@ class TableViewer(RegistryCore[K, V]):
 
 def dump_of(names: Names[K, V], limit: float) -> str:
     """The tables of a registry as text."""
-    lines = [f"registry {names.name!r}, {kind_of(names)} keys"]
+    lines = [f"registry {names.name!r}, {names.kind} keys"]
     holders = holders_of(names) if limit < math.inf else []
     if holders:
         some = [f"{_cell(owner)} {count:,}" for owner, count in holders[: int(limit)]]
@@ -100,11 +99,6 @@ def dump_of(names: Names[K, V], limit: float) -> str:
         lines.append(f"{counted(names.count(), 'name')} of {counted(len(holders), 'owner')}, the most names first:")
         lines.append("  " + ", ".join(some + more))
     return "\n".join([*lines, *(table.format(limit=limit) for table in tables_of(names))])
-
-
-def kind_of(names: Names[K, V]) -> Literal["unique", "duplicate"]:
-    """Whether its keys are unique."""
-    return "unique" if names.unique else "duplicate"
 
 
 def tables_of(names: Names[K, V]) -> list[Table]:

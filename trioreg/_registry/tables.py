@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from .._runtime import Owner, Token
 from .entry import Entry
@@ -37,10 +37,17 @@ class Tables(Generic[K, V]):
         self.sole: dict[K, Entry[V]] | None = self.unique[0].table if is_unique and partitions == 1 else None
 
     @property
+    def kind(self) -> Literal["unique", "duplicate"]:
+        """The kind of keys."""
+        return "unique" if self.unique else "duplicate"
+
+    @property
     def partitions(self) -> Sequence[UniquePartition[K, V] | DuplicatePartition[K, V]]:
+        """All of them, of either kind."""
         return self.unique or self.duplicate
 
     def count(self) -> int:
+        """The number of entries. One step for each partition."""
         return sum(map(len, self.partitions))
 
     def entry(self, key: K) -> Entry[V] | None:
@@ -81,6 +88,7 @@ class Tables(Generic[K, V]):
 
 
 def numbers_in(token: Token, at_most: int | None = None) -> list[int]:
+    """The numbers of an owner's entries for a key, oldest first, from what the owner keeps for them."""
     if not isinstance(token, dict):
         return [token]
     # One call in C copies all of it, so another thread's run can't change it meanwhile. A part needs an iterator.

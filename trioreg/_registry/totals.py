@@ -107,8 +107,8 @@ def _plus(total: Total, value: float, sign: Literal[1, -1] = 1) -> Total:
     return ints + sign * value, units, floats
 
 
-def require_number(argument: str, value: object) -> None:
-    """Raise unless a value can be added up."""
+def require_summand(argument: str, value: object) -> None:
+    """`TypeError` or `ValueError` unless a value can be added up: an int, or a finite float."""
     if not isinstance(value, int | float):
         raise TypeError(f"{argument} must be a number in a registry with totals, not {value!r}")
     if isinstance(value, float) and not isfinite(value):

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from trio.lowlevel import checkpoint, current_task, enable_ki_protection
 
 from .._actors import waiting_for_name
-from .._runtime import Feed, OnOverflow, Owner, SyncBlock, require_count
-from .arguments import require_hashable
+from .._runtime import Feed, OnOverflow, Owner, SyncBlock, require_count, require_hashable
 from .core import RegistryCore
 from .events import Event, Registered
 from .names import Names

@@ -28,19 +28,20 @@ from .errors import (
     RestartLimitExceeded,
     TrioregError,
 )
-from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason, shown_error, shown_whole
+from .exit import KILLED, NORMAL, SHUTDOWN, Exit, ExitReason
 from .failure import (
     as_crash,
     combine,
     flat,
     is_being_closed,
     refuse_foreign_cancelled,
-    shown_safely,
     split,
     without_runtime_frames,
 )
 from .feed import Feed, FeedStatistics, OnOverflow
 from .finalizers import COLLECTING, UNUSUAL, do_later, is_finalizing
+from .frames import Frames, frames_of, is_of_trio, is_running, local_in, running_from, stack_of, users_part
+from .hashable import require_hashable, unhashable
 from .identity import Identity
 from .install import install, uninstall
 from .instruments import Instruments
@@ -48,13 +49,12 @@ from .ki_protection import await_user, run_user, without_ki_protection
 from .line import Place
 from .log import SafeLogger
 from .log_fields import EventName, Fields, text_of
-from .one_line import one_line
 from .owner import Owner, Token, owner_numbers
 from .public_names import show_methods_as
+from .shown import one_line, shown_error, shown_safely, shown_whole
 from .sleeping import WOKEN, finish_waking, sleep_until_woken, sleep_with, wake
 from .snapshot import items_of
-from .stack import require_room, require_room_for_launch, require_room_for_task
-from .standing import Frames, frames_of, is_of_trio, is_running, local_in, running_from, stack_of, users_part
+from .stack_room import require_room, require_room_for_launch, require_room_for_task
 from .task_owner import TaskOwner, current_actor, current_owner
 from .traceback_lines import keep_lines
 from .trio_run import Run, current_run
@@ -63,10 +63,17 @@ from .user_functions import async_result, discard, is_generator, is_old_coroutin
 from .waking import wake_in_slices
 
 __all__ = [
+    "COLLECTING",
+    "KILLED",
+    "NORMAL",
+    "OPTIONAL_SECONDS",
+    "SECONDS",
+    "SHUTDOWN",
+    "UNUSUAL",
+    "WOKEN",
     "ActorExited",
     "AlreadyRegistered",
     "AsyncBlock",
-    "COLLECTING",
     "CallCycle",
     "ChildNotEnded",
     "ChildNotFound",
@@ -74,49 +81,34 @@ __all__ = [
     "EventName",
     "Exit",
     "ExitReason",
-    "HandlerTimeout",
     "Feed",
-    "Frames",
-    "frames_of",
-    "is_of_trio",
-    "is_running",
-    "local_in",
-    "running_from",
-    "users_part",
     "FeedStatistics",
     "Fields",
+    "Frames",
+    "HandlerTimeout",
     "Identity",
-    "KILLED",
+    "Instruments",
+    "Kept",
     "MailboxFull",
     "MaxChildren",
-    "OPTIONAL_SECONDS",
-    "OnOverflow",
-    "Overflow",
-    "NORMAL",
     "NoReply",
     "NotRegistered",
     "NotRunning",
+    "OnOverflow",
+    "Overflow",
     "Owner",
     "Place",
     "PoolFull",
     "RestartLimitExceeded",
     "Run",
-    "SECONDS",
     "SafeLogger",
-    "SHUTDOWN",
     "SyncBlock",
-    "Instruments",
-    "UNUSUAL",
-    "install",
-    "uninstall",
     "TaskOwner",
     "Token",
     "TrioregError",
     "Turnstile",
-    "WOKEN",
     "as_crash",
     "async_result",
-    "Kept",
     "attributes_of",
     "await_user",
     "combine",
@@ -129,35 +121,45 @@ __all__ = [
     "duration",
     "finish_waking",
     "flat",
+    "frames_of",
+    "install",
     "is_being_closed",
     "is_finalizing",
     "is_generator",
+    "is_of_trio",
     "is_old_coroutine",
+    "is_running",
     "items_of",
     "keep_lines",
+    "local_in",
     "one_line",
     "owner_numbers",
     "refuse_foreign_cancelled",
     "require_count",
+    "require_hashable",
     "require_number",
     "require_room",
     "require_room_for_launch",
     "require_room_for_task",
-    "sleep_until_woken",
-    "sleep_with",
     "require_sync",
     "require_whole",
     "run_user",
+    "running_from",
     "show_methods_as",
     "shown_error",
     "shown_safely",
     "shown_whole",
+    "sleep_until_woken",
+    "sleep_with",
     "split",
     "stack_of",
     "sync_result",
     "text_of",
-    "without_ki_protection",
+    "unhashable",
+    "uninstall",
+    "users_part",
     "wake",
     "wake_in_slices",
+    "without_ki_protection",
     "without_runtime_frames",
 ]

@@ -10,7 +10,7 @@ import math
 import sys
 from typing import Any
 
-from .failure import shown_safely
+from .shown import shown_safely
 
 SECONDS = "a number of seconds"
 OPTIONAL_SECONDS = "None or a number of seconds"

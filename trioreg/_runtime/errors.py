@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from .counted import counted
-from .exit import shown_error, shown_whole
+from .shown import shown_error, shown_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -327,7 +327,7 @@ class CrashedTooOften(TrioregError):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        limit = f"more than {counted(self.max_restarts, 'restart')} in {counted(self.max_seconds, 'second')}"
+        limit = _limit_in_words(self.max_restarts, self.max_seconds)
         return (
             f"{shown_whole(self.key)} of {self.on_demand!r} has crashed too often ({limit}): "
             f"it can be started again in {counted(ceil(self.retry_after), 'second')}"
@@ -363,10 +363,13 @@ class RestartLimitExceeded(TrioregError):
 
     @property
     def _limit(self) -> str:
-        """The limit, in words."""
-        return f"more than {counted(self.max_restarts, 'restart')} in {counted(self.max_seconds, 'second')}"
+        return _limit_in_words(self.max_restarts, self.max_seconds)
 
     def __str__(self) -> str:
         if self.is_of_child:
             return f"{self.supervisor} gave up: child {shown_whole(self.child)} had {self._limit}"
         return f"{self.supervisor} gave up: {self._limit}, the last one of child {shown_whole(self.child)}"
+
+
+def _limit_in_words(max_restarts: float, max_seconds: float) -> str:
+    return f"more than {counted(max_restarts, 'restart')} in {counted(max_seconds, 'second')}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 import attrs
+
+from .shown import shown_error
 
 ExitReason: TypeAlias = Literal["normal", "shutdown", "crashed", "killed"]
 
@@ -46,25 +48,6 @@ class Exit:
 
     def __str__(self) -> str:
         return self.reason if self.error is None else f"{self.reason}: {shown_error(self.error)}"
-
-
-def shown_error(error: BaseException) -> str:
-    """An error in one line: its `repr`, but not the reprs of all members of a group."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return f"{type(group).__name__}: {group}"
-    return shown_whole(error)
-
-
-def shown_whole(value: object) -> str:
-    """The `repr` of a user's object, for an error or the log. Never raises, even if that `repr` does.
-
-    Trio shows each error that leaves a nursery, and the run fails if that raises.
-    """
-    try:
-        return repr(value)
-    except Exception as failure:
-        return f"<{type(value).__name__}, whose repr raises {type(failure).__name__}>"
 
 
 # Always the same, so there is no need to make them for each end.

@@ -1,21 +1,18 @@
-"""Exceptions: take them apart, put them together, and show them."""
+"""Exceptions: take them apart, and put them together."""
 
 from __future__ import annotations
 
 import math
-import os
-import reprlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 import trio
 from trio.lowlevel import current_task
 
+from .frames import TRIOREG
+
 if TYPE_CHECKING:
     from trio.lowlevel import Task
-
-# The folder of the whole package: all its frames are the runtime's.
-_RUNTIME = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def split(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
@@ -24,13 +21,18 @@ def split(error: BaseException) -> tuple[BaseException | None, BaseException | N
     A `trio.Cancelled` that comes up while nothing cancels the current task is a failure: the code has kept it from
     somewhere else. Where there is no cancellation in it, the failure is ``error`` itself and no copy.
     """
-    failure = error
-    if isinstance(error, trio.Cancelled):
-        return (error, None) if _is_being_cancelled() else (None, error)
-    group = cast("BaseExceptionGroup[BaseException]", error) if isinstance(error, BaseExceptionGroup) else None
-    if group is not None and group.subgroup(trio.Cancelled) is not None and _is_being_cancelled():
-        return group.split(trio.Cancelled)
-    return None, failure
+    if not _has_cancelled(error) or not _is_being_cancelled():
+        return None, error
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).split(trio.Cancelled)
+    return error, None
+
+
+def _has_cancelled(error: BaseException) -> bool:
+    """Whether an error is a `trio.Cancelled`, or a group with one in it."""
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).subgroup(trio.Cancelled) is not None
+    return isinstance(error, trio.Cancelled)
 
 
 def _is_being_cancelled() -> bool:
@@ -42,9 +44,7 @@ def refuse_foreign_cancelled(error: BaseException, function: object) -> None:
 
     A nursery would take it for its own cancellation, and would end without a word.
     """
-    group = cast("BaseExceptionGroup[BaseException]", error) if isinstance(error, BaseExceptionGroup) else None
-    has_cancelled = isinstance(error, trio.Cancelled) if group is None else group.subgroup(trio.Cancelled) is not None
-    if has_cancelled and not _is_being_cancelled():
+    if _has_cancelled(error) and not _is_being_cancelled():
         raise RuntimeError(f"{function!r} raised trio.Cancelled, and nothing had cancelled it") from error
 
 
@@ -105,14 +105,6 @@ def flat(errors: Iterable[BaseException]) -> list[BaseException]:
 def without_runtime_frames(error: BaseException) -> BaseException:
     """The exception, with a traceback that begins where the runtime calls the user's code."""
     tb = error.__traceback__
-    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_RUNTIME):
+    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(TRIOREG):
         tb = tb.tb_next
     return error if tb is None else error.with_traceback(tb)
-
-
-def shown_safely(value: object) -> str:
-    """The `repr` of a user's object for the log, cut to a readable length. Never raises, even if that `repr` does."""
-    try:
-        return reprlib.repr(value)
-    except Exception as error:
-        return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"

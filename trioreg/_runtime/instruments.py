@@ -14,11 +14,18 @@ from typing import Any, TypeAlias
 
 from .finalizers import UNUSUAL
 from .log import SafeLogger
-from .stack import require_room
+from .stack_room import require_room
 
 logger = SafeLogger("trioreg.runtime")
 
 NAME_HOOKS = frozenset({"registered", "unregistered"})
+"""The hooks for which the registries have to tell of each change."""
+
+MESSAGE_HOOKS = frozenset({"message_sent", "handling", "handled", "answered", "message_left"})
+"""The hooks for which each message has to be watched on its way."""
+
+LONG_WAY_HOOKS = MESSAGE_HOOKS | {"published"}
+"""The hooks that the shortest ways of a message know nothing of."""
 
 NewMessage: TypeAlias = Callable[..., Any]
 """Makes a `Message`, of which this wing knows nothing."""
@@ -43,16 +50,11 @@ class Installed:
 
 
 Hooks: TypeAlias = dict[str, tuple[tuple[Installed, Callable[..., object]], ...]]
-
-MESSAGE_HOOKS = frozenset({"message_sent", "handling", "handled", "answered", "message_left"})
-"""The hooks for which each message has to be watched on its way."""
-
-LONG_WAY_HOOKS = MESSAGE_HOOKS | {"published"}
-"""The hooks that the shortest ways of a message know nothing of."""
+"""The functions to call for each hook, each with its instrument."""
 
 
 class Instruments:
-    """Those of one run.
+    """The instruments of one Trio run.
 
     Attributes:
         all: The instruments, in the order in which they were added.

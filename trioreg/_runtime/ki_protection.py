@@ -17,11 +17,13 @@ T = TypeVar("T")
 
 @disable_ki_protection
 def run_user(function: Callable[..., T], /, *args: object, **kwargs: object) -> T:
+    """``function(*args, **kwargs)``, which Ctrl-C may interrupt."""
     return function(*args, **kwargs)
 
 
 @disable_ki_protection
 async def await_user(awaitable: Awaitable[T]) -> T:
+    """``await awaitable``, which Ctrl-C may interrupt."""
     return await awaitable
 
 

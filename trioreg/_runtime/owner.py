@@ -130,6 +130,7 @@ class Owner(Identity):
         return None if keys is None else keys.get(key)
 
     def _take(self, registry: Lessor, key: Hashable, token: Token) -> None:
+        """Note one more key, with the registry's token for it. If this raises, nothing has changed."""
         held = self._held
         if held is None:
             self._held = (registry, key, token)
@@ -159,6 +160,7 @@ class Owner(Identity):
             keys[key] = token
 
     def _drop(self, registry: Lessor, key: Hashable) -> None:
+        """Forget a key: the registry has taken it back, or is about to."""
         held = self._held
         if isinstance(held, dict):
             keys = held[registry]

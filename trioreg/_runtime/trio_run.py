@@ -51,8 +51,8 @@ class EventSource(Protocol):
     def deliver(self) -> None: ...
 
 
-class Names(Protocol):
-    """The names of one registry, or the lives of actors on demand, as a `Run` sees them."""
+class Hosted(Protocol):
+    """What belongs to a `Run` until it ends: the names of one registry, or the lives of actors on demand."""
 
     def forget_run(self) -> None: ...
 
@@ -89,7 +89,7 @@ class Run(trio.abc.Instrument):
         self.holders: dict[CoroutineType[Any, Any, Any], Holder] = {}
         self.undelivered: dict[EventSource, None] | None = None
         self.supervisors: dict[object, object] = {}
-        self.registries: WeakSet[Names] = WeakSet()
+        self.registries: WeakSet[Hosted] = WeakSet()
         self.ending: object = None
         self.crashes: Turnstile = Turnstile()
         self.instruments: Instruments | None = None
@@ -135,6 +135,7 @@ class Run(trio.abc.Instrument):
             names.watch()
 
     def end_step(self) -> None:
+        """End the change of many names: write the log lines that were put off, then deliver the events."""
         undelivered, self.undelivered = self.undelivered, None
         if self.reports:
             reports, self.reports = self.reports, []

@@ -26,7 +26,7 @@ from .supervisor import Supervisor, open_supervisor
 from .supervisor_base import SupervisorBase, require_name
 from .supervisor_block import SupervisorBlock
 from .tree import TreeChild, TreeSupervisor, node_of, tops_of, walk
-from .tree_text import format_trees, text_of
+from .tree_text import format_trees, line_of
 from .typed_child import child
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "connection_handler",
     "engine_of",
     "format_trees",
+    "line_of",
     "node_of",
     "number_of",
     "open_dynamic_supervisor",
@@ -62,7 +63,6 @@ __all__ = [
     "open_partition_supervisor",
     "open_supervisor",
     "require_name",
-    "text_of",
     "tops_of",
     "walk",
 ]

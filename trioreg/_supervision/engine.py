@@ -55,7 +55,8 @@ class Engine:
         task: The supervisor's own task; None before `run`.
         own_child: The supervisor itself as a child of the one above it; None if there is none.
         failure: What left `run`, or None.
-        book, starting, restarts, termination: The parts that do the work.
+        book: The list of children: their ids, and how a child is found.
+        starting, restarts, termination: The parts that do the work.
     """
 
     def __init__(
@@ -304,9 +305,8 @@ class Engine:
                 say_whose(exit.error, child)
             self.restarts.decide(child, cell, exit)
             if exit.error is not None:
-                cell.life.crashed_in = (
-                    None  # it is logged; the child keeps this life for long, but not the last message
-                )
+                # It is logged. The child keeps this life for long, but not the last message.
+                cell.life.crashed_in = None
             lifecycle.close_if_done()
         except Exception as error:
             # Nothing here is to raise. If it does, as with a stack that is full, neither that nor the crash is lost.

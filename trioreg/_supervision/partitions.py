@@ -15,7 +15,17 @@ from trio.lowlevel import current_task, enable_ki_protection
 
 from .._actors import STARTING, STOPPING, Actor, ActorRef, Address, Function, StartWait, waiting_for
 from .._registry import Registry, Via
-from .._runtime import Identity, NotRegistered, require_count, require_sync, show_methods_as, shown_whole, sync_result
+from .._runtime import (
+    Identity,
+    NotRegistered,
+    require_count,
+    require_hashable,
+    require_sync,
+    show_methods_as,
+    shown_whole,
+    sync_result,
+    unhashable,
+)
 from .backoff import Backoff
 from .child_options import ChildOptions, LifeOptions
 from .child_spec import ChildSpec, Restart, spec_of
@@ -304,7 +314,7 @@ def number_of(key: Hashable) -> int:
     try:
         number = hash(key)
     except TypeError as error:
-        raise TypeError(f"key must be hashable: {key!r} ({error})") from None
+        raise unhashable("key", key, error) from None
     if number == -2 and key == -1:
         return 1  # CPython has no hash -1
     if kind is memoryview:
@@ -322,10 +332,7 @@ def _checked(number_of: Callable[[Any], int]) -> Callable[[Hashable], int]:
     require_sync("number_of", number_of)
 
     def checked(key: Hashable) -> int:
-        try:
-            hash(key)
-        except TypeError as error:
-            raise TypeError(f"key must be hashable: {key!r} ({error})") from None
+        require_hashable("key", key)
         number: object = sync_result("number_of", number_of, number_of(key))
         if not isinstance(number, int):
             raise TypeError(f"number_of must return an int, not {number!r} for the key {key!r}")

@@ -6,28 +6,28 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import trio
 from trio.lowlevel import checkpoint_if_cancelled, current_task
 
-from .._actors import ENDING, Reference, needs_name, yielding_wait
-from .._runtime import CallCycle, current_actor, require_room
+from .._actors import ENDING, current_cell, needs_name, yielding_wait
+from .._runtime import CallCycle, require_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trio.lowlevel import Task
 
-    from .._actors import ActorRef, Cell, YieldingWait
+    from .._actors import Cell, YieldingWait
     from .._registry import Via
     from .child import Child
     from .lifecycle import Lifecycle
     from .strategy import Strategy
 
 
-class Place:
-    """The place of a start that waits, in the line of those."""
+class WaitingStart:
+    """A start that waits until the restart is over: its place in the line."""
 
     __slots__ = ("look_again",)
 
@@ -72,8 +72,8 @@ class RestartGroup:
         self.starting: Cell | None = None
         self._strategy = strategy
         # The starts that wait, in the order in which they were asked for.
-        self._line: dict[Place, None] = {}
-        # The waits in the graph of `_actors/deadlock.py`, and whether there is a start that waits and has none there.
+        self._line: dict[WaitingStart, None] = {}
+        # The waits in the graph of `_actors/wait_graph.py`, and whether there is a start that waits and has none there.
         self._waits: set[YieldingWait] = set()
         self._some_have_no_wait = False
         # For each child in the group whether this restart of it has been counted.
@@ -172,7 +172,7 @@ class RestartGroup:
         this one does not wait: all that the restart ends has ended. If it waits for an end, this start would come too
         early: that is a cycle.
         """
-        place = Place()
+        place = WaitingStart()
         self._line[place] = None
         try:
             while lifecycle.is_accepting and (self.is_busy or not self._is_first(place)):
@@ -189,10 +189,10 @@ class RestartGroup:
             if not self.is_busy:
                 self.wake_waiters()
 
-    def _is_first(self, place: Place) -> bool:
+    def _is_first(self, place: WaitingStart) -> bool:
         return next(iter(self._line)) is place
 
-    async def _wait_for_life(self, life: Cell, place: Place, name: Via[Any, Any, Any] | None) -> bool:
+    async def _wait_for_life(self, life: Cell, place: WaitingStart, name: Via[Any, Any, Any] | None) -> bool:
         """Wait while the supervisor's task waits for this life. Whether that start or end needs the one that waits."""
         if self.ending is None and name is not None and needs_name(life, name._names, name.key):
             return True
@@ -219,14 +219,9 @@ class RestartGroup:
         return True
 
 
-def _current_cell() -> Cell | None:
-    actor = current_actor.get(None)
-    return cast("ActorRef[Any]", actor)._cell if isinstance(actor, Reference) else None
-
-
 def _waiting_task() -> Task:
     """The task that waits if the current one does: an actor's end waits for all its tasks."""
-    cell = _current_cell()
+    cell = current_cell()
     if cell is not None and cell.state == ENDING and cell.task is not None:
         return cell.task
     return current_task()

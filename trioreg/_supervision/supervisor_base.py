@@ -268,5 +268,6 @@ show_methods_as("Supervisor", SupervisorBase)
 
 
 def require_name(name: object) -> None:
+    """`TypeError` unless this can be the name of a supervisor: a str, or None."""
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name must be a str, not {name!r}")

@@ -6,18 +6,17 @@ run below it, or be another child that is being terminated too. If it is cancell
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import ENDING, Reference, waiting_for_end
-from .._runtime import current_actor, require_room
+from .._actors import current_cell, waiting_for_end
+from .._runtime import require_room
 from .shutdown import end
 
 if TYPE_CHECKING:
-    from .._actors import ActorRef, Cell
-    from .._runtime import Owner
+    from .._actors import Cell
     from .child import Child
     from .children import Children
     from .lifecycle import Lifecycle
@@ -49,7 +48,8 @@ class Termination:
             return
         # A task of the child would wait for its own end. While the child runs, that end cancels the wait; once it is
         # ending, nothing does.
-        if _is_ending(current_actor.get(None)) and life.owns(current_task()):
+        own = current_cell()
+        if own is not None and own.is_ending and life.owns(current_task()):
             self._begin(child, life, trio.Event())
             await trio.lowlevel.checkpoint()
             return
@@ -86,8 +86,3 @@ class Termination:
         self._children.forget_if_not_kept(child)
         self._lifecycle.notify()  # the children of its group that it blocked are not blocked any more
         self._lifecycle.close_if_done()
-
-
-def _is_ending(actor: Owner | None) -> bool:
-    cell = cast("ActorRef[Any]", actor)._cell if isinstance(actor, Reference) else None
-    return cell is not None and cell.state >= ENDING

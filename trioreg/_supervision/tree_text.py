@@ -63,7 +63,7 @@ def format_tree(top: TreeSupervisor, *, now: float, limit: float = math.inf) -> 
             levels.pop()
             continue
         branch = indent + ("└── " if is_last else "├── ")
-        lines.append(branch + (text if child is None else text_of(child, now)))
+        lines.append(branch + (text if child is None else line_of(child, now)))
         if child is not None and child.below is not None:
             levels.append((indent + ("    " if is_last else "│   "), _shown(child.below.children, limit, busy)))
     return "\n".join(lines)
@@ -150,7 +150,7 @@ def _busy_below(top: TreeSupervisor) -> dict[TreeChild, Busy]:
     return busy
 
 
-def text_of(child: TreeChild, now: float) -> str:
+def line_of(child: TreeChild, now: float) -> str:
     """The line of one child: what it is called, and all that is not as usual."""
     title = title_of(child)
     parts = [] if child.ref is not None and title == child.kind else [title]  # the reference shows that too

@@ -143,6 +143,7 @@ class TaskStream(Identity, AsyncIterator[E_co]):
         nursery: trio.Nursery,
         context: Context,
     ) -> None:
+        """The loop of `_feed`. It closes a generator that it has not come to the end of."""
         iterator: Any
         # If `items` is both, the async iteration is used: the sync one probably blocks.
         is_async = isinstance(items, AsyncIterable)
@@ -205,6 +206,7 @@ class TaskStream(Identity, AsyncIterator[E_co]):
 
     @enable_ki_protection
     async def _outcome(self, async_fn: Callable[[Any], Awaitable[Any]], item: object) -> Any:
+        """What the stream gives for an item. Raises the error that is to end the stream."""
         try:
             is_async, value = await _call(async_fn, item)
         except Exception as error:
@@ -223,6 +225,7 @@ class TaskStream(Identity, AsyncIterator[E_co]):
 
     @enable_ki_protection
     def _close(self) -> None:
+        """The block has ended: wake the consumers, and log the errors that they have not taken."""
         self._is_closed = True
         self._consumers.unpark_all()
         if self._returns_errors:

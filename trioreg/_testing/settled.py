@@ -23,9 +23,9 @@ from trio.lowlevel import (
 )
 from trio.testing import wait_all_tasks_blocked
 
-from .._actors import RUNNING, is_held_up, is_suspended, other_tasks, own_frames
+from .._actors import RUNNING, current_cell, is_held_up, is_suspended, other_tasks, own_frames
 from .._program import ActorReport, report_of
-from .._runtime import counted, current_actor, current_run, duration, one_line
+from .._runtime import counted, current_run, duration, one_line
 from .._supervision import tops_of, walk
 from .blocked import waits_outside
 
@@ -125,7 +125,7 @@ async def settled() -> None:
 
 
 def _refuse_handler(task: Task) -> None:
-    cell: Cell | None = getattr(current_actor.get(None), "_cell", None)
+    cell = current_cell()
     if cell is not None and cell.hooks is not None and task is cell.task:
         raise RuntimeError(f"{cell.ref!r} can't become idle while it waits in settled(): call it in a task of the test")
 

@@ -24,7 +24,7 @@ Frames: TypeAlias = list[tuple[FrameType, int]]
 """Frames with their lines, the outermost first."""
 
 # The folders of two packages: their frames say nothing to a user.
-_TRIOREG = os.path.dirname(os.path.dirname(__file__)) + os.sep
+TRIOREG = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _TRIO = os.path.dirname(trio.__file__) + os.sep
 
 
@@ -38,7 +38,7 @@ def stack_of(task: Task) -> list[FrameSummary]:
 
 def users_part(frames: Frames) -> StackSummary:
     """The frames of the user's code among these. It keeps no frame alive."""
-    users = [(frame, line) for frame, line in frames if not frame.f_code.co_filename.startswith((_TRIOREG, _TRIO))]
+    users = [(frame, line) for frame, line in frames if not frame.f_code.co_filename.startswith((TRIOREG, _TRIO))]
     return StackSummary.extract(iter(users))
 
 
@@ -72,7 +72,7 @@ def is_of_trio(frame: FrameType) -> bool:
 
 
 def running_from(is_outermost: Callable[[FrameType], bool], thread: int) -> Frames:
-    """The frames that a thread runs, from the innermost one that this is true of. None if there is none such."""
+    """The frames that a thread runs, from the innermost one on that this is true of. Empty if there is none such."""
     frame = sys._current_frames().get(thread)
     frames: Frames = []
     while frame is not None:

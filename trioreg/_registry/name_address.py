@@ -1,4 +1,7 @@
-"""A name used as an address: Elixir's ``{:via, Registry, {registry, key, value}}``."""
+"""A name used as an address: Elixir's ``{:via, Registry, {registry, key, value}}``.
+
+These are the parts of `Via` that need no `Registry`. `Via` itself is in `registry.py`.
+"""
 
 from __future__ import annotations
 
