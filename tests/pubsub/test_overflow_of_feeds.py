@@ -90,6 +90,15 @@ async def test_receive_some_ends_before_a_place_where_messages_are_missing(ticks
             await feed.receive_some()
 
 
+async def test_receive_some_gives_as_many_messages_as_it_is_asked_for(ticks: PubSub[str, int]) -> None:
+    async with ticks.subscribe("a") as feed:
+        for message in range(5):
+            ticks.publish_nowait("a", message)
+        assert await feed.receive_some(1) == [0]
+        assert await feed.receive_some(3) == [1, 2, 3]
+        assert await feed.receive_some(3) == [4]
+
+
 @pytest.mark.parametrize("overflow", ["error", "drop_oldest", "drop_newest", "wait"])
 async def test_a_task_that_waits_gets_its_message_whatever_the_buffer(
     ticks: PubSub[str, int], overflow: Any, autojump_clock: MockClock

@@ -58,6 +58,13 @@ async def test_forget_drops_it(ticks: PubSub[Any, Any]) -> None:
         assert messages(feed) == []
 
 
+@pytest.mark.parametrize("method", ["retained", "forget"])
+async def test_what_can_be_no_topic_has_no_retained_message(ticks: PubSub[Any, Any], method: str) -> None:
+    ticks.publish_nowait("a", 1, retain=True)
+    with pytest.raises(TypeError, match="topic must be hashable"):
+        getattr(ticks, method)({})
+
+
 async def test_what_could_not_be_published_is_not_retained(ticks: PubSub[Any, Any]) -> None:
     async with ticks.subscribe("a", buffer=0, overflow="wait"):
         with pytest.raises(trio.WouldBlock):

@@ -80,6 +80,19 @@ async def test_a_restart_by_hand_whose_name_is_taken_raises_and_changes_nothing(
         assert names.count() == 0
 
 
+async def test_after_a_restart_by_hand_that_fails_the_last_reference_still_leads_to_the_child(
+    autojump_clock: MockClock,
+) -> None:
+    names: Registry[str, None] = Registry("names")
+    async with supervising([worker([], "a", name=names.via("a"))]) as supervisor:
+        last = ref_of(supervisor, "a")
+        await supervisor.terminate_child(last)
+        with names.hold("a"), pytest.raises(AlreadyRegistered):
+            await supervisor.restart_child(last)
+        await supervisor.restart_child(last)
+        assert states(supervisor) == ["running"]
+
+
 @pytest.mark.parametrize("method", ["restart_child", "delete_child"])
 @pytest.mark.parametrize("state", ["running", "starting", "restarting"])
 async def test_a_child_that_has_not_ended_is_neither_restarted_nor_deleted(
