@@ -10,7 +10,16 @@ from support.carts import Cart, Shop
 from support.errors import Bang
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import ActorExited, CrashedTooOften, NotRunning, RestartLimit, RestartLimitExceeded, open_on_demand
+from trioreg import (
+    ActorExited,
+    CrashedTooOften,
+    Instrument,
+    NotRunning,
+    RestartLimit,
+    RestartLimitExceeded,
+    add_instrument,
+    open_on_demand,
+)
 
 
 async def crash(address: Any) -> None:
@@ -166,6 +175,22 @@ async def test_with_escalate_the_supervisor_gives_up(
     assert str(limit) in caplog.messages
     with pytest.raises(NotRunning):
         carts.via("a").cast_nowait(Cart.note, 1)
+
+
+async def test_with_escalate_the_instruments_are_told_of_the_limit(autojump_clock: MockClock) -> None:
+    told: list[tuple[str, RestartLimitExceeded]] = []
+
+    class Watching(Instrument):
+        def gave_up(self, supervisor: str, error: RestartLimitExceeded, /) -> None:
+            told.append((supervisor, error))
+
+    carts = Shop().carts(limit=RestartLimit(0, 60, "escalate"))
+    with pytest.raises(ExceptionGroup) as caught:
+        async with open_on_demand(carts):
+            add_instrument(Watching())
+            await crash(carts.via("a"))
+            await trio.sleep_forever()
+    assert told == [("carts", caught.value.exceptions[0])]
 
 
 async def test_a_crash_during_the_shutdown_is_not_one_too_many(autojump_clock: MockClock) -> None:
