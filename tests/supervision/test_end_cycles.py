@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pytest
 import trio
-from support.children import ref_of, states_by_id, worker
+from support.children import ref_of, states_by_id
 from support.supervisors import supervising
 from trio.testing import MockClock
 
@@ -285,25 +285,3 @@ async def test_an_end_that_a_failed_start_of_the_restart_waits_for_may_ask_for_a
         await trio.sleep(100)
         assert starts == 3
         assert states_by_id(supervisor)["n"] == "running"
-
-
-# In any order: the supervisor, and the actor that waits for the same end, have their turn in the same step.
-@pytest.mark.parametrize("time", range(16))
-async def test_a_start_at_the_request_of_a_restart_waits_for_it_although_a_child_waits_for_the_actor_that_asks(
-    time: int, autojump_clock: MockClock
-) -> None:
-    log: list[str] = []
-    async with supervising(max_restarts=0) as others:
-        other = await others.start_child(Peer)
-        children = [ChildSpec(Peer, id="a"), ChildSpec(Peer, id="b")]
-        async with supervising(children, strategy="one_for_all") as supervisor:
-
-            async def start_when_one_has_ended() -> None:
-                first = ref_of(supervisor, "a")
-                first.kill()
-                await first.wait()
-                await supervisor.start_child(worker(log, "new"))
-
-            ref_of(supervisor, "b").cast_nowait(Peer.do, lambda: other.call(Peer.do, start_when_one_has_ended))
-            await trio.sleep(10)
-            assert log == ["+new"]  # and not once more, by the restart
