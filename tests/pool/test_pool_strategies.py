@@ -115,6 +115,7 @@ async def test_callers_that_have_moved_to_another_worker_count_there_once(autoju
                 nursery.start_soon(pool.call, Hand.work, number)
                 await wait_all_tasks_blocked()
         assert trio.current_time() - began == 1  # at the same time: each has a worker of its own
+        assert {await who(pool) for _ in range(2)} == {*numbers(pool)}
 
 
 async def test_by_key_gives_the_same_worker_for_the_same_key_also_after_a_restart(autojump_clock: MockClock) -> None:
