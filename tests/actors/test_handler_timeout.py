@@ -12,7 +12,7 @@ from support.errors import Bang, leaves
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorExited, ActorRef, Exit, HandlerTimeout, Reply
+from trioreg import Actor, ActorExited, ActorRef, Exit, HandlerTimeout, Reply, raises
 
 
 class Fetcher(Actor):
@@ -134,6 +134,20 @@ async def test_each_handler_has_the_whole_time(autojump_clock: MockClock) -> Non
         ref.cast_nowait(Fetcher.fetch, 60)
         await ref.wait()
         assert trio.current_time() - began == 8
+
+
+async def test_the_time_of_a_handler_is_over_when_it_raises_a_declared_error(autojump_clock: MockClock) -> None:
+    class Picky(Fetcher):
+        @raises(Bang)
+        async def refuse(self) -> None:
+            raise Bang
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Picky)
+        with pytest.raises(Bang):
+            await ref.call(Picky.refuse)
+        await trio.sleep(60)
+        assert ref.is_alive
 
 
 @pytest.mark.parametrize("repeat", range(20))  # two tasks are due at once, and the scheduler takes either first

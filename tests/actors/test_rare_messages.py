@@ -278,6 +278,22 @@ async def test_a_reply_that_a_method_of_a_supervisor_has_returned_is_refused_whe
             office.cancel()
 
 
+@pytest.mark.parametrize(("how", "reason"), [("kill", "killed"), ("cancel", "shutdown")])
+async def test_a_method_of_a_supervisor_that_ends_it_tells_its_caller_how_it_ends(
+    how: str, reason: str, autojump_clock: MockClock
+) -> None:
+    class Leaving(Office):
+        def leave(self) -> Awaitable[Reply[str]]:
+            getattr(self.ref, how)()
+            return self.ask()
+
+    async with supervised() as supervisor:
+        office = await supervisor.start_child(Leaving, restart="temporary")
+        with pytest.raises(ActorExited) as caught:
+            await office.call(Leaving.leave)
+        assert caught.value.exit.reason == reason
+
+
 async def test_a_cast_that_can_not_be_handled_beside_the_others_leaves_no_coroutine(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:

@@ -85,6 +85,20 @@ async def test_a_retained_message_is_shown_with_and_without_a_subscription() -> 
         assert [row["retained"] for row in page["topics"]] == [1, 1]
 
 
+def test_a_message_that_was_retained_in_an_earlier_run_is_not_shown() -> None:
+    ticks: PubSub[str, int] = PubSub("ticks")
+
+    async def retain() -> None:
+        ticks.publish_nowait("ibm", 1, retain=True)
+
+    async def look_at_another() -> None:
+        async with ticks.subscribe("sap"):
+            assert shown(await look(PAGE)) == [("sap", 1)]
+
+    trio.run(retain)
+    trio.run(look_at_another)
+
+
 @pytest.mark.parametrize("partitions", [1, 3])
 async def test_a_topic_is_one_row_however_many_partitions_there_are(partitions: int) -> None:
     ticks: PubSub[object, int] = PubSub("ticks", partitions=partitions)

@@ -99,6 +99,25 @@ async def test_callers_that_wait_for_a_worker_that_ends_go_to_another_one(
         assert site.done == sorted(site.done)
 
 
+async def test_callers_that_have_moved_to_another_worker_count_there_once(autojump_clock: MockClock) -> None:
+    site = Site()
+    backoff = Backoff(100, 100, jitter=0)
+    async with open_pool(Hand, site, size=2, strategy="least_loaded", backoff=backoff) as pool:
+        async with trio.open_nursery() as nursery:
+            for number in range(6):
+                nursery.start_soon(pool.cast, Hand.work, number)
+                await wait_all_tasks_blocked()
+            pool.workers()[0].kill()
+        await trio.sleep(200)
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for number in range(2):
+                nursery.start_soon(pool.call, Hand.work, number)
+                await wait_all_tasks_blocked()
+        assert trio.current_time() - began == 1  # at the same time: each has a worker of its own
+        assert {await who(pool) for _ in range(2)} == {*numbers(pool)}
+
+
 async def test_by_key_gives_the_same_worker_for_the_same_key_also_after_a_restart(autojump_clock: MockClock) -> None:
     async with open_pool(Hand, Site(), size=4, strategy="by_key", max_restarts=100) as pool:
         for key in ["a", "b", "c", None, 5, (1, 2)]:

@@ -68,6 +68,17 @@ async def test_the_limit_holds_for_supervisors_that_have_none_above_them(autojum
         nursery.cancel_scope.cancel()
 
 
+async def test_below_a_supervisor_the_last_line_is_that_of_the_others(autojump_clock: MockClock) -> None:
+    async with open_dynamic_supervisor(name="many", at_end="stop") as supervisor:
+        refs = [await supervisor.start_child(Actor) for _ in range(3)]
+        assert part(trioreg.dump(limit=2), "The tree") == [
+            "many",
+            f"├── {refs[0]!r}",
+            f"├── {refs[1]!r}",
+            "└── ... 1 more: 1 running",
+        ]
+
+
 async def test_a_program_in_which_nothing_is_unusual_shows_registries_and_the_tree_only(
     autojump_clock: MockClock,
 ) -> None:

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import pytest
 import trio
-from support.supervisors import supervising
+from support.supervisors import supervised, supervising
+from support.topics import Reader
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
@@ -383,3 +384,33 @@ async def test_what_is_no_instrument_is_refused(autojump_clock: MockClock) -> No
 def test_outside_of_trio_there_is_nothing_to_watch() -> None:
     with pytest.raises(RuntimeError):
         trioreg.add_instrument(Notes())
+
+
+async def test_a_publication_that_has_had_room_is_not_withdrawn_with_its_publisher(autojump_clock: MockClock) -> None:
+    left: list[str] = []
+
+    class Watching(Instrument):
+        def message_left(self, message: Message, why: str, /) -> None:
+            left.append(why)
+
+    ticks: PubSub[str, int] = PubSub("ticks")
+    gates = [trio.Event() for _ in range(3)]
+    async with supervised() as supervisor:
+        trioreg.add_instrument(Watching())
+        refs = [await supervisor.start_child(Reader) for _ in range(2)]
+        for ref, gate in zip(refs, gates, strict=False):
+            ticks.join("a", Reader.take, buffer=1, overflow="wait", owner=ref)
+            ref.cast_nowait(Reader.hold, gate)
+        await wait_all_tasks_blocked()
+        assert ticks.publish_nowait("a", 1) == 2
+        refs[0].cast_nowait(Reader.hold, gates[2])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ticks.publish, "a", 2)
+            await wait_all_tasks_blocked()
+            gates[0].set()  # the first one has room now, and does not come to the message yet
+            await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        assert left == ["withdrawn"]
+        for gate in gates:
+            gate.set()
+        assert [await ref.call(Reader.all) for ref in refs] == [[1, 2], [1]]

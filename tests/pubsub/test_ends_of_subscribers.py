@@ -8,6 +8,7 @@ import pytest
 import trio
 from support.inside import assert_no_subscription, plain_holders
 from support.owners import ENDS, SORTS, End, Sort, staged
+from support.supervisors import supervised
 from support.topics import Reader, messages
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -316,3 +317,20 @@ async def test_the_step_of_the_end_is_told_to_those_who_watch(
                 Registered("ticks", "a", ref, "in"),
                 Unregistered("ticks", "a", ref, "in", ref.exit),
             ]
+
+
+async def test_an_actor_that_is_stopping_is_not_among_those_that_a_message_has_reached(
+    ticks: PubSub[Any, Any], autojump_clock: MockClock
+) -> None:
+    gate = trio.Event()
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        refs = [await supervisor.start_child(Reader, restart="temporary") for _ in range(3)]
+        for ref in refs:
+            ticks.join("a", Reader.take, owner=ref)
+        refs[0].cast_nowait(Reader.hold, gate)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(refs[0].stop)
+        await wait_all_tasks_blocked()
+        assert ticks.publish_nowait("a", 1) == 2
+        assert await ticks.publish("a", 2) == 2
+        gate.set()

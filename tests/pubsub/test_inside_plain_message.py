@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from random import Random
 from typing import Any
 
@@ -83,6 +85,40 @@ async def test_an_actor_that_has_left_is_told_nothing_more(autojump_clock: MockC
         assert await second.call(Reader.all) == [2]
         await second.stop()
         assert ticks.publish_nowait("a", 3) == 0
+
+
+async def test_an_actor_that_a_finalizer_lets_join_during_a_message_gets_the_next_one(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks: PubSub[Any, Any] = PubSub("ticks")
+    async with supervised() as supervisor:
+        first = await supervisor.start_child(Reader)
+        second = await supervisor.start_child(Reader)
+        ticks.join("a", Reader.take, owner=first)
+        lookup = ticks._registry.lookup
+
+        def lookup_and_collect_garbage(topic: Any) -> Any:
+            found = lookup(topic)
+            monkeypatch.undo()
+            ticks.join("a", Reader.take, owner=second)
+            return found
+
+        monkeypatch.setattr(ticks._registry, "lookup", lookup_and_collect_garbage)
+        assert ticks.publish_nowait("a", 1) == 1
+        assert ticks.publish_nowait("a", 2) == 2
+
+
+async def test_a_topic_keeps_nothing_of_its_only_actor_when_that_has_ended(autojump_clock: MockClock) -> None:
+    ticks: PubSub[Any, Any] = PubSub("ticks")
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Reader, restart="temporary")
+        ticks.join("a", Reader.take, owner=ref)
+        assert ticks.publish_nowait("a", 1) == 1
+        weak = weakref.ref(ref)
+        await ref.stop()
+        del ref
+        gc.collect()
+        assert weak() is None
 
 
 async def test_another_thread_may_not_send_a_plain_message_to_an_actor() -> None:

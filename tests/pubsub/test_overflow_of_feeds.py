@@ -32,6 +32,14 @@ async def test_a_buffer_takes_exactly_as_many_messages_as_it_says(
         assert messages(feed) == [*range(buffer)]
 
 
+async def test_a_feed_without_a_buffer_tells_each_time_that_messages_are_missing(ticks: PubSub[str, int]) -> None:
+    async with ticks.subscribe("a", buffer=0, overflow="error") as feed:
+        for number in (1, 2):
+            for message in range(number):
+                assert ticks.publish_nowait("a", message) == 0
+            assert messages(feed) == [(GAP, number)]
+
+
 @pytest.mark.parametrize("buffer", BUFFERS)
 async def test_drop_newest_loses_the_message_that_finds_no_room(ticks: PubSub[str, int], buffer: int) -> None:
     async with ticks.subscribe("a", buffer=buffer, overflow="drop_newest") as feed:
@@ -80,6 +88,15 @@ async def test_receive_some_ends_before_a_place_where_messages_are_missing(ticks
         assert await feed.receive_some() == [0, 1]
         with pytest.raises(Exception, match="1 item lost"):
             await feed.receive_some()
+
+
+async def test_receive_some_gives_as_many_messages_as_it_is_asked_for(ticks: PubSub[str, int]) -> None:
+    async with ticks.subscribe("a") as feed:
+        for message in range(5):
+            ticks.publish_nowait("a", message)
+        assert await feed.receive_some(1) == [0]
+        assert await feed.receive_some(3) == [1, 2, 3]
+        assert await feed.receive_some(3) == [4]
 
 
 @pytest.mark.parametrize("overflow", ["error", "drop_oldest", "drop_newest", "wait"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from support.supervisors import supervised
 from support.topics import Reader, messages
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import PubSub, Wildcard
+from trioreg import ActorRef, PubSub, Wildcard
 
 
 @pytest.fixture
@@ -120,6 +121,13 @@ async def test_forget_drops_it(ticks: PubSub[Any, Any]) -> None:
     assert ticks.retained("a") == []
     async with ticks.subscribe("a") as feed:
         assert messages(feed) == []
+
+
+@pytest.mark.parametrize("method", ["retained", "forget"])
+async def test_what_can_be_no_topic_has_no_retained_message(ticks: PubSub[Any, Any], method: str) -> None:
+    ticks.publish_nowait("a", 1, retain=True)
+    with pytest.raises(TypeError, match="topic must be hashable"):
+        getattr(ticks, method)({})
 
 
 async def test_what_could_not_be_published_is_not_retained(ticks: PubSub[Any, Any]) -> None:
@@ -239,6 +247,23 @@ async def test_one_who_subscribes_in_the_middle_of_a_publication_gets_it_once(
             assert ticks.publish_nowait("a", "now", where=join, retain=True) == 1
         await wait_all_tasks_blocked()
         assert messages(first) == await late.call(Reader.all) == ["now"]
+
+
+async def join_a_little_later(ticks: PubSub[Any, Any], topic: object, reader: ActorRef[Reader]) -> None:
+    await trio.lowlevel.checkpoint()
+    ticks.join(topic, Reader.take, owner=reader)
+
+
+async def test_one_who_joins_at_the_first_checkpoint_of_a_publication_gets_it_once(
+    ticks: PubSub[Any, Any], autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        for number in range(20):  # the order of two tasks that can both run is random
+            reader = await supervisor.start_child(Reader)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(partial(ticks.publish, number, number, retain=True))
+                nursery.start_soon(join_a_little_later, ticks, number, reader)
+            assert await reader.call(Reader.all) == [number]
 
 
 @pytest.mark.parametrize("before", [[], ["before"]])

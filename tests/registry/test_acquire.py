@@ -375,3 +375,25 @@ async def test_an_owner_that_ends_as_the_holder_does_not_inherit_from_itself(
         await wait_all_tasks_blocked()
         await stage.end(owner)
         assert rows(names) == []
+
+
+@pytest.mark.parametrize("sort", SORTS)
+async def test_an_owner_that_ends_is_not_given_a_name_for_a_moment(
+    names: Registry[str, int], sort: Sort, autojump_clock: MockClock
+) -> None:
+    async def second_turn() -> None:
+        with pytest.raises(ActorExited):
+            await names.acquire("leader", 3, owner=owner)
+
+    async with staged() as stage, trio.open_nursery() as nursery:
+        owner = await stage.start(sort)
+        names.register("other", 0, owner=owner)  # so that it gives back its names before its places in lines
+        names.register("leader", 1)
+        for turn in (partial(names.acquire, "leader", 2, owner=owner), second_turn):
+            nursery.start_soon(turn)
+            await wait_all_tasks_blocked()
+        names.transfer("leader", owner)
+        await wait_all_tasks_blocked()
+        with names.watch("leader") as events:
+            await stage.end(owner)
+            assert [type(event) for event in received(events)] == [Unregistered]

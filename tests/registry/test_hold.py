@@ -30,6 +30,13 @@ async def test_hold_gives_the_name_back_when_the_block_raises(
     assert registry.count() == 0
 
 
+async def test_two_holds_of_one_key_leave_nothing_with_their_owner(autojump_clock: MockClock) -> None:
+    names: Registry[str, int] = Registry("names", keys="duplicate")
+    with names.hold("name", 1), names.hold("name", 2):
+        assert names.values("name", current_owner()) == [1, 2]
+    assert current_owner()._leases() == []
+
+
 async def test_leaving_a_hold_whose_name_was_given_back_before_is_no_error(
     registry: Registry[str, int], autojump_clock: MockClock
 ) -> None:

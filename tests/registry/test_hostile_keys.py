@@ -158,10 +158,11 @@ async def test_the_names_of_an_owner_go_whatever_their_keys_raise(
         assert any(record.exc_info is not None and record.exc_info[1] is spite for record in said)
 
 
+@pytest.mark.parametrize("keys", ["unique", "duplicate"])
 async def test_an_entry_whose_key_can_no_longer_be_kept_is_reported(
-    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+    keys: Any, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    registry: Registry[Any, int] = Registry("tested")
+    registry: Registry[Any, int] = Registry("tested", keys=keys)
     async with staged() as stage:
         ends, stays = await stage.task(), await stage.task()
         registry.register(Spiteful("a"), 1, owner=ends)

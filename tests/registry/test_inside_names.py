@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import trio
+from support.errors import Bang
 from support.inside import is_instrument_installed, plain_holders
 from support.keys import Keys
 from support.owners import ENDS, SORTS, Sort, staged
@@ -200,3 +201,25 @@ def test_first_entries_that_change_while_they_are_read_are_read_again() -> None:
 def test_first_entries_that_there_is_no_room_on_the_stack_for_are_an_error() -> None:
     with pytest.raises(RecursionError):
         first_two(RecursionError())
+
+
+def test_entries_that_leave_are_given_although_their_key_raises_when_their_group_shrinks() -> None:
+    class Key:
+        comparisons = 0
+
+        def __hash__(self) -> int:
+            return 1
+
+        def __eq__(self, other: object) -> bool:
+            Key.comparisons -= 1
+            if Key.comparisons < 0:
+                raise Bang
+            return True
+
+    partition: Any = DuplicatePartition()
+    key = Key()
+    for number in range(1000):
+        partition.add(key, number, f"entry {number}")
+    for number in range(999):
+        Key.comparisons = 1  # it is found, and that is all
+        assert partition.remove(Key(), [number]) == [f"entry {number}"]

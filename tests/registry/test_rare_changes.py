@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import trio
 from support.faults import fail_once
+from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Event, Registered, Registry, current_owner
+from trioreg import Actor, Event, Registered, Registry, Unregistered, current_owner
 from trioreg._registry import Removals, Selection, keys_of, watching
 from trioreg._registry.acquire_queue import AcquireQueues
 from trioreg._registry.totals import Totals
@@ -240,3 +241,36 @@ async def test_a_key_that_raises_counts_for_itself_where_the_entries_of_each_key
         topics.register(Touchy(name), 1)
     monkeypatch.setattr(Touchy, "is_touchy", True)
     assert sorted((key.name, count) for key, count in keys_of(topics._names)) == [("a", 2), ("b", 1)]
+
+
+@pytest.mark.parametrize("is_quicker", [False, True])
+async def test_a_waiter_gets_its_name_although_there_is_no_room_when_the_holder_ends(
+    is_quicker: bool, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    def fail_once(*_: object) -> None:
+        monkeypatch.undo()
+        raise MemoryError
+
+    def be_quicker(event: Event[str, str]) -> None:
+        if is_quicker and isinstance(event, Unregistered) and event.owner is holder:
+            names.register("leader", "quicker", owner=other)
+
+    async def wait_in_line() -> None:
+        await names.acquire("leader", "waiter")
+        await trio.sleep_forever()
+
+    names: Registry[str, str] = Registry("names", listeners=[be_quicker])
+    async with supervised() as supervisor, trio.open_nursery() as nursery:
+        holder, other = [await supervisor.start_child(Actor, restart="temporary") for _ in range(2)]
+        names.register("leader", "holder", owner=holder)
+        nursery.start_soon(wait_in_line)
+        await wait_all_tasks_blocked()
+        monkeypatch.setattr(AcquireQueues, "wake_next", fail_once)
+        holder.kill()
+        await wait_all_tasks_blocked()
+        if is_quicker:
+            assert [entry.value for entry in names.lookup("leader")] == ["quicker"]
+            names.unregister("leader", owner=other)
+            await wait_all_tasks_blocked()
+        assert [entry.value for entry in names.lookup("leader")] == ["waiter"]
+        nursery.cancel_scope.cancel()

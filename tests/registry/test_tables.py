@@ -118,3 +118,14 @@ def test_a_limit_of_a_table_is_a_whole_number(limit: Any) -> None:
     (table, _) = Registry("agents").tables()
     with pytest.raises((TypeError, ValueError), match="limit must be"):
         table.format(limit=limit)
+
+
+@pytest.mark.parametrize(("key", "more"), [("ab", 0), ("e\u0301b", 1), ("\u6587b", -1)])
+async def test_the_columns_of_a_dump_fit_however_wide_a_character_is(key: str, more: int) -> None:
+    names: Registry[str, None] = Registry("names")
+    names.register("a long key", None)
+    names.register(key, None)
+    one, other = (
+        next(line for line in names.dump().splitlines() if repr(each) in line) for each in ("a long key", key)
+    )
+    assert other.index("<task") == one.index("<task") + more  # as many characters more as are shown in no column

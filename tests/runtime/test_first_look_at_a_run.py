@@ -38,3 +38,13 @@ def test_a_run_has_one_state_even_if_a_finalizer_looks_at_it_in_the_middle_of_th
     run = trio.run(main)
     gc.collect()
     assert {each() for each in seen} == {run}
+
+
+def test_a_run_that_has_ended_does_not_follow_the_garbage_collector() -> None:
+    async def main() -> None:
+        current_run()
+        assert len(gc.callbacks) > len(before)
+
+    before = list(gc.callbacks)
+    trio.run(main)
+    assert gc.callbacks == before

@@ -306,3 +306,14 @@ def test_the_docs_have_each_event_and_each_logger() -> None:
 
 def test_the_docs_have_each_field() -> None:
     assert set[str]().union(*(row.fields for row in table().values())) == set(NAMES)
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
+def test_a_line_of_the_log_is_from_the_code_that_writes_it(level: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        getattr(logger, level)("key_failed", "a line")
+    (record,) = caplog.records
+    assert (record.pathname, record.funcName) == (
+        __file__,
+        "test_a_line_of_the_log_is_from_the_code_that_writes_it",
+    )

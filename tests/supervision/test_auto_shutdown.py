@@ -45,10 +45,11 @@ async def test_the_last_of_all_significant_children_shuts_the_supervisor_down(au
         log.clear()
         await ref_of(supervisor, "c").stop()
         await trio.sleep(10)
+        log.append("the block goes on")  # a shutdown would cancel it
         assert states_by_id(supervisor) == {"a": "running", "b": "running"}
         await ref_of(supervisor, "b").stop()
         await went_on()
-    assert log == ["-c", "-b", "-a"]
+    assert log == ["-c", "the block goes on", "-b", "-a"]
 
 
 @pytest.mark.parametrize("backoff", [None, Backoff(initial=1)])
@@ -57,6 +58,7 @@ async def test_a_significant_child_that_is_restarted_has_not_ended(
     strategy: Any, backoff: Backoff | None, autojump_clock: MockClock
 ) -> None:
     log: list[str] = []
+    goes_on = False
     options: dict[str, Any] = {"restart": "transient", "significant": True, "backoff": backoff}
     children = [worker(log, "a", **options), worker(log, "b", **options)]
     async with supervising(children, strategy=strategy, auto_shutdown="all_significant") as supervisor:
@@ -65,10 +67,13 @@ async def test_a_significant_child_that_is_restarted_has_not_ended(
         await ref_of(supervisor, "a").wait()
         await ref.stop()
         await trio.sleep(10)
+        goes_on = True  # a shutdown would cancel the block
         assert states_by_id(supervisor)["a"] == "running"
+    assert goes_on
 
 
 async def test_a_child_that_is_not_significant_ends_without_consequences(autojump_clock: MockClock) -> None:
+    goes_on = False
     children = [
         worker([], "a", restart="transient"),
         worker([], "b", restart="transient", significant=True),
@@ -76,19 +81,24 @@ async def test_a_child_that_is_not_significant_ends_without_consequences(autojum
     async with supervising(children, auto_shutdown="any_significant") as supervisor:
         await ref_of(supervisor, "a").stop()
         await trio.sleep(10)
+        goes_on = True  # a shutdown would cancel the block
         assert states_by_id(supervisor) == {"a": "ended", "b": "running"}
+    assert goes_on
 
 
 async def test_a_significant_child_that_is_terminated_from_outside_shuts_nothing_down(
     autojump_clock: MockClock,
 ) -> None:
+    goes_on = False
     with trio.CancelScope() as scope:
         children = [worker([], "a"), worker([], "b", restart="transient", significant=True)]
         async with open_supervisor(children, auto_shutdown="any_significant") as supervisor:
             await supervisor.terminate_child("b")
             await trio.sleep(10)
+            goes_on = True  # a shutdown would cancel the block
             assert states_by_id(supervisor) == {"a": "running", "b": "ended"}
             scope.cancel()
+    assert goes_on
 
 
 async def test_a_significant_child_that_crashes_for_good_is_logged_and_shuts_down(

@@ -156,6 +156,21 @@ async def test_a_shutdown_does_not_wait_for_a_delayed_restart(opener: Any, autoj
 
 
 @pytest.mark.parametrize("opener", [open_supervisor, open_dynamic_supervisor])
+async def test_a_delayed_restart_whose_time_comes_during_the_shutdown_is_not_made(
+    opener: Any, autojump_clock: MockClock
+) -> None:
+    log: list[str] = []
+    with trio.CancelScope() as scope:
+        async with opener() as supervisor:
+            first = await supervisor.start_child(worker(log, "a", backoff=Backoff(initial=5)))
+            await supervisor.start_child(worker(log, "b", stop=9, shutdown=10))
+            first.kill()
+            await trio.sleep(1)
+            scope.cancel()
+    assert log == ["+a", "+b", "-b"]
+
+
+@pytest.mark.parametrize("opener", [open_supervisor, open_dynamic_supervisor])
 async def test_leaving_the_block_waits_for_a_delayed_restart(opener: Any, autojump_clock: MockClock) -> None:
     starts: list[float] = []
 

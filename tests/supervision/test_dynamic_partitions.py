@@ -55,6 +55,23 @@ async def test_children_are_started_by_key_in_the_dynamic_supervisor_of_that_key
     assert bond.exit.reason == "shutdown"
 
 
+async def test_a_child_may_start_another_one_while_their_supervisor_waits_for_it(autojump_clock: MockClock) -> None:
+    class Rooms(DynamicSupervisor):
+        async def have_started(self, key: int) -> str:
+            return await opener.call(Opener.start, key)
+
+    class Opener(Actor):
+        async def start(self, key: int) -> str:
+            bond = await partitions.start_child(key, Agent, "James Bond")
+            return await bond.call(Agent.echo, "hello")
+
+    async with open_partition_supervisor(1, Rooms) as supervisor:
+        partitions = supervisor.partitions
+        opener = await partitions.start_child(0, Opener)
+        assert await partitions.via(0).call(Rooms.have_started, 0) == "James Bond: hello"
+        supervisor.stop()
+
+
 async def test_a_child_that_does_not_start_is_its_callers_error_only() -> None:
     async with open_partition_supervisor(2, DynamicSupervisor) as supervisor:
         other = await supervisor.partitions.start_child(1, Agent, "Mr. White")

@@ -169,6 +169,36 @@ async def test_a_child_may_wait_in_a_handler_for_the_actor_that_terminates_it(
             await other.call(Peer.ping)
 
 
+# In any order: a task of the supervisor ends the child, a step after the other actor has asked for that.
+@pytest.mark.parametrize("time", range(16))
+async def test_a_child_that_is_about_to_be_ended_may_call_the_actor_that_terminates_it(
+    time: int, autojump_clock: MockClock
+) -> None:
+    cycles = Cycles()
+    async with supervising(max_restarts=0) as others:
+        other = await others.start_child(Peer)
+        async with supervising([ChildSpec(Peer, id="a")]) as supervisor:
+
+            async def after(checkpoints: int) -> None:
+                await trio.sleep(1)
+                for _ in range(checkpoints):
+                    await trio.lowlevel.checkpoint()
+
+            async def terminate() -> None:
+                await after(time % 4)
+                await supervisor.terminate_child("a")
+
+            async def call() -> None:
+                await after(time // 4)
+                await other.call(Peer.ping)
+
+            other.cast_nowait(Peer.do, terminate)
+            ref_of(supervisor, "a").cast_nowait(Peer.do, cycles.noting("call", call))
+            await trio.sleep(10)
+            assert cycles.found == []
+            assert states_by_id(supervisor) == {"a": "ended"}
+
+
 # In any order: the child that is cancelled and the actor that it calls have their turn in the same step.
 @pytest.mark.parametrize("time", range(16))
 async def test_a_wait_that_an_end_cancels_is_not_part_of_a_cycle(time: int, autojump_clock: MockClock) -> None:

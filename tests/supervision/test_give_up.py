@@ -58,6 +58,15 @@ async def test_a_crash_that_is_older_than_the_window_is_not_among_the_errors(aut
     assert [str(error) for error in caught.errors] == ["b", "c"]
 
 
+async def test_a_restart_that_is_exactly_as_old_as_the_window_still_counts(autojump_clock: MockClock) -> None:
+    names: Registry[str, None] = Registry("names")
+    with gives_up("more than 1 restart in 5 seconds"):
+        async with open_dynamic_supervisor(max_restarts=1) as supervisor:
+            await supervisor.start_child(Verbose, list[str](), "a", name=names.via("a"))
+            await crash_by_name(names, 2, 5)
+            await went_on()
+
+
 async def test_a_supervisor_gives_up_at_one_restart_more_than_allowed(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
     log: list[str] = []

@@ -882,6 +882,22 @@ async def test_at_the_end_an_actor_that_takes_too_long_is_killed(
     assert "its 2 seconds to end are over" in caplog.text
 
 
+async def test_at_the_end_an_actor_that_goes_on_when_it_is_killed_is_killed_once(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stubborn(Cart):
+        async def go_on(self) -> None:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(10)
+
+    carts: Any = Shop().carts(Stubborn, shutdown=2)
+    async with open_on_demand(carts):
+        carts.via("a").cast_nowait(Stubborn.go_on)
+        await wait_all_tasks_blocked()
+    assert trio.current_time() == 10
+    assert caplog.text.count("its 2 seconds to end are over") == 1
+
+
 async def test_with_shutdown_kill_nothing_is_handled_at_the_end(autojump_clock: MockClock) -> None:
     shop = Shop()
     carts = shop.carts(shutdown="kill")

@@ -10,7 +10,16 @@ from support.carts import Cart, Shop
 from support.errors import Bang
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import ActorExited, CrashedTooOften, NotRunning, RestartLimit, RestartLimitExceeded, open_on_demand
+from trioreg import (
+    ActorExited,
+    CrashedTooOften,
+    Instrument,
+    NotRunning,
+    RestartLimit,
+    RestartLimitExceeded,
+    add_instrument,
+    open_on_demand,
+)
 
 
 async def crash(address: Any) -> None:
@@ -96,6 +105,23 @@ async def test_what_waits_for_the_next_life_is_refused_and_does_not_count_as_a_c
     assert shop.lives == {"a": 2}
 
 
+async def test_a_next_life_that_is_refused_does_not_make_its_key_wait_longer(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts = shop.carts(limit=RestartLimit(1, 60))
+    async with open_on_demand(carts):
+        await crash(carts.via("a"))
+        await trio.sleep(10)
+        shop.stop_takes = 4
+        carts.via("a").cast_nowait(Cart.crash)
+        await trio.sleep(1)
+        with pytest.raises(ActorExited):
+            await carts.via("a").call(Cart.note, 1)  # it waits for the end of the life that crashes
+        with pytest.raises(CrashedTooOften) as caught:
+            carts.via("a").cast_nowait(Cart.note, 2)
+        assert trio.current_time() + caught.value.retry_after == 60
+        assert isinstance(caught.value.__cause__, Bang)
+
+
 async def test_a_next_life_that_is_refused_can_itself_be_stopped_before(autojump_clock: MockClock) -> None:
     shop = Shop()
     shop.stop_takes = 4
@@ -149,6 +175,30 @@ async def test_with_escalate_the_supervisor_gives_up(
     assert str(limit) in caplog.messages
     with pytest.raises(NotRunning):
         carts.via("a").cast_nowait(Cart.note, 1)
+
+
+async def test_with_escalate_the_instruments_are_told_of_the_limit(autojump_clock: MockClock) -> None:
+    told: list[tuple[str, RestartLimitExceeded]] = []
+
+    class Watching(Instrument):
+        def gave_up(self, supervisor: str, error: RestartLimitExceeded, /) -> None:
+            told.append((supervisor, error))
+
+    carts = Shop().carts(limit=RestartLimit(0, 60, "escalate"))
+    with pytest.raises(ExceptionGroup) as caught:
+        async with open_on_demand(carts):
+            add_instrument(Watching())
+            await crash(carts.via("a"))
+            await trio.sleep_forever()
+    assert told == [("carts", caught.value.exceptions[0])]
+
+
+async def test_a_crash_during_the_shutdown_is_not_one_too_many(autojump_clock: MockClock) -> None:
+    carts = Shop().carts(limit=RestartLimit(0, 60, "escalate"))
+    async with open_on_demand(carts):
+        await carts.via("a").call(Cart.note, 1)
+        carts.via("a").cast_nowait(Cart.crash)
+    assert len(carts) == 0
 
 
 async def test_a_key_whose_crashes_are_old_is_forgotten(autojump_clock: MockClock) -> None:

@@ -131,6 +131,27 @@ async def test_an_actor_that_owes_an_answer_makes_no_room_before_it_has_given_it
     assert sorted(answers, key=str) == sorted([(1, 7.0), ("late", 5.0), ("late", 7.0)], key=str)
 
 
+async def test_a_handler_that_needs_room_itself_still_gives_its_answer_later(autojump_clock: MockClock) -> None:
+    class Later(Cart):
+        def pass_on(self, key: str) -> Reply[str]:
+            self.shop.on_demand.via(key).cast_nowait(Cart.note, "passed on")
+            reply = Reply[str]()
+            self.send_after(5, reply)
+            return reply
+
+        async def on_message(self, message: Any) -> None:
+            message.send("late")
+
+    shop = Shop()
+    carts: Any = shop.carts(Later, max_running=1)
+    async with open_on_demand(carts):
+        await carts.via("a").call(Cart.note, 1)
+        await wait_all_tasks_blocked()
+        assert await carts.via("a").call(Later.pass_on, "b") == "late"  # it ran in the turn of its caller
+        await wait_all_tasks_blocked()
+        assert shop.handled["b"] == ["passed on"]
+
+
 async def test_what_is_asked_for_again_while_it_makes_room_waits_behind_the_one_it_makes_room_for(
     autojump_clock: MockClock,
 ) -> None:

@@ -20,6 +20,7 @@ from trioreg import (
     Supervisor,
     open_supervisor,
 )
+from trioreg._supervision import starting
 
 
 async def test_a_terminated_child_is_started_again_by_hand(autojump_clock: MockClock) -> None:
@@ -78,6 +79,36 @@ async def test_a_restart_by_hand_whose_name_is_taken_raises_and_changes_nothing(
             await supervisor.restart_child("a")
         assert states(supervisor) == ["ended"]
         assert names.count() == 0
+
+
+async def test_after_a_restart_by_hand_that_fails_the_last_reference_still_leads_to_the_child(
+    autojump_clock: MockClock,
+) -> None:
+    names: Registry[str, None] = Registry("names")
+    async with supervising([worker([], "a", name=names.via("a"))]) as supervisor:
+        last = ref_of(supervisor, "a")
+        await supervisor.terminate_child(last)
+        with names.hold("a"), pytest.raises(AlreadyRegistered):
+            await supervisor.restart_child(last)
+        await supervisor.restart_child(last)
+        assert states(supervisor) == ["running"]
+
+
+async def test_after_a_restart_by_hand_without_memory_the_last_reference_still_leads_to_the_child(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    def fail_once(*_: object) -> None:
+        monkeypatch.undo()
+        raise MemoryError
+
+    async with supervising([worker([], "a")]) as supervisor:
+        last = ref_of(supervisor, "a")
+        await supervisor.terminate_child(last)
+        monkeypatch.setattr(starting, "run_actor", fail_once)
+        with pytest.raises(MemoryError):
+            await supervisor.restart_child(last)
+        await supervisor.restart_child(last)
+        assert states(supervisor) == ["running"]
 
 
 @pytest.mark.parametrize("method", ["restart_child", "delete_child"])

@@ -91,6 +91,22 @@ async def test_a_dropped_child_keeps_its_spec_in_a_supervisor_and_counts_anew(au
         assert states_by_id(supervisor) == {"a": "running", "b": "running"}
 
 
+async def test_a_dropped_child_that_is_started_by_hand_begins_anew_with_its_first_wait(
+    autojump_clock: MockClock,
+) -> None:
+    log: list[str] = []
+    child = worker(log, "a", limit=RestartLimit(2, math.inf), backoff=Backoff(initial=1, maximum=100))
+    async with supervising([child]) as supervisor:
+        for seconds in (1, 2, 0):
+            bang(supervisor, "a")
+            await trio.sleep(seconds + 0.5)
+        assert states_by_id(supervisor) == {"a": "ended"}
+        await supervisor.restart_child("a")
+        bang(supervisor, "a")
+        await trio.sleep(1.5)
+        assert states_by_id(supervisor) == {"a": "running"}
+
+
 async def test_a_dynamic_supervisor_forgets_a_dropped_child(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
     async with supervised() as supervisor:

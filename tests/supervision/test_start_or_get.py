@@ -179,6 +179,26 @@ async def test_start_or_get_waits_for_a_child_that_waits_for_its_restart(autojum
         assert log == ["+a", "+a"]
 
 
+async def test_start_or_get_waits_for_the_restart_of_the_last_child_that_has_lost_the_name(
+    autojump_clock: MockClock,
+) -> None:
+    names: Registry[str, None] = Registry("names")
+    log: list[str] = []
+    async with supervised() as supervisor:
+        for name, seconds in (("a", 10), ("b", 100)):
+            spec = worker(log, name, name=names.via("name"), backoff=Backoff(initial=seconds, maximum=1000))
+            ref = await supervisor.start_child(spec)
+            ref.kill()
+            await trio.sleep(5)
+        await trio.sleep(5)
+        first = names.whereis("name", of=Worker)  # it was restarted first
+        assert first is not None
+        await supervisor.terminate_child(first)
+        ref = await supervisor.start_or_get(Worker, log, "c", name=names.via("name"))
+        assert await ref.call(Worker.ping) == "b"
+        assert trio.current_time() == 105
+
+
 async def test_a_name_whose_child_does_not_get_its_restart_is_free_for_another(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
     log: list[str] = []
