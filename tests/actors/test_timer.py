@@ -109,7 +109,7 @@ async def test_a_repeated_message_that_has_waited_for_room_does_not_hold_up_the_
         busy.send_nowait("other")
         await trio.sleep(18)
         # The first tick gets in and is handled in one turn of the actor: its timer learns of it afterwards.
-        assert [time for time, message in await busy.call(Clock.read) if time > 10] == [13, 16]
+        assert [time for time, _ in await busy.call(Clock.read) if time > 10] == [13, 16]
 
 
 async def test_a_cancelled_timer_sends_nothing(autojump_clock: MockClock) -> None:

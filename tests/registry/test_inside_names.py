@@ -216,7 +216,8 @@ def test_entries_that_leave_are_given_although_their_key_raises_when_their_group
                 raise Bang
             return True
 
-    partition: Any = DuplicatePartition()
+    kind: Any = DuplicatePartition
+    partition = kind()
     key = Key()
     for number in range(1000):
         partition.add(key, number, f"entry {number}")
