@@ -66,7 +66,7 @@ async def test_a_child_may_start_another_one_while_their_supervisor_waits_for_it
             return await bond.call(Agent.echo, "hello")
 
     async with open_partition_supervisor(1, Rooms) as supervisor:
-        partitions: Any = supervisor.partitions
+        partitions = supervisor.partitions
         opener: ActorRef[Opener] = await partitions.start_child(0, Opener)
         assert await partitions.via(0).call(Rooms.have_started, 0) == "James Bond: hello"
         supervisor.stop()

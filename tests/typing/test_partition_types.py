@@ -7,6 +7,7 @@ from typing import Any, assert_type
 from trioreg import (
     Actor,
     ActorRef,
+    Address,
     ChildSpec,
     DynamicSupervisor,
     Function,
@@ -75,6 +76,18 @@ async def by_key(counters: Partitions[Counter], supervisor: PartitionSupervisor[
     await counters.via("x").call(Counter.increment, "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await counters.via("x").call(Other.increment, 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     counters.via("x").cast_nowait(Other.increment, 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+class Rooms(DynamicSupervisor):
+    """Partitions of a subclass start children, too."""
+
+
+async def starting_in_a_subclass(
+    rooms: Partitions[Rooms], supervisor: PartitionSupervisor[Rooms], names: Registry[str, None]
+) -> None:
+    assert_type(await rooms.start_child("x", Counter, 1, "x"), ActorRef[Counter])
+    assert_type(await supervisor.partitions.start_or_get("x", Counter, 1, "x", name=names.via("x")), ActorRef[Counter])
+    assert_type(rooms.via("x"), Address[Rooms])
 
 
 async def starting(

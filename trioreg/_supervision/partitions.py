@@ -8,7 +8,19 @@ number before its `__init__` runs, and a child that has ended is never found.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, TypeVarTuple, Unpack, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Protocol,
+    TypeVar,
+    TypeVarTuple,
+    Unpack,
+    cast,
+    overload,
+)
 from zlib import crc32
 
 from trio.lowlevel import current_task, enable_ki_protection
@@ -46,6 +58,12 @@ _HASH_OF_BYTES = bytes.__hash__
 # spread keys badly over 16 partitions if they differ in few bits. Multiplied (by 2**32 divided by the golden ratio) it
 # spreads them as well as a cryptographic hash does, in a fifth of the time.
 _SPREAD = 0x9E3779B1
+
+
+class _PartitionsOf(Protocol[T_co]):
+    """`Partitions` of a class or of a subclass of it. (`Partitions` itself is invariant: its supervisor needs that.)"""
+
+    def via(self, key: Hashable, *, wait: bool = False) -> Address[T_co]: ...
 
 
 class Partitions(Identity, Generic[T]):
@@ -152,7 +170,7 @@ class Partitions(Identity, Generic[T]):
 
     @overload
     async def start_child(
-        self: Partitions[DynamicSupervisor],
+        self: _PartitionsOf[DynamicSupervisor],
         key: Hashable,
         factory: Callable[[*Ts], A],
         /,
@@ -161,7 +179,7 @@ class Partitions(Identity, Generic[T]):
     ) -> ActorRef[A]: ...
     @overload
     async def start_child(
-        self: Partitions[DynamicSupervisor],
+        self: _PartitionsOf[DynamicSupervisor],
         key: Hashable,
         factory: Callable[[*Ts], Awaitable[R]],
         /,
@@ -170,10 +188,10 @@ class Partitions(Identity, Generic[T]):
     ) -> ActorRef[Function[R]]: ...
     @overload
     async def start_child(
-        self: Partitions[DynamicSupervisor], key: Hashable, factory: ChildSpec[C], /
+        self: _PartitionsOf[DynamicSupervisor], key: Hashable, factory: ChildSpec[C], /
     ) -> ActorRef[C]: ...
     async def start_child(  # type: ignore[misc]  # mypy does not see that *args: Any takes what *args: *Ts takes
-        self: Partitions[DynamicSupervisor],
+        self,
         key: Hashable,
         factory: Callable[..., Any] | ChildSpec,
         /,
@@ -219,7 +237,7 @@ class Partitions(Identity, Generic[T]):
 
     @overload
     async def start_or_get(
-        self: Partitions[DynamicSupervisor],
+        self: _PartitionsOf[DynamicSupervisor],
         key: Hashable,
         factory: Callable[[*Ts], A],
         /,
@@ -229,7 +247,7 @@ class Partitions(Identity, Generic[T]):
     ) -> ActorRef[A]: ...
     @overload
     async def start_or_get(
-        self: Partitions[DynamicSupervisor],
+        self: _PartitionsOf[DynamicSupervisor],
         key: Hashable,
         factory: Callable[[*Ts], Awaitable[R]],
         /,
@@ -239,10 +257,10 @@ class Partitions(Identity, Generic[T]):
     ) -> ActorRef[Function[R]]: ...
     @overload
     async def start_or_get(
-        self: Partitions[DynamicSupervisor], key: Hashable, factory: ChildSpec[C], /
+        self: _PartitionsOf[DynamicSupervisor], key: Hashable, factory: ChildSpec[C], /
     ) -> ActorRef[C]: ...
     async def start_or_get(  # type: ignore[misc]  # as for start_child
-        self: Partitions[DynamicSupervisor],
+        self,
         key: Hashable,
         factory: Callable[..., Any] | ChildSpec,
         /,
@@ -273,7 +291,7 @@ class Partitions(Identity, Generic[T]):
         return await supervisor.start_or_get(spec)
 
     @enable_ki_protection
-    async def _supervisor(self, address: Address[DynamicSupervisor]) -> DynamicSupervisor:
+    async def _supervisor(self, address: Address[Any]) -> DynamicSupervisor:
         """The dynamic supervisor that has an address, once it has started."""
         ref = address._resolve()
         ref._require_thread()
