@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import trio
+from support.events import received
 from support.faults import fail_once
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, Event, Registered, Registry, Unregistered, current_owner
+from trioreg import Actor, Event, Feed, Registered, Registry, Unregistered, current_owner
 from trioreg._registry import Removals, Selection, keys_of, watching
 from trioreg._registry.acquire_queue import AcquireQueues
 from trioreg._registry.totals import Totals
@@ -274,3 +275,19 @@ async def test_a_waiter_gets_its_name_although_there_is_no_room_when_the_holder_
             await wait_all_tasks_blocked()
         assert [entry.value for entry in names.lookup("leader")] == ["waiter"]
         nursery.cancel_scope.cancel()
+
+
+async def test_an_event_that_could_not_be_told_for_want_of_memory_is_told_a_little_later(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    def fail_once(*_: object) -> None:
+        monkeypatch.undo()
+        raise MemoryError
+
+    names: Registry[str, None] = Registry("names")
+    with names.watch() as events:
+        monkeypatch.setattr(Feed, "_put", fail_once)
+        names.register("a")
+        await wait_all_tasks_blocked()
+        names.register("b")
+        assert [event.key for event in received(events)] == ["a", "b"]
