@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,14 +19,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+import hypercorn.trio
 import pytest
 import trio
+from hypercorn.config import Config
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount
 from support.doc_blocks import BLOCKS, FENCE, PAGES, ROOT, RUNNERS, Block, block
 from support.inside import number_actors_from_one
 from support.processes import SECONDS, running
+from support.web import BEARER, HOST, Listener, app_of, page_of, page_with
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
@@ -375,6 +379,50 @@ async def test_an_observer_is_under_its_prefix_beside_your_own_pages(program: Bl
     async with httpx.AsyncClient(transport=transport, follow_redirects=True) as client:
         assert (await client.get("http://127.0.0.1:8000/else")).text == "yours"
         assert "<title>" in (await client.get(pages.url("http://127.0.0.1:8000/observer"))).text
+
+
+@fragment("docs/observer.md", "with pages.while_serving():")
+async def test_a_live_page_ends_when_your_server_accepts_no_more_connections(program: Block) -> None:
+    def look(params: object) -> dict[str, object]:
+        looked.set()
+        return {"text": "x"}
+
+    async def talk(stream: trio.SocketStream) -> None:
+        async with stream:
+            await client.listen(pages)
+
+    pages, client, looked = app_of(page_of(look)), Listener(), trio.Event()
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as connections, trio.open_nursery() as server:
+            serve = partial(program.run_in_function, pages=pages, talk=talk, connections=connections, trio=trio)
+            server.start_soon(partial(serve, listeners=[listener]))
+            async with await trio.open_tcp_stream(*listener.socket.getsockname()):
+                await looked.wait()
+                server.cancel_scope.cancel()
+    assert client.events[-1] == ("end", {})
+
+
+@fragment("docs/observer.md", "async def shutdown() -> None:")
+async def test_a_live_page_ends_when_hypercorn_begins_to_shut_down(program: Block) -> None:
+    pages, cancelled = app_of(page_with("x")), trio.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        config = Config()
+        config.bind = [f"fd://{listener.detach()}"]
+    headers = "".join(f"{name}: {value}\r\n" for name, value in {"host": HOST, **BEARER}.items())
+    received = b""
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery:
+            names = {"pages": pages, "cancelled": cancelled, "site": pages, "config": config}
+            nursery.start_soon(partial(program.run_in_function, serve=cast("Any", hypercorn.trio).serve, **names))
+            async with await trio.open_tcp_stream(*address) as client:
+                await client.send_all(f"GET /live/overview HTTP/1.1\r\n{headers}\r\n".encode())
+                async for some in client:
+                    received += some
+                    if b"event: look" in received:
+                        cancelled.set()
+    assert b"event: end" in received
 
 
 # Code that one of trioreg's tools replaces
