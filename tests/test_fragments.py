@@ -410,6 +410,7 @@ async def test_a_live_page_ends_when_hypercorn_begins_to_shut_down(program: Bloc
         address = listener.getsockname()
         config = Config()
         config.bind = [f"fd://{listener.detach()}"]
+        config.graceful_timeout = math.inf  # so long it waits for requests
     headers = "".join(f"{name}: {value}\r\n" for name, value in {"host": HOST, **BEARER}.items())
     received = b""
     with trio.fail_after(SECONDS):
