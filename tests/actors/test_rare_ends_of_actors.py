@@ -23,7 +23,7 @@ from trioreg._actors import answers, hot_paths, life
 from trioreg._actors.background import Background
 from trioreg._actors.cell import Cell
 from trioreg._actors.handler import Handlers, Hooks
-from trioreg._runtime import KILLED, current_run
+from trioreg._runtime import KILLED, NORMAL, current_run
 from trioreg._supervision.child import Child
 
 
@@ -108,6 +108,15 @@ async def test_an_end_that_fails_leaves_the_messages_of_the_actor_as_they_were(
         assert ref.statistics().queued == 2
         await ref.call(Worker.note, "three")
         assert log == ["worked", "one", "two", "three"]
+
+
+async def test_a_kill_that_comes_after_the_end_does_not_change_how_the_actor_ended(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Worker, [], restart="temporary")
+        cell = cell_of(ref)
+        await ref.stop()
+        cell.end(KILLED)
+        assert (ref.exit, cell.life.exit) == (NORMAL, NORMAL)
 
 
 async def test_an_actor_without_background_tasks_whose_end_fails_half_way_has_crashed(
