@@ -9,7 +9,7 @@ import trio
 from support.pools import Hand, Site
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Exit, Pool, open_pool
+from trioreg import Pool, open_pool
 
 KEYS = [f"key {number}" for number in range(2_000)]
 
@@ -108,25 +108,3 @@ async def test_callers_of_workers_that_leave_go_to_those_with_the_fewest_callers
     # 30 callers wait for two workers, one second for each. Four are at work already.
     assert len(ended) == 34
     assert max(ended) < 17
-
-
-class Leaving(Hand):
-    """It ends itself, and takes very long for that."""
-
-    async def leave(self) -> None:
-        await trio.sleep(1)
-        self.stop()
-
-    async def on_stop(self, exit: Exit) -> None:
-        await trio.sleep(100)
-
-
-async def test_a_worker_that_leaves_and_ends_by_itself_has_the_time_of_a_shutdown_from_the_end_of_its_work(
-    autojump_clock: MockClock,
-) -> None:
-    async with open_pool(Leaving, Site(), size=2, shutdown=5) as pool:
-        for _ in range(2):
-            await pool.cast(Leaving.leave)
-        await wait_all_tasks_blocked()
-        await pool.resize(1)
-        assert trio.current_time() == 6
