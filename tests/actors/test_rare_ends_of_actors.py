@@ -21,9 +21,9 @@ import trioreg
 from trioreg import Actor, ActorExited, ActorRef, Exit, Instrument, Message, open_pool
 from trioreg._actors import answers, hot_paths, life
 from trioreg._actors.background import Background
-from trioreg._actors.cell import Cell
+from trioreg._actors.cell import STOPPING, Cell
 from trioreg._actors.handler import Handlers, Hooks
-from trioreg._runtime import KILLED, current_run
+from trioreg._runtime import KILLED, NORMAL, current_run
 from trioreg._supervision.child import Child
 
 
@@ -89,6 +89,21 @@ async def test_a_function_that_ends_its_own_actor_is_not_awaited_whatever_it_ret
             await supervisor.start_child(function, restart="temporary")
 
 
+async def test_an_actor_that_is_asked_to_stop_while_it_starts_is_stopping_when_it_has_started(
+    autojump_clock: MockClock,
+) -> None:
+    class Early(Worker):
+        async def on_start(self) -> None:
+            self.ref.cast_nowait(Early.work)
+            self.stop()
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Early, restart="temporary")
+        await wait_all_tasks_blocked()  # it is at work
+        assert cell_of(ref).state == STOPPING
+        await ref.wait()
+
+
 # An end that fails half-way
 
 
@@ -108,6 +123,15 @@ async def test_an_end_that_fails_leaves_the_messages_of_the_actor_as_they_were(
         assert ref.statistics().queued == 2
         await ref.call(Worker.note, "three")
         assert log == ["worked", "one", "two", "three"]
+
+
+async def test_a_kill_that_comes_after_the_end_does_not_change_how_the_actor_ended(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Actor, restart="temporary")
+        cell = cell_of(ref)
+        await ref.stop()
+        cell.end(KILLED)
+        assert (ref.exit, cell.life.exit) == (NORMAL, NORMAL)
 
 
 async def test_an_actor_without_background_tasks_whose_end_fails_half_way_has_crashed(

@@ -95,6 +95,16 @@ async def test_a_name_is_needed_through_the_only_actor_that_can_become_free(auto
         assert not needs_name(first, names, "a")
 
 
+async def test_a_name_that_is_needed_is_that_of_one_registry(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        cell = cell_of(await supervisor.start_child(Peer))
+        cell.waits = {}
+        here, there = object(), object()
+        NameWait(cell.ref, cell.waits, here, "a")
+        assert needs_name(cell, here, "a")
+        assert not needs_name(cell, there, "a")
+
+
 async def test_a_name_is_looked_for_once_in_actors_that_wait_for_each_other(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         first, second = [cell_of(await supervisor.start_child(Peer)) for _ in range(2)]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trio
 from support.errors import Bang
+from support.inside import plain_holders
 from support.pools import Hand, Site
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -196,3 +197,10 @@ async def test_a_claim_that_its_holder_left_open_ends_once(autojump_clock: MockC
             await claim.__aexit__(None, None, None)  # the claim of a task that is gone: the worker has another caller
             assert pool.statistics().busy == 1
             assert await worker.call(Hand.note, 1) == 1
+
+
+async def test_nothing_is_kept_of_a_claim_that_is_over(autojump_clock: MockClock) -> None:
+    async with open_pool(Hand, Site(), size=1) as pool:
+        async with pool.claim():
+            assert plain_holders() == 1
+        assert plain_holders() == 0

@@ -12,7 +12,7 @@ from support.supervisors import supervised
 from support.topics import Reader, messages
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Feed, PubSub, Registered, Unregistered, Wildcard
+from trioreg import Feed, PubSub, Registered, Unregistered, Wildcard, receive
 
 TOPICS: list[Any] = ["a", Wildcard("a.#"), Wildcard("*")]
 
@@ -334,3 +334,29 @@ async def test_an_actor_that_is_stopping_is_not_among_those_that_a_message_has_r
         assert ticks.publish_nowait("a", 1) == 2
         assert await ticks.publish("a", 2) == 2
         gate.set()
+
+
+async def test_an_actor_that_is_ending_and_receives_in_a_shield_gets_no_publication(
+    ticks: PubSub[Any, Any], autojump_clock: MockClock
+) -> None:
+    got: list[object] = []
+
+    async def shielded(shield: trio.CancelScope) -> None:
+        ticks.join("a")
+        with shield:
+            while True:
+                got.append(await receive())
+
+    ticks = PubSub("ticks")  # one partition: a plain message to one actor has a way of its own
+    shield = trio.CancelScope(shield=True)
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(shielded, shield, restart="temporary")
+        for number in (1, 2):
+            await wait_all_tasks_blocked()
+            assert ticks.publish_nowait("a", number) == 1
+        await wait_all_tasks_blocked()
+        ref.kill()
+        reached = ticks.publish_nowait("a", 3)
+        await wait_all_tasks_blocked()
+        shield.cancel()  # first: an error would wait for the end of the actor
+        assert (reached, got) == (0, [1, 2])

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.patterns_of_topics import matches_naively, patterns, topics
+from support.supervisors import supervised
 from support.topics import messages
 
-from trioreg import PubSub, Wildcard
+from trioreg import Actor, PubSub, Wildcard
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,26 @@ async def test_a_publication_reaches_exactly_the_patterns_that_match(given_patte
 def test_a_wildcard_has_no_subclass() -> None:
     with pytest.raises(TypeError, match="Special: Wildcard can't be subclassed"):
         type("Special", (Wildcard,), {})
+
+
+class Name:
+    """It is no str, and equal to one."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __eq__(self, other: object) -> bool:
+        return other == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+async def test_a_topic_that_is_equal_to_a_str_and_is_none_does_not_keep_the_str_from_its_patterns() -> None:
+    pubsub: PubSub[Any, int] = PubSub("ticks")
+    async with supervised() as supervisor, pubsub.subscribe(Wildcard("a.*")) as feed:
+        ref = await supervisor.start_child(Actor)
+        pubsub.join("a.b", owner=ref)
+        assert pubsub.publish_nowait(Name("a.b"), 1) == 1
+        assert pubsub.publish_nowait("a.b", 2) == 2
+        assert feed.receive_nowait() == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from support.faults import fail_once
 from support.keys import Keys
 from support.owners import ENDS, End, Holder
 from support.supervisors import supervised
@@ -173,3 +174,16 @@ def test_a_lock_of_a_run_that_broke_down_is_not_that_of_the_next_run() -> None:
     assert len(locks) == 1
     locks.take_back("key", now)
     assert len(locks) == 0
+
+
+async def test_a_lock_that_fails_when_it_is_left_is_not_kept(
+    registry: Registry[str, int], monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    with monkeypatch.context() as patch:
+        fail_once(patch, trio.Lock, "release")
+        with pytest.raises(MemoryError):
+            async with registry.lock("key"):
+                pass
+    with trio.fail_after(1):
+        async with registry.lock("key"):
+            pass

@@ -26,7 +26,7 @@ from support.side_by_side import reading
 from support.watcher import rows
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import ANY, Owner, Registry, Var, current_owner
+from trioreg import ANY, Owner, Registered, Registry, Unregistered, Var, current_owner
 from trioreg._registry import changes as changes_module
 from trioreg._registry import query
 from trioreg._registry.query import ROWS_PER_TURN
@@ -587,6 +587,27 @@ def test_a_run_that_broke_down_while_its_tasks_waited_blocks_no_other_run() -> N
         trio.run(broken)
     trio.run(main)
     assert names.count() == 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_listener_is_told_of_the_names_that_are_free_because_trio_has_failed() -> None:
+    told: list[object] = []
+
+    async def broken() -> None:
+        names.register("key", 1)
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            raise KeyError("a bug in a user's abort function")
+
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await trio.lowlevel.wait_task_rescheduled(abort)
+
+    names: Registry[str, int] = Registry("names", listeners=[lambda event: told.append(type(event))])
+    with pytest.raises(trio.TrioInternalError):
+        trio.run(broken)
+    assert told == [Registered, Unregistered]
+    gc.collect()  # here, where it is allowed: Trio's own coroutines complain
 
 
 def test_nothing_keeps_the_tasks_of_a_run_that_has_ended() -> None:

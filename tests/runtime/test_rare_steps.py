@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import trio
 from support.errors import Bang
+from support.faults import fail_once
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
@@ -347,6 +348,19 @@ async def test_a_task_that_can_not_wait_in_line_for_want_of_memory_leaves_the_li
     assert len(went) == PER_TURN + 1
     assert len(raised) == 2
     assert not gate._waiting
+
+
+async def test_a_leader_that_fails_for_want_of_memory_leaves_no_line_behind_it(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    gate = Turnstile()
+    for _ in range(PER_TURN):
+        await gate.go_through()
+    with monkeypatch.context() as patch:
+        fail_once(patch, turnstile, "cancel_shielded_checkpoint")
+        with pytest.raises(MemoryError):
+            await gate.go_through()
+    assert not gate._is_led  # else the next one would wait for a leader that is gone
 
 
 async def test_a_task_in_the_line_can_not_be_cancelled(autojump_clock: MockClock) -> None:

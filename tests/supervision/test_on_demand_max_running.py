@@ -363,3 +363,14 @@ async def test_a_call_that_waits_for_room_that_will_come_is_no_cycle(autojump_cl
             assert await carts.via("b").call(Caller.ask, "c") == "from b"
             assert trio.current_time() == 5
         supervisor.stop()
+
+
+async def test_a_look_whether_an_actor_is_idle_does_not_count_as_its_use(autojump_clock: MockClock) -> None:
+    carts: Any = Shop().carts(max_running=2, retire_after=10)
+    async with open_on_demand(carts):
+        carts.via("a").cast_nowait(Cart.note_slowly, 1, 3)  # at work when it is looked at, after a second
+        await trio.sleep(1.5)
+        await carts.via("b").call(Cart.note, 2)
+        await trio.sleep(3)
+        await carts.via("c").call(Cart.note, 3)
+        assert [carts.whereis(key) is not None for key in "abc"] == [False, True, True]

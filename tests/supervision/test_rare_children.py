@@ -12,6 +12,7 @@ from support.workers import Worker
 from trio.testing import MockClock
 
 from trioreg import Backoff, ChildNotFound, ChildSpec, Event, Registered, Registry
+from trioreg._supervision import starting
 from trioreg._supervision.children import Children
 
 
@@ -80,3 +81,28 @@ async def test_a_child_that_has_to_wait_once_more_is_still_found_when_its_first_
         await trio.sleep(100)
         assert supervisor.which_child("a").state == supervisor.which_child("b").state == "running"
         assert log == ["+a", "+b", "-a", "-b", "+a", "+b"]
+
+
+class Slow(Worker):
+    """It takes a second to start."""
+
+    async def on_start(self) -> None:
+        await trio.sleep(1)
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_a_start_that_could_not_be_waited_for_wakes_nobody_when_it_is_over(
+    is_new: bool, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    log: list[str] = []
+    async with supervising() as supervisor:
+        if not is_new:
+            await supervisor.start_child(Slow, log, "a", id="a")
+            await supervisor.terminate_child("a")
+        began = trio.current_time()
+        with monkeypatch.context() as patch:
+            patch.setattr(starting, "sleep_with", fail)
+            with pytest.raises(MemoryError):
+                await (supervisor.start_child(Slow, log, "a", id="a") if is_new else supervisor.restart_child("a"))
+        await trio.sleep(5)  # Trio says so if anything wakes it before
+        assert trio.current_time() == began + 5

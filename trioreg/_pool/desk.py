@@ -115,7 +115,7 @@ class Desk:
                 return await self._wait(self._new_ticket(key, place), self._line_up)
             try:
                 await cancel_shielded_checkpoint()
-                if worker.state is BUSY and worker.is_running:
+                if worker.is_running:
                     return worker
                 # It has ended at the checkpoint. The caller is older than all that have come to the line since.
                 self.give_back(worker)
