@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, TypeVarTuple, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Concatenate,
+    Literal,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+    TypeVarTuple,
+    cast,
+    overload,
+)
 
 import attrs
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled, current_task, enable_ki_protection
@@ -72,6 +84,9 @@ class Address(MessagePaths[A], Identity):
     """
 
     __slots__ = ()
+
+    # What the error says behind the address if it is given as the name of a child.
+    _instead_of_naming: ClassVar[str] = ""
 
     def _resolve(self) -> ActorRef[A]:
         """The reference of the actor that the address leads to now; raises if there is none."""
