@@ -21,7 +21,7 @@ KEPT_PER_TURN = 200
 NOTHING: Any = object()
 
 
-class _Tried(Generic[M]):
+class _Tried:
     """A message whose publication may fail while others are published.
 
     Attributes:
@@ -32,7 +32,7 @@ class _Tried(Generic[M]):
 
     __slots__ = ("message", "undone_to")
 
-    def __init__(self, message: M) -> None:
+    def __init__(self, message: Any) -> None:
         self.message = message
         self.undone_to: object = None
 
