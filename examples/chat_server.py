@@ -383,7 +383,7 @@ async def story() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--serve", metavar="PORT", nargs="?", type=int, const=8000, help="8000; 0: any free port")
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
+    parser.add_argument("--host", help="where to listen (default: 127.0.0.1: this machine only)")
     parser.add_argument(
         "--observe", metavar="HOST:PORT", nargs="?", const="127.0.0.1:4001", help="show it in a browser"
     )
@@ -391,12 +391,15 @@ def main() -> int:
     port: int | None = arguments.serve
     if port is None and arguments.observe:
         parser.error("--observe needs --serve: the story is too short to be watched")
+    if port is None and arguments.host is not None:
+        parser.error("--host needs --serve: the story listens on this machine only")
     if port is not None and not 0 <= port < 65536:
         parser.error(f"PORT must be from 0 to 65535, not {port}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if port is None:
         return exit_status(partial(trio.run, story), trio.BrokenResourceError)
-    children = [*tree(arguments.host, port), ChildSpec(Announcement, restart="temporary")]
+    host = "127.0.0.1" if arguments.host is None else arguments.host
+    children = [*tree(host, port), ChildSpec(Announcement, restart="temporary")]
     serve = partial(trioreg.run, children, name="chat", observe=arguments.observe)
     return exit_status(serve, ImportError, ValueError)
 

@@ -134,7 +134,7 @@ def main() -> int:
     parser.add_argument(
         "--web", metavar="PORT", type=port, nargs="?", const=3620, help="serve browsers (port: 3620; 0: a free one)"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine only)")
+    parser.add_argument("--host", help="where to listen (default: 127.0.0.1: this machine only)")
     parser.add_argument(
         "--games", metavar="FILE", type=file, default=":memory:", help="keep the games in a file (default: in memory)"
     )
@@ -145,6 +145,8 @@ def main() -> int:
     is_story = arguments.serve is None and arguments.web is None
     if is_story and arguments.observe:
         parser.error("--observe needs --serve or --web: the story is too short to be watched")
+    if is_story and arguments.host is not None:
+        parser.error("--host needs --serve or --web: the story listens on this machine only")
     if is_story and arguments.games != ":memory:":
         parser.error("--games needs --serve or --web: the story keeps its game in memory")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -155,12 +157,13 @@ def main() -> int:
 
 
 def serve(arguments: argparse.Namespace) -> None:
+    host = "127.0.0.1" if arguments.host is None else arguments.host
     tree = game.tree(arguments.games)
     if arguments.serve is not None:
-        tree += lines.tree(arguments.host, arguments.serve)
+        tree += lines.tree(host, arguments.serve)
     if arguments.web is not None:
-        tree += web_tree(arguments.host, arguments.web)
-    tree.append(ChildSpec(Announcement, (arguments.host,), restart="temporary"))
+        tree += web_tree(host, arguments.web)
+    tree.append(ChildSpec(Announcement, (host,), restart="temporary"))
     with store.alone(arguments.games):
         trioreg.run(tree, name="go", observe=arguments.observe)
 

@@ -101,13 +101,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="A web shop with a cart for each customer.")
     says = "serve until Ctrl-C or SIGTERM (PORT is 8000 if you give none; 0 is any free port)"
     parser.add_argument("--serve", metavar="PORT", type=int, nargs="?", const=8000, help=says)
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s: this machine only)")
+    parser.add_argument("--host", help="where to listen (default: 127.0.0.1: this machine only)")
     says = "keep the carts in a file (default: in memory)"
     parser.add_argument("--database", metavar="FILE", type=file, default=":memory:", help=says)
-    parser.add_argument("--name", default="localhost", help="the name in the address bar (default: %(default)s)")
+    parser.add_argument("--name", help="the name in the address bar (default: localhost)")
     arguments = parser.parse_args()
     if arguments.serve is not None and not 0 <= arguments.serve <= 65535:
         parser.error(f"PORT must be from 0 to 65535, not {arguments.serve}")
+    if arguments.serve is None and (arguments.host is not None or arguments.name is not None):
+        parser.error("--host and --name need --serve: the story listens on this machine only")
     if arguments.serve is None and arguments.database != ":memory:":
         parser.error("--database needs --serve: the story keeps its carts in memory")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -118,7 +120,9 @@ def main() -> int:
 
 
 def serve(arguments: argparse.Namespace) -> None:
-    children = tree(arguments.host, arguments.serve, arguments.database, arguments.name)
+    host = "127.0.0.1" if arguments.host is None else arguments.host
+    name = "localhost" if arguments.name is None else arguments.name
+    children = tree(host, arguments.serve, arguments.database, name)
     with alone(arguments.database):
         trioreg.run([*children, ChildSpec(Announcement, restart="temporary")], name="shop")
 

@@ -11,6 +11,8 @@ from support.secret_agent import SecretAgent, idle
 from support.supervisors import supervised
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
+from trioreg import Address, Registry
+
 
 async def test_a_waiting_call_is_withdrawn_when_its_caller_is_cancelled(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
@@ -150,3 +152,24 @@ async def test_every_await_is_a_checkpoint(autojump_clock: MockClock) -> None:
             await ref.wait()
         with assert_checkpoints():
             await ref.stop()
+
+
+@pytest.mark.parametrize("way", ["call", "cast", "send", "wait", "stop"])
+@pytest.mark.parametrize("to", ["a reference to an ended actor", "a name that no actor has", "a waiting name"])
+async def test_a_caller_that_is_cancelled_does_not_learn_that_there_is_no_actor(way: str, to: str) -> None:
+    agents: Registry[str, None] = Registry("agents", keys="unique")
+    async with supervised() as supervisor:
+        ended = await supervisor.start_child(SecretAgent)
+        await ended.stop()
+    address: Address[SecretAgent] = ended
+    if to != "a reference to an ended actor":
+        address = agents.via("James Bond", wait=to == "a waiting name")
+    arguments: dict[str, tuple[Any, ...]] = {
+        "call": (SecretAgent.read,),
+        "cast": (SecretAgent.note, "too late"),
+        "send": ("too late",),
+    }
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await getattr(address, way)(*arguments.get(way, ()))
+    assert scope.cancelled_caught

@@ -17,10 +17,10 @@ import trio
 from hypothesis import event, given
 from hypothesis import strategies as st
 from support.supervisors import supervised
-from trio.lowlevel import checkpoint
+from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 from trio.testing import MockClock
 
-from trioreg import Actor, ActorExited, ActorRef, Address, MailboxFull, Registry, Reply, raises
+from trioreg import Actor, ActorExited, ActorRef, Address, MailboxFull, Registry, Reply, TrioregError, raises
 from trioreg._actors import (
     ENDING,
     STOPPING,
@@ -60,9 +60,13 @@ def plain_find(address: Address[Any]) -> Cell | None:
 
 
 async def plain_call(address: Address[Any], method: Callable[..., Any], /, *args: object, **kwargs: object) -> object:
-    cell = plain_find(address)
-    if cell is None or cell.state >= STOPPING:
-        raise address._exited(cell)
+    try:
+        cell = plain_find(address)
+        if cell is None or cell.state >= STOPPING:
+            raise address._exited(cell)
+    except TrioregError:
+        await checkpoint_if_cancelled()
+        raise
     cell.ref._require_thread()
     handler = cell.handlers.find(method, args, kwargs)
     if cell.is_idle and not handler.has_own_turn:

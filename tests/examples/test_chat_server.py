@@ -523,6 +523,7 @@ def test_port_that_is_in_use_is_named_with_what_to_do_and_gets_status_2(capsys: 
     [
         ("--serve=70000", "PORT must be from 0 to 65535, not 70000"),
         ("--serve=chat", "argument --serve: invalid int value: 'chat'"),
+        ("--host=0.0.0.0", "--host needs --serve: the story listens on this machine only"),
         ("--observe", "--observe needs --serve: the story is too short to be watched"),
     ],
 )

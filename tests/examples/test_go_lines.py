@@ -540,6 +540,7 @@ def test_a_file_of_games_belongs_to_one_server_at_a_time(tmp_path: Path) -> None
         (("--serve", "0", "--games", "no/folder"), "can't keep games in no/folder: unable to open database file"),
         (("--serve", "0", "--games", ""), "argument --games: '' is no file"),
         (("--observe",), "--observe needs --serve or --web: the story is too short to be watched"),
+        (("--host", "0.0.0.0"), "--host needs --serve or --web: the story listens on this machine only"),
         (("--games", "go.db"), "--games needs --serve or --web: the story keeps its game in memory"),
     ],
 )

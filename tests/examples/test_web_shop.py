@@ -597,6 +597,8 @@ def test_a_database_of_something_else_gets_one_line_and_status_2(
         ("--database", "."),
         ("--database", ""),
         ("--database", "x.db"),
+        ("--host", "0.0.0.0"),
+        ("--name", "tea.example.org"),
     ],
 )
 def test_wrong_arguments_get_the_usage_and_status_2(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 import trio
 from support.errors import Bang
 from support.pools import Hand, Site
+from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorExited, Done, Failed, NotRunning, Pool, open_pool, raises
+from trioreg import Actor, ActorExited, Done, Failed, NotRunning, Pool, PoolSupervisor, open_pool, raises
 
 
 @pytest.fixture(autouse=True)
@@ -230,3 +232,31 @@ async def test_with_by_key_a_map_needs_a_function_for_the_keys(autojump_clock: M
     async with open_pool(Hand, Site(), size=1, strategy="by_key") as pool:
         with pytest.raises(TypeError, match=r"^key is missing"):  # it would be the failure of each item
             pool.map(Hand.note, [1], on_error="return")
+
+
+@pytest.mark.parametrize("size", [1, 3])
+async def test_with_errors_as_results_the_end_of_the_pool_ends_the_map(size: int, autojump_clock: MockClock) -> None:
+    hands: Pool[Hand] = Pool("hands", Hand, Site(), size=size)
+    got: list[object] = []
+    async with supervised() as supervisor:
+        pool = await supervisor.start_child(PoolSupervisor, hands, restart="temporary")
+        with pytest.raises(ExceptionGroup) as caught:
+            async with hands.map(Hand.note, itertools.count(), on_error="return") as results:
+                async for result in results:
+                    got.append(result)
+                    assert len(got) < 100
+                    if len(got) == 5:
+                        await pool.stop()
+    assert caught.value.split(NotRunning)[1] is None
+
+
+async def test_with_errors_as_results_not_running_of_something_else_is_a_result(autojump_clock: MockClock) -> None:
+    closed: Pool[Hand] = Pool("closed", Hand, Site(), size=1)
+
+    class Caller(Actor):
+        @raises(NotRunning)
+        async def pass_on(self, what: int) -> None:
+            await closed.call(Hand.note, what)
+
+    async with open_pool(Caller, size=1) as pool, pool.map(Caller.pass_on, [1, 2], on_error="return") as results:
+        assert [isinstance(each, Failed) and type(each.error) async for each in results] == [NotRunning, NotRunning]

@@ -13,7 +13,7 @@ from support.errors import Bang
 from support.pools import Hand, Site
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorExited, Backoff, CallCycle, NotRunning, Pool, open_pool
+from trioreg import Actor, ActorExited, Backoff, CallCycle, NotRunning, Pool, PoolFull, open_pool
 from trioreg._pool.strategy import jump
 from trioreg._supervision import number_of
 
@@ -473,6 +473,19 @@ async def test_a_call_that_has_begun_is_not_tried_again_unless_it_is_idempotent(
             await pool.call(Fragile.work_or_crash, 1, retries=5)
         await wait_all_tasks_blocked()
         assert site.done == [1]
+
+
+async def test_a_further_try_that_gets_no_worker_shows_the_end_of_the_last_one(
+    autojump_clock: MockClock,
+) -> None:
+    site = Site()
+    async with open_pool(Fragile, site, size=1, queue_limit=0) as pool:
+        site.fails_at_work = 1
+        with pytest.raises(PoolFull) as caught:
+            await pool.call(Fragile.work_or_crash, 1, retries=1, idempotent=True)
+        assert isinstance(caught.value.__cause__, ActorExited)
+        assert isinstance(caught.value.__cause__.__cause__, Bang)
+        await wait_all_tasks_blocked()
 
 
 async def test_a_call_that_has_not_begun_is_tried_again(autojump_clock: MockClock) -> None:

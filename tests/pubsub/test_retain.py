@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -288,6 +289,58 @@ async def test_what_fails_in_the_middle_of_a_publication_is_not_retained(
             ticks.publish_nowait("a", "no room", retain=True)
         assert ticks.retained("a") == before
         assert messages(feed) == [*before, "fills it"]
+
+
+async def test_a_message_for_chosen_subscribers_is_retained_for_all(ticks: PubSub[Any, Any]) -> None:
+    await ticks.publish("a.b", 1, where=lambda value: False, retain=True)
+    assert ticks.retained("a.b") == [1]
+    async with ticks.subscribe("a.b") as feed, ticks.subscribe(Wildcard("a.*")) as pattern:
+        assert messages(feed) == messages(pattern) == [1]
+
+
+@pytest.mark.parametrize("before", [[], ["before"]])
+@pytest.mark.parametrize("first_to_fail", ["older", "newer"])
+async def test_of_two_publications_that_fail_at_the_same_time_neither_is_retained(
+    ticks: PubSub[Any, Any], before: list[str], first_to_fail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slices_of(monkeypatch, 1)
+    fails_at = {"older": 10, "newer": 15} if first_to_fail == "older" else {"older": 15, "newer": 5}
+    for message in before:
+        ticks.publish_nowait("a", message, retain=True)
+    async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
+        for number in range(20):
+            await stack.enter_async_context(ticks.subscribe("a", value=number))
+
+        async def publish(message: str) -> None:
+            with pytest.raises(ValueError, match="where"):
+                await ticks.publish("a", message, where=partial(chosen, message), retain=True)
+
+        def chosen(message: str, number: Any) -> bool:
+            if message == "older" and number == 0:
+                nursery.start_soon(publish, "newer")
+            if number == fails_at[message]:
+                raise ValueError("where")
+            return True
+
+        await publish("older")
+    assert ticks.retained("a") == before
+
+
+async def test_a_publication_that_fails_does_not_undo_a_later_one_with_the_same_message(
+    ticks: PubSub[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slices_of(monkeypatch, 1)
+
+    def fail_a_little_later(number: Any) -> bool:
+        if number == 0:
+            ticks.publish_nowait("a", "same", retain=True)
+            return True
+        raise ValueError("where")
+
+    async with ticks.subscribe("a", value=0), ticks.subscribe("a", value=1):
+        with pytest.raises(ValueError, match="where"):
+            await ticks.publish("a", "same", where=fail_a_little_later, retain=True)
+    assert ticks.retained("a") == ["same"]
 
 
 def test_the_next_run_begins_without_retained_messages(ticks: PubSub[Any, Any]) -> None:

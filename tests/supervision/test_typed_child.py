@@ -12,7 +12,7 @@ import pytest
 from support.supervisors import supervised, supervising
 from trio.testing import MockClock
 
-from trioreg import Actor, Backoff, ChildSpec, Registry, RestartLimit, child
+from trioreg import Actor, Backoff, ChildSpec, OnDemand, Registry, RestartLimit, child
 
 NAMES: Registry[str, None] = Registry("names")
 
@@ -93,6 +93,12 @@ def test_a_plain_spec_has_the_same_methods() -> None:
 WRONG: list[tuple[Callable[[Any], object], type[Exception], str]] = [
     (lambda spec: spec.named("a"), TypeError, "name must come from Registry.via(), not 'a'"),
     (lambda spec: spec.named(None), TypeError, "name must come from Registry.via(), not None"),
+    (
+        lambda spec: spec.named(OnDemand("carts", Cart).via("a-17")),
+        TypeError,
+        "name must come from Registry.via(), not <via carts 'a-17'>: "
+        "send a message to it instead, the first one starts the actor",
+    ),
     (lambda spec: spec.within(None), TypeError, "shutdown must be a number of seconds, math.inf or 'kill', not None"),
     (lambda spec: spec.with_id([]), TypeError, "id must be hashable: []"),
     (lambda spec: spec.restarted("always"), ValueError, "restart must be one of"),

@@ -118,7 +118,8 @@ class Actor:
 
         Args:
             value: What `Exit.value` is to be, as the reason of ``{:stop, reason, state}``. The first value that the
-                actor gives counts.
+                actor gives counts. Once the exit is decided, as it is in `on_stop`, a value comes too late and is
+                dropped.
 
         Raises:
             RuntimeError: This is not the thread of the Trio run.

@@ -25,7 +25,7 @@ from .._runtime import (
     UNUSUAL,
     WOKEN,
     MailboxFull,
-    NotRunning,
+    TrioregError,
     do_later,
     finish_waking,
     is_finalizing,
@@ -315,8 +315,9 @@ class MessagePaths(Generic[A]):
             cell = self._cell or self._find()
             if cell is None or cell.state >= STOPPING:
                 cell = self._instead_of(cell)
-        except NotRunning:
-            await checkpoint_if_cancelled()  # who is cancelled together with what runs the actors does not learn that
+        except TrioregError:
+            # A caller that is cancelled together with the actor, or with what runs it, does not learn of that end.
+            await checkpoint_if_cancelled()
             raise
         if get_ident() != cell.thread:
             cell.ref._require_thread()

@@ -8,10 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, TypeVarTuple, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Concatenate,
+    Literal,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+    TypeVarTuple,
+    cast,
+    overload,
+)
 
 import attrs
-from trio.lowlevel import checkpoint, current_task, enable_ki_protection
+from trio.lowlevel import checkpoint, checkpoint_if_cancelled, current_task, enable_ki_protection
 
 from .._runtime import (
     KILLED,
@@ -22,6 +34,7 @@ from .._runtime import (
     Exit,
     Identity,
     Owner,
+    TrioregError,
     current_actor,
     do_later,
     is_finalizing,
@@ -71,6 +84,9 @@ class Address(MessagePaths[A], Identity):
     """
 
     __slots__ = ()
+
+    # What the error says behind the address if it is given as the name of a child.
+    _instead_of_naming: ClassVar[str] = ""
 
     def _resolve(self) -> ActorRef[A]:
         """The reference of the actor that the address leads to now; raises if there is none."""
@@ -133,7 +149,11 @@ class Address(MessagePaths[A], Identity):
             CallCycle: The actor waits for the caller: it could not end before the caller's own handler ends.
             NotRegistered: The address is a name that no actor has.
         """
-        ref = self._resolve()
+        try:
+            ref = self._resolve()
+        except TrioregError:
+            await checkpoint_if_cancelled()
+            raise
         cell = ref._cell
         if cell is None:
             await checkpoint()
@@ -160,7 +180,11 @@ class Address(MessagePaths[A], Identity):
             CallCycle: The actor would wait for itself: in its own code use ``self.stop()``. Or it waits for the caller.
             NotRegistered: The address is a name that no actor has.
         """
-        cell = self._cell or self._resolve()._cell
+        try:
+            cell = self._cell or self._resolve()._cell
+        except TrioregError:
+            await checkpoint_if_cancelled()
+            raise
         if cell is None:
             return await self.wait()
         ref = cell.ref

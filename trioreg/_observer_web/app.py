@@ -93,8 +93,10 @@ class ObserverApp(Identity):
                 await trio.serve_listeners(talk, listeners, handler_nursery=connections)
 
         If your server is an actor, or runs in one, and only this actor is restarted, the pages ask again until the next
-        server answers. Otherwise they show that the program is over. A live page that is asked for later, through a
-        connection that is still open, ends at once, until the block is entered again.
+        server answers. Otherwise they show that the program has ended, and stay like that until they are reloaded. That
+        goes for a server in a plain nursery, too: if you start it again yourself, the block can't know that you will.
+        A live page that is asked for later, through a connection that is still open, ends at once, until the block is
+        entered again.
 
         `trioreg.observer.serve` and `trioreg.observer.Observer` do it by themselves. Entering and leaving are not
         checkpoints. Leaving costs as much as there are live pages, at most 32.

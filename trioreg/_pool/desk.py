@@ -85,6 +85,11 @@ class Desk:
         self.is_closed = False
         self.crashes = 0
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no worker will be handed out any more: callers get `NotRunning`."""
+        return self.is_closed or not self._is_accepting()
+
     # A caller comes
 
     async def check_out(self, key: Hashable, check: Callable[[], object] | None = None) -> Worker:

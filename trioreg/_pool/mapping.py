@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Hashable, Iterable, Sized
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
 
 from .._actors import Actor
-from .._runtime import require_sync, run_user, sync_result
-from .._tasks import Outcome, TaskStream, open_stream
+from .._runtime import NotRunning, require_sync, run_user, sync_result
+from .._tasks import Outcome, StreamBlock, TaskStream, open_stream
 from .call_options import NO_KEY, take_options
 from .core import PoolCore
 
@@ -117,7 +117,7 @@ class PoolMap(PoolCore[A]):
             ordered: Whether the results come in the order of the items. If not, they come as they are ready.
             on_error: What happens when a call raises an `Exception`. ``"raise"``: the error ends the stream, and leaves
                 the block. ``"return"``: the result of that item is a `Failed`, the result of any other item is a
-                `Done`, and the stream goes on.
+                `Done`, and the stream goes on. The end of the pool is no result: it ends the stream with `NotRunning`.
             buffer: How many results may wait while other items are in work, as for `open_stream`.
             max_concurrency: How many items may be in work or in line at once; by default as many as there are workers
                 now.
@@ -138,19 +138,21 @@ class PoolMap(PoolCore[A]):
         take_options(dict(options))  # it checks them
         if (key is None) == (self._settings.strategy == "by_key"):
             self._check_key(NO_KEY if key is None else key)
-        places = self._running_desk().places
+        desk = self._running_desk()
         self._settings.handlers.find(method, (None,), {})  # a wrong one would be the failure of each item
         call: Callable[..., Awaitable[Any]] = self.call
-        return _open_map(
+        block = _open_map(
             partial(call, method, **options),
             items,
-            max_concurrency=len(places) if max_concurrency is None else max_concurrency,
+            max_concurrency=len(desk.places) if max_concurrency is None else max_concurrency,
             ordered=ordered,
             on_error=on_error,
             buffer=buffer,
             key=key,
             on_progress=on_progress,
         )
+        block.end_at(lambda error: isinstance(error, NotRunning) and desk.is_over)
+        return block
 
 
 def _open_map(
@@ -163,7 +165,7 @@ def _open_map(
     buffer: int | None,
     key: KeyOf | None,
     on_progress: Progress | None,
-) -> AbstractAsyncContextManager[TaskStream[Any]]:
+) -> StreamBlock:
     """A stream of the results of ``call(item)``, with the key of the item if there is a function for that."""
     if key is not None:
         require_sync("key", key)
@@ -190,4 +192,5 @@ def _open_map(
         count()
         return result
 
-    return open_stream(work, items, max_concurrency=max_concurrency, ordered=ordered, on_error=on_error, buffer=buffer)
+    block = open_stream(work, items, max_concurrency=max_concurrency, ordered=ordered, on_error=on_error, buffer=buffer)
+    return cast("StreamBlock", block)

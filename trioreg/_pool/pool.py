@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar,
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled, enable_ki_protection
 
 from .._actors import CAST, Actor, ActorRef, Reply
-from .._runtime import ActorExited, NotRunning, show_methods_as
+from .._runtime import ActorExited, NotRunning, TrioregError, show_methods_as
 from .call_options import NO_KEY, take_options
 from .claim import Claim
 from .mapping import PoolMap
@@ -157,7 +157,8 @@ class Pool(PoolMap[A]):
 
         Raises:
             ActorExited: The worker ended before it answered. If the method crashed it, that error is the ``__cause__``.
-            PoolFull: No worker is free, and ``queue_limit`` callers wait already.
+            PoolFull: No worker is free, and ``queue_limit`` callers wait already. If that is so at a further try, the
+                `ActorExited` of the last try is the ``__cause__``.
             NotRunning: No supervisor runs the pool (any more).
             CallCycle: A worker calls its own pool, and no worker can become free before this call ends: all of them
                 wait, directly or through other actors, for this one. Or the task that makes the call has claimed all
@@ -175,14 +176,23 @@ class Pool(PoolMap[A]):
         except NotRunning:
             await checkpoint_if_cancelled()
             raise
+        last: ActorExited | None = None
         while True:
-            worker = await desk.check_out(key, partial(self._settings.handlers.find, method, args, kwargs))
+            try:
+                worker = await desk.check_out(key, partial(self._settings.handlers.find, method, args, kwargs))
+            except TrioregError as error:
+                if last is not None and error.__cause__ is None:
+                    error.__cause__ = last
+                raise
+            finally:
+                last = None  # its traceback leads to this frame
             try:
                 return await cast("ActorRef[Any]", worker.cell.ref).call(method, *args, **kwargs)
             except ActorExited as error:
                 if retries <= 0 or error.ref is not worker.cell.ref or (error.was_begun and not idempotent):
                     raise
                 retries -= 1
+                last = error
             finally:
                 try:
                     desk.give_back(worker)

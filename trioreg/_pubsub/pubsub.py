@@ -151,7 +151,7 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
         if is_plain and len(audience) == 1:
             self._keep_direct(topic, changes, audience)
         # Before the first subscriber is told: one that joins meanwhile, in `where` or a `__del__`, is greeted with it.
-        undo = self._retained.keep(current_run(), topic, message) if retain else None
+        undo = self._retained.keep(current_run(), topic, message, is_tried=where is not None) if retain else None
         try:
             reached = tell_now(chosen(audience, excluded, where), message)
         except BaseException:
@@ -194,7 +194,7 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
         self._check(topic, exclude, where)
         await checkpoint()
         audience, excluded = self._prepare(topic, exclude, where)
-        undo = self._retained.keep(current_run(), topic, message) if retain else None
+        undo = self._retained.keep(current_run(), topic, message, is_tried=where is not None) if retain else None
         try:
             if where is not None:
                 # First choose, then tell: if `where` raises, no subscriber is told.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from trio.lowlevel import checkpoint
 
@@ -18,29 +18,60 @@ KEPT_PER_TURN = 200
 """How many retained messages the entry of a pattern looks at before other tasks run."""
 
 
+NOTHING: Any = object()
+
+
+class _Tried:
+    """A message whose publication may fail while others are published.
+
+    Attributes:
+        message: The message.
+        undone_to: What was retained before it, if its publication has failed. `NOTHING` if there was nothing. None
+            until then.
+    """
+
+    __slots__ = ("message", "undone_to")
+
+    def __init__(self, message: Any) -> None:
+        self.message = message
+        self.undone_to: object = None
+
+
 class Retained(Generic[K, M]):
     """The retained messages of one Trio run."""
 
     __slots__ = ("_messages", "_run")
 
     def __init__(self) -> None:
-        self._messages: dict[K, M] = {}
+        # A message is in it as it is, or in a `_Tried`.
+        self._messages: dict[K, Any] = {}
         self._run: Run | None = None
 
-    def keep(self, run: Run, topic: K, message: M) -> Callable[[], None]:
-        """Keep a message as the last one of its topic. Returns what undoes that."""
+    def keep(self, run: Run, topic: K, message: M, *, is_tried: bool) -> Callable[[], None]:
+        """Keep a message as the last one of its topic. Returns what undoes that.
+
+        ``is_tried`` says that other messages may be published before this one can fail.
+        """
         if self._run is not run:
             self._messages = {}  # those of a run that has ended
             self._run = run
         messages = self._messages
-        before = [messages[topic]] if topic in messages else []
-        messages[topic] = message
+        before = messages.get(topic, NOTHING)
+        kept: Any = _Tried(message) if is_tried else message
+        messages[topic] = kept
 
         def undo() -> None:
-            if topic in messages and messages[topic] is message:  # else there is a later one
+            if is_tried:
+                kept.undone_to = before
+            if messages.get(topic, NOTHING) is not kept:  # there is a later one
+                return
+            last = before
+            while type(last) is _Tried and last.undone_to is not None:
+                last = last.undone_to
+            if last is NOTHING:
                 del messages[topic]
-                if before:
-                    messages[topic] = before[0]
+            else:
+                messages[topic] = last
 
         return undo
 
@@ -51,13 +82,17 @@ class Retained(Generic[K, M]):
         del self._messages[topic]
         return True
 
-    def of_run(self, run: Run) -> dict[K, M]:
-        """The messages of a run, by their topics. Only to be read."""
+    def of_run(self, run: Run) -> dict[K, Any]:
+        """The topics of a run that have a message. (The values are for this file only.)"""
         return self._messages if self._run is run and not run.is_over else {}
 
     def all(self) -> list[tuple[K, M]]:
         """All messages with their topics, as they are now."""
-        return [] if self._run is None or self._run.is_over else list(self._messages.items())
+        return (
+            []
+            if self._run is None or self._run.is_over
+            else [(topic, message_of(kept)) for topic, kept in list(self._messages.items())]
+        )
 
     def of(self, topic: K | Wildcard) -> list[M]:
         """The messages for a new subscriber. For a pattern, the cost grows with all topics that have one."""
@@ -66,9 +101,14 @@ class Retained(Generic[K, M]):
         if self._run is None or self._run.is_over:
             return []
         try:
-            return [self._messages[topic]]
+            return [message_of(self._messages[topic])]
         except KeyError:
             return []
+
+
+def message_of(kept: Any) -> Any:
+    """The message that is kept."""
+    return kept.message if type(kept) is _Tried else kept
 
 
 async def those_that_match(pattern: Wildcard, kept: Sequence[tuple[object, M]]) -> list[M]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, cast, get_or
 
 import attrs
 
-from .._actors import Actor, type_of
+from .._actors import Actor, Address, type_of
 from .._registry import Via
 from .._runtime import is_generator, require_number
 from .backoff import Backoff
@@ -162,7 +162,8 @@ class ChildSpec(Generic[T_co]):
             except TypeError:
                 raise TypeError(f"id must be hashable: {id!r}") from None
         if name is not None and not isinstance(name, Via):
-            raise TypeError(f"name must come from Registry.via(), not {name!r}")
+            hint = name._instead_of_naming if isinstance(name, Address) else ""
+            raise TypeError(f"name must come from Registry.via(), not {name!r}{hint}")
         # What is given as None becomes what it means: the spec shows what holds.
         if restart is None:
             restart = kind.restart

@@ -166,6 +166,7 @@ class _Address(Address[A_co]):
     __slots__ = ("_key", "_on_demand", "_table")
 
     _instead_of_pickling: ClassVar[str] = "it leads to an actor of this process; pickle its key"
+    _instead_of_naming: ClassVar[str] = ": send a message to it instead, the first one starts the actor"
 
     def __init__(self, on_demand: OnDemand[Any, Any], key: Hashable) -> None:
         try:

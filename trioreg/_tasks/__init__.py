@@ -5,8 +5,8 @@ Read first: `open_stream.py` (what a user calls), then `stream.py` (how the item
 This wing never leaves a task behind when the block of a stream ends. Other wings import from here, not from the files.
 """
 
-from .open_stream import open_stream
+from .open_stream import StreamBlock, open_stream
 from .outcome import Done, Failed, Outcome
 from .stream import TaskStream
 
-__all__ = ["Done", "Failed", "Outcome", "TaskStream", "open_stream"]
+__all__ = ["Done", "Failed", "Outcome", "StreamBlock", "TaskStream", "open_stream"]

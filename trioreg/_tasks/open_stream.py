@@ -156,6 +156,10 @@ class StreamBlock(AsyncBlock, AbstractAsyncContextManager["TaskStream[Any]"]):
         self._nursery: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._scope: trio.CancelScope
 
+    def end_at(self, is_end: Callable[[Exception], bool]) -> None:
+        """Also with ``on_error="return"``, an error for which ``is_end`` is True is to end the stream."""
+        self._stream._ends_at = is_end
+
     @enable_ki_protection
     async def __aenter__(self) -> TaskStream[Any]:
         if self._nursery is not None:

@@ -59,6 +59,7 @@ class TaskStream(Identity, AsyncIterator[E_co]):
     __slots__ = (
         "_ahead",
         "_consumers",
+        "_ends_at",
         "_feeder",
         "_is_closed",
         "_is_exhausted",
@@ -84,6 +85,7 @@ class TaskStream(Identity, AsyncIterator[E_co]):
         self._late: list[Exception] = []  # errors of items that were cancelled as well
         self._is_exhausted = False
         self._is_closed = False
+        self._ends_at: Callable[[Exception], bool] | None = None
         self._feeder = ParkingLot()
         self._consumers = ParkingLot()
 
@@ -210,7 +212,7 @@ class TaskStream(Identity, AsyncIterator[E_co]):
         try:
             is_async, value = await _call(async_fn, item)
         except Exception as error:
-            if not self._returns_errors:
+            if not self._returns_errors or (self._ends_at is not None and self._ends_at(error)):
                 raise
             return Failed(item, error)
         except BaseExceptionGroup as group:
