@@ -73,16 +73,14 @@ async def test_a_listener_that_updates_a_subscription_that_then_can_not_begin_le
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rooms: PubSub[str, int] = PubSub("rooms")
-    async with rooms.subscribe("lobby"):
-        pass
-    insert = rooms._names.insert
+    insert = type(rooms._names).insert
 
-    def inserted(owner: Any, topic: Any, subscription: Any) -> int:
-        insert(owner, topic, subscription)
+    def inserted(names: Any, owner: Any, topic: Any, subscription: Any) -> None:
+        insert(names, owner, topic, subscription)
         rooms.update_value("lobby", lambda _: "new")
         raise SystemExit
 
-    monkeypatch.setattr(type(rooms._names), "insert", lambda _, *args: inserted(*args))
+    monkeypatch.setattr(type(rooms._names), "insert", inserted)
     with pytest.raises(SystemExit):
         async with rooms.subscribe("lobby"):
             pass
