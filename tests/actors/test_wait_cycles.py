@@ -11,7 +11,7 @@ from support.secret_agent import SecretAgent
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, ActorExited, ActorRef, CallCycle, raises
+from trioreg import Actor, ActorExited, ActorRef, CallCycle, ChildSpec, Exit, Registry, open_supervisor, raises
 
 
 async def test_an_actor_that_waits_for_its_own_stop_is_refused(autojump_clock: MockClock) -> None:
@@ -204,3 +204,34 @@ async def test_a_background_task_may_wait_for_room_in_the_mailbox_of_its_actor(a
         ref = await supervisor.start_child(Beside)
         await wait_all_tasks_blocked()
         assert await ref.call(Beside.read) == [0, 1, 2, 3, 4]
+
+
+async def test_an_actor_may_wait_for_another_one_whose_wait_for_its_name_is_being_cancelled(
+    autojump_clock: MockClock,
+) -> None:
+    class Patient(Actor):
+        async def ask_the_next(self) -> None:
+            with scope:
+                await names.via("leader", wait=True).call(Patient.answer)
+
+        def answer(self) -> str:
+            return "answered"
+
+    class Leader(Actor):
+        async def on_stop(self, exit: Exit) -> None:
+            await trio.sleep(1)
+            scope.cancel()
+            got.append(await patient.call(Patient.answer))
+
+    names: Registry[str, None] = Registry("names")
+    scope = trio.CancelScope()
+    got: list[str] = []
+    async with open_supervisor() as supervisor, trio.open_nursery() as nursery:
+        patient = await supervisor.start_child(Patient)
+        leader = await supervisor.start_child(ChildSpec(Leader, name=names.via("leader"), restart="temporary"))
+        nursery.start_soon(leader.stop)
+        await wait_all_tasks_blocked()
+        await patient.call(Patient.ask_the_next)
+        await leader.wait()
+        assert got == ["answered"]
+        supervisor.stop()

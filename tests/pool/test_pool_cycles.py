@@ -654,3 +654,103 @@ async def test_a_claim_that_is_over_does_not_count(autojump_clock: MockClock) ->
         await wait_all_tasks_blocked()
         await use(pool, "call")
         assert trio.current_time() == 4
+
+
+class Resizer(Actor):
+    """An actor whose changes of the size can be cancelled."""
+
+    def __init__(self, scope: trio.CancelScope) -> None:
+        self.scope = scope
+
+    async def resize(self, pool: Pool[Any], size: int) -> None:
+        with self.scope:
+            await pool.resize(size)
+
+    def answer(self) -> str:
+        return "answered"
+
+
+class Canceller(Asker):
+    """A worker that cancels the change of the size, and asks the actor in the same step."""
+
+    async def cancel_and_ask(self, scope: trio.CancelScope, resizer: ActorRef[Resizer]) -> str:
+        await trio.sleep(1)
+        scope.cancel()
+        return await resizer.call(Resizer.answer)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+async def test_a_worker_may_wait_for_an_actor_whose_change_of_the_size_is_being_cancelled(
+    place: int, autojump_clock: MockClock
+) -> None:
+    scope = trio.CancelScope()
+    got: list[str] = []
+    async with open_pool(Canceller, NO_POOLS, size=3) as pool, open_supervisor() as supervisor:
+        resizer = await supervisor.start_child(Resizer, scope)
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def work() -> None:
+                async with pool.claim(), pool.claim() as second, pool.claim() as third:
+                    worker = (second, third)[place]
+                    got.append(await worker.call(Canceller.cancel_and_ask, scope, resizer))
+
+            await wait_all_tasks_blocked()
+            await resizer.call(Resizer.resize, pool, 1)
+        assert got == ["answered"]
+        supervisor.stop()
+
+
+async def test_a_worker_may_wait_for_an_actor_whose_turn_to_change_the_size_is_being_cancelled(
+    autojump_clock: MockClock,
+) -> None:
+    scope = trio.CancelScope()
+    got: list[str] = []
+    async with open_pool(Canceller, NO_POOLS, size=2) as pool, open_supervisor() as supervisor:
+        first = await supervisor.start_child(Resizer, trio.CancelScope())
+        second = await supervisor.start_child(Resizer, scope)
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def work() -> None:
+                async with pool.claim(), pool.claim() as worker:
+                    got.append(await worker.call(Canceller.cancel_and_ask, scope, second))
+
+            await wait_all_tasks_blocked()
+            nursery.start_soon(first.call, Resizer.resize, pool, 1)
+            await wait_all_tasks_blocked()
+            await second.call(Resizer.resize, pool, 2)
+        assert got == ["answered"]
+        supervisor.stop()
+
+
+async def test_a_worker_that_is_to_leave_may_not_wait_for_the_actor_that_another_one_has_just_woken(
+    autojump_clock: MockClock,
+) -> None:
+    """The actor goes on to wait for this worker."""
+
+    class Last(Asker):
+        async def ask_as_the_other_leaves(self, resizer: ActorRef[Resizer]) -> str:
+            await trio.sleep(1)
+            places[1].gone.set()
+            try:
+                return await resizer.call(Resizer.answer)
+            except CallCycle:
+                return "refused"
+
+    got: list[str] = []
+    async with open_pool(Last, NO_POOLS, size=3) as pool, open_supervisor() as supervisor:
+        assert pool._engine is not None
+        places = list(pool._engine.desk.places)
+        resizer = await supervisor.start_child(Resizer, trio.CancelScope())
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def work() -> None:
+                async with pool.claim(), pool.claim(), pool.claim() as worker:
+                    got.append(await worker.call(Last.ask_as_the_other_leaves, resizer))
+
+            await wait_all_tasks_blocked()
+            await resizer.call(Resizer.resize, pool, 1)
+        assert got == ["refused"]
+        supervisor.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -13,9 +14,10 @@ from support.finalizers import Cyclic
 from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Actor, Feed, Registered, Registry, Unregistered
+from trioreg import Actor, Feed, NotRegistered, Registered, Registry, Unregistered
 from trioreg._registry import names as names_module
 from trioreg._registry import registration
+from trioreg._registry.changes import Changes
 from trioreg._registry.entry import new_entry
 
 pytestmark = pytest.mark.usefixtures("no_collection")
@@ -179,3 +181,89 @@ async def test_a_cast_to_all_by_a_finalizer_is_sent_after_the_collection(autojum
         assert [clerk.statistics().queued for clerk in clerks] == [0, 0]
         await wait_all_tasks_blocked()
         assert noted == ["collected", "collected"]
+
+
+# In the middle of a change of a value
+
+
+def once_as_an_entry_is_made(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
+    """As if the collector ran just where the new entry is made."""
+
+    def made(cls: Any, parts: Any) -> Any:
+        monkeypatch.undo()
+        action()
+        return new_entry(cls, parts)
+
+    monkeypatch.setattr(names_module, "new_entry", made)
+
+
+async def test_a_value_that_is_updated_as_a_finalizer_gives_its_name_back_is_of_no_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names: Registry[str, int] = Registry("names")
+    me = names.register("counter", 1)
+    once_as_an_entry_is_made(monkeypatch, lambda: names.unregister("counter", owner=me))
+    with pytest.raises(NotRegistered):
+        names.update_value("counter", lambda value: value + 1)
+    assert names.count() == 0
+
+
+async def test_a_name_that_is_taken_again_as_a_finalizer_gives_it_back_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names: Registry[str, int] = Registry("names")
+    me = names.register("user", 1)
+    once_as_an_entry_is_made(monkeypatch, lambda: names.unregister("user", owner=me))
+    assert names.take("user", 2) is None
+    assert names.lookup("user") == [(me, 2)]
+    assert names.keys(me) == ["user"]
+
+
+@pytest.mark.parametrize("keys", ["unique", "duplicate"])
+async def test_an_amount_that_is_added_as_a_finalizer_gives_the_key_back_is_of_no_key(
+    keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: Registry[str, int] = Registry("names", keys=keys, totals=True)
+    me = names.register("bytes", 1)
+    once_as_an_entry_is_made(monkeypatch, lambda: names.unregister("bytes", owner=me))
+    with pytest.raises(NotRegistered):
+        names.add("bytes", 1)
+    assert names.count() == names.total("bytes") == 0
+
+
+async def test_an_amount_that_a_finalizer_adds_in_between_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    names: Registry[str, int] = Registry("names", totals=True)
+    me = names.register("bytes", 1)
+    once_as_an_entry_is_made(monkeypatch, lambda: names.add("bytes", 10, owner=me))
+    assert names.add("bytes", 100) == 111
+    assert names.total("bytes") == 111
+
+
+async def test_a_name_that_a_finalizer_gives_back_while_a_selection_notes_its_new_value_does_not_come_back(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    names: Registry[str, int] = Registry("names")
+    me = names.register("counter", 1)
+    record = Changes[str, int].record
+
+    def recorded(*args: Any) -> None:
+        monkeypatch.undo()
+        record(*args)
+        names.unregister("counter", owner=me)
+
+    for number in range(5000):
+        names.register(f"other {number}", 0)
+    found: list[object] = []
+
+    async def select() -> None:
+        found.extend(await names.select())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(select)
+        while not names._names.selections:
+            await trio.lowlevel.checkpoint()
+        monkeypatch.setattr(Changes, "record", recorded)
+        with pytest.raises(NotRegistered):
+            names.update_value("counter", lambda value: value + 1)
+        assert names.lookup("counter") == []
+    assert len(found) == 5000

@@ -22,6 +22,7 @@ from .crash_details import CrashDetails, crash_details
 from .current import current, current_cell, receive, send_after, send_every
 from .deadlock import (
     begin_wait,
+    check_for_cycle,
     kept_busy_by,
     needs_name,
     waiting_for,
@@ -45,7 +46,7 @@ from .ref import ActorRef, ActorState, ActorStatistics, Address
 from .results import await_many, race
 from .round import ask_round
 from .timer import Timer
-from .wait_graph import EndsBelow, Node, RoomWait, StartWait, Wait, YieldingWait
+from .wait_graph import EndsBelow, Node, RoomWait, SleepingWait, StartWait, Wait, WaitUntil, YieldingWait
 from .waiting import Waiting, WaitingKind, waiting_for_actor, waits_for
 from .watched_message import Message
 
@@ -79,9 +80,11 @@ __all__ = [
     "Reference",
     "Reply",
     "RoomWait",
+    "SleepingWait",
     "StartWait",
     "Timer",
     "Wait",
+    "WaitUntil",
     "Waiting",
     "WaitingKind",
     "WhyLeft",
@@ -95,6 +98,7 @@ __all__ = [
     "begin_wait_for_any",
     "beside",
     "cast_to_all",
+    "check_for_cycle",
     "crash_details",
     "current",
     "current_cell",

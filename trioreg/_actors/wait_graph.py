@@ -156,6 +156,20 @@ class RoomWait(SleepingWait):
     kind = "room"
 
 
+class WaitUntil(Wait):
+    """A wait that is over as soon as ``is_over`` says so. The task that waits may not have had its turn yet."""
+
+    __slots__ = ("_is_over",)
+
+    def __init__(self, target: Owner, waits: dict[Wait, None] | None, is_over: Callable[[], bool]) -> None:
+        super().__init__(target, waits)
+        self._is_over = is_over
+
+    @property
+    def node(self) -> Node | None:
+        return None if self._is_over() else super().node
+
+
 class YieldingWait(Wait):
     """A wait that can do without its target: it gives way to a later wait that would close a cycle with it.
 

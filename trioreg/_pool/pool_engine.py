@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import ENDED, begin_wait_for_any, kept_busy_by, resume, waiting_for
+from .._actors import ENDED, WaitUntil, begin_wait_for_any, check_for_cycle, kept_busy_by, resume
 from .._runtime import KILLED, SafeLogger, Turnstile, current_run
 from .._supervision import Engine, RestartIntensity
 from .desk import Desk
@@ -50,6 +50,7 @@ class PoolEngine(Engine):
         self._ends = Turnstile()  # very many workers that leave end a few at a time
         self._resizer: Node | None = None  # the actor that changes the size now
         self._awaited: list[Place] = []  # the places whose workers that change waits for
+        self._sleep: tuple[Task, Place] | None = None  # the task that changes the size, and the worker it sleeps for
         self.desk = Desk(settings, lambda: self._lifecycle.is_accepting)
 
     async def _keep_children(self, specs: list[ChildSpec], on_started: Callable[[], object]) -> None:
@@ -152,14 +153,20 @@ class PoolEngine(Engine):
         for place in self._awaited:
             self._refuse_own_claim(place)
         note = f"the size of the pool {self._pool.name!r} is being changed, and that waits for this worker to leave"
-        wait = begin_wait_for_any(lambda: [self._resizer], current_task(), note)
+        task, wait = current_task(), None
+
+        def blockers() -> list[Node | None]:
+            # A task that has its turn, or is being cancelled, does not sleep any more: it waits for no worker.
+            return [None] if wait is not None and task.custom_sleep_data is None else [self._resizer]
+
+        wait = begin_wait_for_any(blockers, task, note)
         try:
             await self._resizing.acquire()
         finally:
             if wait is not None:
                 wait.end_wait()
         try:
-            self._resizer = kept_busy_by(current_task())
+            self._resizer = kept_busy_by(task)
             yield
         finally:
             self._resizer = None
@@ -175,7 +182,7 @@ class PoolEngine(Engine):
                 if leaving is not None:  # a wait for it was cancelled, and it has the name still
                     self.desk.set_growing(False)
                     with self._waiting_for(leaving):
-                        await leaving.gone.wait()
+                        await self._sleep_until_gone(leaving)
                     self._awaited.clear()
                 place, spec = Place(number), self._settings.spec(number)
                 begun.append((place, spec))
@@ -223,15 +230,35 @@ class PoolEngine(Engine):
                 self._lifecycle.fail(error)  # some have left already
                 raise
             for place in leaving:
-                await place.gone.wait()
+                await self._sleep_until_gone(place)
 
     def _waiting_for(self, place: Place) -> AbstractContextManager[None]:
         """A block in which the caller waits until the worker of a place has left. `CallCycle` if that could not end."""
         self._refuse_own_claim(place)
         life = None if place.child is None else place.child.life
-        wait = nullcontext() if life is None else waiting_for(life, current_task())
+        is_over = self._is_giving_up
+        wait = nullcontext() if life is None else WaitUntil(life.ref, check_for_cycle(life, current_task()), is_over)
         self._awaited.append(place)
         return wait
+
+    async def _sleep_until_gone(self, place: Place) -> None:
+        task = current_task()
+        self._sleep = task, place
+        try:
+            task.custom_sleep_data = place
+            await place.gone.wait()
+        finally:
+            self._sleep = None
+
+    def _is_giving_up(self) -> bool:
+        """Whether the task that changes the size is being cancelled, and has not had its turn yet.
+
+        If it is woken because one worker has left, it goes on to wait for the next one.
+        """
+        if self._sleep is None:
+            return False
+        task, place = self._sleep
+        return task.custom_sleep_data is not place and not place.gone.is_set()
 
     def _refuse_own_claim(self, place: Place) -> None:
         error = cycle_of_claims((place,), current_task())

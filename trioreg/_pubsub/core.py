@@ -82,26 +82,37 @@ class PubSubCore(Identity, Generic[K, M]):
     def _remove(self, owner: Owner, topic: K | Wildcard, subscription: Subscription) -> None:
         """Undo `_insert`, as far as it has come."""
         for number, entry in self._names.entries_of(owner, topic):
-            if entry.value is subscription:
+            if entry.value is subscription.latest():
                 self._names.delete(owner, topic, number)
         if isinstance(topic, Wildcard) and topic not in self._registry:
             self._wildcards.remove(topic)
 
     def _replace(
-        self, owner: Owner, topic: K | Wildcard, changes: Sequence[tuple[int, Subscription, Subscription]]
-    ) -> None:
-        """Put other subscriptions in the place of some: each with its number. Watchers see an end and a beginning."""
+        self, owner: Owner, topic: K | Wildcard, changes: Sequence[tuple[int, Entry[Subscription], object]]
+    ) -> int:
+        """Give some subscriptions other values: for each its number, its entry and the new value. Returns how many have
+        it: a `__del__` may end one meanwhile. Watchers see an end and a beginning."""
         names = self._names
         assert names.notifier is not None  # it has the listener that ends subscriptions
         require_room()  # to tell of it
+        changed = 0
         try:
-            for number, old, new in changes:
-                events = Unregistered(self.name, topic, owner, old), Registered(self.name, topic, owner, new)
-                names.replace(owner, topic, number, new)
-                old.successor = new  # before the event of its end: the feed goes on
-                names.notifier.posted += events
+            for number, entry, value in changes:
+                old: Subscription | None = entry.value
+                while old is not None:
+                    new = old.with_value(value)
+                    events = Unregistered(self.name, topic, owner, old), Registered(self.name, topic, owner, new)
+                    # No call behind it until the events are posted, or a `__del__` could post the end of the new one.
+                    if names.replace(owner, topic, number, new, entry) is not None:
+                        old.successor = new  # before the event of its end: the feed goes on
+                        names.notifier.posted += events
+                        changed += 1
+                        break
+                    entries = [each for other, each in names.entries_of(owner, topic) if other == number]
+                    entry, old = (entries[0], entries[0].value) if entries else (entry, None)
         finally:
             names.deliver_posted()  # only now: an instrument is the user's code, and may end some
+        return changed
 
     def _require_run(self) -> None:
         """Bind the PubSub to the current Trio run. `RuntimeError` outside of Trio, and while another run uses it."""

@@ -240,12 +240,11 @@ class Subscribing(PubSubCore[K, M]):
             for number, entry in names.entries_of(owner, topic)
         }
         changes = [
-            (number, entry.value, entry.value.with_value(values[number]))
+            (number, entry, values[number])
             for number, entry in names.entries_of(owner, topic)
             if number in values  # `fn` is the user's code: it may have ended some, or begun others
         ]
-        self._replace(owner, topic, changes)
-        return len(changes)
+        return self._replace(owner, topic, changes)
 
 
 class SubscribedBlock(AsyncBlock, AbstractAsyncContextManager[Feed[M] | None], Generic[M]):

@@ -71,12 +71,16 @@ class Subscription:
         assert to is not None
         return Subscription(to, value, self.waits)
 
-    def lives_on(self) -> bool:
-        """Whether another one has taken its place, and is still in the tables."""
+    def latest(self) -> Subscription:
+        """The one that is in its place now: itself, if no other has taken it."""
         latest = self
         while latest.successor is not None:
             latest = latest.successor
-        return latest.is_open
+        return latest
+
+    def lives_on(self) -> bool:
+        """Whether another one has taken its place, and is still in the tables."""
+        return self.latest().is_open
 
     def end(self) -> None:
         """It is out of the tables: nothing more comes. What has come before can still be received."""

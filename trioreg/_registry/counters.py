@@ -54,14 +54,16 @@ class Counters(RegistryCore[K, V]):
         require_hashable("key", key)
         require_summand("amount", amount)
         owner = self._names.writable_owner(owner)
-        for number, entry in self._names.entries_of(owner, key, at_most=1):
+        while held := self._names.entries_of(owner, key, at_most=1):
+            ((number, entry),) = held
             try:
                 new = cast("V", cast("Any", entry.value) + amount)
             except OverflowError:
                 raise ValueError(f"the new value must be finite: {entry.value!r} + {amount!r} is too large") from None
             require_summand("value", new)
-            self._names.replace(owner, key, number, new)
-            return new
+            if self._names.replace(owner, key, number, new, entry) is not None:
+                return new
+            # A `__del__` has just changed the value, or removed it: look again.
         raise NotRegistered(self.name, key, owner)
 
     def _totals(self, operation: str) -> Totals[K]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import STOPPING, Address, waiting_for
+from .._actors import STOPPING, Address, SleepingWait, waiting_for
 from .._runtime import ActorExited, NotRegistered, shown_whole
 from .class_of_holder import as_actor
 from .watching import wait_for_holder
@@ -129,5 +129,5 @@ class WaitingNameAddress(NameAddress[K, V, A]):
     async def _wait_for_another(self, ref: ActorRef[Any]) -> None:
         # To wait for a name is to wait for its owner to end. A cycle of such waits raises `CallCycle`, like any other.
         cell = ref._cell
-        with nullcontext() if cell is None else waiting_for(cell, current_task()):
+        with nullcontext() if cell is None else waiting_for(cell, current_task(), SleepingWait):
             await self._names.open_notifier().wait_registered(self.key)

@@ -174,30 +174,50 @@ class Names(BoundTables[K, V]):
             self._deliver_events(self.notifier)
         return removed
 
-    def replace(self, owner: Owner, key: K, number: int, value: V) -> None:
-        """Change the value of one entry of an owner. The entry must be there."""
+    def replace(
+        self, owner: Owner, key: K, number: int, value: V, instead_of: Entry[V] | None = None
+    ) -> Entry[V] | None:
+        """Change the value of one entry of an owner. Returns the entry that was there.
+
+        None, and nothing has changed, if it is gone, or if it is not ``instead_of``: a `__del__` was quicker.
+        """
         if self.totals is not None or self.selections:
             require_room()  # for what comes behind the change
         new: Entry[V] = new_entry(Entry, (owner, value))
-        table: Any
-        place: Any
-        if self.unique:
-            table, place = self.table_of(key), key
-        else:
-            table, place = self.duplicate[self.partition_of(owner, key)].table[key], number
-        old: Entry[V] = table[place]
+        table, place = self._place_of(owner, key, number)
+        # From here on no call: the garbage collector may run there, and a `__del__` that removes the entry.
+        if place not in table:
+            return None
+        old = table[place]
+        if old[0] is not owner or (instead_of is not None and old is not instead_of):
+            return None
         if self.selections:
             self._record_change(key, old, new)
         try:
+            if self.selections:
+                table, place = self._place_of(owner, key, number)
+                if place not in table or table[place] is not old:
+                    self._record_change(key, new, table.get(place))
+                    return None
             table[place] = new
         except BaseException:
-            self._undo_record(key, old, new)  # the key's `__eq__` raised
+            self._undo_record(key, old, new)  # the key's `__eq__` raised, or there is no memory
             raise
         if self.totals is not None:
             try:
                 self.totals.add(self, key, value, instead_of=old)
             except BaseException:
                 self.totals.recount(self)  # the change itself is done
+        return old
+
+    def _place_of(self, owner: Owner, key: K, number: int) -> tuple[dict[Any, Entry[V]], K | int]:
+        """The dict that has an entry in it, as long as it is there, and the entry's place in it."""
+        if self.unique:
+            return self.table_of(key), key
+        groups = self.duplicate[self.partition_of(owner, key)].table
+        if key not in groups:
+            return {}, number
+        return groups[key], number  # no call in between
 
     def hand_over(self, key: K, owner: Owner, to: Owner, value: V, exit: Exit | None = None) -> bool:
         """Give a unique key of ``owner`` to another owner. At every moment it has exactly one.

@@ -155,6 +155,7 @@ class Notifier(Generic[K, V]):
             return Abort.SUCCEEDED
 
         waiters[task] = None
+        task.custom_sleep_data = waiters  # as long as it sleeps
         try:
             await wait_task_rescheduled(abort)
         except BaseException:

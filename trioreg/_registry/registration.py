@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any, TypeVar, cast, overload
+from typing import Any, TypeVar, overload
 
 import trio
 from trio.lowlevel import checkpoint_if_cancelled, enable_ki_protection
@@ -287,10 +287,10 @@ class Registration(RegistryCore[K, V]):
             new = sync_result("fn", fn, run_user(fn, entry.value))
             if names.totals is not None:
                 require_summand("value", new)
-            if owner._token(names, key) == number:
-                old = cast("Entry[V]", names.entry(key)).value
-                names.replace(owner, key, number, new)
-                return new, old
+            while [each for each, _ in names.entries_of(owner, key)] == [number]:
+                old = names.replace(owner, key, number, new)
+                if old is not None:
+                    return new, old.value
         raise NotRegistered(self.name, key, owner)
 
     @enable_ki_protection
@@ -383,9 +383,10 @@ class Registration(RegistryCore[K, V]):
                 names.insert(owner, key, value)
                 return None
             if entry.owner is owner:
-                for number, _ in names.entries_of(owner, key):
-                    names.replace(owner, key, number, value)
-                return None
+                held = names.entries_of(owner, key)
+                if not held or names.replace(owner, key, held[0][0], value) is not None:
+                    return None
+                continue  # a `__del__` has just given it back: look again
             if cls is not None:
                 as_actor(entry.owner, cls, key, self.name)  # before anything changes
             if names.hand_over(key, entry.owner, owner, value):
