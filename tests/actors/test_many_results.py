@@ -248,6 +248,26 @@ async def test_a_race_of_which_all_wait_for_the_racer_is_a_call_cycle(
     assert isinstance(exits[0 if is_racer_last else 2].error, CallCycle)
 
 
+async def test_a_function_that_one_of_many_awaited_functions_waits_for_is_a_call_cycle(
+    autojump_clock: MockClock,
+) -> None:
+    refs: list[Any] = []
+
+    async def waits_for_all() -> list[float]:
+        await trio.sleep(0.5)
+        return await await_many(refs[1:])
+
+    async def waits_for_the_first() -> None:
+        await trio.sleep(1)
+        await refs[0].wait()
+
+    async with supervised() as supervisor:
+        for function in (waits_for_all, Job(3), waits_for_the_first):
+            refs.append(await supervisor.start_child(function, restart="temporary"))
+        exit = await refs[2].wait()
+    assert isinstance(exit.error, CallCycle)
+
+
 async def test_a_function_that_waits_for_itself_gets_a_call_cycle(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
 

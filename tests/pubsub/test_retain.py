@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import trio
+from support.faults import fail_once
 from support.inside import assert_no_subscription, retained_at_a_time, slices_of
 from support.supervisors import supervised
 from support.topics import Reader, messages
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import ActorRef, PubSub, Wildcard
+from trioreg import ActorRef, Feed, PubSub, Wildcard
 
 
 @pytest.fixture
@@ -111,6 +112,30 @@ async def test_a_pattern_whose_entry_is_cancelled_at_any_step_leaves_no_subscrip
                     await trio.lowlevel.cancel_shielded_checkpoint()
                 scope.cancel()
         assert_no_subscription(ticks)
+
+
+async def test_a_pattern_whose_entry_is_cancelled_when_memory_is_short_leaves_no_subscription(
+    ticks: PubSub[Any, Any], autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retained_at_a_time(monkeypatch, 2)
+    for number in range(10):
+        ticks.publish_nowait(f"a.{number}", number, retain=True)
+
+    async def cancel() -> None:
+        while not ticks.count(Wildcard("a.#")):
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        failed.append(fail_once(monkeypatch, Feed, "close"))
+        scope.cancel()
+
+    failed: list[list[str]] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cancel)
+        with trio.CancelScope() as scope:
+            async with ticks.subscribe(Wildcard("a.#")):
+                raise AssertionError("entered")
+        await wait_all_tasks_blocked()
+        assert_no_subscription(ticks)
+    assert failed == [["close"]]
 
 
 async def test_forget_drops_it(ticks: PubSub[Any, Any]) -> None:

@@ -255,10 +255,8 @@ class PoolEngine(Engine):
 
         If it is woken because one worker has left, it goes on to wait for the next one.
         """
-        if self._sleep is None:
-            return False
-        task, place = self._sleep
-        return task.custom_sleep_data is not place and not place.gone.is_set()
+        sleep = self._sleep
+        return sleep is not None and sleep[0].custom_sleep_data is not sleep[1] and not sleep[1].gone.is_set()
 
     def _refuse_own_claim(self, place: Place) -> None:
         error = cycle_of_claims((place,), current_task())

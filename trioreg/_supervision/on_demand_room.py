@@ -164,8 +164,6 @@ class Room:
 
     def _lacks_room(self, cell: PassingCell) -> bool:
         """Whether a life waits in line, or would if it came to that now: it is new, or it waits for a backoff."""
-        if cell in self.waiting:
-            return True
         return cell.stage < LAUNCHED and cell.older is None and (bool(self.waiting) or not self.is_there)
 
     def _is_stuck(self, actor: Owner, stuck: set[object], home: object) -> bool:
