@@ -230,7 +230,7 @@ async def test_a_reply_is_abandoned_if_its_caller_was_cancelled_before_the_handl
         async def join_late(self) -> Reply[str]:
             reply = self.join("a")
             await trio.sleep(2)
-            assert not reply.is_abandoned  # nobody knows yet which call it is for
+            assert not reply.is_abandoned  # the handler has not returned it: it has no caller yet
             return reply
 
     async with supervised() as supervisor:

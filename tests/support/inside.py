@@ -188,7 +188,7 @@ def slices_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
 
 
 def retained_at_a_time(monkeypatch: pytest.MonkeyPatch, messages: int) -> None:
-    """Have the entry of a pattern let other tasks run after each so many retained messages."""
+    """A new subscription to a pattern looks at this number of retained messages, then other tasks run."""
     monkeypatch.setattr(_retained, "KEPT_PER_TURN", messages)
 
 

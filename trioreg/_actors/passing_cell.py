@@ -190,7 +190,7 @@ class PassingCell(Cell):
         self.seen = -1
 
     def has_been_unused(self, looks: int) -> bool:
-        """One look at it: whether it had nothing to do since its last message, for so many looks.
+        """Look at the actor once. Whether it has had nothing to do in its last ``looks`` looks.
 
         If it is at work, it is not known for whom: it may be a timer's message or `on_idle`, which do not count. So
         its home is told when it has done that: `Home.came_round`, and `has_been_unused_until_round`.

@@ -4,8 +4,8 @@ An actor handles one message at a time. While its handler waits for another acto
 callers wait for that actor too. The actors are the nodes of the graph, and each `Wait` is an edge: there is a class for
 each kind of wait.
 
-Some waits are only possible: an `on_start` may wait for a background task of its actor, and nobody can see whether it
-does.
+Some waits are only possible: an `on_start` may wait for a background task of its actor, and trioreg can't see whether
+it does.
 
 An actor that is told to end stops waiting: its open waits leave the graph, as they are being cancelled. What it waits
 for after that, in its `on_stop`, delays its end.

@@ -36,7 +36,7 @@ def chosen(entries: Sequence[Entry[Subscription]], exclude: Owner | None, where:
         if owner is not exclude and (where is None or sync_result("where", where, run_user(where, subscription.value)))
     ]
     # `where` is the user's code: it may have ended some.
-    return found if where is None else [each for each in found if each.is_open or each.lives_on()]
+    return found if where is None else [each for each in found if each.lives_on()]
 
 
 def tell_now(subscriptions: Sequence[Subscription], message: object) -> int:

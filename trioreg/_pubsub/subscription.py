@@ -19,7 +19,7 @@ class Subscription:
         feed: What the messages wait in; None if they go straight into an actor's mailbox.
         waits: Whether a publisher that can wait does so when there is no room.
         is_open: Whether it is still in the tables.
-        successor: The one that has taken its place in the tables, with another value; else None.
+        successor: The subscription with another value that has replaced this one in the tables; else None.
     """
 
     __slots__ = ("_intake", "cell", "feed", "is_open", "kind", "put", "successor", "value", "waits")
@@ -72,14 +72,14 @@ class Subscription:
         return Subscription(to, value, self.waits)
 
     def latest(self) -> Subscription:
-        """The one that is in its place now: itself, if no other has taken it."""
+        """The subscription that has replaced this one last; or this one itself."""
         latest = self
         while latest.successor is not None:
             latest = latest.successor
         return latest
 
     def lives_on(self) -> bool:
-        """Whether another one has taken its place, and is still in the tables."""
+        """Whether this subscription, or the one that has replaced it, is still in the tables."""
         return self.latest().is_open
 
     def end(self) -> None:

@@ -167,7 +167,7 @@ class Room:
         return cell.stage < LAUNCHED and cell.older is None and (bool(self.waiting) or not self.is_there)
 
     def _is_stuck(self, actor: Owner, stuck: set[object], home: object) -> bool:
-        """Whether an actor waits, directly or not, for one of which that is known, or for a life that lacks room."""
+        """Whether an actor waits, directly or not, for an actor in ``stuck`` or for a life that lacks room."""
         came_from: dict[Owner, Owner | None] = {actor: None}
         todo = [actor]
         while todo:
