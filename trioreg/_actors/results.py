@@ -15,13 +15,14 @@ from .any_wait import FirstEnd, begin_wait_for_any
 from .deadlock import check_for_cycle
 from .ends import Ends
 from .ref import ActorRef, FunctionRef
-from .wait_graph import Node, Wait
+from .wait_graph import WaitUntil
 
 if TYPE_CHECKING:
     from trio.lowlevel import Task
 
-    from .._runtime import Exit, Owner
+    from .._runtime import Exit
     from .function_actor import Function
+    from .wait_graph import Node, Wait
 
 R = TypeVar("R")
 
@@ -121,6 +122,11 @@ async def _wait(refs: list[ActorRef[Any]], *, takes_first: bool) -> tuple[ActorR
             ends.note(ref, ref._exit)
     living = [ref for ref in different if ref._cell is not None]
     waits: list[tuple[dict[Task, Ends | None], Wait | None]] = []
+
+    def is_over() -> bool:
+        # Once the task is woken, and not only when it has its turn: one of the actors may wait for it in between.
+        return ends.is_woken
+
     first = None
     try:
         if takes_first and not ends.is_over:
@@ -137,7 +143,7 @@ async def _wait(refs: list[ActorRef[Any]], *, takes_first: bool) -> tuple[ActorR
             watchers = cell.life.watchers
             if watchers is None:
                 watchers = cell.life.watchers = {}
-            waits.append((watchers, None if takes_first else _EndOfOne(cell.ref, check_for_cycle(cell, task), ends)))
+            waits.append((watchers, None if takes_first else WaitUntil(cell.ref, check_for_cycle(cell, task), is_over)))
             watchers[task] = ends
             if number % PER_TURN == 0:
                 await checkpoint()
@@ -155,24 +161,6 @@ async def _wait(refs: list[ActorRef[Any]], *, takes_first: bool) -> tuple[ActorR
             if number % PER_TURN == 0:
                 await cancel_shielded_checkpoint()
     return cast("tuple[ActorRef[Any], Exit] | None", ends.ends_with)
-
-
-class _EndOfOne(Wait):
-    """A wait for the end of one of several actors.
-
-    It is over when the task is woken, and not only when it has its turn. In between, another of these actors may wait
-    for the task.
-    """
-
-    __slots__ = ("_ends",)
-
-    def __init__(self, target: Owner, waits: dict[Wait, None] | None, ends: Ends) -> None:
-        super().__init__(target, waits)
-        self._ends = ends
-
-    @property
-    def node(self) -> Node | None:
-        return None if self._ends.is_woken else super().node
 
 
 def _begin_race(refs: list[ActorRef[Any]], ends: Ends, task: Task) -> Wait | None:
