@@ -356,15 +356,18 @@ async def test_a_publication_that_reaches_no_actor_has_a_span_too(seen: Seen, au
     assert seen.lines() == ["PRODUCER publish topics"]
 
 
-async def test_a_retained_message_links_to_a_span_that_ends(seen: Seen, autojump_clock: MockClock) -> None:
-    topics: PubSub[str, str] = PubSub("topics")
+@pytest.mark.parametrize("message", ["rain", None])
+async def test_a_retained_message_links_to_a_span_that_ends(
+    seen: Seen, message: str | None, autojump_clock: MockClock
+) -> None:
+    topics: PubSub[str, Any] = PubSub("topics")
     trioreg.add_instrument(seen.telemetry)
-    topics.publish_nowait("news", "rain", retain=True)
+    topics.publish_nowait("news", message, retain=True)
     async with supervising() as supervisor:
         ref = await supervisor.start_child(Shop)
         topics.join("news", Shop.add, owner=ref)
         await wait_all_tasks_blocked()
-        topics.publish_nowait("news", "rain")
+        topics.publish_nowait("news", message)
         await wait_all_tasks_blocked()
     assert seen.lines() == [
         "PRODUCER publish topics",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from typing import Any
 
 import pytest
@@ -53,6 +55,33 @@ async def test_a_key_that_crashes_too_often_is_refused_until_its_crashes_are_old
         with pytest.raises(CrashedTooOften, match="in 10 seconds"):
             address.cast_nowait(Cart.note, 3)
     assert shop.lives == {"a": 4, "b": 1}
+
+
+async def test_with_a_limit_of_any_number_of_restarts_a_crash_is_only_logged(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = Shop()
+    carts = shop.carts(limit=RestartLimit(math.inf, 60))
+    async with open_on_demand(carts):
+        for _ in range(2):
+            await crash(carts.via("a"))
+        assert await carts.via("a").call(Cart.note, 1) == 1
+    assert shop.lives == {"a": 3}
+    assert [vars(record)["event_name"] for record in caplog.records if record.levelno >= logging.WARNING] == [
+        "actor_exited",
+        "actor_exited",
+    ]
+
+
+async def test_with_a_limit_for_less_than_a_step_of_the_clock_a_crash_is_only_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shop = Shop()
+    carts = shop.carts(limit=RestartLimit(0, 1e-12))
+    async with open_on_demand(carts):
+        await crash(carts.via("a"))
+        assert await carts.via("a").call(Cart.note, 1) == 1
+    assert "key_failed" not in {vars(record).get("event_name") for record in caplog.records}
 
 
 async def test_a_start_that_fails_is_a_crash_and_a_kill_is_none(autojump_clock: MockClock) -> None:

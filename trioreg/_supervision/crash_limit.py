@@ -36,11 +36,12 @@ class CrashLimit:
         if self.refusal(key) is not None:
             return None  # a life that was refused: it has never begun
         limit = self._limit
+        now = trio.current_time()
         crashes = self._by_key.pop(key, None) or RestartIntensity(limit.max_restarts, limit.max_seconds)
         self._by_key[key] = crashes
-        is_allowed = crashes.allows(trio.current_time(), error)
-        # Keys that are not asked for any more are forgotten, or they would pile up.
-        while next(iter(self._by_key.values())).is_over(trio.current_time()):
+        is_allowed = crashes.allows(now, error)
+        # Keys that are not asked for any more are forgotten, or they would pile up. This one is not among them.
+        while next(iter(self._by_key.values())).is_over(now):
             self._by_key.popitem(last=False)
         if is_allowed or limit.then == "drop":
             keep_lines(error)  # what is kept is not the state of the actor that has crashed

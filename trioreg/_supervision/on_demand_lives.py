@@ -78,7 +78,9 @@ class Lives:
         self._starting = starting
         self._crashes = Crashes(settings.backoff)
         limit = settings.limit
-        self._limit = None if limit is None else CrashLimit(limit, settings.name, lifecycle.label)
+        self._limit: CrashLimit | None = None
+        if limit is not None and limit.max_restarts < math.inf:
+            self._limit = CrashLimit(limit, settings.name, lifecycle.label)
         self._room = Room(settings.max_running, self._start)
         self._changed = trio.Event()
         self._deadlines: dict[PassingCell, float] | None = None

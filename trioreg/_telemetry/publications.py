@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from .spans import Spans
 
+_OVER = object()
+"""No message of a user's: None may be one."""
+
 _ATTRIBUTES = {MESSAGING_SYSTEM: SYSTEM, OPERATION: "publish", OPERATION_TYPE: "send"}
 
 
@@ -27,7 +30,8 @@ class Publication:
     """One publication.
 
     Attributes:
-        message: What was published. None when a subscriber has begun with it: what comes then is another publication.
+        message: What was published. `_OVER` when a subscriber has begun with it: what comes then is another
+            publication.
         span: Its span.
     """
 
@@ -59,7 +63,7 @@ class Publications:
 
     def end(self, publication: Publication) -> None:
         """It is over, or a subscriber has begun with it."""
-        publication.message = None
+        publication.message = _OVER
         self._spans.finish(publication.span)
 
     def published(self, pubsub: str, message: object, count: int, context: Context) -> None:
