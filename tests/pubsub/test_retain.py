@@ -323,10 +323,10 @@ async def test_a_message_for_chosen_subscribers_is_retained_for_all(ticks: PubSu
         assert messages(feed) == messages(pattern) == [1]
 
 
-@pytest.mark.parametrize("before", [[], ["before"]])
+@pytest.mark.parametrize("before", [[], ["before"], [None]])
 @pytest.mark.parametrize("first_to_fail", ["older", "newer"])
 async def test_of_two_publications_that_fail_at_the_same_time_neither_is_retained(
-    ticks: PubSub[Any, Any], before: list[str], first_to_fail: str, monkeypatch: pytest.MonkeyPatch
+    ticks: PubSub[Any, Any], before: list[object], first_to_fail: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slices_of(monkeypatch, 1)
     fails_at = {"older": 10, "newer": 15} if first_to_fail == "older" else {"older": 15, "newer": 5}

@@ -20,21 +20,23 @@ KEPT_PER_TURN = 200
 
 NOTHING: Any = object()
 
+NOT_UNDONE: Any = object()
+
 
 class _Tried:
     """A message whose publication may fail while others are published.
 
     Attributes:
         message: The message.
-        undone_to: What was retained before it, if its publication has failed. `NOTHING` if there was nothing. None
-            until then.
+        undone_to: What was retained before it, if its publication has failed: `NOTHING` if there was nothing.
+            `NOT_UNDONE` until then.
     """
 
     __slots__ = ("message", "undone_to")
 
     def __init__(self, message: Any) -> None:
         self.message = message
-        self.undone_to: object = None
+        self.undone_to: object = NOT_UNDONE
 
 
 class Retained(Generic[K, M]):
@@ -66,7 +68,7 @@ class Retained(Generic[K, M]):
             if messages.get(topic, NOTHING) is not kept:  # there is a later one
                 return
             last = before
-            while type(last) is _Tried and last.undone_to is not None:
+            while type(last) is _Tried and last.undone_to is not NOT_UNDONE:
                 last = last.undone_to
             if last is NOTHING:
                 del messages[topic]
