@@ -52,7 +52,7 @@ def test_a_number_in_a_box_is_short(number: int, shown: str) -> None:
         (0.25, "250 ms"),
         (0.9996, "1.0 s"),
         (9.94, "9.9 s"),
-        (9.95, "9 s"),
+        (9.95, "10 s"),  # never less than before
         (12.9, "12 s"),
         (200, "3 min 20 s"),
         (7500, "2 h 5 min"),
@@ -65,7 +65,16 @@ def test_a_duration_has_at_most_two_units(duration: float | None, shown: str) ->
 
 @pytest.mark.parametrize(
     ("count", "shown"),
-    [(None, NOTHING), (0, "0 B"), (464, "464 B"), (1500, "1.5 kB"), (52_400_000, "52.4 MB"), (3.2e9, "3.2 GB")],
+    [
+        (None, NOTHING),
+        (0, "0 B"),
+        (464, "464 B"),
+        (1500, "1.5 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1.0 MB"),
+        (52_400_000, "52.4 MB"),
+        (3.2e9, "3.2 GB"),
+    ],
 )
 def test_bytes_are_shown_in_a_fitting_unit(count: float | None, shown: str) -> None:
     assert size(count) == shown

@@ -78,7 +78,7 @@ def size(count: float | None) -> str:
     if count is None:
         return NOTHING
     for unit in ("B", "kB", "MB"):
-        if abs(count) < 1000:
+        if abs(count) < 999.5:
             return f"{count:.0f} {unit}" if unit == "B" or abs(count) >= 100 else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:,.1f} GB"
@@ -91,7 +91,7 @@ def seconds(duration: float | None) -> str:
     if duration < 0.9995:
         return f"{duration * 1e3:.1f} ms" if duration < 0.01 else f"{duration * 1e3:.0f} ms"
     if duration < 60:
-        return f"{duration:.1f} s" if duration < 9.95 else f"{int(duration)} s"
+        return f"{duration:.1f} s" if duration < 9.95 else f"{max(10, int(duration))} s"
     whole = int(duration)
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
