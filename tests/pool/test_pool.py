@@ -708,6 +708,18 @@ async def test_a_pool_with_no_queue_never_lets_a_caller_wait(autojump_clock: Moc
                 await pool.call(Hand.note, 1)
 
 
+async def test_a_caller_whose_worker_ends_at_the_checkpoint_does_not_wait_beyond_the_limit(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pool(Hand, Site(), size=1, queue_limit=0) as pool:
+        (worker,) = pool.workers()
+        with AtCheckpoint(worker.kill), pytest.raises(PoolFull):
+            await pool.claim().__aenter__()
+        await wait_all_tasks_blocked()
+        assert (pool.statistics().waiting, idle_and_busy(pool)) == (0, (1, 0))
+        assert await pool.call(Hand.note, 1) == 1
+
+
 async def test_statistics_say_how_long_callers_wait(autojump_clock: MockClock) -> None:
     async with open_pool(Hand, Site(), size=1) as pool, trio.open_nursery() as nursery:
         nursery.start_soon(pool.call, Hand.work, 1, 4)

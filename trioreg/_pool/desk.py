@@ -128,7 +128,7 @@ class Desk:
                 self.give_back_surely(worker)
                 raise
             ticket = Ticket(number, key, place, trio.current_time())
-            return await self._wait(ticket, self._line_up_again)
+            return await self._wait(ticket, self._line_up_late)
         except Exception:
             await checkpoint_if_cancelled()
             raise
@@ -164,12 +164,22 @@ class Desk:
 
     def _new_ticket(self, key: Hashable, place: Place | None) -> Ticket:
         if self._waiting >= self._settings.queue_limit:
-            raise PoolFull(self._settings.name, int(self._settings.queue_limit))
+            raise self._full()
         return Ticket(next(numbers), key, place, trio.current_time())
+
+    def _full(self) -> PoolFull:
+        return PoolFull(self._settings.name, int(self._settings.queue_limit))
 
     def _line_up(self, ticket: Ticket) -> None:
         self._line_of(ticket.place).add(ticket)
         self._waiting += 1
+
+    def _line_up_late(self, ticket: Ticket) -> None:
+        """The same for a caller whose worker has ended at the checkpoint. `PoolFull` if it is one too many now."""
+        self._line_up_again(ticket)
+        if ticket.line is not None and self._waiting > self._settings.queue_limit:
+            self._leave(ticket)
+            raise self._full()
 
     async def _wait(self, ticket: Ticket, line_up: Callable[[Ticket], None]) -> Worker:
         """Line up, and wait until the ticket has a worker that can be used. A checkpoint, unless it has one at once."""
