@@ -174,6 +174,21 @@ async def test_an_unhashable_key_is_a_type_error_in_async_operations_too(
     assert names.count() == 0
 
 
+class Secretive(list[int]):
+    def __repr__(self) -> str:
+        raise ValueError("no repr")
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [(Secretive(), "<Secretive instance at .*>"), ([*range(1000)], r"\[0, 1, 2, 3, 4, 5, ...\]")],
+)
+def test_the_error_shows_of_an_unhashable_key_what_can_be_shown_in_short(key: Any, shown: str) -> None:
+    agents: Registry[Any, None] = Registry("agents")
+    with pytest.raises(TypeError, match=rf"^key must be hashable: {shown} \(unhashable type"):
+        agents.via(key)
+
+
 WRITES: list[Callable[[Any, Any], object]] = [
     lambda r, o: r.register("new", 2, owner=o),
     lambda r, o: r.unregister("key", owner=o),

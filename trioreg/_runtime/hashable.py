@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .shown import shown_safely
+
 
 def require_hashable(argument: str, value: object) -> None:
     """`TypeError` unless ``value``, given as ``argument``, is hashable."""
@@ -13,4 +15,4 @@ def require_hashable(argument: str, value: object) -> None:
 
 def unhashable(argument: str, value: object, error: TypeError) -> TypeError:
     """The error for a key that is not hashable, made of the error that Python raised."""
-    return TypeError(f"{argument} must be hashable: {value!r} ({error})")
+    return TypeError(f"{argument} must be hashable: {shown_safely(value)} ({error})")

@@ -25,19 +25,19 @@ def require_room_for_task() -> None:
 
 def require_room_for_launch() -> None:
     """``require_room(13)``, enough to launch an actor on demand. Written out for the same reason."""
-    _room_for_13()
+    return _room_for_13()
 
 
 def _room_for_13() -> None:
-    _room_for_12()
+    return _room_for_12()
 
 
 def _room_for_12() -> None:
-    _room_for_11()
+    return _room_for_11()
 
 
 def _room_for_11() -> None:
-    _room_for_10()
+    return _room_for_10()
 
 
 def _room_for_10() -> None:

@@ -12,7 +12,7 @@ import attrs
 
 from .._actors import Actor, Address, type_of
 from .._registry import Via
-from .._runtime import is_generator, require_number
+from .._runtime import is_generator, require_number, unhashable
 from .backoff import Backoff
 from .restart_limit import RestartLimit
 
@@ -159,8 +159,8 @@ class ChildSpec(Generic[T_co]):
         if id is not None:
             try:
                 hash(id)
-            except TypeError:
-                raise TypeError(f"id must be hashable: {id!r}") from None
+            except TypeError as error:
+                raise unhashable("id", id, error) from None
         if name is not None and not isinstance(name, Via):
             hint = name._instead_of_naming if isinstance(name, Address) else ""
             raise TypeError(f"name must come from Registry.via(), not {name!r}{hint}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, Type
 from trio.lowlevel import current_task
 
 from .._actors import STOPPING, Actor, ActorRef, Address, RoomWait, waiting_for
-from .._runtime import Identity, NotRegistered, NotRunning, items_of, show_methods_as, shown_whole
+from .._runtime import Identity, NotRegistered, NotRunning, items_of, show_methods_as, shown_whole, unhashable
 from .on_demand_settings import CLOSING, NOT_OPEN, Settings
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class _Address(Address[A_co]):
         try:
             hash(key)
         except TypeError as error:
-            raise TypeError(f"key must be hashable: {key!r} ({error})") from None
+            raise unhashable("key", key, error) from None
         self._on_demand = on_demand
         self._table: dict[Any, Any] | None = on_demand._table
         self._key: Hashable = key

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from trio.lowlevel import enable_ki_protection
 
 from .._actors import ENDING, Actor, ActorRef, Address, hold_up, let_through
+from .._program import require_address
 from .._runtime import SyncBlock, require_number, shown_safely
 from .crashes import expect_error
 
@@ -50,7 +51,7 @@ def crash(ref: Address[object], error: Exception, /) -> None:
         TypeError: ``ref`` is not an address, or ``error`` is not an instance of `Exception`.
         RuntimeError: This is not the thread of the Trio run.
     """
-    _require_address(ref)
+    require_address(ref)
     if not isinstance(error, Exception):
         instead = f": write {error.__name__}(...)" if isinstance(error, type) else ""
         raise TypeError(f"error must be an instance of Exception, not {shown_safely(error)}{instead}")
@@ -89,7 +90,7 @@ def hang(ref: Address[Actor], /) -> AbstractContextManager[None]:
         TypeError: ``ref`` is not an address; or it is a function actor, which takes its messages by itself.
         RuntimeError: This is not the thread of the Trio run.
     """
-    _require_address(ref)
+    require_address(ref)
     return _Fault(ref, math.inf, "hang(...)")
 
 
@@ -120,7 +121,7 @@ def slow(ref: Address[Actor], seconds: float, /) -> AbstractContextManager[None]
         TypeError: As `hang`; or ``seconds`` is not a number.
         ValueError: ``seconds`` is negative or not finite.
     """
-    _require_address(ref)
+    require_address(ref)
     require_number("seconds", seconds)
     return _Fault(ref, seconds, "slow(...)")
 
@@ -153,11 +154,6 @@ class _Fault(SyncBlock, AbstractContextManager[None]):
         cell, self._cell = self._cell, None
         assert cell is not None
         let_through(cell, self)
-
-
-def _require_address(ref: object) -> None:
-    if not isinstance(ref, Address):
-        raise TypeError(f"ref must be the address of an actor (an ActorRef or a Via), not {shown_safely(ref)}")
 
 
 def _living(address: Address[Any]) -> Cell:
