@@ -210,6 +210,23 @@ async def test_many_of_a_kind_are_counted(autojump_clock: MockClock) -> None:
     assert lines[-1] == "  and 1,224 more names"
 
 
+async def test_a_crash_leaves_the_block_also_if_that_is_cancelled(autojump_clock: MockClock) -> None:
+    with pytest.raises(KeyError, match="tea"), trio.move_on_after(1):
+        async with checked(), open_supervisor(at_end="stop") as supervisor:
+            cart = await supervisor.start_child(Cart)
+            await cart.cast(Cart.add, "tea")
+            await trio.sleep_forever()
+
+
+async def test_a_block_that_is_cancelled_is_not_looked_through_for_what_is_left(autojump_clock: MockClock) -> None:
+    names: Registry[str, None] = Registry("names")
+    with trio.move_on_after(1) as scope:
+        async with checked():
+            names.register("a")
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+
+
 async def test_a_task_that_only_runs_a_function_of_trio_is_told(autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         with pytest.raises(AssertionError, match=r"\n  the task trio\.sleep_forever$"):

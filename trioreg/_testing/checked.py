@@ -10,6 +10,7 @@ from textwrap import indent
 from traceback import format_exception
 from typing import TYPE_CHECKING, cast
 
+import trio
 from trio.lowlevel import checkpoint
 
 from .._runtime import ActorExited, AsyncBlock, RestartLimitExceeded, without_runtime_frames
@@ -73,11 +74,12 @@ def _noted(crash: Crash) -> BaseException:
 def judged(error: BaseException | None, problems: Sequence[BaseException]) -> BaseException | None:
     """What is to be raised: the error of a test or block, and what its check has found.
 
-    An error that failed only because of a problem gives way to the problem. Any other error stays what it is: the
-    problems that it does not tell of are noted with it.
+    An error that failed only because of a problem gives way to the problem, and so does a cancellation: its scope would
+    keep the problem from all others. Any other error stays what it is: the problems that it does not tell of are noted
+    with it.
     """
     problems = [each for each in problems if not _is_told_by_another(each, problems)]
-    if error is None or not problems:
+    if error is None or not problems or all(isinstance(leaf, trio.Cancelled) for leaf in leaves_of(error)):
         if len(problems) > 1:
             return BaseExceptionGroup("this did not go as the test expects", problems)
         return problems[0] if problems else error
@@ -134,7 +136,7 @@ def checked() -> AbstractAsyncContextManager[None]:
     At the end of the block two things are checked. No actor of the Trio run has crashed in the block, unless that is
     expected (`expect_crash`): also one that was restarted, and an actor of another supervisor. And all that has come in
     the block is gone: actors, tasks, names, subscriptions, claims of pools. If the block raises, only crashes are
-    looked for, and noted with its error.
+    looked for, and noted with its error. If it is cancelled, a crash is raised in place of the cancellation.
 
     Entering and leaving are checkpoints. The cost grows with the actors, tasks and names that there are.
 
