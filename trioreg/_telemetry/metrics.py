@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from .._runtime import Run
     from .failures import Failures
     from .outcome import Outcome
-    from .route import Names as AttributeNames
-    from .route import Route
+    from .route import Attributes, Route
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """The boundaries that the conventions give for durations."""
@@ -126,13 +125,13 @@ class Metrics:
     def gave_up(self) -> None:
         self._add(self._gave_up, {})
 
-    def _record(self, histogram: Histogram, seconds: float, attributes: AttributeNames) -> None:
+    def _record(self, histogram: Histogram, seconds: float, attributes: Attributes) -> None:
         try:
             histogram.record(seconds, attributes)
         except Exception as error:
             self._failures.report(error)
 
-    def _add(self, counter: Counter, attributes: AttributeNames) -> None:
+    def _add(self, counter: Counter, attributes: Attributes) -> None:
         try:
             counter.add(1, attributes)
         except Exception as error:
@@ -163,7 +162,7 @@ class Metrics:
                     yield Observation(count, {REGISTRY: name})
 
 
-def _with_outcome(attributes: AttributeNames, outcome: Outcome, failed: BaseException | None) -> dict[str, str]:
+def _with_outcome(attributes: Attributes, outcome: Outcome, failed: BaseException | None) -> dict[str, str]:
     with_outcome = {**attributes, OUTCOME: outcome}
     if failed is not None:
         with_outcome[ERROR_TYPE] = error_type(failed)

@@ -15,7 +15,7 @@ Outcome: TypeAlias = Literal["ok", "declared_error", "error", "cancelled", "with
 - ``declared_error``: an error that the method declares.
 - ``error``: a crash, or any other error of a call.
 - ``cancelled``: the actor was ended, or the caller was cancelled, while the handler ran.
-- ``withdrawn``, ``exited``: no actor handled it, as in `Instrument.message_left`.
+- ``withdrawn``, ``exited``, ``dropped``: no actor handled it, as in `Instrument.message_left`.
 """
 
 

@@ -24,7 +24,8 @@ from .schema import (
 if TYPE_CHECKING:
     from .._actors import Message
 
-Names: TypeAlias = Mapping[str, str]
+Attributes: TypeAlias = Mapping[str, str]
+"""What a span or a metric says, by the names in `schema.py`."""
 
 
 @attrs.frozen(eq=False)
@@ -46,12 +47,12 @@ class Route:
     is_publication: bool
     sent_name: str
     sent_kind: SpanKind
-    sent_attributes: Names
+    sent_attributes: Attributes
     handled_name: str
     handled_kind: SpanKind
-    handled_attributes: Names
-    duration_attributes: Names
-    attributes: Names
+    handled_attributes: Attributes
+    duration_attributes: Attributes
+    attributes: Attributes
 
 
 class Routes:

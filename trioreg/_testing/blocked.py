@@ -22,7 +22,6 @@ _SHOWN = 12
 _IO = frozenset({"_io_epoll.py", "_io_kqueue.py", "_io_windows.py", "_wait_for_object.py", "_signals.py"})
 """Trio's files whose code waits for the system: sockets, pipes, processes, signals."""
 
-
 _NUMBER = re.compile(" #[0-9]+")
 
 

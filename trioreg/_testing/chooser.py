@@ -32,6 +32,12 @@ seconds.
 class Chooser(Random):
     """Stands in for Trio's own random generator, for one run, in the thread in which it was made.
 
+    Args:
+        schedule: What chooses.
+        too_long: Called after more than `MOST_ROUNDS` rounds.
+        keeps: Whether to keep ``orders``.
+        look: Called with each round that has a choice: its number, its tasks by age, and their order.
+
     Attributes:
         rounds: How many rounds with a choice there were.
         steps: How many rounds there were at all.
@@ -47,12 +53,6 @@ class Chooser(Random):
         keeps: bool = False,
         look: Callable[[int, list[Task], Order], object] | None = None,
     ) -> None:
-        """Args:
-        schedule: What chooses.
-        too_long: Called after more than `MOST_ROUNDS` rounds.
-        keeps: Whether to keep ``orders``.
-        look: Called with each round that has a choice: its number, its tasks by age, and their order.
-        """
         super().__init__()
         self.rounds = 0
         self.steps = 0
