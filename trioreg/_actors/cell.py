@@ -292,6 +292,11 @@ class Cell(Mailbox):
         return self.state == STARTING
 
     @property
+    def has_started(self) -> bool:
+        """As `Life.has_started`."""
+        return self.life.started_at is not None
+
+    @property
     def is_ending(self) -> bool:
         """Whether it is decided how it ends."""
         return self.state >= ENDING

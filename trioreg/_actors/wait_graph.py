@@ -61,6 +61,8 @@ class ActorNode(Node, Protocol):
     def is_starting(self) -> bool: ...
     @property
     def is_ending(self) -> bool: ...
+    @property
+    def has_started(self) -> bool: ...
 
     def owns(self, task: Task) -> bool:
         """Whether a task runs its code, its background tasks included."""
@@ -122,11 +124,20 @@ class Wait:
 
 
 class StartWait(Wait):
-    """A wait for the start of an actor."""
+    """A wait for the start of an actor.
+
+    It is over when the actor has started, and not only when the task that waits has its turn: the first message of the
+    actor may wait for that task in the same step.
+    """
 
     __slots__ = ()
 
     kind = "start"
+
+    @property
+    def node(self) -> Node | None:
+        node = cast("ActorNode | None", super().node)
+        return None if node is None or node.has_started else node
 
 
 class SleepingWait(Wait):
