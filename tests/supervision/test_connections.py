@@ -283,6 +283,26 @@ async def test_a_crash_closes_its_connection_only(caplog: pytest.LogCaptureFixtu
     assert len(warnings(caplog)) == 5
 
 
+async def test_an_actor_that_waits_for_its_server_closes_its_connection_only(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Busy(Actor):
+        def ping(self) -> None: ...
+
+        async def serve(self, supervisor: DynamicSupervisor) -> str:
+            await connection_handler(supervisor, ask, self.ref)("a stream")
+            return "it goes on"
+
+    async def ask(stream: str, server: trioreg.ActorRef[Busy]) -> None:
+        await server.call(Busy.ping)
+
+    async with supervised() as supervisor:
+        server = await supervisor.start_child(Busy)
+        assert await server.call(Busy.serve, supervisor) == "it goes on"
+        assert supervisor.count_children().active == 1
+    assert warnings(caplog) == ["a connection is closed: its handler failed"]
+
+
 @pytest.mark.parametrize("place", ["__init__", "on_start"])
 async def test_an_actor_that_does_not_start_closes_its_connection_only(
     place: str, caplog: pytest.LogCaptureFixture

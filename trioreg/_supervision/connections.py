@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, TypeVarTuple
 from trio.lowlevel import checkpoint, enable_ki_protection
 
 from .._actors import Actor, Address
-from .._runtime import ActorExited, MaxChildren, NotRegistered, NotRunning
+from .._runtime import ActorExited, CallCycle, MaxChildren, NotRegistered, NotRunning
 from .child import Child
 from .child_spec import ChildSpec
 from .dynamic_supervisor import DynamicSupervisor
@@ -103,7 +103,7 @@ def connection_handler(
         else:
             try:
                 await _wait_and_end(ref)
-            except (MemoryError, RecursionError) as error:
+            except (CallCycle, MemoryError, RecursionError) as error:
                 await _end(ref)
                 logger.error("connection_closed", failed, exc_info=error, about=about)
 
