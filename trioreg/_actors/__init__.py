@@ -46,7 +46,17 @@ from .ref import ActorRef, ActorState, ActorStatistics, Address
 from .results import await_many, race
 from .round import ask_round
 from .timer import Timer
-from .wait_graph import EndsBelow, Node, RoomWait, SleepingWait, StartWait, Wait, WaitUntil, YieldingWait
+from .wait_graph import (
+    EndsBelow,
+    Node,
+    RoomWait,
+    SharedStartWait,
+    SleepingWait,
+    StartWait,
+    Wait,
+    WaitUntil,
+    YieldingWait,
+)
 from .waiting import Waiting, WaitingKind, waiting_for_actor, waits_for
 from .watched_message import Message
 
@@ -80,6 +90,7 @@ __all__ = [
     "Reference",
     "Reply",
     "RoomWait",
+    "SharedStartWait",
     "SleepingWait",
     "StartWait",
     "Timer",

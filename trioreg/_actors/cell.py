@@ -522,6 +522,7 @@ class Cell(Mailbox):
             life.started = trio.Event()
             if self.state != STARTING:
                 life.started.set()
+        current_task().custom_sleep_data = life.started  # as long as it sleeps
         await life.started.wait()
 
     async def wait_ended(self) -> None:

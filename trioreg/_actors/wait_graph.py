@@ -124,7 +124,7 @@ class Wait:
 
 
 class StartWait(Wait):
-    """A wait for the start of an actor.
+    """A wait for the start of an actor, of the task that has asked for it.
 
     It is over when the actor has started, and not only when the task that waits has its turn: the first message of the
     actor may wait for that task in the same step.
@@ -159,6 +159,14 @@ class SleepingWait(Wait):
         return None if sleeper is None or sleeper is WOKEN else super().node
 
 
+class SharedStartWait(SleepingWait):
+    """A wait for a start that another task has asked for. That goes on if this wait is cancelled."""
+
+    __slots__ = ()
+
+    kind = "start"
+
+
 class RoomWait(SleepingWait):
     """A wait for room in the mailbox of an actor, or in the buffer of one of its subscriptions."""
 
@@ -181,7 +189,7 @@ class WaitUntil(Wait):
         return None if self._is_over() else super().node
 
 
-class YieldingWait(Wait):
+class YieldingWait(SleepingWait):
     """A wait that can do without its target: it gives way to a later wait that would close a cycle with it.
 
     Attributes:
@@ -211,7 +219,7 @@ class YieldingWait(Wait):
         return True
 
 
-class EndWait(Wait):
+class EndWait(SleepingWait):
     """A wait for the end of an actor that something else ends: an edge only once the actor has been told to end.
 
     Before that, the actor may wait for the task that ends it. It is cancelled then, so that is no cycle.

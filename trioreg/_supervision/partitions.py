@@ -25,7 +25,7 @@ from zlib import crc32
 
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import STARTING, STOPPING, Actor, ActorRef, Address, Function, StartWait, waiting_for
+from .._actors import STARTING, STOPPING, Actor, ActorRef, Address, Function, SharedStartWait, waiting_for
 from .._registry import Registry, Via
 from .._runtime import (
     Identity,
@@ -298,7 +298,7 @@ class Partitions(Identity, Generic[T]):
         cell = ref._cell
         if cell is not None and cell.state == STARTING:
             # As a wait: a supervisor that asks itself before it has started gets a `CallCycle`.
-            with waiting_for(cell, current_task(), StartWait):
+            with waiting_for(cell, current_task(), SharedStartWait):
                 await cell.wait_started()
         if cell is None or cell.state >= STOPPING:
             raise ref._exited(ref._cell)

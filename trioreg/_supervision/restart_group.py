@@ -35,7 +35,7 @@ class WaitingStart:
         self.look_again = trio.Event()
 
     async def wait(self) -> None:
-        self.look_again = trio.Event()
+        self.look_again = current_task().custom_sleep_data = trio.Event()
         await self.look_again.wait()
 
 

@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from trio.lowlevel import current_task, enable_ki_protection
 
-from .._actors import ENDED, RUNNING, STARTING, StartWait, begin_wait, new_life, run_actor, waiting_for
+from .._actors import (
+    ENDED,
+    RUNNING,
+    STARTING,
+    SharedStartWait,
+    SleepingWait,
+    StartWait,
+    begin_wait,
+    new_life,
+    run_actor,
+    waiting_for,
+)
 from .._runtime import (
     SHUTDOWN,
     ActorExited,
@@ -210,7 +221,7 @@ class Starting:
             assert cell is not None
             # Another task has asked for that start or end. To wait for it is refused where that would be a cycle.
             if cell.state == STARTING:
-                with waiting_for(cell, current_task(), StartWait):
+                with waiting_for(cell, current_task(), SharedStartWait):
                     await cell.wait_started()
                 if cell.life.has_started:
                     return ref
@@ -220,7 +231,7 @@ class Starting:
                 await trio.lowlevel.checkpoint()
                 return ref
             else:
-                with waiting_for(cell, current_task()):
+                with waiting_for(cell, current_task(), SleepingWait):
                     await cell.wait_ended()
 
     def spawn(self, child: Child, predecessor: Cell | None = None) -> Cell:

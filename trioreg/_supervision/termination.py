@@ -56,6 +56,7 @@ class Termination:
         with waiting_for_end(life, current_task()):
             ended = trio.Event()
             self._begin(child, life, ended)
+            current_task().custom_sleep_data = ended  # as long as it sleeps
             await ended.wait()
 
     def _begin(self, child: Child, life: Cell, ended: trio.Event) -> None:
