@@ -292,6 +292,10 @@ class Cell(Mailbox):
         return self.state == STARTING
 
     @property
+    def has_started(self) -> bool:
+        return self.life.has_started
+
+    @property
     def is_ending(self) -> bool:
         """Whether it is decided how it ends."""
         return self.state >= ENDING

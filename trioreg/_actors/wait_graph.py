@@ -60,6 +60,8 @@ class ActorNode(Node, Protocol):
     @property
     def is_starting(self) -> bool: ...
     @property
+    def has_started(self) -> bool: ...
+    @property
     def is_ending(self) -> bool: ...
 
     def owns(self, task: Task) -> bool:
@@ -122,11 +124,17 @@ class Wait:
 
 
 class StartWait(Wait):
-    """A wait for the start of an actor."""
+    """A wait for the start of an actor. It is over as soon as that has started, and its first step belongs to that: the
+    task that waits may not have had its turn yet."""
 
     __slots__ = ()
 
     kind = "start"
+
+    @property
+    def node(self) -> Node | None:
+        node = cast("ActorNode | None", super().node)
+        return None if node is None or node.has_started else node
 
 
 class SleepingWait(Wait):
