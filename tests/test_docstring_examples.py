@@ -183,6 +183,7 @@ FIRST = {
     "trioreg.PubSub.members": 'rooms = PubSub("rooms")',
     "trioreg.PubSub.update_value": 'rooms = PubSub("rooms")',
     "trioreg.Registry.take": 'sessions = Registry("sessions")',
+    "trioreg.Registry.cast_nowait": BOND,
     "trioreg.Registry.via": BOND,
     "trioreg.Registry.whereis": BOND,
     "trioreg.child": 'carts = Registry("carts")',

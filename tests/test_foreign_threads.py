@@ -172,6 +172,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "Registry.acquire": lambda w: w.unique.acquire("new", 1),
     "Registry.add": lambda w: w.unique.add("total", 1),
     "Registry.cast_all": lambda w: w.many.cast_all("agent", SecretAgent.echo, "text"),
+    "Registry.cast_nowait": lambda w: w.unique.cast_nowait("agent", SecretAgent.note, "x"),
     "Registry.count": lambda w: w.unique.count(),
     "Registry.count_match": lambda w: w.unique.count_match("agent", ANY),
     "Registry.count_select": lambda w: w.unique.count_select(ANY, ANY),

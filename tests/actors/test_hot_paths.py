@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any, Literal, cast
 
 import attrs
@@ -45,10 +46,12 @@ from trioreg._actors.hot_paths import MessagePaths
 from trioreg._actors.idle import idle_deadline
 from trioreg._actors.message import CALL, CAST, INFO, STOP, TICK, Tick
 from trioreg._actors.observed import COROUTINE
+from trioreg._registry.key_cast import KeyCast
 from trioreg._runtime import current_run
 
 Operation = Literal["call", "cast_nowait", "cast by keyword", "send_nowait", "look", "stop", "cancel", "kill"]
 Form = Literal["sync", "async", "mixed"]
+Way = Literal["reference", "name", "key"]
 Effect = Literal["answer", "refuse", "defer", "note", "crash", "stop", "cancel", "kill"]
 
 
@@ -93,6 +96,12 @@ def plain_cast_nowait(address: Address[Any], method: Callable[..., Any], /, *arg
         plain_put(address, cell, CAST, (handler, args, kwargs))
     else:
         plain_put(address, cell, handler, args)
+
+
+def plain_cast_by_key(
+    registry: Registry[str, None], key: str, method: Callable[..., Any], /, *args: object, **kwargs: object
+) -> None:
+    plain_cast_nowait(registry.via(key), method, *args, **kwargs)
 
 
 def plain_send_nowait(address: Address[Any], message: object) -> None:
@@ -202,6 +211,7 @@ def plain_functions() -> Generator[None]:
         patch.setattr(MessagePaths, "call", plain_call)
         patch.setattr(MessagePaths, "cast_nowait", plain_cast_nowait)
         patch.setattr(MessagePaths, "send_nowait", plain_send_nowait)
+        patch.setattr(KeyCast, "cast_nowait", plain_cast_by_key)
         patch.setattr(life, "serve", plain_serve)
         yield
 
@@ -235,7 +245,7 @@ class Program:
 
     Attributes:
         has_on_idle: Whether the actor has an `on_idle`: it waits for its messages in another way then.
-        by_name: Whether the messages are sent to its name.
+        way: How the messages are sent: to its reference, to its name, or casts by `Registry.cast_nowait`.
         batch: After how many messages the actor lets others run. A withdrawn call counts as a message in only one of
             the two ways, so this is short only where no call is withdrawn.
     """
@@ -243,7 +253,7 @@ class Program:
     senders: tuple[tuple[Step, ...], ...]
     mailbox_size: int | None = None
     has_on_idle: bool = False
-    by_name: bool = False
+    way: Way = "reference"
     batch: int = hot_paths.BATCH
     seed: int = 0
 
@@ -276,7 +286,7 @@ def programs(*, batch: int, patience: st.SearchStrategy[int | None]) -> st.Searc
         ).map(tuple),
         mailbox_size=st.sampled_from([None, None, 1, 2, 3]),
         has_on_idle=st.booleans(),
-        by_name=st.booleans(),
+        way=st.sampled_from(cast("list[Way]", ["reference", "name", "key"])),
         batch=st.just(batch),
         seed=st.integers(0, 3),
     )
@@ -401,15 +411,24 @@ def run(program: Program) -> list[object]:
         names: Registry[str, None] = Registry("names")
         async with supervised() as supervisor, trio.open_nursery() as nursery:
             ref = await supervisor.start_child(box_of(program, log), name=names.via("box"), restart="temporary")
-            address: Address[Any] = names.via("box") if program.by_name else ref
+            address: Address[Any] = ref if program.way == "reference" else names.via("box")
+            cast_to: Callable[..., None] = address.cast_nowait
+            if program.way == "key":
+                cast_to = partial(names.cast_nowait, "box")
             for at, sender in enumerate(program.senders):
-                nursery.start_soon(send_all, 100 * (at + 1), sender, address, ref)
+                nursery.start_soon(send_all, 100 * (at + 1), sender, address, cast_to, ref)
             await trio.sleep(200)
             log.append(statistics(ref))
             ref.cancel()
             log.append((await ref.wait()).reason)
 
-    async def send_all(number: int, sender: tuple[Step, ...], address: Address[Any], ref: ActorRef[Any]) -> None:
+    async def send_all(
+        number: int,
+        sender: tuple[Step, ...],
+        address: Address[Any],
+        cast_to: Callable[..., None],
+        ref: ActorRef[Any],
+    ) -> None:
         for step in sender:
             if step.pause is not None:
                 await trio.sleep(step.pause)
@@ -423,7 +442,7 @@ def run(program: Program) -> list[object]:
             elif step.operation != "look":
                 for _ in range(step.repeats):
                     number += 1
-                    log.append(outcome(lambda: send(number, step, address)))  # noqa: B023  # called at once
+                    log.append(outcome(lambda: send(number, step, address, cast_to)))  # noqa: B023  # called at once
             log.append((number, trio.current_time(), statistics(ref)))
 
     async def call(number: int, step: Step, address: Address[Any]) -> None:
@@ -436,13 +455,13 @@ def run(program: Program) -> list[object]:
                 log.append((number, "gives", answer))
         log.append((number, "is cancelled", scope.cancelled_caught))
 
-    def send(number: int, step: Step, address: Address[Any]) -> None:
+    def send(number: int, step: Step, address: Address[Any], cast_to: Callable[..., None]) -> None:
         if step.operation == "send_nowait":
             address.send_nowait((number, step.effect, step.duration))
         elif step.operation == "cast_nowait":
-            address.cast_nowait(METHODS[step.form], number, step.effect, step.duration)
+            cast_to(METHODS[step.form], number, step.effect, step.duration)
         else:
-            address.cast_nowait(METHODS[step.form], number, effect=step.effect, duration=step.duration)
+            cast_to(METHODS[step.form], number, effect=step.effect, duration=step.duration)
 
     scheduler: Any = trio._core._run  # Trio shows no way to have one schedule twice
     scheduler._r.seed(program.seed)

@@ -13,7 +13,7 @@ from support.inside import ask_to_stop, is_idle
 from support.supervisors import supervised
 from trio.testing import wait_all_tasks_blocked
 
-from trioreg import Actor, ActorRef
+from trioreg import Actor, ActorRef, Registry
 from trioreg._actors import handler
 
 KINDS = [AtCall, WithRoom]
@@ -36,9 +36,13 @@ class Box(Actor):
         return self.got
 
 
+NAMES: Registry[str, None] = Registry("names")
+
 MESSAGES: dict[str, Callable[[ActorRef[Box], object], None]] = {
     "cast": lambda ref, item: ref.cast_nowait(Box.put, item),
     "cast by keyword": lambda ref, item: ref.cast_nowait(Box.put, item=item),
+    "cast by name": lambda ref, item: NAMES.via("box").cast_nowait(Box.put, item),
+    "cast by key": lambda ref, item: NAMES.cast_nowait("box", Box.put, item),
     "send": lambda ref, item: ref.send_nowait(item),
 }
 
@@ -51,7 +55,7 @@ def test_a_message_that_fails_on_its_way_is_not_sent_and_blocks_nothing(message:
 
     async def scenario(fault: Fault) -> None:
         async with supervised() as supervisor:
-            ref = await supervisor.start_child(Box)
+            ref = await supervisor.start_child(Box, name=NAMES.via("box"))
             await wait_all_tasks_blocked()
             send(ref, 0)
             if state == "idle":

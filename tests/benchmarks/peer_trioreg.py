@@ -257,6 +257,22 @@ async def cast_inline(sampler: Sampler) -> list[float]:
     raise AssertionError("unreachable")
 
 
+async def cast_by_key(sampler: Sampler) -> list[float]:
+    """The same, to a key of the registry, without an address."""
+    registry = new_registry()
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(Server, name=registry.via("James Bond"))
+
+        async def run(n: int) -> None:
+            for _ in range(n):
+                for number in range(CASTS):
+                    registry.cast_nowait("James Bond", Server.note, number)
+                await ref.call(Server.count)
+
+        return await sampler.wait(run, CASTS)
+    raise AssertionError("unreachable")
+
+
 async def cast_by_reference(sampler: Sampler) -> list[float]:
     async with supervising() as supervisor:
         ref = await supervisor.start_child(Server)
@@ -544,6 +560,7 @@ MEASURES: dict[str, Callable[[Sampler], Awaitable[list[float]]]] = {
     "cast_empty_instrument": partial(cast_by_name, instrument=trioreg.Instrument()),
     "cast_counting_instrument": partial(cast_by_name, instrument=Counting()),
     "cast_inline": cast_inline,
+    "cast_by_key": cast_by_key,
     "cast_by_reference": cast_by_reference,
     "cast_awaited": cast_awaited,
     "dispatch": dispatch,

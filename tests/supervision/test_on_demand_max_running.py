@@ -15,12 +15,14 @@ from trioreg import (
     ActorExited,
     Backoff,
     CallCycle,
+    DynamicSupervisor,
     MailboxFull,
     OnDemand,
     Registry,
     Reply,
     open_dynamic_supervisor,
     open_on_demand,
+    race,
 )
 
 
@@ -331,6 +333,47 @@ async def test_a_cycle_through_room_and_another_actor_is_found(autojump_clock: M
         with pytest.raises(ActorExited) as caught:
             await carts.via("a").call(Caller.ask_plain, "plain")
         assert is_cycle(caught.value)
+
+
+async def ask_for_room(carts: OnDemand[str, Any], key: str, seconds: float) -> object:
+    if seconds:
+        await trio.sleep(seconds)
+    return await carts.via(key).call(Cart.note, "from a task")
+
+
+class Racer(Cart):
+    async def race(self, supervisor: DynamicSupervisor, *keys: str, seconds: float = 0, sleeps: bool = False) -> object:
+        carts: OnDemand[str, Any] = self.shop.on_demand
+        refs: list[Any] = [
+            await supervisor.start_child(ask_for_room, carts, key, seconds, restart="temporary") for key in keys
+        ]
+        if sleeps:
+            refs.append(await supervisor.start_child(trio.sleep, 5, restart="temporary"))
+        return await race(refs)
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+@pytest.mark.parametrize("keys", ["b", "bb", "bc"])
+async def test_a_race_between_tasks_that_all_wait_for_the_room_of_its_caller_is_a_cycle(
+    keys: str, seconds: int, autojump_clock: MockClock
+) -> None:
+    shop = Shop()
+    carts: Any = shop.carts(Racer, max_running=1)
+    async with open_on_demand(carts), open_dynamic_supervisor() as supervisor:
+        with pytest.raises(ActorExited) as caught, trio.fail_after(2):
+            await carts.via("a").call(Racer.race, supervisor, *keys, seconds=seconds)
+        assert is_cycle(caught.value)
+        supervisor.stop()
+
+
+async def test_a_race_that_one_task_can_win_without_room_is_no_cycle(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts: Any = shop.carts(Racer, max_running=1)
+    async with open_on_demand(carts), open_dynamic_supervisor(at_end="stop") as supervisor:
+        assert await carts.via("a").call(Racer.race, supervisor, "b", sleeps=True) is None
+        assert trio.current_time() == 5
+        await wait_all_tasks_blocked()
+    assert shop.handled == {"b": ["from a task"]}
 
 
 class Chain(Cart):

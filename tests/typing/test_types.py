@@ -180,6 +180,15 @@ async def by_typed_name(
     agents.via("James Bond", None, True)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 
 
+def casts_by_key(ranks: Registry[str, int]) -> None:
+    ranks.cast_nowait("James Bond", Agent.echo, "text")
+    ranks.cast_nowait("James Bond", Agent.count, 3, step=1)
+    ranks.cast_nowait(7, Agent.echo, "text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ranks.cast_nowait("James Bond", Agent.echo, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ranks.cast_nowait("James Bond", Agent.echo)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    ranks.cast_nowait("James Bond", "echo")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
 def group_casts(rooms: Registry[str, int]) -> None:
     assert_type(rooms.cast_all("lobby", Agent.echo, "text"), int)
     rooms.cast_all("lobby", Agent.count, 3, step=1)

@@ -11,7 +11,7 @@ from .actor import Actor
 from .actor_type import ActorType, type_of
 from .agent import Agent
 from .answers import wait_answer
-from .any_wait import begin_wait_for_any
+from .any_wait import AnyWait, begin_wait_for_any
 from .at_work import handling, other_tasks, own_frames
 from .beside import beside
 from .birth import new_life, new_passing_life
@@ -77,6 +77,7 @@ __all__ = [
     "ActorType",
     "Address",
     "Agent",
+    "AnyWait",
     "Cell",
     "CrashDetails",
     "EndsBelow",

@@ -293,8 +293,7 @@ class Cell(Mailbox):
 
     @property
     def has_started(self) -> bool:
-        """As `Life.has_started`."""
-        return self.life.started_at is not None
+        return self.life.has_started
 
     @property
     def is_ending(self) -> bool:

@@ -10,7 +10,11 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from itertools import pairwise
+from math import inf
 from typing import TYPE_CHECKING, cast
+
+from trio import current_effective_deadline
+from trio.lowlevel import current_task
 
 from .._runtime import CallCycle, current_actor, shown_whole
 from .wait_graph import EndWait, NameWait, PossibleWaits, Wait, YieldingWait
@@ -39,7 +43,7 @@ def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
 
     Returns:
         The open waits of the actor that ``task`` works for: add the new `Wait` to these. None if ``task`` works for no
-        actor, or does not keep its actor from the next message.
+        actor, or does not keep its actor from the next message, or is cancelled: such a wait ends at once.
     """
     node, is_possible = node_of(task)
     if node is None:
@@ -48,6 +52,8 @@ def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
         if not is_possible and (sure := _path(target, node)):
             if _is_opened(sure):
                 continue
+            if task is current_task() and current_effective_deadline() == -inf:
+                return None  # it is cancelled, and so is the wait
             sure.insert(0, node)
             raise CallCycle([step.ref for step in sure], [step.title for step in sure])
         if not _is_opened(path):

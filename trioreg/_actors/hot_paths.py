@@ -10,6 +10,8 @@ you change one, change the other.
 | `serve_casts` | `serve`, for casts to sync methods only |
 | `MessagePaths.call` | `Mailbox.is_idle`, then `answer_in_callers_turn` or `ask` |
 | `MessagePaths.cast_nowait`, `send_nowait` | `Handlers.find`, `Mailbox.put` |
+
+`Registry.cast_nowait` (`key_cast.py`) has the usual part of `MessagePaths.cast_nowait` once more.
 """
 
 from __future__ import annotations

@@ -60,9 +60,9 @@ class ActorNode(Node, Protocol):
     @property
     def is_starting(self) -> bool: ...
     @property
-    def is_ending(self) -> bool: ...
-    @property
     def has_started(self) -> bool: ...
+    @property
+    def is_ending(self) -> bool: ...
 
     def owns(self, task: Task) -> bool:
         """Whether a task runs its code, its background tasks included."""
@@ -124,11 +124,8 @@ class Wait:
 
 
 class StartWait(Wait):
-    """A wait for the start of an actor, of the task that has asked for it.
-
-    It is over when the actor has started, and not only when the task that waits has its turn: the first message of the
-    actor may wait for that task in the same step.
-    """
+    """A wait for the start of an actor, of the task that starts it. It is over as soon as that has started, and its first
+    step belongs to that: the task that waits may not have had its turn yet."""
 
     __slots__ = ()
 

@@ -1,8 +1,8 @@
 """`Registry` and `Via`: names for actors and tasks, and addresses by name. Each needs the other, so they share a file.
 
 `Registry` is put together from parts, one file for each use: `lookup.py`, `registration.py`, `hold.py`, `matching.py`,
-`watching.py`, `dispatch.py`, `group_cast.py`, `key_lock.py`, `counters.py`, `meta.py`, `table_viewer.py`. Each part
-checks its arguments and asks `Names` (`names.py`), which makes every change.
+`watching.py`, `dispatch.py`, `group_cast.py`, `key_cast.py`, `key_lock.py`, `counters.py`, `meta.py`,
+`table_viewer.py`. Each part checks its arguments and asks `Names` (`names.py`), which makes every change.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .dispatch import Dispatch
 from .events import Listener
 from .group_cast import GroupCast
 from .hold import Holding
+from .key_cast import KeyCast
 from .key_lock import KeyLocks, Locking
 from .lookup import Lookup
 from .matching import Matching
@@ -53,6 +54,7 @@ KeysKind: TypeAlias = Literal["unique", "duplicate"] | tuple[Literal["duplicate"
 class Registry(
     Matching[K, V],
     GroupCast[K, V],
+    KeyCast[K, V],
     Lookup[K, V],
     Registration[K, V],
     Holding[K, V],
@@ -171,7 +173,7 @@ class Registry(
             await agents.via("James Bond", of=SecretAgent).call(SecretAgent.echo, "...")
 
         Use it wherever you use an `ActorRef`, and as ``name=`` of ``start_child``. To make one in each line that sends
-        costs little more than to keep one. Not a checkpoint; constant time.
+        costs little more than to keep one. `cast_nowait` needs none. Not a checkpoint; constant time.
 
         Args:
             key: The name.

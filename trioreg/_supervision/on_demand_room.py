@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .._actors import LAUNCHED, STARTING, STOPPING, WAITING, PassingCell, YieldingWait
+from .._actors import LAUNCHED, STARTING, STOPPING, WAITING, AnyWait, PassingCell, YieldingWait
 from .._runtime import NORMAL, current_actor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .._actors import Cell
+    from .._actors import Cell, Wait
     from .._runtime import Owner
 
 
@@ -155,10 +155,8 @@ class Room:
         self._is_asking = True
         try:
             busy: list[PassingCell] = [*self.leaving, *self.asked, *self.running]
-            stuck: set[object] = {current_actor.get(None)}
-            return (
-                [each.ref for each in busy] if all(self._is_stuck(each.ref, stuck, cell.home) for each in busy) else ()
-            )
+            search = _Search({current_actor.get(None)}, lambda each: each.home is cell.home and self._lacks_room(each))
+            return [each.ref for each in busy] if all(search.is_stuck(each.ref) for each in busy) else ()
         finally:
             self._is_asking = False
 
@@ -166,22 +164,57 @@ class Room:
         """Whether a life waits in line, or would if it came to that now: it is new, or it waits for a backoff."""
         return cell.stage < LAUNCHED and cell.older is None and (bool(self.waiting) or not self.is_there)
 
-    def _is_stuck(self, actor: Owner, stuck: set[object], home: object) -> bool:
-        """Whether an actor waits, directly or not, for an actor in ``stuck`` or for a life that lacks room."""
+
+class _Search:
+    """Looks for actors that can't end before the current actor goes on, or before there is room for another life.
+
+    Args:
+        stuck: The actors that are known to be stuck. What is found is added.
+        lacks_room: Whether a life waits for room.
+    """
+
+    def __init__(self, stuck: set[object], lacks_room: Callable[[PassingCell], bool]) -> None:
+        self._stuck = stuck
+        self._lacks_room = lacks_room
+        self._open: set[AnyWait] = set()
+
+    def is_stuck(self, actor: Owner) -> bool:
+        """Whether an actor waits, directly or not, for one that is stuck or for a life that lacks room."""
         came_from: dict[Owner, Owner | None] = {actor: None}
         todo = [actor]
         while todo:
             each = todo.pop()
             cell: Cell | None = getattr(each, "_cell", None)
-            if each in stuck or (isinstance(cell, PassingCell) and cell.home is home and self._lacks_room(cell)):
+            waits = () if cell is None else list(cell.waits or ())
+            if (
+                each in self._stuck
+                or (isinstance(cell, PassingCell) and self._lacks_room(cell))
+                or any(isinstance(wait, AnyWait) and self._are_all_stuck(wait) for wait in waits)
+            ):
                 step: Owner | None = each
                 while step is not None:
-                    stuck.add(step)
+                    self._stuck.add(step)
                     step = came_from[step]
                 return True
-            for wait in () if cell is None else list(cell.waits or ()):
-                gives_way = isinstance(wait, YieldingWait) and wait.may_give_way()
-                if wait.target not in came_from and not gives_way:
-                    came_from[wait.target] = each
-                    todo.append(wait.target)
+            for wait in waits:
+                for target in self._targets(wait):
+                    if target not in came_from:
+                        came_from[target] = each
+                        todo.append(target)
         return False
+
+    def _targets(self, wait: Wait) -> Iterable[Owner]:
+        if isinstance(wait, YieldingWait) and wait.may_give_way():
+            return ()
+        return [node.ref for node in wait.nodes(None, possible=False)] if wait.node is None else (wait.target,)
+
+    def _are_all_stuck(self, wait: AnyWait) -> bool:
+        """Whether all actors are stuck for any one of which an actor waits. (It may wait for itself that way.)"""
+        candidates = wait.candidates()
+        if wait in self._open or None in candidates:
+            return False
+        self._open.add(wait)
+        try:
+            return all(node is not None and self.is_stuck(node.ref) for node in candidates)
+        finally:
+            self._open.discard(wait)
