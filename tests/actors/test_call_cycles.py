@@ -267,39 +267,6 @@ async def test_a_child_that_calls_the_actor_that_starts_it_closes_a_cycle(autoju
         assert await parent.call(Parent.begin, supervisor) == "cycle"
 
 
-async def test_a_child_that_has_started_may_call_the_actor_that_starts_it(autojump_clock: MockClock) -> None:
-    class Parent(Node):
-        async def begin(self, supervisor: trioreg.DynamicSupervisor, child: Any) -> None:
-            await supervisor.start_child(child, self.ref, restart="temporary")
-
-    async def function(parent: ActorRef[Parent]) -> None:
-        await parent.call(Parent.note, "from the first step of a function")
-
-    class Child(Actor):
-        def __init__(self, parent: ActorRef[Parent]) -> None:
-            self.parent = parent
-            self.ref.cast_nowait(Child.work)
-
-        async def work(self) -> None:
-            await self.parent.call(Parent.note, "from the first message")
-            raise Refused
-
-        async def on_stop(self, exit: trioreg.Exit) -> None:
-            await self.parent.call(Parent.note, "from the end")
-
-    async with supervised() as supervisor:
-        parent = await supervisor.start_child(Parent)
-        await parent.call(Parent.begin, supervisor, function)
-        await wait_all_tasks_blocked()
-        await parent.call(Parent.begin, supervisor, Child)
-        await wait_all_tasks_blocked()
-        assert await parent.call(Parent.read) == [
-            "from the first step of a function",
-            "from the first message",
-            "from the end",
-        ]
-
-
 class Mixed(Actor):
     def through(self, path: list[ActorRef[Mixed]]) -> Coroutine[Any, Any, str]:
         async def rest() -> str:

@@ -124,8 +124,11 @@ class Wait:
 
 
 class StartWait(Wait):
-    """A wait for the start of an actor, of the task that starts it. It is over as soon as that has started, and its first
-    step belongs to that: the task that waits may not have had its turn yet."""
+    """A wait for the start of an actor, of the task that starts it.
+
+    It is over as soon as that has started, and its first step belongs to that: the task that waits may not have had its
+    turn yet.
+    """
 
     __slots__ = ()
 
