@@ -15,8 +15,8 @@ def asks(*steps: Step) -> Program:
     return Program(((Step("call", 0, (steps,)),),))
 
 
-# The second task of the race waits, by way of an actor on demand, for the actor that races. That is a cycle only because
-# the first one is stuck, too.
+# The second task of the race waits, by way of an actor on demand, for the actor that races. That is a cycle only
+# because the first one is stuck, too.
 RACE_FOR_ROOM = asks(
     Step(
         "race",

@@ -120,15 +120,15 @@ class World:
 
     supervisor: trioreg.DynamicSupervisor
     scope: trio.CancelScope
-    actors: list[ActorRef[Node]] = attrs.Factory(list)
+    actors: list[ActorRef[Node]] = attrs.Factory(list[Any])
     pool: Pool[Worker] | None = None
     names: Registry[int, None] = attrs.Factory(lambda: Registry("names"))
     topics: PubSub[str, None] = attrs.Factory(lambda: PubSub("topics"))
     demand: OnDemand[int, OnCall] | None = None
-    open: dict[int, Step] = attrs.Factory(dict)
+    open: dict[int, Step] = attrs.Factory(dict[int, Step])
     count: int = 0
     refused: tuple[int, Step, CallCycle] | None = None
-    hung: dict[int, Step] = attrs.Factory(dict)
+    hung: dict[int, Step] = attrs.Factory(dict[int, Step])
 
 
 class Worked(Actor):
@@ -292,7 +292,10 @@ def search_for_nothing(patch: pytest.MonkeyPatch) -> None:
     def nothing_found(*_: object, **__: object) -> list[Any]:
         return []
 
+    def no_error(*_: object) -> None:
+        return None
+
     patch.setattr(deadlock, "_path", nothing_found)
     patch.setattr(any_wait, "_stuck", nothing_found)
     for module in (stuck, pool_engine):
-        patch.setattr(module, "cycle_of_claims", nothing_found)
+        patch.setattr(module, "cycle_of_claims", no_error)
