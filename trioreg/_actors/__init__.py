@@ -11,7 +11,7 @@ from .actor import Actor
 from .actor_type import ActorType, type_of
 from .agent import Agent
 from .answers import wait_answer
-from .any_wait import AnyWait, begin_wait_for_any
+from .any_wait import begin_wait_for_any, stuck_nodes, targets_of
 from .at_work import handling, other_tasks, own_frames
 from .beside import beside
 from .birth import new_life, new_passing_life
@@ -77,7 +77,6 @@ __all__ = [
     "ActorType",
     "Address",
     "Agent",
-    "AnyWait",
     "Cell",
     "CrashDetails",
     "EndsBelow",
@@ -135,6 +134,8 @@ __all__ = [
     "send_after",
     "send_every",
     "signature_of",
+    "stuck_nodes",
+    "targets_of",
     "type_of",
     "wait_answer",
     "waiting_for",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .wait_graph import WaitKind
 
     Candidates = Callable[[], list[Node | None]]
+    Targets = tuple[bool, list[Node | None]]
 
 
 class AnyWait(Wait):
@@ -83,29 +84,47 @@ def _stuck(candidates: list[Node | None], goal: Node, *, possible: bool) -> list
     nodes = [node for node in candidates if node is not None]
     if len(nodes) < len(candidates) or any(not node.waits and node is not goal for node in nodes):
         return []
-    # All that these wait for. Then those that need no other are taken out, until no more are.
-    waits: dict[Node, list[tuple[bool, list[Node | None]]]] = {}
-    todo = list(nodes)
-    for node in todo:
-        if node not in waits:
-            waits[node] = [_targets(wait, goal, possible=possible) for wait in node.waits or ()]
-            todo.extend(other for _, targets in waits[node] for other in targets if other is not None)
-    stuck = set(waits)
-
-    def is_stuck(node: Node) -> bool:
-        return node is goal or any(
-            bool(targets) and (all if is_any else any)(target in stuck for target in targets)
-            for is_any, targets in waits[node]
-        )
-
-    while free := [node for node in stuck if not is_stuck(node)]:
-        stuck.difference_update(free)
+    stuck = stuck_nodes(nodes, lambda node: node is goal, lambda wait: targets_of(wait, goal, possible=possible))
     return nodes if stuck.issuperset(nodes) else []
 
 
-def _targets(wait: Wait, goal: Node, *, possible: bool) -> tuple[bool, list[Node | None]]:
+def targets_of(wait: Wait, goal: Node | None = None, *, possible: bool = False) -> Targets:
     """What a wait waits for, and whether one of these is enough."""
     if isinstance(wait, AnyWait):
         return True, wait.candidates()
     target = wait.node
     return False, [*wait.nodes(goal, possible=possible)] if target is None else [target]
+
+
+def stuck_nodes(
+    nodes: Iterable[Node], is_known: Callable[[Node], bool], targets: Callable[[Wait], Targets]
+) -> set[Node]:
+    """All nodes, of these and of those that they wait for, that can't become free before a known one does.
+
+    A node is stuck if one of its waits is. A wait is stuck if what it waits for is, or all of it if one is enough. So
+    first all nodes count as stuck. Then those that need no other are taken out, and those that needed only these. The
+    cost grows with the number of waits.
+    """
+    waits: dict[Node, list[Targets]] = {}
+    needed_by: dict[Node, list[Node]] = {}
+    todo = list(nodes)
+    for node in todo:
+        if node not in waits:
+            waits[node] = [] if is_known(node) else [targets(wait) for wait in list(node.waits or ())]
+            for _, others in waits[node]:
+                for other in others:
+                    if other is not None:
+                        needed_by.setdefault(other, []).append(node)
+                        todo.append(other)
+    stuck = set(waits)
+    looked_at = [*waits]
+    for node in looked_at:
+        if node not in stuck or is_known(node):
+            continue
+        if not any(
+            bool(others) and (all if is_any else any)(other in stuck for other in others)
+            for is_any, others in waits[node]
+        ):
+            stuck.discard(node)
+            looked_at.extend(needed_by.get(node, ()))
+    return stuck

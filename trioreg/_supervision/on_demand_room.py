@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import trio
 
-from .._actors import LAUNCHED, STARTING, STOPPING, WAITING, AnyWait, PassingCell, YieldingWait
+from .._actors import LAUNCHED, STARTING, STOPPING, WAITING, PassingCell, YieldingWait, stuck_nodes, targets_of
 from .._runtime import NORMAL, current_actor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .._actors import Cell, Wait
+    from .._actors import Node, Wait
     from .._runtime import Owner
 
 
@@ -155,8 +155,15 @@ class Room:
         self._is_asking = True
         try:
             busy: list[PassingCell] = [*self.leaving, *self.asked, *self.running]
-            search = _Search({current_actor.get(None)}, lambda each: each.home is cell.home and self._lacks_room(each))
-            return [each.ref for each in busy] if all(search.is_stuck(each.ref) for each in busy) else ()
+            current, home = current_actor.get(None), cell.home
+
+            def waits_already(node: Node) -> bool:
+                if isinstance(node, PassingCell) and node.home is home and self._lacks_room(node):
+                    return True
+                return node.ref is current
+
+            stuck = stuck_nodes(cast("list[Node]", busy), waits_already, _targets)
+            return [each.ref for each in busy] if stuck.issuperset(busy) else ()
         finally:
             self._is_asking = False
 
@@ -165,56 +172,7 @@ class Room:
         return cell.stage < LAUNCHED and cell.older is None and (bool(self.waiting) or not self.is_there)
 
 
-class _Search:
-    """Looks for actors that can't end before the current actor goes on, or before there is room for another life.
-
-    Args:
-        stuck: The actors that are known to be stuck. What is found is added.
-        lacks_room: Whether a life waits for room.
-    """
-
-    def __init__(self, stuck: set[object], lacks_room: Callable[[PassingCell], bool]) -> None:
-        self._stuck = stuck
-        self._lacks_room = lacks_room
-        self._open: set[AnyWait] = set()
-
-    def is_stuck(self, actor: Owner) -> bool:
-        """Whether an actor waits, directly or not, for one that is stuck or for a life that lacks room."""
-        came_from: dict[Owner, Owner | None] = {actor: None}
-        todo = [actor]
-        while todo:
-            each = todo.pop()
-            cell: Cell | None = getattr(each, "_cell", None)
-            waits = () if cell is None else list(cell.waits or ())
-            if (
-                each in self._stuck
-                or (isinstance(cell, PassingCell) and self._lacks_room(cell))
-                or any(isinstance(wait, AnyWait) and self._are_all_stuck(wait) for wait in waits)
-            ):
-                step: Owner | None = each
-                while step is not None:
-                    self._stuck.add(step)
-                    step = came_from[step]
-                return True
-            for wait in waits:
-                for target in self._targets(wait):
-                    if target not in came_from:
-                        came_from[target] = each
-                        todo.append(target)
-        return False
-
-    def _targets(self, wait: Wait) -> Iterable[Owner]:
-        if isinstance(wait, YieldingWait) and wait.may_give_way():
-            return ()
-        return [node.ref for node in wait.nodes(None, possible=False)] if wait.node is None else (wait.target,)
-
-    def _are_all_stuck(self, wait: AnyWait) -> bool:
-        """Whether all actors are stuck for any one of which an actor waits. (It may wait for itself that way.)"""
-        candidates = wait.candidates()
-        if wait in self._open or None in candidates:
-            return False
-        self._open.add(wait)
-        try:
-            return all(node is not None and self.is_stuck(node.ref) for node in candidates)
-        finally:
-            self._open.discard(wait)
+def _targets(wait: Wait) -> tuple[bool, list[Node | None]]:
+    if isinstance(wait, YieldingWait) and wait.may_give_way():
+        return False, []
+    return targets_of(wait)
