@@ -13,15 +13,18 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trioreg import (
     Actor,
     ActorExited,
+    ActorRef,
     Backoff,
     CallCycle,
     DynamicSupervisor,
     MailboxFull,
     OnDemand,
+    Pool,
     Registry,
     Reply,
     open_dynamic_supervisor,
     open_on_demand,
+    open_pool,
     race,
 )
 
@@ -374,6 +377,59 @@ async def test_a_race_that_one_task_can_win_without_room_is_no_cycle(autojump_cl
         assert trio.current_time() == 5
         await wait_all_tasks_blocked()
     assert shop.handled == {"b": ["from a task"]}
+
+
+class Fetcher(Actor):
+    async def fetch(self, carts: OnDemand[str, Any], key: str, seconds: float) -> object:
+        return await ask_for_room(carts, key, seconds)
+
+
+class Starter(Actor):
+    def __init__(self, carts: OnDemand[str, Any]) -> None:
+        self.carts = carts
+
+    async def on_start(self) -> None:
+        await ask_for_room(self.carts, "b", 0)
+
+
+class Owner(Cart):
+    async def use(self, pool: Pool[Fetcher]) -> object:
+        return await pool.call(Fetcher.fetch, self.shop.on_demand, "c", 0)
+
+    async def start(self, supervisor: ActorRef[DynamicSupervisor]) -> object:
+        return await supervisor.call(DynamicSupervisor.start_child, Starter, self.shop.on_demand)
+
+
+async def test_a_wait_for_workers_that_need_the_waiter_or_its_room_is_a_cycle(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    carts: Any = shop.carts(Owner, max_running=1)
+    errors: list[ActorExited] = []
+
+    async def fetch(key: str, seconds: float) -> None:
+        try:
+            await pool.call(Fetcher.fetch, carts, key, seconds)
+        except ActorExited as error:
+            errors.append(error)
+
+    async with open_on_demand(carts), open_pool(Fetcher, size=2) as pool, trio.open_nursery() as nursery:
+        nursery.start_soon(fetch, "a", 1)
+        nursery.start_soon(fetch, "b", 2)
+        await wait_all_tasks_blocked()
+        with pytest.raises(ActorExited) as caught, trio.fail_after(3):
+            await carts.via("a").call(Owner.use, pool)
+    assert any(is_cycle(error) for error in [*errors, caught.value])
+
+
+async def test_a_start_that_waits_for_the_room_of_the_one_that_asked_a_supervisor_for_it_is_a_cycle(
+    autojump_clock: MockClock,
+) -> None:
+    shop = Shop()
+    carts: Any = shop.carts(Owner, max_running=1)
+    async with open_on_demand(carts), open_dynamic_supervisor(at_end="stop") as outer:
+        supervisor = await outer.start_child(DynamicSupervisor)
+        with pytest.raises(ActorExited) as caught, trio.fail_after(1):
+            await carts.via("a").call(Owner.start, supervisor)
+        assert is_cycle(caught.value)
 
 
 class Chain(Cart):
