@@ -237,6 +237,36 @@ async def test_the_name_is_in_the_registry_that_is_given(autojump_clock: MockClo
     assert names.count() == 0
 
 
+async def test_each_life_has_a_value_of_its_own_beside_its_name(autojump_clock: MockClock) -> None:
+    totals: Registry[str, int | None] = Registry("totals")
+    before: list[int | None] = []
+
+    class Summed(Actor):
+        def __init__(self, key: str) -> None:
+            self.key = key
+
+        def put(self, total: int) -> None:
+            before.append(totals.update_value(self.key, lambda _: total)[1])
+
+        def fail(self) -> None:
+            raise OSError
+
+    carts = OnDemand("carts", Summed, registry=totals)
+    async with open_on_demand(carts):
+        await carts.via("a").call(Summed.put, 7)
+        await carts.via("b").call(Summed.put, 8)
+        assert await totals.select(value=7) == [("a", carts.whereis("a"), 7)]
+        carts.via("a").cast_nowait(Summed.fail)
+        await wait_all_tasks_blocked()
+        assert [key for key, _ in totals.items()] == ["b"]
+        await carts.via("a").call(Summed.put, 9)
+        first = carts.whereis("b")
+        assert first is not None
+        first.kill()
+        await carts.via("b").call(Summed.put, 10)  # it waits for the end of the first life
+    assert before == [None, None, None, None]
+
+
 async def test_a_listener_on_demand_that_is_not_run_is_as_one_that_is_not_there(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

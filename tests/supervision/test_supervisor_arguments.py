@@ -31,6 +31,10 @@ async def anumbers() -> AsyncIterator[int]:
     yield 1
 
 
+async def anumber() -> int:
+    return 1
+
+
 BAD_SPECS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"factory": 5}, TypeError, "factory must be .*, not 5"),
     ({"factory": None}, TypeError, "factory must be"),
@@ -39,7 +43,7 @@ BAD_SPECS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"factory": anumbers}, TypeError, "factory must be .*, not <function anumbers"),
     ({"factory": "worker"}, TypeError, "factory must be"),
     ({"args": ["a list"]}, TypeError, re.escape("args must be a tuple, not ['a list']")),
-    ({"args": "ab"}, TypeError, "args must be a tuple, not 'ab'"),
+    ({"args": "ab"}, TypeError, re.escape("args must be a tuple, such as ('ab',), not 'ab'")),
     ({"id": ["a list"]}, TypeError, re.escape("id must be hashable: ['a list']")),
     ({"name": "James Bond"}, TypeError, re.escape("name must come from Registry.via(), not 'James Bond'")),
     ({"restart": "always"}, ValueError, "restart must be one of .*, not 'always'"),
@@ -130,8 +134,11 @@ def test_opening_a_supervisor_says_which_argument_is_wrong(
 @pytest.mark.parametrize(
     ("children", "error", "message"),
     [
-        ([Verbose], TypeError, "children must be ChildSpecs, not <class"),
-        (5, TypeError, "children must be .*, not 5"),
+        ([Verbose], TypeError, r"children must be ChildSpecs, not <class .*Verbose'>: write child\(Verbose\)"),
+        ([anumber], TypeError, r"children must be ChildSpecs, not <function anumber .*>: write child\(anumber\)"),
+        (5, TypeError, "children must be a list of ChildSpecs, not 5"),
+        (ChildSpec(Verbose), TypeError, r"children must be a list of ChildSpecs, not ChildSpec\(factory=<class .*\)"),
+        (Verbose, TypeError, r"children must be a list of ChildSpecs, not <class .*>: write \[child\(Verbose\)\]"),
         ([ChildSpec(Verbose, id="a"), "b"], TypeError, "children must be ChildSpecs, not 'b'"),
         ([ChildSpec(Verbose, id="a"), ChildSpec(Verbose, id="a")], ValueError, "id 'a' is taken"),
     ],

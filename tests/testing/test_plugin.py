@@ -16,6 +16,8 @@ pytest_plugins = "pytester"
 
 INNER = """
 import math
+import time
+from functools import partial
 
 import pytest
 import trio
@@ -52,6 +54,29 @@ class Deaf(Actor):
 class Sour(Actor):
     async def on_stop(self, exit):
         raise OSError("sour")
+
+
+class Disk(Actor):
+    async def write(self, seconds):
+        await trio.to_thread.run_sync(time.sleep, seconds, abandon_on_cancel=True)
+
+
+class Ledger(Actor):
+    def __init__(self, disk, seconds):
+        self.disk, self.seconds = disk, seconds
+
+    async def on_stop(self, exit):
+        await self.disk.call(Disk.write, self.seconds)
+
+
+class Keyboard(Actor):
+    async def on_start(self):
+        self.start_soon(partial(trio.to_thread.run_sync, time.sleep, 2, abandon_on_cancel=True))
+
+
+async def start_ledger(supervisor, seconds):
+    disk = await supervisor.start_child(Disk)
+    await supervisor.start_child(Ledger, disk, seconds)
 
 
 async def serve():
@@ -171,6 +196,25 @@ async def test_clock_that_stands(dynamic_supervisor, mock_clock):
     await dynamic_supervisor.start_child(Slow)
 
 
+async def test_thread(supervisor, autojump_clock):
+    await start_ledger(supervisor, 0.05)
+
+
+async def test_thread_and_clock_that_stands(supervisor, mock_clock):
+    await start_ledger(supervisor, 0.5)
+
+
+async def test_thread_that_hangs(supervisor, autojump_clock, monkeypatch):
+    monkeypatch.setattr("trioreg._testing.stopping.PATIENCE_WITH_THREADS", 0.05)
+    await start_ledger(supervisor, 2)
+
+
+async def test_thread_that_is_no_work(supervisor, autojump_clock, monkeypatch):
+    monkeypatch.setattr("trioreg._testing.stopping.PATIENCE_WITH_THREADS", math.inf)
+    await supervisor.start_child(Keyboard)
+    await supervisor.start_child(Late)
+
+
 async def test_deaf(supervisor, autojump_clock):
     await supervisor.start_child(Deaf)
 
@@ -281,7 +325,7 @@ def test_a_crash_fails_the_test_with_its_traceback_even_if_the_actor_was_restart
     assert "E   AttributeError: 'Cart' object has no attribute 'items'" in shown
     note = "under supervisor crashed, and the test does not expect it. If it is to crash: async with expect_crash(Attr"
     assert re.search(rf"E   Cart #\d+ 'a' {re.escape(note)}", shown)
-    assert "test_inner.py:17: AttributeError" in shown
+    assert "test_inner.py:19: AttributeError" in shown
     assert outcome(output, "test_restarted").startswith("FAILED - AttributeError: 'Cart' object has no")
 
 
@@ -322,6 +366,15 @@ def test_an_actor_that_does_not_stop_is_named_with_what_it_waits_for(output: str
 def test_an_actor_that_would_never_stop_is_killed(output: str, name: str) -> None:
     assert "did not stop" in text(output, f"test_{name}")
     assert outcome(output, f"test_{name}").startswith("FAILED - Failed: <")
+
+
+@pytest.mark.parametrize("name", ["thread", "thread_and_clock_that_stands", "thread_that_is_no_work"])
+def test_virtual_time_stands_still_while_an_actor_that_ends_waits_for_a_thread(output: str, name: str) -> None:
+    assert outcome(output, f"test_{name}") == "PASSED"
+
+
+def test_a_thread_that_hangs_does_not_hold_up_the_end(output: str) -> None:
+    assert "did not stop within its 5 seconds" in text(output, "test_thread_that_hangs")
 
 
 def test_two_actors_that_do_not_stop_are_both_named(output: str) -> None:

@@ -64,6 +64,11 @@ async def opening(names: Registry[str, None]) -> None:
     assert_type(inferred.registry, Registry[str, None])
 
 
+def values(sums: Registry[str, float | None], texts: Registry[str, str]) -> None:
+    assert_type(OnDemand("carts", Cart, registry=sums), OnDemand[str, Cart])
+    OnDemand("carts", Cart, registry=texts)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 async def messages() -> None:
     address = carts.via("a-17")
     assert_type(address, Address[Cart])

@@ -368,7 +368,7 @@ def everything(names: Registry[str, int]) -> None:
     assert_type(names.items(), list[tuple[str, Entry[int]]])
     assert_type(names.select_nowait(), list[tuple[str, Owner, int]])
     assert_type(names.select_nowait(into=len), list[int])
-    assert_type(names.select_nowait(into=(Var("x"),)), list[object])
+    assert_type(names.select_nowait(into=(Var("x"),)), list[tuple[Any, ...]])
     assert_type(len(names), int)
     assert_type("x" in names, bool)
 
@@ -381,7 +381,11 @@ async def queries_with_variables(names: Registry[str, int]) -> None:
     assert_type(await names.select(name, into=name), list[Any])
     assert_type(names.select_nowait(Var("name"), ANY, int, where=is_long, into=Var("name")), list[Any])
     assert_type(names.select_nowait(Var("name"), into=Is("name")), list[Any])
-    assert_type(names.select_nowait(Var("name"), into={"name": Var("name")}), list[object])
+    assert_type(names.select_nowait(Var("name"), into={"name": Var("name")}), list[dict[Any, Any]])
+    assert_type(await names.select(name, value=Var("number"), into=[name, Var("number")]), list[list[Any]])
+    for shown, number in await names.select(name, value=Var("number"), into=(name, Var("number"))):
+        print(shown.upper(), number + 1)
+    assert_type(names.select_nowait(name, into="always this"), list[object])
     assert_type(names.select_nowait(Var("name"), where=is_long, into=is_long), list[bool])
     assert_type(names.select_nowait(Var("name"), where=is_long), list[tuple[str, Owner, int]])
     assert_type(names.select_nowait(ANY, into=None), list[tuple[str, Owner, int]])

@@ -14,6 +14,8 @@ from .query import Query, value_query
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 T = TypeVar("T")
+Shape = TypeVar("Shape", tuple[Any, ...], list[Any], dict[Any, Any])
+"""What ``into=`` may be, with variables in it: a result has the same shape."""
 
 
 class Matching(Lookup[K, V]):
@@ -81,6 +83,16 @@ class Matching(Lookup[K, V]):
         where: Callable[..., object] | None = ...,
         into: Callable[..., T],
     ) -> list[T]: ...
+    @overload
+    async def select(
+        self,
+        key: object = ...,
+        owner: object = ...,
+        value: object = ...,
+        *,
+        where: Callable[..., object] | None = ...,
+        into: Shape,
+    ) -> list[Shape]: ...
     @overload
     async def select(
         self,
@@ -161,6 +173,16 @@ class Matching(Lookup[K, V]):
         where: Callable[..., object] | None = ...,
         into: Callable[..., T],
     ) -> list[T]: ...
+    @overload
+    def select_nowait(
+        self,
+        key: object = ...,
+        owner: object = ...,
+        value: object = ...,
+        *,
+        where: Callable[..., object] | None = ...,
+        into: Shape,
+    ) -> list[Shape]: ...
     @overload
     def select_nowait(
         self,

@@ -155,7 +155,8 @@ class ChildSpec(Generic[T_co]):
         # All checks in one place, and none that is not needed: each start under a `DynamicSupervisor` makes a spec.
         kind = kind_of(factory)
         if not isinstance(args, tuple):
-            raise TypeError(f"args must be a tuple, not {args!r}")
+            example = "" if isinstance(args, list) else f", such as ({args!r},)"
+            raise TypeError(f"args must be a tuple{example}, not {args!r}")
         if id is not None:
             try:
                 hash(id)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound=Hashable)
 A = TypeVar("A", bound=Actor)
 A_co = TypeVar("A_co", covariant=True)
+V = TypeVar("V")
 Ts = TypeVarTuple("Ts")
 
 
@@ -65,7 +66,8 @@ class OnDemand(Identity, Generic[K, A]):
         shutdown: How long an actor may take to end: seconds, ``math.inf`` or ``"kill"``, as in `ChildSpec`. At the end
             of the supervisor, that is also the time to handle the messages that it has.
         backoff: How long after a crash the next message of the key has to wait for its actor. By default not at all.
-        registry: The names are in it. By default in a registry of their own.
+        registry: The names are in it. By default in a registry of their own. The value beside a name is None, until the
+            actor changes it with `Registry.update_value`, in ``on_start`` for example.
         limit: How often one key may be started again after a crash. Each key counts for itself. One crash more, and
             with ``then="drop"`` the messages of the key get `CrashedTooOften` until enough of its crashes are older
             than ``max_seconds``. With ``then="escalate"`` the supervisor gives up. By default any number of times.
@@ -86,10 +88,11 @@ class OnDemand(Identity, Generic[K, A]):
         max_running: float = math.inf,
         shutdown: float | Literal["kill"] | None = None,
         backoff: Backoff | None = None,
-        registry: Registry[K, None] | None = None,
+        registry: Registry[K, V | None] | None = None,
         limit: RestartLimit | None = None,
     ) -> None:
-        self._settings = Settings(name, factory, args, retire_after, max_running, shutdown, backoff, registry, limit)
+        names = cast("Registry[K, None] | None", registry)  # each life registers None
+        self._settings = Settings(name, factory, args, retire_after, max_running, shutdown, backoff, names, limit)
         self._table = self._settings.table
         self._lives: Lives | None = None
         self._running = Lock()
@@ -102,7 +105,10 @@ class OnDemand(Identity, Generic[K, A]):
 
     @property
     def registry(self) -> Registry[K, None]:
-        """The registry that the names are in."""
+        """The registry that the names are in.
+
+        If you have given a registry with values, use your own variable: it has the type of the values.
+        """
         return self._settings.registry
 
     def __repr__(self) -> str:

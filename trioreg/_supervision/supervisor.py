@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from contextlib import AbstractAsyncContextManager
+from types import FunctionType
 from typing import Any
 
 from .._actors import ActorRef, beside
@@ -35,12 +36,14 @@ class Supervisor(SupervisorBase):
         name: str | None = None,
     ) -> None:
         if not isinstance(children, Iterable):
-            raise TypeError(f"children must be ChildSpecs, not {children!r}")
+            write = f": write [child({children.__name__})]" if isinstance(children, type | FunctionType) else ""
+            raise TypeError(f"children must be a list of ChildSpecs, not {children!r}{write}")
         self._specs = list(children)
         ids: set[Hashable] = set()
         for spec in self._specs:
             if not isinstance(spec, ChildSpec):
-                raise TypeError(f"children must be ChildSpecs, not {spec!r}")
+                write = f": write child({spec.__name__})" if isinstance(spec, type | FunctionType) else ""
+                raise TypeError(f"children must be ChildSpecs, not {spec!r}{write}")
             if spec.id is not None and spec.id in ids:
                 raise ValueError(f"id {spec.id!r} is taken: two of the children have it")
             ids.add(spec.id)

@@ -9,39 +9,26 @@ Must never happen: a wait that can never end, and that says nothing.
 from __future__ import annotations
 
 import math
-from inspect import unwrap
 from typing import TYPE_CHECKING
 
 import trio
-from trio.lowlevel import (
-    RunVar,
-    Task,
-    add_instrument,
-    current_statistics,
-    current_task,
-    remove_instrument,
-)
+from trio.lowlevel import Task, current_statistics, current_task
 from trio.testing import wait_all_tasks_blocked
 
-from .._actors import RUNNING, current_cell, is_held_up, is_suspended, other_tasks, own_frames
+from .._actors import RUNNING, current_cell, is_held_up, is_suspended
 from .._program import ActorReport, report_of
 from .._runtime import counted, current_run, duration, one_line
 from .._supervision import tops_of, walk
 from .blocked import waits_outside
+from .steps import steps_of_others
+from .threads import waits_for_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .._actors import Cell
-    from .._runtime import Frames, Run
+    from .._runtime import Run
     from .._supervision import TreeChild
 
     Busy = list[tuple[str, TreeChild]]
-
-_IN_THREAD = unwrap(trio.to_thread.run_sync).__code__
-
-_LOOK_AGAIN = 0.01
-"""How long nothing must happen before the threads are looked at again, in seconds of real time."""
 
 _SHOWN = 10
 _LINES = 2
@@ -91,12 +78,8 @@ async def settled() -> None:
             of a Trio run.
     """
     run = current_run()
-    task = current_task()
-    _refuse_handler(task)
-    settling = _settling()
-    steps = settling[task] = _Steps(settling)
-    add_instrument(steps)
-    try:
+    _refuse_handler(current_task())
+    with steps_of_others() as steps:
         is_second_look = False
         while True:
             await wait_all_tasks_blocked()
@@ -117,57 +100,12 @@ async def settled() -> None:
                 await steps.wait(due, holds_clock=False)
             else:
                 raise _not_settled(busy)
-    finally:
-        remove_instrument(steps)
-        del settling[task]
-        for other in settling.values():
-            other.note()  # they do not see its steps, and now it goes on
 
 
 def _refuse_handler(task: Task) -> None:
     cell = current_cell()
     if cell is not None and cell.hooks is not None and task is cell.task:
         raise RuntimeError(f"{cell.ref!r} can't become idle while it waits in settled(): call it in a task of the test")
-
-
-_tasks_that_settle: RunVar[dict[Task, _Steps]] = RunVar("trioreg tasks that settle")
-
-
-def _settling() -> dict[Task, _Steps]:
-    """The tasks of this run that wait in `settled`."""
-    try:
-        return _tasks_that_settle.get()
-    except LookupError:
-        tasks: dict[Task, _Steps] = {}
-        _tasks_that_settle.set(tasks)
-        return tasks
-
-
-class _Steps(trio.abc.Instrument):
-    """Tells that another task is going to run, one that does not wait in `settled` itself."""
-
-    def __init__(self, settling: Mapping[Task, object]) -> None:
-        self._settling = settling
-        self._event = trio.Event()
-
-    def task_scheduled(self, task: Task) -> None:
-        if task not in self._settling:
-            self.note()
-
-    def note(self) -> None:
-        self._event.set()
-
-    async def wait(self, due: float, *, holds_clock: bool) -> None:
-        """Wait for the next step, or until something is due: a task that is shielded from that does not run.
-
-        A virtual clock must not jump while a thread works.
-        """
-        if holds_clock:
-            await wait_all_tasks_blocked(_LOOK_AGAIN)
-            return
-        self._event = trio.Event()
-        with trio.CancelScope(deadline=due):
-            await self._event.wait()
 
 
 # Who has something to do
@@ -184,7 +122,7 @@ def _is_busy(child: TreeChild) -> bool:
         return child.state == "restarting"
     if is_held_up(cell) or is_suspended(cell):
         return False
-    return cell.state != RUNNING or _has_work(cell) or _waits_for_thread(cell)
+    return cell.state != RUNNING or _has_work(cell) or waits_for_thread(cell)
 
 
 def _has_work(cell: Cell) -> bool:
@@ -198,15 +136,7 @@ def _has_work(cell: Cell) -> bool:
 
 def _is_one_in_thread(busy: Busy) -> bool:
     cells = [child.ref._cell for _, child in busy if child.ref is not None]
-    return any(cell is not None and _waits_for_thread(cell) for cell in cells)
-
-
-def _waits_for_thread(cell: Cell) -> bool:
-    return _is_in_thread(own_frames(cell)) or any(_is_in_thread(frames) for _, frames in other_tasks(cell))
-
-
-def _is_in_thread(frames: Frames) -> bool:
-    return any(frame.f_code is _IN_THREAD for frame, _ in frames)
+    return any(cell is not None and waits_for_thread(cell) for cell in cells)
 
 
 # What can still happen

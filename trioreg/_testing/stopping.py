@@ -10,6 +10,8 @@ import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from textwrap import indent
+from threading import active_count
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
@@ -20,6 +22,8 @@ from .._program import Instrument, add_instrument, remove_instrument, report_of
 from .._runtime import counted
 from .._supervision import SupervisorBase, node_of, walk
 from .checked import Check
+from .steps import steps_of_others
+from .threads import ends_with_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +36,9 @@ S = TypeVar("S", bound=SupervisorBase)
 
 PATIENCE = 5.0
 """For how many seconds nothing may end before all are killed. An actor that has more time to end gets more."""
+
+PATIENCE_WITH_THREADS = 5.0
+"""For how many seconds of real time a virtual clock stands still while nothing ends but threads work."""
 
 PAUSE = 0.5
 """After how many seconds without an end those that are ending are looked at."""
@@ -76,6 +83,7 @@ class StopWatch(Instrument):
         self._engine = engine
         self._late: dict[ActorRef[Any], str] = {}
         self._ended = trio.Event()
+        self._in_threads_since = math.inf
         self._problems = problems
         self._tell = tell
 
@@ -85,8 +93,11 @@ class StopWatch(Instrument):
         try:
             async with trio.open_nursery() as nursery:
                 clock = current_clock()
-                if isinstance(clock, MockClock) and not clock.rate and clock.autojump_threshold == math.inf:
-                    nursery.start_soon(_move, clock)
+                if isinstance(clock, MockClock) and not clock.rate:
+                    if clock.autojump_threshold < math.inf:
+                        nursery.start_soon(self._hold)
+                    else:
+                        nursery.start_soon(self._move, clock)
                 await self._wait_until_stuck()
                 self._note_those_that_stay()
                 self._engine.kill()
@@ -95,6 +106,29 @@ class StopWatch(Instrument):
                 await trio.sleep_forever()
         finally:
             remove_instrument(self)
+
+    async def _hold(self) -> None:
+        """Hold a clock that jumps while the threads of those that are ending work."""
+        with steps_of_others() as steps:
+            while True:
+                await wait_all_tasks_blocked()
+                await steps.wait(math.inf, holds_clock=self._waits_for_threads())
+
+    async def _move(self, clock: MockClock) -> None:
+        """Move a clock on that nobody else moves any more, while all tasks wait, and for no thread."""
+        while True:
+            await wait_all_tasks_blocked(0.01)
+            if not self._waits_for_threads():
+                clock.jump(PAUSE / 2)
+
+    def _waits_for_threads(self) -> bool:
+        """Whether the end of an actor waits for a thread. Not for too long: the thread may hang."""
+        if active_count() == 1 or not any(map(_ends_with_thread, self._living())):
+            self._in_threads_since = math.inf
+            return False
+        now = monotonic()
+        self._in_threads_since = min(self._in_threads_since, now)
+        return now - self._in_threads_since < PATIENCE_WITH_THREADS
 
     async def _wait_until_stuck(self) -> None:
         """Return when nothing has ended for too long."""
@@ -140,6 +174,7 @@ class StopWatch(Instrument):
 
     def actor_exited(self, ref: ActorRef[Any], exit: Exit, /) -> None:
         self._ended.set()
+        self._in_threads_since = math.inf
         late = self._late.pop(ref, None)
         if late is not None and exit.reason == "killed":
             self._problems.append(AssertionError(f"{ref!r} {late}"))
@@ -149,8 +184,6 @@ class StopWatch(Instrument):
         self._tell(f"trioreg: {self._engine.label} does not end, although all is killed:\n{lines}")
 
 
-async def _move(clock: MockClock) -> None:
-    """Move a clock on that nobody else moves any more, while all tasks wait."""
-    while True:
-        await wait_all_tasks_blocked(0.01)
-        clock.jump(PAUSE / 2)
+def _ends_with_thread(child: TreeChild) -> bool:
+    cell = None if child.ref is None else child.ref._cell
+    return cell is not None and ends_with_thread(cell)
