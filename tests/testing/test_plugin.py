@@ -211,6 +211,19 @@ async def test_block_with_hypothesis(number):
         await supervisor.start_child(Cart)
 
 
+async def test_ends_supervisor(supervisor):
+    supervisor.stop()
+    await trio.sleep_forever()
+
+
+async def test_stops_supervisor_last(supervisor):
+    supervisor.stop()
+
+
+async def test_in_its_body(request):
+    request.getfixturevalue("supervisor")
+
+
 async def test_skipped(supervisor):
     pytest.skip("not today")
 
@@ -246,7 +259,10 @@ def text(output: str, name: str) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize("name", ["good", "expected", "options", "beside", "block_with_hypothesis"])
+PASSING = ["good", "expected", "options", "beside", "block_with_hypothesis", "stops_supervisor_last"]
+
+
+@pytest.mark.parametrize("name", PASSING)
 def test_these_tests_pass(output: str, name: str) -> None:
     assert outcome(output, f"test_{name}") == "PASSED"
 
@@ -261,6 +277,16 @@ def test_a_fixture_that_another_one_asks_for_by_its_name_is_checked_too(output: 
 
 def test_a_fixture_that_pytest_trio_does_not_run_fails_the_test(output: str) -> None:
     assert text(output, "test_no_argument").startswith("the fixture 'supervisor' did not run, so nothing was checked")
+
+
+def test_a_fixture_that_a_running_test_asks_for_fails_the_test(output: str) -> None:
+    assert text(output, "test_in_its_body").startswith("the fixture of trioreg did not run, so nothing was checked")
+
+
+def test_a_supervisor_that_ends_before_the_test_is_the_reason_why_the_test_is_cancelled(output: str) -> None:
+    shown = text(output, "test_ends_supervisor")
+    assert shown.startswith("supervisor ended before the test did, so the test was cancelled")
+    assert "async with open_supervisor() as ..." in shown
 
 
 def test_two_crashes_come_in_a_group(output: str) -> None:
@@ -417,3 +443,61 @@ def test_the_list_of_fixtures_explains_each(marked: pytest.Pytester, without: li
     assert re.search(r"^supervisor -- .*\n    A trioreg Supervisor that runs during the test:", output, re.MULTILINE)
     assert re.search(r"^dynamic_supervisor -- .*\n    A trioreg DynamicSupervisor that runs", output, re.MULTILINE)
     assert "_trioreg" not in output
+
+
+def test_without_the_capture_of_pytest_what_does_not_heed_its_kill_is_said_too(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_inner=INNER)
+    output = pytester.runpytest_subprocess(*PLAIN, "-p", "no:capture", "-o", "trio_mode=true", "-k", "test_deaf")
+    assert "\ntrioreg: supervisor does not end, although all is killed:\n<Deaf #" in str(output.stderr)
+    assert outcome(str(output.stdout), "test_deaf").startswith("FAILED - Failed: <Deaf #")
+
+
+INTERRUPTED = """
+import signal
+
+import pytest
+import trio
+from trioreg import Actor
+
+
+class Cart(Actor):
+    def interrupt(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+async def test_by_ctrl_c(supervisor):
+    cart = await supervisor.start_child(Cart)
+    await cart.call(Cart.interrupt)
+
+
+async def test_by_ctrl_c_outside_of_actors(supervisor):
+    signal.raise_signal(signal.SIGINT)
+    await trio.sleep_forever()
+
+
+async def test_by_exit(supervisor):
+    pytest.exit("enough")
+
+
+async def test_after():
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("tests", "why"),
+    [
+        ("test_by_ctrl_c", "! KeyboardInterrupt !"),
+        ("test_by_ctrl_c_outside_of_actors", "! KeyboardInterrupt !"),
+        ("test_by_exit", "! _pytest.outcomes.Exit: enough !"),
+    ],
+)
+def test_what_ends_pytest_in_a_sync_test_ends_it_in_a_test_with_a_fixture(
+    pytester: pytest.Pytester, tests: str, why: str
+) -> None:
+    pytester.makepyfile(test_inner=INTERRUPTED)
+    names = [f"test_inner.py::{tests}", "test_inner.py::test_after"]
+    output = str(pytester.runpytest_subprocess(*PLAIN, "-o", "trio_mode=true", *names).stdout)
+    assert why in output
+    assert "no tests ran" in output
+    assert "expect_crash" not in output

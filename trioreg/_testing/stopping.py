@@ -39,6 +39,16 @@ PAUSE = 0.5
 _NO_END = f"for {PATIENCE:.0f} seconds"
 
 
+class EndedEarly(AssertionError):
+    """A supervisor ended while the test ran, and cancelled what was in its block: the test."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(
+            f"{label} ended before the test did, so the test was cancelled. The fixture stops its supervisor at the end"
+            " of the test. To test such an end, open a supervisor in the test: async with open_supervisor() as ..."
+        )
+
+
 @asynccontextmanager
 async def stopped_in_time(
     block: AbstractAsyncContextManager[S], check: Check, problems: list[BaseException], tell: Callable[[str], None]
@@ -52,14 +62,20 @@ async def stopped_in_time(
         tell: Is called with a text for the user if the block cannot end, because an actor does not heed its kill.
     """
     error: BaseException | None = None
+    ended_early: str | None = None
     async with trio.open_nursery() as nursery:
         try:
             async with block as supervised:
                 try:
                     yield supervised
+                except trio.Cancelled:
+                    ended_early = supervised._engine.label
+                    raise
                 finally:
                     watch = StopWatch(supervised._engine, problems, tell)
                     nursery.start_soon(watch.run, name=f"stop of {supervised._engine.label}")
+            if ended_early is not None:  # the block itself has cancelled what is in it
+                error = EndedEarly(ended_early)
         except BaseException as raised:
             error = raised
         nursery.cancel_scope.cancel()
