@@ -284,6 +284,8 @@ def test_it_goes_together_with_explore() -> None:
         ({"kinds": []}, ValueError, "kinds must be some of "),
         ({"kinds": "kill"}, ValueError, "kinds must be some of "),
         ({"kinds": ["explode"]}, ValueError, "kinds must be some of "),
+        ({"kinds": 5}, ValueError, r"kinds must be some of .* not 5"),
+        ({"kinds": iter(["kill"])}, ValueError, "kinds must be some of "),
     ],
 )
 async def test_arguments_are_checked(options: Any, error: type[Exception], message: str) -> None:

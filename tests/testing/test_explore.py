@@ -144,6 +144,49 @@ def test_the_failure_that_is_made_small_is_the_one_that_was_found_and_no_other_o
         replay(scenario, failed.seed)
 
 
+class Till(Actor):
+    def check(self, order: list[int]) -> None:
+        assert order[:2] != [3, 2], "the one that was found"
+        assert order[0] == 0, "another one, which needs less"
+
+
+async def check_in_an_actor(order: list[int]) -> None:
+    async with open_dynamic_supervisor(at_end="stop") as supervisor:
+        till = await supervisor.start_child(Till, restart="temporary")
+        await till.call(Till.check, order)
+
+
+async def check_by_a_timeout(order: list[int]) -> None:
+    with trio.fail_after(1):
+        await trio.sleep(2 if order[:2] == [3, 2] else 0)
+    with trio.fail_after(1):
+        await trio.sleep(0 if order[0] == 0 else 2)
+
+
+@pytest.mark.parametrize("check", [check_in_an_actor, check_by_a_timeout])
+def test_two_failures_that_one_line_of_trioreg_or_trio_raises_are_two(
+    check: Callable[[list[int]], Awaitable[None]],
+) -> None:
+    order: list[int] = []
+
+    async def step(number: int) -> None:
+        await checkpoint()
+        order.append(number)
+
+    async def scenario() -> None:
+        order.clear()
+        async with trio.open_nursery() as nursery:
+            for number in range(4):
+                nursery.start_soon(step, number)
+        await check(order)
+
+    failed = failure_of(scenario, seed=1)
+    assert failed.runs == 1
+    with pytest.raises(BaseException):  # noqa: B017, PT011
+        replay(scenario, failed.seed)
+    assert order[:2] == [3, 2]
+
+
 def test_with_very_many_moves_the_seed_is_the_number_of_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["trioreg._testing.explore"], "_MOST_MOVES", 0)
     failed = failure_of(two_buyers(1))
@@ -423,6 +466,36 @@ def not_async() -> None:
 def test_a_scenario_that_is_no_async_function_is_refused(scenario: Any) -> None:
     with pytest.raises(TypeError, match="scenario must be an async function without arguments, not"):
         explore(scenario)
+
+
+async def needs_a_fixture(supervisor: object) -> None:
+    pass
+
+
+@pytest.mark.parametrize("function", [explore, functools.partial(replay, seed=0)])
+def test_a_scenario_that_needs_an_argument_is_refused(function: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        function(needs_a_fixture)
+    assert str(caught.value) == (
+        "scenario must be an async function without arguments, but needs_a_fixture() is missing a required argument: "
+        "'supervisor'. It makes all that it needs itself, or gets it from functools.partial"
+    )
+
+
+def test_a_scenario_that_has_been_called_is_refused() -> None:
+    called: Any = needs_a_fixture(None)
+    with pytest.raises(TypeError, match=r"not a coroutine: write explore\(needs_a_fixture\)$"):
+        explore(called)
+
+
+def test_a_scenario_whose_signature_is_not_known_is_run() -> None:
+    class Odd:
+        __signature__ = "none"
+
+        async def __call__(self) -> None:
+            pass
+
+    assert explore(Odd(), runs=1).runs == 1
 
 
 @pytest.mark.parametrize(
