@@ -7,14 +7,16 @@ import gc
 import itertools
 import sys
 import threading
+import unittest
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import UnsatisfiedAssumption
 from trio.lowlevel import checkpoint
 from trio.testing import wait_all_tasks_blocked
 
@@ -409,19 +411,59 @@ def test_the_scenario_may_be_a_partial_or_a_lambda() -> None:
     assert explore(lambda: scenario(3), runs=1) == Explored(1, 1, 1)
 
 
-def test_ctrl_c_and_a_skip_are_no_failures() -> None:
-    async def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    async def skipped() -> None:
+@pytest.mark.parametrize("function", [explore, functools.partial(replay, seed=0)])
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        SystemExit(1),
+        pytest.skip.Exception("not today"),
+        unittest.SkipTest("not today"),
+        pytest.xfail.Exception("not yet"),
+        pytest.exit.Exception("enough"),
+        UnsatisfiedAssumption(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_is_for_pytest_or_hypothesis_is_no_failure_and_leaves_without_a_group(
+    error: BaseException, function: Any
+) -> None:
+    async def scenario() -> None:
         async with trio.open_nursery():
-            pytest.skip("not today")
+            raise error
 
-    with pytest.raises(KeyboardInterrupt):
-        explore(interrupted)
-    with pytest.raises((pytest.skip.Exception, BaseExceptionGroup)) as caught:
-        explore(skipped)
-    assert not isinstance(caught.value, ScheduleFailed)
+    try:
+        function(scenario)
+    except BaseException as raised:
+        assert raised is error  # noqa: PT017  # it may be one that pytest takes for its own
+    else:
+        pytest.fail("it should have been raised")
+
+
+def test_a_failure_beside_a_skip_is_a_failure() -> None:
+    async def skip() -> None:
+        pytest.skip("not today")
+
+    async def fail() -> None:
+        raise ValueError("wrong")
+
+    async def scenario() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(skip)
+            nursery.start_soon(fail)
+
+    assert "ValueError: wrong" in str(failure_of(scenario, runs=1))
+
+
+@given(st.integers(0, 3))
+@settings(max_examples=10)
+def test_a_scenario_may_assume_something_of_what_hypothesis_gives(number: int) -> None:
+    async def scenario() -> None:
+        async with trio.open_nursery():
+            assume(number > 0)
+        assert number > 0
+
+    explore(scenario, runs=2)
 
 
 async def test_inside_of_a_trio_run_it_is_refused() -> None:

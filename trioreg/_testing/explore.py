@@ -73,6 +73,7 @@ def explore(scenario: Scenario, *, runs: int = 1000, seed: int = 0) -> Explored:
 
     A scenario fails if an exception leaves it, if it blocks for ever, or if it has no end. Then this finds the
     smallest change of the order that still fails. The error has a seed: `replay` takes it, and repeats that run.
+    Ctrl-C, a skip of pytest's and ``hypothesis.assume`` are no failures: they end this.
 
     Time is virtual: a sleep takes no time. A run waits for threads, and a while for sockets; such a run may differ
     from the next one with the same seed. ``random`` gives the same numbers in each run. The garbage collector is

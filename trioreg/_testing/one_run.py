@@ -79,7 +79,8 @@ def run_once(
 ) -> Ended:
     """Run a scenario once under a schedule. The arguments ``keeps`` and ``look`` are those of `Chooser`.
 
-    Ctrl-C, ``SystemExit``, a skip of pytest's, and a scenario that is no async function leave this as they are.
+    Ctrl-C, ``SystemExit``, what pytest and hypothesis raise for themselves, and a scenario that is no async function
+    leave this as they are.
     """
     watch = _Watch()
     chooser = Chooser(schedule, watch.too_long, keeps=keeps, look=look)
@@ -105,8 +106,10 @@ def run_once(
             error = raised
     if watch.refusal is not None:
         raise watch.refusal
-    if error is not None and _is_for_caller(error):
-        raise error
+    leaves = [] if error is None else flat([error])
+    for leaf in leaves:
+        if isinstance(leaf, KeyboardInterrupt | SystemExit) or all(map(_is_for_caller, leaves)):
+            raise leaf  # in a group it would be a failure
     return Ended(watch.stuck or error, chooser.mark, chooser.rounds, chooser.orders or {}, watch.met_outside)
 
 
@@ -225,8 +228,10 @@ def _random_fixed() -> Generator[None]:
 
 
 def _is_for_caller(error: BaseException) -> bool:
-    """Whether an error is no failure of the scenario. A skip is one of pytest's, which need not be there."""
-    return any(
-        isinstance(leaf, KeyboardInterrupt | SystemExit) or type(leaf).__name__ in ("Skipped", "SkipTest")
-        for leaf in flat([error])
+    """Whether an error is no failure, but tells pytest or hypothesis something. Neither need be there."""
+    module, name = type(error).__module__, type(error).__name__
+    return (
+        name in ("Skipped", "SkipTest", "XFailed")
+        or (module, name) == ("_pytest.outcomes", "Exit")
+        or module == "hypothesis.errors"
     )
