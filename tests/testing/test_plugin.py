@@ -16,6 +16,7 @@ pytest_plugins = "pytester"
 
 INNER = """
 import math
+import time
 
 import pytest
 import trio
@@ -47,6 +48,14 @@ class Deaf(Actor):
     async def on_stop(self, exit):
         with trio.CancelScope(shield=True):
             await trio.sleep(100)
+
+
+class InThread(Actor):
+    async def work(self):
+        await trio.to_thread.run_sync(time.sleep, 0.3)
+
+    async def wait(self):
+        await trio.to_thread.run_sync(trio.from_thread.run, trio.sleep, 1)
 
 
 class Sour(Actor):
@@ -184,6 +193,19 @@ async def test_sour(supervisor, autojump_clock):
     await supervisor.start_child(Sour)
 
 
+async def test_thread(supervisor, autojump_clock):
+    worker = await supervisor.start_child(InThread)
+    await worker.cast(InThread.work)
+    await worker.cast(InThread.wait)
+    await wait_all_tasks_blocked()
+
+
+async def test_thread_and_clock_that_stands(dynamic_supervisor, mock_clock):
+    worker = await dynamic_supervisor.start_child(InThread)
+    await worker.cast(InThread.work)
+    await wait_all_tasks_blocked()
+
+
 async def test_leak(supervisor, autojump_clock):
     trio.lowlevel.spawn_system_task(serve)
     await wait_all_tasks_blocked()
@@ -259,7 +281,16 @@ def text(output: str, name: str) -> str:
     return found[1]
 
 
-PASSING = ["good", "expected", "options", "beside", "block_with_hypothesis", "stops_supervisor_last"]
+PASSING = [
+    "good",
+    "expected",
+    "options",
+    "beside",
+    "block_with_hypothesis",
+    "stops_supervisor_last",
+    "thread",
+    "thread_and_clock_that_stands",
+]
 
 
 @pytest.mark.parametrize("name", PASSING)
@@ -307,7 +338,7 @@ def test_a_crash_fails_the_test_with_its_traceback_even_if_the_actor_was_restart
     assert "E   AttributeError: 'Cart' object has no attribute 'items'" in shown
     note = "under supervisor crashed, and the test does not expect it. If it is to crash: async with expect_crash(Attr"
     assert re.search(rf"E   Cart #\d+ 'a' {re.escape(note)}", shown)
-    assert "test_inner.py:17: AttributeError" in shown
+    assert "test_inner.py:18: AttributeError" in shown
     assert outcome(output, "test_restarted").startswith("FAILED - AttributeError: 'Cart' object has no")
 
 

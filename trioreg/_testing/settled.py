@@ -184,7 +184,7 @@ def _is_busy(child: TreeChild) -> bool:
         return child.state == "restarting"
     if is_held_up(cell) or is_suspended(cell):
         return False
-    return cell.state != RUNNING or _has_work(cell) or _waits_for_thread(cell)
+    return cell.state != RUNNING or _has_work(cell) or waits_for_thread(cell)
 
 
 def _has_work(cell: Cell) -> bool:
@@ -198,10 +198,11 @@ def _has_work(cell: Cell) -> bool:
 
 def _is_one_in_thread(busy: Busy) -> bool:
     cells = [child.ref._cell for _, child in busy if child.ref is not None]
-    return any(cell is not None and _waits_for_thread(cell) for cell in cells)
+    return any(cell is not None and waits_for_thread(cell) for cell in cells)
 
 
-def _waits_for_thread(cell: Cell) -> bool:
+def waits_for_thread(cell: Cell) -> bool:
+    """Whether a task of an actor waits for a thread, or works for one."""
     return _is_in_thread(own_frames(cell)) or any(_is_in_thread(frames) for _, frames in other_tasks(cell))
 
 

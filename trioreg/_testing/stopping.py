@@ -10,6 +10,7 @@ import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from textwrap import indent
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
@@ -19,7 +20,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from .._program import Instrument, add_instrument, remove_instrument, report_of
 from .._runtime import counted
 from .._supervision import SupervisorBase, node_of, walk
+from .blocked import waits_outside
 from .checked import Check
+from .settled import waits_for_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +38,9 @@ PATIENCE = 5.0
 
 PAUSE = 0.5
 """After how many seconds without an end those that are ending are looked at."""
+
+_MOMENT = 0.01
+"""How long all tasks must wait before it is looked at again whether a thread works, in seconds of real time."""
 
 _NO_END = f"for {PATIENCE:.0f} seconds"
 
@@ -94,6 +100,7 @@ class StopWatch(Instrument):
         self._ended = trio.Event()
         self._problems = problems
         self._tell = tell
+        self._begun = perf_counter()
 
     async def run(self) -> None:
         """Watch until this is cancelled."""
@@ -101,8 +108,11 @@ class StopWatch(Instrument):
         try:
             async with trio.open_nursery() as nursery:
                 clock = current_clock()
-                if isinstance(clock, MockClock) and not clock.rate and clock.autojump_threshold == math.inf:
-                    nursery.start_soon(_move, clock)
+                if isinstance(clock, MockClock) and not clock.rate:
+                    if clock.autojump_threshold < math.inf:
+                        nursery.start_soon(self._hold)
+                    else:
+                        nursery.start_soon(self._move, clock)
                 await self._wait_until_stuck()
                 self._note_those_that_stay()
                 self._engine.kill()
@@ -160,13 +170,34 @@ class StopWatch(Instrument):
         if late is not None and exit.reason == "killed":
             self._problems.append(AssertionError(f"{ref!r} {late}"))
 
+    # A virtual clock
+
+    async def _hold(self) -> None:
+        """Let no virtual time pass while an actor works in a thread: it needs real time to end."""
+        while True:
+            if self._is_in_thread():
+                await wait_all_tasks_blocked(_MOMENT)
+            else:
+                await trio.sleep(PAUSE / 2)
+
+    async def _move(self, clock: MockClock) -> None:
+        """Move a clock on that nobody else moves any more, while all tasks wait."""
+        while True:
+            await wait_all_tasks_blocked(_MOMENT)
+            if not self._is_in_thread():
+                clock.jump(PAUSE / 2)
+
+    def _is_in_thread(self) -> bool:
+        """Whether an actor below works in a thread. That thread may wait for virtual time: after a while it counts no
+        more.
+        """
+        if perf_counter() > self._begun + PATIENCE or not waits_outside()[0]:
+            return False
+        cells = [child.ref._cell for child in self._living() if child.ref is not None]
+        return any(cell is not None and waits_for_thread(cell) for cell in cells)
+
+    # A supervisor that does not end
+
     def _say_that_it_hangs(self) -> None:
         lines = "\n".join(f"{ref!r} {text}" for ref, text in self._late.items())
         self._tell(f"trioreg: {self._engine.label} does not end, although all is killed:\n{lines}")
-
-
-async def _move(clock: MockClock) -> None:
-    """Move a clock on that nobody else moves any more, while all tasks wait."""
-    while True:
-        await wait_all_tasks_blocked(0.01)
-        clock.jump(PAUSE / 2)
