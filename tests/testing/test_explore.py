@@ -230,6 +230,18 @@ def test_several_errors_at_once_are_all_shown() -> None:
     assert "and 2 more errors" in text
 
 
+def test_an_error_that_several_tasks_get_is_shown_once() -> None:
+    async def fail() -> None:
+        raise ValueError("the same")
+
+    async def scenario() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail)
+            nursery.start_soon(fail)
+
+    assert str(failure_of(scenario)).count("the same") == 1
+
+
 # A scenario that does not end
 
 

@@ -532,3 +532,98 @@ def test_what_ends_pytest_in_a_sync_test_ends_it_in_a_test_with_a_fixture(
     assert why in output
     assert "no tests ran" in output
     assert "expect_crash" not in output
+
+
+LOOP = """
+from trioreg.testing import explore
+
+
+async def scenario():
+    while True:
+        pass
+
+
+def test_loop():
+    explore(scenario)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, pytest-timeout ends the whole process")
+def test_pytest_timeout_ends_a_scenario_of_explore_that_has_no_checkpoint(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_inner=LOOP)
+    output = str(pytester.runpytest_subprocess(*PLAIN, "-o", "timeout=0.5", timeout=30).stdout)
+    assert outcome(output, "test_loop").startswith("FAILED - Failed: Timeout")
+
+
+FAILING = """
+import trio
+import trio.testing
+import trioreg
+from trioreg import Actor, Registry
+from trioreg.testing import Recorder, assert_empty, replay, sent
+
+
+class Cart(Actor):
+    def add(self, item):
+        pass
+
+
+async def holds_a_name():
+    names = Registry("names")
+    names.register("tea")
+    assert_empty(names)
+
+
+def test_empty():
+    trio.run(holds_a_name)
+
+
+def test_messages():
+    Recorder(Cart).assert_messages(sent(Cart.add, "tea"))
+
+
+def test_sent():
+    Recorder(Cart).on(Cart.add).assert_sent("tea")
+
+
+def test_none_sent():
+    trio.run(sends)
+
+
+async def sends():
+    carts = Recorder(Cart)
+    async with trioreg.open_supervisor(at_end="stop") as supervisor:
+        cart = await supervisor.start_child(carts.actor)
+        await cart.cast(Cart.add, "tea")
+        await trio.testing.wait_all_tasks_blocked()
+    carts.on(Cart.add).assert_not_sent()
+
+
+async def scenario():
+    raise ValueError("wrong")
+
+
+def test_replay():
+    replay(scenario, 0)
+
+
+async def needs(argument):
+    pass
+
+
+def test_refused():
+    replay(needs, 0)
+
+
+def test_not_async():
+    replay(lambda: 3, 0)
+"""
+
+
+def test_what_an_assertion_or_a_replay_raises_is_shown_without_the_code_of_trioreg(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_inner=FAILING)
+    output = str(pytester.runpytest_inprocess(*PLAIN).stdout)
+    for name in re.findall(r"def (test_\w+)", FAILING):
+        shown = text(output, name)
+        assert "test_inner.py:" in shown
+        assert "trioreg/" not in shown

@@ -152,6 +152,7 @@ def replay(scenario: Scenario, seed: int | str) -> None:
 
 
 def _require_scenario(function: str, scenario: object) -> None:
+    __tracebackhide__ = True
     what = "scenario must be an async function without arguments"
     if inspect.iscoroutine(scenario):
         scenario.close()  # else Python warns that it has not been awaited
@@ -231,20 +232,18 @@ def _error_of(seed: int | str, tried: int, error: BaseException | None) -> Sched
 def _shown(error: BaseException | None) -> str:
     """The errors in an error, on a line each. A report of what is blocked has more lines."""
     leaves = [] if error is None else flat([error])
-    lines: list[str] = []
-    for leaf in leaves[:3]:
-        text = _text_of(leaf)
-        lines.append(f"{type(leaf).__name__}: {text}" if text else type(leaf).__name__)
-    if len(leaves) > 3:
-        lines.append(f"and {counted(len(leaves) - 3, 'more error')}")
-    return "\n".join(lines)
+    texts = list(dict.fromkeys(map(_text_of, leaves)))  # several callers may get the same one
+    if len(texts) > 3:
+        texts[3:] = [f"and {counted(len(texts) - 3, 'more error')}"]
+    return "\n".join(texts)
 
 
 def _text_of(error: BaseException) -> str:
     try:
-        return str(error)
+        text = str(error)
     except Exception as failure:
-        return f"its text raises {type(failure).__name__}"
+        text = f"its text raises {type(failure).__name__}"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 _Line: TypeAlias = tuple[str, int]

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from time import perf_counter
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, Never, TypeAlias
 
 import attrs
@@ -82,11 +83,13 @@ def run_once(
     Ctrl-C, ``SystemExit``, what pytest and hypothesis raise for themselves, and a scenario that is no async function
     leave this as they are.
     """
+    __tracebackhide__ = True  # pytest shows the scenario, and not what is in here
     watch = _Watch()
     chooser = Chooser(schedule, watch.too_long, keeps=keeps, look=look)
     watch.chooser = chooser
 
     async def main() -> None:
+        __tracebackhide__ = True
         watch.main = trio.lowlevel.current_task()
         watch.main.name = getattr(scenario, "__name__", "scenario")
         with watch.scope:
@@ -234,4 +237,11 @@ def _is_for_caller(error: BaseException) -> bool:
         name in ("Skipped", "SkipTest", "XFailed")
         or (module, name) == ("_pytest.outcomes", "Exit")
         or module == "hypothesis.errors"
+        or (name == "Failed" and _is_of_pytest_timeout(error))
     )
+
+
+def _is_of_pytest_timeout(error: BaseException) -> bool:
+    """Whether the time of pytest-timeout is over. It raises that in the scenario, and will not do so a second time."""
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    return any(frame.f_globals.get("__name__") == "pytest_timeout" for frame in frames)

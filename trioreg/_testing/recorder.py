@@ -134,6 +134,7 @@ class Recorder(Generic[A]):
             AssertionError: Others have come. It lists all, and marks those that are missing and those too many.
             TypeError: An argument is not from `sent`, or the class has no such method, or its arguments do not fit.
         """
+        __tracebackhide__ = True  # pytest shows the test, and not what is in here
         wanted = [self._wanted(each) for each in expected]
         got = [self._compared(each) for each in self._messages]
         if [what for _, what in got] != [what for _, what in wanted]:
@@ -316,6 +317,7 @@ class Answers(Generic[P, R]):
             AssertionError: None has come. It lists all messages.
             TypeError: The arguments do not fit.
         """
+        __tracebackhide__ = True  # pytest shows the test, and not what is in here
         recorder = self._recorder
         text, wanted = recorder._as_compared(self._name, args, kwargs)
         if not any(recorder._compared(each)[1] == wanted for each in recorder._messages):
@@ -327,6 +329,7 @@ class Answers(Generic[P, R]):
         Raises:
             AssertionError: One has come. It lists all messages.
         """
+        __tracebackhide__ = True  # pytest shows the test, and not what is in here
         if self.messages:
             recorder = self._recorder
             raise AssertionError(f"{recorder._title}: a message {self._name} has come; {_all(recorder)}")
