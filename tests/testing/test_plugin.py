@@ -16,6 +16,7 @@ pytest_plugins = "pytester"
 
 INNER = """
 import math
+import threading
 import time
 
 import pytest
@@ -54,8 +55,8 @@ class InThread(Actor):
     async def work(self):
         await trio.to_thread.run_sync(time.sleep, 0.3)
 
-    async def wait(self):
-        await trio.to_thread.run_sync(trio.from_thread.run, trio.sleep, 1)
+    async def wait(self, event):
+        await trio.to_thread.run_sync(event.wait)
 
 
 class Sour(Actor):
@@ -196,7 +197,34 @@ async def test_sour(supervisor, autojump_clock):
 async def test_thread(supervisor, autojump_clock):
     worker = await supervisor.start_child(InThread)
     await worker.cast(InThread.work)
-    await worker.cast(InThread.wait)
+    await wait_all_tasks_blocked()
+
+
+class SleepsInThread(Actor):
+    async def on_stop(self, exit):
+        await trio.to_thread.run_sync(trio.from_thread.run, trio.sleep, 1)
+
+
+async def test_thread_that_sleeps(dynamic_supervisor, autojump_clock, monkeypatch):
+    monkeypatch.setattr("trioreg._testing.stopping.LONGEST_HOLD", math.inf)
+    await dynamic_supervisor.start_child(SleepsInThread)
+
+
+class SetsAtTheEnd(Actor):
+    def __init__(self, event):
+        self.event = event
+
+    async def on_stop(self, exit):
+        await trio.sleep(1)
+        self.event.set()
+
+
+async def test_thread_that_waits_for_time(dynamic_supervisor, autojump_clock, monkeypatch):
+    monkeypatch.setattr("trioreg._testing.stopping.LONGEST_HOLD", 0.1)
+    event = threading.Event()
+    await dynamic_supervisor.start_child(SetsAtTheEnd, event)
+    worker = await dynamic_supervisor.start_child(InThread)
+    await worker.cast(InThread.wait, event)
     await wait_all_tasks_blocked()
 
 
@@ -246,6 +274,10 @@ async def test_in_its_body(request):
     request.getfixturevalue("supervisor")
 
 
+async def test_uses_it_in_its_body(request):
+    await request.getfixturevalue("supervisor").start_child(Cart)
+
+
 async def test_skipped(supervisor):
     pytest.skip("not today")
 
@@ -289,6 +321,7 @@ PASSING = [
     "block_with_hypothesis",
     "stops_supervisor_last",
     "thread",
+    "thread_that_sleeps",
     "thread_and_clock_that_stands",
 ]
 
@@ -311,7 +344,11 @@ def test_a_fixture_that_pytest_trio_does_not_run_fails_the_test(output: str) -> 
 
 
 def test_a_fixture_that_a_running_test_asks_for_fails_the_test(output: str) -> None:
-    assert text(output, "test_in_its_body").startswith("the fixture of trioreg did not run, so nothing was checked")
+    reason = "the fixture of trioreg did not run, so nothing was checked"
+    assert text(output, "test_in_its_body").startswith(reason)
+    shown = text(output, "test_uses_it_in_its_body")
+    assert "'TrioFixture' object has no attribute 'start_child'" in shown
+    assert reason in shown.partition("Also:")[2]
 
 
 def test_a_supervisor_that_ends_before_the_test_is_the_reason_why_the_test_is_cancelled(output: str) -> None:
@@ -338,7 +375,7 @@ def test_a_crash_fails_the_test_with_its_traceback_even_if_the_actor_was_restart
     assert "E   AttributeError: 'Cart' object has no attribute 'items'" in shown
     note = "under supervisor crashed, and the test does not expect it. If it is to crash: async with expect_crash(Attr"
     assert re.search(rf"E   Cart #\d+ 'a' {re.escape(note)}", shown)
-    assert "test_inner.py:18: AttributeError" in shown
+    assert "test_inner.py:19: AttributeError" in shown
     assert outcome(output, "test_restarted").startswith("FAILED - AttributeError: 'Cart' object has no")
 
 
@@ -379,6 +416,11 @@ def test_an_actor_that_does_not_stop_is_named_with_what_it_waits_for(output: str
 def test_an_actor_that_would_never_stop_is_killed(output: str, name: str) -> None:
     assert "did not stop" in text(output, f"test_{name}")
     assert outcome(output, f"test_{name}").startswith("FAILED - Failed: <")
+
+
+def test_a_thread_that_waits_for_virtual_time_does_not_hold_it_for_ever(output: str) -> None:
+    # Does it stop in time? The thread needs real time for that, and the virtual clock goes on.
+    assert outcome(output, "test_thread_that_waits_for_time").startswith(("PASSED", "FAILED - Failed: <InThread #"))
 
 
 def test_two_actors_that_do_not_stop_are_both_named(output: str) -> None:

@@ -42,6 +42,9 @@ PAUSE = 0.5
 _MOMENT = 0.01
 """How long all tasks must wait before it is looked at again whether a thread works, in seconds of real time."""
 
+LONGEST_HOLD = 5.0
+"""For how many seconds of real time a thread may hold a virtual clock. It may wait for that clock."""
+
 _NO_END = f"for {PATIENCE:.0f} seconds"
 
 
@@ -188,10 +191,8 @@ class StopWatch(Instrument):
                 clock.jump(PAUSE / 2)
 
     def _is_in_thread(self) -> bool:
-        """Whether an actor below works in a thread. That thread may wait for virtual time: after a while it counts no
-        more.
-        """
-        if perf_counter() > self._begun + PATIENCE or not waits_outside()[0]:
+        """Whether an actor below works in a thread, which does not take too long."""
+        if perf_counter() > self._begun + LONGEST_HOLD or not waits_outside()[0]:
             return False
         cells = [child.ref._cell for child in self._living() if child.ref is not None]
         return any(cell is not None and waits_for_thread(cell) for cell in cells)
