@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from inspect import iscoroutinefunction
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from ._supervision import SupervisorBase, open_dynamic_supervisor, open_supervisor
-from ._testing import Check, judged, stopped_in_time, wait_until_alone
+from ._testing import Check, EndedEarly, judged, leaves_of, stopped_in_time, wait_until_alone
 
 if TYPE_CHECKING:
     from ._supervision import DynamicSupervisor, Supervisor
@@ -52,8 +52,8 @@ class WatchedTest:
 
     def _tell(self, text: str) -> None:
         """Show a text at once: what pytest captures is not seen if the test never ends."""
-        capture: Any = self._config.pluginmanager.get_plugin("capturemanager")
-        with capture.global_and_fixture_disabled():
+        capture: Any = self._config.pluginmanager.get_plugin("capturemanager")  # None with `-p no:capture`
+        with nullcontext() if capture is None else capture.global_and_fixture_disabled():
             print(f"\n{text}", file=sys.stderr)
 
 
@@ -100,34 +100,44 @@ def _missing() -> dict[str, object]:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Raise what the fixtures have noted of a test."""
     __tracebackhide__ = True
-    watched = item.stash.get(_WATCHED, None)
-    if watched is None:
-        return (yield)
+    in_time = _WATCHED in item.stash  # else the running test may ask for a fixture, which is too late
     error: BaseException | None = None
     result: object = None
     try:
         result = yield
     except BaseException as failure:
         error = failure
-    if not isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):
-        if error is None and not watched.has_run:
-            error = AssertionError(
-                f"the fixture {_asked_for(item)} did not run, so nothing was checked: pytest-trio runs a fixture only"
-                " if the test, or a fixture of the test, has it as an argument. @pytest.mark.usefixtures and autouse"
-                " are not enough"
-            )
-        error = judged(error, watched.problems)
-        watched.problems.clear()
-        if error is not None and error.__traceback__ is None:
-            __tracebackhide__ = False  # else pytest says that all is hidden
-            if type(error) is AssertionError:
-                error = pytest.fail.Exception(str(error), pytrace=False)  # it has no traceback to show
+    if _WATCHED in item.stash:
+        error = _verdict(item, error, in_time=in_time)
     if error is not None:
+        __tracebackhide__ = error.__traceback__ is not None  # else pytest says that all is hidden
         try:
             raise error
         finally:
-            del error, watched  # no cycle through this frame
+            del error  # no cycle through this frame
     return result
+
+
+def _verdict(item: pytest.Item, error: BaseException | None, *, in_time: bool) -> BaseException | None:
+    """What is to be raised: the error of the test, and what the fixtures have noted."""
+    watched = item.stash[_WATCHED]
+    if isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):
+        return error
+    for leaf in [] if error is None else leaves_of(error):
+        if isinstance(leaf, KeyboardInterrupt | pytest.exit.Exception):
+            return leaf  # pytest-trio has put it into a group: there it would not end pytest
+    if not watched.has_run and (error is None or not in_time):
+        text = (
+            f"the fixture {_asked_for(item)} did not run, so nothing was checked: pytest-trio runs a fixture only if"
+            " the test, or a fixture of the test, has it as an argument. @pytest.mark.usefixtures, autouse and"
+            " request.getfixturevalue in the test are not enough"
+        )
+        watched.problems.append(AssertionError(text))
+    error = judged(error, watched.problems)
+    watched.problems.clear()
+    if isinstance(error, EndedEarly) or (type(error) is AssertionError and error.__traceback__ is None):
+        return pytest.fail.Exception(str(error), pytrace=False)  # it has no traceback to show
+    return error
 
 
 def _asked_for(item: Any) -> str:

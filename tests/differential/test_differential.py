@@ -136,9 +136,10 @@ def test_ctrl_c_shows_what_was_compared_so_far(
 
 
 @pytest.mark.parametrize("bound", ["--operations=0", "--operations=-3", "--seconds=0", "--seconds=nan", "--each=0"])
-def test_a_bound_in_which_nothing_would_be_compared_is_refused(bound: str) -> None:
+def test_a_bound_in_which_nothing_would_be_compared_is_refused(bound: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         session.main([bound])
+    assert f"argument {bound.partition('=')[0]}: must be a " in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the program that ends is a shell script")

@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def run(work: Path, options: argparse.Namespace) -> int:
 
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Mutation tests of trioreg.")
+    parser = argparse.ArgumentParser(prog="nox -s mutation --", description="Mutation tests of trioreg.")
     parser.add_argument(
         "--wing", action="append", choices=wings(), metavar="WING", help="only mutants of it: _pool; may be given again"
     )
@@ -124,18 +125,21 @@ def wings() -> list[str]:
     return sorted(path.name for path in (ROOT / "trioreg").iterdir() if path.suffix == ".py" or path.name[:2] != "__")
 
 
+# As in tests/support/command_line.py. That is not imported here: the modules of the tests come out of the copy.
+
+
 def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    with suppress(ValueError):
+        if (number := int(text)) >= 1:
+            return number
+    raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
 
 
 def seconds(text: str) -> float:
-    number = float(text)
-    if not number > 0:
-        raise ValueError
-    return number
+    with suppress(ValueError):
+        if (number := float(text)) > 0:
+            return number
+    raise argparse.ArgumentTypeError(f"must be a number of more than 0, not {text!r}")
 
 
 def make_copy(copy: Path) -> None:

@@ -98,9 +98,13 @@ def test_the_tests_of_a_file_that_has_changed_are_forgotten_and_no_others(tmp_pa
 
 @posix
 @pytest.mark.parametrize("nonsense", ["--wing=pool", "--sample=0", "--sample=-3", "--seconds=0", "--budget=nan"])
-def test_a_run_that_would_try_no_mutant_is_refused(nonsense: str) -> None:
+def test_a_run_that_would_try_no_mutant_is_refused(nonsense: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         import_module("mutation.run").parsed([nonsense])
+    option, _, value = nonsense.partition("=")
+    said = capsys.readouterr().err
+    assert "nox -s mutation --: error: " in said
+    assert f"argument {option}: invalid choice: '{value}'" in said or f"argument {option}: must be a " in said
 
 
 @posix

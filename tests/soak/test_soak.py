@@ -116,10 +116,23 @@ def test_ctrl_c_ends_the_command_and_not_only_its_part(
     assert "second" not in out
 
 
-@pytest.mark.parametrize("bound", ["--rounds=0", "--rounds=-1", "--seconds=0", "--seconds=nan"])
-def test_a_bound_in_which_nothing_would_be_done_is_refused(bound: str) -> None:
+@pytest.mark.parametrize(
+    ("option", "value", "what"),
+    [
+        ("--rounds", "0", "must be a whole number of at least 1, not '0'"),
+        ("--rounds", "-1", "must be a whole number of at least 1, not '-1'"),
+        ("--rounds", "1.5", "must be a whole number of at least 1, not '1.5'"),
+        ("--seconds", "0", "must be a number of more than 0, not '0'"),
+        ("--seconds", "nan", "must be a number of more than 0, not 'nan'"),
+        ("--seconds", "ten", "must be a number of more than 0, not 'ten'"),
+    ],
+)
+def test_a_bound_in_which_nothing_would_be_done_is_refused(
+    option: str, value: str, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
-        command.main(["readers", bound])
+        command.main(["readers", f"{option}={value}"])
+    assert f"argument {option}: {what}" in capsys.readouterr().err
 
 
 def test_the_command_says_which_parts_there_are(capsys: pytest.CaptureFixture[str]) -> None:

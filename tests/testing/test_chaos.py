@@ -252,6 +252,14 @@ async def test_a_block_that_is_cancelled_is_left_as_any_other(autojump_clock: Mo
         assert scope.cancelled_caught
 
 
+async def test_leaving_the_block_is_a_checkpoint(autojump_clock: MockClock) -> None:
+    async with open_supervisor([CART], at_end="stop") as supervisor:
+        with trio.CancelScope() as scope:
+            async with chaos(supervisor):
+                scope.cancel()
+        assert scope.cancelled_caught
+
+
 def test_a_fault_is_one_line_for_people() -> None:
     assert str(ChaosFault(2.5, "delay", "Cart #5", "shop", 0.25)) == (
         "at 2.50 s: delay of 0.25 seconds, Cart #5 of shop"
@@ -284,6 +292,8 @@ def test_it_goes_together_with_explore() -> None:
         ({"kinds": []}, ValueError, "kinds must be some of "),
         ({"kinds": "kill"}, ValueError, "kinds must be some of "),
         ({"kinds": ["explode"]}, ValueError, "kinds must be some of "),
+        ({"kinds": 5}, ValueError, r"kinds must be some of .* not 5"),
+        ({"kinds": iter(["kill"])}, ValueError, "kinds must be some of "),
     ],
 )
 async def test_arguments_are_checked(options: Any, error: type[Exception], message: str) -> None:

@@ -58,6 +58,19 @@ async def test_a_crash_leaves_the_block_even_if_the_actor_was_restarted(autojump
         assert caught.traceback[-1].name == "add"
 
 
+async def test_ctrl_c_in_an_actor_is_no_crash(autojump_clock: MockClock) -> None:
+    async def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with checked(), open_supervisor() as supervisor:
+            await supervisor.start_child(interrupted)
+            await trio.sleep_forever()
+    (error,) = caught.value.exceptions
+    assert isinstance(error, KeyboardInterrupt)
+    assert not hasattr(error, "__notes__")
+
+
 async def test_an_actor_that_fails_because_another_was_stopped_before_it_is_no_crash(autojump_clock: MockClock) -> None:
     carts: Registry[str, None] = Registry("carts")
 

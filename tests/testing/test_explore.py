@@ -7,14 +7,16 @@ import gc
 import itertools
 import sys
 import threading
+import unittest
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import UnsatisfiedAssumption
 from trio.lowlevel import checkpoint
 from trio.testing import wait_all_tasks_blocked
 
@@ -144,6 +146,49 @@ def test_the_failure_that_is_made_small_is_the_one_that_was_found_and_no_other_o
         replay(scenario, failed.seed)
 
 
+class Till(Actor):
+    def check(self, order: list[int]) -> None:
+        assert order[:2] != [3, 2], "the one that was found"
+        assert order[0] == 0, "another one, which needs less"
+
+
+async def check_in_an_actor(order: list[int]) -> None:
+    async with open_dynamic_supervisor(at_end="stop") as supervisor:
+        till = await supervisor.start_child(Till, restart="temporary")
+        await till.call(Till.check, order)
+
+
+async def check_by_a_timeout(order: list[int]) -> None:
+    with trio.fail_after(1):
+        await trio.sleep(2 if order[:2] == [3, 2] else 0)
+    with trio.fail_after(1):
+        await trio.sleep(0 if order[0] == 0 else 2)
+
+
+@pytest.mark.parametrize("check", [check_in_an_actor, check_by_a_timeout])
+def test_two_failures_that_one_line_of_trioreg_or_trio_raises_are_two(
+    check: Callable[[list[int]], Awaitable[None]],
+) -> None:
+    order: list[int] = []
+
+    async def step(number: int) -> None:
+        await checkpoint()
+        order.append(number)
+
+    async def scenario() -> None:
+        order.clear()
+        async with trio.open_nursery() as nursery:
+            for number in range(4):
+                nursery.start_soon(step, number)
+        await check(order)
+
+    failed = failure_of(scenario, seed=1)
+    assert failed.runs == 1
+    with pytest.raises(BaseException):  # noqa: B017, PT011
+        replay(scenario, failed.seed)
+    assert order[:2] == [3, 2]
+
+
 def test_with_very_many_moves_the_seed_is_the_number_of_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["trioreg._testing.explore"], "_MOST_MOVES", 0)
     failed = failure_of(two_buyers(1))
@@ -183,6 +228,18 @@ def test_several_errors_at_once_are_all_shown() -> None:
     text = str(failure_of(scenario))
     assert text.startswith("ValueError: ")
     assert "and 2 more errors" in text
+
+
+def test_an_error_that_several_tasks_get_is_shown_once() -> None:
+    async def fail() -> None:
+        raise ValueError("the same")
+
+    async def scenario() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail)
+            nursery.start_soon(fail)
+
+    assert str(failure_of(scenario)).count("the same") == 1
 
 
 # A scenario that does not end
@@ -366,19 +423,65 @@ def test_the_scenario_may_be_a_partial_or_a_lambda() -> None:
     assert explore(lambda: scenario(3), runs=1) == Explored(1, 1, 1)
 
 
-def test_ctrl_c_and_a_skip_are_no_failures() -> None:
-    async def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    async def skipped() -> None:
+@pytest.mark.parametrize("function", [explore, functools.partial(replay, seed=0)])
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        SystemExit(1),
+        pytest.skip.Exception("not today"),
+        unittest.SkipTest("not today"),
+        pytest.xfail.Exception("not yet"),
+        pytest.exit.Exception("enough"),
+        UnsatisfiedAssumption(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_is_for_pytest_or_hypothesis_is_no_failure_and_leaves_without_a_group(
+    error: BaseException, function: Any
+) -> None:
+    async def scenario() -> None:
         async with trio.open_nursery():
-            pytest.skip("not today")
+            raise error
 
-    with pytest.raises(KeyboardInterrupt):
-        explore(interrupted)
-    with pytest.raises((pytest.skip.Exception, BaseExceptionGroup)) as caught:
-        explore(skipped)
-    assert not isinstance(caught.value, ScheduleFailed)
+    try:
+        function(scenario)
+    except BaseException as raised:
+        assert raised is error  # noqa: PT017  # it may be one that pytest takes for its own
+    else:
+        pytest.fail("it should have been raised")
+
+
+def test_a_failure_beside_a_skip_is_a_failure() -> None:
+    async def skip() -> None:
+        pytest.skip("not today")
+
+    async def fail() -> None:
+        raise ValueError("wrong")
+
+    async def scenario() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(skip)
+            nursery.start_soon(fail)
+
+    try:
+        explore(scenario, runs=1)
+    except BaseException as raised:
+        assert isinstance(raised, ScheduleFailed)  # noqa: PT017  # a skip would skip this test
+        assert "ValueError: wrong" in str(raised)  # noqa: PT017
+    else:
+        pytest.fail("it should have been raised")
+
+
+@given(st.integers(0, 3))
+@settings(max_examples=10)
+def test_a_scenario_may_assume_something_of_what_hypothesis_gives(number: int) -> None:
+    async def scenario() -> None:
+        async with trio.open_nursery():
+            assume(number > 0)
+        assert number > 0
+
+    explore(scenario, runs=2)
 
 
 async def test_inside_of_a_trio_run_it_is_refused() -> None:
@@ -423,6 +526,37 @@ def not_async() -> None:
 def test_a_scenario_that_is_no_async_function_is_refused(scenario: Any) -> None:
     with pytest.raises(TypeError, match="scenario must be an async function without arguments, not"):
         explore(scenario)
+
+
+async def needs_a_fixture(supervisor: object) -> None:
+    pass
+
+
+@pytest.mark.parametrize("function", [explore, functools.partial(replay, seed=0)])
+def test_a_scenario_that_needs_an_argument_is_refused(function: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        function(needs_a_fixture)
+    assert str(caught.value) == (
+        "scenario must be an async function without arguments, but needs_a_fixture() is missing a required argument: "
+        "'supervisor'. It makes all that it needs itself, or gets it from functools.partial"
+    )
+
+
+def test_a_scenario_that_has_been_called_is_refused() -> None:
+    called: Any = needs_a_fixture(None)
+    with pytest.raises(TypeError, match=r"not a coroutine: write explore\(needs_a_fixture\)$"):
+        explore(called)
+
+
+@pytest.mark.parametrize("signature", ["none", 5])
+def test_a_scenario_whose_signature_is_not_known_is_run(signature: object) -> None:
+    class Odd:
+        __signature__ = signature
+
+        async def __call__(self) -> None:
+            pass
+
+    assert explore(Odd(), runs=1).runs == 1
 
 
 @pytest.mark.parametrize(

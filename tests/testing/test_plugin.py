@@ -228,6 +228,16 @@ async def test_sour(supervisor, autojump_clock):
     await supervisor.start_child(Sour)
 
 
+class SleepsInThread(Actor):
+    async def on_stop(self, exit):
+        await trio.to_thread.run_sync(trio.from_thread.run, trio.sleep, 1)
+
+
+async def test_thread_that_sleeps(dynamic_supervisor, autojump_clock, monkeypatch):
+    monkeypatch.setattr("trioreg._testing.stopping.PATIENCE_WITH_THREADS", math.inf)
+    await dynamic_supervisor.start_child(SleepsInThread)
+
+
 async def test_leak(supervisor, autojump_clock):
     trio.lowlevel.spawn_system_task(serve)
     await wait_all_tasks_blocked()
@@ -253,6 +263,23 @@ async def test_hypothesis(supervisor, number):
 async def test_block_with_hypothesis(number):
     async with checked(), open_supervisor(at_end="stop") as supervisor:
         await supervisor.start_child(Cart)
+
+
+async def test_ends_supervisor(supervisor):
+    supervisor.stop()
+    await trio.sleep_forever()
+
+
+async def test_stops_supervisor_last(supervisor):
+    supervisor.stop()
+
+
+async def test_in_its_body(request):
+    request.getfixturevalue("supervisor")
+
+
+async def test_uses_it_in_its_body(request):
+    await request.getfixturevalue("supervisor").start_child(Cart)
 
 
 async def test_skipped(supervisor):
@@ -290,7 +317,17 @@ def text(output: str, name: str) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize("name", ["good", "expected", "options", "beside", "block_with_hypothesis"])
+PASSING = [
+    "good",
+    "expected",
+    "options",
+    "beside",
+    "block_with_hypothesis",
+    "stops_supervisor_last",
+]
+
+
+@pytest.mark.parametrize("name", PASSING)
 def test_these_tests_pass(output: str, name: str) -> None:
     assert outcome(output, f"test_{name}") == "PASSED"
 
@@ -305,6 +342,20 @@ def test_a_fixture_that_another_one_asks_for_by_its_name_is_checked_too(output: 
 
 def test_a_fixture_that_pytest_trio_does_not_run_fails_the_test(output: str) -> None:
     assert text(output, "test_no_argument").startswith("the fixture 'supervisor' did not run, so nothing was checked")
+
+
+def test_a_fixture_that_a_running_test_asks_for_fails_the_test(output: str) -> None:
+    reason = "the fixture of trioreg did not run, so nothing was checked"
+    assert text(output, "test_in_its_body").startswith(reason)
+    shown = text(output, "test_uses_it_in_its_body")
+    assert "'TrioFixture' object has no attribute 'start_child'" in shown
+    assert reason in shown.partition("Also:")[2]
+
+
+def test_a_supervisor_that_ends_before_the_test_is_the_reason_why_the_test_is_cancelled(output: str) -> None:
+    shown = text(output, "test_ends_supervisor")
+    assert shown.startswith("supervisor ended before the test did, so the test was cancelled")
+    assert "async with open_supervisor() as ..." in shown
 
 
 def test_two_crashes_come_in_a_group(output: str) -> None:
@@ -368,7 +419,9 @@ def test_an_actor_that_would_never_stop_is_killed(output: str, name: str) -> Non
     assert outcome(output, f"test_{name}").startswith("FAILED - Failed: <")
 
 
-@pytest.mark.parametrize("name", ["thread", "thread_and_clock_that_stands", "thread_that_is_no_work"])
+@pytest.mark.parametrize(
+    "name", ["thread", "thread_and_clock_that_stands", "thread_that_is_no_work", "thread_that_sleeps"]
+)
 def test_virtual_time_stands_still_while_an_actor_that_ends_waits_for_a_thread(output: str, name: str) -> None:
     assert outcome(output, f"test_{name}") == "PASSED"
 
@@ -470,3 +523,156 @@ def test_the_list_of_fixtures_explains_each(marked: pytest.Pytester, without: li
     assert re.search(r"^supervisor -- .*\n    A trioreg Supervisor that runs during the test:", output, re.MULTILINE)
     assert re.search(r"^dynamic_supervisor -- .*\n    A trioreg DynamicSupervisor that runs", output, re.MULTILINE)
     assert "_trioreg" not in output
+
+
+def test_without_the_capture_of_pytest_what_does_not_heed_its_kill_is_said_too(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_inner=INNER)
+    output = pytester.runpytest_subprocess(*PLAIN, "-p", "no:capture", "-o", "trio_mode=true", "-k", "test_deaf")
+    assert "\ntrioreg: supervisor does not end, although all is killed:\n<Deaf #" in str(output.stderr)
+    assert outcome(str(output.stdout), "test_deaf").startswith("FAILED - Failed: <Deaf #")
+
+
+INTERRUPTED = """
+import signal
+
+import pytest
+import trio
+from trioreg import Actor
+
+
+class Cart(Actor):
+    def interrupt(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+async def test_by_ctrl_c(supervisor):
+    cart = await supervisor.start_child(Cart)
+    await cart.call(Cart.interrupt)
+
+
+async def test_by_ctrl_c_outside_of_actors(supervisor):
+    signal.raise_signal(signal.SIGINT)
+    await trio.sleep_forever()
+
+
+async def test_by_exit(supervisor):
+    pytest.exit("enough")
+
+
+async def test_after():
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("tests", "why"),
+    [
+        ("test_by_ctrl_c", "! KeyboardInterrupt !"),
+        ("test_by_ctrl_c_outside_of_actors", "! KeyboardInterrupt !"),
+        ("test_by_exit", "! _pytest.outcomes.Exit: enough !"),
+    ],
+)
+def test_what_ends_pytest_in_a_sync_test_ends_it_in_a_test_with_a_fixture(
+    pytester: pytest.Pytester, tests: str, why: str
+) -> None:
+    pytester.makepyfile(test_inner=INTERRUPTED)
+    names = [f"test_inner.py::{tests}", "test_inner.py::test_after"]
+    output = str(pytester.runpytest_subprocess(*PLAIN, "-o", "trio_mode=true", *names).stdout)
+    assert why in output
+    assert "no tests ran" in output
+    assert "expect_crash" not in output
+
+
+LOOP = """
+from trioreg.testing import explore
+
+
+async def scenario():
+    while True:
+        pass
+
+
+def test_loop():
+    explore(scenario)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, pytest-timeout ends the whole process")
+def test_pytest_timeout_ends_a_scenario_of_explore_that_has_no_checkpoint(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_inner=LOOP)
+    output = str(pytester.runpytest_subprocess(*PLAIN, "-o", "timeout=0.5", timeout=30).stdout)
+    assert outcome(output, "test_loop").startswith("FAILED - Failed: Timeout")
+
+
+FAILING = """
+import trio
+import trio.testing
+import trioreg
+from trioreg import Actor, Registry
+from trioreg.testing import Recorder, assert_empty, replay, sent
+
+
+class Cart(Actor):
+    def add(self, item):
+        pass
+
+
+async def holds_a_name():
+    names = Registry("names")
+    names.register("tea")
+    assert_empty(names)
+
+
+def test_empty():
+    trio.run(holds_a_name)
+
+
+def test_messages():
+    Recorder(Cart).assert_messages(sent(Cart.add, "tea"))
+
+
+def test_sent():
+    Recorder(Cart).on(Cart.add).assert_sent("tea")
+
+
+def test_none_sent():
+    trio.run(sends)
+
+
+async def sends():
+    carts = Recorder(Cart)
+    async with trioreg.open_supervisor(at_end="stop") as supervisor:
+        cart = await supervisor.start_child(carts.actor)
+        await cart.cast(Cart.add, "tea")
+        await trio.testing.wait_all_tasks_blocked()
+    carts.on(Cart.add).assert_not_sent()
+
+
+async def scenario():
+    raise ValueError("wrong")
+
+
+def test_replay():
+    replay(scenario, 0)
+
+
+async def needs(argument):
+    pass
+
+
+def test_refused():
+    replay(needs, 0)
+
+
+def test_not_async():
+    replay(lambda: 3, 0)
+"""
+
+
+def test_what_an_assertion_or_a_replay_raises_is_shown_without_the_code_of_trioreg(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_inner=FAILING)
+    output = str(pytester.runpytest_inprocess(*PLAIN).stdout)
+    for name in re.findall(r"def (test_\w+)", FAILING):
+        shown = text(output, name)
+        assert "test_inner.py:" in shown
+        assert "trioreg/" not in shown

@@ -286,8 +286,10 @@ class TestTheStandIn:
 
     def test_answers_only_for_methods_of_the_class(self) -> None:
         mailer = Recorder(Mailer)
-        with pytest.raises(TypeError, match=r"Shop\.order"):
+        with pytest.raises(TypeError, match=r"Shop\.order is not a method of Mailer: pass Mailer\.<method>"):
             mailer.on(cast("Any", Shop.order))
+        with pytest.raises(TypeError, match=r"'send' is not a method of Mailer: pass Mailer\.<method>"):
+            mailer.assert_messages(sent(cast("Any", "send"), "bob"))
         with pytest.raises(TypeError, match=r"on_message can't be sent as a message: use ref\.send\(message\)"):
             mailer.on(Mailer.on_message)
 

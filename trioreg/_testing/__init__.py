@@ -9,7 +9,7 @@ This wing needs no pytest: `trioreg/pytest_plugin.py` makes fixtures of it. What
 
 from .chaos import ChaosError, ChaosFault, chaos
 from .checked import Check, checked, judged
-from .crashes import Crash, CrashWatch, ExpectCrash, expect_crash, expect_error
+from .crashes import Crash, CrashWatch, ExpectCrash, expect_crash, expect_error, leaves_of
 from .empty import assert_empty
 from .explore import Explored, ScheduleFailed, explore, replay
 from .faults import crash, hang, slow
@@ -18,7 +18,7 @@ from .recorded import Recorded, Sent, sent
 from .recorder import Answers, NoAnswer, Recorder
 from .run_end import wait_until_alone
 from .settled import NotSettled, settled
-from .stopping import StopWatch, stopped_in_time
+from .stopping import EndedEarly, StopWatch, stopped_in_time
 
 __all__ = [
     "Answers",
@@ -27,6 +27,7 @@ __all__ = [
     "Check",
     "Crash",
     "CrashWatch",
+    "EndedEarly",
     "ExpectCrash",
     "Explored",
     "NoAnswer",
@@ -46,6 +47,7 @@ __all__ = [
     "explore",
     "hang",
     "judged",
+    "leaves_of",
     "replay",
     "sent",
     "settled",

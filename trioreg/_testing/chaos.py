@@ -121,8 +121,8 @@ def chaos(
     require_count("seed", seed, 0)
     require_number("every", every, what="a number of seconds", zero=False)
     require_number("delay", delay, what="a number of seconds", zero=False)
-    wrong = [kind for kind in kinds if kind not in _KINDS]
-    if isinstance(kinds, str) or wrong or not kinds:
+    is_some = isinstance(kinds, Collection) and not isinstance(kinds, str)
+    if not is_some or not kinds or any(kind not in _KINDS for kind in kinds):
         raise ValueError(f"kinds must be some of {_KINDS}, not {shown_safely(kinds)}")
     return _Chaos(supervisor, Random(seed), seed, every, [kind for kind in _KINDS if kind in kinds], delay)
 

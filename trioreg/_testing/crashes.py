@@ -84,8 +84,8 @@ class CrashWatch(Instrument):
         self._cells.clear()
 
     def unexpected(self) -> list[Crash]:
-        """The crashes whose errors are not expected."""
-        return [crash for crash in self.crashes if not self.expects(crash.error)]
+        """The crashes whose errors are not expected. Ctrl-C is no fault of the actor that it hits."""
+        return [crash for crash in self.crashes if not (self.expects(crash.error) or _is_ctrl_c(crash.error))]
 
     def expects(self, error: BaseException) -> bool:
         """Whether this very error is expected."""
@@ -239,6 +239,10 @@ class ExpectCrash(AsyncBlock, AbstractAsyncContextManager["list[Crash]"]):
 def says_only_that_it_is_gone(error: BaseException) -> bool:
     """Whether an error says that an actor or a supervisor has ended, and no crash was the reason."""
     return isinstance(error, NotRunning) or (isinstance(error, ActorExited) and error.exit.error is None)
+
+
+def _is_ctrl_c(error: BaseException) -> bool:
+    return any(isinstance(each, KeyboardInterrupt) for each in leaves_of(error))
 
 
 def leaves_of(error: BaseException) -> list[BaseException]:

@@ -38,6 +38,7 @@ def assert_empty(*registries: Registry[Any, Any] | PubSub[Any, Any]) -> None:
         TypeError: An argument is neither a registry nor a PubSub.
         RuntimeError: There is no argument, and you are not inside of a Trio run.
     """
+    __tracebackhide__ = True  # pytest shows the test, and not what is in here
     found: list[Names[Any, Any]] = []
     for each in registries:
         if not isinstance(each, Registry | PubSub):

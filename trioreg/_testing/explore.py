@@ -5,13 +5,17 @@ One run is in `one_run.py`, schedules and seeds are in `schedule.py`, and `shrin
 
 from __future__ import annotations
 
+import inspect
+import os
+import sysconfig
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 import trio
 
-from .._runtime import counted, flat, require_count, shown_safely
+from .._runtime import ActorExited, counted, flat, require_count, shown_safely
 from .one_run import Scenario, Stuck, run_once
 from .schedule import Move, moved, moves_of, numbered, schedule_of, seed_of
 from .shrink import shrink
@@ -69,6 +73,7 @@ def explore(scenario: Scenario, *, runs: int = 1000, seed: int = 0) -> Explored:
 
     A scenario fails if an exception leaves it, if it blocks for ever, or if it has no end. Then this finds the
     smallest change of the order that still fails. The error has a seed: `replay` takes it, and repeats that run.
+    Ctrl-C, a skip of pytest's and ``hypothesis.assume`` are no failures: they end this.
 
     Time is virtual: a sleep takes no time. A run waits for threads, and a while for sockets; such a run may differ
     from the next one with the same seed. ``random`` gives the same numbers in each run. The garbage collector is
@@ -147,8 +152,24 @@ def replay(scenario: Scenario, seed: int | str) -> None:
 
 
 def _require_scenario(function: str, scenario: object) -> None:
+    __tracebackhide__ = True
+    what = "scenario must be an async function without arguments"
+    if inspect.iscoroutine(scenario):
+        scenario.close()  # else Python warns that it has not been awaited
+        raise TypeError(f"{what}, not a coroutine: write {function}({scenario.__name__})")
     if not callable(scenario):
-        raise TypeError(f"scenario must be an async function without arguments, not {shown_safely(scenario)}")
+        raise TypeError(f"{what}, not {shown_safely(scenario)}")
+    try:
+        signature = inspect.signature(scenario)
+    except (TypeError, ValueError):
+        signature = inspect.Signature()  # it has none to look at
+    try:
+        signature.bind()
+    except TypeError as error:
+        raise TypeError(
+            f"{what}, but {_name_of(scenario)}() is {error}. It makes all that it needs itself, or gets it from "
+            "functools.partial"
+        ) from None
     if trio.lowlevel.in_trio_run():
         raise RuntimeError(
             f"{function}() starts Trio runs of its own, so it can't be called inside of one: call it from a plain "
@@ -211,40 +232,61 @@ def _error_of(seed: int | str, tried: int, error: BaseException | None) -> Sched
 def _shown(error: BaseException | None) -> str:
     """The errors in an error, on a line each. A report of what is blocked has more lines."""
     leaves = [] if error is None else flat([error])
-    lines: list[str] = []
-    for leaf in leaves[:3]:
-        text = _text_of(leaf)
-        lines.append(f"{type(leaf).__name__}: {text}" if text else type(leaf).__name__)
-    if len(leaves) > 3:
-        lines.append(f"and {counted(len(leaves) - 3, 'more error')}")
-    return "\n".join(lines)
+    texts = list(dict.fromkeys(map(_text_of, leaves)))  # several callers may get the same one
+    if len(texts) > 3:
+        texts[3:] = [f"and {counted(len(texts) - 3, 'more error')}"]
+    return "\n".join(texts)
 
 
 def _text_of(error: BaseException) -> str:
     try:
-        return str(error)
+        text = str(error)
     except Exception as failure:
-        return f"its text raises {type(failure).__name__}"
+        text = f"its text raises {type(failure).__name__}"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _kind_of(error: BaseException | None) -> tuple[tuple[str, str, int], ...]:
+_Line: TypeAlias = tuple[str, int]
+_Origin: TypeAlias = tuple[str, _Line, _Line]
+
+_TRIOREG = os.path.dirname(os.path.dirname(__file__))
+_LIBRARIES = (
+    _TRIOREG + os.sep,
+    *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "purelib", "platlib")),
+)
+
+
+def _kind_of(error: BaseException | None) -> tuple[_Origin, ...]:
     """What two failures have in common if they are the same one: the classes of their errors, and the lines that have
     raised them. A text may have a number in it that is another one in each run.
     """
-    return () if error is None else tuple(sorted({_origin_of(leaf) for leaf in flat([error])}))
+    return () if error is None else tuple(sorted({_origin_of(leaf) for leaf in _leaves(error)}))
 
 
-def _origin_of(error: BaseException) -> tuple[str, str, int]:
-    name = type(error).__qualname__
-    last: tuple[str, str, int] = name, "", 0
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors in an error. What a caller of an actor gets tells of the crash only: all callers get the same."""
+    for leaf in flat([error]):
+        crash = leaf.exit.error if isinstance(leaf, ActorExited) else None
+        if crash is None:
+            yield leaf
+        else:
+            yield from _leaves(crash)
+
+
+def _origin_of(error: BaseException) -> _Origin:
+    """The class of an error, the line that has raised it, and the line of the user's that has called the library."""
+    place: _Line = ("", 0)
+    users: _Line = ("", 0)
     traceback = None if isinstance(error, Stuck) else error.__traceback__
     while traceback is not None:
-        last = name, traceback.tb_frame.f_code.co_filename, traceback.tb_lineno
+        place = traceback.tb_frame.f_code.co_filename, traceback.tb_lineno
+        if not place[0].startswith(_LIBRARIES):
+            users = place
         traceback = traceback.tb_next
-    return last
+    return type(error).__qualname__, place, users
 
 
-def _name_of(scenario: Scenario) -> str:
+def _name_of(scenario: object) -> str:
     name = getattr(scenario, "__name__", "scenario")
     return name if name.isidentifier() else "scenario"  # a lambda has no name to type
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from time import perf_counter
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, Never, TypeAlias
 
 import attrs
@@ -79,13 +80,16 @@ def run_once(
 ) -> Ended:
     """Run a scenario once under a schedule. The arguments ``keeps`` and ``look`` are those of `Chooser`.
 
-    Ctrl-C, ``SystemExit``, a skip of pytest's, and a scenario that is no async function leave this as they are.
+    Ctrl-C, ``SystemExit``, what pytest and hypothesis raise for themselves, and a scenario that is no async function
+    leave this as they are.
     """
+    __tracebackhide__ = True  # pytest shows the scenario, and not what is in here
     watch = _Watch()
     chooser = Chooser(schedule, watch.too_long, keeps=keeps, look=look)
     watch.chooser = chooser
 
     async def main() -> None:
+        __tracebackhide__ = True
         watch.main = trio.lowlevel.current_task()
         watch.main.name = getattr(scenario, "__name__", "scenario")
         with watch.scope:
@@ -105,8 +109,10 @@ def run_once(
             error = raised
     if watch.refusal is not None:
         raise watch.refusal
-    if error is not None and _is_for_caller(error):
-        raise error
+    leaves = [] if error is None else flat([error])
+    for leaf in leaves:
+        if isinstance(leaf, KeyboardInterrupt | SystemExit) or all(map(_is_for_caller, leaves)):
+            raise leaf  # in a group it would be a failure
     return Ended(watch.stuck or error, chooser.mark, chooser.rounds, chooser.orders or {}, watch.met_outside)
 
 
@@ -225,8 +231,17 @@ def _random_fixed() -> Generator[None]:
 
 
 def _is_for_caller(error: BaseException) -> bool:
-    """Whether an error is no failure of the scenario. A skip is one of pytest's, which need not be there."""
-    return any(
-        isinstance(leaf, KeyboardInterrupt | SystemExit) or type(leaf).__name__ in ("Skipped", "SkipTest")
-        for leaf in flat([error])
+    """Whether an error is no failure, but tells pytest or hypothesis something. Neither need be there."""
+    module, name = type(error).__module__, type(error).__name__
+    return (
+        name in ("Skipped", "SkipTest", "XFailed")
+        or (module, name) == ("_pytest.outcomes", "Exit")
+        or module == "hypothesis.errors"
+        or (name == "Failed" and _is_of_pytest_timeout(error))
     )
+
+
+def _is_of_pytest_timeout(error: BaseException) -> bool:
+    """Whether the time of pytest-timeout is over. It raises that in the scenario, and will not do so a second time."""
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    return any(frame.f_globals.get("__name__") == "pytest_timeout" for frame in frames)

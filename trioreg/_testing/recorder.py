@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, get_origin, overload
 
@@ -111,7 +112,8 @@ class Recorder(Generic[A]):
         Raises:
             TypeError: The class has no such method, or it can't be sent as a message.
         """
-        handler, _ = type_of(self._stand_in).handlers._make(method)
+        with self._in_words_of_the_class():
+            handler, _ = type_of(self._stand_in).handlers._make(method)
         return Answers(self, handler.name.rpartition(".")[2])
 
     def clear(self) -> None:
@@ -132,6 +134,7 @@ class Recorder(Generic[A]):
             AssertionError: Others have come. It lists all, and marks those that are missing and those too many.
             TypeError: An argument is not from `sent`, or the class has no such method, or its arguments do not fit.
         """
+        __tracebackhide__ = True  # pytest shows the test, and not what is in here
         wanted = [self._wanted(each) for each in expected]
         got = [self._compared(each) for each in self._messages]
         if [what for _, what in got] != [what for _, what in wanted]:
@@ -166,6 +169,14 @@ class Recorder(Generic[A]):
     def _title(self) -> str:
         return self._stand_in.__qualname__
 
+    @contextmanager
+    def _in_words_of_the_class(self) -> Generator[None]:
+        """An error about a method says ``Mailer.send``: nobody can write ``Recorder[Mailer].send``."""
+        try:
+            yield
+        except TypeError as error:
+            raise TypeError(str(error).replace(self._title, label_of_class(self._cls))) from None
+
     # To compare messages
 
     def _compared(self, message: Recorded) -> tuple[str, object]:
@@ -176,7 +187,8 @@ class Recorder(Generic[A]):
             raise TypeError(f"each argument must be from sent(...), not {shown_safely(expected)}")
         if getattr(expected.method, "__name__", None) == "on_message":
             return self._as_compared("on_message", expected.args, expected.kwargs)
-        handler = type_of(self._stand_in).handlers.find(expected.method, expected.args, expected.kwargs)
+        with self._in_words_of_the_class():
+            handler = type_of(self._stand_in).handlers.find(expected.method, expected.args, expected.kwargs)
         return self._as_compared(handler.name.rpartition(".")[2], expected.args, expected.kwargs)
 
     def _as_compared(self, name: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> tuple[str, object]:
@@ -305,6 +317,7 @@ class Answers(Generic[P, R]):
             AssertionError: None has come. It lists all messages.
             TypeError: The arguments do not fit.
         """
+        __tracebackhide__ = True  # pytest shows the test, and not what is in here
         recorder = self._recorder
         text, wanted = recorder._as_compared(self._name, args, kwargs)
         if not any(recorder._compared(each)[1] == wanted for each in recorder._messages):
@@ -316,6 +329,7 @@ class Answers(Generic[P, R]):
         Raises:
             AssertionError: One has come. It lists all messages.
         """
+        __tracebackhide__ = True  # pytest shows the test, and not what is in here
         if self.messages:
             recorder = self._recorder
             raise AssertionError(f"{recorder._title}: a message {self._name} has come; {_all(recorder)}")

@@ -21,6 +21,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from .._program import Instrument, add_instrument, remove_instrument, report_of
 from .._runtime import counted
 from .._supervision import SupervisorBase, node_of, walk
+from .blocked import waits_outside
 from .checked import Check
 from .steps import steps_of_others
 from .threads import ends_with_thread
@@ -46,6 +47,16 @@ PAUSE = 0.5
 _NO_END = f"for {PATIENCE:.0f} seconds"
 
 
+class EndedEarly(AssertionError):
+    """A supervisor ended while the test ran, and cancelled what was in its block: the test."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(
+            f"{label} ended before the test did, so the test was cancelled. The fixture stops its supervisor at the end"
+            " of the test. To test such an end, open a supervisor in the test: async with open_supervisor() as ..."
+        )
+
+
 @asynccontextmanager
 async def stopped_in_time(
     block: AbstractAsyncContextManager[S], check: Check, problems: list[BaseException], tell: Callable[[str], None]
@@ -59,14 +70,20 @@ async def stopped_in_time(
         tell: Is called with a text for the user if the block cannot end, because an actor does not heed its kill.
     """
     error: BaseException | None = None
+    ended_early: str | None = None
     async with trio.open_nursery() as nursery:
         try:
             async with block as supervised:
                 try:
                     yield supervised
+                except trio.Cancelled:
+                    ended_early = supervised._engine.label
+                    raise
                 finally:
                     watch = StopWatch(supervised._engine, problems, tell)
                     nursery.start_soon(watch.run, name=f"stop of {supervised._engine.label}")
+            if ended_early is not None:  # the block itself has cancelled what is in it
+                error = EndedEarly(ended_early)
         except BaseException as raised:
             error = raised
         nursery.cancel_scope.cancel()
@@ -123,7 +140,7 @@ class StopWatch(Instrument):
 
     def _waits_for_threads(self) -> bool:
         """Whether the end of an actor waits for a thread. Not for too long: the thread may hang."""
-        if active_count() == 1 or not any(map(_ends_with_thread, self._living())):
+        if active_count() == 1 or not waits_outside()[0] or not any(map(_ends_with_thread, self._living())):
             self._in_threads_since = math.inf
             return False
         now = monotonic()
