@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import signal
+import sys
 from functools import partial
 
 import pytest
@@ -18,6 +19,9 @@ from support.workers import Worker
 import trioreg
 from trioreg import Actor, Backoff, ChildSpec, Exit, Supervisor
 from trioreg._program.signals import Signals
+
+
+PID = os.getpid()
 
 
 def test_sigterm_shuts_a_tree_down_in_reverse_order_and_is_what_run_returns() -> None:
@@ -89,6 +93,21 @@ def test_a_process_forked_from_a_program_leaves_a_signal_to_the_handler_from_bef
             assert (came, signals.received) == ([TERM], None)
     finally:
         signal.signal(TERM, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows can't hold signals back")
+@pytest.mark.parametrize("pid", [PID, 1], ids=["", "in_a_container"])
+def test_two_signals_that_come_together_are_one(pid: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: pid)
+    monkeypatch.setattr(os, "_exit", lambda status: pytest.fail(f"it ends at once, with {status}"))
+    problems: list[sys.UnraisableHookArgs] = []
+    monkeypatch.setattr(sys, "unraisablehook", problems.append)
+    with Signals() as signals:
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+        for signum in HANDLED:
+            os.kill(PID, signum)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+        assert (signals.received, problems) == (INT, [])
 
 
 # When the signal comes
