@@ -20,7 +20,6 @@ import trioreg
 from trioreg import Actor, Backoff, ChildSpec, Exit, Supervisor
 from trioreg._program.signals import Signals
 
-
 PID = os.getpid()
 
 
