@@ -202,7 +202,7 @@ async def test_text_goes_to_the_room_that_was_joined_last() -> None:
 
 async def test_room_with_any_letters_can_be_left() -> None:
     async with chatting("Ann") as (ann,):
-        for room in ("Προ\u0390σταμαι", "\u01f0", "Straße"):
+        for room in ("\u0390", "\u01f0", "Straße"):
             assert await ann.ask(f"/join {room}") == f"[{room.lower()}] here: Ann".replace("ß", "ss")
             assert (await ann.hear()).endswith("Ann has come")
             assert await ann.ask("/leave") == f"You have left {room.lower()}.".replace("ß", "ss")
