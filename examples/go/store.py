@@ -66,8 +66,13 @@ class Store(trioreg.Actor):
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute(TABLE)
+        try:
+            database.execute(TABLE)
+            database.execute("SELECT game, number, entry FROM entries LIMIT 1")
+            database.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.Error:  # it is no database, or it has other things
+            database.close()
+            raise
         return database
 
     def _append(self, game: str, number: int, entry: str) -> None:
