@@ -118,7 +118,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.seed is not None and arguments.transfers is None:
         parser.error("--seed needs --transfers: the story has its own")
-    return exit_status(partial(run, arguments), BankIsOpen, sqlite3.Error)
+    return exit_status(partial(run, arguments), BankIsOpen, Refused, sqlite3.Error)
 
 
 def run(arguments: argparse.Namespace) -> None:

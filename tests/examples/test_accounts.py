@@ -636,6 +636,12 @@ def test_a_database_that_fails_in_the_middle_gets_one_line(path: Path, run: Run,
     assert status == 2
 
 
+def test_a_transfer_of_the_plan_that_is_refused_gets_one_line(path: Path, run: Run) -> None:
+    report = "accounts.py: an id is a text of 1 to 100 printable characters, not 'transfer 1000"
+    status, out, err = run("--database", path, "--transfers", "5", "--seed", f"{10**99}")
+    assert (status, out, err.count("\n"), err.startswith(report)) == (2, "", 1, True)
+
+
 @pytest.mark.parametrize("arguments", [("--transfers", "0"), ("--transfers", "many"), ("one",), ("--seed", "x")])
 def test_wrong_arguments_get_the_usage(run: Run, arguments: tuple[str, ...]) -> None:
     status, out, err = run(*arguments)
