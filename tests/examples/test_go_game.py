@@ -299,7 +299,9 @@ def test_names_that_look_the_same_are_the_same(text: str, name: str) -> None:
     assert player_name(text) == name
 
 
-@pytest.mark.parametrize("text", ["", "  ", "A" * 21, "An\nn", "An\x00n", "\u202eAnn", "\ud800"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "A" * 21, "An\nn", "An\x00n", "\u202eAnn", "\ud800", "\u3164", "\u2800 \ufe0f"]
+)
 def test_what_cannot_be_printed_is_no_name(text: str) -> None:
     with pytest.raises(BadName, match="a name has at"):
         player_name(text)
