@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from functools import partial
+from types import FrameType
 
 import pytest
 import trio
@@ -108,6 +109,23 @@ def test_two_signals_that_come_together_are_one(pid: int, monkeypatch: pytest.Mo
             os.kill(PID, signum)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         assert (signals.received, problems, ends) == (INT, [], [])
+
+
+def test_handlers_of_the_program_may_call_ours_and_stay() -> None:
+    before = {each: signal.getsignal(each) for each in HANDLED}
+    with Signals() as signals:
+        handle = signal.getsignal(TERM)
+        assert callable(handle)
+
+        def own(signum: int, frame: FrameType | None) -> None:
+            handle(signum, frame)
+
+        for each in HANDLED:
+            signal.signal(each, own)
+        signal.raise_signal(TERM)
+        assert (signals.received, {signal.getsignal(each) for each in HANDLED}) == (TERM, {own})
+    for each in HANDLED:
+        signal.signal(each, before[each])
 
 
 # When the signal comes
