@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import sys
+import threading
 from functools import partial
 from types import FrameType
 
@@ -20,8 +21,6 @@ from support.workers import Worker
 import trioreg
 from trioreg import Actor, Backoff, ChildSpec, Exit, Supervisor
 from trioreg._program.signals import Signals
-
-PID = os.getpid()
 
 
 def test_sigterm_shuts_a_tree_down_in_reverse_order_and_is_what_run_returns() -> None:
@@ -96,7 +95,7 @@ def test_a_process_forked_from_a_program_leaves_a_signal_to_the_handler_from_bef
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows can't hold signals back")
-@pytest.mark.parametrize("pid", [PID, 1], ids=["", "in_a_container"])
+@pytest.mark.parametrize("pid", [os.getpid(), 1], ids=["", "in_a_container"])
 def test_two_signals_that_come_together_are_one(pid: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getpid", lambda: pid)
     ends: list[int] = []
@@ -106,7 +105,7 @@ def test_two_signals_that_come_together_are_one(pid: int, monkeypatch: pytest.Mo
     with Signals() as signals:
         signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
         for signum in HANDLED:
-            os.kill(PID, signum)
+            signal.pthread_kill(threading.get_ident(), signum)  # this thread, which is the one that holds them back
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         assert (signals.received, problems, ends) == (INT, [], [])
 
