@@ -10,6 +10,7 @@ The accounts are in an SQLite file. `bank/accounts.py` has the actors, and docs/
 
 import argparse
 import logging
+import os
 import sqlite3
 import subprocess
 import sys
@@ -104,9 +105,9 @@ def number(text: str) -> int:
 
 
 def file(text: str) -> Path:
-    if not text or (path := Path(text)).is_dir():
+    if not text or (os.path.exists(text) and not os.path.isfile(text)):  # a folder, a pipe, a device
         raise argparse.ArgumentTypeError(f"{text!r} is no file")
-    return path
+    return Path(text)
 
 
 def main() -> int:
@@ -117,7 +118,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.seed is not None and arguments.transfers is None:
         parser.error("--seed needs --transfers: the story has its own")
-    return exit_status(partial(run, arguments), BankIsOpen, sqlite3.Error)
+    return exit_status(partial(run, arguments), BankIsOpen, Refused, sqlite3.Error)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ import sys
 import unicodedata
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 
 import trio
@@ -33,7 +33,7 @@ PATIENCE = 30.0  # seconds that a client may take to read what waits for it; the
 QUIET = 0.001  # seconds for each listener, between two lines about who has come and left
 MOST_ROOMS = 10  # rooms that one person can be in
 SHOWN = 10  # names in one line
-WORD = re.compile(r"[\w-]{1,20}")
+WORD = re.compile(r"(?:[^\W\u115f\u1160\u3164\uffa0]|-){1,20}")  # without the letters of Korean that show nothing
 
 HELP = """\
 TEXT            say it in your room
@@ -186,7 +186,7 @@ class Session(Actor):
         return self.joined[-1]
 
     def join(self, word: str) -> None:
-        room = word_of(word).casefold()
+        room = room_of(word)
         if room in self.joined:
             self.joined.remove(room)
         elif len(self.joined) == MOST_ROOMS:
@@ -197,14 +197,14 @@ class Session(Actor):
         self.who(room)
 
     def leave(self, word: str) -> None:
-        room = word_of(word).casefold()
+        room = room_of(word)
         if not rooms.leave(room):
             raise Refused(f"You are not in {room}.")
         self.joined.remove(room)
         self.hear(f"You have left {room}.")
 
     def who(self, word: str) -> None:
-        room = word_of(word).casefold()
+        room = room_of(word)
         self.hear(f"[{room}] here: {listed([person for _, person in rooms.members(room)])}")
 
     def whisper(self, word: str, text: str) -> None:
@@ -218,6 +218,8 @@ class Session(Actor):
 
     def rename(self, word: str) -> None:
         name, former = word_of(word), self.person.name
+        if name == former:
+            raise Refused(f"You are {name} already.")
         try:
             people.register(name.casefold())  # gone in the step in which this actor ends
         except AlreadyRegistered as error:
@@ -234,7 +236,7 @@ def text_of(line: bytes) -> str:
     if len(line) > LONGEST_LINE:
         raise Refused(f"A line has at most {LONGEST_LINE} bytes.")
     try:
-        text = line.decode().replace("\t", " ").strip()
+        text = unicodedata.normalize("NFC", line.decode().replace("\t", " ").strip())  # each accent is in its letter
     except UnicodeDecodeError:
         raise Refused("That is not UTF-8.") from None
     if controls := [character for character in text if is_control(character)]:
@@ -252,6 +254,11 @@ def word_of(text: str) -> str:
     if not WORD.fullmatch(text):
         raise Refused(f"A name has 1 to 20 letters, digits, - or _, not {shown(text)}.")
     return text
+
+
+def room_of(text: str) -> str:
+    """The room, in small letters. They are a word, too: "İ" and "ß" are two letters then."""
+    return word_of(unicodedata.normalize("NFC", word_of(text).casefold()))
 
 
 def needed(text: str, otherwise: str) -> str:
@@ -351,32 +358,33 @@ class Client:
             print(f"{self.name} reads: {line.decode()}")
 
 
-async def enter(port: int, name: str) -> Client:
-    client = Client(name, await trio.open_tcp_stream("127.0.0.1", port))
+async def enter(port: int, name: str, streams: AsyncExitStack) -> Client:
+    stream = await streams.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+    client = Client(name, stream)
     await client.show(1)
     await client.say(name, lines=3)
     return client
 
 
 async def story() -> None:
-    async with trioreg.open_supervisor(tree("127.0.0.1", 0)) as supervisor:
-        port = await server.call(Server.where)
-        ann = await enter(port, "Ann")
-        bob = await enter(port, "Bob")
-        await ann.show(1)
-        await ann.say("Hello, Bob.", lines=1)
-        await bob.show(1)
-        await bob.say("/msg Ann psst", lines=1)
-        await ann.show(1)
-        await ann.say("/join go", lines=2)
-        await ann.say("/rooms", lines=1)
-        await ann.say("/nick Bob", lines=1)
-        await ann.stream.aclose()
-        await bob.show(1)
-        await bob.say("/who", lines=1)
-        supervisor.stop()
-    await bob.show(2)
-    await bob.stream.aclose()
+    async with AsyncExitStack() as streams:
+        async with trioreg.open_supervisor(tree("127.0.0.1", 0)) as supervisor:
+            port = await server.call(Server.where)
+            ann = await enter(port, "Ann", streams)
+            bob = await enter(port, "Bob", streams)
+            await ann.show(1)
+            await ann.say("Hello, Bob.", lines=1)
+            await bob.show(1)
+            await bob.say("/msg Ann psst", lines=1)
+            await ann.show(1)
+            await ann.say("/join go", lines=2)
+            await ann.say("/rooms", lines=1)
+            await ann.say("/nick Bob", lines=1)
+            await ann.stream.aclose()
+            await bob.show(1)
+            await bob.say("/who", lines=1)
+            supervisor.stop()
+        await bob.show(2)
     print("names and rooms at the end:", people.count(), len(rooms))
 
 

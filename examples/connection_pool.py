@@ -13,6 +13,7 @@ closed first.
 
 import argparse
 import logging
+import os
 import sqlite3
 import sys
 from collections.abc import Callable, Generator
@@ -139,9 +140,9 @@ def number(text: str) -> int:
 
 
 def file(text: str) -> Path:
-    if not text or (path := Path(text)).is_dir():
+    if not text or (os.path.exists(text) and not os.path.isfile(text)):  # a folder, a pipe, a device
         raise argparse.ArgumentTypeError(f"{text!r} is no file")
-    return path
+    return Path(text)
 
 
 def main() -> int:

@@ -307,7 +307,11 @@ def run_dialogue(path: str) -> int:
         source = open(0 if path == "-" else path, "rb", closefd=path != "-")  # noqa: SIM115
     except OSError as error:
         return cannot_read(path, error.strerror)
-    status = trio.run(dialogue, source, path)
+    try:
+        status = trio.run(dialogue, source, path)
+    except* OSError:  # an answer can't be printed
+        source.close()
+        raise
     source.close()  # not after Ctrl-C: then that thread may still read
     return status
 

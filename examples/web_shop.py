@@ -128,7 +128,7 @@ def serve(arguments: argparse.Namespace) -> None:
 
 
 def file(text: str) -> str:
-    if not text or os.path.isdir(text):
+    if not text or (os.path.exists(text) and not os.path.isfile(text)):  # a folder, a pipe, a device
         raise argparse.ArgumentTypeError(f"{text!r} is no file")
     return text
 

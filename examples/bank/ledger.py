@@ -9,8 +9,7 @@ from .refusals import IdInUse, Overdraft, UnknownAccount
 from .transfer import Transfer
 
 SCHEMA = """
-PRAGMA journal_mode = WAL;   -- other connections read while this one writes
-PRAGMA synchronous = FULL;   -- when COMMIT returns, the transfer is on the disk, also if the power fails then
+BEGIN;
 CREATE TABLE IF NOT EXISTS accounts (
     number INTEGER PRIMARY KEY,
     balance INTEGER NOT NULL DEFAULT 0 CHECK (typeof(balance) = 'integer' AND balance >= 0)
@@ -23,6 +22,11 @@ CREATE TABLE IF NOT EXISTS transfers (
 );
 CREATE INDEX IF NOT EXISTS payers ON transfers (payer);
 CREATE INDEX IF NOT EXISTS payees ON transfers (payee);
+"""
+
+SETTINGS = """
+PRAGMA journal_mode = WAL;   -- other connections read while this one writes
+PRAGMA synchronous = FULL;   -- when COMMIT returns, the transfer is on the disk, also if the power fails then
 """
 
 STATEMENT = """
@@ -50,10 +54,14 @@ class Statement:
 class Ledger:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         # No implicit transactions. Each call may come from another thread, but two never come at once.
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        # The whole path, because ":memory:" alone is no file for SQLite.
+        self._connection = sqlite3.connect(os.path.abspath(path), isolation_level=None, check_same_thread=False)
         try:
-            self._connection.executescript(SCHEMA)
-        except sqlite3.Error:  # it is no database
+            with self._connection as connection:
+                connection.executescript(SCHEMA)
+                connection.execute(f"{STATEMENT} LIMIT 1")
+            self._connection.executescript(SETTINGS)
+        except sqlite3.Error:  # it is no database, or it has other things
             self.close()
             raise
 

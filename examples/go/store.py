@@ -37,7 +37,10 @@ def alone(path: str) -> Generator[None]:
 
 
 class Store(trioreg.Actor):
-    """All games. An actor does one thing at a time, so a game that starts again reads all that its last life wrote."""
+    """All games. An actor does one thing at a time, so a game that starts again reads all that its last life wrote.
+
+    An error of the database, such as a full disk, is an answer: it costs one move, and not the server.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -51,18 +54,25 @@ class Store(trioreg.Actor):
     async def on_stop(self, exit: trioreg.Exit) -> None:
         await trio.to_thread.run_sync(self.database.close)
 
+    @trioreg.raises(sqlite3.Error)
     async def append(self, game: str, number: int, entry: str) -> None:
         """Keep an entry. Its number is how many entries of that game are before it."""
         await trio.to_thread.run_sync(self._append, game, number, entry)
 
+    @trioreg.raises(sqlite3.Error)
     async def read(self, game: str) -> list[str]:
         """All entries of a game. A game without moves has none."""
         return await trio.to_thread.run_sync(self._read, game)
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute(TABLE)
+        try:
+            database.execute(TABLE)
+            database.execute("SELECT game, number, entry FROM entries LIMIT 1")
+            database.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.Error:  # it is no database, or it has other things
+            database.close()
+            raise
         return database
 
     def _append(self, game: str, number: int, entry: str) -> None:

@@ -593,13 +593,35 @@ def no_database(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "report"), [("no/bank.db", "unable to open database file"), ("diary.txt", "file is not a database")]
+    ("name", "report"),
+    [
+        ("no/bank.db", "unable to open database file"),
+        ("x" * 300, "unable to open database file"),
+        ("diary.txt", "file is not a database"),
+    ],
 )
 def test_a_file_that_is_no_database_gets_one_line(path: Path, run: Run, name: str, report: str) -> None:
     path = path.parent / name
-    if path.parent.exists():
+    if name == "diary.txt":
         no_database(path)
     assert run("--database", path) == (2, "", f"accounts.py: can't keep accounts in {path}: {report}\n")
+
+
+def test_a_database_of_something_else_gets_one_line_and_stays_as_it_is(path: Path, run: Run) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE accounts (name)")
+    before = path.read_bytes()
+    report = f"accounts.py: can't keep accounts in {path}: no such column: number\n"
+    assert run("--database", path, "--transfers", "5") == (2, "", report)
+    assert path.read_bytes() == before
+
+
+def test_a_file_may_have_the_name_that_sqlite_gives_to_the_memory(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("--database", ":memory:", "--transfers", "5")
+    assert "0 transfers were made now, and 5 earlier" in run("--database", ":memory:", "--transfers", "5")[1]
 
 
 @pytest.mark.parametrize("arguments", [(), ("--transfers", "50")], ids=["story", "transfers"])
@@ -612,6 +634,12 @@ def test_a_database_that_fails_in_the_middle_gets_one_line(path: Path, run: Run,
     status, _, err = run("--database", path, *arguments)
     assert re.fullmatch(r"accounts.py: <Account #\d+> has crashed: IntegrityError\('disk full'\)\n", err)
     assert status == 2
+
+
+def test_a_transfer_of_the_plan_that_is_refused_gets_one_line(path: Path, run: Run) -> None:
+    report = "accounts.py: an id is a text of 1 to 100 printable characters, not 'transfer 1000"
+    status, out, err = run("--database", path, "--transfers", "5", "--seed", f"{10**99}")
+    assert (status, out, err.count("\n"), err.startswith(report)) == (2, "", 1, True)
 
 
 @pytest.mark.parametrize("arguments", [("--transfers", "0"), ("--transfers", "many"), ("one",), ("--seed", "x")])
@@ -627,6 +655,7 @@ def test_wrong_arguments_get_the_usage(run: Run, arguments: tuple[str, ...]) -> 
         (("--transfers", "many"), "argument --transfers: invalid number value: 'many'"),
         (("--database", ""), "argument --database: '' is no file"),
         (("--database", "/"), "argument --database: '/' is no file"),
+        (("--database", os.devnull), f"argument --database: {os.devnull!r} is no file"),
         (("--seed", "7"), "--seed needs --transfers: the story has its own"),
     ],
 )

@@ -152,7 +152,20 @@ async def test_name_can_change_its_capital_letters() -> None:
         assert [name for name, _ in people.items()] == ["ann"]
 
 
-@pytest.mark.parametrize("name", ["", "x" * 21, "Ann Smith", "/nick", "a\N{ZERO WIDTH SPACE}b", "."])
+async def test_name_that_you_have_is_no_news() -> None:
+    async with chatting("Ann") as (ann,):
+        assert await ann.ask("/nick Ann") == "You are Ann already."
+
+
+async def test_name_is_the_same_however_its_accents_are_sent() -> None:
+    async with chatting("Am\u00e9lie"):
+        second = await connected()
+        assert await second.ask("Ame\u0301lie") == "The name Am\u00e9lie is taken. Who are you?"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "x" * 21, "Ann Smith", "/nick", "a\N{ZERO WIDTH SPACE}b", ".", "\N{HANGUL FILLER}"]
+)
 async def test_name_that_is_no_name_is_refused(name: str) -> None:
     async with chatting():
         client = await connected()
@@ -185,6 +198,21 @@ async def test_text_goes_to_the_room_that_was_joined_last() -> None:
         assert await ann.ask("Here.") == "[lobby] Ann: Here."
         assert await bob.ask("/rooms") == "[lobby] Ann: Here."
         assert await bob.hear() == "rooms: lobby (2), go (1)"
+
+
+async def test_room_with_any_letters_can_be_left() -> None:
+    async with chatting("Ann") as (ann,):
+        for room in ("\u0390", "\u01f0", "Straße"):
+            assert await ann.ask(f"/join {room}") == f"[{room.lower()}] here: Ann".replace("ß", "ss")
+            assert (await ann.hear()).endswith("Ann has come")
+            assert await ann.ask("/leave") == f"You have left {room.lower()}.".replace("ß", "ss")
+
+
+@pytest.mark.parametrize("room", ["\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "ß" * 20])
+async def test_room_that_is_no_word_in_small_letters_is_not_joined(room: str) -> None:
+    async with chatting("Ann") as (ann,):
+        assert (await ann.ask(f"/join {room}")).startswith("A name has 1 to 20 letters, digits, - or _, not '")
+        assert await ann.ask("/rooms") == "rooms: lobby (1)"
 
 
 async def test_room_that_you_are_not_in_cannot_be_left() -> None:

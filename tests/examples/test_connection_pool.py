@@ -247,7 +247,7 @@ def test_wrong_arguments_get_the_usage(
     assert capsys.readouterr().err.startswith("usage: connection_pool.py")
 
 
-@pytest.mark.parametrize("path", ["", "/"])
+@pytest.mark.parametrize("path", ["", "/", os.devnull])
 def test_what_is_no_file_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], path: str
 ) -> None:

@@ -35,7 +35,13 @@ def command(script: Path, *arguments: str | Path) -> list[str]:
 
 
 # What the examples print is UTF-8 here, on a machine of any locale, and it is buffered as usual.
-ENVIRONMENT = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "", "COLUMNS": "120"}
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONIOENCODING": "utf-8",
+    "PYTHONUNBUFFERED": "",
+    "PYTHONWARNINGS": "default::ResourceWarning",  # what is not closed is written to standard error
+    "COLUMNS": "120",
+}
 
 
 def run(script: Path, *arguments: str | Path, stdin: str | bytes = b"") -> subprocess.CompletedProcess[str]:

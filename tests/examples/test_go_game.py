@@ -237,6 +237,25 @@ async def test_a_move_that_cannot_be_stored_is_not_made(server: Path, monkeypatc
     assert await games.via("a-17").call(Game.show) == before
 
 
+async def test_a_database_that_fails_costs_moves_and_not_the_server(
+    server: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await started()
+    living = services.whereis("store", of=Store)
+
+    def fail(self: Store, *entry: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "_append", fail)
+        for _ in range(5):  # a supervisor gives up at the fourth restart within five seconds
+            async with expect_crash(sqlite3.OperationalError, match="disk is full"):
+                with pytest.raises(ActorExited):
+                    await play("D4")
+    assert services.whereis("store", of=Store) is living
+    assert await games.via("a-17").call(Game.show) == before
+
+
 async def test_an_entry_that_makes_no_sense_closes_its_game_only(server: Path) -> None:
     await store.call(Store.append, "b-2", 0, "nonsense")
     async with expect_crash(ValueError, match="has an entry that makes no sense: 'nonsense'"):
@@ -280,7 +299,9 @@ def test_names_that_look_the_same_are_the_same(text: str, name: str) -> None:
     assert player_name(text) == name
 
 
-@pytest.mark.parametrize("text", ["", "  ", "A" * 21, "An\nn", "An\x00n", "\u202eAnn", "\ud800"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "A" * 21, "An\nn", "An\x00n", "\u202eAnn", "\ud800", "\u3164", "\u2800 \ufe0f"]
+)
 def test_what_cannot_be_printed_is_no_name(text: str) -> None:
     with pytest.raises(BadName, match="a name has at"):
         player_name(text)

@@ -6,11 +6,12 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -521,6 +522,17 @@ def test_a_file_that_has_no_games_is_named(tmp_path: Path) -> None:
     assert (out, process.returncode) == ("", 2)
 
 
+def test_a_database_of_something_else_is_named_and_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "other.db"
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE entries (diary)")
+    before = file.read_bytes()
+    with serving("--serve", "0", "--games", file) as process:
+        out, err = process.communicate()
+    assert err == f"go_server.py: can't keep games in {file}: no such column: game\n"
+    assert (out, process.returncode, file.read_bytes()) == ("", 2, before)
+
+
 def test_a_file_of_games_belongs_to_one_server_at_a_time(tmp_path: Path) -> None:
     """Two of them would show two different boards of the same game."""
     options = ("--serve", "0", "--games", tmp_path / "go.db")
@@ -537,6 +549,7 @@ def test_a_file_of_games_belongs_to_one_server_at_a_time(tmp_path: Path) -> None
     [
         (("--serve", "65536"), "argument --serve: a port is a number from 0 to 65535, not 65536"),
         (("--serve", "0", "--games", "/"), "argument --games: '/' is no file"),
+        (("--serve", "0", "--games", os.devnull), f"argument --games: {os.devnull!r} is no file"),
         (("--serve", "0", "--games", "no/folder"), "can't keep games in no/folder: unable to open database file"),
         (("--serve", "0", "--games", ""), "argument --games: '' is no file"),
         (("--observe",), "--observe needs --serve or --web: the story is too short to be watched"),

@@ -595,6 +595,7 @@ def test_a_database_of_something_else_gets_one_line_and_status_2(
         ("--serve", "65536"),
         ("elephant",),
         ("--database", "."),
+        ("--serve", "0", "--database", os.devnull),
         ("--database", ""),
         ("--database", "x.db"),
         ("--host", "0.0.0.0"),

@@ -6,7 +6,10 @@ import logging
 import math
 import os
 import signal
+import sys
+import threading
 from functools import partial
+from types import FrameType
 
 import pytest
 import trio
@@ -89,6 +92,39 @@ def test_a_process_forked_from_a_program_leaves_a_signal_to_the_handler_from_bef
             assert (came, signals.received) == ([TERM], None)
     finally:
         signal.signal(TERM, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows can't hold signals back")
+@pytest.mark.parametrize("pid", [os.getpid(), 1], ids=["", "in_a_container"])
+def test_two_signals_that_come_together_are_one(pid: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: pid)
+    ends: list[int] = []
+    monkeypatch.setattr(os, "_exit", ends.append)
+    problems: list[sys.UnraisableHookArgs] = []
+    monkeypatch.setattr(sys, "unraisablehook", problems.append)
+    with Signals() as signals:
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+        for signum in HANDLED:
+            signal.pthread_kill(threading.get_ident(), signum)  # this thread, which is the one that holds them back
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+        assert (signals.received, problems, ends) == (INT, [], [])
+
+
+def test_handlers_of_the_program_may_call_ours_and_stay() -> None:
+    before = {each: signal.getsignal(each) for each in HANDLED}
+    with Signals() as signals:
+        handle = signal.getsignal(TERM)
+        assert callable(handle)
+
+        def own(signum: int, frame: FrameType | None) -> None:
+            handle(signum, frame)
+
+        for each in HANDLED:
+            signal.signal(each, own)
+        signal.raise_signal(TERM)
+        assert (signals.received, {signal.getsignal(each) for each in HANDLED}) == (TERM, {own})
+    for each in HANDLED:
+        signal.signal(each, before[each])
 
 
 # When the signal comes

@@ -77,12 +77,22 @@ class Signals:
             return
         if self.received is None:
             self.received = signal.Signals(signum)
-        for each in self._before:
-            if signal.getsignal(each) == self._receive:
-                signal.signal(each, self._at_once)
+        ours = [each for each in self._before if signal.getsignal(each) == self._receive]
+        for each in ours:
+            signal.signal(each, came_together)
+        if ours:
+            # Python calls the handlers of all that have come, one after the other. Let it do so now: otherwise it finds
+            # no handler for the next one, and reports that, or the next one is `exit_at_once`.
+            signal.raise_signal(ours[0])
+        for each in ours:
+            signal.signal(each, self._at_once)
         if self._token is not None:
             with suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(self._arrived.set)
+
+
+def came_together(signum: int, frame: FrameType | None) -> None:
+    """It has come before the first signal was handled, so it is no second one: the program shuts down already."""
 
 
 def exit_at_once(signum: int, frame: FrameType | None) -> None:
