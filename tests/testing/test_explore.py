@@ -20,7 +20,7 @@ from hypothesis.errors import UnsatisfiedAssumption
 from trio.lowlevel import checkpoint
 from trio.testing import wait_all_tasks_blocked
 
-from trioreg import Actor, open_dynamic_supervisor
+from trioreg import Actor, Registry, open_dynamic_supervisor
 from trioreg.testing import Explored, ScheduleFailed, Stuck, explore, replay
 
 Scenario = Callable[[], Awaitable[object]]
@@ -187,6 +187,35 @@ def test_two_failures_that_one_line_of_trioreg_or_trio_raises_are_two(
     with pytest.raises(BaseException):  # noqa: B017, PT011
         replay(scenario, failed.seed)
     assert order[:2] == [3, 2]
+
+
+@pytest.mark.parametrize("partitions", [2, 3, 8])
+def test_the_owners_of_a_registry_with_partitions_come_in_the_same_order_in_each_run(partitions: int) -> None:
+    orders: list[list[int]] = []
+
+    async def scenario() -> None:
+        topics: Registry[str, int] = Registry("topics", keys="duplicate", partitions=partitions)
+
+        async def hold(number: int) -> None:
+            with topics.hold("news", number):
+                await wait_all_tasks_blocked()
+                orders[-1] = orders[-1] or [entry.value for entry in topics.lookup("news")]
+
+        orders.append([])
+        async with trio.open_nursery() as nursery:
+            for number in range(partitions + 1):
+                nursery.start_soon(hold, number)
+
+    other: Registry[str, None] = Registry("other")
+
+    async def one_more_owner() -> None:
+        other.register("name")
+
+    for _ in range(partitions):
+        replay(scenario, 0)
+        trio.run(one_more_owner)
+    assert orders[0]
+    assert orders == [orders[0]] * partitions
 
 
 def test_with_very_many_moves_the_seed_is_the_number_of_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ import trio
 import trio.testing
 from trio import run  # this one, also where a test has put another one in its place
 
-from .._runtime import flat, shown_safely
+from .._runtime import flat, owner_numbers, shown_safely
 from .blocked import report_of_waits, tasks_of_run, waits_outside
 from .chooser import MOST_ROUNDS, Chooser, scheduling
 
@@ -39,6 +39,9 @@ a thread of the program still runs.
 
 _ROUNDS_TO_END = 5000
 """How many rounds a scenario without an end gets to clean up, before that is broken."""
+
+_OWNERS_REPEAT = 5040
+"""After how many owners they are in the same partitions again: a multiple of 1 to 10, and of 12, 14, 15 and 16."""
 
 _MOST_BREAKS = 100
 """How often the waits of a scenario are broken that can't be cancelled."""
@@ -103,6 +106,7 @@ def run_once(
 
     error: BaseException | None = None
     with scheduling(chooser), _collector_off(), _random_fixed():
+        _align_owner_numbers()
         try:
             run(main, clock=watch.clock)
         except BaseException as raised:
@@ -228,6 +232,12 @@ def _random_fixed() -> Generator[None]:
         yield
     finally:
         random.setstate(before)
+
+
+def _align_owner_numbers() -> None:
+    """Have each run put its owners into the same partitions: the number of an owner says into which one."""
+    while next(owner_numbers) % _OWNERS_REPEAT:
+        pass
 
 
 def _is_for_caller(error: BaseException) -> bool:
