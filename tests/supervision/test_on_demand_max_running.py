@@ -60,6 +60,8 @@ async def test_a_message_that_does_not_come_through_its_address_is_a_use_too(
         await wait_all_tasks_blocked()
         await carts.via("c").call(Cart.note, 1)
         assert {key for key, _ in carts.items()} == {"a", "c"}
+        await carts.via("d").call(Cart.note, 1)
+        assert {key for key, _ in carts.items()} == {"c", "d"}  # it was one use
 
 
 async def test_an_actor_at_work_is_passed_over(autojump_clock: MockClock) -> None:
