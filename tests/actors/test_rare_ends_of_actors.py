@@ -426,7 +426,7 @@ async def test_an_actor_that_could_not_be_asked_to_stop_can_be_asked_again(
             fail_once(patch, Cell, "put")
             with pytest.raises(MemoryError):
                 cell.stop()
-        assert await ref.call(Worker.note, "still there") is None
+        await ref.call(Worker.note, "still there")
         cell.stop()
         assert (await ref.wait()).reason == "normal"
 
@@ -435,7 +435,7 @@ async def test_an_actor_that_could_not_be_asked_to_stop_can_be_asked_again(
 async def test_an_actor_that_is_killed_in_the_middle_of_being_woken_is_killed_and_woken_once(
     message: object, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    original = sleeping.reschedule
+    original: Any = vars(sleeping)["reschedule"]
 
     def kill_and_reschedule(*args: Any) -> None:
         monkeypatch.undo()

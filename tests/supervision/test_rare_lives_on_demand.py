@@ -141,7 +141,9 @@ async def test_a_life_waits_for_the_one_before_it_until_that_has_ended(autojump_
     async with open_on_demand(carts):
         await carts.via("a").call(Cart.finish)
         carts.via("a").cast_nowait(Cart.note, 1)
-        cell = cell_of(carts.whereis("a"))
+        ref = carts.whereis("a")
+        assert ref is not None
+        cell = cell_of(ref)
         assert cell.waits
         await trio.sleep(2)
         assert cell is cell_of(shop.refs["a"])
