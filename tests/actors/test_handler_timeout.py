@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import traceback
+import weakref
 from typing import Any
 
 import pytest
@@ -304,3 +306,21 @@ async def test_a_handler_that_shields_itself_answers_its_caller_if_it_returns_af
         await ref.wait()
         await wait_all_tasks_blocked()
         assert answers == ["shielded"]
+
+
+async def test_the_arguments_of_a_handler_are_not_kept_when_it_has_ended(autojump_clock: MockClock) -> None:
+    class Page:
+        pass
+
+    class Reader(Fetcher):
+        async def read(self, page: Page) -> None:
+            await trio.sleep(1)
+
+    async with supervised() as supervisor:
+        reader = await supervisor.start_child(Reader)
+        page = Page()
+        left = weakref.ref(page)
+        await reader.call(Reader.read, page)
+        del page
+        gc.collect()
+        assert left() is None

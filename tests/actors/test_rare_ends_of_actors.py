@@ -23,7 +23,8 @@ from trioreg._actors import answers, hot_paths, life
 from trioreg._actors.background import Background
 from trioreg._actors.cell import STOPPING, Cell
 from trioreg._actors.handler import Handlers, Hooks
-from trioreg._runtime import KILLED, NORMAL, current_run
+from trioreg._actors.message import INFO, STOP
+from trioreg._runtime import KILLED, NORMAL, current_run, sleeping
 from trioreg._supervision.child import Child
 
 
@@ -413,3 +414,49 @@ async def test_on_stop_runs_once_if_a_step_of_the_end_fails_for_want_of_memory(
         exit = await ref.wait()
         assert (exit.reason, type(exit.error)) == ("crashed", MemoryError)
         assert stopped == ["shutdown"]  # the error came after that was decided
+
+
+async def test_an_actor_that_could_not_be_asked_to_stop_can_be_asked_again(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Worker, restart="temporary")
+        cell = cell_of(ref)
+        with monkeypatch.context() as patch:
+            fail_once(patch, Cell, "put")
+            with pytest.raises(MemoryError):
+                cell.stop()
+        await ref.call(Worker.note, "still there")
+        cell.stop()
+        assert (await ref.wait()).reason == "normal"
+
+
+@pytest.mark.parametrize("message", [STOP, INFO])
+async def test_an_actor_that_is_killed_in_the_middle_of_being_woken_is_killed_and_woken_once(
+    message: object, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    original: Any = vars(sleeping)["reschedule"]
+
+    def kill_and_reschedule(*args: Any) -> None:
+        monkeypatch.undo()
+        cell.end(KILLED)
+        original(*args)
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Worker, restart="temporary")
+        cell = cell_of(ref)
+        await wait_all_tasks_blocked()
+        monkeypatch.setattr(sleeping, "reschedule", kill_and_reschedule)
+        if message is STOP:
+            cell.stop()
+        else:
+            cell.put(message, "a message")
+        assert (await ref.wait()).reason == "killed"
+
+
+async def test_nothing_is_kept_of_a_wait_for_an_end_that_is_given_up(autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        cell = cell_of(await supervisor.start_child(Worker))
+        with trio.move_on_after(1):
+            await cell.wait_ended()
+        assert not cell.life.watchers

@@ -143,6 +143,22 @@ async def test_a_timer_due_while_its_actor_stops_does_not_crash_it(autojump_cloc
         assert (await busy.wait()).reason == "normal"
 
 
+async def test_a_timer_due_while_its_actor_stops_sends_nothing(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Busy(Clock):
+        async def work(self) -> None:
+            self.after(1, "tick")
+            self.stop()
+            await trio.sleep(3)
+
+    async with supervised() as supervisor:
+        busy = await supervisor.start_child(Busy, restart="temporary")
+        await busy.cast(Busy.work)
+        await busy.wait()
+    assert "unhandled" not in caplog.text
+
+
 @pytest.mark.parametrize(("seconds", "error"), [(-1, ValueError), ("1", TypeError), (True, TypeError)])
 async def test_wrong_seconds_are_refused(seconds: Any, error: type[Exception]) -> None:
     class Wrong(Clock):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trio
 from support.errors import Bang, leaves
+from support.inside import cell_of
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
@@ -754,3 +755,18 @@ async def test_a_worker_that_is_to_leave_may_not_wait_for_the_actor_that_another
             await resizer.call(Resizer.resize, pool, 1)
         assert got == ["refused"]
         supervisor.stop()
+
+
+async def test_a_wait_for_the_pool_that_an_actor_has_given_up_leaves_nothing_with_it(autojump_clock: MockClock) -> None:
+    class Impatient(Asker):
+        async def ask_for_a_second(self) -> None:
+            with trio.move_on_after(1):
+                await self.pools[0].call(Asker.answer)
+
+    pools: list[Pool[Any]] = []
+    async with open_pool(Asker, NO_POOLS, size=1) as pool, open_supervisor(at_end="stop") as supervisor:
+        pools.append(pool)
+        impatient = await supervisor.start_child(Impatient, pools)
+        async with pool.claim():
+            await impatient.call(Impatient.ask_for_a_second)
+        assert not cell_of(impatient).waits

@@ -162,6 +162,27 @@ async def test_a_caller_whose_worker_has_ended_before_its_turn_takes_another_one
             assert answers == ["work"]
 
 
+async def test_a_worker_that_is_given_back_twice_goes_to_one_caller(site: Site, autojump_clock: MockClock) -> None:
+    began: list[float] = []
+
+    async with open_pool(Hand, site, size=1) as pool, trio.open_nursery() as nursery:
+
+        async def claim() -> None:
+            async with pool.claim():
+                began.append(trio.current_time())
+                await trio.sleep(1)
+
+        async with pool.claim():
+            for _ in range(2):
+                nursery.start_soon(claim)
+            await wait_all_tasks_blocked()
+            desk = engine_of(pool).desk
+            worker = desk.places[0].worker
+            assert worker is not None
+            desk.give_back(worker)  # the claim does it once more
+    assert began == [0, 1]
+
+
 async def test_a_worker_that_ends_while_it_is_given_back_is_told_once(site: Site, autojump_clock: MockClock) -> None:
     async with open_pool(Hand, site, size=1) as pool:
         desk = engine_of(pool).desk

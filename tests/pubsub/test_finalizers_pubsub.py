@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
+from support.finalizers import Cyclic
 from support.inside import assert_no_subscription
-from support.topics import messages
+from support.supervisors import supervised
+from support.topics import Reader, messages
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import PubSub
 from trioreg._registry import names as names_module
@@ -85,3 +90,34 @@ async def test_a_listener_that_updates_a_subscription_that_then_can_not_begin_le
         async with rooms.subscribe("lobby"):
             pass
     assert_no_subscription(rooms)
+
+
+@pytest.mark.parametrize("partitions", [1, 4])
+async def test_a_subscriber_that_a_finalizer_adds_gets_the_next_message(
+    partitions: int, autojump_clock: MockClock
+) -> None:
+    ticks: PubSub[str, int] = PubSub("ticks", partitions=partitions)
+    async with supervised() as supervisor:
+        readers = [await supervisor.start_child(Reader) for _ in range(8)]
+        ticks.join("a", Reader.take, owner=readers[0])
+        for reader in readers[1:]:
+            ticks.publish_nowait("a", 0)
+            before = ticks.publish_nowait("a", 0)
+            Cyclic(partial(ticks.join, "a", Reader.take, owner=reader))
+            gc.collect()
+            assert ticks.publish_nowait("a", 1) == before + 1
+            ticks.leave("a", owner=reader)
+
+
+async def test_a_subscriber_that_a_finalizer_takes_out_gets_no_more_messages(autojump_clock: MockClock) -> None:
+    ticks: PubSub[str, int] = PubSub("ticks")
+    async with supervised() as supervisor:
+        reader = await supervisor.start_child(Reader)
+        ticks.join("a", Reader.take, owner=reader)
+        for _ in range(2):
+            assert ticks.publish_nowait("a", 0) == 1
+        Cyclic(partial(ticks.leave, "a", owner=reader))
+        gc.collect()
+        assert ticks.publish_nowait("a", 1) == 0
+        await wait_all_tasks_blocked()
+        assert await reader.call(Reader.all) == [0, 0]

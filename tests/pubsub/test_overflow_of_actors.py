@@ -13,7 +13,7 @@ from support.supervisors import supervised
 from support.topics import Reader
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import ActorRef, CallCycle, Overflow, PubSub, current_owner
+from trioreg import Actor, ActorRef, CallCycle, Overflow, PubSub, current_owner, raises
 
 BUFFERS = [1, 2, 5]
 
@@ -273,3 +273,26 @@ async def test_an_actor_that_waits_for_room_with_itself_is_a_cycle(
         await wait_all_tasks_blocked()
         assert await ref.call(Reader.all) == [1]  # what was refused as a cycle waits in no line
         assert ticks.publish_nowait("a", 4) == 1
+
+
+async def test_an_actor_that_declares_overflow_goes_on_behind_the_place_where_messages_are_missing(
+    ticks: PubSub[str, int], autojump_clock: MockClock
+) -> None:
+    got: list[int] = []
+
+    class Slow(Actor):
+        @raises(Overflow)
+        async def read(self, message: int) -> None:
+            got.append(message)
+            await trio.sleep(10)
+
+    async with supervised() as supervisor:
+        ref = await supervisor.start_child(Slow)
+        ticks.join("a", Slow.read, owner=ref, buffer=1, overflow="error")
+        for message in range(3):  # it is at work on 0, 1 waits, and there is no room for 2
+            ticks.publish_nowait("a", message)
+            await wait_all_tasks_blocked()
+        await trio.sleep(11)
+        ticks.publish_nowait("a", 3)
+        await trio.sleep(30)
+        assert got == [0, 1, 3]

@@ -210,3 +210,31 @@ async def test_room_that_comes_while_a_publisher_waits_is_for_that_publisher(
             with pytest.raises(trio.WouldBlock):  # the message that waited has taken the place
                 ticks.publish_nowait("a", 2)
         assert messages(feed) == [1]
+
+
+async def test_a_receiver_that_is_being_cancelled_is_no_room(
+    ticks: PubSub[str, int], autojump_clock: MockClock
+) -> None:
+    async with ticks.subscribe("a", buffer=0, overflow="wait") as feed, trio.open_nursery() as nursery:
+        nursery.start_soon(feed.receive)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+        with pytest.raises(trio.WouldBlock):
+            ticks.publish_nowait("a", 1)
+
+
+async def test_tasks_that_wait_to_receive_are_served_in_the_order_in_which_they_came(
+    ticks: PubSub[str, int], autojump_clock: MockClock
+) -> None:
+    got: list[tuple[int, int]] = []
+    async with ticks.subscribe("a") as feed, trio.open_nursery() as nursery:
+
+        async def receive(number: int) -> None:
+            got.append((number, await feed.receive()))
+
+        for number in range(4):
+            nursery.start_soon(receive, number)
+            await wait_all_tasks_blocked()
+        for number in range(4):
+            ticks.publish_nowait("a", number)
+    assert sorted(got) == [(number, number) for number in range(4)]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import AsyncExitStack
 from functools import partial
 from types import ModuleType
 from typing import Any
 
 import pytest
 import trio
+from support.faults import fail_once
+from support.inside import slices_of
+from support.processes import in_a_fork
 from support.supervisors import supervised
 from support.topics import Reader
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import ActorRef, DynamicSupervisor, PubSub
-from trioreg._pubsub import core, pubsub, subscribing
+from trioreg import ActorRef, DynamicSupervisor, PubSub, Wildcard
+from trioreg._pubsub import core, publishing, pubsub, subscribing
 from trioreg._registry.names import Names
 from trioreg._runtime import feed, sleeping
 
@@ -187,3 +192,30 @@ async def test_a_receive_that_had_begun_ends_as_the_feed_does_if_the_feed_is_clo
                 await feed_of_a.receive()
         with pytest.raises(trio.ClosedResourceError):
             await feed_of_a.receive()
+
+
+async def test_a_publisher_that_fails_while_it_gives_up_its_places_stands_in_no_line(
+    ticks: PubSub[Any, Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    slices_of(monkeypatch, 1)
+    async with AsyncExitStack() as stack:
+        feeds = [await stack.enter_async_context(ticks.subscribe("a", buffer=0, overflow="wait")) for _ in range(3)]
+        with pytest.RaisesGroup(MemoryError):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ticks.publish, "a", 1)
+                await wait_all_tasks_blocked()
+                assert [feed.statistics().tasks_waiting_send for feed in feeds] == [1, 1, 1]
+                fail_once(monkeypatch, publishing, "cancel_shielded_checkpoint")
+                nursery.cancel_scope.cancel()
+        assert [feed.statistics().tasks_waiting_send for feed in feeds] == [0, 0, 0]
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+async def test_after_a_fork_the_child_has_no_patterns(ticks: PubSub[Any, Any], autojump_clock: MockClock) -> None:
+    def check() -> None:
+        assert ticks._wildcards.size == 0
+
+    async with ticks.subscribe(Wildcard("a.#")):
+        assert ticks._wildcards.size == 1
+        in_a_fork(check)

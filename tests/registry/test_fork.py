@@ -35,6 +35,7 @@ async def test_after_a_fork_in_the_thread_of_a_run_the_child_finds_no_names_and_
     def check() -> None:
         assert names.count() == 0
         assert names.lookup("actor") == names.lookup("plain") == []
+        assert names.keys(ref) == []
         assert names.total("plain") == 0
         run_in_a_new_thread(write)
         assert names.count() == 0

@@ -14,7 +14,7 @@ from support.registry_kinds import KINDS, KeysKind, kind_id
 from support.watcher import rows
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Registry, current_owner
+from trioreg import Registry, Unregistered, current_owner
 
 # Keys that change the registry while they are compared: as if another thread did it then
 
@@ -216,6 +216,32 @@ async def test_each_task_that_waits_for_a_name_gets_it_although_a_key_raised_at_
         assert Forgetful.failures == 0
         assert registry.whereis(Forgetful("a")) is first
         assert registry.whereis(Forgetful("b")) is second
+
+
+async def test_the_event_of_a_name_whose_key_raises_has_the_exit_of_its_owner(autojump_clock: MockClock) -> None:
+    registry: Registry[Any, None] = Registry("tested")
+    async with staged() as stage:
+        holder = await stage.actor()
+        registry.register(Forgetful("a"), owner=holder)
+        with registry.watch() as events:
+            Forgetful.failures = 1
+            await stage.end(holder)
+            event = events.receive_nowait()
+        assert Forgetful.failures == 0
+        assert isinstance(event, Unregistered)
+        assert event.exit is not None
+
+
+async def test_a_key_that_raises_once_when_it_is_put_back_is_not_lost(autojump_clock: MockClock) -> None:
+    registry: Registry[Any, None] = Registry("tested")
+    async with staged() as stage:
+        holder, other = await stage.actor(), await stage.actor()
+        registry.register(Forgetful("a"), owner=holder)
+        registry.register(Forgetful("b"), owner=other)
+        Forgetful.failures = 2  # the key that ends, and then the one behind it
+        await stage.end(holder)
+        assert Forgetful.failures == 0
+        assert registry.whereis(Forgetful("b")) is other
 
 
 class Turncoat:

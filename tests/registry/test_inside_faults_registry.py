@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -138,6 +139,32 @@ def test_giving_a_name_back_wakes_the_next_that_waits_for_it_whatever_fails(kind
         assert got == ["leader"]
         assert registry.count() == 0
         assert kind is AtCall or not is_candidate_waiting(registry)  # an empty queue may stay
+
+    fails_at_every_call(kind, scenario)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_name_that_comes_wakes_each_task_that_waits_for_it_whatever_fails(watched: bool, kind: Any) -> None:
+    async def scenario(fault: Fault) -> None:
+        registry: Registry[Any, Any] = Registry("names")
+        got: list[int] = []
+
+        async def wait(number: int) -> None:
+            await registry.wait_for("leader")
+            got.append(number)
+
+        with registry.watch() if watched else nullcontext():
+            async with trio.open_nursery() as nursery:
+                for number in range(3):
+                    nursery.start_soon(wait, number)
+                await wait_all_tasks_blocked()
+                if not fault(lambda: registry.register("leader")):
+                    registry.unregister("leader")
+                    registry.register("leader")
+        assert sorted(got) == [0, 1, 2]
+        registry.unregister("leader")
+        assert kind is AtCall or not is_followed(registry)  # an empty group may stay
 
     fails_at_every_call(kind, scenario)
 

@@ -182,3 +182,13 @@ async def test_where_may_change_the_entries_that_unregister_match_looks_at(
     assert topics.unregister_match("key", ANY, where=where) == 2
     assert topics.count() == 0
     assert topics.keys(current_owner()) == []
+
+
+async def test_unregister_match_removes_nothing_if_where_raises_for_a_later_entry(
+    topics: Registry[str, int], autojump_clock: MockClock
+) -> None:
+    for value in (1, 2, 0):
+        topics.register("key", value)
+    with pytest.raises(ZeroDivisionError):
+        topics.unregister_match("key", ANY, where=lambda value: 1 / value)
+    assert topics.values("key", current_owner()) == [1, 2, 0]

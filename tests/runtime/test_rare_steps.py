@@ -16,6 +16,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import trioreg
 from trioreg import Actor, Instrument, PubSub, Registry, current_owner
 from trioreg._runtime import UNUSUAL, current_run, finalizers, frames, instruments, sleeping, trio_run, turnstile
+from trioreg._runtime import feed as feed_module
 from trioreg._runtime.attributes import Kept
 from trioreg._runtime.log import SafeLogger
 from trioreg._runtime.sleeping import WOKEN, finish_waking, sleep_until_woken, wake
@@ -213,6 +214,58 @@ async def test_an_item_goes_to_the_next_receiver_if_the_first_one_fails_before_i
         assert got == [7]
 
 
+async def test_an_item_whose_receiver_fails_comes_before_those_behind_it(autojump_clock: MockClock) -> None:
+    ticks: PubSub[str, int] = PubSub("ticks")
+    async with ticks.subscribe("a") as feed:
+        ticks.publish_nowait("a", 8)
+        feed._put_back(7)  # as if a task had got it and failed
+        assert await feed.receive_some() == [7, 8]
+
+
+async def test_a_receiver_that_fails_when_it_goes_on_loses_no_item(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    ticks: PubSub[str, int] = PubSub("ticks")
+    failed: list[MemoryError] = []
+
+    async def sleep_and_fail() -> None:
+        await sleep_until_woken()
+        raise MemoryError
+
+    async with ticks.subscribe("a") as feed, trio.open_nursery() as nursery:
+
+        async def receive() -> None:
+            try:
+                await feed.receive()
+            except MemoryError as error:
+                failed.append(error)
+
+        monkeypatch.setattr(feed_module, "sleep_until_woken", sleep_and_fail)
+        nursery.start_soon(receive)
+        await wait_all_tasks_blocked()
+        monkeypatch.undo()
+        ticks.publish_nowait("a", 7)
+        await wait_all_tasks_blocked()
+        assert failed
+        assert feed.receive_nowait() == 7
+
+
+async def test_a_feed_whose_sender_fails_to_forget_it_is_closed_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    ticks: PubSub[str, int] = PubSub("ticks")
+    async with ticks.subscribe("a") as feed:
+        leave = feed._leave
+        assert leave is not None
+        fail_once(monkeypatch, feed, "_leave")
+        with pytest.raises(MemoryError):
+            feed.close()
+        with pytest.raises(trio.ClosedResourceError):
+            feed.receive_nowait()
+        feed.close()
+    assert ticks.count("a") == 0
+
+
 # What an actor's attributes were
 
 
@@ -377,6 +430,15 @@ async def test_a_task_in_the_line_can_not_be_cancelled(autojump_clock: MockClock
         await trio.lowlevel.cancel_shielded_checkpoint()
         nursery.cancel_scope.cancel()
     assert len(went) == 3 * PER_TURN
+
+
+async def test_a_task_that_comes_when_the_line_is_gone_need_not_wait(autojump_clock: MockClock) -> None:
+    gate = Turnstile()
+    async with trio.open_nursery() as nursery:
+        for _ in range(PER_TURN + 1):
+            nursery.start_soon(gate.go_through)
+    with trio.testing.assert_no_checkpoints():
+        await gate.go_through()
 
 
 # The frames of a task

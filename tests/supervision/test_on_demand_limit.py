@@ -238,3 +238,17 @@ async def test_a_key_whose_crashes_are_old_is_forgotten(autojump_clock: MockCloc
             await crash(carts.via(str(number)))
             await trio.sleep(3)
         assert len(lives._limit._by_key) == 4
+
+
+async def test_a_key_that_crashes_again_and_again_does_not_keep_others_from_being_forgotten(
+    autojump_clock: MockClock,
+) -> None:
+    carts = Shop().carts(limit=RestartLimit(9, 10))
+    async with open_on_demand(carts):
+        lives: Any = carts._lives
+        await crash(carts.via("again"))
+        for number in range(10):
+            await crash(carts.via(str(number)))
+            await crash(carts.via("again"))
+            await trio.sleep(3)
+        assert len(lives._limit._by_key) == 5

@@ -65,6 +65,8 @@ async def test_a_message_that_does_not_come_through_its_address_is_a_use_too(
         await wait_all_tasks_blocked()
         await carts.via("c").call(Cart.note, 1)
         assert {key for key, _ in carts.items()} == {"a", "c"}
+        await carts.via("d").call(Cart.note, 1)
+        assert {key for key, _ in carts.items()} == {"c", "d"}  # it was one use
 
 
 async def test_an_actor_at_work_is_passed_over(autojump_clock: MockClock) -> None:
@@ -76,6 +78,22 @@ async def test_an_actor_at_work_is_passed_over(autojump_clock: MockClock) -> Non
         await carts.via("new").call(Cart.note, 1)
         assert trio.current_time() == 0
         assert {key for key, _ in carts.items()} == {"busy", "new"}
+
+
+async def test_an_actor_that_was_sent_something_while_it_was_at_work_is_not_asked_to_stop(
+    autojump_clock: MockClock,
+) -> None:
+    shop = Shop()
+    carts = shop.carts(max_running=1)
+    async with open_on_demand(carts):
+        for message in range(3):
+            carts.via("busy").cast_nowait(Cart.note_slowly, message, 10)
+            if not message:
+                await wait_all_tasks_blocked()
+                carts.via("new").cast_nowait(Cart.note, 1)
+            await trio.sleep(6)
+    assert shop.handled == {"busy": [0, 1, 2], "new": [1]}
+    assert shop.lives == {"busy": 1, "new": 1}
 
 
 async def test_where_none_is_idle_the_starts_wait_in_order_for_the_first_that_is(autojump_clock: MockClock) -> None:

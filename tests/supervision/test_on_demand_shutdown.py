@@ -13,7 +13,7 @@ from support.carts import Cart, Shop
 from support.processes import in_a_fork
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import ActorExited, Exit, NotRunning, OnDemandSupervisor, open_dynamic_supervisor, open_on_demand
+from trioreg import ActorExited, Backoff, Exit, NotRunning, OnDemandSupervisor, open_dynamic_supervisor, open_on_demand
 
 
 class Sender(Cart):
@@ -224,3 +224,15 @@ async def test_a_supervisor_that_is_terminated_and_started_again_runs_them_again
         assert await carts.via("a").call(Cart.note, 2) == 2
         supervisor.stop()
     assert shop.handled == {"a": [1, 2]}
+
+
+async def test_a_next_life_then_does_not_wait_for_its_backoff(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    shop.stop_takes = 1
+    carts = shop.carts(backoff=Backoff(initial=3, maximum=60), shutdown=100)
+    async with open_on_demand(carts):
+        carts.via("a").cast_nowait(Cart.crash)
+        await wait_all_tasks_blocked()  # it is ending
+        carts.via("a").cast_nowait(Cart.note, 1)
+    assert shop.handled == {"a": [1]}
+    assert trio.current_time() == 2  # both lives have ended

@@ -9,9 +9,9 @@ import trio
 from support.children import Failing, ref_of
 from support.supervisors import supervising
 from support.workers import Worker
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import Backoff, ChildNotFound, ChildSpec, Event, Registered, Registry
+from trioreg import Backoff, ChildNotFound, ChildSpec, Event, NotRunning, Registered, Registry, open_dynamic_supervisor
 from trioreg._supervision import starting
 from trioreg._supervision.children import Children
 
@@ -106,3 +106,43 @@ async def test_a_start_that_could_not_be_waited_for_wakes_nobody_when_it_is_over
                 await (supervisor.start_child(Slow, log, "a", id="a") if is_new else supervisor.restart_child("a"))
         await trio.sleep(5)  # Trio says so if anything wakes it before
         assert trio.current_time() == began + 5
+
+
+class SetOnce:
+    """An event that can not be set the first time."""
+
+    def __init__(self, event: trio.Event) -> None:
+        self.event = event
+        self.wait = event.wait
+        self.has_failed = False
+
+    def set(self) -> None:
+        if not self.has_failed:
+            self.has_failed = True
+            raise MemoryError
+        self.event.set()
+
+
+async def test_a_task_that_waits_for_a_delayed_restart_is_told_of_the_end_even_if_that_fails_at_first(
+    autojump_clock: MockClock,
+) -> None:
+    log: list[str] = []
+    name = Registry[str, None]("names").via("a")
+    ended: list[str] = []
+    with pytest.RaisesGroup(MemoryError, flatten_subgroups=True):
+        async with trio.open_nursery() as nursery, open_dynamic_supervisor() as supervisor:
+            backoff = Backoff(initial=10, maximum=100)
+            last = await supervisor.start_child(Worker, log, "a", name=name, backoff=backoff)
+            last.cast_nowait(Worker.bang)
+            await last.wait()
+
+            async def start_or_get() -> None:
+                with pytest.raises(NotRunning):
+                    await supervisor.start_or_get(Worker, log, "a", name=name)
+                ended.append("refused")
+
+            nursery.start_soon(start_or_get)
+            await wait_all_tasks_blocked()
+            delayed: Any = supervisor._engine.starting._delayed.for_name(name)
+            delayed.over = SetOnce(delayed.over)
+    assert ended == ["refused"]

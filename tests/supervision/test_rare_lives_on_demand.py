@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import trio
 from support.carts import Cart, Shop
+from support.inside import cell_of
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import ActorExited, Reply, open_on_demand
@@ -131,3 +132,19 @@ async def test_a_call_that_waits_for_room_in_an_actor_that_stops_with_all_others
         supervisor.stop()
     assert refused == [False]
     assert shop.handled == {"a": ["first", "second"]}
+
+
+async def test_a_life_waits_for_the_one_before_it_until_that_has_ended(autojump_clock: MockClock) -> None:
+    shop = Shop()
+    shop.stop_takes = 1
+    carts = shop.carts()
+    async with open_on_demand(carts):
+        await carts.via("a").call(Cart.finish)
+        carts.via("a").cast_nowait(Cart.note, 1)
+        ref = carts.whereis("a")
+        assert ref is not None
+        cell = cell_of(ref)
+        assert cell.waits
+        await trio.sleep(2)
+        assert cell is cell_of(shop.refs["a"])
+        assert not cell.waits

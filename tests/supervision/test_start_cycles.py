@@ -81,13 +81,18 @@ async def test_a_start_may_wait_for_a_name_that_an_earlier_child_or_another_task
             await trio.sleep(1)
 
 
-async def test_a_background_task_may_wait_for_the_name_of_a_later_child(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("start_takes", [0, 1])
+async def test_a_background_task_may_wait_for_the_name_of_a_later_child(
+    start_takes: float, autojump_clock: MockClock
+) -> None:
     names: Registry[str, None] = Registry("names")
     answers: list[str] = []
 
     class Starts(Actor):
         async def on_start(self) -> None:
             self.start_soon(self.ask)
+            if start_takes:
+                await trio.sleep(start_takes)
 
         async def ask(self) -> None:
             answers.append(await names.via("later", wait=True).call(Target.ping))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from trioreg import (
     Registry,
     open_supervisor,
 )
+from trioreg._supervision.restart_group import RestartGroup
 
 
 class Slow(Actor):
@@ -276,3 +278,33 @@ async def test_a_start_that_waits_and_is_cancelled_or_refused_lets_the_next_one_
             await wait_all_tasks_blocked()
             nursery.start_soon(start, "c", math.inf)
         assert "c" in restarts(supervisor)
+
+
+async def test_a_start_waits_no_longer_than_the_restart_if_all_children_that_it_restarts_are_terminated(
+    autojump_clock: MockClock,
+) -> None:
+    children = [ChildSpec(Slow, id="a"), ChildSpec(Slow, id="b")]
+    async with supervising(children, strategy="one_for_all", max_restarts=1) as supervisor:
+        began = trio.current_time()
+        ref_of(supervisor, "b").kill()
+        async with trio.open_nursery() as nursery:
+            await trio.sleep(0.5)  # b has ended, and a is ending
+            nursery.start_soon(supervisor.start_child, ChildSpec(Actor, id="late"))
+            await wait_all_tasks_blocked()
+            nursery.start_soon(supervisor.terminate_child, "b")
+            nursery.start_soon(supervisor.terminate_child, "a")
+        assert trio.current_time() == began + 1
+        assert ref_of(supervisor, "late").is_alive
+
+
+async def test_a_start_waits_no_longer_if_the_child_that_was_to_be_restarted_is_terminated(
+    autojump_clock: MockClock,
+) -> None:
+    group = RestartGroup("one_for_all")
+    child: Any = object()
+    lifecycle: Any = SimpleNamespace(is_accepting=True)
+    async with trio.open_nursery() as nursery:
+        group.request(child)
+        nursery.start_soon(group.wait_over, lifecycle)
+        await wait_all_tasks_blocked()
+        group.remove(child)

@@ -11,11 +11,13 @@ import trio
 from support.children import ref_of, states, worker
 from support.errors import Bang
 from support.supervisors import supervised, supervising
+from support.workers import Worker
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from trioreg import (
     Actor,
     ActorRef,
+    Backoff,
     ChildNotFound,
     ChildSpec,
     DynamicSupervisor,
@@ -112,6 +114,29 @@ async def test_two_tasks_can_terminate_one_child(autojump_clock: MockClock) -> N
             nursery.start_soon(supervisor.terminate_child, "a")
         assert log == ["+a", "-a"]
         assert states(supervisor) == ["ended"]
+
+
+async def test_a_child_that_waits_for_its_restart_is_terminated_once_by_two_tasks(autojump_clock: MockClock) -> None:
+    log: list[str] = []
+    ended: list[str] = []
+
+    async with open_dynamic_supervisor(at_end="stop") as supervisor:
+        ref = await supervisor.start_child(Worker, log, "a", backoff=Backoff(initial=10, maximum=100))
+        ref.cast_nowait(Worker.bang)
+        await ref.wait()
+
+        async def terminate() -> None:
+            try:
+                await supervisor.terminate_child(ref)
+            except ChildNotFound:
+                ended.append("not found")
+            else:
+                ended.append("terminated")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(terminate)
+            nursery.start_soon(terminate)
+    assert sorted(ended) == ["not found", "terminated"]
 
 
 async def test_terminating_the_last_child_ends_a_supervisor_whose_block_is_over(autojump_clock: MockClock) -> None:

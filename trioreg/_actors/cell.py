@@ -371,7 +371,8 @@ class Cell(Mailbox):
             if background is not None and background.control is not None:
                 background.control.release()  # or it would never come to `STOP`
             self.put(STOP, None)  # before the state says so: if this fails, it can be asked to stop again
-            self.state = STOPPING
+            if self.state < STOPPING:  # else it has been ended while that woke it
+                self.state = STOPPING
         # `refuse_senders`, written out for an actor that no sender waits for.
         self.is_open = False
         self.inbox = None

@@ -106,26 +106,31 @@ class Notifier(Generic[K, V]):
         instruments = event.owner._run.instruments
         if instruments is not None:
             instruments.tell("registered" if isinstance(event, Registered) else "unregistered", event)
-        watchers, tasks = [*self._watchers_of_all.items()], dict[Task, None]()
+        watchers = [*self._watchers_of_all.items()]
         try:
             watchers += self._watchers.get(event.key, {}).items()
         except BaseException as error:
             # The key's `__eq__` raised where it was compared with a watched key. The change itself is done.
             text, name = "registry %r: the watchers of its key do not get %r", event.registry
             logger.report(error, "event_lost", text, name, event, registry=name, key=event.key)
-        if isinstance(event, Registered):
+        groups: list[tuple[K, dict[Task, None]]] = []
+        if isinstance(event, Registered) and self._waiters:
             try:
-                tasks = self._waiters.pop(event.key, tasks)
+                group = self._waiters.get(event.key)
+                groups += [] if group is None else [(event.key, group)]
             except BaseException:
                 # Wake every task that waits, for whatever key: it looks again, and gets the error of its own key.
-                waiters, self._waiters = self._waiters, {}
-                for group in waiters.values():
-                    tasks |= group
+                groups += self._waiters.items()
         for feed, since in watchers:
             if since <= self.told:
                 feed._put(event)
-        for task in tasks:
-            wake(task)
+        for key, group in groups:
+            while group:
+                task = next(iter(group))
+                wake(task)
+                if task in group:  # only now: if the stack was full, the event is told once more, and wakes it then
+                    del group[task]
+            _forget(self._waiters, key, group)
 
     def add_watcher(self, feed: Feed[Event[K, V]], key: K, everything: bool) -> Watchers[K, V]:
         """Put the event of each change from now on into a feed, of one key or of all. Returns all watchers of the same.

@@ -235,7 +235,6 @@ class Registration(RegistryCore[K, V]):
             require_summand("value", value)
         owner = self._names.writable_owner(owner)
         await checkpoint_if_cancelled()
-        owner = self._names.writable_owner(owner)
         return await self._acquire(key, value, owner)
 
     @enable_ki_protection
