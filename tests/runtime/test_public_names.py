@@ -60,7 +60,7 @@ def test_a_call_that_is_not_awaited_is_warned_about_by_its_public_name(names: Re
     ("method", "count"),
     [
         (Registry[Any, Any].register, 2),
-        (Registry[Any, Any].select, 4),
+        (Registry[Any, Any].select, 5),
         (Registry[Any, Any].via, 6),
         (Supervisor.start_child, 3),
         (DynamicSupervisor.start_child, 3),
