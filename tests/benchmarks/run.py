@@ -114,7 +114,7 @@ OPERATIONS = (
     Operation("call_many_async", "… async handlers"),
     Operation("cast", "cast by name, sent and handled", (elixir(1.0),)),
     Operation("cast_inline", "… the name written inline", (elixir(1.0), itself(1.1, "cast", "a kept address"))),
-    Operation("cast_by_key", "… by `registry.cast_nowait`", (elixir(1.0), itself(1.1, "cast", "a kept address"))),
+    Operation("cast_by_key", "… by `registry.cast_nowait`", (itself(1.1, "cast", "a kept address"),)),
     Operation(
         "cast_empty_instrument", "… with an instrument that has no hooks", (itself(1.1, "cast", "without instruments"),)
     ),
