@@ -60,7 +60,8 @@ class KeyCast(RegistryCore[K, V]):
         try:
             cell = table[key][0]._cell
             inbox = cell.inbox
-            handler = None if kwargs or inbox is None else cell.handlers.by_count[len(args)][method]
+            is_open = inbox is not None or cell.is_open
+            handler = cell.handlers.by_count[len(args)][method] if is_open and not kwargs else None
         except (LookupError, TypeError, AttributeError):
             cell = handler = inbox = None
         if handler is not None and not UNUSUAL and get_ident() == cell.thread:
