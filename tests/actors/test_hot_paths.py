@@ -544,6 +544,11 @@ def test_a_withdrawn_call_is_not_handled_and_its_room_is_free(size: int | None) 
     assert handled(log) == [101, 202, 203]
 
 
+def test_casts_one_after_the_other_that_raise_a_declared_error_leave_the_actor_alive() -> None:
+    refused = Step("cast_nowait", effect="refuse", pause=None, repeats=5)
+    assert handled(compare(Program(((refused,),)))) == [101, 102, 103, 104, 105]
+
+
 @pytest.mark.parametrize("effect", ["stop", "cancel", "kill", "crash"])
 def test_an_end_in_the_middle_of_casts_leaves_what_it_leaves(effect: Effect) -> None:
     before, ends, after = (Step("cast_nowait", effect=e, pause=None) for e in ("answer", effect, "answer"))

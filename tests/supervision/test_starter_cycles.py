@@ -63,7 +63,7 @@ async def test_a_shielded_call_of_a_start_that_is_being_cancelled_to_its_starter
     assert seen == ["CallCycle"]
 
 
-# A start that is over before the one that waits for it has its turn
+# The child has started, and its starter has not had its turn yet
 
 
 async def job(boss: ActorRef[Boss], said: list[str]) -> None:

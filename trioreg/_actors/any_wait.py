@@ -111,11 +111,9 @@ def stuck_nodes(
     for node in todo:
         if node not in waits:
             waits[node] = [] if is_known(node) else [targets(wait) for wait in list(node.waits or ())]
-            for _, others in waits[node]:
-                for other in others:
-                    if other is not None:
-                        needed_by.setdefault(other, []).append(node)
-                        todo.append(other)
+            for other in [other for _, others in waits[node] for other in others if other is not None]:
+                needed_by.setdefault(other, []).append(node)
+                todo.append(other)
     stuck = set(waits)
     looked_at = [*waits]
     for node in looked_at:

@@ -173,6 +173,5 @@ class Room:
 
 
 def _targets(wait: Wait) -> tuple[bool, list[Node | None]]:
-    if isinstance(wait, YieldingWait) and wait.may_give_way():
-        return False, []
-    return targets_of(wait)
+    gives_way = isinstance(wait, YieldingWait) and wait.may_give_way()
+    return (False, []) if gives_way else targets_of(wait)
