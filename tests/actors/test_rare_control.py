@@ -15,6 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trioreg import Actor, ActorRef, debug
 from trioreg._actors import control
 from trioreg._actors.at_work import own_frames
+from trioreg._actors.cell import CALLERS_TURN, OWN_TURN
 
 
 async def test_a_change_that_raises_system_exit_is_undone_and_ends_the_program(autojump_clock: MockClock) -> None:
@@ -101,11 +102,11 @@ async def test_an_actor_whose_handler_in_the_turn_of_its_caller_is_just_over_sta
         cell = ref._cell
         assert cell is not None
         waits = [frame.f_code for frame, _ in own_frames(cell)]
-        cell.runs_in_callers_turn = True
+        cell.runs_in = CALLERS_TURN
         try:
             assert [frame.f_code for frame, _ in own_frames(cell)] == waits
         finally:
-            cell.runs_in_callers_turn = False
+            cell.runs_in = OWN_TURN
         assert waits
 
 

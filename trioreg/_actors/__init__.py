@@ -16,7 +16,7 @@ from .at_work import handling, other_tasks, own_frames
 from .beside import beside
 from .birth import new_life, new_passing_life
 from .call import Reply
-from .cell import ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
+from .cell import CALLERS_TURN, ENDED, ENDING, RUNNING, STARTING, STOPPING, Cell, Reference
 from .control import ask_to_change, ask_to_suspend, is_suspended, resume
 from .crash_details import CrashDetails, crash_details
 from .current import current, current_cell, receive, send_after, send_every
@@ -45,6 +45,7 @@ from .post import post
 from .ref import ActorRef, ActorState, ActorStatistics, Address
 from .results import await_many, race
 from .round import ask_round
+from .shared_turn import SharedTurn, can_share, keep_own_turns, shared_turn
 from .timer import Timer
 from .wait_graph import (
     EndsBelow,
@@ -61,6 +62,7 @@ from .waiting import Waiting, WaitingKind, waiting_for_actor, waits_for
 from .watched_message import Message
 
 __all__ = [
+    "CALLERS_TURN",
     "CAST",
     "ENDED",
     "ENDING",
@@ -91,6 +93,7 @@ __all__ = [
     "Reply",
     "RoomWait",
     "SharedStartWait",
+    "SharedTurn",
     "SleepingWait",
     "StartWait",
     "Timer",
@@ -108,6 +111,7 @@ __all__ = [
     "begin_wait",
     "begin_wait_for_any",
     "beside",
+    "can_share",
     "cast_to_all",
     "check_for_cycle",
     "crash_details",
@@ -118,6 +122,7 @@ __all__ = [
     "hold_up",
     "is_held_up",
     "is_suspended",
+    "keep_own_turns",
     "kept_busy_by",
     "let_through",
     "needs_name",
@@ -133,6 +138,7 @@ __all__ = [
     "run_actor",
     "send_after",
     "send_every",
+    "shared_turn",
     "signature_of",
     "stuck_nodes",
     "targets_of",

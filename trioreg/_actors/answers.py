@@ -14,7 +14,7 @@ from trio.lowlevel import Abort, RaiseCancelT, checkpoint, current_task, wait_ta
 from .._runtime import UNUSUAL, ActorExited, Exit, discard
 from .beside import defer, go_on_beside
 from .call import Call, Reply
-from .cell import ENDING
+from .cell import CALLERS_TURN, ENDING, OWN_TURN
 from .deadlock import check_for_cycle
 from .idle import idle_deadline
 from .message import CALL, CAST
@@ -91,7 +91,7 @@ def answer_in_callers_turn(
     assert context is not None
     if UNUSUAL:
         handler = observed_call(cell, handler, args, kwargs)
-    cell.runs_in_callers_turn = True
+    cell.runs_in = CALLERS_TURN
     try:
         if kwargs:
             result = context.run(handler.function, cell.actor, *args, **kwargs)
@@ -111,7 +111,7 @@ def answer_in_callers_turn(
         cell.life.crashed_in = (handler.name, args, kwargs)
         raise _crash(cell, handler, error)  # noqa: B904  # its cause is set, and is `error` or has that as its own cause
     finally:
-        cell.runs_in_callers_turn = False
+        cell.runs_in = OWN_TURN
         cell.handled += 1
         if cell.idle_scope is not None:
             _put_idle_off(cell, cell.idle_scope)

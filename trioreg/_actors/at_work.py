@@ -16,6 +16,7 @@ import trio
 from .._runtime import current_actor, frames_of, is_running, local_in, running_from
 from .answers import answer_in_callers_turn, wait_answer
 from .hot_paths import serve, serve_casts
+from .shared_turn import handle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,8 +34,8 @@ MOST_SORTED = 1000
 """Up to how many tasks of one nursery are shown by name."""
 
 # The functions that run a handler. In each, ``cell`` is the actor, and ``handler`` what it runs.
-_CALLERS_TURN = answer_in_callers_turn.__code__
-_HANDLING = {_CALLERS_TURN, serve.__code__, serve_casts.__code__}
+_ELSEWHERE = {answer_in_callers_turn.__code__, handle.__code__}  # not in the actor's own task
+_HANDLING = {*_ELSEWHERE, serve.__code__, serve_casts.__code__}
 
 # In this one, ``call`` is what the task waits for.
 _WAITING = wait_answer.__code__
@@ -48,7 +49,7 @@ def handling(cell: Cell) -> tuple[str | None, float | None]:
     name, since = cell.handling, cell.handling_since
     if name is not None:
         return name, since
-    if cell.hooks is not None and (cell.runs_in_callers_turn or (cell.task is not None and is_running(cell.task))):
+    if cell.hooks is not None and (cell.runs_in or (cell.task is not None and is_running(cell.task))):
         frames = running_from(lambda frame: _is_handling(frame, cell), cell.thread)
         handler = cast("Handler | None", local_in(frames[0][0], "handler")) if frames else None
         if handler is not None:
@@ -61,9 +62,9 @@ def _is_handling(frame: FrameType, cell: Cell) -> bool:
 
 
 def own_frames(cell: Cell) -> Frames:
-    """The frames of what an actor's own task does; of a handler that runs in the turn of its caller, those of that."""
-    if cell.runs_in_callers_turn:
-        running = running_from(lambda frame: frame.f_code is _CALLERS_TURN and _is_handling(frame, cell), cell.thread)
+    """The frames of what an actor's own task does; of a handler that runs in another task, those of that."""
+    if cell.runs_in:
+        running = running_from(lambda frame: frame.f_code in _ELSEWHERE and _is_handling(frame, cell), cell.thread)
         if running:
             return running
     return [] if cell.task is None else frames_of(cell.task, cell.thread)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from .._runtime import owner_numbers
-from .cell import NOTHING, STARTING, Cell, Life
+from .cell import NOTHING, OWN_TURN, STARTING, Cell, Life
 from .passing_cell import PassingCell
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def new_life(
     cell.state = STARTING
     cell.handlers = blueprint.handlers
     cell.hooks = blueprint.hooks
-    cell.runs_in_callers_turn = False
+    cell.runs_in = OWN_TURN
     cell.actor = cell.task = cell.context = cell.scope = cell.idle_scope = None
     cell.call = cell.deferred = cell.waits = cell.handling = cell.handling_since = None
     ref._cell = cell

@@ -60,6 +60,10 @@ if TYPE_CHECKING:
 
 STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
 
+OWN_TURN, CALLERS_TURN, SHARED_TURN = range(3)
+"""Whose task runs an actor's code: the actor's own one, that of a caller (`answers.py`), or the one that serves many
+actors (`shared_turn.py`)."""
+
 REFUSED_PER_TURN = 200
 """After how many messages that an ending actor refuses other tasks have their turn."""
 
@@ -220,7 +224,7 @@ class Cell(Mailbox):
         context: The context of that task, in which all its code runs.
         scope: Cancels what its own task does. None while there is nothing to cancel.
         idle_scope: Ends its wait for a message after ``idle_timeout``. None while it does not wait with a timeout.
-        runs_in_callers_turn: Whether one of its handlers runs now, in the turn of a caller.
+        runs_in: Whose task runs its code, if that runs now: `OWN_TURN` and so on.
         call: The call that its own task is handling.
         deferred: The calls whose handler returned a `Reply` that is not answered yet; None if there was none yet.
         waits: Its open waits for other actors; None if there was none yet.
@@ -243,7 +247,7 @@ class Cell(Mailbox):
         "idle_scope",
         "life",
         "ref",
-        "runs_in_callers_turn",
+        "runs_in",
         "scope",
         "state",
         "task",
@@ -263,7 +267,7 @@ class Cell(Mailbox):
         self.context: Context | None = None
         self.scope: trio.CancelScope | None = None
         self.idle_scope: trio.CancelScope | None = None
-        self.runs_in_callers_turn: bool = False
+        self.runs_in: int = OWN_TURN
         self.call: Call | None = None
         self.deferred: dict[Call, None] | None = None
         self.waits: dict[Wait, None] | None = None
@@ -285,7 +289,7 @@ class Cell(Mailbox):
     def calls_in_flight(self) -> int:
         """How many calls have begun and are not answered yet."""
         is_handling_call = self.call is not None and type(self.call.handler) is not RuntimeHandler
-        return is_handling_call + self.runs_in_callers_turn + len(self.deferred or ())
+        return is_handling_call + (self.runs_in == CALLERS_TURN) + len(self.deferred or ())
 
     @property
     def is_starting(self) -> bool:
@@ -317,7 +321,7 @@ class Cell(Mailbox):
     def owns(self, task: Task) -> bool:
         """Whether ``task`` runs the actor's code: its own task, one in a nursery below it, or a background task."""
         own = self.task
-        if self.runs_in_callers_turn or task is own:
+        if self.runs_in or task is own:
             return True
         background = self.life.background
         # No task is below it if it has opened no nursery. Before it has a scope, none of its async code has run.

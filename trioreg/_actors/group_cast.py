@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .._runtime import COLLECTING, MailboxFull, do_later, is_finalizing, require_room
+from .._runtime import COLLECTING, UNUSUAL, MailboxFull, do_later, is_finalizing, require_room
 from .message import CAST
+from .shared_turn import can_share, shared_turn
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -55,7 +56,13 @@ def cast_to_all(
     count = len(found)
     is_begun = False
     require_room()  # a message can't be taken back when the next one fails
+    turn = shared_turn() if count > 1 and not kwargs and not UNUSUAL else None
+    if turn is not None:
+        turn.begin()
     for cell, handler in found:
+        if turn is not None and can_share(handler) and turn.line_up(cell, handler, args):
+            is_begun = True
+            continue
         kind, payload = (CAST, (handler, args, kwargs)) if kwargs else (handler, args)
         try:
             cell.put(kind, payload)

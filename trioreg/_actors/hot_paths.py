@@ -121,7 +121,12 @@ async def serve(cell: Cell) -> bool:
                 if cell.kind is not None or cell.queue or cell.state == ENDING:
                     continue
                 task.custom_sleep_data = cell
-                await sleep
+                try:
+                    await sleep
+                except trio.Cancelled:
+                    # If it is in line for a shared turn, it has a message. Trio cancels its next sleep as well.
+                    if cell.kind is None:
+                        raise
             budget = BATCH
             continue
         if type(kind) is Handler:

@@ -41,6 +41,10 @@ class Sender:
         self.admitted = False
 
 
+IN_LINE = object()
+"""In the ``custom_sleep_data`` of a taker: it has a message in `kind`, and stays parked until a shared turn comes to it
+(`shared_turn.py`)."""
+
 _COMPACT = 32
 
 
@@ -57,7 +61,7 @@ class Mailbox:
             the `Sender` for other messages.
         queue: The messages behind the first; None until there is one.
         taker: The task that takes the messages; None before it first does. It waits for a message exactly while it has
-            the mailbox in its ``custom_sleep_data``.
+            the mailbox in its ``custom_sleep_data``. (With `IN_LINE` there it has one, and is still parked.)
         thread: The thread of the Trio run. It is here because each sender reads it together with the others.
         withdrawn: The identities of payloads that are in the queue but do not count any more. To take one out of the
             middle of a deque is a walk: ten thousand callers that give up on a stuck actor would walk ten thousand
@@ -293,9 +297,9 @@ class Mailbox:
             await checkpoint()
 
     def wake_taker(self) -> None:
-        """Wake the taker, if it is parked, without a message."""
+        """Wake the taker, if it is parked, without another message."""
         task = self.taker
-        if task is not None and task.custom_sleep_data is self:
+        if task is not None and (task.custom_sleep_data is self or task.custom_sleep_data is IN_LINE):
             wake(task)
 
     def close(self) -> None:

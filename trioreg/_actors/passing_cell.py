@@ -170,13 +170,7 @@ class PassingCell(Cell):
     @property
     def is_unused(self) -> bool:
         """Whether it has nothing to do: no message, no handler at work, no answer that it owes."""
-        return (
-            self.state == RUNNING
-            and self.is_idle
-            and not self.runs_in_callers_turn
-            and not self.overflow
-            and not self.deferred
-        )
+        return self.state == RUNNING and self.is_idle and not self.runs_in and not self.overflow and not self.deferred
 
     @property
     def uses(self) -> int:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import trio
 from trio.lowlevel import cancel_shielded_checkpoint
 
-from .._actors import INFO
+from .._actors import INFO, SharedTurn, shared_turn
 from .._registry import Entry
 from .._runtime import UNUSUAL, Owner, Place, require_room, run_user, sync_result
 from .subscription import Subscription
@@ -47,15 +47,25 @@ def tell_now(subscriptions: Sequence[Subscription], message: object) -> int:
     for subscription in subscriptions:
         if subscription.waits and not subscription.has_room():
             raise trio.WouldBlock
+    return _put(subscriptions, message)
+
+
+def _put(subscriptions: Sequence[Subscription], message: object) -> int:
+    """Tell these, all in one step. Returns how many the message reached."""
+    turn: SharedTurn | None = None
     if len(subscriptions) > 1:
         require_room()  # a message can't be taken back when the next one fails
+        if not UNUSUAL and (turn := shared_turn()) is not None:
+            turn.begin()
     reached = 0
     arguments = (message,)  # one for all: the garbage collector would have to go through as many as there are actors
     for subscription in subscriptions:
         cell = subscription.cell
         if cell is not None and cell.is_open and not UNUSUAL:
             # `Intake.put`, written out.
-            cell.put(subscription.kind, message if subscription.kind is INFO else arguments)
+            kind = subscription.kind
+            if turn is None or not subscription.can_share or not turn.line_up(cell, kind, arguments):
+                cell.put(kind, message if kind is INFO else arguments)
             reached += 1
         elif subscription.put(message):
             reached += 1
@@ -90,6 +100,7 @@ async def tell(audience: Audience, message: object, exclude: Owner | None) -> in
             if begin:
                 await cancel_shielded_checkpoint()
             require_room()
+            at_once: list[Subscription] = []
             for owner, subscription in audience[begin : begin + SLICE]:
                 if owner is exclude or not (subscription.is_open or subscription.lives_on()):
                     continue
@@ -97,8 +108,9 @@ async def tell(audience: Audience, message: object, exclude: Owner | None) -> in
                     place = subscription.place_for(message)
                     in_line.append((subscription, place))  # first: if the next call fails, this is taken back
                     place.line_up()
-                elif subscription.put(message):
-                    reached += 1
+                else:
+                    at_once.append(subscription)
+            reached += _put(at_once, message)
         for number, (subscription, place) in enumerate(in_line):
             if number and not number % SLICE:
                 await cancel_shielded_checkpoint()  # those that have had room meanwhile need no wait

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .._actors import Intake
+from .._actors import Intake, can_share
 from .._runtime import Feed, Place, shown_safely
 
 
@@ -15,6 +15,7 @@ class Subscription:
     Attributes:
         value: What the subscriber has given as ``value=``.
         cell, kind: As for `Intake`. None, if it is no actor's.
+        can_share: Whether the actor, if it is idle, can handle the message in a shared turn.
         put: Adds a message. Returns whether it got in. It never waits.
         feed: What the messages wait in; None if they go straight into an actor's mailbox.
         waits: Whether a publisher that can wait does so when there is no room.
@@ -22,7 +23,7 @@ class Subscription:
         successor: The subscription with another value that has replaced this one in the tables; else None.
     """
 
-    __slots__ = ("_intake", "cell", "feed", "is_open", "kind", "put", "successor", "value", "waits")
+    __slots__ = ("_intake", "can_share", "cell", "feed", "is_open", "kind", "put", "successor", "value", "waits")
 
     def __init__(self, to: Feed[Any] | Intake, value: object, waits: bool) -> None:
         self.value = value
@@ -32,6 +33,7 @@ class Subscription:
         self._intake = to if isinstance(to, Intake) else None
         self.cell = None if self._intake is None else self._intake.cell
         self.kind = None if self._intake is None else self._intake.kind
+        self.can_share = can_share(self.kind)
         self.feed: Feed[Any] | None = to if isinstance(to, Feed) else to.feed
         self.put: Callable[[object], bool] = to._put if isinstance(to, Feed) else to.put
 

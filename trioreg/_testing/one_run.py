@@ -17,6 +17,7 @@ import trio
 import trio.testing
 from trio import run  # this one, also where a test has put another one in its place
 
+from .._actors import keep_own_turns
 from .._runtime import flat, owner_numbers, shown_safely
 from .blocked import report_of_waits, tasks_of_run, waits_outside
 from .chooser import MOST_ROUNDS, Chooser, scheduling
@@ -95,6 +96,7 @@ def run_once(
         __tracebackhide__ = True
         watch.main = trio.lowlevel.current_task()
         watch.main.name = getattr(scenario, "__name__", "scenario")
+        keep_own_turns()
         with watch.scope:
             begun: Any = scenario()
             if not hasattr(begun, "__await__"):

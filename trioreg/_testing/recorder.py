@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec,
 import trio
 from trio.lowlevel import current_task
 
-from .._actors import Actor, ActorRef, Reply, type_of
+from .._actors import CALLERS_TURN, Actor, ActorRef, Reply, type_of
 from .._runtime import current_actor, require_number, require_sync, shown_safely, sync_result
 from .recorded import Recorded, Sent, arguments_of, difference, shown
 from .stand_in import label_of_class, stand_in_for
@@ -146,7 +146,7 @@ class Recorder(Generic[A]):
         ref: ActorRef[Any] = actor.ref
         cell = ref._cell
         assert cell is not None
-        is_call = cell.call is not None or cell.runs_in_callers_turn
+        is_call = cell.call is not None or cell.runs_in == CALLERS_TURN
         kind: Literal["call", "cast", "send"] = "call" if is_call else "send" if name == "on_message" else "cast"
         sender = _caller(cell) if is_call else None
         self._messages.append(Recorded(kind, name, args, kwargs, sender, trio.current_time(), ref))

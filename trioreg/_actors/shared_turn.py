@@ -1,0 +1,179 @@
+"""A shared turn: one task runs the sync handlers of many idle actors to which one message has been sent.
+
+To wake a task and to run it costs more than most handlers. As with a call (`answers.py`), an idle actor's sync handler
+needs neither: its task stays parked, its mailbox is empty, and none of its code runs. So a message to many actors wakes
+one task, and this task runs the handlers, each in the context of its actor.
+
+The message lies in `kind` and `payload`, as any message to an idle actor does. The actor's task stays parked, with
+`IN_LINE` in its ``custom_sleep_data``. So nobody takes the actor for idle, and what comes later waits behind this
+message. If something else wakes the task first, the end of the actor (`Mailbox.wake_taker`) or a cancellation, then
+that task takes the message, and the turn passes the actor by.
+
+Must never happen: a message that overtakes an earlier one; two handlers of one actor at once; an actor in line to which
+no turn comes; an error of one handler that another actor sees.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
+
+from trio.lowlevel import (
+    RunVar,
+    cancel_shielded_checkpoint,
+    current_task,
+    enable_ki_protection,
+    spawn_system_task,
+)
+
+from .._runtime import UNUSUAL, Exit, discard, require_room, sleep_until_woken, wake
+from .answers import go_on
+from .cell import OWN_TURN, SHARED_TURN, STOPPING
+from .handler import Handler
+from .log import log_declared
+from .mailbox import IN_LINE
+from .message import NO_KWARGS
+from .observed import COROUTINE
+
+if TYPE_CHECKING:
+    from trio.lowlevel import Task
+
+    from .cell import Cell
+
+PER_STEP = 256
+"""How many handlers run before other tasks have their turn."""
+
+
+class SharedTurn:
+    """The line of one Trio run, and the task that serves it.
+
+    Attributes:
+        line: The actors whose messages are to be handled, in order. One may be in it twice, or not be waiting any more.
+        task: The task; None if it has ended, with the run's main task.
+    """
+
+    __slots__ = ("line", "task")
+
+    def __init__(self) -> None:
+        self.line: deque[Cell] = deque()
+        self.task: Task | None = None
+
+    def begin(self) -> None:
+        """Wake the task: somebody is about to line up. If this raises, nothing has changed."""
+        task = self.task
+        if task is not None and task.custom_sleep_data is self:
+            wake(task)
+
+    def line_up(self, cell: Cell, handler: object, args: tuple[object, ...]) -> bool:
+        """Have an actor handle a message in this turn, if it can. Call `begin` before. If this raises, nothing is sent.
+
+        The handler must be one that `can_share`.
+        """
+        task = cell.taker
+        # An actor that waits with a timeout may be woken by that, and would take it for a time without a message.
+        if task is None or task.custom_sleep_data is not cell or cell.idle_scope is not None:
+            return False
+        self.line.append(cell)
+        cell.kind = handler
+        cell.payload = args
+        task.custom_sleep_data = IN_LINE
+        return True
+
+    @enable_ki_protection
+    async def serve(self) -> None:
+        """Serve the line until the end of the run."""
+        self.task = task = current_task()
+        line = self.line
+        try:
+            while True:
+                for _ in range(min(PER_STEP, len(line))):
+                    handle(line.popleft())
+                if line:
+                    await cancel_shielded_checkpoint()
+                    continue
+                sleep = sleep_until_woken()
+                task.custom_sleep_data = self
+                await sleep
+        finally:
+            self.task = None
+
+
+def can_share(handler: object) -> bool:
+    """Whether a message with this kind can be handled in a shared turn: it is a sync method and its arguments."""
+    return type(handler) is Handler and not handler.has_own_turn
+
+
+def handle(cell: Cell) -> None:
+    """Run the handler of an actor in line, or wake the actor's own task for it."""
+    task = cell.taker
+    assert task is not None
+    if task.custom_sleep_data is not IN_LINE:
+        return  # its own task has the message
+    handler, args = cell.kind, cell.payload
+    if cell.queue or cell.overflow or cell.state >= STOPPING or UNUSUAL or not can_share(handler):
+        # More has come, and waits for that task; or there is another message in front now.
+        try:
+            wake(task)
+        except (MemoryError, RecursionError):
+            wake(task)  # nothing has changed, so it can be tried again
+        return
+    task.custom_sleep_data = cell
+    cell.kind = cell.payload = None
+    if not cell.longest:
+        cell.update_peak()
+    context, actor, result = cell.context, cell.actor, None
+    assert context is not None
+    cell.runs_in = SHARED_TURN
+    try:
+        try:
+            if len(args) == 1:
+                result = context.run(handler.function, actor, args[0])
+            else:
+                result = context.run(handler.function, actor, *args)
+        except handler.declared as error:
+            log_declared(cell, handler, error)
+        cell.handled += 1
+        if result is not None and type(result) is COROUTINE:
+            go_on(cell, cast("Any", result), handler, args, NO_KWARGS, None)
+    except BaseException as error:
+        if type(result) is COROUTINE:
+            discard(cast("Any", result))
+        if not cell.is_of_this_end(error):
+            cell.life.crashed_in = (handler.name, args, NO_KWARGS)
+            _crash(cell, error)
+    finally:
+        cell.runs_in = OWN_TURN
+
+
+def _crash(cell: Cell, error: BaseException) -> None:
+    try:
+        cell.fail(error)
+    except (MemoryError, RecursionError):
+        # Nobody else would end it.
+        if cell.life.errors:
+            cell.end(Exit("crashed", cell.life.errors[-1]))
+        else:
+            cell.fail(error)
+
+
+_turn: RunVar[SharedTurn | None] = RunVar("trioreg shared turn")
+
+
+def shared_turn() -> SharedTurn | None:
+    """The shared turn of the current run. None if there is none: every actor handles its messages in its own turn."""
+    try:
+        turn = _turn.get()
+    except LookupError:
+        turn = SharedTurn()
+        require_room()  # Trio can't undo the start of a task
+        try:
+            turn.task = spawn_system_task(turn.serve, name="trioreg shared turn")
+        except RuntimeError:
+            return None  # the run is almost over: it starts no task any more
+        _turn.set(turn)
+    return None if turn is None or turn.task is None else turn
+
+
+def keep_own_turns() -> None:
+    """In the current run, every actor is to handle its messages in its own turn. For what tries out orders of turns."""
+    _turn.set(None)
