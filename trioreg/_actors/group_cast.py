@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .cell import Cell
     from .handler import Handler, Handlers
     from .ref import ActorRef
+    from .shared_turn import SharedTurn
 
 
 def cast_to_all(
@@ -56,19 +57,21 @@ def cast_to_all(
     count = len(found)
     is_begun = False
     require_room()  # a message can't be taken back when the next one fails
-    turn = shared_turn() if count > 1 and not kwargs and not UNUSUAL else None
+    turn = shared_turn() if count > 1 and not UNUSUAL else None
     if turn is not None:
         turn.begin()
     for cell, handler in found:
-        if turn is not None and can_share(handler) and turn.line_up(cell, handler, args):
-            is_begun = True
-            continue
         kind, payload = (CAST, (handler, args, kwargs)) if kwargs else (handler, args)
         try:
-            cell.put(kind, payload)
+            _send(turn, cell, kind, payload)
         except MemoryError:
             if not is_begun:
                 raise
-            cell.put(kind, payload)  # it is all or nothing, so it can be tried again
+            _send(turn, cell, kind, payload)  # it is all or nothing, so it can be tried again
         is_begun = True
     return count
+
+
+def _send(turn: SharedTurn | None, cell: Cell, kind: object, payload: Any) -> None:
+    if turn is None or not can_share(kind) or not turn.line_up(cell, kind, payload):
+        cell.put(kind, payload)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from .cell import Cell
 
-PER_STEP = 256
+PER_TURN = 256
 """How many handlers run before other tasks have their turn."""
 
 
@@ -86,7 +86,7 @@ class SharedTurn:
         line = self.line
         try:
             while True:
-                for _ in range(min(PER_STEP, len(line))):
+                for _ in range(min(PER_TURN, len(line))):
                     handle(line.popleft())
                 if line:
                     await cancel_shielded_checkpoint()
@@ -106,9 +106,8 @@ def can_share(handler: object) -> bool:
 def handle(cell: Cell) -> None:
     """Run the handler of an actor in line, or wake the actor's own task for it."""
     task = cell.taker
-    assert task is not None
-    if task.custom_sleep_data is not IN_LINE:
-        return  # its own task has the message
+    if task is None or task.custom_sleep_data is not IN_LINE:
+        return  # its own task has taken the message, or has ended
     handler, args = cell.kind, cell.payload
     if cell.queue or cell.overflow or cell.state >= STOPPING or UNUSUAL or not can_share(handler):
         # More has come, and waits for that task; or there is another message in front now.
