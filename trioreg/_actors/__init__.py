@@ -45,7 +45,7 @@ from .post import post
 from .ref import ActorRef, ActorState, ActorStatistics, Address
 from .results import await_many, race
 from .round import ask_round
-from .shared_turn import SharedTurn, can_share, keep_own_turns, shared_turn
+from .shared_turn import SharedTurn, can_share, current_shared_turn, keep_own_turns
 from .timer import Timer
 from .wait_graph import (
     EndsBelow,
@@ -117,6 +117,7 @@ __all__ = [
     "crash_details",
     "current",
     "current_cell",
+    "current_shared_turn",
     "end_use",
     "handling",
     "hold_up",
@@ -138,7 +139,6 @@ __all__ = [
     "run_actor",
     "send_after",
     "send_every",
-    "shared_turn",
     "signature_of",
     "stuck_nodes",
     "targets_of",

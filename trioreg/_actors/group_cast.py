@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._runtime import COLLECTING, UNUSUAL, MailboxFull, do_later, is_finalizing, require_room
 from .message import CAST
-from .shared_turn import can_share, shared_turn
+from .shared_turn import can_share, current_shared_turn
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -57,7 +57,7 @@ def cast_to_all(
     count = len(found)
     is_begun = False
     require_room()  # a message can't be taken back when the next one fails
-    turn = shared_turn() if count > 1 and not UNUSUAL else None
+    turn = current_shared_turn() if count > 1 and not UNUSUAL else None
     if turn is not None:
         turn.begin()
     for cell, handler in found:

@@ -121,12 +121,7 @@ async def serve(cell: Cell) -> bool:
                 if cell.kind is not None or cell.queue or cell.state == ENDING:
                     continue
                 task.custom_sleep_data = cell
-                try:
-                    await sleep
-                except trio.Cancelled:
-                    # If it is in line for a shared turn, it has a message. Trio cancels its next sleep as well.
-                    if cell.kind is None:
-                        raise
+                await sleep
             budget = BATCH
             continue
         if type(kind) is Handler:

@@ -130,6 +130,8 @@ class Mailbox:
                 self.kind = self.payload = None
                 raise
             return
+        if task is not None and task.custom_sleep_data is IN_LINE:
+            wake(task)  # `leave_line`, written out
         queue: deque[object] = self.queue or self._make_queue()
         queue += (kind, payload)  # in one step: both, or none
 
@@ -152,6 +154,7 @@ class Mailbox:
         if self.is_idle:
             self.put(kind, payload)
             return
+        self.leave_line()
         if self.kind is not None:
             (self.queue or self._make_queue()).extendleft((self.payload, self.kind))
         self.kind = kind
@@ -164,6 +167,7 @@ class Mailbox:
         elif self.kind is not None and self.taker is None:
             self.put_first(kind, payload)  # there is no taker yet that it could have woken
         else:
+            self.leave_line()
             (self.queue or self._make_queue()).extendleft((payload, kind))
 
     def _make_queue(self) -> deque[object]:
@@ -297,9 +301,17 @@ class Mailbox:
             await checkpoint()
 
     def wake_taker(self) -> None:
-        """Wake the taker, if it is parked, without another message."""
+        """Wake the taker, if it is parked, without a message."""
         task = self.taker
-        if task is not None and (task.custom_sleep_data is self or task.custom_sleep_data is IN_LINE):
+        if task is not None and task.custom_sleep_data is self:
+            wake(task)
+        else:
+            self.leave_line()
+
+    def leave_line(self) -> None:
+        """Wake a taker that is in line for a shared turn: there is more for it to do than one message."""
+        task = self.taker
+        if task is not None and task.custom_sleep_data is IN_LINE:
             wake(task)
 
     def close(self) -> None:

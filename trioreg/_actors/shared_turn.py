@@ -6,8 +6,8 @@ one task, and this task runs the handlers, each in the context of its actor.
 
 The message lies in `kind` and `payload`, as any message to an idle actor does. The actor's task stays parked, with
 `IN_LINE` in its ``custom_sleep_data``. So nobody takes the actor for idle, and what comes later waits behind this
-message. If something else wakes the task first, the end of the actor (`Mailbox.wake_taker`) or a cancellation, then
-that task takes the message, and the turn passes the actor by.
+message. As soon as there is more for the task to do, such as a second message or the end of the actor, it is woken
+(`Mailbox.leave_line`). Then it takes the message itself, and the turn passes the actor by.
 
 Must never happen: a message that overtakes an earlier one; two handlers of one actor at once; an actor in line to which
 no turn comes; an error of one handler that another actor sees.
@@ -26,7 +26,7 @@ from trio.lowlevel import (
     spawn_system_task,
 )
 
-from .._runtime import UNUSUAL, Exit, discard, require_room, sleep_until_woken, wake
+from .._runtime import Exit, discard, require_room, sleep_until_woken, wake
 from .answers import go_on
 from .cell import OWN_TURN, SHARED_TURN, STOPPING
 from .handler import Handler
@@ -108,14 +108,13 @@ def handle(cell: Cell) -> None:
     task = cell.taker
     if task is None or task.custom_sleep_data is not IN_LINE:
         return  # its own task has taken the message, or has ended
-    handler, args = cell.kind, cell.payload
-    if cell.queue or cell.overflow or cell.state >= STOPPING or UNUSUAL or not can_share(handler):
-        # More has come, and waits for that task; or there is another message in front now.
+    if cell.overflow or cell.state >= STOPPING:
         try:
             wake(task)
         except (MemoryError, RecursionError):
             wake(task)  # nothing has changed, so it can be tried again
         return
+    handler, args = cell.kind, cell.payload
     task.custom_sleep_data = cell
     cell.kind = cell.payload = None
     if not cell.longest:
@@ -158,7 +157,7 @@ def _crash(cell: Cell, error: BaseException) -> None:
 _turn: RunVar[SharedTurn | None] = RunVar("trioreg shared turn")
 
 
-def shared_turn() -> SharedTurn | None:
+def current_shared_turn() -> SharedTurn | None:
     """The shared turn of the current run. None if there is none: every actor handles its messages in its own turn."""
     try:
         turn = _turn.get()

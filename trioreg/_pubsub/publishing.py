@@ -12,7 +12,7 @@ from typing import TypeAlias
 import trio
 from trio.lowlevel import cancel_shielded_checkpoint
 
-from .._actors import INFO, SharedTurn, shared_turn
+from .._actors import INFO, SharedTurn, current_shared_turn
 from .._registry import Entry
 from .._runtime import UNUSUAL, Owner, Place, require_room, run_user, sync_result
 from .subscription import Subscription
@@ -55,7 +55,7 @@ def _put(subscriptions: Sequence[Subscription], message: object) -> int:
     turn: SharedTurn | None = None
     if len(subscriptions) > 1:
         require_room()  # a message can't be taken back when the next one fails
-        if not UNUSUAL and (turn := shared_turn()) is not None:
+        if not UNUSUAL and (turn := current_shared_turn()) is not None:
             turn.begin()
     reached = 0
     arguments = (message,)  # one for all: the garbage collector would have to go through as many as there are actors
