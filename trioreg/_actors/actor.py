@@ -52,8 +52,9 @@ class Actor:
         idle_timeout: After how many seconds without a message `on_idle` is called; None (the default): never. A class
             or an instance attribute.
         own_turn: Whether sync methods always run in the actor's own task. False by default: a call to an idle actor's
-            sync method runs in the caller's task, which is quicker. Set it to True if a sync method uses something that
-            belongs to a task, such as a `trio.Lock`. A class attribute.
+            sync method runs in the caller's task, and a message to many actors in a task of the runtime. That is
+            quicker. Set it to True if a sync method uses something that belongs to a task, such as a `trio.Lock`. A
+            class attribute.
         handler_timeout: How long an async handler may take, in seconds; None (the default): as long as it likes. If a
             handler takes longer, the actor crashes with `HandlerTimeout`. This holds for methods that are sent as
             messages, for `on_message` and for `on_idle`. A sync method can't be interrupted and has no limit. What a

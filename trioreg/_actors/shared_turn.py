@@ -28,7 +28,7 @@ from trio.lowlevel import (
 
 from .._runtime import Exit, discard, require_room, sleep_until_woken, wake
 from .answers import go_on
-from .cell import OWN_TURN, SHARED_TURN, STOPPING
+from .cell import ENDING, OWN_TURN, SHARED_TURN
 from .handler import Handler
 from .log import log_declared
 from .mailbox import IN_LINE
@@ -70,8 +70,9 @@ class SharedTurn:
         The handler must be one that `can_share`.
         """
         task = cell.taker
-        # An actor that waits with a timeout may be woken by that, and would take it for a time without a message.
-        if task is None or task.custom_sleep_data is not cell or cell.idle_scope is not None:
+        # An actor that waits with a timeout may be woken by that, and would take it for a time without a message. With a
+        # bounded mailbox, others may wait for room.
+        if task is None or task.custom_sleep_data is not cell or cell.idle_scope is not None or cell.limit is not None:
             return False
         self.line.append(cell)
         cell.kind = handler
@@ -108,7 +109,7 @@ def handle(cell: Cell) -> None:
     task = cell.taker
     if task is None or task.custom_sleep_data is not IN_LINE:
         return  # its own task has taken the message, or has ended
-    if cell.overflow or cell.state >= STOPPING:
+    if cell.state >= ENDING:  # its own task finds that
         try:
             wake(task)
         except (MemoryError, RecursionError):
