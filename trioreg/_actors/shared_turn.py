@@ -70,8 +70,8 @@ class SharedTurn:
         The handler must be one that `can_share`.
         """
         task = cell.taker
-        # An actor that waits with a timeout may be woken by that, and would take it for a time without a message. With a
-        # bounded mailbox, others may wait for room.
+        # A timeout may wake an actor that waits with one, which would then find no message. Others may wait for room in
+        # a bounded mailbox.
         if task is None or task.custom_sleep_data is not cell or cell.idle_scope is not None or cell.limit is not None:
             return False
         self.line.append(cell)
