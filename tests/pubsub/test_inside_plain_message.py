@@ -27,7 +27,7 @@ async def seen(seed: int, *, is_common: bool) -> list[Any]:
     random = Random(seed)
     ticks: PubSub[Any, Any] = PubSub("ticks")
     if is_common:
-        ticks._keep_direct = keep_nothing  # type: ignore[method-assign]
+        ticks._keep = keep_nothing  # type: ignore[method-assign]
     log: list[Any] = []
     gate = trio.Event()
     async with supervised() as supervisor:

@@ -49,6 +49,46 @@ async def test_the_ways_to_more_topics_than_are_kept_are_found_anew(
         assert await reader.call(Reader.all) == [(topic, message) for message in range(3) for topic in range(5)]
 
 
+async def test_the_audiences_of_more_topics_than_are_kept_are_found_anew(
+    ticks: PubSub[Any, Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    monkeypatch.setattr(core, "SEVERAL_KEPT", 2)
+    async with supervised() as supervisor:
+        readers = [await supervisor.start_child(Reader) for _ in range(2)]
+        for topic in range(5):
+            for reader in readers:
+                ticks.join(topic, Reader.take, owner=reader)
+        for message in range(3):
+            for topic in range(5):
+                assert ticks.publish_nowait(topic, (topic, message)) == 2
+        assert 1 <= len(ticks._several) <= 2
+        for reader in readers:
+            assert await reader.call(Reader.all) == [(topic, message) for message in range(3) for topic in range(5)]
+
+
+@pytest.mark.parametrize(("count", "is_kept"), [(1, False), (2, True), (3, False)])
+async def test_a_large_audience_is_not_kept(
+    ticks: PubSub[Any, Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, count: int, is_kept: bool
+) -> None:
+    monkeypatch.setattr(core, "MOST_KEPT", 2)
+    async with supervised() as supervisor:
+        await readers_of(ticks, supervisor, count)
+        assert ticks.publish_nowait("a", "hello") == count
+        assert ("a" in ticks._several) is is_kept
+
+
+async def test_an_audience_in_which_somebody_lets_publishers_wait_is_not_kept(
+    ticks: PubSub[Any, Any], autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor, ticks.subscribe("a", buffer=1, overflow="wait") as feed:
+        ticks.join("a", Reader.take, owner=await supervisor.start_child(Reader))
+        assert ticks.publish_nowait("a", 1) == 2
+        with pytest.raises(trio.WouldBlock):
+            ticks.publish_nowait("a", 2)
+        assert feed.receive_nowait() == 1
+        assert ticks.publish_nowait("a", 3) == 2
+
+
 @pytest.mark.parametrize(("count", "module"), [(1, pubsub), (2, sleeping)])
 async def test_a_message_that_can_not_wake_an_actor_is_not_sent(
     ticks: PubSub[Any, Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, count: int, module: ModuleType

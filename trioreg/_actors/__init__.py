@@ -37,6 +37,7 @@ from .handler import Handlers, raises
 from .idle import begin_use, end_use
 from .intake import Intake
 from .life import run_actor
+from .mailbox import IN_LINE
 from .message import CAST, INFO
 from .method import signature_of
 from .observed import MessageKind, WhyLeft
@@ -67,6 +68,7 @@ __all__ = [
     "ENDED",
     "ENDING",
     "INFO",
+    "IN_LINE",
     "LAUNCHED",
     "RUNNING",
     "STARTING",

@@ -22,7 +22,13 @@ K = TypeVar("K", bound=Hashable)
 M = TypeVar("M")
 
 DIRECT_KEPT = 4096
-"""For how many topics a `PubSub` keeps who gets a message."""
+"""For how many topics with one actor a `PubSub` keeps who gets a message."""
+
+SEVERAL_KEPT = 256
+"""For how many topics with several subscriptions."""
+
+MOST_KEPT = 1000
+"""How many subscriptions such a topic has at most."""
 
 
 class PubSubCore(Identity, Generic[K, M]):
@@ -42,6 +48,8 @@ class PubSubCore(Identity, Generic[K, M]):
         # partition when that was so, the actor's cell, the kind of the message, and the subscription.
         self._partition = self._names.duplicate[0]
         self._direct: dict[K | Wildcard, tuple[int, Cell, object, Subscription]] = {}
+        # The same for topics with several subscriptions: `changes`, and all of them. None lets a publisher wait.
+        self._several: dict[K | Wildcard, tuple[int, list[Subscription]]] = {}
         self._wildcards = Trie()
         self._retained: Retained[K, M] = Retained()
 
@@ -55,18 +63,27 @@ class PubSubCore(Identity, Generic[K, M]):
 
     def _forget(self) -> None:
         self._wildcards = Trie()
-        self._direct.clear()
+        self._forget_kept()
 
-    def _keep_direct(self, topic: K, changes: int, audience: list[Entry[Subscription]]) -> None:
-        """A topic has this audience: if it is one actor, the next publication finds it at once."""
-        if len(audience) != 1 or self._names.n != 1 or self._wildcards.size:
+    def _forget_kept(self) -> None:
+        """What is kept of audiences is out of date, and is to keep no owner that has ended."""
+        self._direct.clear()
+        self._several.clear()
+
+    def _keep(self, topic: K, changes: int, audience: list[Subscription]) -> None:
+        """A topic has this audience: if it is one actor, or small, the next publication finds it at once."""
+        if self._names.n != 1 or self._wildcards.size:
             return
-        subscription = audience[0].value
-        cell = subscription.cell
-        if cell is not None:
-            if len(self._direct) >= DIRECT_KEPT:
-                self._direct.clear()
-            self._direct[topic] = changes, cell, subscription.kind, subscription
+        if len(audience) == 1:
+            cell = audience[0].cell
+            if cell is not None:
+                if len(self._direct) >= DIRECT_KEPT:
+                    self._direct.clear()
+                self._direct[topic] = changes, cell, audience[0].kind, audience[0]
+        elif 1 < len(audience) <= MOST_KEPT and not any(each.waits for each in audience):
+            if len(self._several) >= SEVERAL_KEPT:
+                self._several.clear()
+            self._several[topic] = changes, audience
 
     def _insert(self, owner: Owner, topic: K | Wildcard, subscription: Subscription) -> int:
         """Put a subscription into the tables, or raise and change nothing. Returns the number of its entry."""
@@ -144,7 +161,7 @@ class _EndOfSubscriptions(Follower[K | Wildcard, Subscription]):
     def __call__(self, event: Event[K | Wildcard, Subscription]) -> None:
         if isinstance(event, Unregistered):
             event.value.end()
-            self._core._direct.clear()  # it is out of date, and is to keep no owner that has ended
+            self._core._forget_kept()
             if event.value.successor is not None:
                 return
             if isinstance(event.key, Wildcard) and event.key not in self._core._registry:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import trio
 from trio.lowlevel import cancel_shielded_checkpoint
 
-from .._actors import INFO, SharedTurn, current_shared_turn
+from .._actors import IN_LINE, INFO, SharedTurn, current_shared_turn
 from .._registry import Entry
 from .._runtime import UNUSUAL, Owner, Place, require_room, run_user, sync_result
 from .subscription import Subscription
@@ -47,16 +47,17 @@ def tell_now(subscriptions: Sequence[Subscription], message: object) -> int:
     for subscription in subscriptions:
         if subscription.waits and not subscription.has_room():
             raise trio.WouldBlock
-    return _put(subscriptions, message)
+    return tell_all(subscriptions, message)
 
 
-def _put(subscriptions: Sequence[Subscription], message: object) -> int:
-    """Tell these, all in one step. Returns how many the message reached."""
+def tell_all(subscriptions: Sequence[Subscription], message: object) -> int:
+    """Tell these, none of which lets the publisher wait, in one step. Returns how many the message reached."""
     turn: SharedTurn | None = None
     if len(subscriptions) > 1:
         require_room()  # a message can't be taken back when the next one fails
         if not UNUSUAL and (turn := current_shared_turn()) is not None:
             turn.begin()
+            line_up = turn.line.append
     reached = 0
     arguments = (message,)  # one for all: the garbage collector would have to go through as many as there are actors
     for subscription in subscriptions:
@@ -64,9 +65,17 @@ def _put(subscriptions: Sequence[Subscription], message: object) -> int:
         if cell is not None and cell.is_open and not UNUSUAL:
             # `Intake.put`, written out.
             kind = subscription.kind
-            if turn is None or not subscription.can_share or not turn.line_up(cell, kind, arguments):
-                cell.put(kind, message if kind is INFO else arguments)
             reached += 1
+            if turn is not None and subscription.can_share:
+                # `SharedTurn.line_up`, written out. (An actor with a bounded mailbox has its messages in a feed.)
+                task = cell.taker
+                if task is not None and task.custom_sleep_data is cell and cell.idle_scope is None:
+                    line_up(cell)
+                    cell.kind = kind
+                    cell.payload = arguments
+                    task.custom_sleep_data = IN_LINE
+                    continue
+            cell.put(kind, message if kind is INFO else arguments)
         elif subscription.put(message):
             reached += 1
     return reached
@@ -110,7 +119,7 @@ async def tell(audience: Audience, message: object, exclude: Owner | None) -> in
                     place.line_up()
                 else:
                     at_once.append(subscription)
-            reached += _put(at_once, message)
+            reached += tell_all(at_once, message)
         for number, (subscription, place) in enumerate(in_line):
             if number and not number % SLICE:
                 await cancel_shielded_checkpoint()  # those that have had room meanwhile need no wait

@@ -27,7 +27,7 @@ from .._runtime import (
 )
 from .core import PubSubCore, require_topic
 from .presence import Presence
-from .publishing import Audience, Where, choose, chosen, tell, tell_now
+from .publishing import Audience, Where, choose, chosen, tell, tell_all, tell_now
 from .subscribing import Subscribing
 from .wildcard import Wildcard
 
@@ -114,15 +114,17 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
             RuntimeError: You are outside of the Trio run of the subscribers.
         """
         # A plain message to one actor, written out: `_prepare`, `tell_now`, `Intake.put` and `Mailbox.put`.
-        direct = None
+        direct = several = None
         is_plain = exclude is None and where is None and not retain and not UNUSUAL
         if is_plain:
             payload = (message,)  # first what may run the garbage collector, and a `__del__` that changes something
             try:
                 if topic in self._direct:
                     direct = self._direct[topic]
+                elif topic in self._several:
+                    several = self._several[topic]
             except Exception:
-                direct = None  # `_prepare` says what is wrong
+                direct = several = None  # `_prepare` says what is wrong
             if direct is not None:
                 changes, cell, kind, subscription = direct
                 if changes == self._partition.changes and get_ident() == cell.thread:
@@ -143,17 +145,21 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
                         finish_waking(task)
                     return 1
         changes = self._partition.changes
+        if several is not None and several[0] == changes:
+            self._require_run()
+            return tell_all(several[1], message)
         audience, excluded = self._prepare(topic, exclude, where)
         run = self._names._run
         if COLLECTING and is_finalizing() and run is not None:
             do_later(run.token, self.publish_nowait, topic, message, exclude=exclude, where=where, retain=retain)
             return len(audience)
-        if is_plain and len(audience) == 1:
-            self._keep_direct(topic, changes, audience)
         # Before the first subscriber is told: one that joins meanwhile, in `where` or a `__del__`, is greeted with it.
         undo = self._retained.keep(current_run(), topic, message, is_tried=where is not None) if retain else None
         try:
-            reached = tell_now(chosen(audience, excluded, where), message)
+            subscriptions = chosen(audience, excluded, where)
+            if is_plain:
+                self._keep(topic, changes, subscriptions)
+            reached = tell_now(subscriptions, message)
         except BaseException:
             if undo is not None:
                 undo()
