@@ -567,7 +567,7 @@ def test_a_scenario_that_needs_an_argument_is_refused(function: Any) -> None:
         function(needs_a_fixture)
     assert str(caught.value) == (
         "scenario must be an async function without arguments, but needs_a_fixture() is missing a required argument: "
-        "'supervisor'. It makes all that it needs itself, or gets it from functools.partial"
+        "'supervisor'. Make what it needs in the scenario, or pass that with functools.partial"
     )
 
 

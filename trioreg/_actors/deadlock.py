@@ -43,7 +43,8 @@ def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
 
     Returns:
         The open waits of the actor that ``task`` works for: add the new `Wait` to these. None if ``task`` works for no
-        actor, or does not keep its actor from the next message, or is cancelled: such a wait ends at once.
+        actor, or does not keep its actor from the next message. None, too, in place of an error, if ``task`` is
+        cancelled, because its wait ends at once.
     """
     node, is_possible = node_of(task)
     if node is None:

@@ -106,7 +106,7 @@ class Desk:
                 check()
             return await self._wait(self._new_ticket(key, place), self._line_up)
         except Exception:
-            # Who is cancelled together with the pool does not learn that there is no worker.
+            # A caller that is cancelled together with the pool gets `Cancelled`, and no other error.
             await checkpoint_if_cancelled()
             raise
 
@@ -136,7 +136,7 @@ class Desk:
     def _place_for(self, key: Hashable) -> Place | None:
         if self.is_closed or not self._is_accepting():
             raise self._not_running()
-        require_room(8)  # who takes a worker needs some to give it back, at least a little later
+        require_room(8)  # a caller that takes a worker needs some to give it back, at least a little later
         return None if self._choose is None else self._choose(self.places, key)
 
     def _take_idle(self, place: Place | None) -> Worker | None:
@@ -175,7 +175,7 @@ class Desk:
         self._waiting += 1
 
     def _line_up_late(self, ticket: Ticket) -> None:
-        """The same for a caller whose worker has ended at the checkpoint. `PoolFull` if it is one too many now."""
+        """Line up a caller whose worker has ended at the checkpoint. `PoolFull` if too many callers wait now."""
         self._line_up_again(ticket)
         if ticket.line is not None and self._waiting > self._settings.queue_limit:
             self._leave(ticket)

@@ -90,12 +90,12 @@ async def settled() -> None:
             due = _next_due()
             if thread or system or due < math.inf:
                 is_second_look = False
-                # A thread of another task may work for as long as the test lasts: it holds up no time that is due.
+                # A thread of another task may work for as long as the test lasts. It does not hold up a deadline.
                 holds_clock = thread and (due == math.inf or _is_one_in_thread(busy))
                 await steps.wait(due, holds_clock=holds_clock)
-            elif not is_second_look:  # other tasks that have waited for all to be blocked have their turn
+            elif not is_second_look:  # other tasks that wait for all to be blocked have their turn first
                 is_second_look = True
-            elif rest:  # they wait longer than this
+            elif rest:  # other tasks wait for all to be blocked, and for longer
                 is_second_look = False
                 await steps.wait(due, holds_clock=False)
             else:
