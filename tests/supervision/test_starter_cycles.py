@@ -43,7 +43,7 @@ class Boss(Actor):
 
 
 @pytest.mark.parametrize("seconds", [1, 10])
-async def test_a_start_that_is_being_cancelled_is_cancelled_when_it_calls_its_starter(
+async def test_a_start_that_is_being_cancelled_gets_no_call_cycle_when_it_calls_its_starter(
     seconds: int, autojump_clock: MockClock
 ) -> None:
     seen: list[str] = []
@@ -53,7 +53,7 @@ async def test_a_start_that_is_being_cancelled_is_cancelled_when_it_calls_its_st
     assert seen == ["Cancelled"]
 
 
-async def test_a_shielded_call_of_a_start_that_is_being_cancelled_to_its_starter_is_a_cycle(
+async def test_a_shielded_call_to_the_starter_by_a_start_that_is_being_cancelled_is_a_cycle(
     autojump_clock: MockClock,
 ) -> None:
     seen: list[str] = []
@@ -133,7 +133,7 @@ async def test_the_handler_of_a_message_that_came_during_the_start_may_call_the_
     assert said == ["hello"]
 
 
-async def test_a_child_may_call_an_actor_that_has_waited_for_its_start_by_another(
+async def test_a_child_may_call_an_actor_that_has_waited_while_another_task_started_the_child(
     names: Registry[str, None], autojump_clock: MockClock
 ) -> None:
     said: list[str] = []
