@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 from support.supervisors import supervised
@@ -102,20 +104,14 @@ class Slow(Actor):
         self.said.append(await self.boss.call(Boss.hello))
 
 
-async def test_a_function_may_call_its_starter_in_its_first_step(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("start", [Starts.start_job, Starts.start_caller], ids=["function", "on_started"])
+async def test_a_function_and_on_started_may_call_the_starter_in_their_first_step(
+    start: Any, autojump_clock: MockClock
+) -> None:
     said: list[str] = []
     async with supervised() as supervisor:
         boss = await supervisor.start_child(Starts, supervisor)
-        await boss.call(Starts.start_job, said)
-        await wait_all_tasks_blocked()
-    assert said == ["hello"]
-
-
-async def test_on_started_may_call_the_starter(autojump_clock: MockClock) -> None:
-    said: list[str] = []
-    async with supervised() as supervisor:
-        boss = await supervisor.start_child(Starts, supervisor)
-        await boss.call(Starts.start_caller, said)
+        await boss.call(start, said)
         await wait_all_tasks_blocked()
     assert said == ["hello"]
 
