@@ -61,7 +61,7 @@ _WATCHED = pytest.StashKey[WatchedTest]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have the fixtures, as those of pytest-trio if that is there."""
+    """Make the fixtures. If pytest-trio is there, they are fixtures of pytest-trio."""
     for name in FIXTURES:
         text = f"{name}(**options): the options of open_{name}() for the fixture {name!r} of trioreg"
         config.addinivalue_line("markers", text)
@@ -167,7 +167,7 @@ def _trioreg_test(request: pytest.FixtureRequest) -> WatchedTest:
         )
     watched = item.stash[_WATCHED] = WatchedTest(item.config)
     for each in FIXTURES:
-        for marker in reversed(list(item.iter_markers(each))):  # that of the test comes last, and wins
+        for marker in reversed(list(item.iter_markers(each))):  # the marker of the test comes last, and wins
             if marker.args:
                 pytest.fail(f"@pytest.mark.{each} takes options by name, not {marker.args!r}", pytrace=False)
             watched.options[each] |= marker.kwargs

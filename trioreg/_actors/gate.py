@@ -39,7 +39,7 @@ _gates: dict[Cell, _Gate] = {}
 def hold_up(cell: Cell, cause: object, seconds: float) -> None:
     """Hold each message of an actor up for some seconds more, until `let_through`. With `math.inf`: for ever.
 
-    What the actor handles now goes on. ``cause`` stands for whoever asks: the delays of several add up.
+    What the actor handles now goes on. ``cause`` is what asks for the delay: the delays of several causes add up.
     """
     gate = _gates.get(cell)
     if gate is None:

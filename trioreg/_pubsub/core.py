@@ -22,7 +22,7 @@ K = TypeVar("K", bound=Hashable)
 M = TypeVar("M")
 
 DIRECT_KEPT = 4096
-"""For how many topics a `PubSub` keeps who gets a message."""
+"""For how many topics a `PubSub` keeps the list of receivers."""
 
 
 class PubSubCore(Identity, Generic[K, M]):

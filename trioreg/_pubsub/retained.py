@@ -54,7 +54,7 @@ class Retained(Generic[K, M]):
         ``is_tried`` says that other messages may be published before this one can fail.
         """
         if self._run is not run:
-            self._messages = {}  # those of a run that has ended
+            self._messages = {}  # the messages of a run that has ended are dropped
             self._run = run
         messages = self._messages
         before = messages.get(topic, NOTHING)

@@ -80,8 +80,8 @@ def explore(scenario: Scenario, *, runs: int = 1000, seed: int = 0) -> Explored:
     off during a run. The same program must do the same thing each time: if two runs under one schedule differ, this
     warns. A loop without a checkpoint is not interrupted.
 
-    Not async: call it from a plain function, outside of Trio. It needs no pytest. The cost is that of the runs, and
-    some 0.6 ms for each.
+    Not async: call it from a plain function, outside of Trio. It needs no pytest. The cost: the runs, and some
+    0.6 ms for each.
 
     Args:
         scenario: An async function without arguments. It makes all that it needs.
@@ -125,7 +125,7 @@ def replay(scenario: Scenario, seed: int | str) -> None:
 
     The scenario fails as it did: its own error leaves this, with a note that shows the order. So a debugger stops
     where it was raised. If the scenario does not fail any more, this returns. Not async and not a checkpoint, as
-    `explore`. The cost is that of one run.
+    `explore`. The cost: one run.
 
     A seed is good for the same program with the same versions of Python, Trio and trioreg: it says at which rounds of
     the scheduler the order differs, and these move if the program changes. Keep the scenario as a test, and not only

@@ -83,7 +83,7 @@ def run_once(
     keeps: bool = False,
     look: Callable[[int, list[Task], Order], object] | None = None,
 ) -> Ended:
-    """Run a scenario once under a schedule. The arguments ``keeps`` and ``look`` are those of `Chooser`.
+    """Run a scenario once under a schedule. ``keeps`` and ``look`` are arguments of `Chooser`.
 
     Some errors are raised as they are: Ctrl-C, ``SystemExit``, what pytest and hypothesis raise for themselves, and the
     ``TypeError`` for a scenario that is no async function.

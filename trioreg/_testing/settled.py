@@ -108,7 +108,7 @@ def _refuse_handler(task: Task) -> None:
         raise RuntimeError(f"{cell.ref!r} can't become idle while it waits in settled(): call it in a task of the test")
 
 
-# Who has something to do
+# Which actors have something to do
 
 
 def _busy(run: Run) -> Busy:
@@ -143,7 +143,7 @@ def _is_one_in_thread(busy: Busy) -> bool:
 
 
 def _next_due() -> float:
-    """The next deadline before that of this task, as `trio.current_time`. `math.inf` if there is none."""
+    """The next deadline before the deadline of this task, as `trio.current_time`. `math.inf` if there is none."""
     seconds = current_statistics().seconds_to_next_deadline
     # In this order: if the next deadline is its own, a real clock makes that the smaller one, and not the larger one.
     now = trio.current_time()

@@ -1,4 +1,4 @@
-"""The stop of a supervisor that may not come to an end: who is late, what each waits for, and the kill at last.
+"""The stop of a supervisor that may not come to an end: which actors are late, what each waits for, and the kill.
 
 It looks at the supervisor again and again, and each time notes what the ending actors wait for. So when an actor is
 killed, by this file or after its ``shutdown`` seconds, the error says what the actor has waited for.
