@@ -113,7 +113,7 @@ class Wait:
         return cast("Node | None", getattr(self.target, "_cell", None) if turn is None else turn)
 
     def nodes(self, goal: Node | None, *, possible: bool) -> Iterable[Node]:
-        """What is waited for, if that is not one `node`. ``goal`` is what a path is looked for to, if it is one."""
+        """What is waited for, if that is not one `node`. If a path is looked for, ``goal`` is its end."""
         return ()
 
     def end_wait(self) -> None:

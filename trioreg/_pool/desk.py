@@ -111,7 +111,7 @@ class Desk:
             raise
 
     async def check_out_at_checkpoint(self, key: Hashable) -> Worker:
-        """The same, and a checkpoint. Call `checkpoint_if_cancelled` first."""
+        """As `check_out`, and always a checkpoint. Call `checkpoint_if_cancelled` first."""
         try:
             place = self._place_for(key)
             number = next(numbers)
@@ -297,7 +297,7 @@ class Desk:
             worker.state = FINISHING
 
     def give_back_surely(self, worker: Worker) -> None:
-        """The same, now or a little later: for a caller that could not do it again."""
+        """Give a worker back, now or a little later: for a caller that can't try again."""
         try:
             self.give_back(worker)
         except (MemoryError, RecursionError):
@@ -318,7 +318,7 @@ class Desk:
                 do_later(worker.cell.ref._run.token, self._came_round, worker)
 
     def _gone(self, worker: Worker) -> None:
-        """It ends. Whatever waits until the worker is not busy need not wait any more."""
+        """A worker ends. No task needs to wait any more until it is not busy."""
         if worker.place.freed is not None:
             require_room()
         worker.state = GONE
@@ -424,7 +424,7 @@ class Desk:
         self._look_again([ticket for arrivals in moved.values() for ticket in arrivals])
 
     def _look_again(self, tickets: Iterable[Ticket]) -> None:
-        """These callers wait for other workers now. Some of them have to look whether they would wait for ever."""
+        """Wake the callers that may wait for ever, now that these tickets are for other workers: they look again."""
         claimers = {None if place.worker is None else place.worker.claimer for place in self.places} - {None}
         self._wake_in_slices([ticket for ticket in tickets if ticket.wait is not None or ticket.task in claimers])
 

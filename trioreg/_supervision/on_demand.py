@@ -242,7 +242,7 @@ class _Address(Address[A_co]):
 
 
 class _RankedAddress(_Address[A_co]):
-    """The same, where the actor that was used the longest time ago has to be known."""
+    """The address if there is a ``max_running``: the actor that was used the longest time ago has to be known."""
 
     __slots__ = ()
 
