@@ -61,7 +61,7 @@ def _is_handling(frame: FrameType, cell: Cell) -> bool:
 
 
 def own_frames(cell: Cell) -> Frames:
-    """The frames of an actor's own task; or of its handler, if that runs in the turn of a caller."""
+    """The frames of what an actor's own task does; of a handler that runs in the turn of its caller, those of that."""
     if cell.runs_in_callers_turn:
         running = running_from(lambda frame: frame.f_code is _CALLERS_TURN and _is_handling(frame, cell), cell.thread)
         if running:
