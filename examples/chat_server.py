@@ -33,7 +33,7 @@ PATIENCE = 30.0  # seconds that a client may take to read what waits for it; the
 QUIET = 0.001  # seconds for each listener, between two lines about who has come and left
 MOST_ROOMS = 10  # rooms that one person can be in
 SHOWN = 10  # names in one line
-WORD = re.compile(r"(?:[^\W\u115f\u1160\u3164\uffa0]|-){1,20}")  # without the letters of Korean that show nothing
+WORD = re.compile(r"(?:[^\W\u115f\u1160\u3164\uffa0]|-){1,20}")  # without the Hangul fillers: they are invisible
 
 HELP = """\
 TEXT            say it in your room
@@ -236,7 +236,7 @@ def text_of(line: bytes) -> str:
     if len(line) > LONGEST_LINE:
         raise Refused(f"A line has at most {LONGEST_LINE} bytes.")
     try:
-        text = unicodedata.normalize("NFC", line.decode().replace("\t", " ").strip())  # each accent is in its letter
+        text = unicodedata.normalize("NFC", line.decode().replace("\t", " ").strip())  # a letter has its accent in it
     except UnicodeDecodeError:
         raise Refused("That is not UTF-8.") from None
     if controls := [character for character in text if is_control(character)]:
@@ -257,7 +257,7 @@ def word_of(text: str) -> str:
 
 
 def room_of(text: str) -> str:
-    """The room, in small letters. They are a word, too: "İ" and "ß" are two letters then."""
+    """The name of a room, in small letters. They have to be a name too: "İ" and "ß" become two characters."""
     return word_of(unicodedata.normalize("NFC", word_of(text).casefold()))
 
 

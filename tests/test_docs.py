@@ -138,15 +138,15 @@ def test_the_front_page_leads_to_each_page_that_is_short(folder: str) -> None:
 
 @pytest.fixture
 def own_logging() -> Iterator[None]:
-    """What an example sets up for its log ends with its page."""
+    """What an example sets up for its log ends with its page: handlers, filters, levels."""
     loggers = [logging.getLogger(name) for name in ("trioreg", "shop", "bank")]
-    before = [(logger, logger.level, logger.handlers) for logger in loggers]
+    before = [(logger, logger.level, logger.handlers, logger.filters) for logger in loggers]
     for logger in loggers:
-        logger.handlers = list(logger.handlers)
+        logger.handlers, logger.filters = list(logger.handlers), list(logger.filters)
     yield
     logging.disable(logging.NOTSET)
-    for logger, level, handlers in before:
-        logger.handlers = handlers
+    for logger, level, handlers, filters in before:
+        logger.handlers, logger.filters = handlers, filters
         logger.setLevel(level)
 
 

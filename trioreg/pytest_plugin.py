@@ -61,7 +61,7 @@ _WATCHED = pytest.StashKey[WatchedTest]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have the fixtures, as those of pytest-trio if that is there."""
+    """Make the fixtures. If pytest-trio is there, they are fixtures of pytest-trio."""
     for name in FIXTURES:
         text = f"{name}(**options): the options of open_{name}() for the fixture {name!r} of trioreg"
         config.addinivalue_line("markers", text)
@@ -100,7 +100,7 @@ def _missing() -> dict[str, object]:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Raise what the fixtures have noted of a test."""
     __tracebackhide__ = True
-    in_time = _WATCHED in item.stash  # else the running test may ask for a fixture, which is too late
+    in_time = _WATCHED in item.stash  # if not, the test may ask for a fixture while it runs: too late
     error: BaseException | None = None
     result: object = None
     try:
@@ -125,7 +125,7 @@ def _verdict(item: pytest.Item, error: BaseException | None, *, in_time: bool) -
         return error
     for leaf in [] if error is None else leaves_of(error):
         if isinstance(leaf, KeyboardInterrupt | pytest.exit.Exception):
-            return leaf  # pytest-trio has put it into a group: there it would not end pytest
+            return leaf  # without the group of pytest-trio, in which it would not end pytest
     if not watched.has_run and (error is None or not in_time):
         text = (
             f"the fixture {_asked_for(item)} did not run, so nothing was checked: pytest-trio runs a fixture only if"
@@ -136,7 +136,7 @@ def _verdict(item: pytest.Item, error: BaseException | None, *, in_time: bool) -
     error = judged(error, watched.problems)
     watched.problems.clear()
     if isinstance(error, EndedEarly) or (type(error) is AssertionError and error.__traceback__ is None):
-        return pytest.fail.Exception(str(error), pytrace=False)  # it has no traceback to show
+        return pytest.fail.Exception(str(error), pytrace=False)  # no traceback would help
     return error
 
 
@@ -149,7 +149,7 @@ def _asked_for(item: Any) -> str:
 
 
 def _trioreg_test(request: pytest.FixtureRequest) -> WatchedTest:
-    """What went wrong with a test. It refuses a test in which a fixture of pytest-trio does not work."""
+    """Refuse a test in which a fixture of pytest-trio does not work. Return the notes on any other test."""
     item: Any = request.node
     if item.get_closest_marker("trio") is None:
         name_of_test = getattr(item, "originalname", item.name)  # a doctest has no other name
@@ -167,7 +167,7 @@ def _trioreg_test(request: pytest.FixtureRequest) -> WatchedTest:
         )
     watched = item.stash[_WATCHED] = WatchedTest(item.config)
     for each in FIXTURES:
-        for marker in reversed(list(item.iter_markers(each))):  # that of the test comes last, and wins
+        for marker in reversed(list(item.iter_markers(each))):  # the marker of the test comes last, and wins
             if marker.args:
                 pytest.fail(f"@pytest.mark.{each} takes options by name, not {marker.args!r}", pytrace=False)
             watched.options[each] |= marker.kwargs

@@ -113,7 +113,7 @@ class Telemetry(Instrument):
         assert message.began_at is not None
         self._metrics.handled(route, trio.current_time() - message.began_at, outcome, error)
         handling.end(is_method=message.method is not None)
-        # The declared error of a call is for its caller. That of another message is for nobody.
+        # The caller gets the declared error of a call. No code gets the declared error of another message.
         is_status = route.is_call and outcome == "declared_error"
         is_failed = not is_status and outcome in ("declared_error", "error")
         self._spans.end(span, outcome, error, is_failed=is_failed, is_recorded=is_failed, is_status=is_status)

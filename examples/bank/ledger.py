@@ -61,7 +61,7 @@ class Ledger:
                 connection.executescript(SCHEMA)
                 connection.execute(f"{STATEMENT} LIMIT 1")
             self._connection.executescript(SETTINGS)
-        except sqlite3.Error:  # it is no database, or it has other things
+        except sqlite3.Error:  # it is no database, or has other tables
             self.close()
             raise
 

@@ -5,7 +5,7 @@ import unicodedata
 
 LONGEST = 20
 BLANK = " \u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
-"""Characters that can be printed, and show nothing: a name may have them, but not alone."""
+"""Characters that can be printed and show nothing. A name may have them, but not only them."""
 
 
 class BadName(ValueError):
@@ -22,7 +22,7 @@ def player_name(text: str) -> str:
     """
     name = unicodedata.normalize("NFC", re.sub(" +", " ", text.strip()))
     if re.fullmatch(f"[{BLANK}]*", name):
-        raise BadName("a name has at least one character")
+        raise BadName("a name has at least one visible character")
     if len(name) > LONGEST or not name.isprintable():
         rule = f"a name has at most {LONGEST} characters, and all of them can be printed"
         raise BadName(f"{rule}, not {shown(name)}")

@@ -39,7 +39,7 @@ def alone(path: str) -> Generator[None]:
 class Store(trioreg.Actor):
     """All games. An actor does one thing at a time, so a game that starts again reads all that its last life wrote.
 
-    An error of the database, such as a full disk, is an answer: it costs one move, and not the server.
+    An error of the database, such as a full disk, is an answer to the game: it costs one move, and does not crash this.
     """
 
     def __init__(self, path: str) -> None:
@@ -70,7 +70,7 @@ class Store(trioreg.Actor):
             database.execute(TABLE)
             database.execute("SELECT game, number, entry FROM entries LIMIT 1")
             database.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.Error:  # it is no database, or it has other things
+        except sqlite3.Error:  # it is no database, or has other tables
             database.close()
             raise
         return database

@@ -245,7 +245,8 @@ class Program:
 
     Attributes:
         has_on_idle: Whether the actor has an `on_idle`: it waits for its messages in another way then.
-        way: How the messages are sent: to its reference, to its name, or casts by `Registry.cast_nowait`.
+        way: Where the messages are sent: to its reference, or to its name. With "key", `Registry.cast_nowait` sends
+            the casts.
         batch: After how many messages the actor lets others run. A withdrawn call counts as a message in only one of
             the two ways, so this is short only where no call is withdrawn.
     """
@@ -550,7 +551,7 @@ def test_casts_one_after_the_other_that_raise_a_declared_error_leave_the_actor_a
 
 
 @pytest.mark.parametrize("effect", ["stop", "cancel", "kill", "crash"])
-def test_an_end_in_the_middle_of_casts_leaves_what_it_leaves(effect: Effect) -> None:
+def test_casts_that_wait_are_handled_before_a_stop_and_not_before_any_other_end(effect: Effect) -> None:
     before, ends, after = (Step("cast_nowait", effect=e, pause=None) for e in ("answer", effect, "answer"))
     log = compare(Program(((before, ends, after, after),)))
     assert handled(log) == ([101, 102, 103, 104] if effect == "stop" else [101, 102])

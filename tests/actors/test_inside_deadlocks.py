@@ -1,7 +1,7 @@
 """Tests the inside: `CallCycle` comes exactly where a wait would never end.
 
-A random program runs twice with the same schedule: as it is, and without any search for cycles. The first wait that is
-refused in one run is a wait that never ends in the other, and if none is refused, none hangs.
+A random program runs twice with the same schedule: as it is, and without any search for cycles. If the first run
+refuses a wait, that wait never ends in the second run. If the first run refuses none, none of its waits hangs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def asks(*steps: Step) -> Program:
 
 
 # The second task of the race waits, by way of an actor on demand, for the actor that races. That is a cycle only
-# because the first one is stuck, too.
+# because the first task of the race is stuck too.
 RACE_FOR_ROOM = asks(
     Step(
         "race",
@@ -35,13 +35,13 @@ def test_a_wait_is_refused_if_and_only_if_it_would_never_end(program: Program) -
 
 
 @given(programs(claims=True))
-def test_no_wait_is_refused_that_would_end_beside_claims_of_workers(program: Program) -> None:
-    # A task that waits within its claim for somebody who waits for that worker may hang: docs/pool.md says so.
+def test_in_programs_with_claims_of_workers_no_wait_that_would_end_is_refused(program: Program) -> None:
+    # The program may hang: a task claims a worker, and waits for an actor that waits for this worker (docs/pool.md).
     hangs(program)
 
 
 def hangs(program: Program) -> bool:
-    """Whether a program hangs where no wait is refused. A refused wait has to hang without the search."""
+    """Whether a program hangs and refuses no wait. If it refuses a wait, this wait has to hang without the search."""
     seen = run(program, searches=True)
     if seen.refused is None:
         event("nothing is refused")

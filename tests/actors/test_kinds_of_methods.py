@@ -70,7 +70,7 @@ class Many(Actor):
 
     @functools.singledispatchmethod
     def dispatched(self, number: object) -> int:
-        raise NotImplementedError
+        raise NotImplementedError("the messages of these tests have an int")
 
     @dispatched.register
     def _(self, number: int) -> int:
@@ -79,7 +79,7 @@ class Many(Actor):
     @functools.singledispatchmethod
     @staticmethod
     def dispatched_static(number: object) -> int:
-        raise NotImplementedError
+        raise NotImplementedError("the messages of these tests have an int")
 
     @dispatched_static.register
     @staticmethod

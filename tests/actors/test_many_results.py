@@ -248,7 +248,7 @@ async def test_a_race_of_which_all_wait_for_the_racer_is_a_call_cycle(
     assert isinstance(exits[0 if is_racer_last else 2].error, CallCycle)
 
 
-async def test_a_function_that_one_of_many_awaited_functions_waits_for_is_a_call_cycle(
+async def test_a_function_that_waits_for_a_function_that_awaits_it_among_many_gets_a_call_cycle(
     autojump_clock: MockClock,
 ) -> None:
     refs: list[Any] = []

@@ -432,7 +432,7 @@ async def test_an_actor_that_could_not_be_asked_to_stop_can_be_asked_again(
 
 
 @pytest.mark.parametrize("message", [STOP, INFO])
-async def test_an_actor_that_is_killed_in_the_middle_of_being_woken_is_killed_and_woken_once(
+async def test_an_actor_that_is_killed_while_it_is_woken_is_woken_once_and_ends_as_killed(
     message: object, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     original: Any = vars(sleeping)["reschedule"]
@@ -454,7 +454,7 @@ async def test_an_actor_that_is_killed_in_the_middle_of_being_woken_is_killed_an
         assert (await ref.wait()).reason == "killed"
 
 
-async def test_nothing_is_kept_of_a_wait_for_an_end_that_is_given_up(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_wait_for_an_end_leaves_no_watcher(autojump_clock: MockClock) -> None:
     async with supervised() as supervisor:
         cell = cell_of(await supervisor.start_child(Worker))
         with trio.move_on_after(1):

@@ -13,7 +13,7 @@ from support.supervisors import supervised
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioreg
-from trioreg import Actor, Timer
+from trioreg import Actor, Exit, Timer
 
 
 class Clock(Actor):
@@ -130,32 +130,28 @@ async def test_a_timer_does_not_outlive_its_actor(autojump_clock: MockClock) -> 
         assert trio.current_time() == began
 
 
-async def test_a_timer_due_while_its_actor_stops_does_not_crash_it(autojump_clock: MockClock) -> None:
-    class Busy(Clock):
-        async def work(self) -> None:
-            self.after(1, "tick")
-            self.stop()
-            await trio.sleep(3)
+class StopsSlowly(Clock):
+    async def stop_slowly(self) -> None:
+        self.after(1, "tick")
+        self.stop()
+        await trio.sleep(3)
 
+
+async def end_of_one_that_stops_slowly() -> Exit:
     async with supervised() as supervisor:
-        busy = await supervisor.start_child(Busy, restart="temporary")
-        await busy.cast(Busy.work)
-        assert (await busy.wait()).reason == "normal"
+        ref = await supervisor.start_child(StopsSlowly, restart="temporary")
+        await ref.cast(StopsSlowly.stop_slowly)
+        return await ref.wait()
+
+
+async def test_a_timer_due_while_its_actor_stops_does_not_crash_it(autojump_clock: MockClock) -> None:
+    assert (await end_of_one_that_stops_slowly()).reason == "normal"
 
 
 async def test_a_timer_due_while_its_actor_stops_sends_nothing(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Busy(Clock):
-        async def work(self) -> None:
-            self.after(1, "tick")
-            self.stop()
-            await trio.sleep(3)
-
-    async with supervised() as supervisor:
-        busy = await supervisor.start_child(Busy, restart="temporary")
-        await busy.cast(Busy.work)
-        await busy.wait()
+    await end_of_one_that_stops_slowly()
     assert "unhandled" not in caplog.text
 
 

@@ -242,31 +242,33 @@ class Counting(trioreg.Instrument):
 
 
 async def cast_inline(sampler: Sampler) -> list[float]:
-    """The same, with an address made for each cast."""
-    registry = new_registry()
-    async with supervising() as supervisor:
-        ref = await supervisor.start_child(Server, name=registry.via("James Bond"))
+    """By name, with an address made for each cast."""
 
-        async def run(n: int) -> None:
-            for _ in range(n):
-                for number in range(CASTS):
-                    registry.via("James Bond").cast_nowait(Server.note, number)
-                await ref.call(Server.count)
+    def send_casts(registry: trioreg.Registry[str, None]) -> None:
+        for number in range(CASTS):
+            registry.via("James Bond").cast_nowait(Server.note, number)
 
-        return await sampler.wait(run, CASTS)
-    raise AssertionError("unreachable")
+    return await _cast_with(sampler, send_casts)
 
 
 async def cast_by_key(sampler: Sampler) -> list[float]:
-    """The same, to a key of the registry, without an address."""
+    """By name, without an address."""
+
+    def send_casts(registry: trioreg.Registry[str, None]) -> None:
+        for number in range(CASTS):
+            registry.cast_nowait("James Bond", Server.note, number)
+
+    return await _cast_with(sampler, send_casts)
+
+
+async def _cast_with(sampler: Sampler, send_casts: Callable[[trioreg.Registry[str, None]], None]) -> list[float]:
     registry = new_registry()
     async with supervising() as supervisor:
         ref = await supervisor.start_child(Server, name=registry.via("James Bond"))
 
         async def run(n: int) -> None:
             for _ in range(n):
-                for number in range(CASTS):
-                    registry.cast_nowait("James Bond", Server.note, number)
+                send_casts(registry)
                 await ref.call(Server.count)
 
         return await sampler.wait(run, CASTS)

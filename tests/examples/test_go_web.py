@@ -153,7 +153,7 @@ async def test_message_that_is_too_long_ends_its_own_connection_only() -> None:
     ("target", "reason"),
     [
         ("/games/no%20game/live", "a game has a name such as a-17"),
-        ("/games/a-17/live?player=", "a name has at least one character"),
+        ("/games/a-17/live?player=", "a name has at least one visible character"),
         ("/games/a-17/live?player=" + "x" * 21, "a name has at most 20 characters"),
         ("/games/a-17/live?player=" + "%F0%9F%A6%9C" * 21, "a name has at most 20 characters"),  # a long reason is cut
         ("/games/a-17/live?player=Ann&size=8", "a board has the size 9, 13 or 19"),

@@ -125,7 +125,7 @@ def wings() -> list[str]:
     return sorted(path.name for path in (ROOT / "trioreg").iterdir() if path.suffix == ".py" or path.name[:2] != "__")
 
 
-# As in tests/support/command_line.py. That is not imported here: the modules of the tests come out of the copy.
+# The same as in tests/support/command_line.py, which can't be imported here: `support` has to come from the copy.
 
 
 def positive(text: str) -> int:

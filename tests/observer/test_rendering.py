@@ -52,7 +52,7 @@ def test_a_number_in_a_box_is_short(number: int, shown: str) -> None:
         (0.25, "250 ms"),
         (0.9996, "1.0 s"),
         (9.94, "9.9 s"),
-        (9.95, "10 s"),  # never less than before
+        (9.95, "10 s"),  # not less than for 9.94
         (12.9, "12 s"),
         (200, "3 min 20 s"),
         (7500, "2 h 5 min"),

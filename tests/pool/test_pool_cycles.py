@@ -757,7 +757,7 @@ async def test_a_worker_that_is_to_leave_may_not_wait_for_the_actor_that_another
         supervisor.stop()
 
 
-async def test_a_wait_for_the_pool_that_an_actor_has_given_up_leaves_nothing_with_it(autojump_clock: MockClock) -> None:
+async def test_an_actor_that_has_given_up_its_wait_for_a_pool_waits_for_nothing(autojump_clock: MockClock) -> None:
     class Impatient(Asker):
         async def ask_for_a_second(self) -> None:
             with trio.move_on_after(1):

@@ -105,12 +105,12 @@ def test_two_signals_that_come_together_are_one(pid: int, monkeypatch: pytest.Mo
     with Signals() as signals:
         signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
         for signum in HANDLED:
-            signal.pthread_kill(threading.get_ident(), signum)  # this thread, which is the one that holds them back
+            signal.pthread_kill(threading.get_ident(), signum)  # this thread has blocked them
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         assert (signals.received, problems, ends) == (INT, [], [])
 
 
-def test_handlers_of_the_program_may_call_ours_and_stay() -> None:
+def test_handlers_of_the_program_that_call_ours_are_not_replaced() -> None:
     before = {each: signal.getsignal(each) for each in HANDLED}
     with Signals() as signals:
         handle = signal.getsignal(TERM)

@@ -275,7 +275,7 @@ async def test_an_actor_that_waits_for_room_with_itself_is_a_cycle(
         assert ticks.publish_nowait("a", 4) == 1
 
 
-async def test_an_actor_that_declares_overflow_goes_on_behind_the_place_where_messages_are_missing(
+async def test_an_actor_that_declares_overflow_lives_on_and_gets_later_messages(
     ticks: PubSub[str, int], autojump_clock: MockClock
 ) -> None:
     got: list[int] = []

@@ -212,7 +212,7 @@ async def test_room_that_comes_while_a_publisher_waits_is_for_that_publisher(
         assert messages(feed) == [1]
 
 
-async def test_a_receiver_that_is_being_cancelled_is_no_room(
+async def test_a_receiver_that_is_being_cancelled_does_not_count_as_room(
     ticks: PubSub[str, int], autojump_clock: MockClock
 ) -> None:
     async with ticks.subscribe("a", buffer=0, overflow="wait") as feed, trio.open_nursery() as nursery:

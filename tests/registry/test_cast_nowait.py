@@ -67,7 +67,9 @@ async def test_a_full_mailbox_refuses_the_cast(names: Registry[str, None], autoj
         assert await ref.call(Session.read) == ["one", "two"]
 
 
-async def test_the_cast_goes_to_the_owner_of_now(names: Registry[str, None], autojump_clock: MockClock) -> None:
+async def test_the_cast_goes_to_the_owner_that_the_key_has_now(
+    names: Registry[str, None], autojump_clock: MockClock
+) -> None:
     async with supervised() as supervisor:
         for _ in range(2):
             ref = await supervisor.start_child(Session, name=names.via("ann"), restart="temporary")

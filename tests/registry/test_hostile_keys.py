@@ -238,7 +238,7 @@ async def test_a_key_that_raises_once_when_it_is_put_back_is_not_lost(autojump_c
         holder, other = await stage.actor(), await stage.actor()
         registry.register(Forgetful("a"), owner=holder)
         registry.register(Forgetful("b"), owner=other)
-        Forgetful.failures = 2  # the key that ends, and then the one behind it
+        Forgetful.failures = 2  # "a" raises, and then "b" when it is put back
         await stage.end(holder)
         assert Forgetful.failures == 0
         assert registry.whereis(Forgetful("b")) is other

@@ -214,7 +214,7 @@ async def test_an_item_goes_to_the_next_receiver_if_the_first_one_fails_before_i
         assert got == [7]
 
 
-async def test_an_item_whose_receiver_fails_comes_before_those_behind_it(autojump_clock: MockClock) -> None:
+async def test_an_item_whose_receiver_fails_is_received_before_later_items(autojump_clock: MockClock) -> None:
     ticks: PubSub[str, int] = PubSub("ticks")
     async with ticks.subscribe("a") as feed:
         ticks.publish_nowait("a", 8)

@@ -1,4 +1,4 @@
-"""A wait that is being cancelled is no part of a cycle: what was waited for may call the actor that waited."""
+"""A wait that is being cancelled is no part of a cycle: the other side may call the actor that has waited for it."""
 
 from __future__ import annotations
 
@@ -89,13 +89,13 @@ async def meeting() -> AsyncGenerator[Meeting]:
         yield Meeting(supervisor, await supervisor.start_child(Patient, scope), scope)
 
 
-async def test_a_wait_for_a_termination(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_wait_for_a_termination_is_no_cycle(autojump_clock: MockClock) -> None:
     async with meeting() as it:
         slow = await it.supervisor.start_child(SlowEnd, it)
         await it.check(lambda: it.supervisor.terminate_child(slow))
 
 
-async def test_a_wait_for_the_end_of_the_last_holder_of_a_name(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_wait_for_the_end_of_the_last_holder_of_a_name_is_no_cycle(autojump_clock: MockClock) -> None:
     names: Registry[str, None] = Registry("names")
     name = names.via("slow")
     async with meeting() as it, trio.open_nursery() as nursery:
@@ -105,7 +105,9 @@ async def test_a_wait_for_the_end_of_the_last_holder_of_a_name(autojump_clock: M
         await it.check(lambda: it.supervisor.start_or_get(Actor, name=name))
 
 
-async def test_a_wait_for_the_start_that_another_task_has_asked_for(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_wait_for_the_start_that_another_task_has_asked_for_is_no_cycle(
+    autojump_clock: MockClock,
+) -> None:
     names: Registry[str, None] = Registry("names")
     name = names.via("slow")
     async with meeting() as it, trio.open_nursery() as nursery:
@@ -114,7 +116,9 @@ async def test_a_wait_for_the_start_that_another_task_has_asked_for(autojump_clo
         await it.check(lambda: it.supervisor.start_or_get(Actor, name=name))
 
 
-async def test_a_wait_for_the_start_of_the_supervisor_of_a_partition(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_wait_for_the_start_of_the_supervisor_of_a_partition_is_no_cycle(
+    autojump_clock: MockClock,
+) -> None:
     class Part(DynamicSupervisor):
         async def on_start(self) -> None:
             await super().on_start()
@@ -132,7 +136,7 @@ async def test_a_wait_for_the_start_of_the_supervisor_of_a_partition(autojump_cl
         await it.check(lambda: parts.start_child("key", Actor))
 
 
-async def test_a_wait_for_the_end_of_a_restart_of_several(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_wait_for_the_end_of_a_restart_of_several_is_no_cycle(autojump_clock: MockClock) -> None:
     async with meeting() as it, open_supervisor(strategy="one_for_all", at_end="stop") as several:
         await several.start_child(SlowEnd, it)
         crashing = await several.start_child(Crashing)

@@ -57,7 +57,7 @@ async def test_a_key_that_crashes_too_often_is_refused_until_its_crashes_are_old
     assert shop.lives == {"a": 4, "b": 1}
 
 
-async def test_with_a_limit_of_any_number_of_restarts_a_crash_is_only_logged(
+async def test_with_a_limit_of_infinitely_many_restarts_a_crash_is_only_logged(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     shop = Shop()

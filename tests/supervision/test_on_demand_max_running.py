@@ -66,7 +66,7 @@ async def test_a_message_that_does_not_come_through_its_address_is_a_use_too(
         await carts.via("c").call(Cart.note, 1)
         assert {key for key, _ in carts.items()} == {"a", "c"}
         await carts.via("d").call(Cart.note, 1)
-        assert {key for key, _ in carts.items()} == {"c", "d"}  # it was one use
+        assert {key for key, _ in carts.items()} == {"c", "d"}  # the use of "a" counts once, and before "c"
 
 
 async def test_an_actor_at_work_is_passed_over(autojump_clock: MockClock) -> None:
@@ -438,7 +438,7 @@ async def test_a_wait_for_workers_that_need_the_waiter_or_its_room_is_a_cycle(au
     assert any(is_cycle(error) for error in [*errors, caught.value])
 
 
-async def test_a_start_that_waits_for_the_room_of_the_one_that_asked_a_supervisor_for_it_is_a_cycle(
+async def test_a_start_that_needs_the_room_of_the_actor_that_has_asked_for_it_is_a_cycle(
     autojump_clock: MockClock,
 ) -> None:
     shop = Shop()

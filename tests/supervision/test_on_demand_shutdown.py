@@ -226,7 +226,7 @@ async def test_a_supervisor_that_is_terminated_and_started_again_runs_them_again
     assert shop.handled == {"a": [1, 2]}
 
 
-async def test_a_next_life_then_does_not_wait_for_its_backoff(autojump_clock: MockClock) -> None:
+async def test_at_the_shutdown_a_next_life_does_not_wait_for_its_backoff(autojump_clock: MockClock) -> None:
     shop = Shop()
     shop.stop_takes = 1
     carts = shop.carts(backoff=Backoff(initial=3, maximum=60), shutdown=100)

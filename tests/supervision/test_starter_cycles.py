@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 from support.supervisors import supervised
@@ -43,7 +45,7 @@ class Boss(Actor):
 
 
 @pytest.mark.parametrize("seconds", [1, 10])
-async def test_a_start_that_is_being_cancelled_is_cancelled_when_it_calls_its_starter(
+async def test_a_start_that_is_being_cancelled_gets_no_call_cycle_when_it_calls_its_starter(
     seconds: int, autojump_clock: MockClock
 ) -> None:
     seen: list[str] = []
@@ -53,7 +55,7 @@ async def test_a_start_that_is_being_cancelled_is_cancelled_when_it_calls_its_st
     assert seen == ["Cancelled"]
 
 
-async def test_a_shielded_call_of_a_start_that_is_being_cancelled_to_its_starter_is_a_cycle(
+async def test_a_shielded_call_to_the_starter_by_a_start_that_is_being_cancelled_is_a_cycle(
     autojump_clock: MockClock,
 ) -> None:
     seen: list[str] = []
@@ -102,20 +104,14 @@ class Slow(Actor):
         self.said.append(await self.boss.call(Boss.hello))
 
 
-async def test_a_function_may_call_its_starter_in_its_first_step(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("start", [Starts.start_job, Starts.start_caller], ids=["function", "on_started"])
+async def test_a_function_and_on_started_may_call_the_starter_in_their_first_step(
+    start: Any, autojump_clock: MockClock
+) -> None:
     said: list[str] = []
     async with supervised() as supervisor:
         boss = await supervisor.start_child(Starts, supervisor)
-        await boss.call(Starts.start_job, said)
-        await wait_all_tasks_blocked()
-    assert said == ["hello"]
-
-
-async def test_on_started_may_call_the_starter(autojump_clock: MockClock) -> None:
-    said: list[str] = []
-    async with supervised() as supervisor:
-        boss = await supervisor.start_child(Starts, supervisor)
-        await boss.call(Starts.start_caller, said)
+        await boss.call(start, said)
         await wait_all_tasks_blocked()
     assert said == ["hello"]
 
@@ -133,7 +129,7 @@ async def test_the_handler_of_a_message_that_came_during_the_start_may_call_the_
     assert said == ["hello"]
 
 
-async def test_a_child_may_call_an_actor_that_has_waited_for_its_start_by_another(
+async def test_a_child_may_call_an_actor_that_has_waited_while_another_task_started_the_child(
     names: Registry[str, None], autojump_clock: MockClock
 ) -> None:
     said: list[str] = []

@@ -42,11 +42,11 @@ FOREVER = 10_000
 
 @attrs.frozen(eq=False)
 class Step:
-    """One thing that an actor does, perhaps with steps that another one does for it.
+    """One thing that an actor does, perhaps with steps that another actor does for it.
 
     Attributes:
-        target: The number of an actor; `PARENT`: the actor that has started this one. For "sleep", the seconds.
-        parts: What is done for it; "many", "race" and "both" do all parts side by side, the others the first one.
+        target: The number of an actor, or `PARENT`: the actor that has started this one. For "sleep", the seconds.
+        parts: The steps that others do for it: all parts, side by side, for "many", "race" and "both"; else the first.
     """
 
     kind: Kind
@@ -114,7 +114,7 @@ class World:
 
     Attributes:
         open: The steps that have begun and not ended, by their numbers.
-        hung: The same at the end of the run.
+        hung: The steps that have not ended when nothing happens any more, by their numbers.
         refused: The step that has met the first `CallCycle`, and the error; None if there was none.
     """
 

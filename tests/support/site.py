@@ -41,7 +41,7 @@ S = TypeVar("S", bound=Site)
 
 @contextmanager
 def running_site(kind: type[S], children: Callable[[int], Sequence[ChildSpec]]) -> Generator[S]:
-    """In the block, these children of a port run under a supervisor."""
+    """In the block, the program runs: a supervisor with the children that ``children`` returns for a free port."""
     answers: queue.SimpleQueue[S | BaseException] = queue.SimpleQueue()
     ending = trio.Event()
 

@@ -223,7 +223,7 @@ async def test_many_of_a_kind_are_counted(autojump_clock: MockClock) -> None:
     assert lines[-1] == "  and 1,224 more names"
 
 
-async def test_a_crash_leaves_the_block_also_if_that_is_cancelled(autojump_clock: MockClock) -> None:
+async def test_a_crash_leaves_the_block_even_if_the_block_is_cancelled(autojump_clock: MockClock) -> None:
     with pytest.raises(KeyError, match="tea"), trio.move_on_after(1):
         async with checked(), open_supervisor(at_end="stop") as supervisor:
             cart = await supervisor.start_child(Cart)

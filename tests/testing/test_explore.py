@@ -166,7 +166,7 @@ async def check_by_a_timeout(order: list[int]) -> None:
 
 
 @pytest.mark.parametrize("check", [check_in_an_actor, check_by_a_timeout])
-def test_two_failures_that_one_line_of_trioreg_or_trio_raises_are_two(
+def test_two_failures_that_the_same_line_of_trioreg_or_trio_raises_are_not_taken_for_one(
     check: Callable[[list[int]], Awaitable[None]],
 ) -> None:
     order: list[int] = []
@@ -476,7 +476,7 @@ def test_what_is_for_pytest_or_hypothesis_is_no_failure_and_leaves_without_a_gro
     try:
         function(scenario)
     except BaseException as raised:
-        assert raised is error  # noqa: PT017  # it may be one that pytest takes for its own
+        assert raised is error  # noqa: PT017  # with pytest.raises, pytest would take some for its own
     else:
         pytest.fail("it should have been raised")
 
@@ -567,7 +567,7 @@ def test_a_scenario_that_needs_an_argument_is_refused(function: Any) -> None:
         function(needs_a_fixture)
     assert str(caught.value) == (
         "scenario must be an async function without arguments, but needs_a_fixture() is missing a required argument: "
-        "'supervisor'. It makes all that it needs itself, or gets it from functools.partial"
+        "'supervisor'. Make what it needs in the scenario, or pass that with functools.partial"
     )
 
 

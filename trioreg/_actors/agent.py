@@ -35,7 +35,7 @@ class Agent(Actor, Generic[T]):
         self._value = sync_result("initial", initial, initial())
 
     def get(self, fn: Callable[[T], R]) -> R:
-        """Give the result of ``fn(value)``. Constant time, plus that of ``fn``.
+        """Give the result of ``fn(value)``. Constant time, plus the time of ``fn``.
 
         You send it, as any method of an actor. If ``fn`` raises, the agent crashes, and the caller gets `ActorExited`.
         """

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 
 class AnyWait(Wait):
-    """A wait for any one of the actors that ``candidates`` returns at the moment. None stands for one that needs no
-    other to become free."""
+    """A wait for any one of several actors.
+
+    Attributes:
+        candidates: Returns these actors, as they are now. None stands for an actor that needs no other to become free.
+    """
 
     __slots__ = ("candidates",)
 
@@ -89,7 +92,7 @@ def _stuck(candidates: list[Node | None], goal: Node, *, possible: bool) -> list
 
 
 def targets_of(wait: Wait, goal: Node | None = None, *, possible: bool = False) -> Targets:
-    """What a wait waits for, and whether one of these is enough."""
+    """Whether one target of a wait is enough, and the targets. None is a target that needs no other to become free."""
     if isinstance(wait, AnyWait):
         return True, wait.candidates()
     target = wait.node
@@ -99,11 +102,16 @@ def targets_of(wait: Wait, goal: Node | None = None, *, possible: bool = False) 
 def stuck_nodes(
     nodes: Iterable[Node], is_known: Callable[[Node], bool], targets: Callable[[Wait], Targets]
 ) -> set[Node]:
-    """All nodes, of these and of those that they wait for, that can't become free before a known one does.
+    """The nodes that can't become free before a known node does: some of ``nodes``, and of those that these wait for.
 
-    A node is stuck if one of its waits is. A wait is stuck if what it waits for is, or all of it if one is enough. So
-    first all nodes count as stuck. Then those that need no other are taken out, and those that needed only these. The
-    cost grows with the number of waits.
+    A node is stuck if one of its waits is stuck. A wait for several targets is stuck if one target is stuck. But if one
+    target is enough, it is stuck only if all targets are. At first all nodes count as stuck. Then each node that has no
+    stuck wait is taken out, until there is none. The cost grows with the number of waits.
+
+    Args:
+        nodes: The nodes to begin with.
+        is_known: Whether a node is known to be stuck, whatever it waits for.
+        targets: Returns what `targets_of` returns.
     """
     waits: dict[Node, list[Targets]] = {}
     needed_by: dict[Node, list[Node]] = {}

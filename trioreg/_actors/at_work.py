@@ -62,7 +62,7 @@ def _is_handling(frame: FrameType, cell: Cell) -> bool:
 
 
 def own_frames(cell: Cell) -> Frames:
-    """The frames of what an actor's own task does; of a handler that runs in another task, those of that."""
+    """The frames of an actor's own task; or of its handler, if that runs in another task."""
     if cell.runs_in:
         running = running_from(lambda frame: frame.f_code in _ELSEWHERE and _is_handling(frame, cell), cell.thread)
         if running:

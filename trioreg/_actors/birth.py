@@ -73,7 +73,7 @@ def new_passing_life(
     key: Hashable,
     older: PassingCell | None,
 ) -> PassingCell:
-    """The same for an actor on demand: a blank `PassingCell`."""
+    """Begin a life of an actor on demand: a blank `PassingCell`."""
     cell = cast("PassingCell", new_life(reference, run, label, child, blueprint, PassingCell))
     cell.begin(home, key, older)
     return cell

@@ -375,7 +375,7 @@ class Cell(Mailbox):
             if background is not None and background.control is not None:
                 background.control.release()  # or it would never come to `STOP`
             self.put(STOP, None)  # before the state says so: if this fails, it can be asked to stop again
-            if self.state < STOPPING:  # else it has been ended while that woke it
+            if self.state < STOPPING:  # else a Trio instrument has ended it while `put` woke it
                 self.state = STOPPING
         # `refuse_senders`, written out for an actor that no sender waits for.
         self.is_open = False
@@ -488,7 +488,7 @@ class Cell(Mailbox):
                 return
 
     def refuse_sender(self, exit: Exit) -> bool:
-        """The same for the first of them. False if there is none."""
+        """Refuse the first sender that waits. False if there is none."""
         if not self.overflow:
             return False
         key = next(iter(self.overflow))

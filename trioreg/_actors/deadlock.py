@@ -43,7 +43,8 @@ def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
 
     Returns:
         The open waits of the actor that ``task`` works for: add the new `Wait` to these. None if ``task`` works for no
-        actor, or does not keep its actor from the next message, or is cancelled: such a wait ends at once.
+        actor, or does not keep its actor from the next message. None, too, in place of an error, if ``task`` is
+        cancelled, because its wait ends at once.
     """
     node, is_possible = node_of(task)
     if node is None:
@@ -62,7 +63,7 @@ def check_for_cycle(target: Node, task: Task) -> dict[Wait, None] | None:
 
 
 def node_of(task: Task) -> tuple[Node | None, bool]:
-    """What a task keeps busy: its actor, or one message of it. And whether it only may do so: a background task."""
+    """What a task keeps busy: its actor, or one message of it. And whether that is only possible: a background task."""
     node: ActorNode | None = getattr(current_actor.get(None), "_cell", None)
     if node is None or is_within(task, node.task):
         return node, False
@@ -113,7 +114,7 @@ def begin_wait(target: Node, task: Task, kind: type[Wait] = Wait) -> Wait | None
 
 
 def yielding_wait(target: Node, task: Task, may_give_way: Callable[[], bool]) -> YieldingWait:
-    """The same as `waiting_for`, for a wait that may give way. Its target may be changed: that checks nothing."""
+    """As `waiting_for`, for a wait that may give way. If you change the target of the wait, no cycle is looked for."""
     wait = YieldingWait(target.ref, check_for_cycle(target, task), may_give_way)
     node, _ = node_of(task)
     if node is not None and _path(target, node, possible=True):

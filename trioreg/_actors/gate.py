@@ -39,7 +39,7 @@ _gates: dict[Cell, _Gate] = {}
 def hold_up(cell: Cell, cause: object, seconds: float) -> None:
     """Hold each message of an actor up for some seconds more, until `let_through`. With `math.inf`: for ever.
 
-    What the actor handles now goes on. ``cause`` stands for whoever asks: the delays of several add up.
+    What the actor handles now goes on. ``cause`` is what asks for the delay: the delays of several causes add up.
     """
     gate = _gates.get(cell)
     if gate is None:
@@ -102,13 +102,13 @@ class _Gate:
         return sum(self.delays.values())
 
     def close(self) -> None:
-        """Begin."""
+        """Begin to hold messages up: an own step comes before them, and all handlers run in the actor's own turn."""
         self.cell.handlers = _InOwnTurn(self._handlers)
         self._step = _Step(self.cell, self)
         self.cell.put_before_waiting(CALL, self._step)
 
     def open(self) -> None:
-        """It is over."""
+        """End the delay, and put the actor's own handlers back."""
         cell, step = self.cell, self._step
         cell.handlers = self._handlers
         if step is None:
@@ -121,7 +121,7 @@ class _Gate:
             step.correct_peak()
 
     def has_changed(self) -> None:
-        """A step that is at work is to look at the delays again."""
+        """Have a step that is at work look at the delays again."""
         if self._step is None or not self._step.has_begun:
             return
         task = self.cell.task
@@ -235,7 +235,7 @@ _HANDLER = runtime_handler("trioreg.testing.slow", _keep, 2, is_async=True)
 
 
 class _InOwnTurn(Handlers):
-    """The same handlers, and none of them runs in the turn of a caller."""
+    """The handlers of an actor, none of which runs in the turn of a caller."""
 
     __slots__ = ()
 

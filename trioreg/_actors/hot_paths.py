@@ -11,7 +11,7 @@ you change one, change the other.
 | `MessagePaths.call` | `Mailbox.is_idle`, then `answer_in_callers_turn` or `ask` |
 | `MessagePaths.cast_nowait`, `send_nowait` | `Handlers.find`, `Mailbox.put` |
 
-`Registry.cast_nowait` (`key_cast.py`) has the usual part of `MessagePaths.cast_nowait` once more.
+`Registry.cast_nowait` (`key_cast.py`) is a copy of the usual part of `MessagePaths.cast_nowait`: change both.
 """
 
 from __future__ import annotations
@@ -270,7 +270,7 @@ class MessagePaths(Generic[A]):
         raise self._exited(cell)
 
     def _instead_of_closed(self, cell: Cell) -> Cell:
-        """The same, for a message without an answer: a stopping actor may still send it to itself."""
+        """As `_instead_of`, for a message without an answer, which a stopping actor may still send to itself."""
         if cell.is_sent_by_itself():
             return cell
         return self._instead_of(cell)

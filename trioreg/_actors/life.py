@@ -229,7 +229,7 @@ async def _refuse_unanswered(cell: Cell) -> None:
 
 
 def _refuse(cell: Cell, kind: object, payload: Any, exit: Exit) -> int:
-    """Refuse one message. Returns how many messages this is that have no caller who learns of it."""
+    """Refuse one message. Returns how many messages it stands for that no caller waits for."""
     if kind is CALL:
         call = cast("Call", payload)
         if isinstance(call.handler, Resumed):

@@ -94,7 +94,7 @@ def _run(message: WatchedMessage, inner: Handler, actor: object, /, *args: objec
 
 
 def _run_and_answer(message: WatchedMessage, inner: Handler, actor: object, /, *args: object, **kwargs: object) -> Any:
-    """The same in the turn of a caller, who has the result at once: no `Call` tells of that."""
+    """Run a handler in the turn of a caller, which gets the result at once: no `Call` tells of the answer."""
     result: object = _run(message, inner, actor, *args, **kwargs)
     if type(result) not in (COROUTINE, Reply):
         message._answer(result, None)

@@ -197,7 +197,7 @@ class PassingCell(Cell):
         return False
 
     def has_been_unused_until_round(self, looks: int) -> bool:
-        """The same, for a look that came while it was at work: to be asked in `Home.came_round` only."""
+        """As `has_been_unused`, if the look came while the actor was at work. Call it only in `Home.came_round`."""
         # The message of the round is not counted as handled yet. The next look may come soon: it does not count.
         return self.has_come_round and self._is_unused_for(looks, self.uses + 1, -1)
 

@@ -124,7 +124,7 @@ async def _wait(refs: list[ActorRef[Any]], *, takes_first: bool) -> tuple[ActorR
     waits: list[tuple[dict[Task, Ends | None], Wait | None]] = []
 
     def is_over() -> bool:
-        # Once the task is woken, and not only when it has its turn: one of the actors may wait for it in between.
+        # Once the task is woken, even if it has not had its turn yet: until then, one of the actors may wait for it.
         return ends.is_woken
 
     first = None

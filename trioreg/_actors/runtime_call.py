@@ -32,5 +32,5 @@ class RuntimeCall(Call):
         self.longest = cell.longest
 
     def correct_peak(self) -> None:
-        """It is not in the mailbox any more. While it was, it counted in the peak, but it is no message of a user's."""
+        """Take the call, which has left the mailbox, out of the peak: it is no message of a user's."""
         self.cell.longest = max(self.longest, self.cell.longest - 2)

@@ -58,7 +58,7 @@ class Turn:
     Its caller waits for this turn, and not for the actor, which answers other callers meanwhile.
 
     Attributes:
-        ref, title: Those of its actor.
+        ref, title: The same as of its actor.
         waits: What it waits for now; None if there was nothing yet.
         begun: Set when the coroutine has begun, or never will.
     """

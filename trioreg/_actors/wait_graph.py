@@ -113,7 +113,7 @@ class Wait:
         return cast("Node | None", getattr(self.target, "_cell", None) if turn is None else turn)
 
     def nodes(self, goal: Node | None, *, possible: bool) -> Iterable[Node]:
-        """What is waited for, if that is not one `node`. ``goal`` is what a path is looked for to, if it is one."""
+        """What is waited for, if that is not one `node`. If a path is looked for, ``goal`` is its end."""
         return ()
 
     def end_wait(self) -> None:
@@ -124,10 +124,10 @@ class Wait:
 
 
 class StartWait(Wait):
-    """A wait for the start of an actor, of the task that starts it.
+    """A wait for the start of an actor, by the task that starts it.
 
-    It is over as soon as that has started, and its first step belongs to that: the task that waits may not have had its
-    turn yet.
+    The wait is over as soon as the actor has started, even if the task has not had its turn yet. So in its first step,
+    the actor may call the actor that has started it.
     """
 
     __slots__ = ()
@@ -143,8 +143,8 @@ class StartWait(Wait):
 class SleepingWait(Wait):
     """A wait of the current task, which has something in its ``custom_sleep_data`` while it is asleep.
 
-    The wait is over when the task is woken, and not only when it has its turn: what has woken it may be the actor that
-    is waited for, and that may wait for this task in the same step.
+    The wait is over when the task is woken, even if the task has not had its turn yet. The actor that is waited for may
+    have woken the task, and may wait for the task in the same step.
     """
 
     __slots__ = ("_task",)
@@ -160,7 +160,7 @@ class SleepingWait(Wait):
 
 
 class SharedStartWait(SleepingWait):
-    """A wait for a start that another task has asked for. That goes on if this wait is cancelled."""
+    """A wait for a start that another task has asked for. If this wait is cancelled, the start goes on."""
 
     __slots__ = ()
 
@@ -220,9 +220,9 @@ class YieldingWait(SleepingWait):
 
 
 class EndWait(SleepingWait):
-    """A wait for the end of an actor that something else ends: an edge only once the actor has been told to end.
+    """A wait for the end of an actor that has been told to end, or will be. It is an edge only from then on.
 
-    Before that, the actor may wait for the task that ends it. It is cancelled then, so that is no cycle.
+    Until then, the actor may wait for the task that ends it. That is no cycle: the end cancels the wait of the actor.
     """
 
     __slots__ = ()

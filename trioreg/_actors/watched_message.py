@@ -106,7 +106,7 @@ class Message(Identity):
     def _leave(self, why: WhyLeft) -> None:
         if not self._is_over:
             self._is_over = True
-            # To those of now: an instrument is told of dead letters from before it was installed, too.
+            # All instruments of now are told, even if the message was sent before they were installed.
             instruments = self.to._run.instruments
             if instruments is not None:
                 instruments.tell("message_left", self, why)

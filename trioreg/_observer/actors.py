@@ -99,7 +99,7 @@ async def view(observation: Observation, params: Params) -> ActorsPage:
 
 
 def _key(seen: Seen, sort: str, texts: Texts, now: float) -> float | str:
-    """What an actor is sorted by: a number or a text, of which nothing leads to the actor."""
+    """What an actor is sorted by: a number or a text, with no reference to the actor."""
     child = seen.child
     if sort == "label":
         if child.spec.name is not None:

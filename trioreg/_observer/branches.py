@@ -136,7 +136,7 @@ async def grow(run: Run, pace: Pace, unfolded: Unfolded, lately: Lately) -> Bran
 
 
 async def _open(branch: Branch, engine: Engine, pace: Pace, wanted: set[str], lately: Lately, room: int) -> int:
-    """Put the children of a supervisor below it, or those of them that something happens to. Returns how many."""
+    """Put the children of a supervisor below it, or only the children that something happens to. Returns how many."""
     branch.is_open = True
     room = min(room, BROAD)
     best: list[tuple[tuple[bool, bool, bool, int, int], int, Seen]] = []

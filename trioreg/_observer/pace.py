@@ -32,7 +32,7 @@ class Pace:
         self._steps = 0
         self.slices: int = 0
         self.seconds: float = 0.0
-        """How much time the slices took together, those of other tasks not counted."""
+        """How much time the slices took together. The slices of other tasks do not count."""
 
     def is_over(self) -> bool:
         """Count one step. Whether it is time to `rest`."""

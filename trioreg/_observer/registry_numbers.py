@@ -1,7 +1,7 @@
 """What a table is called in an address: ``"3.k0"`` is ``KeyPartition0`` of registry 3, ``"3.p0"`` is ``PIDPartition0``.
 
-Several registries may have one name, and a name may be any text. So each registry has a number: it is the order in
-which this observer has seen them, those of one look by name.
+Several registries may have one name, and a name may be any text. So each registry has a number: the order in
+which this observer has seen them. Registries that it has seen in one look are in the order of their names.
 """
 
 from __future__ import annotations

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from .params import Params
 
 Row = tuple[Any, ...]
-"""A row as objects: (key, owner, value), or (owner, key, number of the key table, entries). Only those of the page are
-kept, and only during the look."""
+"""A row as objects: (key, owner, value), or (owner, key, number of the key table, entries). Only the rows of the page
+are kept, and only during the look."""
 
 FEW = 100
-"""Up to how many entries of one key are taken in one step, together with those of other keys."""
+"""Up to how many entries of one key are taken in one step, together with entries of other keys."""
 
 KEY_COLUMNS = ["key", "owner", "value"]
 OWNER_COLUMNS = ["owner", "key", "table", "entries"]

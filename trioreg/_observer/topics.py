@@ -34,9 +34,9 @@ class TopicRow(TypedDict):
         pubsub: The name of the `PubSub`.
         topic: The topic.
         subscriptions: How many subscriptions to exactly this topic there are.
-        retained: How many messages are kept for those who come later: 0 or 1.
-        waiting: How many messages wait in the buffers of its subscribers. (Those of an actor that has joined without a
-            ``buffer`` are in its mailbox, and not among these.)
+        retained: How many messages are kept for later subscribers: 0 or 1.
+        waiting: How many messages wait in the buffers of its subscribers. (An actor that has joined without a
+            ``buffer`` has its messages in its mailbox. They do not count.)
         dropped: How many messages these subscribers have lost, because their buffers were full.
     """
 

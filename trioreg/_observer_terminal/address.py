@@ -22,7 +22,7 @@ class Address:
     Attributes:
         scheme: ``"http"`` or ``"https"``.
         host: Its name or its IP address, without brackets.
-        port: The port, or None for that of the scheme.
+        port: The port. None for the usual port of the scheme.
         prefix: Where the observer is mounted, as in ``"/admin/observer"``; ``""`` at the top.
         token: What lets us in.
     """

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     It must be called in the main thread, and not in a Trio run.
 
     Args:
-        argv: The arguments, without the name of the program. None: those of the process.
+        argv: The arguments, without the name of the program. None: the arguments of the process.
 
     Returns:
         The exit status. ``--help`` says what it means.

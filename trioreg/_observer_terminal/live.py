@@ -31,7 +31,7 @@ PAGES_OF_KEYS: tuple[str | None, ...] = (None, *PAGES)
 
 
 class Surface(Protocol):
-    """What is drawn on."""
+    """The part of the terminal that is drawn on."""
 
     def size(self) -> tuple[int, int]:
         """Its width and its height."""

@@ -117,7 +117,7 @@ class ObserverApp(Identity):
 
     @property
     def state(self) -> State:
-        """What it has in the current Trio run. It is made at the first request."""
+        """The state of the application in the current Trio run. The first request makes it."""
         try:
             return self._state_of_run.get()
         except LookupError:

@@ -27,7 +27,7 @@ class Html:
             await trio.to_thread.run_sync(self.load_now)
 
     def load_now(self) -> None:
-        """The same, in this thread."""
+        """Compile all templates, in this thread."""
         for name in self._templates.list_templates():
             self._templates.get_template(name)
         self._is_loaded = True

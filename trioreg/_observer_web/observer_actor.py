@@ -20,8 +20,8 @@ class Observer(Actor):
     same token, and open pages go on. When it is shut down, it tells open pages that it ends, which takes half a second
     at most.
 
-    If it can't listen, ``start_child`` raises `OSError`: the port may be in use. The arguments, and what else it
-    raises, are those of `serve`.
+    If it can't listen, ``start_child`` raises `OSError`: the port may be in use. It has the arguments of
+    `serve`, and raises the same errors.
     """
 
     def __init__(

@@ -60,7 +60,7 @@ def settings_of(
 
 
 class Opened:
-    """It listens. `run` serves.
+    """An observer that listens. `run` serves.
 
     Attributes:
         app: The application.
@@ -94,7 +94,7 @@ class Opened:
             self._keep()
 
     async def run_beside(self) -> None:
-        """The same beside a program, which goes on if the observer fails."""
+        """Serve beside a program, which goes on if the observer fails."""
         try:
             await self.run()
         except* Exception as error:  # if the program ends meanwhile, there is a `trio.Cancelled` beside it

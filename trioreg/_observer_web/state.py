@@ -60,7 +60,7 @@ class State:
             self.ending = trio.Event()
 
     def end_serving(self) -> None:
-        """It ends: so do all live streams, and those that are opened later, until a server starts."""
+        """A server ends, and so do all live streams. Until another server starts, a new stream ends at once."""
         self._servers -= 1
         self.ending.set()
         if self._servers:  # the pages of the other server open new streams

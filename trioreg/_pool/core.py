@@ -37,7 +37,7 @@ class PoolCore(Identity, Generic[A]):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name of the pool."""
         return self._settings.name
 
     @property

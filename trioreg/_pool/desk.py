@@ -106,12 +106,12 @@ class Desk:
                 check()
             return await self._wait(self._new_ticket(key, place), self._line_up)
         except Exception:
-            # Who is cancelled together with the pool does not learn that there is no worker.
+            # A caller that is cancelled together with the pool gets `Cancelled`, and no other error.
             await checkpoint_if_cancelled()
             raise
 
     async def check_out_at_checkpoint(self, key: Hashable) -> Worker:
-        """The same, and a checkpoint. Call `checkpoint_if_cancelled` first."""
+        """As `check_out`, and always a checkpoint. Call `checkpoint_if_cancelled` first."""
         try:
             place = self._place_for(key)
             number = next(numbers)
@@ -136,7 +136,7 @@ class Desk:
     def _place_for(self, key: Hashable) -> Place | None:
         if self.is_closed or not self._is_accepting():
             raise self._not_running()
-        require_room(8)  # who takes a worker needs some to give it back, at least a little later
+        require_room(8)  # a caller that takes a worker needs some to give it back, at least a little later
         return None if self._choose is None else self._choose(self.places, key)
 
     def _take_idle(self, place: Place | None) -> Worker | None:
@@ -175,7 +175,7 @@ class Desk:
         self._waiting += 1
 
     def _line_up_late(self, ticket: Ticket) -> None:
-        """The same for a caller whose worker has ended at the checkpoint. `PoolFull` if it is one too many now."""
+        """Line up a caller whose worker has ended at the checkpoint. `PoolFull` if too many callers wait now."""
         self._line_up_again(ticket)
         if ticket.line is not None and self._waiting > self._settings.queue_limit:
             self._leave(ticket)
@@ -297,7 +297,7 @@ class Desk:
             worker.state = FINISHING
 
     def give_back_surely(self, worker: Worker) -> None:
-        """The same, now or a little later: for a caller that could not do it again."""
+        """Give a worker back, now or a little later: for a caller that can't try again."""
         try:
             self.give_back(worker)
         except (MemoryError, RecursionError):
@@ -318,7 +318,7 @@ class Desk:
                 do_later(worker.cell.ref._run.token, self._came_round, worker)
 
     def _gone(self, worker: Worker) -> None:
-        """It ends. Whatever waits until the worker is not busy need not wait any more."""
+        """A worker ends. No task needs to wait any more until it is not busy."""
         if worker.place.freed is not None:
             require_room()
         worker.state = GONE
@@ -424,7 +424,7 @@ class Desk:
         self._look_again([ticket for arrivals in moved.values() for ticket in arrivals])
 
     def _look_again(self, tickets: Iterable[Ticket]) -> None:
-        """These callers wait for other workers now. Some of them have to look whether they would wait for ever."""
+        """Wake the callers that may wait for ever, now that these tickets are for other workers: they look again."""
         claimers = {None if place.worker is None else place.worker.claimer for place in self.places} - {None}
         self._wake_in_slices([ticket for ticket in tickets if ticket.wait is not None or ticket.task in claimers])
 

@@ -38,7 +38,7 @@ class WorkerState(Enum):
     """Given back, and still at work."""
 
     GONE = "gone"
-    """It has ended, or it is ending and the desk has seen that."""
+    """The worker has ended, or is ending and the desk has seen that."""
 
 
 class Worker:

@@ -188,7 +188,7 @@ async def main(
 
 
 def last_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What leaves the program: the request to exit if there was nothing else, or else the group of what failed."""
+    """The error that leaves the program: the request to exit if there is no other, or else the group of all errors."""
     if group.split((SystemExit, KeyboardInterrupt))[1] is None:
         return flat([group])[0]
     return as_one_group(group)

@@ -81,8 +81,9 @@ class Signals:
         for each in ours:
             signal.signal(each, came_together)
         if ours:
-            # Python calls the handlers of all that have come, one after the other. Let it do so now: otherwise it finds
-            # no handler for the next one, and reports that, or the next one is `exit_at_once`.
+            # If another signal has come together with this one, Python is about to call its handler. `raise_signal` has
+            # Python do so now, while the handler is `came_together`. Later, there would be no handler, which Python
+            # reports, or it would be `exit_at_once`.
             signal.raise_signal(ours[0])
         for each in ours:
             signal.signal(each, self._at_once)
@@ -92,7 +93,7 @@ class Signals:
 
 
 def came_together(signum: int, frame: FrameType | None) -> None:
-    """It has come before the first signal was handled, so it is no second one: the program shuts down already."""
+    """Do nothing: the signal has come together with the first one, for which the program shuts down already."""
 
 
 def exit_at_once(signum: int, frame: FrameType | None) -> None:

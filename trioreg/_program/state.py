@@ -80,7 +80,7 @@ async def replace_state(ref: Address[A], fn: Callable[[A], None], /) -> dict[str
     return cast("dict[str, object]", await wait_answer(ask_to_change(accepting(ref), fn)))
 
 
-# `trioreg.testing` has both, too. A traceback shows them as those of the module for debugging.
+# `trioreg.testing` has both, too. A traceback shows the names that they have in `trioreg.debug`.
 replace_state.__module__ = state.__module__ = "trioreg.debug"
 
 

@@ -22,13 +22,13 @@ K = TypeVar("K", bound=Hashable)
 M = TypeVar("M")
 
 DIRECT_KEPT = 4096
-"""For how many topics with one actor a `PubSub` keeps who gets a message."""
+"""For how many topics with one receiver, an actor, a `PubSub` keeps who that is."""
 
 SEVERAL_KEPT = 256
-"""For how many topics with several subscriptions."""
+"""For how many topics with several receivers it keeps the list of them."""
 
 MOST_KEPT = 1000
-"""How many subscriptions such a topic has at most."""
+"""How many receivers such a list has at most."""
 
 
 class PubSubCore(Identity, Generic[K, M]):

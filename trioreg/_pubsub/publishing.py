@@ -18,7 +18,7 @@ from .._runtime import UNUSUAL, Owner, Place, require_room, run_user, sync_resul
 from .subscription import Subscription
 
 Audience: TypeAlias = list[Entry[Subscription]]
-"""The entries of a topic, and those of each pattern that it matches."""
+"""The entries of a topic, and the entries of each pattern that matches it."""
 
 Where: TypeAlias = Callable[[object], object]
 
@@ -35,7 +35,7 @@ def chosen(entries: Sequence[Entry[Subscription]], exclude: Owner | None, where:
         for owner, subscription in entries
         if owner is not exclude and (where is None or sync_result("where", where, run_user(where, subscription.value)))
     ]
-    # `where` is the user's code: it may have ended some.
+    # `where` is the user's code: it may have ended some subscriptions.
     return found if where is None else [each for each in found if each.lives_on()]
 
 

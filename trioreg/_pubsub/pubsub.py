@@ -55,7 +55,7 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
     and is gone in the step in which that ends. What one publisher publishes to one topic arrives in order with each
     subscriber. You can make a `PubSub` at import time, and use it in many Trio runs, one after the other.
 
-    The ideas are those of Elixir's `Registry` and Phoenix.PubSub, and of AMQP for `Wildcard`.
+    The ideas are from Elixir's `Registry` and Phoenix.PubSub. `Wildcard` is from AMQP.
 
     Args:
         name: The name, for errors and tables.
@@ -180,7 +180,7 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
     ) -> int:
         """Send a message to each subscriber of a topic, and wait for room with those that have ``overflow="wait"``.
 
-        The audience is who is subscribed at the first step. A large one is told in slices: a subscriber that leaves
+        The audience is all subscribers at the first step. A large one is told in slices: a subscriber that leaves
         meanwhile may miss the message, and a subscriber that joins does not get it. No subscriber gets it twice.
 
         It waits for room with all full subscribers at once, and each of them lets publishers in first come, first
@@ -225,7 +225,7 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
             require_sync("where", where)
 
     def _prepare(self, topic: K, exclude: Owner | None, where: Where | None) -> tuple[Audience, Owner | None]:
-        """The audience of a topic, and who of them is left out. Raises unless this may be published here and now."""
+        """The audience of a topic, and the owner that is left out. Raises unless this may be published here and now."""
         self._check(topic, exclude, where)
         self._require_run()
         audience = self._registry.lookup(topic)

@@ -15,7 +15,7 @@ M = TypeVar("M")
 
 
 KEPT_PER_TURN = 200
-"""How many retained messages the entry of a pattern looks at before other tasks run."""
+"""How many retained messages a new subscription to a pattern looks at before other tasks run."""
 
 
 NOTHING: Any = object()
@@ -28,8 +28,7 @@ class _Tried:
 
     Attributes:
         message: The message.
-        undone_to: What was retained before it, if its publication has failed: `NOTHING` if there was nothing.
-            `NOT_UNDONE` until then.
+        undone_to: `NOT_UNDONE`, until the publication fails. Then what was retained before the message, or `NOTHING`.
     """
 
     __slots__ = ("message", "undone_to")
@@ -55,7 +54,7 @@ class Retained(Generic[K, M]):
         ``is_tried`` says that other messages may be published before this one can fail.
         """
         if self._run is not run:
-            self._messages = {}  # those of a run that has ended
+            self._messages = {}  # the messages of a run that has ended are dropped
             self._run = run
         messages = self._messages
         before = messages.get(topic, NOTHING)

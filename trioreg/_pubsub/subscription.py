@@ -74,14 +74,14 @@ class Subscription:
         return Subscription(to, value, self.waits)
 
     def latest(self) -> Subscription:
-        """The subscription that has replaced this one last; or this one itself."""
+        """The last subscription that has replaced this one. This one, if none has."""
         latest = self
         while latest.successor is not None:
             latest = latest.successor
         return latest
 
     def lives_on(self) -> bool:
-        """Whether this subscription, or the one that has replaced it, is still in the tables."""
+        """Whether this subscription is still in the tables, perhaps with another value."""
         return self.latest().is_open
 
     def end(self) -> None:

@@ -53,7 +53,7 @@ class Waiter(Generic[V]):
 
 
 AcquireQueue: TypeAlias = OrderedDict[int, Waiter[V]]
-"""Not a deque: any one of 100,000 waiting tasks may be cancelled, in constant time."""
+"""The waiting tasks of one name. No deque, so that any one of 100,000 tasks can be cancelled in constant time."""
 
 
 class AcquireQueues(Generic[K, V]):

@@ -60,7 +60,7 @@ class Follower(Generic[K, V]):
     __slots__ = ()
 
     def __call__(self, event: Event[K, V]) -> None:
-        """What has to be done. If it fails half-way, it can be done again."""
+        """Do what has to be done. If this fails half-way, it can be called again."""
         raise NotImplementedError  # pragma: no cover  # abstract
 
     def put_off(self, event: Event[K, V]) -> None:

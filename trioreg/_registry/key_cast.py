@@ -36,8 +36,9 @@ class KeyCast(RegistryCore[K, V]):
 
             agents.cast_nowait("James Bond", SecretAgent.echo, "hello")
 
-        Does what ``agents.via(key).cast_nowait(method, ...)`` does, and makes no address for it. Use it on a hot path
-        that sends to ever other names; it costs what a cast to a kept address costs. Not a checkpoint; constant time.
+        Does what ``agents.via(key).cast_nowait(method, ...)`` does, and makes no address for it. It costs what a
+        cast to a kept address costs. Use it on a hot path where each cast goes to another name. Not a checkpoint;
+        constant time.
 
         Args:
             key: The name of the actor.

@@ -151,7 +151,7 @@ class Lookup(RegistryCore[K, V]):
             for key, (owner, value) in registry.items():
                 ...
 
-        The entries of one partition come after those of the one before, oldest key first. Not a checkpoint; safe from
+        The entries come partition by partition, and in each the oldest key first. Not a checkpoint; safe from
         any thread. The cost grows with the entries in the registry: in a large one, `Registry.select` lets other tasks
         run on the way.
         """

@@ -15,7 +15,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 T = TypeVar("T")
 Shape = TypeVar("Shape", tuple[Any, ...], list[Any], dict[Any, Any])
-"""What ``into=`` may be, with variables in it: a result has the same shape."""
+"""The types of ``into=`` that may have variables in them. Each result is of the same type."""
 
 
 class Matching(Lookup[K, V]):

@@ -128,15 +128,18 @@ class Notifier(Generic[K, V]):
             while group:
                 task = next(iter(group))
                 wake(task)
-                # Only now: if the stack was full, the event is told once more, and wakes it then.
+                # Only after the wake: if the stack was full, the event is told once more, and the task is woken then.
                 if task in group:  # pragma: no branch  # a Trio instrument may have deleted it during the wake
                     del group[task]
             _forget(self._waiters, key, group)
 
     def add_watcher(self, feed: Feed[Event[K, V]], key: K, everything: bool) -> Watchers[K, V]:
-        """Put the event of each change from now on into a feed, of one key or of all. Returns all watchers of the same.
+        """Put the event of each change from now on into a feed: the changes of one key, or of all keys.
 
-        A change from before may not have been told yet, if a listener adds the watcher.
+        If a listener adds the watcher, some earlier changes may not have been told yet. The feed does not get these.
+
+        Returns:
+            All watchers of that key, or of all keys.
         """
         since = self.told + len(self.posted)
         watchers = self._watchers_of_all if everything else self._watchers.setdefault(key, {})

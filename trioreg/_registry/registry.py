@@ -173,7 +173,7 @@ class Registry(
             await agents.via("James Bond", of=SecretAgent).call(SecretAgent.echo, "...")
 
         Use it wherever you use an `ActorRef`, and as ``name=`` of ``start_child``. To make one in each line that sends
-        costs little more than to keep one. `cast_nowait` needs none. Not a checkpoint; constant time.
+        costs little more than to keep one. `Registry.cast_nowait` makes none. Not a checkpoint; constant time.
 
         Args:
             key: The name.

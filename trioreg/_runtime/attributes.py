@@ -1,6 +1,6 @@
 """The attributes of a user's object: to be shown, or kept to be put back. No code of the user's runs for it.
 
-They are in its ``__dict__``, in slots, or in both. Those of the runtime's own are never shown.
+They are in its ``__dict__``, in slots, or in both. The runtime's own attributes are never shown.
 """
 
 from __future__ import annotations

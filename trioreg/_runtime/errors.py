@@ -116,7 +116,7 @@ class ActorExited(TrioregError):
         return ": ".join(parts)
 
     def __repr__(self) -> str:
-        # That of `Exception` would show the exit, with the error in it, and so on.
+        # `Exception.__repr__` would show the exit, with the error in it, and so on.
         return f"{type(self).__name__}({str(self)!r})"
 
 

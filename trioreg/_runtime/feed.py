@@ -33,7 +33,7 @@ T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 
 OnOverflow: TypeAlias = Literal["error", "drop_oldest", "drop_newest"]
-"""What happens when the buffer is full, where the sender never waits."""
+"""What happens when the buffer is full, and the sender does not wait."""
 
 _OPEN, _ENDED, _CLOSED = range(3)
 
@@ -421,5 +421,5 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         """The oldest item has been dropped."""
 
     def _items(self) -> list[object]:
-        """What can be received, without what came first."""
+        """The items in the buffer, without the gaps."""
         return [item for item in self._buffer or () if not isinstance(item, _Gap)]

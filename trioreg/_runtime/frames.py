@@ -1,4 +1,4 @@
-"""Where a task stands: its frames, and those of the user's code among them.
+"""Where a task stands: its frames, and which of them are the user's code.
 
 The frames of a task that waits are found by Trio's public `Task.iter_await_frames`. A task that runs is seen only by
 another thread, by a signal handler, or by its own code: then its frames are at the inner end of its thread's stack.
@@ -29,9 +29,9 @@ _TRIO = os.path.dirname(trio.__file__) + os.sep
 
 
 def stack_of(task: Task) -> list[FrameSummary]:
-    """The frames in which a task waits, the innermost last: without those of trioreg and of Trio.
+    """The frames in which a task waits, the innermost last, without the frames of trioreg and Trio.
 
-    The cost grows with their number; the lines of the source are read from disk once.
+    The cost grows with the number of frames; the lines of the source are read from disk once.
     """
     return users_part(_awaiting(task))
 

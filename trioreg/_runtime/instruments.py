@@ -81,7 +81,7 @@ class Instruments:
             self.tell_those(self.hooks, hook, *args)
 
     def tell_those(self, hooks: Hooks, hook: str, *args: object) -> None:
-        """The same for those that were there when `hooks` was asked for, if they still are. There must be one."""
+        """Call a hook of the instruments that were there when ``hooks`` was read, and still are. There must be one."""
         for installed, function in hooks[hook]:
             if installed.is_there:
                 try:
@@ -93,7 +93,7 @@ class Instruments:
             try:  # noqa: SIM105  # no call that could fail outside of it
                 self._remove_failed()
             except (MemoryError, RecursionError):
-                pass  # the stack of who sends or handles a message is full: next time
+                pass  # the stack is full: next time
 
     def _remove_failed(self) -> None:
         require_room()

@@ -110,8 +110,8 @@ class Owner(Identity):
         return [(registry, key) for registry, keys in items_of(held) for key, _ in items_of(keys)]
 
     def _first_leases(self, at_most: int) -> tuple[list[tuple[Lessor, Any]], int]:
-        """The same, but the first keys only, and how many there are. In the owner's own thread. The cost grows with the
-        registries, and not with the keys."""
+        """The first leases, and how many there are in all. In the owner's own thread. The cost grows with the number of
+        registries, and not of keys."""
         held = self._held
         if not isinstance(held, dict):
             leases = self._leases()

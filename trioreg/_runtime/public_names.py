@@ -12,7 +12,7 @@ from typing import get_overloads, overload
 
 
 def show_methods_as(public: str, *classes: type) -> None:
-    """Name all methods of ``classes`` as those of ``trioreg.<public>``, their overloads too."""
+    """Name all methods of ``classes``, and their overloads, as if ``trioreg.<public>`` had them."""
     for cls in classes:
         for method in vars(cls).values():
             if isinstance(method, FunctionType):

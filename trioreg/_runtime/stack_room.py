@@ -18,7 +18,7 @@ def require_room(frames: int = _FRAMES) -> None:
 def require_room_for_task() -> None:
     """``require_room(10)``, enough to start a task. Written out: each start pays for it, and so it costs half.
 
-    Each function gives what the next one gives (None): that is two bytecodes less for each.
+    Each function returns what the next one returns (None), which saves two bytecodes.
     """
     return _room_for_10()
 

@@ -185,7 +185,7 @@ class Child:
 
     @property
     def plain_title(self) -> str:
-        """The same, and its name as text."""
+        """Its id, or else its name as plain text, or else what it is."""
         name = self.spec.name
         if self.id is not None:
             return str(self.id)
@@ -198,11 +198,11 @@ class Child:
 
     @property
     def log_name(self) -> str:
-        """What the log calls it, with its supervisor."""
+        """What the log calls the child, with its supervisor."""
         return f"{self.parent.label}: child {self}"
 
     def log_fields(self, ref: Owner) -> Fields:
-        """What the log says of a life of it as data."""
+        """What the log says of a life of the child, as data."""
         name = self.spec.name
         return {
             "supervisor": self.parent.label,

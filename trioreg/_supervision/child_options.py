@@ -23,6 +23,6 @@ class LifeOptions(TypedDict, total=False):
 
 
 class ChildOptions(LifeOptions, total=False):
-    """The same, and the name that each life has in a registry."""
+    """The options of a life, and the name that each life has in a registry."""
 
     name: Via[Any, Any, Any] | None

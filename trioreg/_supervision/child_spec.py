@@ -349,7 +349,7 @@ def spec_of(
 
 
 def spec_like(spec: ChildSpec, args: tuple[Any, ...], name: Via[Any, Any, Any]) -> ChildSpec:
-    """The same spec with other arguments and another name, which are known to be right."""
+    """A copy of a spec with other arguments and another name, which are known to be right."""
     draft: Any = _new(_Draft)
     draft.factory = spec.factory
     draft.args = args

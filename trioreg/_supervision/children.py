@@ -163,7 +163,7 @@ class Children:
         child.last_lives = ()
 
     def find_ended(self, which: object) -> Child:
-        """The same, for a child that has to have ended. `ChildNotEnded` if it has not."""
+        """Find a child that has to have ended. `ChildNotEnded` if it has not."""
         child = self.find(which)
         if child.state != "ended":
             raise ChildNotEnded(self._label, which, child.state)

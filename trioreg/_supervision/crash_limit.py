@@ -40,7 +40,7 @@ class CrashLimit:
         crashes = self._by_key.pop(key, None) or RestartIntensity(limit.max_restarts, limit.max_seconds)
         self._by_key[key] = crashes
         is_allowed = crashes.allows(now, error)
-        # Keys that are not asked for any more are forgotten, or they would pile up. This one is not among them.
+        # Forget the keys whose crashes are old, or they would pile up. This ends at this key, which has crashed now.
         while next(iter(self._by_key.values())).is_over(now):
             self._by_key.popitem(last=False)
         if is_allowed or limit.then == "drop":

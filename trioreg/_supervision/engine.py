@@ -315,7 +315,7 @@ class Engine:
     def starts_later(self, child: Child, names: object, key: object) -> bool:
         if child.cell is None or child.cell.life.starter is not self.task:
             return False
-        self._group.wake_waiters()  # a start that waits for this one may be that of the name: it does not wait then
+        self._group.wake_waiters()  # if one of them is the start of this name, it does not wait
         later = [*self._to_start, *(member.spec for member in self._group.in_order() if member is not child)]
         return any(spec.name is not None and spec.name._names is names and spec.name.key == key for spec in later)
 

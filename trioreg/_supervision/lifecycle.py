@@ -91,7 +91,7 @@ class Lifecycle:
         self._run.supervisors[supervisor] = None if actor is None or not actor._owns(current_task()) else actor
 
     def end_top(self, supervisor: object) -> None:
-        """It is over. Nothing, if the run does not know it."""
+        """A supervisor without another one above it is over. If the run does not know it, this does nothing."""
         assert self._run is not None
         self._run.supervisors.pop(supervisor, None)
 
@@ -161,7 +161,7 @@ class Lifecycle:
         self.close()
 
     def add_failure(self, error: BaseException) -> None:
-        """This error leaves the supervisor too, which is closing already. A crash does not if it is forgiven."""
+        """Let one more error leave the supervisor, which is closing already. A forgiven crash does not leave."""
         left = without_crashes(error) if self.forgives() else error
         if left is not None:
             self._failures.append(left)
@@ -179,7 +179,7 @@ class Lifecycle:
         return bool(self._failures)
 
     def combined_failure(self) -> BaseException:
-        """What leaves the supervisor that has failed."""
+        """The error that leaves a supervisor that has failed."""
         return combined(self.label, self._failures)
 
 

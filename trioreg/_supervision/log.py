@@ -69,14 +69,14 @@ class SupervisionLog:
             self._ended(level, "actor_exited", child, cell, exit, "ended", _after(child))
 
     def restarting(self, child: Child, cell: Cell, exit: Exit, seconds: float | None = None, *, is_later: bool) -> None:
-        """It has ended, or failed to start, and is restarted: now, after ``seconds``, or together with others."""
+        """A child has ended, or failed to start, and is restarted: now, after ``seconds``, or together with others."""
         level = logging.INFO if exit.error is None else logging.ERROR
         wait = "" if seconds is None else f" in {counted(seconds, 'second')}"
         event: EventName = "restarting" if is_later else "restarted"
         self._ended(level, event, child, cell, exit, "ended", f": restart {child.restarts}{wait}", seconds)
 
     def restarting_too(self, child: Child, last: Cell) -> None:
-        """It was ended for a group restart, and is started again."""
+        """A child was ended for a group restart, and is started again."""
         if self.is_enabled_for(logging.INFO):
             message = "%s: child %s is restarted with another: restart %d"
             exit = last.life.exit
@@ -86,7 +86,7 @@ class SupervisionLog:
             self._logger.info("restarted", message, self._label, child, child.restarts, **fields)
 
     def drops(self, child: Child, cell: Cell, exit: Exit, limit: str) -> None:
-        """It has ended, and is not restarted: that was one restart too many."""
+        """A child has ended, and is not restarted: that would be one restart too many."""
         level = logging.WARNING if exit.error is None else logging.ERROR
         self._ended(level, "child_dropped", child, cell, exit, "ended", f": dropped, {limit}")
 

@@ -66,8 +66,8 @@ class OnDemand(Identity, Generic[K, A]):
         shutdown: How long an actor may take to end: seconds, ``math.inf`` or ``"kill"``, as in `ChildSpec`. At the end
             of the supervisor, that is also the time to handle the messages that it has.
         backoff: How long after a crash the next message of the key has to wait for its actor. By default not at all.
-        registry: The names are in it. By default in a registry of their own. The value beside a name is None, until the
-            actor changes it with `Registry.update_value`, in ``on_start`` for example.
+        registry: The registry of the names. By default they have one of their own. The value beside a name is None,
+            until the actor changes it with `Registry.update_value`, in ``on_start`` for example.
         limit: How often one key may be started again after a crash. Each key counts for itself. One crash more, and
             with ``then="drop"`` the messages of the key get `CrashedTooOften` until enough of its crashes are older
             than ``max_seconds``. With ``then="escalate"`` the supervisor gives up. By default any number of times.
@@ -242,7 +242,7 @@ class _Address(Address[A_co]):
 
 
 class _RankedAddress(_Address[A_co]):
-    """The same, where the actor that was used the longest time ago has to be known."""
+    """The address if there is a ``max_running``: the actor that was used the longest time ago has to be known."""
 
     __slots__ = ()
 

@@ -184,7 +184,7 @@ class Lives:
     # Its task is started
 
     def _get_ready(self, cell: PassingCell, *, is_wanted: bool = False) -> None:
-        """It is the oldest life of its key: start its task, as soon as that may be."""
+        """Start the task of the oldest life of a key, as soon as that may be."""
         if not is_wanted and not cell.has_messages and cell.state == STARTING:
             cell.end(NORMAL)  # all its callers have given up: it ends without having been started
             return

@@ -146,9 +146,9 @@ class Room:
     # Cycles of calls
 
     def blockers_of(self, cell: PassingCell) -> Iterable[Owner]:
-        """The lives that have to end before its task is started, if it lacks room and none of them can end first.
+        """The lives of which one has to end to make room for ``cell``, if none of them can. Else none.
 
-        One life that can end is enough, so this is no simple path in the wait-for graph.
+        One life that can end is enough. So this is no simple path in the wait-for graph.
         """
         if self._is_asking or not self._lacks_room(cell):
             return ()
@@ -168,7 +168,7 @@ class Room:
             self._is_asking = False
 
     def _lacks_room(self, cell: PassingCell) -> bool:
-        """Whether a life waits in line, or would if it came to that now: it is new, or it waits for a backoff."""
+        """Whether a life waits in line for room, or would have to: it is new, or it waits for a backoff."""
         return cell.stage < LAUNCHED and cell.older is None and (bool(self.waiting) or not self.is_there)
 
 

@@ -143,7 +143,7 @@ class RestartGroup:
                 wait.target = life.ref
         if life is None:
             return
-        # An `on_stop` that runs already, that of the life or one below it, may wait for one of them: they look again.
+        # An `on_stop` that runs already, of this life or of one below, may wait for one of the starts: they look again.
         is_supervisor = life.life.end_waits is not None
         if self._some_have_no_wait or (life is ending and (is_supervisor or (life.state == ENDING and life.waits))):
             self._some_have_no_wait = False

@@ -52,5 +52,5 @@ class RestartIntensity:
 
     @property
     def errors(self) -> list[Exception]:
-        """What caused the restarts in the window, oldest first."""
+        """The errors that caused the restarts in the window, oldest first."""
         return list(self._errors)

@@ -150,7 +150,7 @@ class Starting:
 
     @enable_ki_protection
     async def start_listed_child(self, spec: ChildSpec) -> None:
-        """The same, for the supervisor's own list: that does not wait for a restart of several, which comes after.
+        """Start a child of the supervisor's own list. It does not wait for a restart of several, which comes after it.
 
         Only while the supervisor is open, and not closing."""
         child, cell = self._begin_new(spec)

@@ -198,7 +198,7 @@ class SupervisorBase(Actor, Identity):
             Exception: What the child's ``__init__`` or ``on_start`` raised.
         """
         starting = self._engine.starting
-        if get_ident() != starting.thread:  # no call: the cost of a start is that of its calls
+        if get_ident() != starting.thread:  # no call: what a start costs is its calls
             self._engine.require_thread()
         spec = spec_of(factory, args, id, name, restart, shutdown, backoff, limit)
         return await starting.start_child(spec)

@@ -46,8 +46,8 @@ class Termination:
             self._terminated(child)
             await trio.lowlevel.cancel_shielded_checkpoint()
             return
-        # A task of the child would wait for its own end. While the child runs, that end cancels the wait; once it is
-        # ending, nothing does.
+        # A task of the child would wait for the end of the child, and so for itself. While the child runs, the end of
+        # the child cancels that wait. Once the child is ending, nothing cancels it.
         own = current_cell()
         if own is not None and own.is_ending and life.owns(current_task()):
             self._begin(child, life, trio.Event())
@@ -56,7 +56,7 @@ class Termination:
         with waiting_for_end(life, current_task()):
             ended = trio.Event()
             self._begin(child, life, ended)
-            current_task().custom_sleep_data = ended  # as long as it sleeps
+            current_task().custom_sleep_data = ended  # `EndWait` looks at it
             await ended.wait()
 
     def _begin(self, child: Child, life: Cell, ended: trio.Event) -> None:

@@ -109,7 +109,7 @@ def open_stream(
         on_error: What happens when the function raises an `Exception`. ``"raise"``: the error ends the stream, cancels
             everything else in the block, and leaves the block. ``"return"``: the result of that item is a `Failed`, the
             result of any other item is a `Done`, and the stream goes on. Failures that you have not taken when the
-            block ends are logged, also those of items that are cancelled then.
+            block ends are logged, also if the end of the block has cancelled their items.
         buffer: How many results may wait while other items are in work. They wait for the consumer, or for a slower
             item before them. At most ``max_concurrency + buffer`` items are in work or wait. None means
             ``max_concurrency``. (Elixir has no such bound: behind one slow item it starts all the others.)

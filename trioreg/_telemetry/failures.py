@@ -14,7 +14,7 @@ logger = SafeLogger("trioreg.telemetry")
 
 
 class Failures:
-    """Those of one `Telemetry`."""
+    """The failures of one `Telemetry`."""
 
     __slots__ = ("_is_known",)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .spans import Spans
 
 _OVER = object()
-"""No message of a user's: None may be one."""
+"""It is no message. None could be one."""
 
 _ATTRIBUTES = {MESSAGING_SYSTEM: SYSTEM, OPERATION: "publish", OPERATION_TYPE: "send"}
 
@@ -30,8 +30,8 @@ class Publication:
     """One publication.
 
     Attributes:
-        message: What was published. `_OVER` when a subscriber has begun with it: what comes then is another
-            publication.
+        message: What was published. `_OVER` once a subscriber has begun to handle it: a message that is sent after that
+            belongs to another publication.
         span: Its span.
     """
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .._actors import Message
 
 Attributes: TypeAlias = Mapping[str, str]
-"""What a span or a metric says, by the names in `schema.py`."""
+"""The attributes of a span or of a metric. Their names are in `schema.py`."""
 
 
 @attrs.frozen(eq=False)

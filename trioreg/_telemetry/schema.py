@@ -1,4 +1,4 @@
-"""The names of attributes. Those of OpenTelemetry's semantic conventions, and a few of our own under ``trioreg.``.
+"""The names of attributes: from OpenTelemetry's semantic conventions, and a few of our own under ``trioreg.``.
 
 ``rpc.*`` and ``error.type`` are stable in the version that `SCHEMA_URL` names. ``messaging.*`` is still in development
 there. All attributes of metrics have few values: no registered name, no number of an actor, no topic.

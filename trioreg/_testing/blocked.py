@@ -71,8 +71,8 @@ def place_of(task: Task) -> str:
 
 
 def label_of(task: Task) -> str:
-    """What a task is called: without the module and the function around its own, and without the number of an actor,
-    which is another one in each run.
+    """What a task is called, without the module and the function around its function. The number of an actor is left
+    out, because it differs from run to run.
     """
     name = one_line(task.name)
     before, _, inner = name.rpartition("<locals>.")

@@ -307,7 +307,7 @@ def _ends_with(child: Child, cause: Child) -> bool:
 
 
 def _intensity_of(child: Child) -> RestartIntensity | None:
-    """What counts the restarts of a child: its own limit, or its supervisor. None before its first restart."""
+    """The count of the restarts of a child: of its own limit, or of its supervisor. None before its first restart."""
     if child.spec.limit is not None:
         return child.intensity
     return cast("Engine", child.parent).restarts.intensity

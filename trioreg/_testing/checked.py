@@ -74,9 +74,9 @@ def _noted(crash: Crash) -> BaseException:
 def judged(error: BaseException | None, problems: Sequence[BaseException]) -> BaseException | None:
     """What is to be raised: the error of a test or block, and what its check has found.
 
-    An error that failed only because of a problem gives way to the problem, and so does a cancellation: its scope would
-    keep the problem from all others. Any other error stays what it is: the problems that it does not tell of are noted
-    with it.
+    The problems are raised in place of an error that only follows from them. They are raised in place of a cancellation
+    too, because its scope would swallow them. Any other error is raised as it is, with a note for each problem that it
+    does not show.
     """
     problems = [each for each in problems if not _is_told_by_another(each, problems)]
     if error is None or not problems or all(isinstance(leaf, trio.Cancelled) for leaf in leaves_of(error)):
@@ -133,10 +133,11 @@ def checked() -> AbstractAsyncContextManager[None]:
     The fixtures ``supervisor`` and ``dynamic_supervisor`` do this for a whole test. Use the block where there is no
     fixture: in a scenario for `explore`, in a test with hypothesis, without pytest.
 
-    At the end of the block two things are checked. No actor of the Trio run has crashed in the block, unless that is
-    expected (`expect_crash`): also one that was restarted, and an actor of another supervisor. And all that has come in
-    the block is gone: actors, tasks, names, subscriptions, claims of pools. If the block raises, only crashes are
-    looked for, and noted with its error. If it is cancelled, a crash is raised in place of the cancellation.
+    At the end of the block two things are checked. First, no actor of the Trio run has crashed in the block, unless
+    `expect_crash` expects it. An actor that was restarted counts, and so does an actor of another supervisor. Second,
+    all that has come in the block is gone: actors, tasks, names, subscriptions, claims of pools. If the block raises,
+    only crashes are looked for, and noted with its error. If the block is cancelled, a crash is raised in place of the
+    cancellation.
 
     Entering and leaving are checkpoints. The cost grows with the actors, tasks and names that there are.
 

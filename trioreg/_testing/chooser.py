@@ -42,7 +42,7 @@ class Chooser(Random):
         rounds: How many rounds with a choice there were.
         steps: How many rounds there were at all.
         mark: A number for all that was chosen: two runs with different numbers have taken different orders.
-        orders: The order of each round with a choice that was not by age, if it is to be kept.
+        orders: The order of each round with a choice, unless it is by age. None if orders are not kept.
     """
 
     def __init__(

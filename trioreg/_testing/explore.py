@@ -73,15 +73,15 @@ def explore(scenario: Scenario, *, runs: int = 1000, seed: int = 0) -> Explored:
 
     A scenario fails if an exception leaves it, if it blocks for ever, or if it has no end. Then this finds the
     smallest change of the order that still fails. The error has a seed: `replay` takes it, and repeats that run.
-    Ctrl-C, a skip of pytest's and ``hypothesis.assume`` are no failures: they end this.
+    Ctrl-C, a skip of pytest's and ``hypothesis.assume`` are no failures: they end `explore`.
 
     Time is virtual: a sleep takes no time. A run waits for threads, and a while for sockets; such a run may differ
     from the next one with the same seed. ``random`` gives the same numbers in each run. The garbage collector is
     off during a run. The same program must do the same thing each time: if two runs under one schedule differ, this
     warns. A loop without a checkpoint is not interrupted.
 
-    Not async: call it from a plain function, outside of Trio. It needs no pytest. The cost is that of the runs, and
-    some 0.6 ms for each.
+    Not async: call it from a plain function, outside of Trio. It needs no pytest. The cost: the runs, and some
+    0.6 ms for each.
 
     Args:
         scenario: An async function without arguments. It makes all that it needs.
@@ -125,7 +125,7 @@ def replay(scenario: Scenario, seed: int | str) -> None:
 
     The scenario fails as it did: its own error leaves this, with a note that shows the order. So a debugger stops
     where it was raised. If the scenario does not fail any more, this returns. Not async and not a checkpoint, as
-    `explore`. The cost is that of one run.
+    `explore`. The cost: one run.
 
     A seed is good for the same program with the same versions of Python, Trio and trioreg: it says at which rounds of
     the scheduler the order differs, and these move if the program changes. Keep the scenario as a test, and not only
@@ -162,12 +162,12 @@ def _require_scenario(function: str, scenario: object) -> None:
     try:
         signature = inspect.signature(scenario)
     except (TypeError, ValueError):
-        signature = inspect.Signature()  # it has none to look at
+        signature = inspect.Signature()  # there is none to look at: let it run
     try:
         signature.bind()
     except TypeError as error:
         raise TypeError(
-            f"{what}, but {_name_of(scenario)}() is {error}. It makes all that it needs itself, or gets it from "
+            f"{what}, but {_name_of(scenario)}() is {error}. Make what it needs in the scenario, or pass that with "
             "functools.partial"
         ) from None
     if trio.lowlevel.in_trio_run():
@@ -232,7 +232,7 @@ def _error_of(seed: int | str, tried: int, error: BaseException | None) -> Sched
 def _shown(error: BaseException | None) -> str:
     """The errors in an error, on a line each. A report of what is blocked has more lines."""
     leaves = [] if error is None else flat([error])
-    texts = list(dict.fromkeys(map(_text_of, leaves)))  # several callers may get the same one
+    texts = list(dict.fromkeys(map(_text_of, leaves)))  # several callers may get the same error
     if len(texts) > 3:
         texts[3:] = [f"and {counted(len(texts) - 3, 'more error')}"]
     return "\n".join(texts)
@@ -258,13 +258,13 @@ _LIBRARIES = (
 
 def _kind_of(error: BaseException | None) -> tuple[_Origin, ...]:
     """What two failures have in common if they are the same one: the classes of their errors, and the lines that have
-    raised them. A text may have a number in it that is another one in each run.
+    raised them. The texts do not count: a number in a text may differ in each run.
     """
     return () if error is None else tuple(sorted({_origin_of(leaf) for leaf in _leaves(error)}))
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors in an error. What a caller of an actor gets tells of the crash only: all callers get the same."""
+    """The errors in an error. In place of an `ActorExited`, which the same line of trioreg always raises, the crash."""
     for leaf in flat([error]):
         crash = leaf.exit.error if isinstance(leaf, ActorExited) else None
         if crash is None:
@@ -274,7 +274,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _origin_of(error: BaseException) -> _Origin:
-    """The class of an error, the line that has raised it, and the line of the user's that has called the library."""
+    """The class of an error, the line that has raised it, and the last line of the user's code on the way there."""
     place: _Line = ("", 0)
     users: _Line = ("", 0)
     traceback = None if isinstance(error, Stuck) else error.__traceback__

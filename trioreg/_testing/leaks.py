@@ -45,7 +45,7 @@ _NOT_THE_USERS = (
 
 
 class Snapshot:
-    """What there is in the current Trio run. It keeps all that, so that nothing new can be taken for it."""
+    """What there is in the current Trio run. It keeps all of this, so that no new object has the id of an old one."""
 
     def __init__(self) -> None:
         self._run = current_run()
@@ -56,7 +56,7 @@ class Snapshot:
         self._claims = list(self._all_claims())
 
     def what_is_new(self) -> list[str]:
-        """What has come since then and is still there: one text for each, of several lines."""
+        """What has come since the snapshot and is still there: a text for each, which may have several lines."""
         children = self._all_children()
         actors = [ref for child, ref in children.items() if child not in self._children]
         # A restart is no leak: the next life of a child has its names anew.

@@ -42,7 +42,9 @@ _ROUNDS_TO_END = 5000
 """How many rounds a scenario without an end gets to clean up, before that is broken."""
 
 _OWNERS_REPEAT = 5040
-"""After how many owners they are in the same partitions again: a multiple of 1 to 10, and of 12, 14, 15 and 16."""
+"""The owners of each run are numbered from a multiple of this on. So each owner is in the same partition in each run,
+if the registry has 1 to 10 partitions, or 12, 14, 15 or 16.
+"""
 
 _MOST_BREAKS = 100
 """How often the waits of a scenario are broken that can't be cancelled."""
@@ -82,10 +84,10 @@ def run_once(
     keeps: bool = False,
     look: Callable[[int, list[Task], Order], object] | None = None,
 ) -> Ended:
-    """Run a scenario once under a schedule. The arguments ``keeps`` and ``look`` are those of `Chooser`.
+    """Run a scenario once under a schedule. ``keeps`` and ``look`` are arguments of `Chooser`.
 
-    Ctrl-C, ``SystemExit``, what pytest and hypothesis raise for themselves, and a scenario that is no async function
-    leave this as they are.
+    Some errors are raised as they are: Ctrl-C, ``SystemExit``, what pytest and hypothesis raise for themselves, and the
+    ``TypeError`` for a scenario that is no async function.
     """
     __tracebackhide__ = True  # pytest shows the scenario, and not what is in here
     watch = _Watch()
@@ -118,7 +120,7 @@ def run_once(
     leaves = [] if error is None else flat([error])
     for leaf in leaves:
         if isinstance(leaf, KeyboardInterrupt | SystemExit) or all(map(_is_for_caller, leaves)):
-            raise leaf  # in a group it would be a failure
+            raise leaf  # without its group, which pytest would take for a failure
     return Ended(watch.stuck or error, chooser.mark, chooser.rounds, chooser.orders or {}, watch.met_outside)
 
 
@@ -227,7 +229,7 @@ def _collector_off() -> Generator[None]:
 
 @contextmanager
 def _random_fixed() -> Generator[None]:
-    """`random` gives the same numbers in each run, and goes on behind it as if there had been none."""
+    """In the block, `random` gives the same numbers in each run. After it, `random` goes on as without the block."""
     before = random.getstate()
     random.seed(0)
     try:
@@ -237,13 +239,13 @@ def _random_fixed() -> Generator[None]:
 
 
 def _align_owner_numbers() -> None:
-    """Have each run put its owners into the same partitions: the number of an owner says into which one."""
+    """Have each run put its owners into the same partitions: the partition follows from the number of the owner."""
     while next(owner_numbers) % _OWNERS_REPEAT:
         pass
 
 
 def _is_for_caller(error: BaseException) -> bool:
-    """Whether an error is no failure, but tells pytest or hypothesis something. Neither need be there."""
+    """Whether an error is no failure, but tells pytest or hypothesis something. Neither has to be installed."""
     module, name = type(error).__module__, type(error).__name__
     return (
         name in ("Skipped", "SkipTest", "XFailed")
@@ -254,6 +256,6 @@ def _is_for_caller(error: BaseException) -> bool:
 
 
 def _is_of_pytest_timeout(error: BaseException) -> bool:
-    """Whether the time of pytest-timeout is over. It raises that in the scenario, and will not do so a second time."""
+    """Whether an error is from pytest-timeout. It raises one in the scenario, and only once: another run could hang."""
     frames = (frame for frame, _ in walk_tb(error.__traceback__))
     return any(frame.f_globals.get("__name__") == "pytest_timeout" for frame in frames)

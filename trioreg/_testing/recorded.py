@@ -108,7 +108,7 @@ def difference(got: Sequence[tuple[str, object]], expected: Sequence[tuple[str, 
 
 
 def _numbers(messages: Sequence[tuple[str, object]]) -> list[int]:
-    """The same number for equal messages: they need not be hashable."""
+    """A number for each message. Equal messages, which need not be hashable, have the same number."""
     kinds: list[object] = []
     numbers: list[int] = []
     for _, what in messages:

@@ -131,7 +131,7 @@ class Recorder(Generic[A]):
             expected: The messages, each from `sent`.
 
         Raises:
-            AssertionError: Others have come. It lists all, and marks those that are missing and those too many.
+            AssertionError: Other messages have come. It lists all, and marks each that is missing or too many.
             TypeError: An argument is not from `sent`, or the class has no such method, or its arguments do not fit.
         """
         __tracebackhide__ = True  # pytest shows the test, and not what is in here
@@ -171,7 +171,7 @@ class Recorder(Generic[A]):
 
     @contextmanager
     def _in_words_of_the_class(self) -> Generator[None]:
-        """An error about a method says ``Mailer.send``: nobody can write ``Recorder[Mailer].send``."""
+        """In the block, an error about a method says ``Mailer.send``, and not ``Recorder[Mailer].send``."""
         try:
             yield
         except TypeError as error:

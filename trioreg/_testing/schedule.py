@@ -3,7 +3,7 @@
 Trio runs its tasks in rounds. In each round, each task that can run takes one step, and Trio promises no order among
 them. A round with two tasks or more is a choice, and a `Schedule` makes it. Rounds with one task are not counted.
 
-The default order is that of age: the task that was started first runs first. A seed says how a schedule differs from
+The default order is by age: the task that was started first runs first. A seed says how a schedule differs from
 it. It is one of two things:
 
 - a number: a schedule of some kind, at random in all its rounds (`numbered`);

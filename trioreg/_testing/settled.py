@@ -90,12 +90,12 @@ async def settled() -> None:
             due = _next_due()
             if thread or system or due < math.inf:
                 is_second_look = False
-                # A thread of another task may work for as long as the test lasts: it holds up no time that is due.
+                # A thread of another task may work for as long as the test lasts. It does not hold up a deadline.
                 holds_clock = thread and (due == math.inf or _is_one_in_thread(busy))
                 await steps.wait(due, holds_clock=holds_clock)
-            elif not is_second_look:  # other tasks that have waited for all to be blocked have their turn
+            elif not is_second_look:  # other tasks that wait for all to be blocked have their turn first
                 is_second_look = True
-            elif rest:  # they wait longer than this
+            elif rest:  # other tasks wait for all to be blocked, and for longer
                 is_second_look = False
                 await steps.wait(due, holds_clock=False)
             else:
@@ -108,7 +108,7 @@ def _refuse_handler(task: Task) -> None:
         raise RuntimeError(f"{cell.ref!r} can't become idle while it waits in settled(): call it in a task of the test")
 
 
-# Who has something to do
+# Which actors have something to do
 
 
 def _busy(run: Run) -> Busy:
@@ -143,7 +143,7 @@ def _is_one_in_thread(busy: Busy) -> bool:
 
 
 def _next_due() -> float:
-    """The next deadline before that of this task, as `trio.current_time`. `math.inf` if there is none."""
+    """The next deadline before the deadline of this task, as `trio.current_time`. `math.inf` if there is none."""
     seconds = current_statistics().seconds_to_next_deadline
     # In this order: if the next deadline is its own, a real clock makes that the smaller one, and not the larger one.
     now = trio.current_time()

@@ -66,7 +66,7 @@ class _Unannounced:
 
 
 def _plain_specials(cls: type) -> Iterator[tuple[str, object]]:
-    """What stands in place of the special methods that Python calls by itself: they would miss what `__init__` sets."""
+    """Methods in place of the special ones that Python calls by itself: those would miss what `__init__` sets."""
     theirs = {
         name
         for base in cls.__mro__

@@ -1,4 +1,6 @@
-"""Wait for the next step of the program itself: of any task but those that look at the program from outside."""
+"""Wait for the next step of the program. A task that only looks at the program, as in `settled`, is an onlooker: its
+steps do not count.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ _LOOK_AGAIN = 0.01
 
 
 class Steps(trio.abc.Instrument):
-    """Tells that another task is going to run, one that does not look on itself."""
+    """Notices that a task is going to run that is no onlooker."""
 
     def __init__(self, onlookers: Mapping[Task, object]) -> None:
         self._onlookers = onlookers
@@ -31,9 +33,9 @@ class Steps(trio.abc.Instrument):
         self._event.set()
 
     async def wait(self, due: float, *, holds_clock: bool) -> None:
-        """Wait for the next step, or until something is due: a task that is shielded from that does not run.
+        """Wait for the next step, or until ``due``: at that deadline no task runs if the task with it is shielded.
 
-        A virtual clock must not jump while a thread works.
+        With ``holds_clock``, wait for a moment of real time in which a virtual clock does not jump: a thread works.
         """
         if holds_clock:
             await wait_all_tasks_blocked(_LOOK_AGAIN)
@@ -45,7 +47,7 @@ class Steps(trio.abc.Instrument):
 
 @contextmanager
 def steps_of_others() -> Generator[Steps]:
-    """While the block runs, the current task looks on: its own steps are none of the program."""
+    """In the block, the current task is an onlooker."""
     task = current_task()
     onlookers = _onlookers()
     steps = onlookers[task] = Steps(onlookers)
@@ -56,14 +58,14 @@ def steps_of_others() -> Generator[Steps]:
         remove_instrument(steps)
         del onlookers[task]
         for other in onlookers.values():
-            other.note()  # they do not see its steps, and now it goes on
+            other.note()  # they have not seen its steps, and from now on these count
 
 
 _tasks_that_look_on: RunVar[dict[Task, Steps]] = RunVar("trioreg tasks that look on")
 
 
 def _onlookers() -> dict[Task, Steps]:
-    """The tasks of this run that look on."""
+    """The onlookers of this run."""
     try:
         return _tasks_that_look_on.get()
     except LookupError:

@@ -1,7 +1,7 @@
-"""The stop of a supervisor that may not come to an end: who is late, what each waits for, and the kill at last.
+"""The stop of a supervisor that may not come to an end: which actors are late, what each waits for, and the kill.
 
-It looks at the supervisor again and again, and each time notes what those that are ending wait for. So it can say that
-of an actor that is killed, whether this file kills it or the time of its own ``shutdown`` is over.
+It looks at the supervisor again and again, and each time notes what the ending actors wait for. So when an actor is
+killed, by this file or after its ``shutdown`` seconds, the error says what the actor has waited for.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ PATIENCE = 5.0
 """For how many seconds nothing may end before all are killed. An actor that has more time to end gets more."""
 
 PATIENCE_WITH_THREADS = 5.0
-"""For how many seconds of real time a virtual clock stands still while nothing ends but threads work."""
+"""For how many seconds of real time a virtual clock stands still while threads work and no actor ends."""
 
 PAUSE = 0.5
-"""After how many seconds without an end those that are ending are looked at."""
+"""After how many seconds without an end the ending actors are looked at."""
 
 _NO_END = f"for {PATIENCE:.0f} seconds"
 
@@ -66,8 +66,8 @@ async def stopped_in_time(
     Args:
         block: The block.
         check: Knows which crashes are expected: the errors of these do not leave the block.
-        problems: To this is added what left the block and is no crash, and an error for each actor that was late.
-        tell: Is called with a text for the user if the block cannot end, because an actor does not heed its kill.
+        problems: Gets each error that has left the block and is no crash, and an error for each actor that was late.
+        tell: Called with a text for the user if the block can't end, because an actor does not heed its kill.
     """
     error: BaseException | None = None
     ended_early: str | None = None
@@ -125,21 +125,21 @@ class StopWatch(Instrument):
             remove_instrument(self)
 
     async def _hold(self) -> None:
-        """Hold a clock that jumps while the threads of those that are ending work."""
+        """Keep the clock from jumping while an ending actor waits for a thread."""
         with steps_of_others() as steps:
             while True:
                 await wait_all_tasks_blocked()
                 await steps.wait(math.inf, holds_clock=self._waits_for_threads())
 
     async def _move(self, clock: MockClock) -> None:
-        """Move a clock on that nobody else moves any more, while all tasks wait, and for no thread."""
+        """Move the clock on while all tasks wait, and no end waits for a thread. The test, now over, can't do it."""
         while True:
             await wait_all_tasks_blocked(0.01)
             if not self._waits_for_threads():
                 clock.jump(PAUSE / 2)
 
     def _waits_for_threads(self) -> bool:
-        """Whether the end of an actor waits for a thread. Not for too long: the thread may hang."""
+        """Whether the end of an actor waits for a thread. After a while the answer is no: the thread may hang."""
         if active_count() == 1 or not waits_outside()[0] or not any(map(_ends_with_thread, self._living())):
             self._in_threads_since = math.inf
             return False

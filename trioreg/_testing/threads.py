@@ -22,10 +22,10 @@ def waits_for_thread(cell: Cell) -> bool:
 
 
 def ends_with_thread(cell: Cell) -> bool:
-    """Whether the end of an actor, or of another one that calls it, may wait for a thread.
+    """Whether the actor keeps an end waiting for a thread: its own end, or the end of an actor that calls it.
 
-    Such are an actor that is ending, and a handler. A function, or a background task, may be in a thread for as long as
-    it lives: it reads from a keyboard, for example.
+    If the actor is ending, all of its code counts. Otherwise only its handler does. A function, or a background task,
+    may wait for a thread as long as it lives, to read from a keyboard for example.
     """
     if cell.state == ENDING:
         return waits_for_thread(cell)
