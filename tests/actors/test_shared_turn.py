@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -63,6 +64,24 @@ async def started(
     refs = [await supervisor.start_child(cls, *args, **options) for _ in range(count)]
     await wait_all_tasks_blocked()
     return refs
+
+
+def noting(found: list[Any], what: object) -> Callable[[Member], None]:
+    """A message that leaves a note when it is handled."""
+
+    def note(_: Member) -> None:
+        found.append(what)
+
+    return note
+
+
+def noting_refs(found: list[Any]) -> Callable[[Member], None]:
+    """A message that notes who has handled it."""
+
+    def note(member: Member) -> None:
+        found.append(member.ref)
+
+    return note
 
 
 def cell_of(ref: ActorRef[Any]) -> Any:
@@ -175,7 +194,11 @@ async def test_it_is_no_call_in_flight(topics: PubSub[str, Any], autojump_clock:
     counts: list[int] = []
     async with supervised() as supervisor:
         await started(supervisor, 2, topics)
-        topics.publish_nowait("topic", lambda member: counts.append(member.ref.statistics().calls_in_flight))
+
+        def count(member: Member) -> None:
+            counts.append(member.ref.statistics().calls_in_flight)
+
+        topics.publish_nowait("topic", count)
         await wait_all_tasks_blocked()
     assert counts == [0, 0]
 
@@ -265,8 +288,8 @@ async def test_actors_that_are_cancelled_in_the_same_step_still_handle_what_has_
     with trio.CancelScope() as scope:
         async with open_dynamic_supervisor() as supervisor:
             refs = await started(supervisor, 2, topics)
-            topics.publish_nowait("topic", lambda member: got.append("published"))
-            refs[0].cast_nowait(Member.take, lambda member: got.append("cast"))
+            topics.publish_nowait("topic", noting(got, "published"))
+            refs[0].cast_nowait(Member.take, noting(got, "cast"))
             scope.cancel()
     assert scope.cancelled_caught
     assert sorted(got) == ["cast", "published", "published"]
@@ -278,7 +301,7 @@ async def test_an_actor_that_is_stopped_in_the_same_step_handles_the_message_fir
     got: list[Any] = []
     async with supervised() as supervisor:
         refs = await started(supervisor, 2, topics, restart="temporary")
-        topics.publish_nowait("topic", lambda member: got.append(member.ref))
+        topics.publish_nowait("topic", noting_refs(got))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(refs[0].stop)
         await wait_all_tasks_blocked()
@@ -292,7 +315,7 @@ async def test_an_actor_that_is_ended_in_the_same_step_does_not_handle_the_messa
     got: list[Any] = []
     async with supervised() as supervisor:
         refs = await started(supervisor, 2, topics, restart="temporary")
-        topics.publish_nowait("topic", lambda member: got.append(member.ref))
+        topics.publish_nowait("topic", noting_refs(got))
         getattr(refs[0], how)()
         await wait_all_tasks_blocked()
         assert got == [refs[1]]
@@ -343,7 +366,7 @@ async def test_other_tasks_run_between_the_handlers_of_a_large_audience(
     handled: list[int] = []
     async with supervised() as supervisor:
         await started(supervisor, 30, topics)
-        topics.publish_nowait("topic", lambda member: handled.append(1))
+        topics.publish_nowait("topic", noting(handled, 1))
         most = before = 0
         while len(handled) < 30:
             await trio.lowlevel.checkpoint()
@@ -377,7 +400,8 @@ def test_the_next_run_has_a_turn_of_its_own() -> None:
             refs = await started(supervisor, 2, topics)
             topics.publish_nowait("topic", "hello")
             await wait_all_tasks_blocked()
-            return (await refs[0].call(Member.my_tasks))[0]
+            tasks: list[Task] = await refs[0].call(Member.my_tasks)
+            return tasks[0]
 
     assert trio.run(main) is not trio.run(main)
 

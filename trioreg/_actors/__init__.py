@@ -46,7 +46,7 @@ from .post import post
 from .ref import ActorRef, ActorState, ActorStatistics, Address
 from .results import await_many, race
 from .round import ask_round
-from .shared_turn import SharedTurn, can_share, current_shared_turn, keep_own_turns
+from .shared_turn import can_share, current_shared_turn, keep_own_turns
 from .timer import Timer
 from .wait_graph import (
     EndsBelow,
@@ -95,7 +95,6 @@ __all__ = [
     "Reply",
     "RoomWait",
     "SharedStartWait",
-    "SharedTurn",
     "SleepingWait",
     "StartWait",
     "Timer",

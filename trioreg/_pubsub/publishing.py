@@ -12,7 +12,7 @@ from typing import TypeAlias
 import trio
 from trio.lowlevel import cancel_shielded_checkpoint
 
-from .._actors import IN_LINE, INFO, SharedTurn, current_shared_turn
+from .._actors import IN_LINE, INFO, Cell, current_shared_turn
 from .._registry import Entry
 from .._runtime import UNUSUAL, Owner, Place, require_room, run_user, sync_result
 from .subscription import Subscription
@@ -52,7 +52,7 @@ def tell_now(subscriptions: Sequence[Subscription], message: object) -> int:
 
 def tell_all(subscriptions: Sequence[Subscription], message: object) -> int:
     """Tell these, none of which lets the publisher wait, in one step. Returns how many the message reached."""
-    turn: SharedTurn | None = None
+    line_up: Callable[[Cell], None] | None = None
     if len(subscriptions) > 1:
         require_room()  # a message can't be taken back when the next one fails
         if not UNUSUAL and (turn := current_shared_turn()) is not None:
@@ -66,7 +66,7 @@ def tell_all(subscriptions: Sequence[Subscription], message: object) -> int:
             # `Intake.put`, written out.
             kind = subscription.kind
             reached += 1
-            if turn is not None and subscription.can_share:
+            if line_up is not None and subscription.can_share:
                 # `SharedTurn.line_up`, written out. (An actor with a bounded mailbox has its messages in a feed.)
                 task = cell.taker
                 if task is not None and task.custom_sleep_data is cell and cell.idle_scope is None:
