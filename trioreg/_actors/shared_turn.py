@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
+import trio
 from trio.lowlevel import (
     RunVar,
     cancel_shielded_checkpoint,
@@ -36,6 +37,8 @@ from .message import NO_KWARGS
 from .observed import COROUTINE
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from trio.lowlevel import Task
 
     from .cell import Cell
@@ -84,19 +87,41 @@ class SharedTurn:
     async def serve(self) -> None:
         """Serve the line until the end of the run."""
         self.task = task = current_task()
-        line = self.line
         try:
             while True:
-                for _ in range(min(PER_TURN, len(line))):
-                    handle(line.popleft())
-                if line:
+                try:
+                    sleep = self._serve_some()
+                except (MemoryError, RecursionError) as error:
+                    self._make_up_for(error)
+                    sleep = self._serve_some()  # it goes on where it has failed
+                if sleep is None:
                     await cancel_shielded_checkpoint()
                     continue
-                sleep = sleep_until_woken()
                 task.custom_sleep_data = self
-                await sleep
+                try:
+                    await sleep
+                except trio.Cancelled:
+                    # The run is almost over. Some may have lined up since Trio has woken this task for its end. They
+                    # are served first: Trio cancels the next sleep as well.
+                    if not self.line:
+                        raise
         finally:
             self.task = None
+
+    def _serve_some(self) -> Awaitable[None] | None:
+        """Serve the first in the line. Returns what the task sleeps with. None if more are left."""
+        line = self.line
+        for _ in range(min(PER_TURN, len(line))):
+            handle(line[0])
+            del line[0]  # only now: if something fails, it is tried again
+        return None if line else sleep_until_woken()
+
+    def _make_up_for(self, error: BaseException) -> None:
+        """To serve the first in the line has failed. If its message is gone, the actor crashes: it is not lost."""
+        cell = self.line[0] if self.line else None
+        if cell is not None and cell.runs_in == SHARED_TURN:
+            cell.runs_in = OWN_TURN
+            _crash(cell, error)
 
 
 def can_share(handler: object) -> bool:
@@ -105,54 +130,56 @@ def can_share(handler: object) -> bool:
 
 
 def handle(cell: Cell) -> None:
-    """Run the handler of an actor in line, or wake the actor's own task for it."""
+    """Run the handler of an actor in line, or wake the actor's own task for it.
+
+    It may fail, for want of memory. If the actor still has the message then, call it again. If `runs_in` is left at
+    `SHARED_TURN`, the message is gone.
+    """
     task = cell.taker
     if task is None or task.custom_sleep_data is not IN_LINE:
         return  # its own task has taken the message, or has ended
-    if cell.state >= ENDING:  # its own task finds that
-        try:
-            wake(task)
-        except (MemoryError, RecursionError):
-            wake(task)  # nothing has changed, so it can be tried again
+    if cell.state >= ENDING:
+        wake(task)  # its own task finds that
         return
     handler, args = cell.kind, cell.payload
     task.custom_sleep_data = cell
     cell.kind = cell.payload = None
-    if not cell.longest:
-        cell.update_peak()
     context, actor, result = cell.context, cell.actor, None
     assert context is not None
     cell.runs_in = SHARED_TURN
     try:
+        if not cell.longest:
+            cell.update_peak()
         try:
             if len(args) == 1:
                 result = context.run(handler.function, actor, args[0])
             else:
                 result = context.run(handler.function, actor, *args)
         except handler.declared as error:
-            log_declared(cell, handler, error)
+            context.run(log_declared, cell, handler, error)
         cell.handled += 1
         if result is not None and type(result) is COROUTINE:
             go_on(cell, cast("Any", result), handler, args, NO_KWARGS, None)
     except BaseException as error:
         if type(result) is COROUTINE:
             discard(cast("Any", result))
-        if not cell.is_of_this_end(error):
-            cell.life.crashed_in = (handler.name, args, NO_KWARGS)
-            _crash(cell, error)
-    finally:
-        cell.runs_in = OWN_TURN
+        cell.life.crashed_in = (handler.name, args, NO_KWARGS)
+        _crash(cell, error)
+    cell.runs_in = OWN_TURN
 
 
 def _crash(cell: Cell, error: BaseException) -> None:
-    try:
-        cell.fail(error)
-    except (MemoryError, RecursionError):
-        # Nobody else would end it.
-        if cell.life.errors:
-            cell.end(Exit("crashed", cell.life.errors[-1]))
-        else:
-            cell.fail(error)
+    """End an actor whose handler has failed. If it can't be done now, it is tried again: nobody else would end it."""
+    for is_last in (False, True):
+        try:
+            if cell.life.errors:
+                cell.end(Exit("crashed", cell.life.errors[-1]))
+            elif not cell.is_of_this_end(error):
+                cell.fail(error)
+            return
+        except (MemoryError, RecursionError):
+            if is_last:
+                raise
 
 
 _turn: RunVar[SharedTurn | None] = RunVar("trioreg shared turn")
