@@ -93,10 +93,11 @@ class Member(Actor):
             self.start_soon(self.work)
         return None
 
-    async def later(self, message: tuple[int, Effect]) -> object:
+    async def later(self, message: tuple[int, Effect]) -> None:
         self.note("later")
-        result = self.take(message)
-        return await result if isinstance(result, Coroutine) else None
+        result: Any = self.take(message)
+        if isinstance(result, Coroutine):
+            await result
 
     async def go_on(self, message: object) -> None:
         self.note(("goes on", message))

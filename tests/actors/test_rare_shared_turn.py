@@ -175,6 +175,7 @@ def test_a_message_that_is_published_while_the_run_ends_is_handled() -> None:
 async def test_a_log_filter_finds_the_actor_whose_declared_error_is_logged(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
+    got: list[Any] = []
     seen: list[object] = []
 
     def note(_: logging.LogRecord) -> bool:
@@ -184,7 +185,7 @@ async def test_a_log_filter_finds_the_actor_whose_declared_error_is_logged(
     topics: PubSub[str, Any] = PubSub("topics")
     logger = logging.getLogger("trioreg.actors")
     async with supervised() as supervisor:
-        refs = [await supervisor.start_child(Member, topics, [], "refuse") for _ in range(3)]
+        refs = [await supervisor.start_child(Member, topics, got, "refuse") for _ in range(3)]
         await wait_all_tasks_blocked()
         logger.addFilter(note)
         try:
@@ -200,9 +201,10 @@ async def test_a_shared_turn_keeps_no_actor_and_no_message_alive(autojump_clock:
     class Message:
         pass
 
+    got: list[Any] = []
     topics: PubSub[str, Any] = PubSub("topics")
     async with supervised() as supervisor:
-        refs = [await supervisor.start_child(Member, topics, [], "drop", restart="temporary") for _ in range(3)]
+        refs = [await supervisor.start_child(Member, topics, got, "drop", restart="temporary") for _ in range(3)]
         await wait_all_tasks_blocked()
         message = Message()
         kept: list[weakref.ref[Any]] = [
