@@ -83,7 +83,8 @@ def test_a_shared_turn_that_fails_loses_no_message_and_ends_at_most_one_actor(
                 topics.publish_nowait("a", 1)
                 await wait_all_tasks_blocked()
             for ref, each in zip(refs, got, strict=True):
-                is_faulty = fault.is_reached and ref is handled[place - 1]
+                # The actor's own code may have had no room: then the fault has not come out of `handle`.
+                is_faulty = ref is handled[place - 1]
                 if ref.exit is None:
                     assert each == [1]
                     assert method not in ("crash", "end")
@@ -91,8 +92,7 @@ def test_a_shared_turn_that_fails_loses_no_message_and_ends_at_most_one_actor(
                 elif ref.exit.error is None:
                     assert each == [1]
                     assert method == "end"
-                elif is_faulty:
-                    assert isinstance(ref.exit.error, ValueError | MemoryError | RecursionError)
+                elif is_faulty and isinstance(ref.exit.error, MemoryError | RecursionError):
                     assert each in ([], [1])
                 else:
                     assert each == [1]

@@ -46,6 +46,9 @@ class Member(Actor):
         if callable(message):
             message(self)
 
+    async def wait(self) -> None:
+        await trio.lowlevel.checkpoint()
+
     def all(self) -> list[Any]:
         return self.got
 
@@ -308,13 +311,45 @@ async def test_an_actor_that_is_stopped_in_the_same_step_handles_the_message_fir
         assert sorted(got, key=refs.index) == refs
 
 
+async def test_a_message_that_an_actor_sends_to_itself_while_it_ends_is_no_crash(
+    topics: PubSub[str, Any], autojump_clock: MockClock
+) -> None:
+    def end(member: Member) -> None:
+        member.ref.cancel()
+        member.ref.cast_nowait(Member.take, "too late")  # raises ActorExited
+
+    async with supervised() as supervisor:
+        refs = await started(supervisor, 2, topics, restart="temporary")
+        topics.publish_nowait("topic", end)
+        assert [(await ref.wait()).reason for ref in refs] == ["shutdown"] * 2
+
+
+@pytest.mark.parametrize("args", [(), (1,), (1, 2)])
+async def test_a_cast_to_all_has_any_number_of_arguments(args: tuple[int, ...], autojump_clock: MockClock) -> None:
+    names: Registry[str, None] = Registry("names", keys="duplicate")
+
+    class Many(Member):
+        def take_many(self, *args: int) -> None:
+            self.got.append(args)
+
+    async with supervised() as supervisor:
+        refs = await started(supervisor, 2, cls=Many)
+        for ref in refs:
+            names.register("members", owner=ref)
+        assert names.cast_all("members", Many.take_many, *args) == 2
+        assert [await ref.call(Many.all) for ref in refs] == [[args]] * 2
+
+
 @pytest.mark.parametrize("how", ["cancel", "kill"])
+@pytest.mark.parametrize("has_scope", [False, True])
 async def test_an_actor_that_is_ended_in_the_same_step_does_not_handle_the_message(
-    how: str, topics: PubSub[str, Any], autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+    how: str, has_scope: bool, topics: PubSub[str, Any], autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     got: list[Any] = []
     async with supervised() as supervisor:
         refs = await started(supervisor, 2, topics, restart="temporary")
+        if has_scope:  # from the first async handler on
+            await refs[0].call(Member.wait)
         topics.publish_nowait("topic", noting_refs(got))
         getattr(refs[0], how)()
         await wait_all_tasks_blocked()

@@ -169,17 +169,18 @@ def handle(cell: Cell) -> None:
 
 
 def _crash(cell: Cell, error: BaseException) -> None:
-    """End an actor whose handler has failed. If it can't be done now, it is tried again: nobody else would end it."""
-    for is_last in (False, True):
-        try:
-            if cell.life.errors:
-                cell.end(Exit("crashed", cell.life.errors[-1]))
-            elif not cell.is_of_this_end(error):
-                cell.fail(error)
-            return
-        except (MemoryError, RecursionError):
-            if is_last:
-                raise
+    """End an actor whose handler has failed. If that fails, it is tried again: nobody else would end the actor."""
+    try:
+        _end(cell, error)
+    except (MemoryError, RecursionError):
+        _end(cell, error)
+
+
+def _end(cell: Cell, error: BaseException) -> None:
+    if cell.life.errors:  # noted at the first try
+        cell.end(Exit("crashed", cell.life.errors[-1]))
+    elif not cell.is_of_this_end(error):
+        cell.fail(error)
 
 
 _turn: RunVar[SharedTurn | None] = RunVar("trioreg shared turn")
@@ -192,10 +193,7 @@ def current_shared_turn() -> SharedTurn | None:
     except LookupError:
         turn = SharedTurn()
         require_room()  # Trio can't undo the start of a task
-        try:
-            turn.task = spawn_system_task(turn.serve, name="trioreg shared turn")
-        except RuntimeError:
-            return None  # the run is almost over: it starts no task any more
+        turn.task = spawn_system_task(turn.serve, name="trioreg shared turn")
         _turn.set(turn)
     return None if turn is None or turn.task is None else turn
 
