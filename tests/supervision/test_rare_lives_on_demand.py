@@ -13,6 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trioreg import ActorExited, Reply, open_on_demand
 from trioreg._actors import post
 from trioreg._actors.passing_cell import PassingCell
+from trioreg._supervision.on_demand_room import Room
 
 
 class Later(Cart):
@@ -148,3 +149,26 @@ async def test_a_life_waits_for_the_one_before_it_until_that_has_ended(autojump_
         await trio.sleep(2)
         assert cell is cell_of(shop.refs["a"])
         assert not cell.waits
+
+
+async def test_the_shutdown_does_not_wait_for_a_life_whose_last_step_has_failed(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    failed: list[PassingCell] = []
+    move = Room.move
+
+    def fail_once(room: Room, cell: PassingCell, place: Any) -> None:
+        if place is None and not failed:
+            failed.append(cell)
+            raise MemoryError
+        move(room, cell, place)
+
+    shop = Shop()
+    carts = shop.carts()
+    with trio.fail_after(100), pytest.RaisesGroup(MemoryError):
+        async with open_on_demand(carts):
+            carts.via("a").cast_nowait(Cart.note_slowly, "work")
+            await wait_all_tasks_blocked()
+            monkeypatch.setattr(Room, "move", fail_once)
+    assert len(failed) == 1
+    assert shop.handled == {"a": ["work"]}
