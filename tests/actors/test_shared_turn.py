@@ -25,6 +25,7 @@ from trioreg import (
     raises,
 )
 from trioreg._actors import shared_turn as _shared_turn
+from trioreg._actors.cell import OWN_TURN
 
 MODE: ContextVar[str] = ContextVar("mode")
 
@@ -264,9 +265,12 @@ async def test_a_handler_that_returns_a_coroutine_goes_on_in_the_task_of_its_act
         assert await refs[0].call(Late.my_tasks) == [own_task(refs[0])]
 
 
+@pytest.mark.parametrize("way", ["publish_nowait", "cast_all"])
 async def test_an_actor_that_waits_with_a_timeout_takes_it_in_its_own_turn(
-    topics: PubSub[str, Any], autojump_clock: MockClock
+    way: str, topics: PubSub[str, Any], autojump_clock: MockClock
 ) -> None:
+    names: Registry[str, None] = Registry("names", keys="duplicate")
+
     class Sleepy(Member):
         idle_timeout = 5
 
@@ -275,13 +279,56 @@ async def test_an_actor_that_waits_with_a_timeout_takes_it_in_its_own_turn(
 
     async with supervised() as supervisor:
         refs = await started(supervisor, 2, topics, cls=Sleepy)
+        for ref in refs:
+            names.register("members", owner=ref)
         await trio.sleep(3)
-        topics.publish_nowait("topic", "hello")
+        if way == "cast_all":
+            names.cast_all("members", Sleepy.take, "hello")
+        else:
+            topics.publish_nowait("topic", "hello")
         await trio.sleep(3)
         assert [cell_of(ref).actor.got for ref in refs] == [["hello"]] * 2
         await trio.sleep(3)
         assert [cell_of(ref).actor.got for ref in refs] == [["hello", "idle"]] * 2
         assert [cell_of(ref).actor.tasks for ref in refs] == [[own_task(ref)] for ref in refs]
+
+
+async def test_a_sender_that_waits_for_room_has_it_when_the_message_is_handled(autojump_clock: MockClock) -> None:
+    names: Registry[str, None] = Registry("names", keys="duplicate")
+
+    class Small(Member):
+        mailbox_size = 1
+
+    async with supervised() as supervisor:
+        refs = await started(supervisor, 2, cls=Small)
+        for ref in refs:
+            names.register("members", owner=ref)
+        names.cast_all("members", Small.take, "hello")
+        async with trio.open_nursery() as nursery:
+            for ref in refs:
+                nursery.start_soon(ref.cast, Small.take, "next")
+        assert [await ref.call(Small.all) for ref in refs] == [["hello", "next"]] * 2
+
+
+async def test_an_idle_actor_is_as_before_when_it_has_handled_the_message(
+    topics: PubSub[str, Any], autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        refs = await started(supervisor, 2, topics)
+        topics.publish_nowait("topic", "hello")
+        await wait_all_tasks_blocked()
+        assert [(cell_of(ref).runs_in, cell_of(ref).is_idle) for ref in refs] == [(OWN_TURN, True)] * 2
+
+
+async def test_an_actor_in_line_ends_as_soon_as_any_other(topics: PubSub[str, Any], autojump_clock: MockClock) -> None:
+    async with supervised() as supervisor:
+        refs = await started(supervisor, 10, topics, restart="temporary")
+        for ref in refs:
+            topics.publish_nowait("topic", "hello")
+            ref.cancel()
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()  # by now each task that could run after the first step has done so
+            assert not ref.is_alive
 
 
 async def test_actors_that_are_cancelled_in_the_same_step_still_handle_what_has_come(

@@ -20,7 +20,7 @@ from hypothesis.errors import UnsatisfiedAssumption
 from trio.lowlevel import checkpoint
 from trio.testing import wait_all_tasks_blocked
 
-from trioreg import Actor, Registry, open_dynamic_supervisor
+from trioreg import Actor, PubSub, Registry, open_dynamic_supervisor
 from trioreg.testing import Explored, ScheduleFailed, Stuck, explore, replay
 
 Scenario = Callable[[], Awaitable[object]]
@@ -61,6 +61,29 @@ def two_buyers(pause: int) -> Scenario:
     return scenario
 
 
+class Listener(Actor):
+    def __init__(self, topics: PubSub[str, list[int]], number: int) -> None:
+        self.number = number
+        topics.join("topic", Listener.take)
+
+    def take(self, order: list[int]) -> None:
+        order.append(self.number)
+
+
+async def subscribers_in_order() -> None:
+    """It relies on the order in which the subscribers of a topic handle one message."""
+    topics: PubSub[str, list[int]] = PubSub("topics")
+    order: list[int] = []
+    async with open_dynamic_supervisor() as supervisor:
+        for number in range(2):
+            await supervisor.start_child(Listener, topics, number)
+        await wait_all_tasks_blocked()
+        topics.publish_nowait("topic", order)
+        await wait_all_tasks_blocked()
+        supervisor.stop()
+    assert order == [0, 1]
+
+
 def failure_of(scenario: Scenario, **options: Any) -> ScheduleFailed:
     with pytest.raises(ScheduleFailed) as caught:
         explore(scenario, **options)
@@ -68,6 +91,10 @@ def failure_of(scenario: Scenario, **options: Any) -> ScheduleFailed:
 
 
 # It finds
+
+
+def test_a_program_that_relies_on_the_order_of_subscribers_fails() -> None:
+    assert "[1, 0] == [0, 1]" in str(failure_of(subscribers_in_order))
 
 
 def test_a_bug_of_some_orders_is_found_and_the_error_shows_the_order_and_how_to_repeat_it() -> None:

@@ -12,7 +12,7 @@ import attrs
 import pytest
 import trio
 from support.supervisors import supervised, supervising
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import (
     Actor,
@@ -100,6 +100,17 @@ class TestTheStandIn:
             assert message.ref is ref
             assert str(message) == f"call send('bob', '1 tea'), from {shop!r}"
             assert repr(ref).startswith("<Recorder[Mailer] #")
+
+    async def test_a_message_to_several_stand_ins_is_no_call(self, autojump_clock: MockClock) -> None:
+        names: Registry[str, None] = Registry("names", keys="duplicate")
+        mailer = Recorder(Mailer)
+        async with supervised() as supervisor:
+            for _ in range(2):
+                names.register("mailers", owner=await supervisor.start_child(mailer.actor))
+            await wait_all_tasks_blocked()
+            assert names.cast_all("mailers", Mailer.send, "bob", "1 tea") == 2
+            await wait_all_tasks_blocked()
+            assert [(message.kind, message.sender) for message in mailer.messages] == [("cast", None)] * 2
 
     async def test_has_the_methods_of_the_class_and_checks_their_arguments(self) -> None:
         mailer = Recorder(Mailer)

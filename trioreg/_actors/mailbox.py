@@ -154,7 +154,6 @@ class Mailbox:
         if self.is_idle:
             self.put(kind, payload)
             return
-        self.leave_line()
         if self.kind is not None:
             (self.queue or self._make_queue()).extendleft((self.payload, self.kind))
         self.kind = kind
