@@ -193,9 +193,10 @@ def test_zoom_and_folds_stay_while_the_tree_changes(program: Observed, opens: Op
     page.locator("#canvas").get_by_role("link", name="Fold carts").click()
     page.get_by_role("button", name="Larger").click()
     happened = page.locator("ol.happened li.is-crash")
-    before = happened.count()
+    before = happened.first.get_attribute("id") or "" if happened.count() else ""
     program.tell("betray")
-    expect(happened).not_to_have_count(before)
+    expect(happened.first).to_be_visible()
+    expect(happened.first).not_to_have_id(before)  # not the count: the list is short, and an old crash may leave it
     expect(page.locator("#zoom-now")).to_have_text("125 %")
     width, natural = page.locator("#picture").evaluate("it => [it.width.baseVal.value, it.viewBox.baseVal.width]")
     assert width == pytest.approx(1.25 * natural, abs=0.1)
