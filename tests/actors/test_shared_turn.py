@@ -88,6 +88,14 @@ def noting_refs(found: list[Any]) -> Callable[[Member], None]:
     return note
 
 
+def members_of(refs: list[Any]) -> Registry[str, None]:
+    """A registry with all of these actors under the key "members"."""
+    names: Registry[str, None] = Registry("names", keys="duplicate")
+    for ref in refs:
+        names.register("members", owner=ref)
+    return names
+
+
 def cell_of(ref: ActorRef[Any]) -> Any:
     assert ref._cell is not None
     return ref._cell
@@ -112,11 +120,9 @@ async def test_one_task_runs_the_handlers_of_all_idle_actors(
 
 @pytest.mark.parametrize("way", ["publish_nowait", "publish", "cast_all"])
 async def test_every_way_to_send_to_many_uses_it(way: str, topics: PubSub[str, Any], autojump_clock: MockClock) -> None:
-    names: Registry[str, None] = Registry("names", keys="duplicate")
     async with supervised() as supervisor:
         refs = await started(supervisor, 3, topics)
-        for ref in refs:
-            names.register("members", owner=ref)
+        names = members_of(refs)
         if way == "publish":
             assert await topics.publish("topic", "hello") == 3
         elif way == "publish_nowait":
@@ -269,7 +275,6 @@ async def test_a_handler_that_returns_a_coroutine_goes_on_in_the_task_of_its_act
 async def test_an_actor_that_waits_with_a_timeout_takes_it_in_its_own_turn(
     way: str, topics: PubSub[str, Any], autojump_clock: MockClock
 ) -> None:
-    names: Registry[str, None] = Registry("names", keys="duplicate")
 
     class Sleepy(Member):
         idle_timeout = 5
@@ -279,8 +284,7 @@ async def test_an_actor_that_waits_with_a_timeout_takes_it_in_its_own_turn(
 
     async with supervised() as supervisor:
         refs = await started(supervisor, 2, topics, cls=Sleepy)
-        for ref in refs:
-            names.register("members", owner=ref)
+        names = members_of(refs)
         await trio.sleep(3)
         if way == "cast_all":
             names.cast_all("members", Sleepy.take, "hello")
@@ -294,15 +298,13 @@ async def test_an_actor_that_waits_with_a_timeout_takes_it_in_its_own_turn(
 
 
 async def test_a_call_that_waits_for_room_has_it_when_the_message_is_handled(autojump_clock: MockClock) -> None:
-    names: Registry[str, None] = Registry("names", keys="duplicate")
 
     class Small(Member):
         mailbox_size = 1
 
     async with supervised() as supervisor:
         refs = await started(supervisor, 2, cls=Small)
-        for ref in refs:
-            names.register("members", owner=ref)
+        names = members_of(refs)
         names.cast_all("members", Small.take, "hello")
         assert await refs[0].call(Small.all) == ["hello"]  # there is no room for this call yet
 
@@ -370,7 +372,6 @@ async def test_a_message_that_an_actor_sends_to_itself_while_it_ends_is_no_crash
 
 @pytest.mark.parametrize("args", [(), (1,), (1, 2)])
 async def test_a_cast_to_all_has_any_number_of_arguments(args: tuple[int, ...], autojump_clock: MockClock) -> None:
-    names: Registry[str, None] = Registry("names", keys="duplicate")
 
     class Many(Member):
         def take_many(self, *args: int) -> None:
@@ -378,8 +379,7 @@ async def test_a_cast_to_all_has_any_number_of_arguments(args: tuple[int, ...], 
 
     async with supervised() as supervisor:
         refs = await started(supervisor, 2, cls=Many)
-        for ref in refs:
-            names.register("members", owner=ref)
+        names = members_of(refs)
         assert names.cast_all("members", Many.take_many, *args) == 2
         assert [await ref.call(Many.all) for ref in refs] == [[args]] * 2
 

@@ -37,7 +37,7 @@ async def test_a_topic_that_is_not_hashable_is_refused_at_once(ticks: PubSub[Any
 async def test_the_ways_to_more_topics_than_are_kept_are_found_anew(
     ticks: PubSub[Any, Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    monkeypatch.setattr(core, "DIRECT_KEPT", 2)
+    monkeypatch.setattr(core, "TOPICS_KEPT", 2)
     async with supervised() as supervisor:
         reader = await supervisor.start_child(Reader)
         for topic in range(5):
@@ -45,14 +45,14 @@ async def test_the_ways_to_more_topics_than_are_kept_are_found_anew(
         for message in range(3):
             for topic in range(5):
                 assert ticks.publish_nowait(topic, (topic, message)) == 1
-        assert len(ticks._direct) <= 2
+        assert len(ticks._kept) <= 2
         assert await reader.call(Reader.all) == [(topic, message) for message in range(3) for topic in range(5)]
 
 
 async def test_the_audiences_of_more_topics_than_are_kept_are_found_anew(
     ticks: PubSub[Any, Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    monkeypatch.setattr(core, "SEVERAL_KEPT", 2)
+    monkeypatch.setattr(core, "TOPICS_KEPT", 2)
     async with supervised() as supervisor:
         readers = [await supervisor.start_child(Reader) for _ in range(2)]
         for topic in range(5):
@@ -61,12 +61,12 @@ async def test_the_audiences_of_more_topics_than_are_kept_are_found_anew(
         for message in range(3):
             for topic in range(5):
                 assert ticks.publish_nowait(topic, (topic, message)) == 2
-        assert 1 <= len(ticks._several) <= 2
+        assert 1 <= len(ticks._kept) <= 2
         for reader in readers:
             assert await reader.call(Reader.all) == [(topic, message) for message in range(3) for topic in range(5)]
 
 
-@pytest.mark.parametrize(("count", "is_kept"), [(1, False), (2, True), (3, False)])
+@pytest.mark.parametrize(("count", "is_kept"), [(1, True), (2, True), (3, False)])
 async def test_a_large_audience_is_not_kept(
     ticks: PubSub[Any, Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, count: int, is_kept: bool
 ) -> None:
@@ -74,7 +74,7 @@ async def test_a_large_audience_is_not_kept(
     async with supervised() as supervisor:
         await readers_of(ticks, supervisor, count)
         assert ticks.publish_nowait("a", "hello") == count
-        assert ("a" in ticks._several) is is_kept
+        assert ("a" in ticks._kept) is is_kept
 
 
 async def test_an_audience_in_which_somebody_lets_publishers_wait_is_not_kept(
@@ -259,3 +259,14 @@ async def test_after_a_fork_the_child_has_no_patterns(ticks: PubSub[Any, Any], a
     async with ticks.subscribe(Wildcard("a.#")):
         assert ticks._wildcards.size == 1
         in_a_fork(check)
+
+
+async def test_the_audience_is_kept_anew_when_a_second_actor_has_joined(
+    ticks: PubSub[Any, Any], autojump_clock: MockClock
+) -> None:
+    async with supervised() as supervisor:
+        readers = [await supervisor.start_child(Reader) for _ in range(2)]
+        for message, reader in enumerate(readers):
+            ticks.join("a", Reader.take, owner=reader)
+            ticks.publish_nowait("a", message)
+            assert [each.cell for each in ticks._kept["a"][3]] == [each._cell for each in readers[: message + 1]]

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 STARTING, RUNNING, STOPPING, ENDING, ENDED = range(5)
 
 OWN_TURN, CALLERS_TURN, SHARED_TURN = range(3)
-"""Whose task runs an actor's code: the actor's own one, that of a caller (`answers.py`), or the one that serves many
+"""The task that runs an actor's code: the actor's own task, a caller's task (`answers.py`), or the run's task for many
 actors (`shared_turn.py`)."""
 
 REFUSED_PER_TURN = 200
@@ -224,7 +224,7 @@ class Cell(Mailbox):
         context: The context of that task, in which all its code runs.
         scope: Cancels what its own task does. None while there is nothing to cancel.
         idle_scope: Ends its wait for a message after ``idle_timeout``. None while it does not wait with a timeout.
-        runs_in: Whose task runs its code, if that runs now: `OWN_TURN` and so on.
+        runs_in: The task that runs its sync handler now: `CALLERS_TURN` or `SHARED_TURN`. Else `OWN_TURN`.
         call: The call that its own task is handling.
         deferred: The calls whose handler returned a `Reply` that is not answered yet; None if there was none yet.
         waits: Its open waits for other actors; None if there was none yet.

@@ -235,7 +235,7 @@ _HANDLER = runtime_handler("trioreg.testing.slow", _keep, 2, is_async=True)
 
 
 class _InOwnTurn(Handlers):
-    """The handlers of an actor, none of which runs in the turn of a caller."""
+    """The handlers of an actor that runs all of them in its own task."""
 
     __slots__ = ()
 

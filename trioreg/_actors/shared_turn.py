@@ -5,9 +5,9 @@ needs neither: its task stays parked, its mailbox is empty, and none of its code
 one task, and this task runs the handlers, each in the context of its actor.
 
 The message lies in `kind` and `payload`, as any message to an idle actor does. The actor's task stays parked, with
-`IN_LINE` in its ``custom_sleep_data``. So nobody takes the actor for idle, and what comes later waits behind this
-message. As soon as there is more for the task to do, such as a second message or the end of the actor, it is woken
-(`Mailbox.leave_line`). Then it takes the message itself, and the turn passes the actor by.
+`IN_LINE` in its ``custom_sleep_data``. So the actor does not count as idle, and later messages wait behind this one. A
+second message, or the end of the actor, wakes the actor's task (`Mailbox.leave_line`). Then this task takes both
+messages, and the shared turn passes the actor by.
 
 Must never happen: a message that overtakes an earlier one; two handlers of one actor at once; an actor in line to which
 no turn comes; an error of one handler that another actor sees.
@@ -62,7 +62,7 @@ class SharedTurn:
         self.task: Task | None = None
 
     def begin(self) -> None:
-        """Wake the task: somebody is about to line up. If this raises, nothing has changed."""
+        """Wake the task: call this before `line_up`. If it raises, nothing has changed."""
         task = self.task
         if task is not None and task.custom_sleep_data is self:
             wake(task)
@@ -169,7 +169,7 @@ def handle(cell: Cell) -> None:
 
 
 def _crash(cell: Cell, error: BaseException) -> None:
-    """End an actor whose handler has failed. If that fails, it is tried again: nobody else would end the actor."""
+    """End an actor whose handler has failed. If there is no memory for that, try once more: no other code would."""
     try:
         _end(cell, error)
     except (MemoryError, RecursionError):

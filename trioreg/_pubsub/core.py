@@ -21,14 +21,11 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound=Hashable)
 M = TypeVar("M")
 
-DIRECT_KEPT = 4096
-"""For how many topics with one receiver, an actor, a `PubSub` keeps who that is."""
+TOPICS_KEPT = 4096
+"""For how many topics a `PubSub` keeps the audience."""
 
-SEVERAL_KEPT = 256
-"""For how many topics with several receivers it keeps the list of them."""
-
-MOST_KEPT = 1000
-"""How many receivers such a list has at most."""
+MOST_KEPT = 256
+"""How many subscriptions such an audience has at most."""
 
 
 class PubSubCore(Identity, Generic[K, M]):
@@ -44,12 +41,11 @@ class PubSubCore(Identity, Generic[K, M]):
         self._names = self._registry._names
         self._names.purpose = "topics"
         self._names.when_forgotten = self._forget
-        # The hot path of a publication: topics with one subscription, an actor's. With each: `changes` of the only
-        # partition when that was so, the actor's cell, the kind of the message, and the subscription.
+        # The hot path of a publication: audiences without a subscription that lets publishers wait. With each topic:
+        # `changes` of the only partition at that time; the cell and the kind of the message if the audience is one
+        # actor, else None twice; and the subscriptions.
         self._partition = self._names.duplicate[0]
-        self._direct: dict[K | Wildcard, tuple[int, Cell, object, Subscription]] = {}
-        # The same for topics with several subscriptions: `changes`, and all of them. None lets a publisher wait.
-        self._several: dict[K | Wildcard, tuple[int, list[Subscription]]] = {}
+        self._kept: dict[K | Wildcard, tuple[int, Cell | None, object, list[Subscription]]] = {}
         self._wildcards = Trie()
         self._retained: Retained[K, M] = Retained()
 
@@ -63,27 +59,20 @@ class PubSubCore(Identity, Generic[K, M]):
 
     def _forget(self) -> None:
         self._wildcards = Trie()
-        self._forget_kept()
-
-    def _forget_kept(self) -> None:
-        """What is kept of audiences is out of date, and is to keep no owner that has ended."""
-        self._direct.clear()
-        self._several.clear()
+        self._kept.clear()
 
     def _keep(self, topic: K, changes: int, audience: list[Subscription]) -> None:
-        """A topic has this audience: if it is one actor, or small, the next publication finds it at once."""
-        if self._names.n != 1 or self._wildcards.size:
+        """A topic has this audience: if it is small, the next publication finds it at once."""
+        if not 0 < len(audience) <= MOST_KEPT or self._names.n != 1 or self._wildcards.size:
             return
-        if len(audience) == 1:
-            cell = audience[0].cell
-            if cell is not None:
-                if len(self._direct) >= DIRECT_KEPT:
-                    self._direct.clear()
-                self._direct[topic] = changes, cell, audience[0].kind, audience[0]
-        elif 1 < len(audience) <= MOST_KEPT and not any(each.waits for each in audience):
-            if len(self._several) >= SEVERAL_KEPT:
-                self._several.clear()
-            self._several[topic] = changes, audience
+        cell = kind = None
+        if len(audience) == 1 and audience[0].cell is not None:
+            cell, kind = audience[0].cell, audience[0].kind
+        elif any(each.waits for each in audience):
+            return
+        if len(self._kept) >= TOPICS_KEPT:
+            self._kept.clear()
+        self._kept[topic] = changes, cell, kind, audience
 
     def _insert(self, owner: Owner, topic: K | Wildcard, subscription: Subscription) -> int:
         """Put a subscription into the tables, or raise and change nothing. Returns the number of its entry."""
@@ -161,7 +150,7 @@ class _EndOfSubscriptions(Follower[K | Wildcard, Subscription]):
     def __call__(self, event: Event[K | Wildcard, Subscription]) -> None:
         if isinstance(event, Unregistered):
             event.value.end()
-            self._core._forget_kept()
+            self._core._kept.clear()  # it is out of date, and is to keep no owner that has ended
             if event.value.successor is not None:
                 return
             if isinstance(event.key, Wildcard) and event.key not in self._core._registry:

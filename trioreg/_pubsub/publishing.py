@@ -51,7 +51,7 @@ def tell_now(subscriptions: Sequence[Subscription], message: object) -> int:
 
 
 def tell_all(subscriptions: Sequence[Subscription], message: object) -> int:
-    """Tell these, none of which lets the publisher wait, in one step. Returns how many the message reached."""
+    """Tell subscriptions in one step, without a check for room. Returns how many the message reached."""
     line_up: Callable[[Cell], None] | None = None
     if len(subscriptions) > 1:
         require_room()  # a message can't be taken back when the next one fails

@@ -113,24 +113,25 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
                 sync function.
             RuntimeError: You are outside of the Trio run of the subscribers.
         """
-        # A plain message to one actor, written out: `_prepare`, `tell_now`, `Intake.put` and `Mailbox.put`.
-        direct = several = None
+        # A plain message to an audience that is kept. For one actor, `Intake.put` and `Mailbox.put` are written out.
+        kept = None
         is_plain = exclude is None and where is None and not retain and not UNUSUAL
         if is_plain:
             payload = (message,)  # first what may run the garbage collector, and a `__del__` that changes something
             try:
-                if topic in self._direct:
-                    direct = self._direct[topic]
-                elif topic in self._several:
-                    several = self._several[topic]
+                if topic in self._kept:
+                    kept = self._kept[topic]
             except Exception:
-                direct = several = None  # `_prepare` says what is wrong
-            if direct is not None:
-                changes, cell, kind, subscription = direct
-                if changes == self._partition.changes and get_ident() == cell.thread:
+                kept = None  # `_prepare` says what is wrong
+            if kept is not None and kept[0] == self._partition.changes:
+                _, cell, kind, subscriptions = kept
+                if cell is None:
+                    self._require_run()
+                    return tell_all(subscriptions, message)
+                if get_ident() == cell.thread:
                     task = cell.taker
                     if task is None or task.custom_sleep_data is not cell or not cell.is_open:
-                        return 1 if subscription.put(message) else 0
+                        return 1 if subscriptions[0].put(message) else 0
                     cell.kind = kind
                     cell.payload = message if kind is INFO else payload
                     # `wake`, written out.
@@ -145,9 +146,6 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
                         finish_waking(task)
                     return 1
         changes = self._partition.changes
-        if several is not None and several[0] == changes:
-            self._require_run()
-            return tell_all(several[1], message)
         audience, excluded = self._prepare(topic, exclude, where)
         run = self._names._run
         if COLLECTING and is_finalizing() and run is not None:

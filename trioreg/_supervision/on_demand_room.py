@@ -146,7 +146,7 @@ class Room:
     # Cycles of calls
 
     def blockers_of(self, cell: PassingCell) -> Iterable[Owner]:
-        """The lives of which one has to end to make room for ``cell``, if none of them can. Else none.
+        """The lives that take up the room that ``cell`` needs, if none of these lives can end. Else an empty result.
 
         One life that can end is enough. So this is no simple path in the wait-for graph.
         """
