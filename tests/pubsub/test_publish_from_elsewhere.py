@@ -71,17 +71,21 @@ async def test_a_message_that_is_dropped_and_publishes_takes_none_from_those_for
             assert lossy.dropped == 2
 
 
-async def test_another_thread_can_not_publish_to_an_audience_that_is_kept(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+async def test_another_thread_can_not_publish_to_an_audience_that_is_kept(count: int) -> None:
     ticks: PubSub[Any, Any] = PubSub("ticks")
 
     def elsewhere() -> None:
         with pytest.raises(RuntimeError, match=r"trio\.from_thread"):
             ticks.publish_nowait("a", 2)
 
-    async with ticks.subscribe("a") as first, ticks.subscribe("a") as second:
-        assert ticks.publish_nowait("a", 1) == 2
+    async with supervised() as supervisor:
+        refs = [await supervisor.start_child(Reader) for _ in range(count)]
+        for ref in refs:
+            ticks.join("a", Reader.take, owner=ref)
+        assert ticks.publish_nowait("a", 1) == count
         await trio.to_thread.run_sync(elsewhere)
-        assert messages(first) == messages(second) == [1]
+        assert [await ref.call(Reader.all) for ref in refs] == [[1]] * count
 
 
 async def test_another_thread_publishes_through_trio_from_thread(autojump_clock: MockClock) -> None:
