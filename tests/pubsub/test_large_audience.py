@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from itertools import pairwise
 from random import Random
 from typing import Any
+from weakref import ref
 
 import pytest
 import trio
@@ -13,7 +15,7 @@ from support.supervisors import supervised
 from support.topics import Reader, messages
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trioreg import ActorRef, Feed, PubSub
+from trioreg import ActorRef, Feed, PubSub, Wildcard
 
 
 @pytest.fixture
@@ -139,3 +141,72 @@ async def test_two_who_publish_to_a_large_audience_do_not_disturb_each_other(
             assert [message for message in got if message[0] == "x"] == [f"x{number}" for number in range(5)]
             assert [message for message in got if message[0] == "y"] == [f"y{number}" for number in range(5)]
         nursery.cancel_scope.cancel()
+
+
+async def test_the_topic_comes_before_the_patterns_and_each_in_the_order_of_the_tables(
+    ticks: PubSub[Any, Any], autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slices_of(monkeypatch, 1)
+    told: list[Feed[Any]] = []
+    put = Feed._put
+
+    def put_and_note(feed: Feed[Any], item: object) -> bool:
+        told.append(feed)
+        return put(feed, item)
+
+    monkeypatch.setattr(Feed, "_put", put_and_note)
+
+    async def stay(topic: Any, *, task_status: trio.TaskStatus[None]) -> None:
+        async with ticks.subscribe(topic):
+            task_status.started()
+            await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        for number in range(20):
+            await nursery.start(stay, Wildcard("a.*") if number % 3 else "a.b")
+        assert await ticks.publish("a.b", 1) == 20
+        assert told == [entry.value.feed for entry in ticks._audience("a.b")]
+        nursery.cancel_scope.cancel()
+
+
+async def test_one_who_subscribes_to_a_pattern_while_the_topic_is_told_does_not_get_the_message(
+    ticks: PubSub[Any, Any], autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slices_of(monkeypatch, 1)
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(ticks.subscribe("a.b"))
+        for _ in range(9):
+            await stack.enter_async_context(ticks.subscribe("a.b"))
+        before = await stack.enter_async_context(ticks.subscribe(Wildcard("a.*")))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ticks.publish, "a.b", 1)
+            while not first.statistics().buffered:
+                await trio.lowlevel.checkpoint()
+            late = await stack.enter_async_context(ticks.subscribe(Wildcard("a.*")))
+        assert messages(before) == [1]
+        assert messages(late) == []
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+async def test_one_who_leaves_before_it_is_told_is_freed_at_once(
+    partitions: int, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Value:
+        pass
+
+    ticks: PubSub[Any, Any] = PubSub("ticks", partitions=partitions)
+    slices_of(monkeypatch, 1)
+    async with supervised() as supervisor, AsyncExitStack() as stack:
+        feeds = [await stack.enter_async_context(ticks.subscribe("a")) for _ in range(12)]
+        last = await supervisor.start_child(Reader)
+        value = Value()
+        alive = ref(value)
+        ticks.join("a", Reader.take, value=value, owner=last)
+        del value
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ticks.publish, "a", 1)
+            while not feeds[0].statistics().buffered:
+                await trio.lowlevel.checkpoint()
+            ticks.leave("a", owner=last)
+            assert not feeds[-1].statistics().buffered
+            assert alive() is None

@@ -16,6 +16,7 @@ from support.topics import Reader, messages
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trioreg import ActorRef, Feed, PubSub, Wildcard
+from trioreg._pubsub.retained import Retained
 
 
 @pytest.fixture
@@ -273,6 +274,28 @@ async def test_one_who_subscribes_in_the_middle_of_a_publication_gets_it_once(
             assert ticks.publish_nowait("a", "now", where=join, retain=True) == 1
         await wait_all_tasks_blocked()
         assert messages(first) == await late.call(Reader.all) == ["now"]
+
+
+def anyone(_: object) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("where", [None, anyone])
+async def test_one_who_joins_in_the_step_that_retains_a_message_gets_it_once(
+    ticks: PubSub[Any, Any], where: Any, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep: Any = Retained[Any, Any].keep
+    async with supervised() as supervisor:
+        late = await supervisor.start_child(Reader)
+
+        def keep_and_join(*args: Any, **kwargs: Any) -> Any:
+            undo = keep(*args, **kwargs)
+            ticks.join("a", Reader.take, owner=late)  # as a finalizer may do
+            return undo
+
+        monkeypatch.setattr(Retained, "keep", keep_and_join)
+        assert await ticks.publish("a", "now", where=where, retain=True) == 0
+        assert await late.call(Reader.all) == ["now"]
 
 
 async def join_a_little_later(ticks: PubSub[Any, Any], topic: object, reader: ActorRef[Reader]) -> None:

@@ -24,6 +24,7 @@ from trioreg._actors.call import Call
 from trioreg._actors.cell import Cell
 from trioreg._actors.wait_graph import Wait
 from trioreg._pubsub import publishing as _publishing
+from trioreg._pubsub import pubsub as _pubsub
 from trioreg._pubsub import retained as _retained
 from trioreg._registry import query as _query
 from trioreg._registry.registry import WaitingVia
@@ -183,8 +184,9 @@ def assert_no_subscription_but_watchers(*pubsubs: PubSub[Any, Any]) -> None:
 
 
 def slices_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """Have `PubSub.publish` let other tasks run after each ``size`` subscriptions."""
+    """Have `PubSub.publish` let other tasks run after each ``size`` subscriptions, and read few at a time."""
     monkeypatch.setattr(_publishing, "SLICE", size)
+    monkeypatch.setattr(_pubsub, "PART", 2 * size + 1)
 
 
 def retained_at_a_time(monkeypatch: pytest.MonkeyPatch, messages: int) -> None:

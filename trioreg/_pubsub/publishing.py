@@ -1,12 +1,13 @@
 """Publishing: a message goes to an audience, the subscriptions that a topic has in one moment.
 
-A large audience is told in slices, and other tasks run in between. Meanwhile a subscription may end: it is not told
-then. One that begins is not in the audience.
+A large audience is told in slices, and other tasks run in between. A subscription that ends meanwhile is not told any
+more. A subscription that begins meanwhile is not in the audience.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import TypeAlias
 
 import trio
@@ -25,9 +26,12 @@ Where: TypeAlias = Callable[[object], object]
 SLICE = 200
 """How many subscriptions are told before other tasks run."""
 
+PART = 10_000
+"""How many entries of a large audience are read from the tables in one go."""
+
 
 def chosen(entries: Sequence[Entry[Subscription]], exclude: Owner | None, where: Where | None) -> list[Subscription]:
-    """The subscriptions in some entries that are to be told."""
+    """The subscriptions of these entries, without those that ``exclude`` and ``where`` leave out."""
     if exclude is None and where is None:
         return [subscription for _, subscription in entries]
     found = [
@@ -59,7 +63,7 @@ def tell_all(subscriptions: Sequence[Subscription], message: object) -> int:
             turn.begin()
             line_up = turn.line.append
     reached = 0
-    arguments = (message,)  # one for all: the garbage collector would have to go through as many as there are actors
+    arguments = (message,)  # one tuple for all: one for each actor would be more work for the garbage collector
     for subscription in subscriptions:
         cell = subscription.cell
         if cell is not None and cell.is_open and not UNUSUAL:
@@ -67,7 +71,7 @@ def tell_all(subscriptions: Sequence[Subscription], message: object) -> int:
             kind = subscription.kind
             reached += 1
             if line_up is not None and subscription.can_share:
-                # `SharedTurn.line_up`, written out. (An actor with a bounded mailbox has its messages in a feed.)
+                # `SharedTurn.line_up`, written out, without its check of the mailbox: a bounded one shares no turn.
                 task = cell.taker
                 if task is not None and task.custom_sleep_data is cell and cell.idle_scope is None:
                     line_up(cell)
@@ -82,7 +86,7 @@ def tell_all(subscriptions: Sequence[Subscription], message: object) -> int:
 
 
 async def choose(audience: Audience, exclude: Owner | None, where: Where) -> Audience:
-    """The entries of an audience that `where` chooses. It begins in the caller's turn."""
+    """The entries of an audience that `where` chooses. There is no checkpoint before the first slice."""
     found: Audience = []
     for begin in range(0, len(audience), SLICE):
         if begin:
@@ -95,22 +99,29 @@ async def choose(audience: Audience, exclude: Owner | None, where: Where) -> Aud
     return found
 
 
-async def tell(audience: Audience, message: object, exclude: Owner | None) -> int:
-    """Tell an audience, and wait for room where that is asked for. Returns how many the message reached.
+def slices_of(parts: Iterable[Audience]) -> Iterator[Audience]:
+    """Cut an audience that comes in parts into lists of `SLICE` entries."""
+    entries = chain.from_iterable(parts)
+    while part := list(islice(entries, SLICE)):
+        yield part
 
-    It begins in the caller's turn. Only the waiting for room can be cancelled: before it, all others are told. The
-    message is in the line of each subscription without room from the first moment on, so that one slow subscriber
-    does not keep it from another.
+
+async def tell(parts: Iterable[Audience], message: object, exclude: Owner | None) -> int:
+    """Tell an audience that comes in parts, and wait for room where that is asked for.
+
+    First each subscription with room gets the message. In each of the others, the message takes its place in the line
+    for room: so one slow subscriber does not keep it from another. Then this waits for room. Only that wait can be
+    cancelled. There is no checkpoint before the first slice. Returns how many subscriptions the message reached.
     """
     reached = 0
     in_line: list[tuple[Subscription, Place]] = []
     try:
-        for begin in range(0, len(audience), SLICE):
-            if begin:
+        for number, entries in enumerate(slices_of(parts)):
+            if number:
                 await cancel_shielded_checkpoint()
             require_room()
             at_once: list[Subscription] = []
-            for owner, subscription in audience[begin : begin + SLICE]:
+            for owner, subscription in entries:
                 if owner is exclude or not (subscription.is_open or subscription.lives_on()):
                     continue
                 if subscription.waits and not subscription.has_room():

@@ -6,7 +6,8 @@ file publishes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from itertools import chain
 from threading import get_ident
 from typing import Any, TypeVar, overload
 
@@ -27,7 +28,7 @@ from .._runtime import (
 )
 from .core import PubSubCore, require_topic
 from .presence import Presence
-from .publishing import Audience, Where, choose, chosen, tell, tell_all, tell_now
+from .publishing import PART, Audience, Where, choose, chosen, tell, tell_all, tell_now
 from .subscribing import Subscribing
 from .wildcard import Wildcard
 
@@ -146,7 +147,8 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
                         finish_waking(task)
                     return 1
         changes = self._partition.changes
-        audience, excluded = self._prepare(topic, exclude, where)
+        excluded = self._prepare(topic, exclude, where)
+        audience = self._audience(topic)
         run = self._names._run
         if COLLECTING and is_finalizing() and run is not None:
             do_later(run.token, self.publish_nowait, topic, message, exclude=exclude, where=where, retain=retain)
@@ -179,7 +181,7 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
         """Send a message to each subscriber of a topic, and wait for room with those that have ``overflow="wait"``.
 
         The audience is all subscribers at the first step. A large one is told in slices: a subscriber that leaves
-        meanwhile may miss the message, and a subscriber that joins does not get it. No subscriber gets it twice.
+        meanwhile may miss the message, and a subscriber that joins does not get it. No subscription gets it twice.
 
         It waits for room with all full subscribers at once, and each of them lets publishers in first come, first
         served. If you cancel it meanwhile, the subscribers that have had room have the message. A checkpoint; it costs
@@ -197,17 +199,21 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
         """
         self._check(topic, exclude, where)
         await checkpoint()
-        audience, excluded = self._prepare(topic, exclude, where)
+        excluded = self._prepare(topic, exclude, where)
+        # Before the message is retained: one that joins meanwhile, in a `__del__`, is greeted with it.
+        parts = self._parts(topic) if where is None else ()
+        audience = self._audience(topic) if where is not None else []
         undo = self._retained.keep(current_run(), topic, message, is_tried=where is not None) if retain else None
         try:
             if where is not None:
                 # First choose, then tell: if `where` raises, no subscriber is told.
                 audience = await choose(audience, excluded, where)
+                parts = (audience,)
         except BaseException:
             if undo is not None:
                 undo()
             raise
-        reached = await tell(audience, message, excluded)
+        reached = await tell(parts, message, excluded)
         run = self._names._run
         if run is not None and run.instruments is not None:
             run.instruments.tell("published", self.name, topic, message, reached)
@@ -222,15 +228,31 @@ class PubSub(Subscribing[K, M], Presence[K, M]):
         if where is not None:
             require_sync("where", where)
 
-    def _prepare(self, topic: K, exclude: Owner | None, where: Where | None) -> tuple[Audience, Owner | None]:
-        """The audience of a topic, and the owner that is left out. Raises unless this may be published here and now."""
+    def _prepare(self, topic: K, exclude: Owner | None, where: Where | None) -> Owner | None:
+        """Raise unless these arguments are right, and this may be published here and now.
+
+        Returns the owner that ``exclude`` leaves out.
+        """
         self._check(topic, exclude, where)
         self._require_run()
+        return None if exclude is None else exclude._canonical()
+
+    def _patterns_for(self, topic: K) -> Iterable[Wildcard]:
+        """The patterns that match a topic."""
+        return self._wildcards.find(topic) if len(self._wildcards) and isinstance(topic, str) else ()
+
+    def _audience(self, topic: K) -> Audience:
+        """All subscriptions of a topic, as entries."""
         audience = self._registry.lookup(topic)
-        if len(self._wildcards) and isinstance(topic, str):
-            for wildcard in self._wildcards.find(topic):
-                audience += self._registry.lookup(wildcard)
-        return audience, None if exclude is None else exclude._canonical()
+        for wildcard in self._patterns_for(topic):
+            audience += self._registry.lookup(wildcard)
+        return audience
+
+    def _parts(self, topic: K) -> Iterable[Audience]:
+        """The same in lists, for `tell`. A large audience is read while it is told."""
+        parts = self._names.walk(topic, PART)
+        patterns = self._patterns_for(topic)
+        return chain(parts, *[self._names.walk(pattern, PART) for pattern in patterns]) if patterns else parts
 
     # Retained messages
 

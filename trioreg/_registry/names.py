@@ -7,9 +7,9 @@ queue (`acquire_queue.py`), and the notifier delivers the events (`notifier.py`)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from contextlib import suppress
-from itertools import count
+from itertools import chain, count
 from typing import Any, TypeVar
 
 from .._runtime import (
@@ -31,6 +31,7 @@ from .events import Event, Registered, Unregistered
 from .notifier import Notifier
 from .tables import numbers_in
 from .totals import require_summand
+from .walk import walk
 
 logger = SafeLogger("trioreg.registry")
 
@@ -59,6 +60,22 @@ class Names(BoundTables[K, V]):
         # Each number is looked up once: another thread's run may remove its entry at any time.
         found = [(number, group.get(number)) for number in numbers_in(token, at_most)]
         return [(number, entry) for number, entry in found if entry is not None]
+
+    def walk(self, key: K, at_most: int) -> Iterable[list[Entry[V]]]:
+        """The entries that a duplicate key has now, in lists of ``at_most`` or fewer.
+
+        If they are more than one list, an entry that goes before its list is made may be left out.
+        """
+        if self.n == 1 and len(self.duplicate[0].table.get(key, ())) <= at_most:
+            return (self.duplicate[0].entries(key),)
+        before = next(entry_numbers)
+        walks: list[Iterator[list[Entry[V]]]] = []
+        for number in self.partitions_with(key):
+            partition = self.duplicate[number]
+            group = partition.table.get(key)
+            if group is not None:
+                walks.append(walk(partition, group, before, at_most))
+        return chain.from_iterable(walks)
 
     # Changes: in the thread of the run, in one step
 
@@ -368,6 +385,7 @@ class Names(BoundTables[K, V]):
             except BaseException:
                 for number, entry in zip(numbers, entries, strict=True):
                     partition.add(key, number, entry)
+                partition.sort(key)
                 raise
         return size
 

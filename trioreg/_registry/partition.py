@@ -94,6 +94,11 @@ class DuplicatePartition(Generic[K, V]):
             self.table.popitem()
         self.count -= 1
 
+    def sort(self, key: K) -> None:
+        """Bring the entries of a key into the order of their numbers again."""
+        self.changes += 1
+        self.table[key] = dict(sorted(self.table[key].items()))
+
     def remove(self, key: K, numbers: list[int]) -> list[Entry[V]]:
         """Remove entries of a key: all of them, or none if the key's own `__eq__` raises."""
         group = self.table[key]
