@@ -39,6 +39,20 @@ async def a_receiver_that_waits(ticks: Ticks) -> None:
         await ticks.publish("a", 1)
 
 
+async def a_loop_that_waits(ticks: Ticks) -> None:
+    async def loop() -> None:
+        async for _ in feed:
+            pass
+
+    async with ticks.subscribe("a") as feed, trio.open_nursery() as nursery:
+        nursery.start_soon(loop)
+        for number in range(2):
+            await wait_all_tasks_blocked()
+            await ticks.publish("a", number)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+
 async def a_presence(ticks: Ticks) -> None:
     with ticks.watch("a", initial=True) as events:
         async with ticks.subscribe("a"):
@@ -70,10 +84,11 @@ FILES = (
     "wildcard.py",
     "intake.py",
     "feed.py",
+    "receiver.py",
 )
 
 
-BLOCKS = [a_feed, a_publisher_that_waits, a_receiver_that_waits, a_presence, an_actor]
+BLOCKS = [a_feed, a_publisher_that_waits, a_receiver_that_waits, a_loop_that_waits, a_presence, an_actor]
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -96,3 +111,29 @@ def test_after_ctrl_c_in_a_run_the_next_run_can_use_it() -> None:
 
     for _ in interrupted_at_each_line(main, *FILES):
         trio.run(main)
+
+
+def test_ctrl_c_at_any_line_of_a_loop_loses_no_item() -> None:
+    ticks: Ticks = PubSub("ticks")
+
+    async def main() -> None:
+        got: list[int] = []
+
+        async def publish() -> None:
+            await wait_all_tasks_blocked()
+            ticks.publish_nowait("a", 1)
+
+        async with trio.open_nursery() as nursery, ticks.subscribe("a") as feed:
+            nursery.start_soon(publish)
+            try:
+                async for item in feed:
+                    got.append(item)
+                    break
+            except KeyboardInterrupt:
+                await wait_all_tasks_blocked()
+                await wait_all_tasks_blocked()
+                assert got or feed.receive_nowait() == 1
+                raise
+
+    for place, errors in interrupted_at_each_line(main, "receiver.py"):
+        assert errors <= {KeyboardInterrupt}, place

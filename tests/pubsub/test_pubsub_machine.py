@@ -417,12 +417,12 @@ class PubSubMachine(RuleBasedStateMachine):
     # Receive
 
     @has(feed=True)
-    @rule(number=some, count=counts)
-    def receive(self, number: int, count: int) -> None:
+    @rule(number=some, count=counts, how=st.sampled_from(["receive", "a loop", "loops over one iterator"]))
+    def receive(self, number: int, count: int, how: str) -> None:
         for _ in range(count):
-            self.receive_one(number)
+            self.receive_one(number, how)
 
-    def receive_one(self, number: int) -> None:
+    def receive_one(self, number: int, how: str) -> None:
         sub = self.pick(number, feed=True)
         assert sub is not None
         receiving = Receiving()
@@ -430,7 +430,13 @@ class PubSubMachine(RuleBasedStateMachine):
         async def receive() -> None:
             with receiving.scope:
                 try:
-                    receiving.got = await sub.feed.receive()
+                    if how == "receive":
+                        receiving.got = await sub.feed.receive()
+                        return
+                    async for item in sub.feed if how == "a loop" else sub.iterator():
+                        receiving.got = item
+                        return
+                    receiving.got = "end"
                 except Overflow as overflow:
                     receiving.got = (GAP, overflow.count)
                 except trio.EndOfChannel:

@@ -16,7 +16,6 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import trioreg
 from trioreg import Actor, Instrument, PubSub, Registry, current_owner
 from trioreg._runtime import UNUSUAL, current_run, finalizers, frames, instruments, sleeping, trio_run, turnstile
-from trioreg._runtime import feed as feed_module
 from trioreg._runtime.attributes import Kept
 from trioreg._runtime.log import SafeLogger
 from trioreg._runtime.sleeping import WOKEN, finish_waking, sleep_until_woken, wake
@@ -220,34 +219,6 @@ async def test_an_item_whose_receiver_fails_is_received_before_later_items(autoj
         ticks.publish_nowait("a", 8)
         feed._put_back(7)  # as if a task had got it and failed
         assert await feed.receive_some() == [7, 8]
-
-
-async def test_a_receiver_that_fails_when_it_goes_on_loses_no_item(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
-    ticks: PubSub[str, int] = PubSub("ticks")
-    failed: list[MemoryError] = []
-
-    async def sleep_and_fail() -> None:
-        await sleep_until_woken()
-        raise MemoryError
-
-    async with ticks.subscribe("a") as feed, trio.open_nursery() as nursery:
-
-        async def receive() -> None:
-            try:
-                await feed.receive()
-            except MemoryError as error:
-                failed.append(error)
-
-        monkeypatch.setattr(feed_module, "sleep_until_woken", sleep_and_fail)
-        nursery.start_soon(receive)
-        await wait_all_tasks_blocked()
-        monkeypatch.undo()
-        ticks.publish_nowait("a", 7)
-        await wait_all_tasks_blocked()
-        assert failed
-        assert feed.receive_nowait() == 7
 
 
 async def test_a_feed_whose_sender_fails_to_forget_it_is_closed_all_the_same(

@@ -70,6 +70,13 @@ class Subscribed:
     receivers: list[Receiving] = attrs.field(factory=list[Any])
     handled: list[int] = attrs.field(factory=list[Any])
     got: list[int] = attrs.field(factory=list[Any])
+    iterated: Any = None
+
+    def iterator(self) -> Any:
+        """An iterator over the feed, always the same one."""
+        if self.iterated is None:
+            self.iterated = aiter(self.feed)
+        return self.iterated
 
     @property
     def buffered(self) -> int:

@@ -12,7 +12,7 @@ Must never happen: an item in the buffer while a task waits to receive; a sender
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from operator import length_hint
 from threading import get_ident
 from types import CoroutineType
@@ -20,13 +20,14 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 import attrs
 import trio
-from trio.lowlevel import Task, checkpoint, current_task, enable_ki_protection
+from trio.lowlevel import checkpoint, enable_ki_protection
 
 from .amounts import require_count
 from .errors import Overflow
 from .identity import Identity
 from .line import Line
-from .sleeping import sleep_until_woken, wake
+from .receiver import NOTHING, Receiver
+from .sleeping import wake
 from .waking import wake_in_slices
 
 T_co = TypeVar("T_co", covariant=True)
@@ -37,8 +38,6 @@ OnOverflow: TypeAlias = Literal["error", "drop_oldest", "drop_newest"]
 
 _OPEN, _ENDED, _CLOSED = range(3)
 
-_NOTHING: Any = object()
-
 
 class _Gap:
     """The place of items that were lost, in the order of those that were not."""
@@ -47,21 +46,6 @@ class _Gap:
 
     def __init__(self) -> None:
         self.lost = 0
-
-
-class _Receiver:
-    """A task that waits to receive an item. While it sleeps, it has this in its ``custom_sleep_data``.
-
-    Attributes:
-        task: The task.
-        item: The item that it got, or `_NOTHING`.
-    """
-
-    __slots__ = ("item", "task")
-
-    def __init__(self, task: Task) -> None:
-        self.task = task
-        self.item: Any = _NOTHING
 
 
 @attrs.frozen
@@ -120,8 +104,8 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         self._limit = limit
         self._overflow = overflow
         self._dropped = 0
-        self._receiver: _Receiver | None = None
-        self._receivers: OrderedDict[_Receiver, None] | None = None
+        self._receiver: Receiver[Any] | None = None
+        self._receivers: OrderedDict[Receiver[Any], None] | None = None
         self._senders = None
         self._state = _OPEN
         self._thread = get_ident()
@@ -155,6 +139,11 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             RuntimeError: You are in another thread than the feed's Trio run.
         """
         return await self._next(trio.EndOfChannel)
+
+    def __aiter__(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+    ) -> AsyncIterator[T_co]:  # Trio says that it is the channel itself; a loop needs only an iterator
+        return Receiver(self, StopAsyncIteration)
 
     def __anext__(self) -> CoroutineType[Any, Any, T_co]:
         return self._next(StopAsyncIteration)  # type: ignore[return-value]  # mypy: not what a coroutine really is
@@ -263,12 +252,15 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         if get_ident() != self._thread:
             raise RuntimeError("this Feed lives in the Trio run of another thread: use trio.from_thread to get there")
 
-    def _is_ready(self) -> bool:
-        """Whether `receive` need not wait."""
-        return bool(self._state != _OPEN or self._senders or self._has_item())
+    def _has_to_wait(self) -> bool:
+        """Whether `receive` has to wait: there is no item, and more may come."""
+        return not (self._buffer or self._state != _OPEN or self._senders or self._first is not None)
 
     def _has_item(self) -> bool:
-        """Whether there is an item, or the place of a lost one. Sure only if what came first was a list."""
+        """Whether there is an item, or the place of a lost one.
+
+        Only a list for `_begin_with` makes it sure. With another iterable it may be True when nothing is left.
+        """
         return bool(self._buffer or self._first is not None)
 
     @enable_ki_protection
@@ -277,7 +269,7 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         if get_ident() != self._thread:
             self._require_thread()
         was_closed = self._state == _CLOSED
-        while self._is_ready():
+        while not self._has_to_wait():
             await checkpoint()
             try:
                 return self.receive_nowait()
@@ -289,52 +281,48 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
                 raise at_end from None
             except trio.EndOfChannel:
                 raise at_end from None
-        task = current_task()
-        waiting = _Receiver(task)
-        sleep = sleep_until_woken()
+        receiver: Receiver[T_co] = Receiver(self, at_end)
+        try:
+            return await receiver
+        except BaseException:
+            receiver.give_up()  # again: without memory, `Receiver.send` has not even begun
+            raise
+
+    def _line_up(self, receiver: Receiver[Any]) -> None:
+        """Add a task that waits to receive, behind the others."""
         if self._receiver is None:
-            self._receiver = waiting
+            self._receiver = receiver
         else:
             if self._receivers is None:
                 self._receivers = OrderedDict()
-            self._receivers[waiting] = None
-        task.custom_sleep_data = waiting
-        try:
-            await sleep
-        except BaseException:
-            self._forget_receiver(waiting)
-            if waiting.item is not _NOTHING and self._state != _CLOSED:
-                self._put_back(waiting.item)
-            raise
-        item: T_co = waiting.item  # no call from here on: the item would be lost if it failed
-        if item is _NOTHING:
-            raise at_end
-        return item
+            self._receivers[receiver] = None
 
     def _put_back(self, item: object) -> None:
-        """The task that got this item has failed before it took it. It is the next item again."""
+        """This is the next item again: the task that was to get it has failed before it took it."""
+        if self._state == _CLOSED:
+            return
         receiver = self._first_receiver()
         if receiver is not None:
             receiver.item = item
-            self._forget_receiver(receiver)
+            self._leave_line(receiver)
             wake(receiver.task)
         elif self._buffer is None:
             self._buffer = deque((cast("T_co", item),))
         else:
             self._buffer.appendleft(cast("T_co", item))
 
-    def _forget_receiver(self, waiting: _Receiver) -> None:
+    def _leave_line(self, receiver: Receiver[Any]) -> None:
         """Take out a task that waits to receive, if it is there."""
         others = self._receivers
-        if self._receiver is waiting:
+        if self._receiver is receiver:
             self._receiver = others.popitem(last=False)[0] if others else None
         elif others is not None:
-            others.pop(waiting, None)
+            others.pop(receiver, None)
 
-    def _first_receiver(self) -> _Receiver | None:
+    def _first_receiver(self) -> Receiver[Any] | None:
         """The first task that waits to receive. One that is being cancelled does not wait any more."""
         while (receiver := self._receiver) is not None and receiver.task.custom_sleep_data is not receiver:
-            self._forget_receiver(receiver)
+            self._leave_line(receiver)
         return receiver
 
     def _wake_all(self) -> None:
@@ -384,7 +372,7 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             try:
                 wake(receiver.task)
             except BaseException:
-                receiver.item = _NOTHING
+                receiver.item = NOTHING
                 raise
             self._receiver = None
             if self._receivers:
@@ -395,7 +383,7 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
         buffer = self._buffer
         if buffer is None:
             buffer = self._buffer = deque()
-        oldest = _NOTHING
+        oldest = NOTHING
         # With "wait", the sender has looked for room. If there is none any more, a `__del__` or an instrument has just
         # sent something, too: better one too many than one that is lost.
         if len(buffer) - self._gaps >= self._limit and self._overflow != "wait":
@@ -412,7 +400,7 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             oldest = buffer.popleft()
         self._gap = None
         buffer.append(cast("T_co", item))
-        if oldest is not _NOTHING:
+        if oldest is not NOTHING:
             self._lost(oldest)
         del oldest  # only now: its `__del__` may use this feed
         return True

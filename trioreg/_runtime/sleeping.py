@@ -100,11 +100,12 @@ def _message_of_a_sleeper() -> object:
         sleeper.close()
 
 
-_MESSAGE = _message_of_a_sleeper()
+MESSAGE = _message_of_a_sleeper()
+"""A task that yields this to Trio's scheduler sleeps until it is woken or cancelled. Then it is sent an outcome."""
 
 
 # Makes the message of one sleeper, for `sleep_with`.
-_new_message = cast("Callable[[Callable[[RaiseCancelT], Abort]], object]", type(_MESSAGE))
+_new_message = cast("Callable[[Callable[[RaiseCancelT], Abort]], object]", type(MESSAGE))
 
 
 @coroutine
@@ -113,7 +114,7 @@ def sleep_until_woken() -> Generator[object, Outcome[object], None]:
 
     The caller sets ``custom_sleep_data`` of its task first. Code that finds it set may wake the task, once.
     """
-    (yield _MESSAGE).unwrap()
+    (yield MESSAGE).unwrap()
 
 
 @coroutine
