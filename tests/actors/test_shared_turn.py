@@ -1,4 +1,4 @@
-"""A message to many idle actors: one task runs their sync handlers. Beside that, nothing is different."""
+"""A message to many idle actors: one task runs their sync handlers. All else is as if each actor's own task did."""
 
 from __future__ import annotations
 
@@ -119,7 +119,9 @@ async def test_one_task_runs_the_handlers_of_all_idle_actors(
 
 
 @pytest.mark.parametrize("way", ["publish_nowait", "publish", "cast_all"])
-async def test_every_way_to_send_to_many_uses_it(way: str, topics: PubSub[str, Any], autojump_clock: MockClock) -> None:
+async def test_each_way_to_send_to_many_actors_uses_the_shared_turn(
+    way: str, topics: PubSub[str, Any], autojump_clock: MockClock
+) -> None:
     async with supervised() as supervisor:
         refs = await started(supervisor, 3, topics)
         names = members_of(refs)

@@ -308,7 +308,7 @@ class Mailbox:
             self.leave_line()
 
     def leave_line(self) -> None:
-        """Wake a taker that is in line for a shared turn: there is more for it to do than one message."""
+        """Wake a taker that is in line for a shared turn: the actor has more to do now than one message."""
         task = self.taker
         if task is not None and task.custom_sleep_data is IN_LINE:
             wake(task)

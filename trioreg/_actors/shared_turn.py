@@ -1,16 +1,16 @@
-"""A shared turn: one task runs the sync handlers of many idle actors to which one message has been sent.
+"""A shared turn: one message goes to many idle actors, and one task runs the sync handlers of all of them.
 
-To wake a task and to run it costs more than most handlers. As with a call (`answers.py`), an idle actor's sync handler
-needs neither: its task stays parked, its mailbox is empty, and none of its code runs. So a message to many actors wakes
-one task, and this task runs the handlers, each in the context of its actor.
+To wake a task and to run it costs more than most handlers. A sync handler of an idle actor need not run in the actor's
+own task: that task is parked, the mailbox is empty, and none of the actor's code runs. (A call makes use of that, too,
+in `answers.py`.) So a message to many actors wakes one task. It runs each handler in the context of its actor.
 
-The message lies in `kind` and `payload`, as any message to an idle actor does. The actor's task stays parked, with
-`IN_LINE` in its ``custom_sleep_data``. So the actor does not count as idle, and later messages wait behind this one. A
-second message, or the end of the actor, wakes the actor's task (`Mailbox.leave_line`). Then this task takes both
-messages, and the shared turn passes the actor by.
+Until then, the message lies in the actor's `kind` and `payload`, as any message to an idle actor does. The actor's task
+stays parked, with `IN_LINE` in its ``custom_sleep_data``. So the actor does not count as idle, and later messages wait
+behind this one. If a second message comes, or the actor is to end, the actor's own task is woken
+(`Mailbox.leave_line`). Then the actor's own task takes all messages, and the shared turn passes the actor by.
 
-Must never happen: a message that overtakes an earlier one; two handlers of one actor at once; an actor in line to which
-no turn comes; an error of one handler that another actor sees.
+Must never happen: a message that overtakes an earlier one; two handlers of one actor at once; an actor that stays in
+line for ever; an error of one handler that another actor sees.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ class SharedTurn:
     """The line of one Trio run, and the task that serves it.
 
     Attributes:
-        line: The actors whose messages are to be handled, in order. One may be in it twice, or not be waiting any more.
-        task: The task; None if it has ended, with the run's main task.
+        line: The actors whose messages are to be handled, in order. An actor may be in it twice. Its own task may have
+            taken the message already.
+        task: The task; None after its end. It ends when the run's main task has ended.
     """
 
     __slots__ = ("line", "task")
@@ -68,13 +69,13 @@ class SharedTurn:
             wake(task)
 
     def line_up(self, cell: Cell, handler: object, args: tuple[object, ...]) -> bool:
-        """Have an actor handle a message in this turn, if it can. Call `begin` before. If this raises, nothing is sent.
+        """Have an actor handle a message in this turn. Returns False, and does nothing, if the actor can't.
 
-        The handler must be one that `can_share`.
+        Call `begin` before. The handler must be one that `can_share`. If this raises, nothing is sent.
         """
         task = cell.taker
-        # A timeout may wake an actor that waits with one, which would then find no message. Others may wait for room in
-        # a bounded mailbox.
+        # Not an actor with an idle timeout: that could wake its task, which would then find no message. Not one with a
+        # bounded mailbox: senders may wait for room there.
         if task is None or task.custom_sleep_data is not cell or cell.idle_scope is not None or cell.limit is not None:
             return False
         self.line.append(cell)
@@ -101,23 +102,23 @@ class SharedTurn:
                 try:
                     await sleep
                 except trio.Cancelled:
-                    # The run is almost over. Some may have lined up since Trio has woken this task for its end. They
-                    # are served first: Trio cancels the next sleep as well.
+                    # The run is almost over. Trio has woken this task to end it. Actors that have lined up since then
+                    # are served first. Trio cancels the next sleep, too.
                     if not self.line:
                         raise
         finally:
             self.task = None
 
     def _serve_some(self) -> Awaitable[None] | None:
-        """Serve the first in the line. Returns what the task sleeps with. None if more are left."""
+        """Serve the first actors in the line. Returns the sleep to await; None if there are more actors in the line."""
         line = self.line
         for _ in range(min(PER_TURN, len(line))):
             handle(line[0])
-            del line[0]  # only now: if something fails, it is tried again
+            del line[0]  # only now: if `handle` fails, it is tried again
         return None if line else sleep_until_woken()
 
     def _make_up_for(self, error: BaseException) -> None:
-        """To serve the first in the line has failed. If its message is gone, the actor crashes: it is not lost."""
+        """`handle` has failed for the first actor in the line. If its message is gone, the actor crashes."""
         cell = self.line[0] if self.line else None
         if cell is not None and cell.runs_in == SHARED_TURN:
             cell.runs_in = OWN_TURN
@@ -125,21 +126,21 @@ class SharedTurn:
 
 
 def can_share(handler: object) -> bool:
-    """Whether a message with this kind can be handled in a shared turn: it is a sync method and its arguments."""
+    """Whether a message of this kind can be handled in a shared turn: it runs a sync method, without keywords."""
     return type(handler) is Handler and not handler.has_own_turn
 
 
 def handle(cell: Cell) -> None:
-    """Run the handler of an actor in line, or wake the actor's own task for it.
+    """Run the handler of an actor in line. If the actor is to end, wake its own task instead.
 
-    It may fail, for want of memory. If the actor still has the message then, call it again. If `runs_in` is left at
+    It may fail because there is no memory. If the actor still has the message, call this again. If `runs_in` is still
     `SHARED_TURN`, the message is gone.
     """
     task = cell.taker
     if task is None or task.custom_sleep_data is not IN_LINE:
         return  # its own task has taken the message, or has ended
     if cell.state >= ENDING:
-        wake(task)  # its own task finds that
+        wake(task)  # it sees that the actor is to end
         return
     handler, args = cell.kind, cell.payload
     task.custom_sleep_data = cell
@@ -169,7 +170,7 @@ def handle(cell: Cell) -> None:
 
 
 def _crash(cell: Cell, error: BaseException) -> None:
-    """End an actor whose handler has failed. If there is no memory for that, try once more: no other code would."""
+    """End an actor whose handler has failed. If there is no memory for that, try once more: no other code does it."""
     try:
         _end(cell, error)
     except (MemoryError, RecursionError):
@@ -187,7 +188,7 @@ _turn: RunVar[SharedTurn | None] = RunVar("trioreg shared turn")
 
 
 def current_shared_turn() -> SharedTurn | None:
-    """The shared turn of the current run. None if there is none: every actor handles its messages in its own turn."""
+    """The shared turn of the current run. None: there is none, so each actor handles its messages in its own turn."""
     try:
         turn = _turn.get()
     except LookupError:
@@ -199,5 +200,5 @@ def current_shared_turn() -> SharedTurn | None:
 
 
 def keep_own_turns() -> None:
-    """In the current run, every actor is to handle its messages in its own turn. For what tries out orders of turns."""
+    """In the current run, have each actor handle its messages in its own turn: `explore` tries out orders of turns."""
     _turn.set(None)
