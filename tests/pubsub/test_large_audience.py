@@ -148,7 +148,7 @@ async def test_the_topic_comes_before_the_patterns_and_each_in_the_order_of_the_
 ) -> None:
     slices_of(monkeypatch, 1)
     told: list[Feed[Any]] = []
-    put = Feed._put
+    put = Feed[Any]._put
 
     def put_and_note(feed: Feed[Any], item: object) -> bool:
         told.append(feed)
