@@ -27,6 +27,7 @@ def test_a_run_has_one_state_even_if_a_finalizer_looks_at_it_in_the_middle_of_th
     seen: list[weakref.ref[Run]] = []
 
     async def main() -> Run:
+        gc.collect()  # or the next collection may come before this is garbage, and never look at it again
         Garbage(seen)
         before = gc.get_threshold()
         gc.set_threshold(1)
