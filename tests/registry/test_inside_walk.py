@@ -117,6 +117,14 @@ def test_a_finalizer_that_the_collector_runs_within_a_walk_may_remove_entries(
     assert given == [number for number in range(20) if number not in (6, 12)]
 
 
+def test_a_full_stack_ends_a_walk_with_its_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    partition, group = filled(20)
+    parts = walk(partition, group, 20, 5)
+    fail_once(monkeypatch, walk_module, "islice", RecursionError)
+    with pytest.raises(RecursionError):
+        next(parts)
+
+
 def test_a_walk_goes_on_when_its_group_has_got_sparse_and_was_replaced() -> None:
     partition, group = filled(1_000)
     parts = walk(partition, group, 1_000, 10)

@@ -15,6 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trioreg import Actor, Event, Feed, Registered, Registry, Unregistered, current_owner
 from trioreg._registry import Removals, Selection, keys_of, watching
 from trioreg._registry.acquire_queue import AcquireQueues
+from trioreg._registry.names import Names
 from trioreg._registry.totals import Totals
 from trioreg._runtime import Run, current_run
 
@@ -101,6 +102,23 @@ async def test_a_removal_that_can_not_be_counted_leaves_the_name(
     assert names.total("a") == 1
     names.unregister("a")
     assert (names.count(), names.total("a")) == (0, 0)
+
+
+async def test_a_task_keeps_the_last_name_in_a_registry_if_its_removal_fails_and_all_in_others(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    registries = [Registry[str, int](name) for name in ("one", "two", "three")]
+    for names in registries:
+        names.register("a", 1)
+    with registries[2].watch("a"), monkeypatch.context() as patch:
+        fail_once(patch, Names, "_note_removal")
+        with pytest.raises(MemoryError):
+            registries[2].unregister("a")
+    me = current_owner()
+    assert [names.keys(me) for names in registries] == [["a"], ["a"], ["a"]]
+    for names in registries:
+        names.unregister("a")
+    assert [names.count() for names in registries] == [0, 0, 0]
 
 
 async def test_an_entry_is_removed_once(autojump_clock: MockClock) -> None:

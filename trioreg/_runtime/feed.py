@@ -289,13 +289,10 @@ class Feed(Line, Identity, trio.abc.ReceiveChannel[T_co], Generic[T_co]):
             raise
 
     def _line_up(self, receiver: Receiver[Any]) -> None:
-        """Add a task that waits to receive, behind the others."""
-        if self._receiver is None:
-            self._receiver = receiver
-        else:
-            if self._receivers is None:
-                self._receivers = OrderedDict()
-            self._receivers[receiver] = None
+        """Add a task that waits to receive, behind the first one and the others."""
+        if self._receivers is None:
+            self._receivers = OrderedDict()
+        self._receivers[receiver] = None
 
     def _put_back(self, item: object) -> None:
         """This is the next item again: the task that was to get it has failed before it took it."""
