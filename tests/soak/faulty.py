@@ -154,7 +154,7 @@ def fail_at_each_call(seed: int, which: int) -> Figures:
             done = fault(lambda: attempt(change))
             if not waited:
                 state.assert_consistent()
-            # A change is done before its events are told. So it stays, if there is no memory for the call that tells them.
+            # A change is done before its events are told. So it stays if there is no memory to tell them.
             is_untold = "_deliver_events" in fault.where
             if not done and not watches and not waited and not is_untold:
                 assert rows(state) == before, "a change that failed has left something"
