@@ -372,31 +372,26 @@ async def test_the_frames_of_a_task_that_waits_can_be_walked(autojump_clock: Moc
         nursery.cancel_scope.cancel()
 
 
-async def test_in_another_thread_a_loop_is_refused(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("has_trio", [True, False])
+async def test_in_another_thread_a_loop_is_refused(has_trio: bool, autojump_clock: MockClock) -> None:
     ticks: Ticks = PubSub("ticks")
 
     async def loop(feed: Feed[Any]) -> None:
         async for _ in feed:
             pass
 
+    def run_loop() -> None:
+        if has_trio:
+            trio.run(loop, feed)
+        else:
+            loop(feed).send(None)
+
     async with ticks.subscribe("a") as feed:
         with pytest.raises(RuntimeError, match="this Feed lives in the Trio run of another thread"):
-            await trio.to_thread.run_sync(trio.run, loop, feed)
+            await trio.to_thread.run_sync(run_loop)
+        assert feed.statistics().tasks_waiting_receive == 0
         ticks.publish_nowait("a", 1)
         assert await feed.receive() == 1
-
-
-async def test_a_loop_without_trio_in_another_thread_is_refused_in_the_same_words(autojump_clock: MockClock) -> None:
-    ticks: Ticks = PubSub("ticks")
-
-    async def loop(feed: Feed[Any]) -> None:
-        async for _ in feed:
-            pass
-
-    async with ticks.subscribe("a") as feed:
-        with pytest.raises(RuntimeError, match="this Feed lives in the Trio run of another thread"):
-            await trio.to_thread.run_sync(loop(feed).send, None)
-        assert feed.statistics().tasks_waiting_receive == 0
 
 
 async def test_a_wrapper_may_begin_the_wait_by_hand(autojump_clock: MockClock) -> None:
